@@ -1,0 +1,1 @@
+"""Teacher to student: networks, objectives, data and trainer (torch)."""

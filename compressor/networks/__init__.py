@@ -1,0 +1,4 @@
+"""Teachers and students: one file for each, found by name in a table."""
+
+from vsrc.compressor.networks.table import create as create
+from vsrc.compressor.networks.table import names as names

@@ -1,0 +1,203 @@
+"""`edge`: our students for edge accelerators, nothing but 3x3 convolutions and ReLU.
+
+    frame t-2 ─┐
+    frame t-1 ─┤                     ┌────────── N times ─────────┐
+    frame t   ─┼─ encode ─ concat ─ fuse ─ RepConv 3x3 ─ ReLU ─ ... ─ tail 3x3 ─ shuffle ─ + ─ SR
+    frame t+1 ─┤ (each alone)                                                              │
+    frame t+2 ─┘                                     centre frame, enlarged bilinearly ────┘
+
+Each frame passes the encoder by itself, so a runtime can keep its features from window to window.
+In training every body convolution is the sum of four branches (as in ECBSR, Zhang et al. 2021,
+section 3.2, and ETDS, Chao et al. 2023); `collapse` folds them into one, which is what is exported.
+No warping, no attention, no activation but ReLU: INT8 ranges stay tame and every runtime is fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.runtime.spec import NetworkSpec
+
+
+@dataclass(frozen=True)
+class EdgeSize:
+    """Channels and depth of one member of the family.
+
+    Attributes:
+        encoded: Channels of a frame's features.
+        features: Channels of the body.
+        blocks: 3x3 convolutions of the body.
+    """
+
+    encoded: int
+    features: int
+    blocks: int
+
+
+SIZES = {
+    "s": EdgeSize(encoded=8, features=24, blocks=4),
+    "m": EdgeSize(encoded=12, features=40, blocks=6),
+    "l": EdgeSize(encoded=24, features=80, blocks=10),
+}
+
+
+class RepConv(nn.Module):
+    """A 3x3 convolution trained as the sum of four branches, without their cost.
+
+    The branches are linear, so their kernels are summed first and the picture is convolved once:
+    3x3, 1x1, identity, and 1x1 followed by 3x3 (the 1x1 without bias, so that zero padding means
+    the same before and after the two are merged).
+
+    Args:
+        features: Channels in and out.
+        expansion: Channels between the 1x1 and the 3x3 of the fourth branch, as a multiple.
+    """
+
+    def __init__(self, features: int, *, expansion: int = 2) -> None:
+        super().__init__()
+        self.conv3 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv1 = nn.Conv2d(features, features, 1, bias=False)
+        self.expand = nn.Conv2d(features, features * expansion, 1, bias=False)
+        self.reduce = nn.Conv2d(features * expansion, features, 3, padding=1, bias=False)
+        self.register_buffer("identity", _identity_kernel(features), persistent=False)
+        with torch.no_grad():
+            # The start is the 3x3 branch plus identity, as in a residual block.
+            self.conv3.weight.mul_(0.5)
+            self.conv1.weight.mul_(0.1)
+            self.reduce.weight.mul_(0.1)
+
+    def kernel(self) -> Tensor:
+        """The one 3x3 kernel, `(C, C, 3, 3)`, that the branches amount to."""
+        merged = torch.einsum("omyx,mi->oiyx", self.reduce.weight, self.expand.weight[:, :, 0, 0])
+        one = F.pad(self.conv1.weight, (1, 1, 1, 1))
+        identity = self.identity
+        assert isinstance(identity, Tensor)
+        return self.conv3.weight + one + identity + merged
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, C, H, W)` to the same."""
+        return F.conv2d(x, self.kernel(), self.conv3.bias, padding=1)
+
+    def branches(self, x: Tensor) -> Tensor:
+        """The same result the slow way, branch by branch; what `forward` is judged against."""
+        total: Tensor = self.conv3(x) + self.conv1(x) + x + self.reduce(self.expand(x))
+        return total
+
+    def collapsed(self) -> nn.Conv2d:
+        """A plain convolution that gives the same output."""
+        features = self.conv3.out_channels
+        plain = nn.Conv2d(features, features, 3, padding=1)
+        with torch.no_grad():
+            plain.weight.copy_(self.kernel())
+            assert plain.bias is not None
+            assert self.conv3.bias is not None
+            plain.bias.copy_(self.conv3.bias)
+        return plain
+
+
+def _identity_kernel(features: int) -> Tensor:
+    kernel = torch.zeros(features, features, 3, 3)
+    kernel[torch.arange(features), torch.arange(features), 1, 1] = 1.0
+    return kernel
+
+
+class Edge(nn.Module):
+    """The student; see the picture above.
+
+    Args:
+        size: Channels and depth.
+        scale: SR/LR side ratio.
+        window: Frames fed at once, odd.
+        name: What the table of networks calls it.
+    """
+
+    def __init__(self, size: EdgeSize, *, scale: int = 4, window: int = 5, name: str) -> None:
+        super().__init__()
+        self.name, self.size, self.scale, self.window = name, size, scale, window
+        self.encoder = nn.Conv2d(3, size.encoded, 3, padding=1)
+        self.fusion = nn.Conv2d(window * size.encoded, size.features, 3, padding=1)
+        body = [RepConv(size.features) for _ in range(size.blocks)]
+        self.body: nn.ModuleList = nn.ModuleList(body)
+        self.tail = nn.Conv2d(size.features, 3 * scale * scale, 3, padding=1)
+        with torch.no_grad():
+            # The first output is then the enlarged frame: training starts at bilinear, not noise.
+            self.tail.weight.mul_(0.1)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What the outside must know to feed it."""
+        return NetworkSpec(
+            name=self.name,
+            arguments={"scale": self.scale, "window": self.window},
+            scale=self.scale,
+            window=self.window,
+            halo=self.size.blocks + 3,
+            parameters=parameter_count(self) - sum(map(_training_only, self.body)),
+            gmac_per_lr_pixel=gmac_per_lr_pixel(self, window=self.window),
+            hr_features=None,
+            stages=("fusion", *(f"body.{index}" for index in range(self.size.blocks))),
+        )
+
+    def encode(self, frame: Tensor) -> Tensor:
+        """Features of one frame: `(N, 3, H, W)` to `(N, encoded, H, W)`."""
+        return torch.relu(self.encoder(frame))
+
+    def fuse(self, features: Tensor, centre: Tensor) -> Tensor:
+        """Features of a window, `(N, T, encoded, H, W)`, and its centre frame, to SR."""
+        x = torch.relu(self.fusion(features.flatten(1, 2)))
+        for block in self.body:
+            x = torch.relu(block(x))
+        residual = F.pixel_shuffle(self.tail(x), self.scale)
+        base = F.interpolate(
+            centre, scale_factor=float(self.scale), mode="bilinear", align_corners=False
+        )
+        return base + residual
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore the centre frame.
+
+        Args:
+            lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
+
+        Returns:
+            `(N, 3, sH, sW)`, not clipped.
+        """
+        batch, window = lr.shape[:2]
+        features = self.encode(lr.flatten(0, 1)).unflatten(0, (batch, window))
+        return self.fuse(features, lr[:, window // 2])
+
+
+def _training_only(block: nn.Module) -> int:
+    """Parameters of a block that are gone once it is collapsed."""
+    return parameter_count(block) - parameter_count(block.conv3) if isinstance(block, RepConv) else 0
+
+
+def edge_s(*, scale: int = 4, window: int = 5) -> Edge:
+    """At most 45k parameters at x4."""
+    return Edge(SIZES["s"], scale=scale, window=window, name="edge-s")
+
+
+def edge_m(*, scale: int = 4, window: int = 5) -> Edge:
+    """At most 130k parameters at x4."""
+    return Edge(SIZES["m"], scale=scale, window=window, name="edge-m")
+
+
+def edge_l(*, scale: int = 4, window: int = 5) -> Edge:
+    """At most 700k parameters at x4."""
+    return Edge(SIZES["l"], scale=scale, window=window, name="edge-l")
+
+
+def collapse(network: Edge) -> Edge:
+    """A copy whose body is plain convolutions; equal to rounding."""
+    plain = Edge(network.size, scale=network.scale, window=network.window, name=network.name)
+    plain.body = nn.ModuleList(
+        block.collapsed() if isinstance(block, RepConv) else block for block in network.body
+    )
+    rest = {k: v for k, v in network.state_dict().items() if not k.startswith("body.")}
+    plain.load_state_dict(rest, strict=False)
+    return plain.to(next(network.parameters()).device).train(network.training)

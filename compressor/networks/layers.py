@@ -1,0 +1,56 @@
+"""Layers that several networks share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def pad_to_multiple(lr: Tensor, multiple: int) -> Tensor:
+    """Reflect H and W at the bottom and right until they are multiples.
+
+    While a graph is exported the size is the caller's business (`size_multiple` in the spec), so
+    that no shape arithmetic enters the graph: the tensor is returned as it is.
+
+    Args:
+        lr: `(..., C, H, W)`.
+        multiple: What H and W of the result are multiples of.
+    """
+    if multiple == 1 or torch.compiler.is_exporting():
+        return lr
+    height, width = lr.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    if not bottom and not right:
+        return lr
+    rows = _mirrored(height, height + bottom, lr.device)
+    columns = _mirrored(width, width + right, lr.device)
+    return lr.index_select(-2, rows).index_select(-1, columns)
+
+
+def _mirrored(size: int, padded: int, device: torch.device) -> Tensor:
+    """Indices 0..size-1 continued by reflection (without repeating the edge) up to `padded`."""
+    period = max(2 * size - 2, 1)
+    phase = torch.arange(padded, device=device) % period
+    return torch.minimum(phase, period - phase) if size > 1 else torch.zeros_like(phase)
+
+
+class ResidualBlock(nn.Module):
+    """3x3 convolution, ReLU, 3x3 convolution, added to the input; no normalisation.
+
+    Source: EDSR (Lim et al. 2017, figure 2c); EDVR and many others use it as it is.
+
+    Args:
+        features: Channels in and out.
+        scale: Factor on the branch before it is added.
+    """
+
+    def __init__(self, features: int, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.conv1 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, C, H, W)` to the same."""
+        branch: Tensor = self.conv2(torch.relu(self.conv1(x)))
+        return x + branch * self.scale

@@ -1,0 +1,72 @@
+"""Every network by its name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from vsrc.compressor.networks.edge import edge_l, edge_m, edge_s
+from vsrc.runtime.spec import Argument, NetworkSpec
+
+
+class Network(Protocol):
+    """What every network of the table is, beside an `nn.Module`."""
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What the outside must know to feed it."""
+
+    def __call__(self, lr: Tensor, /) -> Tensor:
+        """Restore `lr`; shapes as in the network's own docstring."""
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "edge-s": edge_s,
+    "edge-m": edge_m,
+    "edge-l": edge_l,
+}
+
+
+def names() -> list[str]:
+    """Names that `create` takes, in the order of the table."""
+    return list(NETWORKS)
+
+
+def create(name: str, **arguments: Argument) -> nn.Module:
+    """Make a network with fresh weights.
+
+    Args:
+        name: A name of the table, or `module:function` of your own: a function that returns an
+            `nn.Module` with a `spec` property (`vsrc.runtime.spec.NetworkSpec`).
+        arguments: Passed to its constructor; `scale` is taken by all.
+
+    Raises:
+        ValueError: Unknown name (with the nearest ones) or unknown argument.
+    """
+    builder = _builder(name)
+    known = inspect.signature(builder).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    if not takes_any and (unknown := sorted(set(arguments) - set(known))):
+        raise ValueError(f"{name} takes no argument {unknown[0]!r}; it takes {', '.join(known)}")
+    return builder(**arguments)
+
+
+def _builder(name: str) -> Callable[..., nn.Module]:
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if ":" not in name:
+        near = get_close_matches(name, NETWORKS, n=3) or list(NETWORKS)
+        raise ValueError(f"no network is called {name!r}; did you mean {', '.join(near)}?")
+    module_name, _, function = name.partition(":")
+    try:
+        builder = getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{name!r} cannot be imported: {error}") from error
+    if not callable(builder):
+        raise ValueError(f"{name!r} is not a function")
+    return builder  # type: ignore[no-any-return]

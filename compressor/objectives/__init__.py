@@ -1,0 +1,1 @@
+"""What a student is taught besides the ground truth: one file for each objective."""

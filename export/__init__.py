@@ -1,0 +1,1 @@
+"""Checkpoint to ONNX, typed graphs, engines, and the checks that they agree."""

@@ -1,0 +1,17 @@
+"""Run a network on video: package, windows, video in and out, sessions, reports (no torch)."""
+
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vsrc.runtime.package import open_package as open_package
+    from vsrc.runtime.package import shipped as shipped
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "open_package": "vsrc.runtime.package",
+        "shipped": "vsrc.runtime.package",
+    },
+)

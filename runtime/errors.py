@@ -1,0 +1,55 @@
+"""Errors a user can cause or mend.
+
+    VsrcError                   exit status 1: the job failed
+    ├── SpecError               a model package or its model.json is not what it must be
+    ├── MediaError              a video, audio track or picture cannot be read or written
+    ├── DataError               a data folder holds nothing to learn from
+    ├── MismatchError           two things that must agree do not (checkpoint and network, engine and GPU)
+    ├── TrainingError           a run that cannot go on (a loss that is not finite)
+    ├── MissingDependencyError  exit status 3: something is not installed or did not load
+    └── GateError               exit status 4: a quality or latency limit was missed
+
+Wrong arguments are plain `ValueError`s; the command line turns those into exit status 2.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VsrcError(Exception):
+    """The job failed for a reason that the user can understand and act on."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class SpecError(VsrcError):
+    """A model package, or the `model.json` in it, is damaged, unsafe or too new."""
+
+
+class MediaError(VsrcError):
+    """A video, audio track or picture cannot be read or written."""
+
+
+class DataError(VsrcError):
+    """A data folder holds nothing that can be used."""
+
+
+class MismatchError(VsrcError):
+    """Two things that must agree do not."""
+
+
+class TrainingError(VsrcError):
+    """A training run cannot go on."""
+
+
+class MissingDependencyError(VsrcError):
+    """A package, provider or driver is not there; the message carries the line that mends it."""
+
+    exit_status: ClassVar[int] = 3
+
+
+class GateError(VsrcError):
+    """A quality or latency limit was missed, so the result was not written."""
+
+    exit_status: ClassVar[int] = 4

@@ -1,0 +1,84 @@
+"""Run a graph with ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.sizes import pad_to_fit
+from vsrc.runtime.spec import GraphSpec, NetworkSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class OrtSession:
+    """ONNX Runtime on the CPU, behind the `Session` protocol."""
+
+    def __init__(
+        self, path: Path, *, network: NetworkSpec, graph: GraphSpec, threads: int = 0
+    ) -> None:
+        self.network = network
+        self.graph = graph
+        self.label = f"ort-cpu {graph.precision}"
+        self._session: onnxruntime.InferenceSession | None = open_ort(path, threads=threads)
+
+    def __call__(self, lr: NDArray[np.uint8], /) -> NDArray[np.uint8]:
+        """Restore windows `(N, T, H, W, 3)` uint8; see `Session`."""
+        if self._session is None:
+            raise RuntimeError("the session was closed")
+        _check_window(lr, self.network, self.graph)
+        height, width = lr.shape[2:4]
+        least = (self.graph.height[0], self.graph.width[0])
+        padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
+        (sr,) = self._session.run(None, {"lr": padded})
+        scale = self.network.scale
+        return np.asarray(sr[..., : height * scale, : width * scale, :], dtype=np.uint8)
+
+    def close(self) -> None:
+        """Free the graph and its arena."""
+        self._session = None
+
+
+def open_ort(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on the CPU.
+
+    Args:
+        path: The ONNX file.
+        threads: Threads inside one operator, 0 for as many as this process may use.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnxruntime is not importable ({error}); install it: pip install 'vsrc[cpu]'"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.log_severity_level = 3  # its warnings would land in the user's progress line
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        raise MismatchError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+
+
+def _check_window(lr: NDArray[np.uint8], network: NetworkSpec, graph: GraphSpec) -> None:
+    if lr.dtype != np.uint8 or lr.ndim != 5 or lr.shape[1] != network.window or lr.shape[4] != 3:
+        raise ValueError(
+            f"lr is {lr.dtype} {lr.shape}; {network.name} takes uint8 (N, {network.window}, H, W, 3)"
+        )
+    sizes = {"N": lr.shape[0], "H": lr.shape[2], "W": lr.shape[3]}
+    limits = {"N": graph.batch[1], "H": graph.height[1], "W": graph.width[1]}
+    for axis, size in sizes.items():
+        if size > limits[axis]:
+            raise MismatchError(
+                f"{axis}={size} is more than {limits[axis]}, the most this graph takes; "
+                "export it with a larger --shape, or use tiles"
+            )

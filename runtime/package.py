@@ -1,0 +1,184 @@
+"""The model package: a folder `student.vsrc/` that every command takes as its one argument.
+
+    student.vsrc/
+      model.json            ModelSpec, written last
+      weights.safetensors
+      graphs/*.onnx         engines/  calibration.json  reports/
+
+A package may come from anywhere, so it is read as untrusted input: no pickle, no path that leads
+out of the folder, sizes compared before a file is read, hashes before it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.spec import FileSpec, GraphSpec, ModelSpec, spec_from_text, spec_to_text
+
+if TYPE_CHECKING:
+    from vsrc.runtime.session import Session
+
+SPEC_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
+SPEC_LIMIT_BYTES = 4 << 20
+"""A `model.json` is a few KB; a larger one is not read into memory."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """An opened package: where it lies and what it says."""
+
+    path: Path
+    spec: ModelSpec
+
+    def file(self, entry: FileSpec) -> Path:
+        """Path of a file of the package, after its place, size and hash were checked.
+
+        Raises:
+            SpecError: The name leads out of the package, or the file is not the one described.
+        """
+        path = inside(self.path, entry.file)
+        if not path.is_file():
+            raise SpecError(f"{path} is missing; {SPEC_FILE} lists it")
+        size = path.stat().st_size
+        if size != entry.size_bytes:
+            raise SpecError(f"{path} has {size} bytes, {SPEC_FILE} says {entry.size_bytes}")
+        if (found := file_sha256(path)) != entry.sha256:
+            raise SpecError(
+                f"{path}: sha256 is {found[:12]}..., {SPEC_FILE} says {entry.sha256[:12]}...; "
+                "the file was changed or damaged: export it again or fetch the package again"
+            )
+        return path
+
+    def weights(self) -> Path:
+        """Path of the checked safetensors file."""
+        return self.file(self.spec.weights)
+
+    def graph(self, name: str) -> tuple[Path, GraphSpec]:
+        """Path and description of the checked graph called `name` ("fp32", ...)."""
+        if name not in self.spec.graphs:
+            have = ", ".join(self.spec.graphs) or "none"
+            raise SpecError(
+                f"{self.path} has no {name} graph (it has: {have}); write it with: "
+                f"vsrc export {self.path} --format onnx --precision {name}"
+            )
+        graph = self.spec.graphs[name]
+        return self.file(graph), graph
+
+    def session(
+        self, *, backend: str = "auto", precision: str = "auto", threads: int = 0
+    ) -> Session:
+        """Open the package for running; see `vsrc.runtime.session.open_session`."""
+        from vsrc.runtime.session import open_session
+
+        return open_session(self, backend=backend, precision=precision, threads=threads)
+
+
+def open_package(path: str | Path) -> Package:
+    """Open a package; its other files are checked when they are asked for.
+
+    Raises:
+        SpecError: There is no package at `path`, or its `model.json` cannot be trusted.
+    """
+    path = Path(path)
+    spec_path = path / SPEC_FILE
+    if not path.exists():
+        raise SpecError(f"{path} does not exist; a package is a folder that vsrc distill writes")
+    if not spec_path.is_file():
+        raise SpecError(f"{path} holds no {SPEC_FILE}: not a vsrc package, or one never finished")
+    size = spec_path.stat().st_size
+    if size > SPEC_LIMIT_BYTES:
+        raise SpecError(f"{spec_path} has {size} bytes; at most {SPEC_LIMIT_BYTES} are read")
+    try:
+        text = spec_path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{spec_path} cannot be read: {error}") from error
+    package = Package(path=path, spec=spec_from_text(text, where=str(spec_path)))
+    for entry in (package.spec.weights, *package.spec.graphs.values()):
+        inside(path, entry.file)
+    return package
+
+
+def shipped(name: str) -> Path:
+    """Folder of a package that comes with vsrc.
+
+    Raises:
+        SpecError: There is none of that name; the message lists those there are.
+    """
+    home = Path(__file__).resolve().parent / "shipped"
+    folder = home / f"{name}.vsrc"
+    if not folder.is_dir():
+        have = ", ".join(shipped_names()) or "none"
+        raise SpecError(f"no student called {name!r} comes with vsrc; there are: {have}")
+    return folder
+
+
+def shipped_names() -> list[str]:
+    """Names of the packages that come with vsrc, sorted."""
+    home = Path(__file__).resolve().parent / "shipped"
+    return sorted(path.stem for path in home.glob("*.vsrc"))
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder / name`, if that cannot lie outside `folder`.
+
+    Raises:
+        SpecError: Absolute, with `..`, with a drive or backslash, or through a link that leads out.
+    """
+    pure = PurePosixPath(name)
+    parts_ok = not pure.is_absolute() and ".." not in pure.parts and pure.parts
+    if not parts_ok or "\\" in name or ":" in name or "\0" in name:
+        raise SpecError(f"{folder}: file name {name!r} leads out of the package")
+    path = folder.joinpath(*pure.parts)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise SpecError(f"{folder}: file name {name!r} leads out of the package through a link")
+    return path
+
+
+def describe(folder: Path, name: str) -> FileSpec:
+    """Name, hash and size of a file that was just written into a package folder."""
+    path = inside(folder, name)
+    return FileSpec(file=name, sha256=file_sha256(path), size_bytes=path.stat().st_size)
+
+
+def write_spec(folder: Path, spec: ModelSpec) -> None:
+    """Write `model.json` into `folder`, by way of a temporary file so that it is never half there."""
+    temporary = folder / f".{SPEC_FILE}.{os.getpid()}"
+    temporary.write_text(spec_to_text(spec), encoding="utf-8")
+    temporary.replace(folder / SPEC_FILE)
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A temporary sibling of `path` that takes its place when the block ends well.
+
+    Raises:
+        SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
+    """
+    if path.exists() and not overwrite:
+        raise SpecError(f"{path} exists; add --overwrite to replace it")
+    if path.exists() and not (path / SPEC_FILE).is_file():
+        raise SpecError(f"{path} exists and is not a vsrc package: it is left alone")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            path.replace(old)
+            temporary.replace(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,195 @@
+"""What a model package says of itself: the contents of `model.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.schema import from_json, to_json
+
+SCHEMA_VERSION = 1
+"""Version of `model.json` that this code writes; older ones are read, newer ones refused."""
+
+Precision = Literal["fp32", "fp16", "int8", "int8-cpu"]
+GraphIo = Literal["uint8", "float"]
+Degradation = Literal["bi", "bd", "real", "none"]
+Argument = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What the outside must know to feed a network.
+
+    Attributes:
+        name: Name in the table of networks, or `module:function`.
+        arguments: Constructor arguments, so that `create(name, **arguments)` makes it again.
+        scale: Integer SR/LR side ratio.
+        window: Frames fed at once; 1 for an image network.
+        halo: Receptive field on one side, LR pixels (how much context a tile needs).
+        parameters: Number of weights as they are deployed.
+        gmac_per_lr_pixel: Multiply-accumulates (in 1e9) for one output frame, divided by H * W.
+        size_multiple: H and W must be multiples of this; callers pad by reflection and crop.
+        time_scale: 2 when the network also doubles the frame rate.
+        colour: `rgb`, or `y` for networks that see luma only.
+        hr_features: Module path whose output is F^SR (STD, section 3): the feature at output
+            resolution right before the last convolution; None where there is none.
+        stages: Module paths of features in order of depth, for objectives that compare stages.
+    """
+
+    name: str
+    arguments: dict[str, Argument]
+    scale: int
+    window: int
+    halo: int
+    parameters: int
+    gmac_per_lr_pixel: float
+    size_multiple: int = 1
+    time_scale: int = 1
+    colour: Literal["rgb", "y"] = "rgb"
+    hr_features: str | None = None
+    stages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.scale <= 16:
+            raise ValueError(f"scale={self.scale} must lie in 1..16")
+        if not 1 <= self.window <= 64:
+            raise ValueError(f"window={self.window} must lie in 1..64")
+        if self.time_scale not in (1, 2):
+            raise ValueError(f"time_scale={self.time_scale} must be 1 or 2")
+        if self.time_scale == 1 and self.window % 2 == 0:
+            raise ValueError(f"window={self.window} must be odd: its centre is the frame restored")
+        if self.halo < 0 or self.size_multiple < 1:
+            raise ValueError(f"{self.halo=} must not be negative and {self.size_multiple=} not < 1")
+
+    @property
+    def radius(self) -> int:
+        """Frames before and after the centre of the window."""
+        return self.window // 2
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """One file of the package.
+
+    Attributes:
+        file: Path relative to the package, with forward slashes.
+        sha256: Hash of its bytes, hex.
+        size_bytes: Its length, so that a swollen file is refused before it is read.
+    """
+
+    file: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class GraphSpec(FileSpec):
+    """One ONNX graph of the package.
+
+    Attributes:
+        precision: What the arithmetic inside is.
+        io: uint8 pictures `(N, T, H, W, 3)`, or float `(N, T, 3, H, W)` in [0, 1].
+        opset: ONNX operator set.
+        height: Smallest and largest H it takes, LR pixels; equal when fixed.
+        width: The same for W.
+        batch: The same for N.
+    """
+
+    precision: Precision
+    io: GraphIo
+    opset: int
+    height: tuple[int, int]
+    width: tuple[int, int]
+    batch: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One measured number: `metric` on `data`, taken as `protocol` says."""
+
+    data: str
+    metric: str
+    protocol: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the weights come from.
+
+    Attributes:
+        teacher: Name of the teacher, or None for a network taught by ground truth alone.
+        teacher_sha256: Hash of its weights file.
+        objective: Name and weights of the objective, as in the recipe.
+        data: Data folders as they were named.
+        data_sha256: Hash over the sorted list of (file hash, frames).
+        frames: Frames taught from.
+        steps: Optimiser steps.
+        seed: Seed of the run.
+        recipe: Every field of the run's configuration, as text.
+        command: Command line that made it.
+        versions: Package -> version.
+        licence: Licence of the weights, SPDX where there is one.
+    """
+
+    teacher: str | None = None
+    teacher_sha256: str | None = None
+    objective: str = "none"
+    data: tuple[str, ...] = ()
+    data_sha256: str | None = None
+    frames: int = 0
+    steps: int = 0
+    seed: int = 0
+    recipe: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    licence: str = "unstated"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The whole of `model.json`.
+
+    Attributes:
+        network: How to make and feed the network.
+        weights: The safetensors file.
+        degradation: How the LR pictures it was taught on were made.
+        graphs: Name (`fp32`, `fp16`, `int8`, `int8-cpu`, ...) -> graph file.
+        provenance: Where the weights come from.
+        quality: What was measured, best protocol first.
+    """
+
+    network: NetworkSpec
+    weights: FileSpec
+    degradation: Degradation
+    graphs: dict[str, GraphSpec] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+    quality: tuple[Quality, ...] = ()
+
+
+def spec_to_text(spec: ModelSpec) -> str:
+    """The text of `model.json`: sorted by the order of the fields, two spaces, final newline."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **to_json(spec)}, indent=2) + "\n"
+
+
+def spec_from_text(text: str, *, where: str) -> ModelSpec:
+    """Read and check the text of a `model.json`.
+
+    Raises:
+        SpecError: Not JSON, an unknown newer version, or any field that is not what it must be.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{where}: not readable as JSON ({error}); is this a vsrc package?") from error
+    if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
+        raise SpecError(f"{where}: no schema_version; is this a vsrc package?")
+    version = data.pop("schema_version")
+    if version > SCHEMA_VERSION:
+        raise SpecError(
+            f"{where}: schema version {version} is newer than {SCHEMA_VERSION}, which this vsrc "
+            "reads; update it: pip install -U vsrc"
+        )
+    return from_json(ModelSpec, data, where=where)
