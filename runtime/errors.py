@@ -4,7 +4,7 @@
     ├── SpecError               a model package or its model.json is not what it must be
     ├── MediaError              a video, audio track or picture cannot be read or written
     ├── DataError               a data folder holds nothing to learn from
-    ├── MismatchError           two things that must agree do not (checkpoint and network, engine and GPU)
+    ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
     ├── TrainingError           a run that cannot go on (a loss that is not finite)
     ├── MissingDependencyError  exit status 3: something is not installed or did not load
     └── GateError               exit status 4: a quality or latency limit was missed

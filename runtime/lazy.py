@@ -1,7 +1,7 @@
 """Public names of a room that are imported only when they are used.
 
-`vsrc --help` must not load numpy, and a Jetson must not load torch because it asked for a name in
-`vsrc.runtime`; so the `__init__.py` of a room lists where its names live and lets this resolve them.
+`vsrc --help` must not load numpy, and asking for one name of a room must not load what its other
+names need; so the `__init__.py` of a room lists where its names live and lets this resolve them.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def open_ort(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
 def _check_window(lr: NDArray[np.uint8], network: NetworkSpec, graph: GraphSpec) -> None:
     if lr.dtype != np.uint8 or lr.ndim != 5 or lr.shape[1] != network.window or lr.shape[4] != 3:
         raise ValueError(
-            f"lr is {lr.dtype} {lr.shape}; {network.name} takes uint8 (N, {network.window}, H, W, 3)"
+            f"lr is {lr.dtype} {lr.shape}; "
+            f"{network.name} takes uint8 (N, {network.window}, H, W, 3)"
         )
     sizes = {"N": lr.shape[0], "H": lr.shape[2], "W": lr.shape[3]}
     limits = {"N": graph.batch[1], "H": graph.height[1], "W": graph.width[1]}

@@ -151,7 +151,7 @@ def describe(folder: Path, name: str) -> FileSpec:
 
 
 def write_spec(folder: Path, spec: ModelSpec) -> None:
-    """Write `model.json` into `folder`, by way of a temporary file so that it is never half there."""
+    """Write `model.json` into `folder` by way of a temporary file: it is never half there."""
     temporary = folder / f".{SPEC_FILE}.{os.getpid()}"
     temporary.write_text(spec_to_text(spec), encoding="utf-8")
     temporary.replace(folder / SPEC_FILE)

@@ -183,7 +183,9 @@ def spec_from_text(text: str, *, where: str) -> ModelSpec:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"{where}: not readable as JSON ({error}); is this a vsrc package?") from error
+        raise SpecError(
+            f"{where}: not readable as JSON ({error}); is this a vsrc package?"
+        ) from error
     if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
         raise SpecError(f"{where}: no schema_version; is this a vsrc package?")
     version = data.pop("schema_version")

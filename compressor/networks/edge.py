@@ -174,7 +174,9 @@ class Edge(nn.Module):
 
 def _training_only(block: nn.Module) -> int:
     """Parameters of a block that are gone once it is collapsed."""
-    return parameter_count(block) - parameter_count(block.conv3) if isinstance(block, RepConv) else 0
+    return (
+        parameter_count(block) - parameter_count(block.conv3) if isinstance(block, RepConv) else 0
+    )
 
 
 def edge_s(*, scale: int = 4, window: int = 5) -> Edge:
