@@ -34,4 +34,4 @@ def _macs(network: nn.Module, shape: tuple[int, ...]) -> float:
     twin = copy.deepcopy(network).to("meta").eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         twin(torch.empty(shape, device="meta"))
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2

@@ -168,8 +168,8 @@ class Edge(nn.Module):
             `(N, 3, sH, sW)`, not clipped.
         """
         batch, window = lr.shape[:2]
-        features = self.encode(lr.flatten(0, 1)).unflatten(0, (batch, window))
-        return self.fuse(features, lr[:, window // 2])
+        features = self.encode(lr.flatten(0, 1))
+        return self.fuse(features.view(batch, window, *features.shape[1:]), lr[:, window // 2])
 
 
 def _training_only(block: nn.Module) -> int:
