@@ -2,3 +2,4 @@
 
 from vsrc.compressor.networks.table import create as create
 from vsrc.compressor.networks.table import names as names
+from vsrc.compressor.networks.weights import load_weights as load_weights

@@ -6,11 +6,14 @@ import importlib
 import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.edge import edge_l, edge_m, edge_s
+from vsrc.compressor.networks.edvr import edvr_l, edvr_m, edvr_xs
+from vsrc.compressor.networks.spandrel_image import from_spandrel
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 
@@ -26,6 +29,9 @@ class Network(Protocol):
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "edvr-xs": edvr_xs,
+    "edvr-m": edvr_m,
+    "edvr-l": edvr_l,
     "edge-s": edge_s,
     "edge-m": edge_m,
     "edge-l": edge_l,
@@ -41,9 +47,10 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     """Make a network with fresh weights.
 
     Args:
-        name: A name of the table, or `module:function` of your own: a function that returns an
-            `nn.Module` with a `spec` property (`vsrc.runtime.spec.NetworkSpec`).
-        arguments: Passed to its constructor; `scale` is taken by all.
+        name: A name of the table; or `module:function` of your own, a function that returns an
+            `nn.Module` with a `spec` property (`vsrc.runtime.spec.NetworkSpec`); or
+            `spandrel:FILE`, any image checkpoint that spandrel recognises, weights included.
+        arguments: Passed to its constructor; `scale` is taken by all of the table.
 
     Raises:
         ValueError: Unknown name (with the nearest ones) or unknown argument.
@@ -56,6 +63,21 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     return builder(**arguments)
 
 
+def spec_of(network: nn.Module) -> NetworkSpec:
+    """What a network says of itself.
+
+    Raises:
+        ValueError: It says nothing.
+    """
+    spec = getattr(network, "spec", None)
+    if not isinstance(spec, NetworkSpec):
+        raise ValueError(
+            f"{type(network).__name__} has no spec; give it a property `spec` that returns a "
+            "vsrc.runtime.spec.NetworkSpec"
+        )
+    return spec
+
+
 def _builder(name: str) -> Callable[..., nn.Module]:
     if name in NETWORKS:
         return NETWORKS[name]
@@ -63,6 +85,8 @@ def _builder(name: str) -> Callable[..., nn.Module]:
         near = get_close_matches(name, NETWORKS, n=3) or list(NETWORKS)
         raise ValueError(f"no network is called {name!r}; did you mean {', '.join(near)}?")
     module_name, _, function = name.partition(":")
+    if module_name == "spandrel":
+        return partial(from_spandrel, function)
     try:
         builder = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:

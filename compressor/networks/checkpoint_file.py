@@ -1,0 +1,117 @@
+"""Read the tensors of a checkpoint, without trusting it.
+
+Pickles go through torch's `weights_only` reader, which builds tensors and containers and runs
+nothing; training checkpoints are opened down to their averaged weights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.package import open_package
+
+CONTAINERS = (
+    "params_ema",
+    "params-ema",
+    "model_ema",
+    "ema_state_dict",
+    "state_dict_ema",
+    "ema",
+    "params",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "network",
+    "net",
+)
+"""Names under which trainers keep a state dict, the averaged one before the last one."""
+
+_DEEPEST = 8
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint by their names in the file, on the CPU.
+
+    Args:
+        path: `.pth`, `.pt` or any other name that torch.save was given, `.safetensors`, or a model
+            package (`student.vsrc`).
+
+    Raises:
+        MismatchError: The file is not a plain checkpoint.
+        SpecError: A damaged model package.
+        FileNotFoundError: No such file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = open_package(path).weights()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise MismatchError(
+            f"{path} is not a whole safetensors file ({error}); fetch it again"
+        ) from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes that are no pickle can raise anything: KeyError, EOFError...
+        raise MismatchError(f"{path} {_why_refused(str(error))}") from error
+    state = _unwrapped(content)
+    if not state:
+        raise MismatchError(
+            f"{path} holds no tensors by name but {_described(content)}; "
+            "expected a state dict, as torch.save(network.state_dict(), path) writes it"
+        )
+    return state
+
+
+def _why_refused(error: str) -> str:
+    if "TorchScript" in error:
+        return (
+            "is a TorchScript program, not a checkpoint: save the state dict of the network that "
+            "it was made from"
+        )
+    if match := re.search(r"GLOBAL ([\w.]+)", error):
+        return (
+            f"holds Python objects other than tensors ({match[1]}), which could run any code, so "
+            "it is refused: where it was made, write the weights alone with "
+            "torch.save(network.state_dict(), path), or as .safetensors"
+        )
+    return "is not a checkpoint that torch can read, or it is damaged; fetch it again"
+
+
+def _unwrapped(content: object) -> dict[str, Tensor]:
+    """The state dict inside a checkpoint: the averaged weights, else the last ones."""
+    for _ in range(_DEEPEST):  # a pickle may hold a dict that holds itself
+        if not isinstance(content, Mapping):
+            break
+        inner = next((key for key in CONTAINERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            return {
+                str(key): tensor
+                for key, tensor in content.items()
+                if isinstance(tensor, Tensor) and key != "n_averaged"  # AveragedModel's counter
+            }
+        content = content[inner]
+    return {}
+
+
+def _described(content: object) -> str:
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    return f"a {type(content).__name__} with {', '.join(map(str, list(content)[:5])) or 'nothing'}"

@@ -1,0 +1,49 @@
+"""Rename the tensors of a checkpoint from somebody else's layout to ours.
+
+A network whose published weights use other names has a method
+
+    def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]
+
+that `load_weights` calls first. It leaves names that it does not know as they are, so that our own
+files pass unchanged and a wrong file is still reported by its own names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class AdaptsCheckpoint(Protocol):
+    """A network that knows the layouts its weights are published in."""
+
+    def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors by our names, from tensors by any name known."""
+
+
+def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    r"""Apply to each name the first rule that matches all of it.
+
+    Args:
+        state: Tensors by name.
+        rules: Regular expression and replacement (`\1` for a group). An empty replacement drops
+            the tensor.
+    """
+    compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+    renamed: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        new = _renamed(key, compiled)
+        if new:
+            renamed[new] = tensor
+    return renamed
+
+
+def _renamed(key: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in rules:
+        if match := pattern.fullmatch(key):
+            return match.expand(replacement)
+    return key

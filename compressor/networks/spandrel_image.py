@@ -1,0 +1,143 @@
+"""Any image super-resolution checkpoint that spandrel recognises, as a teacher.
+
+`create("spandrel:4x_something.pth")` finds the architecture by the names in the file (ESRGAN,
+SwinIR, HAT, SPAN, OmniSR and some thirty others), makes it and fills it.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vsrc.compressor.networks.checkpoint_file import read_weights
+from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor, SizeRequirements
+
+ASSUMED_HALO = 32
+"""LR pixels. Spandrel does not say how far a network sees; attention reaches further than this with
+little weight."""
+
+
+class SpandrelImage(nn.Module):
+    """A network that spandrel made, behind our interface.
+
+    Args:
+        descriptor: What spandrel loaded: a super-resolution network on RGB.
+        path: The file, for the spec.
+        hr_features: Module path inside the network whose output is the feature at output
+            resolution right before the last convolution; empty where there is none.
+        stages: Module paths inside the network, comma separated, in order of depth.
+    """
+
+    def __init__(
+        self,
+        descriptor: ImageModelDescriptor[nn.Module],
+        *,
+        path: str,
+        hr_features: str = "",
+        stages: str = "",
+    ) -> None:
+        super().__init__()
+        self.network = descriptor.model
+        self.path, self.scale = path, descriptor.scale
+        self.needs = descriptor.size_requirements
+        # Spandrel's own call runs in inference mode and clips, so nothing could learn from its
+        # result; this is the function it calls between those two.
+        self._call = descriptor._call_fn
+        self.taps = {"hr_features": hr_features, "stages": stages}
+        for tap in filter(None, [hr_features, *stages.split(",")]):
+            self._check_tap(tap)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What the outside must know to feed it."""
+        hr_features, stages = self.taps["hr_features"], self.taps["stages"]
+        return NetworkSpec(
+            name=f"spandrel:{self.path}",
+            arguments={key: tap for key, tap in self.taps.items() if tap},
+            scale=self.scale,
+            window=1,
+            halo=ASSUMED_HALO,
+            parameters=parameter_count(self),
+            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
+            size_multiple=self.needs.multiple_of,
+            hr_features=f"network.{hr_features}" if hr_features else None,
+            stages=tuple(f"network.{tap}" for tap in stages.split(",") if tap),
+        )
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore a picture.
+
+        Args:
+            lr: `(N, 3, H, W)` float32 RGB in [0, 1], any size.
+
+        Returns:
+            `(N, 3, sH, sW)`, not clipped unless the network itself does.
+        """
+        height, width = lr.shape[-2:]
+        sr: Tensor = self._call(self.network, _padded(lr, self.needs))
+        return sr[..., : height * self.scale, : width * self.scale]
+
+    def _check_tap(self, path: str) -> None:
+        inside = [name for name, _ in self.network.named_modules()]
+        if path not in inside:
+            near = get_close_matches(path, inside, n=3) or inside[1:4]
+            raise ValueError(f"{self.path} has no module {path!r}; did you mean {', '.join(near)}?")
+
+
+def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> SpandrelImage:
+    """The image network of a checkpoint, with its weights, in evaluation mode.
+
+    Args:
+        path: `.pth`, `.pt` or `.safetensors`.
+        hr_features: See `SpandrelImage`.
+        stages: See `SpandrelImage`.
+
+    Raises:
+        MissingDependencyError: Spandrel is not there, or the torchvision under it does not load.
+        MismatchError: No architecture that spandrel knows, or not a super-resolution of RGB.
+    """
+    state = read_weights(path)
+    try:
+        import spandrel
+    except (ImportError, RuntimeError) as error:  # a torchvision built for another torch: Runtime
+        raise MissingDependencyError(
+            f"spandrel is not importable ({error}); install it, and the torchvision that belongs "
+            "to this torch: pip install spandrel torchvision"
+        ) from error
+    try:
+        descriptor = spandrel.ModelLoader().load_from_state_dict(state)
+    except spandrel.UnsupportedModelError as error:
+        raise MismatchError(
+            f"{path}: spandrel recognises no architecture in it; if it is one of ours, name it: "
+            "create(NAME) and load_weights"
+        ) from error
+    found = descriptor.architecture.name
+    if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose != "SR":
+        raise MismatchError(
+            f"{path} is a {found} for {descriptor.purpose.lower()}; expected super-resolution"
+        )
+    channels = (descriptor.input_channels, descriptor.output_channels)
+    if channels != (3, 3):
+        raise MismatchError(f"{path} is a {found} of {channels[0]} channels; expected RGB")
+    image = SpandrelImage(descriptor, path=path, hr_features=hr_features, stages=stages)
+    return image.float().eval()
+
+
+def _padded(lr: Tensor, needs: SizeRequirements) -> Tensor:
+    """Repeat the edge at the bottom and right until the network takes the size.
+
+    While a graph is exported the size is the caller's business, as in `layers.pad_to_multiple`.
+    """
+    if torch.compiler.is_exporting():
+        return lr
+    right, bottom = needs.get_padding(lr.shape[-1], lr.shape[-2])
+    return F.pad(lr, (0, right, 0, bottom), "replicate") if right or bottom else lr
