@@ -68,6 +68,7 @@ def test_its_output_can_be_learnt_from(spandrel: ModuleType, tmp_path: Path) -> 
     assert student.weight.grad is not None
 
 
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
 def test_sizes_that_the_network_does_not_take_are_padded(
     spandrel: ModuleType, tmp_path: Path
 ) -> None:
