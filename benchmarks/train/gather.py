@@ -59,6 +59,9 @@ PHOTOGRAPHS = {  # name -> rows to reduce it to before the camera moves over it,
     "Blinds": (700, "GPL-2+"),
     "LadyBird": (700, "GPL-2+"),
 }
+HELD_OUT = (8150, 8730)
+"""Frames of the film that hold the scene of the demo's clip: never taught from."""
+
 DEBIAN = (
     "plasma-workspace-wallpapers",
     "lomiri-wallpapers-16.04",
@@ -148,6 +151,7 @@ def film(path: Path, count: int) -> Iterator[tuple[str, str, list[Frame]]]:
     """Short clips spread over the whole film, two of three at 360 rows, the others at 540."""
     total, length = 14_315, 9
     starts = {int(s): i for i, s in enumerate(np.linspace(300, total - 1300, count))}
+    starts = {s: i for s, i in starts.items() if not HELD_OUT[0] <= s < HELD_OUT[1]}
     clip: list[Frame] = []
     index = -1
     for number, frame in enumerate(decoded(path)):
