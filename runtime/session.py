@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
     from vsrc.runtime.package import Package
@@ -19,10 +19,12 @@ class Session(Protocol):
     Attributes:
         label: What runs it, for people ("ort-cpu fp32").
         network: What the outside must know to feed it.
+        graph: The graph that runs.
     """
 
     label: str
     network: NetworkSpec
+    graph: GraphSpec
 
     def __call__(self, lr: NDArray[np.uint8], /) -> NDArray[np.uint8]:
         """Restore one batch of windows.
