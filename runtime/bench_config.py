@@ -1,0 +1,72 @@
+"""Options of `vsrc bench`, and what it reports while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+SAMPLES_FOR_P99 = 100
+"""A 99th percentile means something once one sample in a hundred can lie beyond it."""
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What is measured, for how long, and which limits it must keep.
+
+    Attributes:
+        model: A package; None for the student that ships with vsrc.
+        shape: Height and width of the LR frames, pixels.
+        backend: What runs the graph; see `vsrc.runtime.session.BACKENDS`.
+        precision: Name of the graph ("fp32", ...), or `auto`.
+        threads: CPU threads, 0 for as many as this process may use.
+        iterations: Samples to keep after warm-up; None: as many as `seconds` allow.
+        seconds: Time to sample for after warm-up, where `iterations` is None.
+        max_p99_ms: Gate: the 99th percentile of latency must not exceed it, ms.
+        min_fps: Gate: throughput must reach it, output frames a second.
+    """
+
+    model: Path | None = None
+    shape: tuple[int, int] = (180, 320)
+    backend: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    iterations: int | None = None
+    seconds: float = 5.0
+    max_p99_ms: float | None = None
+    min_fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise ValueError(f"shape={self.shape} must be at least 1x1")
+        if self.threads < 0:
+            raise ValueError(f"threads={self.threads} must not be negative (0: all there are)")
+        if self.iterations is not None and self.iterations < 1:
+            raise ValueError(f"iterations={self.iterations} must be at least 1")
+        # `not >` refuses NaN too.
+        if not 0 < self.seconds < float("inf"):
+            raise ValueError(f"seconds={self.seconds} must be a positive number")
+        for name in ("max_p99_ms", "min_fps"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 < limit < float("inf"):
+                raise ValueError(f"{name}={limit} must be a positive number")
+        if self.max_p99_ms is not None and (self.iterations or SAMPLES_FOR_P99) < SAMPLES_FOR_P99:
+            raise ValueError(
+                f"iterations={self.iterations} cannot tell a 99th percentile; a limit on it needs "
+                f"at least {SAMPLES_FOR_P99}"
+            )
+
+
+@dataclass(frozen=True)
+class BenchProgress:
+    """Where a running bench is.
+
+    Attributes:
+        stage: What is going on.
+        samples: Frames timed so far.
+        seconds: Time spent on them.
+    """
+
+    stage: Literal["load", "sample", "machine"]
+    samples: int = 0
+    seconds: float = 0.0

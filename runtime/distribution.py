@@ -1,0 +1,77 @@
+"""Many measurements of one thing, summed up without inventing what they cannot tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
+"""Field of `Distribution` -> per cent of the samples that lie below it."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Summary of samples; its unit is that of the samples and stands in the name of the field.
+
+    A percentile is None until there are so many samples that one is expected to lie beyond it:
+    with fewer it would be the largest sample under a grander name.
+
+    Attributes:
+        count: Number of samples.
+        mean: Arithmetic mean.
+        std: Standard deviation of a sample (divided by count - 1); None for one sample.
+        min: Smallest sample.
+        max: Largest sample.
+        p50: Median; from 2 samples on.
+        p90: From 10 samples on.
+        p95: From 20 samples on.
+        p99: From 100 samples on.
+        p99_9: From 1000 samples on.
+    """
+
+    count: int
+    mean: float
+    std: float | None
+    min: float
+    max: float
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    p99_9: float | None
+
+
+def distribution(samples: Sequence[float]) -> Distribution:
+    """Sum up samples.
+
+    Raises:
+        ValueError: No samples, or one that is negative or not finite: a clock that ran backwards.
+    """
+    if not samples:
+        raise ValueError("no samples to sum up")
+    if bad := [x for x in samples if not (math.isfinite(x) and x >= 0)]:
+        raise ValueError(f"a sample is {bad[0]}: the clock ran backwards or stood still")
+    values = np.asarray(samples, dtype=np.float64)
+    return Distribution(
+        count=len(values),
+        mean=float(values.mean()),
+        std=float(values.std(ddof=1)) if len(values) > 1 else None,
+        min=float(values.min()),
+        max=float(values.max()),
+        **{name: percentile(samples, percent) for name, percent in PERCENTILES.items()},
+    )
+
+
+def samples_needed(percent: float) -> int:
+    """Least number of samples of which one is expected to lie beyond the percentile."""
+    return math.ceil(round(100 / (100 - percent), 6))
+
+
+def percentile(samples: Sequence[float], percent: float) -> float | None:
+    """Percentile by linear interpolation between the two nearest samples; None for too few."""
+    if len(samples) < samples_needed(percent):
+        return None
+    return float(np.percentile(np.asarray(samples, dtype=np.float64), percent))
