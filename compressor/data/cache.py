@@ -1,0 +1,251 @@
+"""Frames decoded once, kept as plain uint8 files that are mapped into memory.
+
+    <cache>/clips/<sha256 of the source>[-h360]/
+        clip.json          what it is: ClipEntry
+        hr.u8              (T, 3, H, W) uint8 RGB
+        shots-1.json       first frame of each shot, by version of the cut detector
+        lr-bi-x4.u8        (T, 3, H/4, W/4) uint8, one file per degradation and scale
+    <cache>/seen/...       path, size and time of a source -> its sha256, so that it is hashed once
+    <cache>/partial/...    work in progress; moved into place when complete
+
+Planar, because networks take planes: a crop is then copied without shuffling bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.compressor.data.planes import Planes, shrink
+from vsrc.runtime.clips import ClipSource
+from vsrc.runtime.cuts import VERSION as CUTS_VERSION
+from vsrc.runtime.cuts import first_frames
+from vsrc.runtime.errors import DataError, SpecError
+from vsrc.runtime.frames import ClipFrames
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.schema import from_json, to_json
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """What `clip.json` says.
+
+    Attributes:
+        source: Where it was decoded from, for people.
+        sha256: Of the source's bytes.
+        frames: T.
+        height: H, pixels.
+        width: W, pixels.
+        damaged: Packets or pictures that could not be decoded.
+        missing: Frames that the container promised and did not hold.
+    """
+
+    source: str
+    sha256: str
+    frames: int
+    height: int
+    width: int
+    damaged: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class CachedClip:
+    """A decoded clip: its folder in the cache and what is in it."""
+
+    folder: Path
+    entry: ClipEntry
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """`(T, 3, H, W)` of `hr.u8`."""
+        return (self.entry.frames, 3, self.entry.height, self.entry.width)
+
+    def frames(self) -> Planes:
+        """The HR frames, mapped: `(T, 3, H, W)` uint8 RGB."""
+        return np.memmap(self.folder / "hr.u8", dtype=np.uint8, mode="r", shape=self.shape)
+
+
+def default_cache() -> Path:
+    """`$XDG_CACHE_HOME/vsrc`, or `~/.cache/vsrc`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vsrc"
+
+
+class FrameCache:
+    """Decoded clips in a folder; several processes may use it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def clip(self, source: ClipSource, *, max_height: int | None = None) -> CachedClip:
+        """The decoded clip, decoding it when it is not there or damaged.
+
+        Args:
+            source: Where the frames come from.
+            max_height: Taller frames are made smaller (bicubic, antialiased) before they are kept.
+
+        Raises:
+            MediaError: The source cannot be decoded.
+            DataError: The cache cannot be written.
+        """
+        sha256 = self._sha256(source)
+        limit = f"-h{max_height}" if max_height else ""
+        folder = self.folder / "clips" / f"{sha256[:40]}{limit}"
+        if (found := _opened(folder)) is not None:
+            return found
+        with self._new_folder(folder) as partial:
+            entry = _decode(source, partial / "hr.u8", sha256=sha256, max_height=max_height)
+            (partial / "clip.json").write_text(json.dumps(to_json(entry), indent=2) + "\n")
+        return CachedClip(folder, entry)
+
+    def shots(self, clip: CachedClip) -> list[int]:
+        """First frame of each shot."""
+        path = clip.folder / f"shots-{CUTS_VERSION}.json"
+        if not path.is_file():
+            # Green alone is luma enough to see a cut, and it is a plane of the cache.
+            starts = first_frames(frame[1] for frame in clip.frames())
+            with self._new_file(path, size_bytes=8 * len(starts)) as partial:
+                partial.write_text(json.dumps(starts))
+        return [int(start) for start in json.loads(path.read_text())]
+
+    def lr(
+        self, clip: CachedClip, *, name: str, scale: int, degrade: Callable[[Planes, int], Planes]
+    ) -> Path:
+        """LR frames made from the clip cropped to a multiple of `scale`: `(T, 3, H/s, W/s)` uint8.
+
+        Args:
+            clip: A cached clip, at least `scale` pixels on each side.
+            name: Of the degradation.
+            scale: HR/LR side ratio.
+            degrade: Takes `(T, 3, H, W)` and the scale.
+        """
+        path = clip.folder / f"lr-{name}-x{scale}.u8"
+        rows, columns = clip.entry.height // scale, clip.entry.width // scale
+        size_bytes = clip.entry.frames * 3 * rows * columns
+        if path.is_file() and path.stat().st_size == size_bytes:
+            return path
+        cropped = (frame[..., : rows * scale, : columns * scale] for frame in clip.frames())
+        with self._new_file(path, size_bytes=size_bytes) as partial, partial.open("wb") as file:
+            for frame in cropped:
+                file.write(degrade(frame, scale).tobytes())
+        return path
+
+    def _sha256(self, source: ClipSource) -> str:
+        """Hash of the source's bytes, remembered by path, size and time."""
+        seen = hashlib.sha256()
+        for file in source.files:
+            stat = file.stat()
+            seen.update(f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        memo = self.folder / "seen" / seen.hexdigest()
+        if memo.is_file() and len(text := memo.read_text()) == 64:
+            return text
+        hashes = [file_sha256(file) for file in source.files]
+        sha256 = hashes[0] if source.is_video else _hash_of(hashes)
+        with self._new_file(memo, size_bytes=64) as partial:
+            partial.write_text(sha256)
+        return sha256
+
+    @contextmanager
+    def _new_folder(self, folder: Path) -> Iterator[Path]:
+        """A folder to fill, renamed to `folder` at the end and removed if that is not reached."""
+        with self._partial() as scratch:
+            partial = scratch / "new"
+            partial.mkdir()
+            yield partial
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)  # only what was found damaged is in the way
+            try:
+                partial.rename(folder)
+            except OSError:
+                if _opened(folder) is None:  # else another process was faster: the same frames
+                    raise
+
+    @contextmanager
+    def _new_file(self, path: Path, *, size_bytes: int) -> Iterator[Path]:
+        with self._partial(size_bytes) as scratch:
+            yield scratch / path.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (scratch / path.name).replace(path)
+
+    @contextmanager
+    def _partial(self, size_bytes: int = 0) -> Iterator[Path]:
+        """A scratch folder on the cache's disk; what the disk refuses becomes a DataError."""
+        try:
+            place = self.folder / "partial"
+            place.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(place).free
+            if size_bytes > free:
+                raise OSError(errno.ENOSPC, f"{size_bytes >> 20} MiB needed, {free >> 20} MiB free")
+            with tempfile.TemporaryDirectory(dir=place) as scratch:
+                yield Path(scratch)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+                raise
+            raise DataError(
+                f"the cache of decoded frames in {self.folder} cannot be written: "
+                f"{error.strerror}; free space there, choose another place (--cache DIR), or keep "
+                "smaller frames (--max-height)"
+            ) from error
+
+
+def _opened(folder: Path) -> CachedClip | None:
+    """The clip in this folder, or None where it is absent or not whole."""
+    try:
+        text = (folder / "clip.json").read_text()
+        clip = CachedClip(folder, from_json(ClipEntry, json.loads(text), where=str(folder)))
+        size_bytes = (folder / "hr.u8").stat().st_size
+    except FileNotFoundError:
+        return None
+    except (ValueError, SpecError, OSError) as error:
+        logger.warning("%s is damaged (%s); decoding it again", folder, error)
+        return None
+    if size_bytes != int(np.prod(clip.shape)):
+        logger.warning("%s is damaged (%d bytes in hr.u8); decoding again", folder, size_bytes)
+        return None
+    return clip
+
+
+def _decode(source: ClipSource, path: Path, *, sha256: str, max_height: int | None) -> ClipEntry:
+    frames = ClipFrames(source)
+    count, size = 0, (0, 0)
+    with path.open("wb") as file:
+        for planes in _shrunk(frames, max_height):
+            file.write(planes.tobytes())
+            count, size = count + 1, (planes.shape[1], planes.shape[2])
+    return ClipEntry(
+        source=str(source.place),
+        sha256=sha256,
+        frames=count,
+        height=size[0],
+        width=size[1],
+        damaged=frames.damaged,
+        missing=frames.missing,
+    )
+
+
+def _shrunk(frames: Iterable[NDArray[np.uint8]], max_height: int | None) -> Iterator[Planes]:
+    for frame in frames:
+        planes = np.ascontiguousarray(frame.transpose(2, 0, 1))
+        height, width = planes.shape[1:]
+        if max_height and height > max_height:
+            yield shrink(planes, height=max_height, width=round(width * max_height / height))
+        else:
+            yield planes
+
+
+def _hash_of(hashes: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()

@@ -1,0 +1,162 @@
+"""Random clips from a library: item i depends on (seed, i) and nothing else.
+
+So a run that is stopped and resumed sees the same clips, whatever the number of workers, and no
+worker has a state that would need saving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vsrc.compressor.data.library import ClipLibrary, Shot
+from vsrc.compressor.data.planes import Planes
+from vsrc.runtime.errors import DataError
+
+
+class ClipItem(NamedTuple):
+    """One clip as it leaves a worker: bytes, because four times fewer of them are passed on."""
+
+    lr: Tensor
+    """`(L, 3, h, w)` uint8 RGB."""
+    hr: Tensor
+    """`(L, 3, s*h, s*w)` uint8 RGB."""
+    source: str
+    """File and first frame."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips to learn from.
+
+    Attributes:
+        lr: `(N, L, 3, h, w)` float32 RGB in [0, 1].
+        hr: `(N, L, 3, s*h, s*w)` float32 RGB in [0, 1].
+        sources: File and first frame of each clip, for messages.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    sources: tuple[str, ...]
+
+
+class ClipDataset(Dataset[ClipItem]):
+    """Crops of `clip_length` consecutive frames of one shot."""
+
+    def __init__(
+        self,
+        library: ClipLibrary,
+        *,
+        clip_length: int,
+        patch: int,
+        seed: int,
+        length: int | None = None,
+        augment: bool = True,
+    ) -> None:
+        """Prepare to draw.
+
+        Args:
+            library: Where to draw from.
+            clip_length: L, frames.
+            patch: Side of the HR crop, pixels, a multiple of the scale.
+            seed: With the index, decides everything about an item.
+            length: What `len` says; None for the number of places a clip can start at. Items
+                beyond it exist: an index has no upper bound.
+            augment: Mirror, transpose and play backwards at random.
+
+        Raises:
+            DataError: No shot is long enough, or no frame large enough.
+            ValueError: The patch is no multiple of the scale.
+        """
+        if patch % library.scale or patch <= 0:
+            raise ValueError(f"{patch=} must be a multiple of scale={library.scale}")
+        self._library = library
+        self._clip_length = clip_length
+        self._patch = patch
+        self._seed = seed
+        self._augment = augment
+        self._shots = _usable_shots(library, clip_length=clip_length, patch=patch)
+        starts = [shot.stop - shot.start - clip_length + 1 for shot in self._shots]
+        self._ends = np.cumsum(starts)
+        self._length = int(self._ends[-1]) if length is None else length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> ClipItem:
+        """Item number `index`, which may be larger than `len`."""
+        if index < 0:
+            raise IndexError(f"{index=} must not be negative")
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self._seed, index))))
+        place = int(rng.integers(self._ends[-1]))
+        number = int(np.searchsorted(self._ends, place, side="right"))
+        shot = self._shots[number]
+        # `_ends` counts the starts up to the end of each shot, so this counts back from its last.
+        start = shot.stop - self._clip_length + 1 - (int(self._ends[number]) - place)
+        lr, hr = self._crop(shot, start, rng)
+        if self._augment:
+            lr, hr = _augmented(lr, hr, rng)
+        source = f"{self._library.clips[shot.clip].name}@{start}"
+        return ClipItem(_tensor(lr), _tensor(hr), source)
+
+    def _crop(self, shot: Shot, start: int, rng: np.random.Generator) -> tuple[Planes, Planes]:
+        clip, scale = self._library.clips[shot.clip], self._library.scale
+        side = self._patch // scale
+        high, low = clip.hr_frames(scale), clip.lr_frames(scale)
+        assert low is not None
+        top, left = (int(rng.integers(size - side + 1)) for size in low.shape[2:])
+        time = slice(start, start + self._clip_length)
+        lr = low[time, :, top : top + side, left : left + side]
+        top, left, side = top * scale, left * scale, self._patch
+        return lr, high[time, :, top : top + side, left : left + side]
+
+
+def collate(items: Sequence[ClipItem]) -> Batch:
+    """Stack clips and turn bytes into [0, 1]."""
+    return Batch(
+        lr=_unit(torch.stack([item.lr for item in items])),
+        hr=_unit(torch.stack([item.hr for item in items])),
+        sources=tuple(item.source for item in items),
+    )
+
+
+def _usable_shots(library: ClipLibrary, *, clip_length: int, patch: int) -> list[Shot]:
+    long = [shot for shot in library.shots if shot.stop - shot.start >= clip_length]
+    if not long:
+        longest = max((shot.stop - shot.start for shot in library.shots), default=0)
+        raise DataError(
+            f"no shot has {clip_length} frames (the longest has {longest}); give longer videos or "
+            "take shorter clips"
+        )
+    sides = [min(library.clips[shot.clip].hr.shape[2:]) for shot in long]
+    usable = [shot for shot, side in zip(long, sides, strict=True) if side >= patch]
+    if not usable:
+        raise DataError(
+            f"no clip is as large as {patch=} pixels (the largest has a side of {max(sides)}); "
+            "give larger videos or take a smaller patch"
+        )
+    return usable
+
+
+def _augmented(lr: Planes, hr: Planes, rng: np.random.Generator) -> tuple[Planes, Planes]:
+    backwards, upside_down, mirrored, transposed = rng.random(4) < 0.5
+    step = tuple(
+        slice(None, None, -1 if turned else 1)
+        for turned in (backwards, False, upside_down, mirrored)
+    )
+    lr, hr = lr[step], hr[step]
+    return (lr.swapaxes(2, 3), hr.swapaxes(2, 3)) if transposed else (lr, hr)
+
+
+def _tensor(planes: Planes) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(planes))
+
+
+def _unit(pictures: Tensor) -> Tensor:
+    return pictures.to(torch.float32).mul_(1 / 255)

@@ -1,0 +1,117 @@
+"""Clips kept aside: never taught from, only measured on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsrc.compressor.data.dataset import Batch, ClipItem, collate
+from vsrc.compressor.data.library import ClipLibrary, Shot
+from vsrc.compressor.data.planes import Planes
+
+
+def split(library: ClipLibrary, *, fraction: float = 0.05) -> tuple[ClipLibrary, ClipLibrary]:
+    """Divide into what teaches and what measures; no frame is in both.
+
+    The lists of a layout decide where there are any (Vimeo-90K's test list, REDS4). Else whole
+    files are held out when there are enough of them, else whole shots, else the end of the only
+    shot. The choice depends on the contents of the files, not on names, order or chance.
+
+    Args:
+        library: All clips.
+        fraction: Share of frames to hold out, at most; the smallest group is held out when even
+            that is more.
+    """
+    marked = [shot for shot in library.shots if library.clips[shot.clip].subset == "test"]
+    if marked and len(marked) < len(library.shots):
+        held = set(marked)
+    else:
+        held = _chosen(library, fraction)
+    if not held:
+        return _halved(library, fraction)
+    rest = [shot for shot in library.shots if shot not in held]
+    kept = [shot for shot in library.shots if shot in held]
+    return library.with_shots(rest), library.with_shots(kept)
+
+
+def validation_clips(
+    library: ClipLibrary, *, clip_length: int, count: int, crop: int | None = None
+) -> list[Batch]:
+    """Clips to measure on, spread evenly over the shots that are long enough.
+
+    Args:
+        library: The held-out part.
+        clip_length: L, frames.
+        count: How many clips at most.
+        crop: Side of the centre crop, HR pixels, rounded down to the scale; None for whole frames.
+
+    Returns:
+        Batches of one clip each, `lr` `(1, L, 3, h, w)`; empty when no shot is long enough.
+    """
+    long = [shot for shot in library.shots if shot.stop - shot.start >= clip_length]
+    if not long:
+        return []
+    starts = [(shot, first) for shot in long for first in _starts(shot, clip_length)]
+    chosen = np.unique(np.linspace(0, len(starts) - 1, min(count, len(starts))).round().astype(int))
+    return [_clip(library, *starts[index], clip_length=clip_length, crop=crop) for index in chosen]
+
+
+def _starts(shot: Shot, clip_length: int) -> range:
+    return range(shot.start, shot.stop - clip_length + 1, clip_length)
+
+
+def _clip(
+    library: ClipLibrary, shot: Shot, first: int, *, clip_length: int, crop: int | None
+) -> Batch:
+    clip, scale = library.clips[shot.clip], library.scale
+    hr, lr = clip.hr_frames(scale), clip.lr_frames(scale)
+    assert lr is not None
+    sides = [min(size, crop // scale) if crop else size for size in lr.shape[2:]]
+    begins = [(size - side) // 2 for size, side in zip(lr.shape[2:], sides, strict=True)]
+
+    def cut(planes: Planes, scale: int) -> Tensor:
+        rows, columns = (
+            slice(begin * scale, (begin + side) * scale)
+            for begin, side in zip(begins, sides, strict=True)
+        )
+        return torch.from_numpy(np.array(planes[first : first + clip_length, :, rows, columns]))
+
+    return collate([ClipItem(cut(lr, 1), cut(hr, scale), f"{clip.name}@{first}")])
+
+
+def _chosen(library: ClipLibrary, fraction: float) -> set[Shot]:
+    """Whole files (four or more), or whole shots (two or more), in the order of their hashes."""
+    by_file: dict[str, list[Shot]] = {}
+    by_shot: dict[str, list[Shot]] = {}
+    for shot in library.shots:
+        sha256 = library.clips[shot.clip].hr.entry.sha256
+        by_file.setdefault(_rank(sha256), []).append(shot)
+        by_shot.setdefault(_rank(f"{sha256} {shot.start}"), []).append(shot)
+    if len(by_file) < 4 and len(by_shot) < 2:
+        return set()
+    groups = by_file if len(by_file) >= 4 else by_shot
+    limit, held = fraction * library.frames, list[Shot]()
+    for _, group in sorted(groups.items()):
+        if _frames(held) + _frames(group) <= limit:
+            held += group
+    return set(held or min(groups.values(), key=_frames))
+
+
+def _halved(library: ClipLibrary, fraction: float) -> tuple[ClipLibrary, ClipLibrary]:
+    """One shot only: its end is held out."""
+    (shot,) = library.shots
+    cut = max(shot.start + 1, shot.stop - max(1, round(fraction * library.frames)))
+    kept = [Shot(shot.clip, cut, shot.stop)] if cut < shot.stop else []
+    return library.with_shots([Shot(shot.clip, shot.start, cut)]), library.with_shots(kept)
+
+
+def _rank(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _frames(shots: Iterable[Shot]) -> int:
+    return sum(shot.stop - shot.start for shot in shots)

@@ -1,0 +1,215 @@
+"""What clips a folder holds: the layouts people keep video data in, recognised by their names.
+
+a video file                     one clip
+a folder of videos               one clip each, at any depth
+folders of pictures              one clip each, at any depth: PNG, JPEG, ... in natural order
+REDS                             train_sharp/000/*.png, train_sharp_bicubic/X4/000/*.png
+Vimeo-90K septuplets             sequences/00001/0001/im1..7.png, sep_{train,test}list.txt
+Vid4-like                        GT/<clip>/*.png beside BIx4/<clip>, BDx4/<clip>
+LR twins                         hr/<clip> beside lr/<clip>, as pictures or videos
+picture pairs                    img_001_HR.png beside img_001_LR.png: clips of one frame
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from vsrc.runtime.errors import DataError
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".264", ".265", ".avi", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m4v", ".mkv",
+    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".obu", ".ogv", ".ts", ".vob", ".webm",
+    ".wmv", ".y4m",
+))
+PICTURE_SUFFIXES = frozenset(
+    (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+# fmt: on
+
+Subset = Literal["train", "test", "any"]
+Twin = Literal["bi", "bd", "given"]
+"""How an LR twin was made: as its layout says, or `given` where it says nothing."""
+
+REDS4 = ("000", "011", "015", "020")
+"""Clips of REDS's training set that the field keeps for testing (Wang et al. 2019, section 4.1)."""
+
+_HR_NAMES = ("hr", "gt", "high", "target")
+_LR_NAMES = ("lr", "lq", "low", "input", "lr_x4", "lrx4", "x4")
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Where the frames of one clip come from.
+
+    Attributes:
+        name: Path below the folder that was searched, for people.
+        files: One video, or the pictures in order.
+        twins: How the LR was made -> the LR clip of the same frames.
+        subset: What the layout's own lists say it is for.
+        one_shot: The layout promises that there is no scene cut inside.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    twins: Mapping[Twin, ClipSource] = field(default_factory=dict)
+    subset: Subset = "any"
+    one_shot: bool = False
+
+    @property
+    def is_video(self) -> bool:
+        """One file that holds all frames."""
+        return len(self.files) == 1 and self.files[0].suffix.lower() in VIDEO_SUFFIXES
+
+    @property
+    def place(self) -> Path:
+        """The video, or the folder of the pictures."""
+        return self.files[0] if self.is_video else self.files[0].parent
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder holds.
+
+    Attributes:
+        kind: Name of the layout, for people.
+        root: The folder that was searched.
+        clips: In order of their names; never empty.
+    """
+
+    kind: str
+    root: Path
+    clips: tuple[ClipSource, ...]
+
+
+def find_clips(root: Path) -> Layout:
+    """Recognise the layout of `root` and list its clips.
+
+    Raises:
+        DataError: It does not exist, or holds neither videos nor pictures.
+    """
+    if root.is_file() and root.suffix.lower() in VIDEO_SUFFIXES:
+        return Layout("a video", root, (ClipSource(root.name, (root,)),))
+    if not root.is_dir():
+        what = "is not a video" if root.exists() else "does not exist"
+        raise DataError(f"{root} {what}; name a video or a folder of videos or of frame folders")
+    for kind, finder in _LAYOUTS.items():
+        if clips := tuple(finder(root)):
+            return Layout(kind, root, clips)
+    raise DataError(
+        f"{root} holds no video ({_listed(VIDEO_SUFFIXES)}) and no folder of pictures "
+        f"({_listed(PICTURE_SUFFIXES)}), at any depth; name the folder that does"
+    )
+
+
+def _listed(suffixes: frozenset[str]) -> str:
+    return " ".join(suffix[1:] for suffix in sorted(suffixes))
+
+
+def _reds(root: Path) -> Iterator[ClipSource]:
+    """REDS as it unpacks; an extra `train/` or `val/` level is allowed."""
+    for sharp in sorted(root.rglob("*_sharp")):
+        twin_root = sharp.parent / f"{sharp.name}_bicubic" / "X4"
+        for clip in _below(root, sharp):
+            held_out = sharp.name == "val_sharp" or clip.place.name in REDS4
+            yield _single(clip, _twin(clip, sharp, {"bi": twin_root}), held_out=held_out)
+
+
+def _vimeo(root: Path) -> Iterator[ClipSource]:
+    """Vimeo-90K septuplets; only what its lists name, because the archive holds a few more."""
+    for list_file, held_out in (("sep_trainlist.txt", False), ("sep_testlist.txt", True)):
+        path = root / list_file
+        for line in path.read_text(encoding="utf-8").split() if path.is_file() else ():
+            # A list is someone's text file: a line cannot lead out of the data set.
+            if not re.fullmatch(r"\d+/\d+", line):
+                raise DataError(f"{path}: {line!r} is not a septuplet; expected 00001/0001")
+            if files := _pictures(root / "sequences" / line):
+                yield _single(ClipSource(line, files), {}, held_out=held_out)
+
+
+def _vid4_like(root: Path) -> Iterator[ClipSource]:
+    truth = root / "GT"
+    twins: dict[Twin, Path] = {"bi": root / "BIx4", "bd": root / "BDx4"}
+    if truth.is_dir() and any(path.is_dir() for path in twins.values()):
+        for clip in _below(root, truth):
+            yield _single(clip, _twin(clip, truth, twins), held_out=True)
+
+
+def _twin_folders(root: Path) -> Iterator[ClipSource]:
+    folders = {path.name.lower(): path for path in sorted(root.iterdir()) if path.is_dir()}
+    high = next((folders[name] for name in _HR_NAMES if name in folders), None)
+    low = next((folders[name] for name in _LR_NAMES if name in folders), None)
+    if high and low:
+        for clip in _below(root, high):
+            yield replace(clip, twins=_twin(clip, high, {"given": low}))
+
+
+def _picture_pairs(root: Path) -> Iterator[ClipSource]:
+    for truth in _pictures(root):
+        low = truth.with_name(re.sub(r"HR(?=\.\w+$)", "LR", truth.name))
+        if low != truth and low.is_file():
+            twin = ClipSource(low.name, (low,), one_shot=True)
+            yield ClipSource(truth.name, (truth,), twins={"given": twin}, one_shot=True)
+
+
+def _plain(root: Path) -> Iterator[ClipSource]:
+    yield from _below(root, root)
+
+
+_LAYOUTS = {
+    "REDS": _reds,
+    "Vimeo-90K septuplets": _vimeo,
+    "Vid4-like": _vid4_like,
+    "LR twin folders": _twin_folders,
+    "picture pairs": _picture_pairs,
+    "videos or folders of frames": _plain,
+}
+
+
+def _below(root: Path, folder: Path) -> Iterator[ClipSource]:
+    """Every video and every folder of pictures at any depth below `folder`, named from `root`."""
+    for path in sorted([folder, *folder.rglob("*")], key=_natural):
+        if path.is_dir():
+            if files := _pictures(path):
+                yield ClipSource(_name(path, root), files)
+        elif path.suffix.lower() in VIDEO_SUFFIXES:
+            yield ClipSource(_name(path, root), (path,))
+
+
+def _pictures(folder: Path) -> tuple[Path, ...]:
+    if not folder.is_dir():
+        return ()
+    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    return tuple(sorted(found, key=_natural))
+
+
+def _natural(path: Path) -> tuple[tuple[int, int | str], ...]:
+    """Sort key: `im2` before `im10`."""
+    pieces = re.split(r"(\d+)", path.as_posix())
+    return tuple((0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces if piece)
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.name if path == root else path.relative_to(root).as_posix()
+
+
+def _twin(
+    clip: ClipSource, high_root: Path, low_roots: Mapping[Twin, Path]
+) -> dict[Twin, ClipSource]:
+    """LR clips that lie at the same place below each LR root."""
+    twins: dict[Twin, ClipSource] = {}
+    for made, low_root in low_roots.items():
+        place = low_root / clip.place.relative_to(high_root)
+        files = (place,) if clip.is_video and place.is_file() else _pictures(place)
+        if files:
+            twins[made] = ClipSource(_name(place, low_root), files)
+    return twins
+
+
+def _single(clip: ClipSource, twins: dict[Twin, ClipSource], *, held_out: bool) -> ClipSource:
+    """A clip of a benchmark: one shot, with a subset of its own."""
+    return replace(clip, twins=twins, subset="test" if held_out else "train", one_shot=True)
