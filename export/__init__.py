@@ -1,1 +1,17 @@
 """Checkpoint to ONNX, typed graphs, engines, and the checks that they agree."""
+
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vsrc.export.export_config import ExportConfig as ExportConfig
+    from vsrc.export.graph_export import export as export
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "ExportConfig": "vsrc.export.export_config",
+        "export": "vsrc.export.graph_export",
+    },
+)

@@ -8,7 +8,7 @@
 
 Each frame passes the encoder by itself, so a runtime can keep its features from window to window.
 In training every body convolution is the sum of four branches (as in ECBSR, Zhang et al. 2021,
-section 3.2, and ETDS, Chao et al. 2023); `collapse` folds them into one, which is what is exported.
+section 3.2, and ETDS, Chao et al. 2023); `collapsed` folds them into one, which is exported.
 No warping, no attention, no activation but ReLU: INT8 ranges stay tame and every runtime is fast.
 """
 
@@ -118,6 +118,8 @@ class Edge(nn.Module):
 
     def __init__(self, size: EdgeSize, *, scale: int = 4, window: int = 5, name: str) -> None:
         super().__init__()
+        if window < 3 or window % 2 == 0:
+            raise ValueError(f"{window=} must be odd and at least 3")
         self.name, self.size, self.scale, self.window = name, size, scale, window
         self.encoder = nn.Conv2d(3, size.encoded, 3, padding=1)
         self.fusion = nn.Conv2d(window * size.encoded, size.features, 3, padding=1)
@@ -171,6 +173,17 @@ class Edge(nn.Module):
         features = self.encode(lr.flatten(0, 1))
         return self.fuse(features.view(batch, window, *features.shape[1:]), lr[:, window // 2])
 
+    def collapsed(self) -> Edge:
+        """A copy whose body is plain convolutions; the same function to rounding."""
+        plain = Edge(self.size, scale=self.scale, window=self.window, name=self.name)
+        plain.body = nn.ModuleList(
+            block.collapsed() if isinstance(block, RepConv) else block for block in self.body
+        )
+        rest = {k: v for k, v in self.state_dict().items() if not k.startswith("body.")}
+        plain.load_state_dict(rest, strict=False)
+        return plain.to(next(self.parameters()).device).train(self.training)
+
+
 
 def _training_only(block: nn.Module) -> int:
     """Parameters of a block that are gone once it is collapsed."""
@@ -192,14 +205,3 @@ def edge_m(*, scale: int = 4, window: int = 5) -> Edge:
 def edge_l(*, scale: int = 4, window: int = 5) -> Edge:
     """At most 700k parameters at x4."""
     return Edge(SIZES["l"], scale=scale, window=window, name="edge-l")
-
-
-def collapse(network: Edge) -> Edge:
-    """A copy whose body is plain convolutions; equal to rounding."""
-    plain = Edge(network.size, scale=network.scale, window=network.window, name=network.name)
-    plain.body = nn.ModuleList(
-        block.collapsed() if isinstance(block, RepConv) else block for block in network.body
-    )
-    rest = {k: v for k, v in network.state_dict().items() if not k.startswith("body.")}
-    plain.load_state_dict(rest, strict=False)
-    return plain.to(next(network.parameters()).device).train(network.training)

@@ -1,0 +1,44 @@
+"""The shapes that a graph takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsrc.export.export_config import LARGEST_SIDE, Size
+
+LARGEST_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Shapes that a graph takes, inclusive: `(least, largest)` of each axis, LR pixels."""
+
+    height: Size
+    width: Size
+    batch: Size
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is only one shape."""
+        return all(low == high for low, high in (self.height, self.width, self.batch))
+
+
+def extent_of(shape: tuple[Size, ...], *, multiple: int) -> Extent:
+    """The shapes that `ExportConfig.shape` means for a network that wants multiples.
+
+    Raises:
+        ValueError: A side is not a multiple of what the network wants.
+    """
+    for side in (side for size in shape for side in size):
+        if side % multiple:
+            near = -(-side // multiple) * multiple
+            raise ValueError(
+                f"shape has {side}, this network takes multiples of {multiple}: try {near}"
+            )
+    if not shape:
+        least = max(2, multiple)
+        largest = LARGEST_SIDE // multiple * multiple
+        return Extent((least, largest), (least, largest), (1, LARGEST_BATCH))
+    low, high = shape[0], shape[-1]
+    batch = (1, 1) if len(shape) == 1 else (1, LARGEST_BATCH)
+    return Extent((low[0], high[0]), (low[1], high[1]), batch)

@@ -1,0 +1,24 @@
+"""The clip that comes with vsrc: what the demo upscales and what an export is checked on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_CLIP = Path(__file__).resolve().parent / "assets" / "big_buck_bunny.mp4"
+"""Excerpt of "Big Buck Bunny" (CC BY 3.0, Blender Foundation): 640x360, 120 frames, with sound."""
+
+
+def sample_frames(count: int) -> NDArray[np.uint8]:
+    """The first frames of the clip: `(count, 360, 640, 3)` uint8 RGB."""
+    import av
+
+    frames: list[NDArray[np.uint8]] = []
+    with av.open(str(SAMPLE_CLIP)) as container:
+        for frame in container.decode(video=0):
+            if len(frames) == count:
+                break
+            frames.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
+    return np.stack(frames)
