@@ -31,7 +31,7 @@ def gmac_per_lr_pixel(network: nn.Module, *, window: int | None = None, channels
 
 
 def _macs(network: nn.Module, shape: tuple[int, ...]) -> float:
-    twin = copy.deepcopy(network).to("meta").eval()
+    twin = copy.deepcopy(network).to("meta", torch.float32).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         twin(torch.empty(shape, device="meta"))
     return float(counter.get_total_flops()) / 2

@@ -1,0 +1,82 @@
+"""Edge students: budgets, and that merging the training branches changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vsrc.compressor.networks.edge import Edge, EdgeSize, RepConv
+from vsrc.compressor.networks.table import create
+
+TINY = EdgeSize(encoded=3, features=5, blocks=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "budget"), [("edge-s", 45_000), ("edge-m", 130_000), ("edge-l", 700_000)]
+)
+def test_deployed_parameters_stay_in_the_budget(name: str, budget: int) -> None:
+    network = create(name, scale=4)
+    assert isinstance(network, Edge)
+    deployed = sum(p.numel() for p in network.collapsed().parameters())
+    assert deployed == network.spec.parameters <= budget
+
+
+def test_merged_kernel_equals_the_branches_one_by_one() -> None:
+    torch.manual_seed(0)
+    block = RepConv(6).double()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(2, 6, 7, 5, dtype=torch.float64)
+    torch.testing.assert_close(block(x), block.branches(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("scale", "window"), [(2, 3), (3, 5), (4, 7)])
+def test_collapsed_network_gives_the_same_pictures(scale: int, window: int) -> None:
+    torch.manual_seed(1)
+    network = Edge(TINY, scale=scale, window=window, name="tiny").eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    lr = torch.rand(2, window, 3, 9, 11)
+    with torch.no_grad():
+        whole, plain = network(lr), network.collapsed()(lr)
+    assert whole.shape == (2, 3, 9 * scale, 11 * scale)
+    # Sums in another order: float32 rounding of values around the largest output.
+    assert (whole - plain).abs().max() <= 1e-5 * whole.abs().max()
+
+
+def test_encode_and_fuse_make_the_whole() -> None:
+    torch.manual_seed(2)
+    network = Edge(TINY, name="tiny").eval()
+    lr = torch.rand(1, 5, 3, 8, 8)
+    with torch.no_grad():
+        kept = torch.stack([network.encode(lr[:, index]) for index in range(5)], dim=1)
+        torch.testing.assert_close(network.fuse(kept, lr[:, 2]), network(lr), rtol=0, atol=1e-6)
+
+
+def test_a_fresh_network_starts_near_the_enlarged_centre_frame() -> None:
+    torch.manual_seed(3)
+    network = create("edge-s").eval()
+    lr = torch.rand(1, 5, 3, 8, 8)
+    base = torch.nn.functional.interpolate(lr[:, 2], scale_factor=4.0, mode="bilinear")
+    with torch.no_grad():
+        assert (network(lr) - base).abs().mean() < 0.1
+
+
+def test_halo_is_the_receptive_field() -> None:
+    network = Edge(TINY, name="tiny").double()
+    for parameter in network.parameters():
+        torch.nn.init.uniform_(parameter, 0.1, 1.0)  # all positive: nothing can cancel
+    lr = torch.rand(1, 5, 3, 1, 41, dtype=torch.float64, requires_grad=True)
+    network(lr)[0, 0, 0, 4 * 20].backward()
+    assert lr.grad is not None
+    reached = lr.grad.abs().sum(dim=(0, 1, 2, 3)).nonzero().flatten()
+    halo = network.spec.halo
+    assert 20 - halo <= int(reached.min())
+    assert int(reached.max()) <= 20 + halo
+    assert int(reached.max()) >= 20 + halo - 1
+
+
+@pytest.mark.parametrize("window", [1, 2, 4])
+def test_windows_without_a_centre_are_refused(window: int) -> None:
+    with pytest.raises(ValueError, match="must be odd"):
+        Edge(TINY, window=window, name="tiny")

@@ -1,0 +1,167 @@
+"""Packages are untrusted input: what does not fit is refused with a line that says why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.package import (
+    SPEC_FILE,
+    SPEC_LIMIT_BYTES,
+    describe,
+    inside,
+    new_folder,
+    open_package,
+    write_spec,
+)
+from vsrc.runtime.spec import ModelSpec, NetworkSpec, Provenance, Quality
+
+NETWORK = NetworkSpec(
+    name="edge-s",
+    arguments={"scale": 4, "window": 5},
+    scale=4,
+    window=5,
+    halo=7,
+    parameters=40_136,
+    gmac_per_lr_pixel=4.1e-5,
+    stages=("fusion", "body.0"),
+)
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    path = tmp_path / "student.vsrc"
+    with new_folder(path, overwrite=False) as folder:
+        (folder / "weights.safetensors").write_bytes(b"weights")
+        spec = ModelSpec(
+            network=NETWORK,
+            weights=describe(folder, "weights.safetensors"),
+            degradation="bi",
+            provenance=Provenance(data=("a", "b"), versions={"torch": "2"}),
+            quality=(Quality(data="x", metric="psnr", protocol="y", value=30.5),),
+        )
+        write_spec(folder, spec)
+    return path
+
+
+def edit(package: Path, change: Callable[[dict[str, object]], object]) -> None:
+    path = package / SPEC_FILE
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def test_what_was_written_is_read_back(package: Path) -> None:
+    opened = open_package(package)
+    assert opened.spec.network == NETWORK
+    assert opened.spec.quality[0].value == 30.5
+    assert opened.weights().read_bytes() == b"weights"
+
+
+def test_a_changed_byte_is_refused(package: Path) -> None:
+    (package / "weights.safetensors").write_bytes(b"Weights")
+    with pytest.raises(SpecError, match="sha256"):
+        open_package(package).weights()
+
+
+def test_a_swollen_file_is_refused_by_its_size(package: Path) -> None:
+    with (package / "weights.safetensors").open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(SpecError, match=r"8 bytes, model\.json says 7"):
+        open_package(package).weights()
+
+
+def test_a_newer_version_is_refused(package: Path) -> None:
+    edit(package, lambda data: data.update(schema_version=99))
+    with pytest.raises(SpecError, match="schema version 99 is newer"):
+        open_package(package)
+
+
+def test_an_unknown_or_missing_key_is_named(package: Path) -> None:
+    edit(package, lambda data: data.update(surprise=1))
+    with pytest.raises(SpecError, match="unknown key 'surprise'"):
+        open_package(package)
+    edit(package, lambda data: (data.pop("surprise"), data.pop("degradation")))
+    with pytest.raises(SpecError, match="'degradation' is missing"):
+        open_package(package)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../w", "/etc/passwd", "a/../../w", "C:\\w", "a\\..\\w", "", "a\0b"],
+)
+def test_a_name_that_leads_out_is_refused(package: Path, name: str) -> None:
+    def point_elsewhere(data: dict[str, object]) -> None:
+        weights = data["weights"]
+        assert isinstance(weights, dict)
+        weights["file"] = name
+
+    edit(package, point_elsewhere)
+    with pytest.raises(SpecError, match="leads out of the package"):
+        open_package(package)
+
+
+def test_a_link_that_leads_out_is_refused(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (package / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(SpecError, match="through a link"):
+        inside(package, "link")
+
+
+def test_a_huge_spec_is_not_read(package: Path) -> None:
+    with (package / SPEC_FILE).open("ab") as file:
+        file.truncate(SPEC_LIMIT_BYTES + 1)
+    with pytest.raises(SpecError, match="at most"):
+        open_package(package)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "not readable as JSON"), (b"[]", "schema_version"), (b"\xff\xfe", "cannot be read")],
+)
+def test_a_spec_that_is_no_spec_is_refused(package: Path, content: bytes, message: str) -> None:
+    (package / SPEC_FILE).write_bytes(content)
+    with pytest.raises(SpecError, match=message):
+        open_package(package)
+
+
+def test_deeply_nested_json_is_refused(package: Path) -> None:
+    (package / SPEC_FILE).write_text("[" * 100_000)
+    with pytest.raises(SpecError, match="not readable as JSON"):
+        open_package(package)
+
+
+def test_places_without_a_package_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="does not exist"):
+        open_package(tmp_path / "none.vsrc")
+    with pytest.raises(SpecError, match=r"holds no model\.json"):
+        open_package(tmp_path)
+
+
+def test_a_missing_graph_says_how_to_write_it(package: Path) -> None:
+    with pytest.raises(SpecError, match="vsrc export"):
+        open_package(package).graph("fp32")
+
+
+def test_a_failed_write_leaves_nothing_and_keeps_the_old(package: Path) -> None:
+    before = sorted(p.name for p in package.parent.iterdir())
+    with pytest.raises(RuntimeError), new_folder(package, overwrite=True) as folder:  # noqa: PT012
+        (folder / "half").write_text("half")
+        raise RuntimeError
+    assert sorted(p.name for p in package.parent.iterdir()) == before
+    assert open_package(package).weights().is_file()
+
+
+def test_an_existing_package_needs_overwrite_and_a_foreign_folder_is_left_alone(
+    package: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match="--overwrite"), new_folder(package, overwrite=False):
+        pass
+    mine = tmp_path / "photos"
+    mine.mkdir()
+    with pytest.raises(SpecError, match="left alone"), new_folder(mine, overwrite=True):
+        pass
