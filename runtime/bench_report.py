@@ -138,9 +138,9 @@ class Gate:
     passed: bool
 
     def __str__(self) -> str:
-        value = "could not be measured" if self.measured is None else f"is {self.measured:.4g}"
+        value = "nothing" if self.measured is None else f"{self.measured:.4g}"
         option = "--" + self.name.replace("_", "-")
-        return f"{option} {self.limit:g}: {'kept' if self.passed else 'missed'}, it {value}"
+        return f"{option} {self.limit:g}: {'kept' if self.passed else 'missed'}, measured {value}"
 
 
 @dataclass(frozen=True)
