@@ -1,0 +1,147 @@
+"""A graph becomes part of a package only if it gives the pictures that torch gives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.compressor.networks.packaged import from_package
+from vsrc.export import graph_export
+from vsrc.export.agreement import Agreement
+from vsrc.export.export_config import ExportConfig, parse_shape
+from vsrc.export.extent import extent_of
+from vsrc.export.graph_export import export
+from vsrc.export.to_onnx import METADATA_KEY
+from vsrc.runtime.errors import GateError, SpecError
+from vsrc.runtime.package import open_package
+
+
+@pytest.fixture
+def copy(untaught_package: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "copy.vsrc"
+    shutil.copytree(untaught_package, path)
+    return path
+
+
+def test_graph_and_network_give_the_same_pictures_at_any_size(tiny_package: Path) -> None:
+    package = open_package(tiny_package)
+    network, session = from_package(package), package.session()
+    rng = np.random.default_rng(0)
+    for batch, height, width in ((1, 17, 30), (3, 31, 22)):
+        lr = rng.integers(0, 256, (batch, 3, height, width, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            floats = torch.from_numpy(lr).permute(0, 1, 4, 2, 3).float() / 255
+            truth = (network(floats) * 255).round().clamp(0, 255).permute(0, 2, 3, 1).numpy()
+        # Where torch lands within rounding of a half, the graph may take the neighbour.
+        assert np.abs(session(lr).astype(int) - truth.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (3, 2)])
+def test_pictures_smaller_than_the_graph_takes_are_padded_and_cropped(
+    tiny_package: Path, height: int, width: int
+) -> None:
+    lr = np.full((1, 3, height, width, 3), 90, np.uint8)
+    sr = open_package(tiny_package).session()(lr)
+    assert sr.shape == (1, 2 * height, 2 * width, 3)
+
+
+def test_uint8_enters_and_leaves_through_a_cast(tiny_package: Path) -> None:
+    path, graph = open_package(tiny_package).graph("fp32")
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    first = [node.op_type for node in model.graph.node if "lr" in node.input]
+    assert set(first) <= {"Cast", "Shape"}
+    (last,) = [node for node in model.graph.node if "sr" in node.output]
+    assert last.op_type == "Cast"
+    assert [(o.domain, o.version) for o in model.opset_import if not o.domain] == [("", 18)]
+    assert graph.opset == 18
+
+
+def test_no_trace_of_the_exporting_machine_is_left(tiny_package: Path) -> None:
+    path, _ = open_package(tiny_package).graph("fp32")
+    content = path.read_bytes()
+    assert str(Path.home()).encode() not in content
+    assert b".py" not in content
+
+
+def test_the_spec_travels_in_the_graph(tiny_package: Path) -> None:
+    package = open_package(tiny_package)
+    model = onnx.load(package.graph("fp32")[0])
+    (entry,) = [prop for prop in model.metadata_props if prop.key == METADATA_KEY]
+    said = json.loads(entry.value)
+    assert said["network"]["scale"] == package.spec.network.scale
+    assert said["graph"]["io"] == "uint8"
+
+
+def test_the_same_network_gives_the_same_bytes(tiny_package: Path, copy: Path) -> None:
+    again = export(ExportConfig(copy))
+    assert again.graph.sha256 == open_package(tiny_package).spec.graphs["fp32"].sha256
+
+
+def test_a_graph_that_differs_is_not_written(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Agreement(height=8, width=8, largest_difference=2.0, psnr_db=40.0, differing_share=0.1)
+    monkeypatch.setattr(graph_export, "agreements", lambda *_, **__: [wrong])
+    result = CliRunner().invoke(main, ["export", str(copy)])
+    assert result.exit_code == 4
+    assert "differs from torch by 2 of 255" in result.stderr
+    assert sorted(p.name for p in copy.iterdir()) == ["model.json", "weights.safetensors"]
+
+
+def test_not_a_number_is_a_difference(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Agreement(
+        height=8, width=8, largest_difference=float("nan"), psnr_db=None, differing_share=1.0
+    )
+    monkeypatch.setattr(graph_export, "agreements", lambda *_, **__: [wrong])
+    with pytest.raises(GateError, match="nan"):
+        export(ExportConfig(copy))
+
+
+def test_a_graph_is_replaced_only_when_asked(tiny_package: Path) -> None:
+    with pytest.raises(SpecError, match="--overwrite"):
+        export(ExportConfig(tiny_package))
+
+
+def test_shapes_are_read_as_height_by_width() -> None:
+    assert parse_shape("180x320") == ((180, 320),)
+    assert parse_shape("9x16, 18X32,36x64") == ((9, 16), (18, 32), (36, 64))
+
+
+@pytest.mark.parametrize("text", ["", "180", "180x", "ax3", "1x2;3x4", "-1x5"])
+def test_what_is_no_shape_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not HxW"):
+        parse_shape(text)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (((0, 5),), "must lie in"),
+        (((5, 5), (6, 6)), "2 shapes given"),
+        (((9, 9), (8, 9), (10, 10)), "must ascend"),
+    ],
+)
+def test_shapes_that_make_no_sense_are_refused(
+    shape: tuple[tuple[int, int], ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        ExportConfig(Path("x"), shape=shape)
+
+
+def test_a_shape_that_is_no_multiple_names_the_next() -> None:
+    with pytest.raises(ValueError, match="multiples of 4: try 20"):
+        extent_of(((18, 32),), multiple=4)
+
+
+def test_extents_of_dynamic_and_fixed_graphs() -> None:
+    assert extent_of(((16, 32),), multiple=4).fixed
+    whole = extent_of((), multiple=16)
+    assert whole.height == (16, 8192)
+    assert not whole.fixed
