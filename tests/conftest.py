@@ -50,26 +50,6 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random edge-s x2 over 3 frames, not exported yet; copy it before changing it."""
-    import torch
-    from safetensors.torch import save_file
-
-    from vsrc.compressor.networks.table import create
-    from vsrc.runtime.package import describe, new_folder, write_spec
-    from vsrc.runtime.spec import ModelSpec
-
-    path = tmp_path_factory.mktemp("package") / "student.vsrc"
-    torch.manual_seed(0)
-    network = create("edge-s", scale=2, window=3)
-    with new_folder(path, overwrite=False) as folder:
-        save_file(network.state_dict(), folder / "weights.safetensors")
-        weights = describe(folder, "weights.safetensors")
-        write_spec(folder, ModelSpec(network=network.spec, weights=weights, degradation="bi"))
-    return path
-
-
-@pytest.fixture(scope="session")
 def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with its fp32 graph, exported once for all tests; to be read, never changed."""
     import shutil
