@@ -108,8 +108,11 @@ def _tap_positions(
     like: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Where each tap looks before it is moved: y `(K, Ho, 1)` and x `(K, 1, Wo)`, pixels of x."""
-    down, right = (torch.arange(n, device=like.device, dtype=like.dtype) for n in (rows, columns))
-    tap_y, tap_x = (torch.arange(n, device=like.device, dtype=like.dtype) for n in kernel)
+    down, right, tap_y, tap_x = (
+        # Counted in integers: TensorRT 8 takes a Range of floats only when its ends are constants.
+        torch.arange(count, device=like.device).to(like.dtype)
+        for count in (rows, columns, *kernel)
+    )
     tap_y = tap_y.repeat_interleave(kernel[1]) * dilation - padding
     tap_x = tap_x.repeat(kernel[0]) * dilation - padding
     return (

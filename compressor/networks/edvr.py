@@ -80,7 +80,7 @@ def _conv3(channels: int, features: int, *, stride: int = 1) -> nn.Conv2d:
 
 
 class Predeblur(nn.Module):
-    """First layers for blurred or large frames (section 3.1 and supplement).
+    """First layers for blurred or large frames (section 3.1).
 
     Args:
         features: Channels out.
@@ -110,10 +110,10 @@ class Predeblur(nn.Module):
         level3 = _lrelu(self.stride_conv_l3(level2))
         level2 = self.resblock_l2_1(level2) + _double(self.resblock_l3(level3))
         coarse = _double(self.resblock_l2_2(level2))
-        for block in self.resblock_l1[:2]:
-            level1 = block(level1) + coarse
-        for block in self.resblock_l1[2:]:
+        for index, block in enumerate(self.resblock_l1):
             level1 = block(level1)
+            if index == 1:
+                level1 = level1 + coarse
         return level1
 
 
@@ -312,7 +312,7 @@ class Edvr(nn.Module):
         l2, l3 = 2, 4
         first = 1 + 2 * self.size.extract_blocks
         if self.predeblur is not None:
-            first += 1 + l2 + (2 * l3 + l3) + (2 * l2 + l2) + 2 * 4
+            first += 1 + l2 + (2 * l3 + l3) + (2 * l2 + l2) + 2 * 3
         pyramid = (1 + l2) + (l2 + l3)
         # L3: offset_conv1, offset_conv2, conv_offset, taps; then feat_conv of L2 and of L1.
         align = (4 * l3 + l3) + (l2 + l2) + 1
