@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -18,6 +19,10 @@ from vsrc import __version__
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.export.export_config import ExportConfig, parse_shape
 from vsrc.runtime.spec import GraphIo
+
+if TYPE_CHECKING:
+    from vsrc.compressor.data.library import IngestProgress
+    from vsrc.compressor.trainer import TrainProgress
 
 
 class _Main(click.Group):
@@ -111,3 +116,73 @@ def export_command(
     click.echo(f"{result.file}  {result.graph.size_bytes / 1e3:.0f} kB, {result.nodes} nodes")
     click.echo(f"differs from torch by at most {worst:g} of 255 on real frames", err=True)
     click.echo(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)
+
+
+@main.command()
+@click.option("--teacher", help="Name, package, module:function or spandrel:FILE.")
+@click.option("--teacher-weights", type=click.Path(path_type=Path), help="Its checkpoint.")
+@click.option(
+    "--student", help=f"Name, package or module:function.  [default: {DistillConfig.student}]"
+)
+@click.option("--data", multiple=True, help="Folder of videos or frames; may be repeated.")
+@click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
+@click.option("--objective", help=f"What is learnt from.  [default: {DistillConfig.objective}]")
+@click.option("--recipe", type=click.Path(path_type=Path), help="YAML file with any setting.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
+@click.option("--steps", type=int, help=f"Updates.  [default: {DistillConfig.steps}]")
+@click.option("--run-dir", help="Checkpoints and log.  [default: OUTPUT.run]")
+@click.option("--resume", is_flag=True, default=None, help="Go on from the last checkpoint.")
+@click.option("--overwrite", is_flag=True, default=None, help="Replace an existing package.")
+def distill(recipe: Path | None, settings: tuple[str, ...], **options: object) -> None:
+    """Teach a student network from a teacher and clips, and write its package."""
+    from vsrc.compressor.distill import distill
+    from vsrc.compressor.recipe import read_recipe
+
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    config = read_recipe(recipe, settings=settings, options=given)
+    with _TrainingBar() as bar:
+        path = distill(config, report=bar, command=shlex.join(["vsrc", *sys.argv[1:]]))
+    click.echo(path)
+    click.echo(f"next: vsrc export {path} --format onnx", err=True)
+
+
+class _TrainingBar:
+    """Draws what the trainer reports, on stderr; without a terminal a line every 5 % of the run."""
+
+    def __enter__(self) -> _TrainingBar:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        self._console = Console(stderr=True)
+        self._progress = Progress(*columns, console=self._console, transient=True)
+        self._task = self._progress.add_task("data", note="", total=None)
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, now: IngestProgress | TrainProgress) -> None:
+        from vsrc.compressor.data.library import IngestProgress
+
+        if isinstance(now, IngestProgress):
+            self._progress.update(self._task, completed=now.done, total=now.total, note=now.name)
+            return
+        note = _training_note(now)
+        label = f"step {now.step}/{now.steps}"
+        self._progress.update(
+            self._task, description=label, completed=now.step, total=now.steps, note=note
+        )
+        if not self._console.is_terminal and now.step % max(now.steps // 20, 1) == 0:
+            click.echo(f"{label}  {note}", err=True)
+
+
+def _training_note(now: TrainProgress) -> str:
+    terms = " ".join(f"{name} {value:.4g}" for name, value in now.terms.items())
+    psnr = "" if now.psnr is None else f"  PSNR {now.psnr:.2f} dB"
+    minutes, seconds = divmod(round(now.eta_seconds), 60)
+    return (
+        f"loss {now.loss:.4g} ({terms}){psnr}  {now.images_per_second:.1f} images/s  "
+        f"data {now.wait_share:.0%}  ETA {minutes}:{seconds:02d}"
+    )

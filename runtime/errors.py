@@ -7,7 +7,8 @@
     ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
     ├── TrainingError           a run that cannot go on (a loss that is not finite)
     ├── MissingDependencyError  exit status 3: something is not installed or did not load
-    └── GateError               exit status 4: a quality or latency limit was missed
+    ├── GateError               exit status 4: a quality or latency limit was missed
+    └── StoppedError            exit status 130: Ctrl+C or SIGTERM; what was done is saved
 
 Wrong arguments are plain `ValueError`s; the command line turns those into exit status 2.
 """
@@ -53,3 +54,9 @@ class GateError(VsrcError):
     """A quality or latency limit was missed, so the result was not written."""
 
     exit_status: ClassVar[int] = 4
+
+
+class StoppedError(VsrcError):
+    """Somebody stopped the job; the message says what is saved and how it goes on."""
+
+    exit_status: ClassVar[int] = 130

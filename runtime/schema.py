@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vsrc.runtime.errors import SpecError
@@ -20,8 +21,8 @@ def from_json(kind: type[T], data: object, *, where: str) -> T:
     """Build the dataclass `kind` from parsed JSON.
 
     Args:
-        kind: A dataclass whose fields are str, int, float, bool, Literal, tuples, dicts with string
-            keys, optionals, or dataclasses of these.
+        kind: A dataclass whose fields are str, int, float, bool, Path, Literal, tuples, dicts with
+            string keys, optionals, or dataclasses of these.
         data: What `json.loads` returned.
         where: Name of the place, for messages ("student.vsrc/model.json").
 
@@ -41,6 +42,8 @@ def to_json(value: object) -> Any:  # noqa: ANN401  JSON has no narrower type
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     return value
 
 
@@ -116,6 +119,8 @@ def _read_scalar(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
     # bool is an int in Python; in a file it is not.
     if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
         return float(data)
+    if kind is Path and isinstance(data, str):
+        return Path(data)
     if isinstance(data, kind) and (kind is bool or not isinstance(data, bool)):
         return data
     raise SpecError(f"{where}: expected {kind.__name__}, found {_named(data)}")

@@ -1,0 +1,55 @@
+"""The endless stream of batches that a process is taught from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch.utils.data import DataLoader
+
+from vsrc.compressor.data.dataset import Batch, ClipDataset, ClipItem, collate
+
+
+def batches_from(
+    start: int, *, dataset: ClipDataset, batch: int, process: int, processes: int, workers: int
+) -> Iterator[Batch]:
+    """Batches number `start`, `start + 1`, ... of one process of several.
+
+    Batch b of process p holds items `(b * processes + p) * batch` and on, so together the processes
+    see the same clips as one process with a larger batch.
+
+    Args:
+        start: First batch.
+        dataset: Whose item i depends on i alone.
+        batch: Clips of a batch.
+        process: p, this process.
+        processes: How many there are.
+        workers: Processes that prepare clips; 0 prepares them in this one.
+    """
+    loader: DataLoader[ClipItem] = DataLoader(
+        dataset,
+        batch_sampler=_Indices(start, batch=batch, process=process, processes=processes),
+        num_workers=workers,
+        collate_fn=_as_they_are,
+    )
+    for items in loader:
+        yield collate(items)
+
+
+class _Indices:
+    """Lists of item numbers without end."""
+
+    def __init__(self, start: int, *, batch: int, process: int, processes: int) -> None:
+        self._start, self._batch = start, batch
+        self._process, self._processes = process, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        number = self._start
+        while True:
+            first = (number * self._processes + self._process) * self._batch
+            yield list(range(first, first + self._batch))
+            number += 1
+
+
+def _as_they_are(items: list[ClipItem]) -> list[ClipItem]:
+    # Bytes cross from the worker; they become floats in the process that needs them.
+    return items

@@ -1,0 +1,84 @@
+"""State of a run on disk: written whole or not at all, read without pickle's power to run code.
+
+    run/checkpoints/step-00001000/
+        student.safetensors   ema.safetensors   objective.safetensors
+        state.pt              optimiser and counters, read with weights_only
+
+The newest ones are kept, the others removed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+PARTS = ("student", "ema", "objective")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a run needs to go on as if it had never stopped.
+
+    Attributes:
+        step: Steps done.
+        tensors: Part of `PARTS` -> state dict.
+        optimizer: The optimiser's state dict.
+        counters: Whatever else counts.
+        config: Text of the run's configuration.
+    """
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    optimizer: Mapping[str, Any]
+    counters: Mapping[str, float]
+    config: str
+
+
+def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
+    """Write a checkpoint below `folder`, then remove all but the last `keep`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"step-{checkpoint.step:08d}"
+    temporary = Path(tempfile.mkdtemp(prefix=".step-", dir=folder))
+    try:
+        for part in PARTS:
+            tensors = {k: v.contiguous() for k, v in checkpoint.tensors[part].items()}
+            save_file(tensors, temporary / f"{part}.safetensors")
+        state = {
+            "step": checkpoint.step,
+            "optimizer": checkpoint.optimizer,
+            "counters": dict(checkpoint.counters),
+            "config": checkpoint.config,
+        }
+        torch.save(state, temporary / "state.pt")
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in found(folder)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def found(folder: Path) -> list[Path]:
+    """Checkpoints below `folder`, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if (path / "state.pt").is_file())
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU."""
+    state = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+    return Checkpoint(
+        step=state["step"],
+        tensors={part: load_file(path / f"{part}.safetensors") for part in PARTS},
+        optimizer=state["optimizer"],
+        counters=state["counters"],
+        config=state["config"],
+    )

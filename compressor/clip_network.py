@@ -1,0 +1,94 @@
+"""A network of windows, run on every frame of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from vsrc.compressor.taps import spec_of
+
+
+class FrameEncoder(Protocol):
+    """A network that treats each frame alone first; the two steps give the same as a window."""
+
+    def encode(self, frame: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Features of one frame, `(N, 3, H, W)`."""
+
+    def fuse(self, features: Tensor | tuple[Tensor, ...], centre: Tensor) -> Tensor:
+        """Features of a window, `(N, T, ...)` each, and its centre frame, to SR."""
+
+
+class ClipNetwork(nn.Module):
+    """Feeds the windows around the frames of a clip; outside the clip its edge frames repeat.
+
+        clip of 5, window of 5:   frame 0 sees  0 0 0 1 2
+                                  frame 1 sees  0 0 1 2 3
+                                  frame 2 sees  0 1 2 3 4   ...
+
+    Where the network encodes each frame by itself, that is done once per frame of the clip and not
+    once per window.
+
+    Args:
+        network: Any network of the table; its parameters are shared, not copied.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.spec = spec_of(network)
+
+    def forward(self, clip: Tensor, frames: Sequence[int]) -> Tensor:
+        """Restore the frames asked for.
+
+        Args:
+            clip: `(N, L, 3, H, W)` float32 RGB in [0, 1].
+            frames: Which of the L frames to restore. A network that doubles the frame rate sees
+                every second frame of the clip (an odd number of frames) and restores all L.
+
+        Returns:
+            `(N, len(frames), 3, sH, sW)`.
+        """
+        if self.spec.time_scale == 2:
+            sr: Tensor = self.network(clip[:, ::2])
+            return sr[:, list(frames)]
+        if self.spec.window == 1:
+            flat = self.network(clip[:, list(frames)].flatten(0, 1))
+        elif _encodes_frames(self.network) and self._fits(clip):
+            flat = self._encode_then_fuse(self.network, clip, frames)
+        else:
+            windows = clip[:, window_indices(frames, length=clip.shape[1], window=self.spec.window)]
+            flat = self.network(windows.flatten(0, 1))
+        restored: Tensor = flat.unflatten(0, (len(clip), len(frames)))
+        return restored
+
+    def _fits(self, clip: Tensor) -> bool:
+        """Whether the frames need no padding, which a network adds to whole windows alone."""
+        return all(side % self.spec.size_multiple == 0 for side in clip.shape[-2:])
+
+    def _encode_then_fuse(
+        self, network: FrameEncoder, clip: Tensor, frames: Sequence[int]
+    ) -> Tensor:
+        batch, length = clip.shape[:2]
+        indices = window_indices(frames, length=length, window=self.spec.window)
+        used, places = torch.unique(indices, return_inverse=True)
+        encoded = network.encode(clip[:, used].flatten(0, 1))
+
+        def windows(feature: Tensor) -> Tensor:
+            framed = feature.view(batch, len(used), *feature.shape[1:])
+            return framed[:, places].flatten(0, 1)
+
+        parts = windows(encoded) if isinstance(encoded, Tensor) else tuple(map(windows, encoded))
+        return network.fuse(parts, clip[:, list(frames)].flatten(0, 1))
+
+
+def window_indices(frames: Sequence[int], *, length: int, window: int) -> Tensor:
+    """Frame numbers of the window around each frame, `(len(frames), window)`, edges repeated."""
+    offsets = torch.arange(window) - window // 2
+    return (torch.tensor(list(frames))[:, None] + offsets).clamp(0, length - 1)
+
+
+def _encodes_frames(network: object) -> TypeGuard[FrameEncoder]:
+    return hasattr(network, "encode") and hasattr(network, "fuse")

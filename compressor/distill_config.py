@@ -1,0 +1,138 @@
+"""What a run of training is told: defaults of `vsrc distill`, keys of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Argument = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How a network is trained, whatever it is and whatever it learns from.
+
+    Attributes:
+        steps: Updates of the weights.
+        batch: Clips of one forward pass, in each process.
+        accumulate: Forward passes of one update.
+        learning_rate: Highest rate of Adam.
+        schedule: How the rate changes: `cosine`, `step` (halved at each milestone) or `constant`.
+        warmup: Steps over which the rate rises at the start.
+        milestones: Shares of the run where `step` halves.
+        clip_norm: Largest norm of the gradient; 0 leaves it as it is.
+        ema: Decay of the averaged weights, which are what is kept; 0 keeps the last ones.
+        targets: Frames of a clip that are restored: `all`, `centre`, or `auto` (all only if the
+            objective compares frames over time).
+        precision: Arithmetic of the student.
+        teacher_precision: Arithmetic of the teacher.
+        channels_last: Keep features with channels innermost in memory.
+        device: `auto` takes a GPU where there is one.
+        seed: Of the fresh weights, the data and every random draw.
+        checkpoint_every: Steps between checkpoints.
+        log_every: Steps between lines of the log.
+        validate_every: Steps between measurements of PSNR on held-out clips; 0 for none but the
+            last.
+    """
+
+    steps: int = 20_000
+    batch: int = 8
+    accumulate: int = 1
+    learning_rate: float = 5e-4
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    warmup: int = 100
+    milestones: tuple[float, ...] = (0.5, 0.8)
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    targets: Literal["auto", "all", "centre"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    teacher_precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    device: Literal["auto", "cpu"] = "auto"
+    seed: int = 0
+    checkpoint_every: int = 500
+    log_every: int = 20
+    validate_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("warmup", "clip_norm", "validate_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate={self.learning_rate} must be above 0")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema={self.ema} must lie in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(TrainerConfig):
+    """Teacher and clips to a student: what `vsrc distill` is told.
+
+    Attributes:
+        student: Name in the table, `module:function`, or a package (which is then taught further).
+        data: Folders of videos or frames.
+        output: Package that is written.
+        teacher: Name, `module:function`, `spandrel:FILE`, or a package; None for objective `none`.
+        teacher_weights: Checkpoint of the teacher.
+        student_weights: Checkpoint that the student starts from.
+        student_arguments: Passed to the student's constructor.
+        teacher_arguments: Passed to the teacher's constructor.
+        objective: Name in the table of objectives.
+        objective_options: Passed to the objective.
+        scale: SR/LR side ratio.
+        degradation: How LR is made from HR.
+        clip_length: L, frames of a clip.
+        patch: Side of the HR crop, pixels.
+        max_height: Taller HR frames are made smaller first, pixels.
+        holdout: Share of the frames that is measured on and never taught from.
+        holdout_clips: Held-out clips that are measured.
+        workers: Processes that prepare clips; 0 prepares them in the training process.
+        cache: Folder of decoded frames; None for the user's cache folder.
+        run_dir: Folder of checkpoints and logs; None for `<output>.run`.
+        resume: Go on from the last checkpoint in the run folder, if there is one.
+        overwrite: Replace an existing package and run.
+    """
+
+    student: str = "edge-s"
+    data: tuple[Path, ...] = ()
+    output: Path = Path("student.vsrc")
+    teacher: str | None = None
+    teacher_weights: Path | None = None
+    student_weights: Path | None = None
+    student_arguments: dict[str, Argument] = field(default_factory=dict)
+    teacher_arguments: dict[str, Argument] = field(default_factory=dict)
+    objective: str = "std"
+    objective_options: dict[str, Argument] = field(default_factory=dict)
+    scale: int = 4
+    degradation: Literal["bi", "bd", "real", "given"] = "bi"
+    clip_length: int = 5
+    patch: int = 128
+    max_height: int | None = None
+    holdout: float = 0.05
+    holdout_clips: int = 4
+    workers: int = 1
+    cache: Path | None = None
+    run_dir: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.data:
+            raise ValueError("no data: name folders of videos or frames with --data")
+        if self.clip_length < 1 or self.workers < 0 or self.holdout_clips < 0:
+            raise ValueError(
+                f"clip_length={self.clip_length} must be at least 1, workers={self.workers} and "
+                f"holdout_clips={self.holdout_clips} not negative"
+            )
+        if not 0 <= self.holdout < 1:
+            raise ValueError(f"holdout={self.holdout} must lie in [0, 1)")
+
+    @property
+    def run_folder(self) -> Path:
+        """Where checkpoints and logs go."""
+        return self.run_dir or self.output.with_name(f"{self.output.name}.run")

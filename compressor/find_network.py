@@ -1,0 +1,92 @@
+"""A network from what its user called it: a name, a package, `module:function`, a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from vsrc.compressor.networks.table import create
+from vsrc.compressor.networks.weights import load_weights
+from vsrc.compressor.taps import spec_of
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.package import open_package, shipped, shipped_names
+from vsrc.runtime.spec import Argument, NetworkSpec
+
+
+@dataclass(frozen=True)
+class FoundNetwork:
+    """A network and where it comes from.
+
+    Attributes:
+        network: With its weights, if it has any.
+        spec: Its description, under the name by which `create` makes it again.
+        weights: File that the weights were read from; None for fresh ones.
+        weights_sha256: Hash of that file.
+    """
+
+    network: nn.Module
+    spec: NetworkSpec
+    weights: Path | None
+    weights_sha256: str | None
+
+
+def find_network(
+    name: str, *, scale: int, weights: Path | None, arguments: Mapping[str, Argument]
+) -> FoundNetwork:
+    """Make a network and fill it.
+
+    Args:
+        name: Name in the table, `module:function`, `spandrel:FILE`, or path of a package.
+        scale: SR/LR side ratio that it must have.
+        weights: Checkpoint; where None, a package's own weights, else none.
+        arguments: For its constructor; a package says its own.
+
+    Raises:
+        MismatchError: It has another scale, or the weights do not fit.
+        ValueError: No such network.
+    """
+    if (Path(name) / "model.json").is_file() or name.endswith(".vsrc"):
+        package = open_package(name)
+        made_as, weights = package.spec.network.name, weights or package.weights()
+        arguments = {**package.spec.network.arguments, **arguments}
+    else:
+        # Only the table's networks are known to take a scale.
+        made_as = name
+        arguments = arguments if ":" in name else {"scale": scale, **arguments}
+    network = create(made_as, **arguments)
+    if weights is not None:
+        load_weights(network, weights)
+    spec = spec_of(network)
+    if spec.scale != scale:
+        raise MismatchError(
+            f"{name} enlarges by {spec.scale}, not by {scale}: say --scale {spec.scale}"
+        )
+    if ":" in made_as:
+        spec = replace(spec, name=made_as, arguments=dict(arguments))
+    return FoundNetwork(network, spec, weights, None if weights is None else _sha256(weights))
+
+
+def find_teacher(
+    name: str, *, scale: int, weights: Path | None, arguments: Mapping[str, Argument]
+) -> FoundNetwork:
+    """The same for a teacher, which must have weights: given, its own, or those that ship.
+
+    A `module:function` may fill its network itself, so it is taken as it is.
+    """
+    if weights is None and name in shipped_names():
+        name = str(shipped(name))
+    found = find_network(name, scale=scale, weights=weights, arguments=arguments)
+    if found.weights is None and ":" not in name:
+        raise ValueError(
+            f"teacher {name} has no weights, so it has nothing to teach: give its checkpoint with "
+            "--teacher-weights, or name a package"
+        )
+    return found
+
+
+def _sha256(weights: Path) -> str:
+    return file_sha256(open_package(weights).weights() if weights.is_dir() else weights)

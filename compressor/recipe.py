@@ -1,0 +1,104 @@
+"""One YAML file, and `key=value` pairs that override it, to the configuration of a run.
+
+    teacher: edvr-m
+    student: edge-s
+    steps: 20_000
+    learning_rate: 5e-4
+    student_arguments: {window: 3}
+    objective: std
+    objective_options: {lambda_space: 1e-4}
+
+From the command line: `--set steps=500 --set student_arguments.window=3`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.schema import from_json
+
+NESTED = ("student_arguments", "teacher_arguments", "objective_options")
+
+
+def read_recipe(
+    path: Path | None, *, settings: Sequence[str] = (), options: Mapping[str, object] | None = None
+) -> DistillConfig:
+    """The configuration of a run; later sources win.
+
+    Args:
+        path: YAML file; None for none.
+        settings: `key=value`, the value written as in YAML.
+        options: Fields given by other means (options of the command line).
+
+    Raises:
+        ValueError: An unknown key (with the nearest one), or a value of another type.
+        FileNotFoundError: No such recipe.
+    """
+    where = "--set" if path is None else str(path)
+    values: dict[str, Any] = {} if path is None else _mapping(path)
+    for setting in settings:
+        _place(values, setting)
+    values.update(options or {})
+    _refuse_unknown(values, where)
+    try:
+        return from_json(DistillConfig, _listed(values), where=where)
+    except SpecError as error:
+        raise ValueError(str(error)) from error
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold `key: value` lines, not a {type(content).__name__}")
+    return {str(key): value for key, value in content.items()}
+
+
+def _place(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise ValueError(f"--set {setting!r}: expected key=value")
+    outer, dot, inner = key.partition(".")
+    value = yaml.load(text, Loader=_Loader)
+    if not dot:
+        values[outer] = value
+        return
+    if outer not in NESTED:
+        raise ValueError(f"--set {key}: only {', '.join(NESTED)} have keys of their own")
+    values[outer] = {**(values.get(outer) or {}), inner: value}
+
+
+def _refuse_unknown(values: Mapping[str, object], where: str) -> None:
+    known = [field.name for field in dataclasses.fields(DistillConfig)]
+    for key in values:
+        if key not in known:
+            near = get_close_matches(key, known, n=3) or known
+            raise ValueError(f"{where}: no setting {key!r}; did you mean {', '.join(near)}?")
+
+
+def _listed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """One folder may stand for a list of one; a list from the command line is a tuple."""
+    data = values.get("data", [])
+    return {**values, "data": [data] if isinstance(data, str) else list(data)}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's floats: PyYAML takes `1e-4` for text, as YAML 1.1 wants a point in it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$"),
+    list("-+0123456789"),
+)

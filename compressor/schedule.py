@@ -1,0 +1,37 @@
+"""How the learning rate changes over a run."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Schedule = Literal["cosine", "step", "constant"]
+
+
+def rate_factor(
+    step: int,
+    *,
+    steps: int,
+    schedule: Schedule,
+    warmup: int = 0,
+    floor: float = 0.0,
+    milestones: tuple[float, ...] = (0.5, 0.8),
+) -> float:
+    """What the learning rate is multiplied by at a step, in (0, 1].
+
+    Args:
+        step: 0 for the first one.
+        steps: Length of the run.
+        schedule: `cosine` falls to `floor`; `step` halves at each milestone; `constant` stays.
+        warmup: Steps of linear rise at the start.
+        floor: Where the cosine ends.
+        milestones: Shares of the run at which `step` halves.
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    if schedule == "constant":
+        return 1.0
+    if schedule == "step":
+        return float(0.5 ** sum(step >= share * steps for share in milestones))
+    done = (step - warmup) / max(steps - warmup, 1)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))

@@ -1,0 +1,359 @@
+"""The training loop: updates, averages, checkpoints, and an end that loses nothing.
+
+The data and the randomness of a step are pure functions of (seed, step, process), so what a run
+needs to go on is its weights, its optimiser and a number; a run that was stopped and resumed ends
+with the same weights, to the bit, as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+from vsrc.compressor import checkpoint
+from vsrc.compressor.checkpoint import Checkpoint
+from vsrc.compressor.distill_config import TrainerConfig
+from vsrc.compressor.ema import Ema
+from vsrc.compressor.lesson import Lesson
+from vsrc.compressor.pace import Pace
+from vsrc.compressor.run_log import RunLog
+from vsrc.compressor.schedule import rate_factor
+from vsrc.compressor.stop_signal import StopSignal, stop_signal
+from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
+
+
+class Batch(Protocol):
+    """Clips of one forward pass, float32 RGB in [0, 1]."""
+
+    @property
+    def lr(self) -> Tensor:
+        """`(N, L, 3, h, w)`."""
+
+    @property
+    def hr(self) -> Tensor:
+        """`(N, L, 3, sh, sw)`."""
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Where each clip comes from, for messages."""
+
+
+class Batches(Protocol):
+    """Where the clips of a run come from."""
+
+    def __call__(self, start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
+        """Batches of one process of several from number `start` (0 is the first) on, endlessly."""
+
+
+@dataclass(frozen=True)
+class TrainProgress:
+    """A run after one of its steps.
+
+    Attributes:
+        step: Steps done.
+        steps: Steps of the whole run.
+        loss: What was minimised.
+        terms: Its parts, weighted, by name.
+        psnr: PSNR of Y on held-out clips, dB, when last measured.
+        learning_rate: Of this step.
+        images_per_second: HR frames restored, by all processes.
+        wait_share: Share of the time spent waiting for data, in [0, 1].
+        eta_seconds: Time left.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    terms: Mapping[str, float]
+    psnr: float | None
+    learning_rate: float
+    images_per_second: float
+    wait_share: float
+    eta_seconds: float
+
+
+class Trainer:
+    """One run, from its first step or from a checkpoint to its last.
+
+    Args:
+        lesson: Student, teacher and objective.
+        config: How it is trained.
+        folder: Where checkpoints and logs go.
+        batches: Where the clips come from.
+        recipe: Settings that a resumed run must share; the number of steps may differ.
+        validate: PSNR of Y on held-out clips, dB, of a network.
+    """
+
+    def __init__(
+        self,
+        lesson: Lesson,
+        config: TrainerConfig,
+        *,
+        folder: Path,
+        batches: Batches,
+        recipe: Mapping[str, object] | None = None,
+        validate: Callable[[nn.Module], float] | None = None,
+    ) -> None:
+        self.config, self.folder = config, folder
+        self.accelerator = _accelerator(config)
+        lesson.place(self.accelerator.device, channels_last=config.channels_last)
+        self.lesson = lesson
+        self.student = lesson.student.network
+        self.ema = Ema(self.student, decay=config.ema)
+        self.step = 0
+        self._parameters = [p for p in lesson.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(
+            self._parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True
+        )
+        self._wrapped, self.optimizer = self.accelerator.prepare(lesson, optimizer)
+        self._batches, self._validate = batches, validate
+        self._recipe = json.dumps(dict(recipe or {}), sort_keys=True)
+        self.psnr: float | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    def resume(self) -> int:
+        """Take up the last checkpoint of the folder, if there is one; returns the steps done.
+
+        Raises:
+            MismatchError: It was made with other settings.
+        """
+        existing = checkpoint.found(self.checkpoints)
+        if not existing:
+            return 0
+        state = checkpoint.load(existing[-1])
+        _check_recipe(state.config, self._recipe, where=existing[-1])
+        self.student.load_state_dict(dict(state.tensors["student"]))
+        self.ema.network.load_state_dict(dict(state.tensors["ema"]))
+        self.lesson.objective.load_state_dict(dict(state.tensors["objective"]))
+        self.optimizer.load_state_dict(dict(state.optimizer))
+        self.step, self.ema.updates = state.step, int(state.counters["ema_updates"])
+        return self.step
+
+    def run(self, report: Callable[[TrainProgress], None] | None = None) -> nn.Module:
+        """Train to the last step; returns the network with the averaged weights.
+
+        Args:
+            report: Called after every step, in the main process.
+
+        Raises:
+            TrainingError: The loss or a gradient is not finite.
+            StoppedError: Ctrl+C or SIGTERM, after a checkpoint was written.
+        """
+        log = RunLog(self.folder) if self.accelerator.is_main_process else None
+        try:
+            with stop_signal() as stop:
+                self._loop(log, report, stop)
+        finally:
+            if log is not None:
+                log.close()
+        return self._kept
+
+    def save(self) -> Path | None:
+        """Write a checkpoint (main process alone); returns its path."""
+        if not self.accelerator.is_main_process:
+            return None
+        state = Checkpoint(
+            step=self.step,
+            tensors={
+                "student": self.student.state_dict(),
+                "ema": self.ema.network.state_dict(),
+                "objective": self.lesson.objective.state_dict(),
+            },
+            optimizer=self.optimizer.state_dict(),
+            counters={"ema_updates": self.ema.updates},
+            config=self._recipe,
+        )
+        return checkpoint.save(self.checkpoints, state)
+
+    @property
+    def _kept(self) -> nn.Module:
+        """The network whose weights are the result."""
+        return self.ema.network if self.config.ema else self.student
+
+    def _loop(
+        self, log: RunLog | None, report: Callable[[TrainProgress], None] | None, stop: StopSignal
+    ) -> None:
+        config, pace = self.config, Pace()
+        batches = self._batches(
+            self.step * config.accumulate,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+        )
+        while self.step < config.steps:
+            pace.start()
+            terms, images = self._update(batches, pace)
+            pace.end(images)
+            stopping = self._agreed(stop.requested) and self.step < config.steps
+            if stopping or self._is_due(config.checkpoint_every):
+                self.save()
+            if self._validate is not None and self._is_due(config.validate_every):
+                self._measure(self._validate)
+            if log is not None:
+                self._tell(log, report, terms, pace)
+            if stopping:
+                raise StoppedError(self._stopped_message())
+
+    def _is_due(self, every: int) -> bool:
+        return self.step == self.config.steps or (every > 0 and self.step % every == 0)
+
+    def _measure(self, validate: Callable[[nn.Module], float]) -> None:
+        if self.accelerator.is_main_process:
+            self.psnr = validate(self._kept)
+
+    def _update(self, batches: Iterator[Batch], pace: Pace) -> tuple[dict[str, float], int]:
+        """One update of the weights; returns terms averaged over all processes, and images."""
+        config, accelerator = self.config, self.accelerator
+        self._set_rate()
+        torch.manual_seed(_step_seed(config.seed, self.step, accelerator.process_index))
+        parts: list[dict[str, Tensor]] = []
+        sources: list[str] = []
+        images = 0
+        for part in range(config.accumulate):
+            with pace.waiting():
+                batch = next(batches)
+            sources.extend(batch.sources)
+            images += batch.lr.shape[0] * self.lesson.frames_restored(batch.lr.shape[1])
+            last = part == config.accumulate - 1
+            with nullcontext() if last else accelerator.no_sync(self._wrapped):
+                parts.append(self._forward_backward(batch))
+        terms = self._reduced(parts)
+        self._check_finite(terms, sources)
+        self.lesson.objective.before_update(terms)
+        self._step_optimizer(sources)
+        return terms, images * accelerator.num_processes
+
+    def _forward_backward(self, batch: Batch) -> dict[str, Tensor]:
+        device = self.accelerator.device
+        lr, hr = (x.to(device, non_blocking=True) for x in (batch.lr, batch.hr))
+        terms: dict[str, Tensor] = self._wrapped(lr, hr)
+        self.accelerator.backward(torch.stack(list(terms.values())).sum() / self.config.accumulate)
+        return {name: term.detach().float() for name, term in terms.items()}
+
+    def _step_optimizer(self, sources: Sequence[str]) -> None:
+        limit = self.config.clip_norm or math.inf
+        norm = self.accelerator.clip_grad_norm_(self._parameters, limit)
+        # In fp16 an infinite gradient only means that the loss scale is too high; it is lowered.
+        if self.config.precision != "fp16" and norm is not None and not math.isfinite(norm):
+            raise TrainingError(self._broken_message(f"the gradient's norm is {norm}", sources))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.update(self.student)
+        self.step += 1
+
+    def _set_rate(self) -> None:
+        config = self.config
+        factor = rate_factor(
+            self.step,
+            steps=config.steps,
+            schedule=config.schedule,
+            warmup=config.warmup,
+            milestones=config.milestones,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * factor
+
+    def _reduced(self, parts: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+        """Terms averaged over forward passes and processes, as numbers."""
+        own = torch.stack([torch.stack(list(part.values())) for part in parts]).mean(0)
+        mean = self.accelerator.reduce(own, reduction="mean")
+        return dict(zip(parts[0], mean.tolist(), strict=True))
+
+    def _agreed(self, wish: bool) -> bool:
+        """Whether any process has the wish; all get the same answer."""
+        if self.accelerator.num_processes == 1:
+            return wish
+        wishes = torch.tensor(float(wish), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(wishes, reduction="sum").item() > 0)
+
+    def _check_finite(self, terms: Mapping[str, float], sources: Sequence[str]) -> None:
+        if not all(map(math.isfinite, terms.values())):
+            listed = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
+            raise TrainingError(self._broken_message(f"the loss is not finite ({listed})", sources))
+
+    def _broken_message(self, what: str, sources: Sequence[str]) -> str:
+        good = checkpoint.found(self.checkpoints)
+        return (
+            f"step {self.step + 1}: {what} on {', '.join(dict.fromkeys(sources))}; last good "
+            f"checkpoint: {good[-1] if good else 'none yet'}; look at these clips, or lower "
+            "learning_rate or clip_norm and resume"
+        )
+
+    def _stopped_message(self) -> str:
+        path = checkpoint.found(self.checkpoints)[-1]
+        return (
+            f"stopped at step {self.step} of {self.config.steps}; {path} is saved and the same "
+            "command with --resume goes on from there"
+        )
+
+    def _tell(
+        self,
+        log: RunLog,
+        report: Callable[[TrainProgress], None] | None,
+        terms: Mapping[str, float],
+        pace: Pace,
+    ) -> None:
+        progress = TrainProgress(
+            step=self.step,
+            steps=self.config.steps,
+            loss=sum(terms.values()),
+            terms=terms,
+            psnr=self.psnr,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            images_per_second=pace.images_per_second,
+            wait_share=pace.wait_share,
+            eta_seconds=pace.step_seconds * (self.config.steps - self.step),
+        )
+        if self._is_due(self.config.log_every):
+            log.write(self.step, _scalars(progress))
+        if report is not None:
+            report(progress)
+
+
+def _accelerator(config: TrainerConfig) -> Accelerator:
+    # accelerate keeps the precision of the first run of the process; this run may want another.
+    AcceleratorState._reset_state()
+    precision = "no" if config.precision == "fp32" else config.precision
+    return Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
+
+
+def _step_seed(seed: int, step: int, process: int) -> int:
+    return (seed * 1_000_003 + step) * 1_009 + process
+
+
+def _check_recipe(found: str, wanted: str, *, where: Path) -> None:
+    old, new = json.loads(found), json.loads(wanted)
+    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    if differing:
+        key = differing[0]
+        raise MismatchError(
+            f"{where} was made with {key}={old.get(key)!r}, this run has {new.get(key)!r}; give "
+            "the same setting to resume it, or another run folder (--run-dir) to begin anew"
+        )
+
+
+def _scalars(progress: TrainProgress) -> dict[str, float]:
+    """What goes into the log."""
+    scalars = {f"loss/{name}": value for name, value in progress.terms.items()}
+    scalars |= {
+        "loss": progress.loss,
+        "learning_rate": progress.learning_rate,
+        "images_per_second": progress.images_per_second,
+        "wait_share": progress.wait_share,
+    }
+    if progress.psnr is not None:
+        scalars["psnr"] = progress.psnr
+    return scalars

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from vsrc.compressor.schedule import rate_factor
+
+
+def test_the_rate_rises_linearly_and_then_falls_like_a_cosine() -> None:
+    factors = [rate_factor(s, steps=14, schedule="cosine", warmup=4) for s in range(15)]
+    assert factors[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert factors[4] == 1.0
+    assert factors[9] == pytest.approx(0.5)
+    assert factors[14] == pytest.approx(0.0)
+    assert factors[4:] == sorted(factors[4:], reverse=True)
+
+
+def test_steps_halve_at_their_milestones() -> None:
+    factors = [rate_factor(s, steps=10, schedule="step", milestones=(0.5, 0.8)) for s in range(10)]
+    assert factors == [1.0] * 5 + [0.5] * 3 + [0.25] * 2
+
+
+def test_constant_stays() -> None:
+    assert rate_factor(999, steps=10, schedule="constant") == 1.0

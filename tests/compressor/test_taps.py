@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import nn
+
+from vsrc.compressor.networks import create
+from vsrc.compressor.taps import TapShape, tap_shapes, tapped, unwrapped
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 1)
+        self.rest = nn.Sequential(nn.ReLU(), nn.Conv2d(4, 2, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.rest(self.first(x))
+        return y
+
+
+def test_a_tap_is_what_the_module_returns() -> None:
+    network, x = Small(), torch.rand(2, 3, 5, 6)
+    with tapped(network, ["first", "rest.0"]) as features:
+        network(x)
+    assert torch.equal(features["first"], network.first(x))
+    assert torch.equal(features["rest.0"], network.first(x).relu())
+
+
+def test_taps_see_through_a_wrapper() -> None:
+    # DataParallel puts "module." before every path, as DistributedDataParallel does, and needs no
+    # process group; without a GPU it calls the module it holds.
+    network, x = Small(), torch.rand(2, 3, 5, 6)
+    wrapped = nn.DataParallel(network)
+    assert unwrapped(wrapped) is network
+    with tapped(wrapped, ["first"]) as features:
+        wrapped(x)
+    assert torch.equal(features["first"], network.first(x))
+
+
+def test_hooks_are_gone_after_the_block() -> None:
+    network = Small()
+    with tapped(network, ["first"]) as features:
+        pass
+    network(torch.rand(1, 3, 4, 4))
+    assert not features
+
+
+def test_an_unknown_path_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"'rest\.5' is no module of Small.*rest\.0"):
+        tapped(Small(), ["rest.5"]).__enter__()
+
+
+def test_shapes_of_taps_are_found_without_a_picture() -> None:
+    student, teacher = create("edge-s"), create("edvr-xs")
+    assert tap_shapes(student, ["body.3"]) == {"body.3": TapShape(24, Fraction(1))}
+    assert tap_shapes(teacher, ["hr_features"]) == {"hr_features": TapShape(16, Fraction(4))}
+
+
+def test_a_feature_of_every_frame_of_the_window_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"tap 'encoder' of edge-s has shape \(5, 8, 16, 16\)"):
+        tap_shapes(create("edge-s"), ["encoder"])

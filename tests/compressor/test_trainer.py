@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vsrc.compressor.checkpoint import found
+from vsrc.compressor.distill_config import TrainerConfig
+from vsrc.compressor.lesson import Lesson
+from vsrc.compressor.networks import create
+from vsrc.compressor.objectives import create as create_objective
+from vsrc.compressor.trainer import Batch, Batches, Trainer, TrainProgress
+from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
+
+CONFIG = TrainerConfig(
+    steps=6, warmup=2, learning_rate=1e-3, checkpoint_every=100, log_every=2, device="cpu"
+)
+Clips = Callable[..., Any]
+
+
+def make_trainer(
+    folder: Path,
+    batches: Batches,
+    config: TrainerConfig = CONFIG,
+    *,
+    objective: str = "std",
+    validate: Callable[[nn.Module], float] | None = None,
+    **recipe: str,
+) -> Trainer:
+    torch.manual_seed(1)
+    student = create("edge-s", window=3)
+    teacher = create("edvr-xs", window=3) if objective == "std" else None
+    return Trainer(
+        Lesson(student, create_objective(objective, student=student, teacher=teacher), teacher),
+        config,
+        folder=folder,
+        batches=batches,
+        recipe=recipe,
+        validate=validate,
+    )
+
+
+def all_weights(trainer: Trainer) -> dict[str, Tensor]:
+    parts = {
+        "student": trainer.student,
+        "ema": trainer.ema.network,
+        "objective": trainer.lesson.objective,
+    }
+    return {
+        f"{name}.{key}": tensor.clone()
+        for name, part in parts.items()
+        for key, tensor in part.state_dict().items()
+    }
+
+
+def spoilt(batches: Batches, *, at: int, act: Callable[[Batch], None]) -> Batches:
+    """The same batches, with something done when batch number `at` is handed out."""
+
+    def spoil(start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
+        stream = batches(start, process=process, processes=processes)
+        for number, batch in enumerate(stream, start=start):
+            if number == at:
+                act(batch)
+            yield batch
+
+    return spoil
+
+
+def kill(_: Batch) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "changes"),
+    [
+        (1, {}),
+        (3, {"precision": "bf16"}),
+        (2, {"accumulate": 2, "ema": 0.0, "channels_last": False}),
+    ],
+)
+def test_resumed_is_the_same_to_the_bit_as_never_stopped(
+    tmp_path: Path, noise_clips: Clips, stop_at: int, changes: dict[str, Any]
+) -> None:
+    config = replace(CONFIG, steps=4, **changes)
+    whole = make_trainer(tmp_path / "whole", noise_clips(clips=1), config)
+    whole.run()
+
+    killed = spoilt(noise_clips(clips=1), at=stop_at * config.accumulate - 1, act=kill)
+    with pytest.raises(StoppedError, match=f"stopped at step {stop_at} of 4; .*--resume"):
+        make_trainer(tmp_path / "parts", killed, config).run()
+    resumed = make_trainer(tmp_path / "parts", noise_clips(clips=1), config)
+    assert resumed.resume() == stop_at
+    resumed.run()
+
+    expected, got = all_weights(whole), all_weights(resumed)
+    assert expected.keys() == got.keys()
+    assert [key for key in expected if not torch.equal(expected[key], got[key])] == []
+
+
+def test_nothing_to_resume_is_a_fresh_start(tmp_path: Path, noise_clips: Clips) -> None:
+    assert make_trainer(tmp_path, noise_clips()).resume() == 0
+
+
+def test_signals_act_as_before_once_the_run_is_over(tmp_path: Path, noise_clips: Clips) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(StoppedError):
+        make_trainer(tmp_path, spoilt(noise_clips(), at=0, act=kill), objective="none").run()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_another_recipe_is_not_resumed(tmp_path: Path, noise_clips: Clips) -> None:
+    make_trainer(tmp_path, noise_clips(), objective="none", patch="64").run()
+    with pytest.raises(MismatchError, match="was made with patch='64', this run has '32'"):
+        make_trainer(tmp_path, noise_clips(), objective="none", patch="32").resume()
+
+
+def test_a_loss_that_is_not_finite_stops_and_says_where(tmp_path: Path, noise_clips: Clips) -> None:
+    def poison(batch: Batch) -> None:
+        batch.hr[1, 0, 0, 0, 0] = math.nan
+
+    config = replace(CONFIG, checkpoint_every=2)
+    trainer = make_trainer(tmp_path, spoilt(noise_clips(), at=3, act=poison), config)
+    with pytest.raises(
+        TrainingError, match=r"step 4: the loss is not finite .*noise 6, noise 7.*step-00000002"
+    ):
+        trainer.run()
+    assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
+    tmp_path: Path, noise_clips: Clips
+) -> None:
+    trainer = make_trainer(tmp_path, noise_clips(), objective="none")
+    bias = trainer.student.get_parameter("tail.bias")
+    bias.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(TrainingError, match=r"step 1: the gradient's norm is (inf|nan)"):
+        trainer.run()
+    assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())
+
+
+def test_old_checkpoints_are_removed(tmp_path: Path, noise_clips: Clips) -> None:
+    trainer = make_trainer(
+        tmp_path, noise_clips(), replace(CONFIG, checkpoint_every=1), objective="none"
+    )
+    trainer.run()
+    names = [path.name for path in found(trainer.checkpoints)]
+    assert names == ["step-00000005", "step-00000006"]
+
+
+def test_progress_and_log_say_what_happened(tmp_path: Path, noise_clips: Clips) -> None:
+    seen: list[TrainProgress] = []
+    measured: list[bool] = []
+
+    def validate(network: nn.Module) -> float:
+        measured.append(network.training)
+        return 30.0 + len(measured)
+
+    config = replace(CONFIG, validate_every=4)
+    trainer = make_trainer(tmp_path, noise_clips(clips=2, length=3), config, validate=validate)
+    trainer.run(seen.append)
+    assert [now.step for now in seen] == [1, 2, 3, 4, 5, 6]
+    assert [now.psnr for now in seen] == [None, None, None, 31.0, 31.0, 32.0]
+    assert seen[-1].eta_seconds == 0
+    assert all(0 <= now.wait_share <= 1 and now.images_per_second > 0 for now in seen)
+    assert seen[2].loss == pytest.approx(sum(seen[2].terms.values()))
+    assert set(seen[0].terms) == {"hr", "space", "time"}
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert lines[-1]["psnr"] == 32.0
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_the_loss_falls(tmp_path: Path, noise_clips: Clips) -> None:
+    losses: list[float] = []
+    config = replace(CONFIG, steps=60, learning_rate=2e-3)
+    trainer = make_trainer(tmp_path, noise_clips(clips=4), config, objective="none")
+    trainer.run(lambda now: losses.append(now.loss))
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
