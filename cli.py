@@ -18,11 +18,13 @@ import click
 from vsrc import __version__
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.export.export_config import ExportConfig, parse_shape
+from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.spec import GraphIo
 
 if TYPE_CHECKING:
     from vsrc.compressor.data.library import IngestProgress
     from vsrc.compressor.trainer import TrainProgress
+    from vsrc.runtime.bench_config import BenchProgress
 
 
 class _Main(click.Group):
@@ -186,3 +188,76 @@ def _training_note(now: TrainProgress) -> str:
         f"loss {now.loss:.4g} ({terms}){psnr}  {now.images_per_second:.1f} images/s  "
         f"data {now.wait_share:.0%}  ETA {minutes}:{seconds:02d}"
     )
+
+
+@main.command("bench")
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--shape",
+    default="{}x{}".format(*BenchConfig.shape),
+    show_default=True,
+    metavar="HxW",
+    help="Height and width of the LR frames.",
+)
+@click.option("--backend", default=BenchConfig.backend, show_default=True, help="What runs it.")
+@click.option("--precision", default=BenchConfig.precision, show_default=True, help="Which graph.")
+@click.option(
+    "--threads", type=int, default=BenchConfig.threads, help="CPU threads.  [default: all]"
+)
+@click.option("--iterations", type=int, help="Frames to time after warm-up, instead of --seconds.")
+@click.option(
+    "--seconds",
+    type=float,
+    default=BenchConfig.seconds,
+    show_default=True,
+    help="Time to measure for after warm-up.",
+)
+@click.option("--max-p99-ms", type=float, help="Fail with status 4 if the p99 latency is above.")
+@click.option("--min-fps", type=float, help="Fail with status 4 if the throughput is below.")
+@click.option("--json", "json_file", metavar="FILE|-", help="Report as JSON to FILE or stdout.")
+def bench_command(
+    model: Path | None,
+    shape: str,
+    json_file: str | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Measure how fast MODEL runs on this machine, and what it costs.
+
+    MODEL is a package; without one the student that ships with vsrc is measured.
+    """
+    from vsrc.runtime.bench import bench, check_gates
+    from vsrc.runtime.bench_report import report_to_text, write_report
+    from vsrc.runtime.bench_text import bench_text
+
+    sizes = parse_shape(shape)
+    if len(sizes) != 1:
+        raise ValueError(f"{shape=} holds {len(sizes)} sizes; one is measured at a time")
+    config = BenchConfig(model=model, shape=sizes[0], **options)
+    with _Status() as status:
+        report = bench(config, progress=status)
+    if json_file == "-":
+        click.echo(report_to_text(report), nl=False)
+    else:
+        if json_file:
+            write_report(report, Path(json_file))
+        click.echo(bench_text(report))
+    check_gates(report)
+
+
+class _Status:
+    """One changing line on stderr while a bench runs; nothing where stderr is no terminal."""
+
+    def __enter__(self) -> _Status:
+        from rich.console import Console
+
+        self._status = Console(stderr=True).status("starting")
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def __call__(self, now: BenchProgress) -> None:
+        words = {"load": "loading", "machine": "measuring the machine"}
+        timing = f"{now.samples} frames in {now.seconds:.1f} s"
+        self._status.update(words.get(now.stage, timing))
