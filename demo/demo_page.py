@@ -1,0 +1,70 @@
+"""The page at the end of the demo: the same frame four ways under a slider, and the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.demo.material import FIRST_JUDGED, Frames, Material
+from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.bench_text import latency_cells
+from vsrc.runtime.page import Picture, Table, before_after_page
+
+if TYPE_CHECKING:
+    from vsrc.demo.tour import Score
+
+SHOWN = 12
+"""Which of the judged frames is shown."""
+
+CREDIT = (
+    "Pictures from Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, "
+    "Creative Commons Attribution 3.0"
+)
+
+
+def write_page(
+    path: Path,
+    pictures: Mapping[str, Frames],
+    scores: Sequence[Score],
+    latency: BenchReport,
+    material: Material,
+) -> Path:
+    """Write the page.
+
+    Args:
+        path: Where to.
+        pictures: Label -> judged frames, `(36, 360, 640, 3)` uint8 RGB.
+        scores: One for each of the pictures.
+        latency: Of the student that ships.
+        material: What was judged against.
+    """
+    found = {score.label: f"{score.psnr_db:.2f} dB" for score in scores}
+    shown = [Picture(label, sr[SHOWN], found[label]) for label, sr in pictures.items()]
+    shown.append(Picture("Original", material.hr[FIRST_JUDGED + SHOWN]))
+    columns, cells = zip(*latency_cells(latency), strict=True)
+    return before_after_page(
+        path,
+        title="vsrc demo",
+        pictures=shown,
+        summary=(
+            "A clip of 160x90, four times enlarged. The numbers are of frames 84 to 119. The "
+            "student taught just now has not seen them, but frames 0 to 71 of the same shot; the "
+            "student that ships was taught on other footage, other scenes of this film among it."
+        ),
+        tables=[
+            Table(
+                title="Likeness to the original",
+                columns=("", "PSNR of Y"),
+                rows=tuple(found.items()),
+                note="8 bit, BT.601, no border cut, mean over 36 frames; LR is MATLAB bicubic.",
+            ),
+            Table(
+                title="Latency of the student that ships, ms a frame",
+                columns=("", *columns),
+                rows=(("edge-s, 160x90 to 640x360", *cells),),
+                note=f"{latency.throughput_fps:.1f} frames a second on this machine.",
+            ),
+        ],
+        credit=CREDIT,
+    )

@@ -1,0 +1,80 @@
+"""What the demo learns from and restores, cut from the sample clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.bicubic import downscale
+from vsrc.runtime.sample import SAMPLE_CLIP, sample_frames
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+Frames = NDArray[np.uint8]
+
+TAUGHT_FRAMES = 72
+FIRST_JUDGED = 84
+"""Frames `[0, 72)` teach and `[84, 120)` judge: what lies between keeps the two apart."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """Pictures and files of the demo.
+
+    Attributes:
+        lessons: Folder with the video that the student learns from (HR).
+        low: The whole clip at a quarter of its size, with its sound; lossless.
+        hr: `(120, 360, 640, 3)` uint8 RGB.
+        lr: `(120, 90, 160, 3)` uint8 RGB, MATLAB bicubic.
+    """
+
+    lessons: Path
+    low: Path
+    hr: Frames
+    lr: Frames
+
+
+def prepare(folder: Path) -> Material:
+    """Cut and reduce the sample clip, into `folder`."""
+    hr = sample_frames(120)
+    lr = downscale(hr, 4)
+    lessons, low = folder / "lessons", folder / "low.mkv"
+    lessons.mkdir(parents=True)
+    _write_lossless(lessons / "first-three-seconds.mkv", hr[:TAUGHT_FRAMES])
+    _write_lossless(low, lr, sound=SAMPLE_CLIP)
+    return Material(lessons, low, hr, lr)
+
+
+def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) -> None:
+    """FFV1 in RGB at 24 frames a second: what is read back is what was written."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("ffv1", rate=24)
+        video.height, video.width = frames.shape[1:3]
+        video.pix_fmt = "bgr0"
+        packets = _sound(container, sound) if sound else []
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            container.mux(video.encode(picture.reformat(format="bgr0")))
+        container.mux(video.encode(None))
+        container.mux(packets)
+
+
+def _sound(container: OutputContainer, source: Path) -> list[Packet[Stream]]:
+    """Packets of the first audio track of `source`, for a new track of `container`."""
+    import av
+
+    with av.open(str(source)) as clip:
+        track = container.add_stream_from_template(clip.streams.audio[0])
+        packets = [packet for packet in clip.demux(clip.streams.audio[0]) if packet.size]
+    for packet in packets:
+        packet.stream = track
+    return packets

@@ -1,0 +1,164 @@
+"""Teach, export, restore, judge, measure: each step calls what the command of its name calls."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsrc.demo.demo_config import DemoConfig
+from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
+from vsrc.runtime.bench import bench
+from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.bicubic import upscale
+from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.inference import infer
+from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.quality import psnr
+
+if TYPE_CHECKING:
+    from vsrc.compressor.distill import Report
+    from vsrc.runtime.session import Session
+
+TEACHER, STUDENT = "edvr-xs", "edge-s"
+MARKER = ".vsrc-demo"
+"""Says that a folder was made by the demo, and so may be made anew."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR of one way to enlarge the clip, over the frames that nobody learned from."""
+
+    label: str
+    psnr_db: float
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found and where it lies.
+
+    Attributes:
+        scores: Bicubic, the student just taught, the student that ships.
+        latency: Of the student that ships, for frames of the clip's size.
+        video: The restored clip.
+        page: Page with the pictures and the numbers.
+        seconds: Of the whole.
+    """
+
+    scores: tuple[Score, ...]
+    latency: BenchReport
+    video: Path
+    page: Path
+    seconds: float
+
+
+def demo(
+    config: DemoConfig,
+    *,
+    say: Callable[[str], None] = lambda _line: None,
+    report: Report | None = None,
+) -> DemoResult:
+    """Run the whole way.
+
+    Args:
+        config: Where to, how long, how many threads.
+        say: Told what begins, one line each.
+        report: Told how the teaching goes, as by `distill`.
+
+    Raises:
+        VsrcError: The folder is somebody else's, or a step failed.
+    """
+    started = time.monotonic()
+    folder = _fresh(config.output)
+    say(f"1/5  cut the sample clip: {TAUGHT_FRAMES} frames to learn from, 36 others to judge by")
+    material = prepare(folder)
+    say(f"2/5  teach {STUDENT} for {config.steps} steps (teacher {TEACHER}, objective std)")
+    student = _teach(config, material, folder, report)
+    say("3/5  export it to ONNX and compare it with torch")
+    _export(student)
+    say("4/5  restore the clip")
+    video = folder / "restored.mp4"
+    infer(InferConfig(inputs=(material.low,), output=video, threads=config.threads))
+    pictures = _restored(student, material, config.threads)
+    say("5/5  measure the latency of the student that ships")
+    height, width = material.lr.shape[1:3]
+    latency = bench(BenchConfig(shape=(height, width), threads=config.threads, seconds=4))
+    scores = tuple(Score(label, _judged(sr, material)) for label, sr in pictures.items())
+    from vsrc.demo.demo_page import write_page
+
+    page = write_page(folder / "index.html", pictures, scores, latency, material)
+    return DemoResult(scores, latency, video, page, time.monotonic() - started)
+
+
+def _fresh(folder: Path) -> Path:
+    if folder.exists():
+        if not (folder / MARKER).exists():
+            raise VsrcError(f"{folder} exists and was not made by the demo: name another with -o")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARKER).touch()
+    return folder
+
+
+def _teach(config: DemoConfig, material: Material, folder: Path, report: Report | None) -> Path:
+    from vsrc.compressor.distill import distill
+    from vsrc.compressor.distill_config import DistillConfig
+
+    return distill(
+        DistillConfig(
+            teacher=str(shipped(TEACHER)),
+            student=STUDENT,
+            data=(material.lessons,),
+            output=folder / "student.vsrc",
+            objective="std",
+            steps=config.steps,
+            batch=4,
+            clip_length=3,
+            patch=96,
+            learning_rate=2e-3,
+            warmup=20,
+            ema=0.98,
+            holdout=0,
+            workers=0,
+            validate_every=0,
+            cache=folder / "cache",
+        ),
+        report=report,
+    )
+
+
+def _export(student: Path) -> None:
+    from vsrc.export.export_config import ExportConfig
+    from vsrc.export.graph_export import export
+
+    export(ExportConfig(student))
+
+
+def _restored(student: Path, material: Material, threads: int) -> dict[str, Frames]:
+    """The judged frames, enlarged in three ways."""
+    pictures = {"Bicubic": upscale(material.lr[FIRST_JUDGED:], 4)}
+    for label, path in (("Taught just now", student), ("Ships with vsrc", shipped(STUDENT))):
+        session = open_package(path).session(threads=threads)
+        pictures[label] = restore(session, material.lr)[FIRST_JUDGED:]
+        session.close()
+    return pictures
+
+
+def restore(session: Session, lr: Frames) -> Frames:
+    """Every frame of one shot, its edges repeated: `(T, H, W, 3)` to `(T, sH, sW, 3)`."""
+    radius, last = session.network.radius, len(lr) - 1
+    around = np.arange(-radius, radius + 1)
+    windows = (lr[np.clip(centre + around, 0, last)][None] for centre in range(len(lr)))
+    return np.concatenate([session(window) for window in windows])
+
+
+def _judged(sr: Frames, material: Material) -> float:
+    truth = material.hr[FIRST_JUDGED:]
+    return float(np.mean([psnr(a, b) for a, b in zip(sr, truth, strict=True)]))
