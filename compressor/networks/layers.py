@@ -27,6 +27,19 @@ def pad_to_multiple(lr: Tensor, multiple: int) -> Tensor:
     return lr.index_select(-2, rows).index_select(-1, columns)
 
 
+def crop_to(sr: Tensor, *, height: int, width: int) -> Tensor:
+    """What `pad_to_multiple` added, taken off again: the top left `height` by `width` pixels.
+
+    While a graph is exported nothing was added, so no slice enters the graph.
+
+    Args:
+        sr: `(..., H, W)`.
+        height: Rows to keep.
+        width: Columns to keep.
+    """
+    return sr if torch.compiler.is_exporting() else sr[..., :height, :width]
+
+
 def _mirrored(size: int, padded: int, device: torch.device) -> Tensor:
     """Indices 0..size-1 continued by reflection (without repeating the edge) up to `padded`."""
     period = max(2 * size - 2, 1)
@@ -54,3 +67,23 @@ class ResidualBlock(nn.Module):
         """`(N, C, H, W)` to the same."""
         branch: Tensor = self.conv2(torch.relu(self.conv1(x)))
         return x + branch * self.scale
+
+
+class Upsampler(nn.Sequential):
+    """Convolution and pixel shuffle: once for scale 3, once for each factor of 2.
+
+    Source: ESPCN (Shi et al. 2016); stacked as in EDSR (Lim et al. 2017, figure 3).
+
+    Args:
+        features: Channels in and out.
+        scale: 3 or a power of 2.
+    """
+
+    def __init__(self, features: int, scale: int) -> None:
+        steps = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+        if scale not in steps:
+            raise ValueError(f"{scale=} is not one of {', '.join(map(str, steps))}")
+        layers: list[nn.Module] = []
+        for step in steps[scale]:
+            layers += [nn.Conv2d(features, features * step**2, 3, padding=1), nn.PixelShuffle(step)]
+        super().__init__(*layers)

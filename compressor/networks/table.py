@@ -12,8 +12,16 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.edge import edge_l, edge_m, edge_s
+from vsrc.compressor.networks.edsr import Edsr
 from vsrc.compressor.networks.edvr import edvr_l, edvr_m, edvr_xs
+from vsrc.compressor.networks.fsrcnn import Fsrcnn
+from vsrc.compressor.networks.imdn import Imdn, ImdnAs
+from vsrc.compressor.networks.imdn_fast import ImdnRtc, ImdnRte
+from vsrc.compressor.networks.rcan import Rcan
+from vsrc.compressor.networks.san import San
 from vsrc.compressor.networks.spandrel_image import from_spandrel
+from vsrc.compressor.networks.vespcn import Vespcn
+from vsrc.compressor.networks.vsrnet import Vsrnet
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 
@@ -32,6 +40,16 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "edvr-xs": edvr_xs,
     "edvr-m": edvr_m,
     "edvr-l": edvr_l,
+    "imdn": Imdn,
+    "imdn-as": ImdnAs,
+    "imdn-rtc": ImdnRtc,
+    "imdn-rte": ImdnRte,
+    "fsrcnn": Fsrcnn,
+    "edsr": Edsr,
+    "rcan": Rcan,
+    "san": San,
+    "vespcn": Vespcn,
+    "vsrnet": Vsrnet,
     "edge-s": edge_s,
     "edge-m": edge_m,
     "edge-l": edge_l,
@@ -61,21 +79,6 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     if not takes_any and (unknown := sorted(set(arguments) - set(known))):
         raise ValueError(f"{name} takes no argument {unknown[0]!r}; it takes {', '.join(known)}")
     return builder(**arguments)
-
-
-def spec_of(network: nn.Module) -> NetworkSpec:
-    """What a network says of itself.
-
-    Raises:
-        ValueError: It says nothing.
-    """
-    spec = getattr(network, "spec", None)
-    if not isinstance(spec, NetworkSpec):
-        raise ValueError(
-            f"{type(network).__name__} has no spec; give it a property `spec` that returns a "
-            "vsrc.runtime.spec.NetworkSpec"
-        )
-    return spec
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.table import spec_of
+from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 
 

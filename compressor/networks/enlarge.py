@@ -1,0 +1,62 @@
+"""MATLAB's bicubic enlargement, inside a graph.
+
+`F.interpolate(mode="bicubic")` takes Keys' kernel at a = -0.75; super-resolution measures against
+MATLAB's, a = -0.5. At an integer scale s each output pixel is one of s * s phases between the same
+5 x 5 input pixels, so enlarging is a fixed depthwise convolution followed by a pixel shuffle:
+
+    (N, C, H, W) ─ edge mirrored by 2 ─ conv 5x5, C -> C s s ─ shuffle s ─ (N, C, sH, sW)
+
+which every runtime has, while it rarely has MATLAB's kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vsrc.runtime.bicubic import resize_matrix
+
+REACH = 2
+"""LR pixels on each side that an enlarged pixel depends on."""
+
+
+class Enlarge(nn.Module):
+    """`vsrc.runtime.bicubic.upscale`, before its rounding to 8 bit.
+
+    Args:
+        channels: Channels of the pictures.
+        scale: Integer factor; 1 changes nothing.
+    """
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        self.channels, self.scale = channels, scale
+        self.register_buffer("kernel", _phase_kernels(scale), persistent=False)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """`(N, C, H, W)` to `(N, C, sH, sW)`, any range, not clipped."""
+        if self.scale == 1:
+            return lr
+        assert isinstance(self.kernel, Tensor)
+        mirrored = _mirror(_mirror(lr, -1), -2)
+        weight = self.kernel.repeat(self.channels, 1, 1, 1)
+        return F.pixel_shuffle(F.conv2d(mirrored, weight, groups=self.channels), self.scale)
+
+
+def _phase_kernels(scale: int) -> Tensor:
+    """`(s * s, 1, 5, 5)`: output pixel (dy, dx) of a cell, row by row, from the 5 x 5 around it."""
+    size = 2 * REACH + 1
+    inner = slice(scale * REACH, scale * (REACH + 1))  # the centre pixel: no edge within reach
+    taps = torch.from_numpy(resize_matrix(size, numerator=scale, denominator=1)[inner].copy())
+    kernels = torch.einsum("yi,xj->yxij", taps, taps)
+    return kernels.reshape(scale * scale, 1, size, size).to(torch.get_default_dtype())
+
+
+def _mirror(picture: Tensor, axis: int) -> Tensor:
+    """Two pixels more at either end of an axis: the picture mirrored, edge pixel repeated."""
+    size = picture.shape[axis]
+    order = [1, 0] if size > 1 else [0, 0]
+    first = [picture.narrow(axis, index, 1) for index in order]
+    last = [picture.narrow(axis, size - 1 - index, 1) for index in reversed(order)]
+    return torch.cat([*first, picture, *last], dim=axis)

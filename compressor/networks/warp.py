@@ -1,0 +1,27 @@
+"""Move a picture along a flow."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def warp(picture: Tensor, flow: Tensor) -> Tensor:
+    """The picture as seen from where the flow points: out(p) = picture(p + flow(p)).
+
+    Bilinear; beyond the edge the nearest pixel of the edge is taken. Positions are normalised to
+    [-1, 1] for one 4-D GridSample, so a half precision graph has to keep them in float32.
+
+    Args:
+        picture: `(N, C, H, W)`.
+        flow: `(N, 2, H, W)`, pixels, (dx, dy).
+    """
+    height, width = picture.shape[2:]
+    x = torch.arange(width, device=flow.device, dtype=flow.dtype)
+    y = torch.arange(height, device=flow.device, dtype=flow.dtype)
+    # align_corners=False: -1 and 1 are the outer edges of the border pixels.
+    grid_x = (x + flow[:, 0]) * (2 / width) + (1 / width - 1)
+    grid_y = (y[:, None] + flow[:, 1]) * (2 / height) + (1 / height - 1)
+    grid = torch.stack((grid_x, grid_y), dim=-1)
+    return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)

@@ -1,0 +1,148 @@
+"""What every network promises, checked on a small one of each kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vsrc.compressor.networks import create
+from vsrc.compressor.taps import spec_of, tap_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from vsrc.runtime.spec import Argument
+    from vsrc.tests.compressor.networks.conftest import Graph
+
+TINY: list[tuple[str, dict[str, Argument]]] = [
+    ("imdn", {"scale": 2, "features": 16, "blocks": 1}),
+    ("imdn-as", {"scale": 3, "features": 16, "blocks": 1}),
+    ("imdn-rtc", {"blocks": 2}),
+    ("imdn-rte", {"blocks": 2}),
+    ("fsrcnn", {"scale": 3, "features": 12, "shrunk": 6, "maps": 2}),
+    ("fsrcnn", {"scale": 2, "channels": 1, "features": 12, "shrunk": 6, "maps": 2}),
+    ("edsr", {"scale": 4, "blocks": 2, "features": 16}),
+    ("rcan", {"scale": 3, "groups": 2, "blocks": 1, "features": 16, "reduction": 4}),
+    ("san", {"scale": 2, "groups": 1, "blocks": 1, "features": 16, "reduction": 4}),
+    ("vespcn", {"scale": 4}),
+    ("vespcn", {"scale": 2, "channels": 1, "body": "plain", "layers": 4}),
+    ("vsrnet", {"scale": 2, "window": 3}),
+    ("vsrnet", {"scale": 3, "channels": 3, "fusion": "early", "window": 3}),
+]
+IDS = [f"{name}-{'-'.join(map(str, arguments.values()))}" for name, arguments in TINY]
+each = pytest.mark.parametrize(("name", "arguments"), TINY, ids=IDS)
+
+# Attention over the whole picture: no pixel is out of reach.
+GLOBAL = {"imdn", "imdn-as", "rcan", "san"}
+
+
+def make(name: str, arguments: dict[str, Argument]) -> nn.Module:
+    torch.manual_seed(0)
+    return create(name, **arguments)
+
+
+def picture(network: nn.Module, height: int, width: int) -> Tensor:
+    window = spec_of(network).window
+    frames = () if window == 1 else (window,)
+    return torch.rand((2, *frames, 3, height, width))
+
+
+@each
+@pytest.mark.parametrize("size", [(8, 12), (7, 5), (2, 3)])
+def test_any_size_is_enlarged(
+    name: str, arguments: dict[str, Argument], size: tuple[int, int]
+) -> None:
+    network = make(name, arguments).eval()
+    scale = spec_of(network).scale
+    with torch.no_grad():
+        sr = network(picture(network, *size))
+    assert sr.shape == (2, 3, scale * size[0], scale * size[1])
+    assert torch.isfinite(sr).all()
+
+
+@each
+def test_the_spec_makes_the_same_network_again(name: str, arguments: dict[str, Argument]) -> None:
+    network = make(name, arguments)
+    spec = spec_of(network)
+    again = create(spec.name, **spec.arguments)
+    shapes = {key: tensor.shape for key, tensor in network.state_dict().items()}
+    assert shapes == {key: tensor.shape for key, tensor in again.state_dict().items()}
+    assert spec_of(again) == spec
+
+
+@each
+def test_taps_are_features_in_order(name: str, arguments: dict[str, Argument]) -> None:
+    network = make(name, arguments)
+    spec = spec_of(network)
+    taps = tap_shapes(network, [*spec.stages, *filter(None, [spec.hr_features])])
+    if spec.hr_features:
+        assert taps[spec.hr_features].ratio == spec.scale
+
+
+@each
+def test_a_step_lowers_the_loss_and_reaches_every_weight(
+    name: str, arguments: dict[str, Argument]
+) -> None:
+    network = make(name, arguments)
+    lr = picture(network, 12, 12)
+    frame = lr if lr.dim() == 4 else lr[:, lr.shape[1] // 2]
+    hr = F.interpolate(frame, scale_factor=float(spec_of(network).scale), mode="nearest")
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+    before = F.l1_loss(network(lr), hr)
+    before.backward()  # type: ignore[no-untyped-call]
+    for key, weight in network.named_parameters():
+        assert weight.grad is not None, key
+        assert torch.isfinite(weight.grad).all(), key
+    optimiser.step()
+    assert F.l1_loss(network(lr), hr) < before
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5])
+@each
+def test_a_flat_picture_has_a_gradient(
+    name: str, arguments: dict[str, Argument], level: float
+) -> None:
+    network = make(name, arguments)
+    network(torch.full_like(picture(network, 8, 8), level)).sum().backward()
+    assert all(w.grad is not None and w.grad.isfinite().all() for w in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [t for t in TINY if t[0] not in GLOBAL and t[0] != "vespcn"]
+)
+def test_halo_is_the_receptive_field(name: str, arguments: dict[str, Argument]) -> None:
+    network = make(name, arguments)
+    for weight in network.parameters():
+        torch.nn.init.uniform_(weight, 0.01, 0.02)  # positive: no path is cut by a ReLU
+    spec = spec_of(network.double())
+    side = 2 * spec.halo + 2 * spec.size_multiple + 5
+    lr = picture(network, side, side).double().requires_grad_()
+    at = side // 2
+    cell = slice(spec.scale * at, spec.scale * (at + 1))
+    network(lr)[..., cell, cell].sum().backward()
+    assert lr.grad is not None
+    rows = lr.grad.abs().sum((-1, *range(lr.dim() - 2))).nonzero()
+    reach = int((rows - at).abs().max())
+    # Chroma reaches 2 pixels, and strides add up to a cell that its position does not always need.
+    assert spec.halo - spec.size_multiple <= reach <= spec.halo
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "arguments"), TINY[:10] + TINY[11:12], ids=IDS[:10] + IDS[11:12])
+def test_it_exports_and_builds(
+    name: str, arguments: dict[str, Argument], make_graph: Callable[[nn.Module, Tensor], Graph]
+) -> None:
+    network = make(name, arguments).eval()
+    graph = make_graph(network, picture(network, 16, 24)[:1])
+    lr = picture(network, 20, 12)[:1]
+    with torch.no_grad():
+        expected = network(lr)
+    # float32 sums taken in another order, in networks that work in 0..255 inside
+    tolerance = 1e-4 * max(1.0, float(expected.abs().max()))
+    torch.testing.assert_close(graph.run(lr), expected, rtol=0, atol=tolerance)
+    assert graph.build_for_rtx((*lr.shape[:-2], 32, 64)) > 0
