@@ -225,9 +225,9 @@ def bench_command(
 
     MODEL is a package; without one the student that ships with vsrc is measured.
     """
-    from vsrc.runtime.bench import bench, check_gates
     from vsrc.runtime.bench_report import report_to_text, write_report
     from vsrc.runtime.bench_text import bench_text
+    from vsrc.runtime.benchmark import bench, check_gates
 
     sizes = parse_shape(shape)
     if len(sizes) != 1:

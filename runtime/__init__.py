@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from vsrc.runtime.bench_config import BenchConfig as BenchConfig
+    from vsrc.runtime.benchmark import bench as bench
+    from vsrc.runtime.infer_config import InferConfig as InferConfig
+    from vsrc.runtime.inference import infer as infer
     from vsrc.runtime.package import open_package as open_package
     from vsrc.runtime.package import shipped as shipped
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "BenchConfig": "vsrc.runtime.bench_config",
+        "bench": "vsrc.runtime.benchmark",
         "open_package": "vsrc.runtime.package",
         "shipped": "vsrc.runtime.package",
     },

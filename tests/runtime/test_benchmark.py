@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime.bench import _how_it_ended, bench, check_gates
+from vsrc.runtime.benchmark import _how_it_ended, bench, check_gates
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
 from vsrc.runtime.bench_report import BenchReport, assemble, report_to_text, write_report
 from vsrc.runtime.bench_text import WIDTH, bench_text
