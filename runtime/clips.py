@@ -172,7 +172,7 @@ _LAYOUTS = {
 
 def _below(root: Path, folder: Path) -> Iterator[ClipSource]:
     """Every video and every folder of pictures at any depth below `folder`, named from `root`."""
-    for path in sorted([folder, *folder.rglob("*")], key=_natural):
+    for path in sorted([folder, *folder.rglob("*")], key=natural_key):
         if path.is_dir():
             if files := _pictures(path):
                 yield ClipSource(_name(path, root), files)
@@ -184,10 +184,10 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
     if not folder.is_dir():
         return ()
     found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    return tuple(sorted(found, key=_natural))
+    return tuple(sorted(found, key=natural_key))
 
 
-def _natural(path: Path) -> tuple[tuple[int, int | str], ...]:
+def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     """Sort key: `im2` before `im10`."""
     pieces = re.split(r"(\d+)", path.as_posix())
     return tuple((0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces if piece)

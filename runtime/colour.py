@@ -1,0 +1,207 @@
+"""From the YUV of a file to the RGB a network sees, and back by the same matrix and range.
+
+The numbers are the code points of ITU-T H.273, which containers, codecs and FFmpeg share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import av
+
+RGB, BT709, UNSPECIFIED, BT601 = 0, 1, 2, 6
+LIMITED, FULL = 1, 2
+
+_PRIMARIES = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020",
+    10: "smpte428", 11: "smpte431", 12: "smpte432", 22: "ebu3213",
+}  # fmt: skip
+_TRANSFERS = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear",
+    11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
+    17: "smpte428", 18: "arib-std-b67",
+}  # fmt: skip
+_MATRICES = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco",
+    9: "bt2020nc", 10: "bt2020c", 14: "ictcp",
+}  # fmt: skip
+_RANGES = {LIMITED: "tv", FULL: "pc"}
+
+# Code point -> swscale's number for the same coefficients (SWS_CS_*); other matrices (YCgCo, ICtCp)
+# are no weighted sums of R, G, B, or not known to it.
+_SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+
+
+@dataclass(frozen=True)
+class Colour:
+    """What a stream says about its colours, in H.273 code points; 2 is "unspecified".
+
+    Attributes:
+        primaries: Chromaticity of R, G and B.
+        transfer: Transfer characteristic.
+        matrix: Coefficients between RGB and YUV; 0 where the samples are RGB already.
+        range: 0 unspecified, 1 limited ("tv": 16..235), 2 full ("pc": 0..255).
+    """
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    range: int = 0
+
+    @property
+    def is_hdr(self) -> bool:
+        """PQ (SMPTE ST 2084) or HLG (ARIB STD-B67): code values that no SDR network was taught."""
+        return self.transfer in (16, 18)
+
+    @property
+    def is_convertible(self) -> bool:
+        """Whether RGB can be made of it."""
+        return self.matrix in (RGB, UNSPECIFIED, *_SWS_MATRIX)
+
+    def __str__(self) -> str:
+        names = [
+            _MATRICES.get(self.matrix, "unknown"),
+            _PRIMARIES.get(self.primaries, "unknown"),
+            _TRANSFERS.get(self.transfer, "unknown"),
+        ]
+        text = names[0] if len(set(names)) == 1 else "/".join(names)
+        return f"{text} {_RANGES[self.range]}" if self.range in _RANGES else text
+
+
+def assumed_matrix(matrix: int, *, width: int, height: int) -> int:
+    """The matrix players take for a stream that names none: BT.601 up to SD, BT.709 above.
+
+    The limit is that of mpv and VLC: HD begins at 1280 columns or more than 576 rows.
+    """
+    if matrix != UNSPECIFIED:
+        return matrix
+    return BT709 if width >= 1280 or height > 576 else BT601
+
+
+def result_colour(source: Colour, *, is_rgb: bool, size: tuple[int, int], scale: int) -> Colour:
+    """How the enlarged video is tagged: as the source is, unless that would now be read otherwise.
+
+    Args:
+        source: Tags of the source.
+        is_rgb: The samples of the source are RGB, so the result has to choose a matrix: BT.709.
+        size: Width and height of the source, pixels.
+        scale: Side ratio of the result to the source.
+    """
+    if is_rgb:
+        known = {2: 1}
+        primaries = known.get(source.primaries, source.primaries)
+        transfer = known.get(source.transfer, source.transfer)
+        return Colour(primaries=primaries, transfer=transfer, matrix=BT709, range=LIMITED)
+    width, height = size
+    before = assumed_matrix(source.matrix, width=width, height=height)
+    after = assumed_matrix(source.matrix, width=width * scale, height=height * scale)
+    # An untagged SD video is BT.601 to a player; enlarged past SD it would be taken for BT.709.
+    return source if before == after else replace(source, matrix=before)
+
+
+class ToRgb:
+    """Turns decoded frames of one stream into RGB."""
+
+    def __init__(self, colour: Colour, *, width: int, height: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._size = (width, height)
+        self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        self._range = colour.range or LIMITED
+
+    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        """`(H, W, 3)` uint8 RGB; a frame of another size is scaled to that of the first."""
+        if frame.format.name.startswith("gray"):
+            frame = _with_chroma(frame)
+        if not frame.format.is_rgb:
+            frame.colorspace, frame.color_range = self._matrix, self._range
+        width, height = self._size
+        rgb = self._reformatter.reformat(
+            frame, width, height, "rgb24", interpolation=_accurate(), threads=1
+        )
+        return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+
+
+class FromRgb:
+    """Turns RGB pictures of one size into frames for an encoder."""
+
+    def __init__(self, colour: Colour, *, width: int, height: int, pix_fmt: str) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._pix_fmt = pix_fmt
+        matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        self._sws_matrix = _SWS_MATRIX[matrix]
+        self._range = colour.range or LIMITED
+        # swscale may read a few bytes past the end of a row; FFmpeg's own buffers are padded for
+        # that, arrays are not. The copy takes a thousandth of the time of a network.
+        self._padded = av.VideoFrame(width, height, "rgb24")
+        plane = self._padded.planes[0]
+        self._pixels: NDArray[np.uint8] = np.ndarray(
+            (height, width, 3), np.uint8, buffer=memoryview(plane), strides=(plane.line_size, 3, 1)
+        )
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> av.VideoFrame:
+        """A frame in the encoder's pixel format from `(H, W, 3)` uint8 RGB."""
+        self._pixels[:] = rgb
+        is_grey = self._pix_fmt == "gray"
+        frame = self._reformatter.reformat(
+            self._padded,
+            format="yuv444p" if is_grey else self._pix_fmt,
+            dst_colorspace=self._sws_matrix,
+            dst_color_range=self._range,
+            interpolation=_accurate(),
+            threads=1,
+        )
+        return _without_chroma(frame) if is_grey else frame
+
+
+# swscale takes every grey picture for full range, whatever its tags say, and limited range is what
+# grey video has. With neutral chroma beside it, or cut off, the same samples are plain YUV.
+
+
+def _with_chroma(grey: av.VideoFrame) -> av.VideoFrame:
+    import av
+
+    grey = grey.reformat(format="gray")
+    frame = av.VideoFrame(grey.width, grey.height, "yuv444p")
+    frame.planes[0].update(_rows(grey, like=frame))
+    for plane in frame.planes[1:]:
+        plane.update(bytes([128]) * plane.buffer_size)
+    return frame
+
+
+def _without_chroma(frame: av.VideoFrame) -> av.VideoFrame:
+    import av
+
+    grey = av.VideoFrame(frame.width, frame.height, "gray")
+    grey.planes[0].update(_rows(frame, like=grey))
+    return grey
+
+
+def _rows(frame: av.VideoFrame, *, like: av.VideoFrame) -> bytes:
+    """Luma of `frame` with the row length that `like` has in memory."""
+    plane, target = frame.planes[0], like.planes[0]
+    luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height]
+    rows = np.zeros((target.buffer_size // target.line_size, target.line_size), np.uint8)
+    rows[: frame.height, : frame.width] = luma[:, : frame.width]
+    return rows.tobytes()
+
+
+def _accurate() -> int:
+    """Flags without swscale's shortcuts: luma returns to the bit, and chroma is interpolated."""
+    from av.video.reformatter import Interpolation
+
+    return int(
+        Interpolation.BICUBIC
+        | Interpolation.ACCURATE_RND
+        | Interpolation.FULL_CHR_H_INT
+        | Interpolation.FULL_CHR_H_INP
+    )

@@ -1,0 +1,91 @@
+"""Windows for networks that also double the frame rate (time_scale 2, STDAN).
+
+A window of T frames gives 2T - 1 pictures: one for each frame and one for each gap. Windows step
+by T - 1 frames, so neighbours share a frame and every gap lies inside one of them:
+
+    T 3      A B C D E | F          | a cut
+             A B C                  A  AB  B  BC
+                 C D E              C  CD  D  DE  E  E'        E' repeats E in the gap of the cut
+
+N frames give 2N - 1 results; a result's time_base is half of the source's, so that the middle of
+two PTS is always a whole number.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.windows import Slot, Window
+
+
+def doubled(frames: Iterable[SourceFrame], *, size: int) -> Iterator[Window]:
+    """Windows of `size` frames whose results show each frame and the middle of each gap.
+
+    Args:
+        frames: In order; a new shot begins where `starts_shot` says so.
+        size: Frames fed at once, 2 or more.
+    """
+    shot: list[SourceFrame] = []  # its last `size` frames
+    fresh = 0  # how many of them, at the end, have no result yet
+    for frame in frames:
+        if shot and frame.starts_shot:
+            yield _last_window(shot, fresh, size, following=frame)
+            shot, fresh = [], 0
+        shot = [*shot[-(size - 1) :], frame]
+        fresh += 1
+        if fresh == size:
+            yield Window(_fed(shot, size), tuple(_pairs(shot, 0)))
+            fresh = 1
+    if shot:
+        yield _last_window(shot, fresh, size, following=None)
+
+
+def _last_window(
+    shot: list[SourceFrame], fresh: int, size: int, *, following: SourceFrame | None
+) -> Window:
+    first = len(shot) - fresh
+    last = shot[-1]
+    slots = list(_pairs(shot[first:], first))
+    index = 2 * (len(shot) - 1)
+    if following is None:
+        slots.append(_shown(last, index, until=2 * last.pts + last.duration))
+    else:
+        slots.append(_shown(last, index, until=last.pts + following.pts))
+        slots.append(_between(last, following, index))
+    return Window(_fed(shot, size), tuple(slots))
+
+
+def _pairs(frames: list[SourceFrame], first: int) -> Iterator[Slot]:
+    """Each frame but the last, and the gap behind it."""
+    for place, (frame, following) in enumerate(itertools.pairwise(frames), start=first):
+        yield _shown(frame, 2 * place, until=frame.pts + following.pts)
+        yield _between(frame, following, 2 * place + 1)
+
+
+def _shown(frame: SourceFrame, index: int, *, until: int) -> Slot:
+    return Slot(
+        index=index,
+        pts=2 * frame.pts,
+        duration=until - 2 * frame.pts,
+        packets=frame.packets,
+        wanted=frame.wanted,
+    )
+
+
+def _between(frame: SourceFrame, following: SourceFrame, index: int) -> Slot:
+    middle = frame.pts + following.pts
+    return Slot(
+        index=index,
+        pts=middle,
+        duration=2 * following.pts - middle,
+        wanted=frame.wanted and following.wanted,
+    )
+
+
+def _fed(shot: list[SourceFrame], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The frames as one array; a short shot is filled up with its last frame."""
+    return np.stack([frame.rgb for frame in shot + [shot[-1]] * (size - len(shot))])

@@ -1,0 +1,125 @@
+"""Video encoders by their short names, and the pixel format each is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.errors import MediaError, MissingDependencyError
+from vsrc.runtime.probe import VideoInfo
+
+if TYPE_CHECKING:
+    import av
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How one of FFmpeg's encoders is driven.
+
+    Attributes:
+        name: FFmpeg's name.
+        quality: Its option for constant quality; empty where it has none.
+        default: Value of that option where the user gives none; None leaves it to the encoder.
+        preset: Preset where the user gives none; empty leaves it to the encoder.
+    """
+
+    name: str
+    quality: str = ""
+    default: int | None = None
+    preset: str = ""
+
+
+# 18 is where x264 is usually taken to be visually lossless: what was restored should not be lost
+# again in the encoder.
+ENCODERS = {
+    "x264": Encoder("libx264", "crf", 18, "medium"),
+    "x265": Encoder("libx265", "crf", 20, "medium"),
+    "av1": Encoder("libsvtav1", "crf", 28, "8"),
+    "vp9": Encoder("libvpx-vp9", "crf", 24),
+    "prores": Encoder("prores_ks"),
+    "ffv1": Encoder("ffv1"),
+    "nvenc": Encoder("h264_nvenc", "cq", 20, "p5"),
+}
+
+
+def find_encoder(codec: str) -> tuple[Encoder, av.Codec]:
+    """The encoder called `codec`: a short name, or any of FFmpeg's.
+
+    Raises:
+        MissingDependencyError: This build of FFmpeg has no such encoder.
+        ValueError: It encodes something else than video.
+    """
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    by_name = {encoder.name: encoder for encoder in ENCODERS.values()}
+    encoder = ENCODERS.get(codec) or by_name.get(codec) or Encoder(codec, "crf")
+    try:
+        found = av.Codec(encoder.name, "w")
+    except UnknownCodecError as error:
+        raise MissingDependencyError(
+            f"the FFmpeg inside PyAV has no encoder {encoder.name!r}; "
+            f"--codec takes one of {', '.join(ENCODERS)}, or what `python -m av --codecs` lists"
+        ) from error
+    if found.type != "video":
+        raise ValueError(f"codec={codec!r} encodes {found.type}; name a video encoder")
+    return encoder, found
+
+
+def encoder_options(encoder: Encoder, *, crf: int | None, preset: str | None) -> dict[str, str]:
+    """Options for the encoder, in FFmpeg's words.
+
+    Raises:
+        ValueError: A quality was asked of an encoder that has none.
+    """
+    if crf is not None and not encoder.quality:
+        raise ValueError(f"{crf=} means nothing to {encoder.name}: leave it out")
+    options: dict[str, str] = {}
+    quality = encoder.default if crf is None else crf
+    if quality is not None:
+        options[encoder.quality] = str(quality)
+    if preset or encoder.preset:
+        options["preset"] = preset or encoder.preset
+    return options
+
+
+def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -> str:
+    """The 8-bit format nearest to the source's that the encoder takes for this size.
+
+    H.264 and its successors cannot say "one row less" in 4:2:0: chroma rows come in pairs. So that
+    no pixel is added or lost, an odd width or height is encoded without subsampling it.
+
+    Args:
+        info: The source; pictures and RGB video become 4:2:0, which every player takes.
+        codec: The encoder.
+        width: Of the result, pixels.
+        height: The same.
+
+    Raises:
+        MediaError: The encoder takes none that fits.
+    """
+    fitting = ["gray"] if info.pix_fmt.startswith("gray") else []
+    fitting += [f"yuv{chroma}p" for chroma in _chroma(info) if _divides(chroma, width, height)]
+    offered = [video_format.name for video_format in codec.video_formats or []]
+    for name in fitting:
+        # An encoder for professional formats may take 10 bits and nothing less.
+        for candidate in (name, f"{name}10le"):
+            if candidate in offered:
+                return candidate
+    raise MediaError(
+        f"{codec.name} takes {', '.join(offered) or 'no known format'}, and none of them fits "
+        f"{width}x{height} from {info.pix_fmt}; choose another --codec"
+    )
+
+
+def _chroma(info: VideoInfo) -> tuple[str, ...]:
+    """Subsamplings to try, best first: the source's, then those that lose nothing, then less."""
+    if not info.is_rgb and info.pix_fmt.startswith(("yuv444", "yuvj444")):
+        return ("444", "422", "420")
+    if not info.is_rgb and info.pix_fmt.startswith(("yuv422", "yuvj422", "yuyv422", "uyvy422")):
+        return ("422", "444", "420")
+    return ("420", "422", "444")
+
+
+def _divides(chroma: str, width: int, height: int) -> bool:
+    return (chroma == "444" or width % 2 == 0) and (chroma != "420" or height % 2 == 0)

@@ -1,0 +1,139 @@
+"""The video stream of an output: its encoder, time base, shape of pixels, colours and rotation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.colour import Colour, result_colour
+from vsrc.runtime.encoders import encoder_options, find_encoder, pixel_format
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.probe import VideoInfo
+
+if TYPE_CHECKING:
+    import av
+    from av.container import OutputContainer
+
+_TURNING = frozenset(("matroska", "mov", "mp4"))
+"""Containers that can tell a player to turn the picture."""
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How the result is encoded.
+
+    Attributes:
+        codec: Short name or FFmpeg's name of the encoder.
+        crf: Constant quality, or None for the encoder's default.
+        preset: Preset, or None for the encoder's default.
+        threads: Threads of the encoder, 0 for its own choice.
+        scale: Side ratio of the result to the source.
+        time_scale: 2 where the result has twice the frame rate.
+        is_excerpt: The result is a part of the source, moved to where the source begins.
+    """
+
+    codec: str = "x264"
+    crf: int | None = None
+    preset: str | None = None
+    threads: int = 0
+    scale: int = 1
+    time_scale: int = 1
+    is_excerpt: bool = False
+
+
+@dataclass(frozen=True)
+class EncodedStream:
+    """An open encoder, and how pictures have to reach it.
+
+    Attributes:
+        stream: The stream of the output.
+        colour: Matrix and range its YUV is made with.
+        quarter_turns: Turns counter-clockwise that the pixels need, because the container cannot
+            ask a player for them.
+    """
+
+    stream: av.VideoStream
+    colour: Colour
+    quarter_turns: int
+
+
+def add_video_stream(
+    container: OutputContainer, info: VideoInfo, settings: VideoSettings
+) -> EncodedStream:
+    """Add the video stream to an output and open its encoder.
+
+    Raises:
+        MediaError: The container or the encoder does not take it.
+        MissingDependencyError: There is no such encoder.
+    """
+    import av
+
+    encoder, codec = find_encoder(settings.codec)
+    turns = 0 if container.format.name in _TURNING else round(info.rotation / 90) % 4
+    width, height = info.width * settings.scale, info.height * settings.scale
+    aspect = info.sample_aspect_ratio
+    if turns % 2:
+        width, height, aspect = height, width, 1 / aspect if aspect else None
+    pix_fmt = pixel_format(info, codec, width=width, height=height)
+    options = encoder_options(encoder, crf=settings.crf, preset=settings.preset)
+    rate = info.rate * settings.time_scale
+    try:
+        stream = container.add_stream(encoder.name, rate=rate, options=options)
+    except ValueError as error:
+        raise MediaError(
+            f"{container.format.name} cannot hold {encoder.name}; choose another --codec, or "
+            "name the output .mkv"
+        ) from error
+    assert isinstance(stream, av.VideoStream)  # find_encoder returns no other
+    colour = result_colour(
+        info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=settings.scale
+    )
+    stream.time_base = info.time_base / settings.time_scale
+    _configure(stream.codec_context, (width, height, pix_fmt), aspect, colour, settings.threads)
+    stream.codec_context.time_base = stream.time_base
+    if encoder.name == "libx265" and container.format.name in ("mp4", "mov"):
+        stream.codec_context.codec_tag = "hvc1"  # Apple's players take no other
+    if info.display_matrix and container.format.name in _TURNING:
+        stream.set_display_matrix(_enlarged(info.display_matrix, settings.scale))
+    _open(stream, f"{width}x{height} {pix_fmt}", options)
+    return EncodedStream(stream=stream, colour=colour, quarter_turns=turns)
+
+
+def _configure(
+    context: av.VideoCodecContext,
+    shape: tuple[int, int, str],
+    aspect: Fraction | None,
+    colour: Colour,
+    threads: int,
+) -> None:
+    from av.codec.context import Flags, ThreadType
+
+    context.width, context.height, context.pix_fmt = shape
+    if aspect:
+        context.sample_aspect_ratio = aspect
+    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+    context.colorspace, context.color_range = colour.matrix, colour.range
+    context.thread_count = threads
+    # PyAV asks for slices by default, which x264 takes as "cut each frame": a larger file.
+    context.thread_type = ThreadType.FRAME
+    context.flags |= int(Flags.frame_duration)
+
+
+def _open(stream: av.VideoStream, what: str, options: dict[str, str]) -> None:
+    import av
+
+    try:
+        stream.codec_context.open()
+    except (av.FFmpegError, ValueError) as error:
+        asked = ", ".join(f"{name}={value}" for name, value in options.items()) or "no options"
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(
+            f"{stream.codec_context.name} refuses {what} with {asked} at {stream.time_base} s "
+            f"({reason}); choose another --codec, --crf or --preset"
+        ) from error
+
+
+def _enlarged(matrix: tuple[int, ...], scale: int) -> list[int]:
+    """The display matrix of an enlarged picture: X and Y of (a b u, c d v, X Y w) are in pixels."""
+    return [value * scale if place in (6, 7) else value for place, value in enumerate(matrix)]

@@ -1,0 +1,91 @@
+"""What `infer` reports while it runs and when it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsrc.runtime.probe import VideoInfo
+
+
+@dataclass(frozen=True)
+class InferProgress:
+    """How far one input has come; the first report of each has `done` 0.
+
+    Attributes:
+        input: Name of the input.
+        output: Where the result goes.
+        info: What the input holds.
+        writes: Encoder, pixel format and size of the result.
+        runs: What runs the network.
+        done: Frames restored so far.
+        total: Frames there will be; None where the input does not say.
+        seconds: Time since this input was begun.
+        notes: What the user should know before the wait.
+    """
+
+    input: str
+    output: str
+    info: VideoInfo
+    writes: str
+    runs: str
+    done: int
+    total: int | None
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """One line on what was found and what is made of it."""
+        return f"{self.input}: {self.info} -> {self.output}: {self.writes} by {self.runs}"
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """One input that was restored.
+
+    Attributes:
+        input: Name of the input.
+        output: Where the result is.
+        frames: Frames of the result.
+        seconds: Time from opening the input to the finished output.
+        first_frame_seconds: Time from the call of `infer`, or the end of the input before, until
+            the first frame was with the encoder.
+        fps: Frames of the result a second.
+        runs: What ran the network.
+        notes: What was damaged, missing or could not be kept.
+    """
+
+    input: str
+    output: str
+    frames: int
+    seconds: float
+    first_frame_seconds: float
+    fps: float
+    runs: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One input, of several, that could not be restored.
+
+    Attributes:
+        input: Name of the input.
+        error: One line that says why.
+    """
+
+    input: str
+    error: str
+
+
+@dataclass(frozen=True)
+class InferResult:
+    """What became of the inputs, in their order.
+
+    Attributes:
+        files: Those that were restored.
+        failures: Those that were not; always empty for a single input, whose error is raised.
+    """
+
+    files: tuple[FileResult, ...]
+    failures: tuple[Failure, ...] = ()

@@ -1,0 +1,247 @@
+"""`vsrc infer`: decode, windows, network, encode, on three threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+
+from vsrc.runtime import pipeline
+from vsrc.runtime.encoding import VideoSettings
+from vsrc.runtime.errors import MediaError, VsrcError
+from vsrc.runtime.excerpt import excerpt
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.infer_result import Failure, FileResult, InferProgress, InferResult
+from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.picture_writer import PictureWriter
+from vsrc.runtime.pictures import PictureReader
+from vsrc.runtime.probe import VideoInfo, check_supported
+from vsrc.runtime.reader import Reader, VideoReader
+from vsrc.runtime.restore import neighbours, restored
+from vsrc.runtime.session import Session
+from vsrc.runtime.sources import Source, find_sources
+from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.stamped import ResultFrame, SourceFrame
+from vsrc.runtime.targets import Target, check_space, check_target, plan_targets, prepare_folder
+from vsrc.runtime.writer import VideoWriter, Writer
+
+Report = Callable[[InferProgress], None]
+
+DEFAULT_STUDENT = "edge-s"
+
+
+def infer(
+    config: InferConfig, *, session: Session | None = None, progress: Report | None = None
+) -> InferResult:
+    """Restore videos.
+
+    Args:
+        config: What to do.
+        session: An open network, used instead of `config.model` and left open.
+        progress: Told of each frame, on the calling thread.
+
+    Raises:
+        VsrcError: A single input could not be restored. Of several, those that fail are named in
+            the result and the others go on.
+        ValueError: The inputs and the output do not go together.
+    """
+    sources = find_sources(config.inputs)
+    targets = plan_targets(sources, config.output)
+    files: list[FileResult] = []
+    failures: list[Failure] = []
+    with closing(_Network(config, session)) as network:
+        for target in targets:
+            try:
+                files.append(_restore_file(target, config, network, progress))
+            except VsrcError as error:  # noqa: PERF203  each file takes minutes
+                if len(targets) == 1 or not isinstance(error, MediaError):
+                    raise
+                failures.append(Failure(target.source.name, str(error)))
+    return InferResult(tuple(files), tuple(failures))
+
+
+class _Network:
+    """The session, opened once the first input has turned out to be readable."""
+
+    def __init__(self, config: InferConfig, given: Session | None) -> None:
+        self._config = config
+        self._given = given
+        self._own: Session | None = None
+
+    def session(self) -> Session:
+        if self._given is not None:
+            return self._given
+        if self._own is None:
+            config = self._config
+            package = open_package(config.model or shipped(DEFAULT_STUDENT))
+            self._own = package.session(
+                backend=config.backend, precision=config.precision, threads=config.threads
+            )
+        return self._own
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.close()
+
+
+def _restore_file(
+    target: Target, config: InferConfig, network: _Network, progress: Report | None
+) -> FileResult:
+    began = time.perf_counter()
+    check_target(target, overwrite=config.overwrite)
+    with closing(_open_reader(target.source, config)) as reader:
+        check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
+        session = network.session()
+        total = _total(reader.info, config, session.network)
+        frames = _wanted(reader, config, session.network)
+        writer = _open_writer(target, reader, config, session.network, total)
+        try:
+            job = _Job(target, reader, writer, session, began, total, progress)
+            job.run(frames, batch=config.batch)
+            return job.result()
+        finally:
+            writer.discard()
+
+
+class _Job:
+    """One input on its way through the pipeline, with its counters."""
+
+    def __init__(
+        self,
+        target: Target,
+        reader: Reader,
+        writer: Writer,
+        session: Session,
+        began: float,
+        total: int,
+        progress: Report | None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._session = session
+        self._began = began
+        self._progress = progress
+        self._done = 0
+        self._first_seconds = 0.0
+        self._report = InferProgress(
+            input=target.source.name,
+            output=str(target.path),
+            info=reader.info,
+            writes=writer.summary,
+            runs=session.label,
+            done=0,
+            total=total or None,
+            seconds=0.0,
+            notes=tuple(writer.notes),
+        )
+
+    def run(self, frames: Iterable[SourceFrame], *, batch: int) -> None:
+        """Restore and write everything.
+
+        Raises:
+            MediaError: No frame was wanted, or the input or output failed.
+        """
+        self._tell()
+        pipeline.run(
+            frames,
+            lambda read: self._counted(restored(read, self._session, batch=batch)),
+            self._write,
+        )
+        if self._done == 0:
+            raise MediaError(
+                f"{self._report.input}: --start lies behind its last frame "
+                f"({self._report.info.estimated_frames} frames)"
+            )
+        self._writer.finish()
+
+    def result(self) -> FileResult:
+        """What became of it."""
+        seconds = time.perf_counter() - self._began
+        return FileResult(
+            input=self._report.input,
+            output=self._report.output,
+            frames=self._done,
+            seconds=round(seconds, 3),
+            first_frame_seconds=round(self._first_seconds, 3),
+            fps=round(self._done / seconds, 3),
+            runs=self._report.runs,
+            notes=tuple(self._reader.notes() + self._writer.notes),
+        )
+
+    def _counted(self, results: Iterable[ResultFrame]) -> Iterator[ResultFrame]:
+        for result in results:
+            yield result
+            if result.rgb is not None:
+                self._done += 1
+                self._tell()
+
+    def _write(self, result: ResultFrame) -> None:
+        self._writer.write(result)
+        if result.rgb is not None and not self._first_seconds:
+            self._first_seconds = time.perf_counter() - self._began
+
+    def _tell(self) -> None:
+        if self._progress:
+            seconds = time.perf_counter() - self._began
+            self._progress(replace(self._report, done=self._done, seconds=seconds))
+
+
+def _open_reader(source: Source, config: InferConfig) -> Reader:
+    if source.is_pictures:
+        fps = Fraction(config.fps).limit_denominator(1001)
+        return PictureReader(source.files, fps=fps, name=source.name)
+    return VideoReader(source.files[0], deinterlace=config.deinterlace)
+
+
+def _open_writer(
+    target: Target, reader: Reader, config: InferConfig, network: NetworkSpec, total: int
+) -> Writer:
+    folder = prepare_folder(target)
+    check_space(folder, reader.info, frames=total, scale=network.scale, pictures=target.is_pictures)
+    if target.is_pictures:
+        return PictureWriter(
+            target.path, pattern=target.pattern, info=reader.info, scale=network.scale
+        )
+    settings = VideoSettings(
+        codec=config.codec,
+        crf=config.crf,
+        preset=config.preset,
+        threads=config.threads,
+        scale=network.scale,
+        time_scale=network.time_scale,
+        is_excerpt=config.is_excerpt,
+    )
+    return VideoWriter(target.path, reader, settings)
+
+
+def _wanted(reader: Reader, config: InferConfig, network: NetworkSpec) -> Iterable[SourceFrame]:
+    """The frames of the source that are restored, and their neighbours."""
+    if not config.is_excerpt:
+        return reader
+    time_base = reader.info.time_base
+    first_pts = reader.info.start + ceil(_seconds(config.start) / time_base)
+    reader.seek(first_pts)
+    return excerpt(
+        reader,
+        first_pts=first_pts,
+        count=config.frames,
+        context=neighbours(network),
+        time_base=time_base,
+    )
+
+
+def _seconds(value: float) -> Fraction:
+    """The fraction a user meant: 0.2 is a fifth, not the double just above it."""
+    return Fraction(value).limit_denominator(1_000_000)
+
+
+def _total(info: VideoInfo, config: InferConfig, network: NetworkSpec) -> int:
+    """Frames of the result, 0 where the source does not say."""
+    known = info.estimated_frames
+    left = max(0, known - ceil(config.start * info.rate)) if known else 0
+    if config.frames is not None:
+        left = min(left, config.frames) if known else config.frames
+    return max(0, 2 * left - 1) if network.time_scale == 2 else left

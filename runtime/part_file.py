@@ -1,0 +1,66 @@
+"""A file that appears under its name when it is complete, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from vsrc.runtime.errors import MediaError
+
+
+class PartFile:
+    """A file written beside its final place, under a hidden name.
+
+    Attributes:
+        path: Where it will be.
+        file: Open for writing and seeking.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        token = secrets.token_hex(4)
+        self._temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}")
+        try:
+            self.file: IO[bytes] = self._temporary.open("xb+")
+        except OSError as error:
+            raise MediaError(f"{path} cannot be written: {error.strerror}") from error
+
+    def commit(self) -> None:
+        """Put the file in its place, after its bytes have reached the disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        self._temporary.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove it; nothing happens once it was committed."""
+        try:
+            self.file.close()
+        except OSError:  # the disk is full: what was buffered cannot be written, and need not be
+            pass
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def failures_named(path: Path) -> Iterator[None]:
+    """Turn what an encoder, a muxer or the disk says into one line about the output.
+
+    Raises:
+        MediaError: In place of any of FFmpeg's errors and of the system's.
+    """
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        code, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
+        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise MediaError(
+                f"{path}: there is no room left for it ({reason}), so the unfinished result was "
+                "removed; free some space, or write elsewhere"
+            ) from error
+        raise MediaError(f"{path} cannot be written: {reason}") from error

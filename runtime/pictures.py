@@ -1,0 +1,89 @@
+"""A row of pictures as a source of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.colour import FULL, ToRgb
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.probe import VideoInfo, from_stream
+from vsrc.runtime.reader import open_container
+from vsrc.runtime.stamped import SourceFrame
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+
+class PictureReader:
+    """Reads pictures of one size, in the order given, at a fixed rate.
+
+    Attributes:
+        info: What the pictures hold; PTS count them.
+        container: None: there are no other tracks.
+    """
+
+    container: InputContainer | None = None
+
+    def __init__(self, files: Sequence[Path], *, fps: Fraction, name: str) -> None:
+        self._files = files
+        self._first = 0
+        first, info = _decode(files[0])
+        colour = replace(info.colour, range=info.colour.range or FULL)
+        self.info = replace(
+            info,
+            path=name,
+            container="pictures",
+            colour=colour,
+            time_base=1 / fps,
+            rate=fps,
+            frames=len(files),
+            duration=len(files) / fps,
+            start=0,
+        )
+        self._to_rgb = ToRgb(colour, width=first.width, height=first.height)
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Yield the pictures; their PTS are their places in the row."""
+        for index in range(self._first, len(self._files)):
+            path = self._files[index]
+            picture, info = _decode(path)
+            if (picture.width, picture.height) != (self.info.width, self.info.height):
+                raise MediaError(
+                    f"{path} is {picture.width}x{picture.height}, but the first picture is "
+                    f"{self.info.width}x{self.info.height}; all must have one size"
+                )
+            if info.has_alpha:
+                raise MediaError(f"{path} has transparency ({info.pix_fmt}); remove it first")
+            yield SourceFrame(self._to_rgb(picture), pts=index, duration=1, name=path.stem)
+
+    def seek(self, pts: int) -> None:
+        """Begin up to 64 pictures before the one whose place is `pts`."""
+        self._first = max(0, pts - 64)  # 64 is the longest window there is
+
+    def notes(self) -> list[str]:
+        """Nothing: a picture that cannot be read stops the job."""
+        return []
+
+    def close(self) -> None:
+        """Nothing is held open between pictures."""
+
+
+def _decode(path: Path) -> tuple[av.VideoFrame, VideoInfo]:
+    import av
+
+    with open_container(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"{path} is not a picture")
+        stream = container.streams.video[0]
+        try:
+            frame = next(container.decode(stream), None)
+        except av.FFmpegError as error:
+            raise MediaError(f"{path} is damaged: {error.strerror}") from error
+        if frame is None:
+            raise MediaError(f"{path} holds no picture")
+        return frame, from_stream(str(path), container, stream, frame)

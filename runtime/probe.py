@@ -1,0 +1,235 @@
+"""What a video holds, in one value and in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from vsrc.runtime.colour import FULL, Colour
+from vsrc.runtime.errors import MediaError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.sidedata.sidedata import SideDataContainer
+    from av.stream import Stream
+
+_PROGRESSIVE = (0, 1)
+"""AVFieldOrder: unknown, progressive; anything else says how fields are laid out."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """A stream beside the video.
+
+    Attributes:
+        index: Its number in the file.
+        kind: audio, subtitle, attachment, data, video (a cover picture or second camera).
+        codec: FFmpeg's name of the codec.
+        language: ISO 639 code, or empty.
+    """
+
+    index: int
+    kind: str
+    codec: str
+    language: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.codec}" + (f" ({self.language})" if self.language else "")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What was found out about a source before its second frame is decoded.
+
+    Attributes:
+        path: As it was named.
+        index: Number of the video stream in the file.
+        container: FFmpeg's name of the container, or "pictures".
+        codec: FFmpeg's name of the codec.
+        width: Pixels as coded, before any rotation.
+        height: The same for the rows.
+        pix_fmt: FFmpeg's name of the pixel format.
+        depth: Bits of a sample.
+        is_rgb: The samples are RGB, not YUV.
+        has_alpha: There is a fourth, transparency channel.
+        is_interlaced: Its frames are woven of two fields.
+        colour: Colour tags.
+        time_base: Unit of PTS, seconds.
+        rate: Frames a second, on average.
+        frames: Number of frames the container promises, 0 where it does not say.
+        duration: Length of the video, seconds; None where unknown.
+        start: PTS of the first frame, units of time_base.
+        sample_aspect_ratio: Width of a pixel over its height; None where unknown.
+        display_matrix: How players turn the picture (FFmpeg's 3x3 fixed-point matrix), or None.
+        rotation: The part of it that is a rotation, degrees counter-clockwise.
+        tracks: The streams beside the video.
+        chapters: Number of chapters.
+    """
+
+    path: str
+    index: int
+    container: str
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    depth: int
+    is_rgb: bool
+    has_alpha: bool
+    is_interlaced: bool
+    colour: Colour
+    time_base: Fraction
+    rate: Fraction
+    frames: int
+    duration: Fraction | None
+    start: int
+    sample_aspect_ratio: Fraction | None
+    display_matrix: tuple[int, ...] | None
+    rotation: int
+    tracks: tuple[Track, ...] = ()
+    chapters: int = 0
+
+    @property
+    def estimated_frames(self) -> int:
+        """Promised frames, or rate times duration, or 0."""
+        if self.frames or self.duration is None:
+            return self.frames
+        return round(self.duration * self.rate)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.codec} {self.width}x{self.height}",
+            f"{float(self.rate):.6g} fps",
+            f"{self.estimated_frames or '?'} frames",
+            f"{self.pix_fmt} {self.colour}",
+        ]
+        if self.sample_aspect_ratio not in (None, 1):
+            parts.append(f"pixel aspect {self.sample_aspect_ratio}")
+        if self.rotation:
+            parts.append(f"rotated by {self.rotation} degrees")
+        parts += [str(track) for track in self.tracks]
+        if self.chapters:
+            parts.append(f"{self.chapters} chapters")
+        return ", ".join(parts)
+
+
+def check_supported(info: VideoInfo, *, allow_hdr: bool, deinterlace: bool) -> None:
+    """Refuse what could only be restored wrongly.
+
+    Raises:
+        MediaError: HDR, interlaced, transparent, or in a colour space with no way to RGB.
+    """
+    if info.colour.is_hdr and not allow_hdr:
+        raise MediaError(
+            f"{info.path} is HDR ({info.colour}) and the network was taught on SDR; map it to SDR "
+            "first, or restore its code values as they are with --allow-hdr"
+        )
+    if info.is_interlaced and not deinterlace:
+        raise MediaError(
+            f"{info.path} is interlaced and the network was taught on whole frames; add "
+            "--deinterlace to weave its fields into frames"
+        )
+    if info.has_alpha:
+        raise MediaError(
+            f"{info.path} has transparency ({info.pix_fmt}), which would be lost; remove it first: "
+            "ffmpeg -i IN -vf format=rgb24 OUT"
+        )
+    if not info.colour.is_convertible:
+        raise MediaError(
+            f"{info.path} has the colour matrix {info.colour}, which has no way to RGB"
+        )
+
+
+def from_stream(
+    path: str, container: InputContainer, stream: av.VideoStream, first: av.VideoFrame
+) -> VideoInfo:
+    """Gather what the container, the stream and the first decoded frame say."""
+    time_base = stream.time_base or Fraction(1, 1000)
+    context = stream.codec_context
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return VideoInfo(
+        path=path,
+        index=stream.index,
+        container=container.format.name,
+        codec=context.name,
+        width=first.width,
+        height=first.height,
+        pix_fmt=first.format.name,
+        depth=max(component.bits for component in first.format.components),
+        is_rgb=first.format.is_rgb,
+        has_alpha=_has_alpha(first, stream),
+        is_interlaced=context.field_order not in _PROGRESSIVE or first.interlaced_frame,
+        colour=colour_of(first),
+        time_base=time_base,
+        rate=rate,
+        frames=stream.frames,
+        duration=_duration(container, stream, time_base),
+        start=first_pts(first),
+        sample_aspect_ratio=stream.sample_aspect_ratio or None,
+        display_matrix=_display_matrix(first),
+        rotation=first.rotation,
+        tracks=tuple(_track(other) for other in container.streams if other is not stream),
+        chapters=len(container.chapters()),
+    )
+
+
+def colour_of(frame: av.VideoFrame) -> Colour:
+    """Colour tags of a decoded frame."""
+    is_full = frame.format.name.startswith("yuvj")
+    return Colour(
+        primaries=int(frame.color_primaries),
+        transfer=int(frame.color_trc),
+        matrix=int(frame.colorspace),
+        range=FULL if is_full else int(frame.color_range),
+    )
+
+
+def first_pts(frame: av.VideoFrame) -> int:
+    """PTS of a frame, as good as it is known."""
+    if frame.pts is not None:
+        return frame.pts
+    return frame.dts if frame.dts is not None else 0
+
+
+def _has_alpha(frame: av.VideoFrame, stream: av.VideoStream) -> bool:
+    # WebM stores alpha as a second stream of its own and says so in a tag only.
+    coded = any(component.is_alpha for component in frame.format.components)
+    return coded or stream.metadata.get("alpha_mode", "0") == "1"
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    from av.sidedata.sidedata import Type
+
+    found = cast("SideDataContainer", frame.side_data)  # which PyAV's stubs call a plain dict
+    if Type.DISPLAYMATRIX not in found:
+        return None
+    return tuple(
+        int(value) for value in np.frombuffer(memoryview(found[Type.DISPLAYMATRIX]), np.int32)
+    )
+
+
+def _duration(
+    container: InputContainer, stream: av.VideoStream, time_base: Fraction
+) -> Fraction | None:
+    if stream.duration:
+        return stream.duration * time_base
+    return Fraction(container.duration, 1_000_000) if container.duration else None
+
+
+def _track(stream: Stream) -> Track:
+    return Track(
+        index=stream.index,
+        kind=stream.type,
+        codec=codec_name(stream),
+        language=stream.language or "",
+    )
+
+
+def codec_name(stream: Stream) -> str:
+    """FFmpeg's name of a stream's codec; "unknown" where this build has no decoder for it."""
+    # PyAV's stubs do not say so, but without a decoder there is no context.
+    return getattr(stream.codec_context, "name", None) or stream.name or "unknown"

@@ -1,0 +1,90 @@
+"""Frames through the network: windows in, restored frames out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.doubling import doubled
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.session import Session
+from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.stamped import ResultFrame, SourceFrame
+from vsrc.runtime.windows import Window, centred
+
+
+def restored(
+    frames: Iterable[SourceFrame], session: Session, *, batch: int = 1
+) -> Iterator[ResultFrame]:
+    """Restore frames one after another.
+
+    Args:
+        frames: In order; those that are not wanted are neighbours only.
+        session: The network.
+        batch: Windows fed at once.
+
+    Yields:
+        The results in order, and the packets of frames that have none.
+    """
+    network = session.network
+    if network.time_scale == 2:
+        windows = doubled(frames, size=network.window)
+    else:
+        windows = centred(frames, radius=network.radius)
+    for group in _groups(windows, batch):
+        yield from _run(group, session)
+
+
+def neighbours(network: NetworkSpec) -> int:
+    """How many frames before and after a frame can change what is made of it."""
+    return network.window - 1 if network.time_scale == 2 else network.radius
+
+
+def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
+    """Windows that are fed together; those of which nothing is wanted go alone."""
+    group: list[Window] = []
+    for window in windows:
+        if batch == 1 or not any(slot.wanted for slot in window.slots):
+            if group:
+                yield group
+                group = []
+            yield [window]
+            continue
+        group.append(Window(window.lr.copy(), window.slots))  # the view will be overwritten
+        if len(group) == batch:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _run(group: list[Window], session: Session) -> Iterator[ResultFrame]:
+    if not any(slot.wanted for window in group for slot in window.slots):
+        for slot in group[0].slots:
+            yield ResultFrame(None, slot.pts, slot.duration, slot.packets, slot.name)
+        return
+    lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
+    for window, pictures in zip(group, _pictures(lr, session), strict=True):
+        for slot in window.slots:
+            rgb = pictures[slot.index] if slot.wanted else None
+            yield ResultFrame(rgb, slot.pts, slot.duration, slot.packets, slot.name)
+
+
+def _pictures(lr: NDArray[np.uint8], session: Session) -> NDArray[np.uint8]:
+    """`(N, K, sH, sW, 3)` from `(N, T, H, W, 3)`: K pictures of each window, 1 or 2T - 1."""
+    network = session.network
+    sr = session(lr)
+    count, window, height, width, _ = lr.shape
+    picture = (height * network.scale, width * network.scale, 3)
+    if network.time_scale == 1:
+        expected: tuple[int, ...] = (count, *picture)
+    else:
+        expected = (count, 2 * window - 1, *picture)
+    if sr.shape != expected or sr.dtype != np.uint8:
+        raise MismatchError(
+            f"{session.label} gave {sr.dtype} {sr.shape} for {lr.shape}; {network.name} x"
+            f"{network.scale} should give uint8 {expected}: export the package again"
+        )
+    return sr.reshape(count, -1, *picture)

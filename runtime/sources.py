@@ -1,0 +1,78 @@
+"""What is restored: videos and rows of pictures, from paths, folders and globs."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsrc.runtime.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_clips, natural_key
+from vsrc.runtime.errors import MediaError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video, or pictures that are its frames.
+
+    Attributes:
+        name: What it is called in messages and, without suffix, in an output folder.
+        files: One video, or the pictures in order.
+        is_pictures: Which of the two.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    is_pictures: bool
+
+
+def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
+    """Sources in the order they were named.
+
+    Picture files named one after another from one folder are one source: that is what a shell
+    makes of `frames/*.png`.
+
+    Args:
+        inputs: Videos, pictures, folders (searched at any depth) and globs.
+
+    Raises:
+        MediaError: A glob matches nothing.
+        DataError: A folder holds neither videos nor pictures.
+    """
+    sources: list[Source] = []
+    for source in (found for text in inputs for found in _find(text)):
+        last = sources[-1] if sources else None
+        if last and _continues(last, source):
+            sources[-1] = Source(last.name, last.files + source.files, is_pictures=True)
+        else:
+            sources.append(source)
+    return sources
+
+
+def _find(text: str | Path) -> Iterator[Source]:
+    path = Path(text)
+    if path.is_dir():
+        for clip in find_clips(path).clips:
+            yield Source(clip.name, clip.files, is_pictures=not clip.is_video)
+    elif path.suffix.lower() in PICTURE_SUFFIXES and path.exists():
+        yield Source(path.parent.name or "frames", (path,), is_pictures=True)
+    elif path.exists() or not glob.has_magic(str(text)):
+        yield Source(str(path), (path,), is_pictures=False)
+    else:
+        yield from _match(str(text))
+
+
+def _match(pattern: str) -> Iterator[Source]:
+    names = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
+    found = sorted(map(Path, names), key=natural_key)
+    known = [path for path in found if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES]
+    if not known:
+        what = f"{len(found)} files, none of them a video or picture" if found else "no file"
+        raise MediaError(f"{pattern!r} matches {what}")
+    for path in known:
+        yield from _find(path)
+
+
+def _continues(last: Source, source: Source) -> bool:
+    both = last.is_pictures and source.is_pictures
+    return both and last.files[-1].parent == source.files[0].parent

@@ -1,0 +1,58 @@
+"""Frames with their time stamps, on the way from the reader through the network to the writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.stream import Stream
+
+Packets = tuple["Packet[Stream]", ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SourceFrame:
+    """One frame of the source.
+
+    Attributes:
+        rgb: `(H, W, 3)` uint8.
+        pts: When it is shown, in units of the stream's time_base.
+        duration: How long it is shown, the same unit; 0 where nothing says so.
+        packets: Packets of the other tracks that lie before it in the file, on their way to the
+            writer. They ride on the frames so that the order of the result never depends on timing.
+        starts_shot: It does not continue the frame before it.
+        wanted: False for a neighbour that is fed to the network but not restored itself.
+        name: File name without suffix, where the source is a row of pictures.
+    """
+
+    rgb: NDArray[np.uint8]
+    pts: int
+    duration: int = 0
+    packets: Packets = ()
+    starts_shot: bool = False
+    wanted: bool = True
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ResultFrame:
+    """One frame of the result; the fields are those of `SourceFrame`.
+
+    Attributes:
+        rgb: `(sH, sW, 3)` uint8, or None where only the packets go on.
+        pts: In units of the result's time_base.
+        duration: The same unit.
+        packets: As they rode on the source frame.
+        name: File name without suffix, where the source is a row of pictures.
+    """
+
+    rgb: NDArray[np.uint8] | None
+    pts: int
+    duration: int = 0
+    packets: Packets = ()
+    name: str = ""

@@ -1,0 +1,137 @@
+"""Copies what a video carries beside its pictures: other tracks, chapters, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.probe import codec_name
+from vsrc.runtime.reader import copied_tracks
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.container.core import Chapter
+    from av.packet import Packet
+    from av.stream import Stream
+
+_STRUCTURAL = frozenset(
+    ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate")
+)
+"""Tags that describe the old file or encoder and would be wrong of the new one."""
+
+_STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics", "duration")
+"""Beginnings of the tags in which mkvmerge keeps what it counted."""
+
+
+class TrackCopier:
+    """Hands packets of the other tracks to an output, up to the time the video has come to.
+
+    Attributes:
+        notes: What could not be copied, and why.
+    """
+
+    def __init__(self, source: InputContainer, target: OutputContainer) -> None:
+        self.notes: list[str] = []
+        self._target = target
+        self._streams: dict[int, Stream] = {}
+        self._held: list[Packet[Stream]] = []
+        for stream in copied_tracks(source):
+            self._add(stream)
+        is_matroska = target.format.name == "matroska"
+        for stream in source.streams.attachments if is_matroska else ():
+            self._add(stream)
+        if source.streams.attachments and not is_matroska:
+            self.notes.append("attachments are left out: only .mkv can carry them")
+
+    def hold(self, packets: Iterable[Packet[Stream]]) -> None:
+        """Take packets in the order of the source."""
+        self._held += packets
+
+    def release(self, *, start: Fraction | None, stop: Fraction | None, shift: Fraction) -> None:
+        """Write the held packets that lie in a span of time.
+
+        Args:
+            start: Those before it are dropped, seconds of the source; None drops none.
+            stop: Those from it on stay held, seconds of the source; None lets all go.
+            shift: Taken from their time stamps, seconds.
+        """
+        later = []
+        for packet in self._held:
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            seconds = None if stamp is None else stamp * packet.time_base
+            if seconds is not None and stop is not None and seconds >= stop:
+                later.append(packet)
+            elif seconds is None or start is None or seconds >= start:
+                self._write(packet, shift)
+        self._held = later
+
+    def _write(self, packet: Packet[Stream], shift: Fraction) -> None:
+        if packet.stream.index not in self._streams:
+            return
+        offset = round(shift / packet.time_base)
+        if packet.pts is not None:
+            packet.pts -= offset
+        if packet.dts is not None:
+            packet.dts -= offset
+        packet.stream = self._streams[packet.stream.index]
+        self._target.mux(packet)
+
+    def _add(self, stream: Stream) -> None:
+        try:
+            copy = self._target.add_stream_from_template(stream, opaque=True)
+        except ValueError:
+            self.notes.append(
+                f"the {stream.type} track {stream.index} ({codec_name(stream)}) is left out: "
+                f"{self._target.format.name} cannot carry it (.mkv can)"
+            )
+            return
+        copy_tags(stream, copy)
+        self._streams[stream.index] = copy
+
+
+def copy_tags(source: Stream, target: Stream) -> None:
+    """Language, title and disposition of a track, without what was counted of the old one."""
+    target.disposition = source.disposition
+    target.metadata.update(
+        {
+            key: value
+            for key, value in source.metadata.items()
+            if key.lower() not in _STRUCTURAL and not key.lower().startswith(_STATISTICS)
+        }
+    )
+
+
+def copy_file_tags(source: InputContainer, target: OutputContainer) -> None:
+    """Title, artist, date and whatever else the file says of itself."""
+    target.metadata.update(
+        {key: value for key, value in source.metadata.items() if key.lower() not in _STRUCTURAL}
+    )
+
+
+def copy_chapters(
+    source: InputContainer, target: OutputContainer, *, start: Fraction | None, shift: Fraction
+) -> None:
+    """Chapters that do not end before `start`; times in seconds, as in `TrackCopier.release`."""
+    chapters: list[Chapter] = []
+    for chapter in source.chapters():
+        base = chapter["time_base"] or Fraction(1, 1000)
+        if start is not None and chapter["end"] * base <= start:
+            continue
+        offset = round(shift / base)
+        first = chapter["start"] if start is None else max(chapter["start"], ceil(start / base))
+        moved: Chapter = {**chapter, "start": first - offset, "end": chapter["end"] - offset}
+        chapters.append(moved)
+    if chapters:
+        target.set_chapters(chapters)
+
+
+def earliest(source: InputContainer) -> Fraction:
+    """When the first track begins, seconds."""
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in source.streams
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    return min(starts, default=Fraction(0))

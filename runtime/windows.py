@@ -1,0 +1,142 @@
+"""Windows over the frames of a video, each a view into one array.
+
+Plain windows, radius 1, a shot of four frames (A B C D) and the next shot (E ...):
+
+    padded   A A B C D D | E E ...        the edges of a shot repeat its outermost frame,
+    windows  A A B                        so a window never looks across a cut
+               A B C
+                 B C D
+                   C D D
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.stamped import Packets, SourceFrame
+
+_SLACK_BYTES = 32 << 20
+"""Room behind the window: what it holds is moved to the front once this much was written."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One result that is taken from a window.
+
+    Attributes:
+        index: Which of the pictures that the network gives for the window.
+        pts: When it is shown, in units of the result's time_base.
+        duration: How long, the same unit.
+        packets: Packets that ride on it.
+        wanted: Whether it is part of the result.
+        name: As in `SourceFrame`.
+    """
+
+    index: int
+    pts: int
+    duration: int
+    packets: Packets = ()
+    wanted: bool = True
+    name: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Frames that are fed at once, and what is taken from the result.
+
+    Attributes:
+        lr: `(T, H, W, 3)` uint8, a view that is overwritten when the next window is asked for.
+        slots: Results, in order.
+    """
+
+    lr: NDArray[np.uint8]
+    slots: tuple[Slot, ...]
+
+
+def centred(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Window]:
+    """One window of `2 * radius + 1` frames around each frame, of which the centre is restored.
+
+    Args:
+        frames: In order; a new shot begins where `starts_shot` says so.
+        radius: Frames on each side.
+    """
+    ring: _Ring | None = None
+    waiting: deque[SourceFrame] = deque()  # frames whose right-hand neighbours are not there yet
+    last: SourceFrame | None = None
+    for frame in frames:
+        if ring is None:
+            ring = _Ring(2 * radius + 1, frame.rgb)
+        if last is not None and frame.starts_shot:
+            yield from _close_shot(ring, waiting, last, radius)
+        if last is None or frame.starts_shot:
+            ring.clear()
+            for _ in range(radius):
+                ring.push(frame.rgb)
+        ring.push(frame.rgb)
+        waiting.append(frame)
+        if ring.is_full:
+            yield Window(ring.window(), (_slot(waiting.popleft()),))
+        last = frame
+    if ring is not None and last is not None:
+        yield from _close_shot(ring, waiting, last, radius)
+
+
+def _close_shot(
+    ring: _Ring, waiting: deque[SourceFrame], last: SourceFrame, radius: int
+) -> Iterator[Window]:
+    for _ in range(radius):
+        ring.push(last.rgb)
+        if ring.is_full:
+            yield Window(ring.window(), (_slot(waiting.popleft()),))
+
+
+def _slot(frame: SourceFrame) -> Slot:
+    return Slot(
+        index=0,
+        pts=frame.pts,
+        duration=frame.duration,
+        packets=frame.packets,
+        wanted=frame.wanted,
+        name=frame.name,
+    )
+
+
+class _Ring:
+    """The last `size` frames, side by side in memory.
+
+        [ . . a b c d . . . ]     push(e):  [ . . . b c d e . . ]     size 4
+              ^^^^^^^                             ^^^^^^^
+
+    At the end of the array the frames that are still needed move to its front. That is one copy of
+    a window each `slack` frames, and every window is contiguous.
+    """
+
+    def __init__(self, size: int, frame: NDArray[np.uint8]) -> None:
+        slack = min(16, max(1, _SLACK_BYTES // max(1, frame.nbytes)))
+        self._size = size
+        self._frames = np.empty((size + slack, *frame.shape), dtype=np.uint8)
+        self._stop = self._count = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._count >= self._size
+
+    def clear(self) -> None:
+        self._stop = self._count = 0
+
+    def push(self, frame: NDArray[np.uint8]) -> None:
+        if self._stop == len(self._frames):
+            kept = self._size - 1
+            self._frames[:kept] = self._frames[self._stop - kept :]
+            self._stop = kept
+        self._frames[self._stop] = frame
+        self._stop += 1
+        self._count += 1
+
+    def window(self) -> NDArray[np.uint8]:
+        return self._frames[self._stop - self._size : self._stop]

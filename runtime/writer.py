@@ -1,0 +1,179 @@
+"""Writes the restored video, with everything the source carried beside its pictures."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from vsrc.runtime.colour import FromRgb
+from vsrc.runtime.encoding import VideoSettings, add_video_stream
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.part_file import PartFile, failures_named
+from vsrc.runtime.reader import Reader
+from vsrc.runtime.stamped import ResultFrame
+from vsrc.runtime.tracks import TrackCopier, copy_chapters, copy_file_tags, copy_tags, earliest
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+
+_OWN_CLOCK = frozenset(("mpeg", "mpegts"))
+"""Containers whose time may begin anywhere: at the time of day, for a recording."""
+
+_BUFFER_BYTES = 1 << 20
+
+
+class Writer(Protocol):
+    """Where restored frames go.
+
+    Attributes:
+        summary: What is written, in a few words.
+        notes: What the user should know of it; complete after `finish`.
+    """
+
+    summary: str
+    notes: list[str]
+
+    def write(self, frame: ResultFrame, /) -> None:
+        """Take the next frame."""
+
+    def finish(self) -> None:
+        """Complete the output and put it in its place."""
+
+    def discard(self) -> None:
+        """Leave nothing behind; after `finish` this does nothing."""
+
+
+class VideoWriter:
+    """Encodes one video file; it appears under its name when it is complete.
+
+    Attributes:
+        summary: Encoder, pixel format and size.
+        notes: What could not be kept.
+    """
+
+    def __init__(self, path: Path, reader: Reader, settings: VideoSettings) -> None:
+        self._path = path
+        self._info = reader.info
+        self._source = reader.container
+        self._is_excerpt = settings.is_excerpt
+        self._time_base = reader.info.time_base / settings.time_scale
+        self.notes: list[str] = []
+        self._began = False
+        self._start: Fraction | None = None
+        self._shift = self._end = Fraction(0)
+        muxer = muxer_of(path)
+        self._part = PartFile(path)
+        self._container: OutputContainer | None = None
+        try:
+            self._open(muxer, settings)
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, frame: ResultFrame, /) -> None:
+        """Encode a frame, and copy the packets whose time has come."""
+        if self._tracks:
+            self._tracks.hold(frame.packets)
+        if frame.rgb is None:
+            return
+        with failures_named(self._path):
+            if not self._began:
+                self._begin(frame)
+            turns = self._encoded.quarter_turns
+            picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
+            picture.time_base = self._time_base
+            picture.pts = frame.pts - round(self._shift / self._time_base)
+            picture.duration = frame.duration
+            self._end = (frame.pts + frame.duration) * self._time_base
+            self._output.mux(self._encoded.stream.encode(picture))
+            self._release(stop=self._end)
+
+    def finish(self) -> None:
+        """Drain the encoder, write the index, and give the file its name."""
+        with failures_named(self._path):
+            self._output.mux(self._encoded.stream.encode(None))
+            self._release(stop=self._end if self._is_excerpt else None)
+            self._output.close()
+            self._part.commit()
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        self._part.discard()
+        if self._container is not None:
+            # The file is closed by now, which keeps PyAV from writing an index into it.
+            self._container.close()
+
+    def _open(self, muxer: str, settings: VideoSettings) -> None:
+        import av
+
+        self._container = self._output = av.open(
+            self._part.file,
+            "w",
+            format=muxer,
+            # Left alone, the muxer of transport streams adds its buffering delay to all stamps.
+            container_options={"mpegts_copyts": "1"} if muxer == "mpegts" else None,
+            buffer_size=_BUFFER_BYTES,
+            metadata_errors="surrogateescape",
+        )
+        self._encoded = add_video_stream(self._output, self._info, settings)
+        context = self._encoded.stream.codec_context
+        assert context.pix_fmt is not None
+        self.summary = f"{context.name} {context.pix_fmt} {context.width}x{context.height}"
+        if self._info.depth > 8:
+            self.notes.append(f"{self._info.depth}-bit samples are restored and written in 8 bit")
+        self._from_rgb = FromRgb(
+            self._encoded.colour,
+            width=context.width,
+            height=context.height,
+            pix_fmt=context.pix_fmt,
+        )
+        self._tracks: TrackCopier | None = None
+        if self._source is not None:
+            video = self._source.streams[self._info.index]
+            copy_tags(video, self._encoded.stream)
+            copy_file_tags(self._source, self._output)
+            self._tracks = TrackCopier(self._source, self._output)
+            self.notes += self._tracks.notes
+            if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
+                self._shift = earliest(self._source)
+
+    def _begin(self, first: ResultFrame) -> None:
+        """Fix what depends on the first frame; the header is written with its first packet."""
+        self._began = True
+        if self._is_excerpt:
+            self._start = first.pts * self._time_base
+            self._shift += self._start - self._info.start * self._info.time_base
+        if self._source is not None:
+            copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
+
+    def _release(self, *, stop: Fraction | None) -> None:
+        if self._tracks:
+            self._tracks.release(start=self._start, stop=stop, shift=self._shift)
+
+
+def muxer_of(path: Path) -> str:
+    """FFmpeg's name of the container that the suffix of `path` asks for.
+
+    Raises:
+        MediaError: There is none, or it cannot hold video.
+    """
+    import av
+
+    try:
+        probe = av.open(str(path), "w")  # nothing is opened before the first packet
+        name, video = probe.format.name, probe.default_video_codec
+        probe.close()
+    except ValueError as error:
+        raise MediaError(
+            f"{path}: {path.suffix or 'no suffix'} names no container; "
+            "write .mp4, .mkv, .mov or .webm, or pictures as out/%08d.png"
+        ) from error
+    if video == "none" or name in ("gif", "image2"):
+        raise MediaError(
+            f"{path}: {path.suffix} does not hold video; write .mp4, .mkv, .mov or .webm, "
+            "or pictures as out/%08d.png"
+        )
+    return name
