@@ -19,12 +19,14 @@ from vsrc import __version__
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.export.export_config import ExportConfig, parse_shape
 from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.infer_config import InferConfig, parse_seconds
 from vsrc.runtime.spec import GraphIo
 
 if TYPE_CHECKING:
     from vsrc.compressor.data.library import IngestProgress
     from vsrc.compressor.trainer import TrainProgress
     from vsrc.runtime.bench_config import BenchProgress
+    from vsrc.runtime.infer_result import InferProgress
 
 
 class _Main(click.Group):
@@ -261,3 +263,112 @@ class _Status:
         words = {"load": "loading", "machine": "measuring the machine"}
         timing = f"{now.samples} frames in {now.seconds:.1f} s"
         self._status.update(words.get(now.stage, timing))
+
+
+@main.command("infer")
+@click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|DIR|GLOB...")
+@click.option("-m", "--model", type=click.Path(path_type=Path), help="Model package.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Video, pictures (out/%08d.png), or a folder for any number of inputs.",
+)
+@click.option("--backend", default=InferConfig.backend, show_default=True, help="What runs it.")
+@click.option("--precision", default=InferConfig.precision, show_default=True, help="Which graph.")
+@click.option(
+    "--threads", type=int, default=InferConfig.threads, help="CPU threads.  [default: all]"
+)
+@click.option(
+    "--batch", type=int, default=InferConfig.batch, show_default=True, help="Windows fed at once."
+)
+@click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
+@click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
+@click.option(
+    "--codec",
+    default=InferConfig.codec,
+    show_default=True,
+    help="x264, x265, av1, vp9, prores, ffv1, nvenc, or an encoder of FFmpeg.",
+)
+@click.option(
+    "--crf", type=int, help="Constant quality, smaller is better.  [default: 18 for x264]"
+)
+@click.option("--preset", help="Preset of the encoder.")
+@click.option(
+    "--fps",
+    type=float,
+    default=InferConfig.fps,
+    show_default=True,
+    help="Frames a second of inputs that are pictures.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--allow-hdr", is_flag=True, help="Restore HDR as if its values were SDR.")
+@click.option("--deinterlace", is_flag=True, help="Weave interlaced fields into frames first.")
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+def infer_command(
+    inputs: tuple[str, ...],
+    start: str,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Restore videos and enlarge them; sound, subtitles and times are kept.
+
+    Without -m the student that ships with vsrc is taken.
+    """
+    from vsrc.runtime.errors import MediaError
+    from vsrc.runtime.inference import infer
+
+    config = InferConfig(inputs=inputs, start=parse_seconds(start), **options)
+    with _InferBar() as bar:
+        result = infer(config, progress=bar)
+    if as_json:
+        _echo_json(result)
+    for file in result.files:
+        for note in file.notes:
+            if note not in bar.shown:
+                click.echo(f"{file.input}: {note}", err=True)
+        if not as_json:
+            click.echo(f"{file.output}  {file.frames} frames, {file.fps:.1f} fps")
+    for failure in result.failures:
+        click.echo(failure.error, err=True)
+    if result.failures:
+        total = len(result.files) + len(result.failures)
+        raise MediaError(f"{len(result.failures)} of {total} inputs could not be restored")
+
+
+class _InferBar:
+    """One line on each input and, on a terminal, a bar with frames a second and ETA; on stderr."""
+
+    def __enter__(self) -> _InferBar:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[fps]:.1f} fps  ETA"),
+            Remaining(),
+        )
+        console = Console(stderr=True)
+        self._progress = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
+        self._task = self._progress.add_task("", total=None, fps=0.0)
+        self.shown: set[str] = set()
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, now: InferProgress) -> None:
+        if now.done == 0:
+            self.shown.update(now.notes)
+            for line in (now.headline, *now.notes):
+                self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._progress.reset(self._task, total=now.total, fps=0.0)
+            return
+        fps = now.done / max(now.seconds, 1e-9)
+        self._progress.update(self._task, completed=now.done, fps=fps)

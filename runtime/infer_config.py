@@ -63,3 +63,19 @@ class InferConfig:
     def is_excerpt(self) -> bool:
         """Whether a part of each input is asked for."""
         return self.start > 0 or self.frames is not None
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from `12.5`, `1:02.5` or `1:02:03.5`.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    parts = text.split(":")
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if not 1 <= len(numbers) <= 3 or any(number < 0 for number in numbers):
+        raise ValueError(f"{text!r} is no time; write seconds, MM:SS or HH:MM:SS")
+    return sum(number * 60**place for place, number in enumerate(reversed(numbers)))
