@@ -1,20 +1,19 @@
-"""The frames of a clip, one after another, from a video or from pictures."""
+"""The frames of a clip, one after another, as the network will see them when it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.clips import ClipSource
+from vsrc.runtime.colour import FULL, ToRgb
 from vsrc.runtime.errors import MediaError
-
-if TYPE_CHECKING:
-    import av
-    from av.container import InputContainer
+from vsrc.runtime.probe import VideoInfo, colour_of
+from vsrc.runtime.reader import VideoReader, open_container
 
 Frame = NDArray[np.uint8]
 
@@ -23,104 +22,83 @@ class ClipFrames:
     """Frames of a clip in order; iterate over it once.
 
     Attributes:
-        damaged: Packets or pictures that could not be decoded so far.
-        missing: Frames the container promised and did not hold, known at the end.
+        notes: What was wrong with the file and could be lived with, known at the end.
     """
 
     def __init__(self, source: ClipSource) -> None:
         self._source = source
-        self.damaged = 0
-        self.missing = 0
+        self.notes: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield `(H, W, 3)` uint8 RGB frames, all of the first one's size.
+        """Yield `(H, W, 3)` uint8 RGB frames, all of one size.
 
         Raises:
-            MediaError: Nothing can be decoded, or the size changes on the way.
+            MediaError: Nothing can be decoded, the pictures differ in size, or the video is HDR or
+                interlaced, which would teach what no network should learn.
         """
-        shape: tuple[int, ...] | None = None
-        for frame in self._video() if self._source.is_video else self._pictures():
-            if shape is not None and frame.shape != shape:
-                raise MediaError(
-                    f"{self._source.place}: the size changes from {shape[1]}x{shape[0]} to "
-                    f"{frame.shape[1]}x{frame.shape[0]}; split it where it does"
-                )
-            shape = frame.shape
-            yield frame
-        if shape is None:
-            raise MediaError(f"{self._source.place}: not one frame could be decoded")
-
-    def _pictures(self) -> Iterator[Frame]:
-        for path in self._source.files:
-            yield from self._picture(path)
-
-    def _picture(self, path: Path) -> Iterator[Frame]:
-        try:
-            yield read_picture(path)
-        except MediaError:
-            self.damaged += 1
+        return self._video() if self._source.is_video else self._pictures()
 
     def _video(self) -> Iterator[Frame]:
-        path = self._source.files[0]
-        with _open(path) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            count = 0
-            for packet in self._packets(container, stream):
-                for frame in self._decoded(packet):
-                    count += 1
-                    yield _rgb(frame)
-            self.missing = max(0, stream.frames - count)
-
-    def _packets(
-        self, container: InputContainer, stream: av.VideoStream
-    ) -> Iterator[av.Packet[av.VideoStream]]:
-        import av
-
+        reader = VideoReader(self._source.files[0])
         try:
-            yield from container.demux(stream)
-        except av.FFmpegError:  # the file ends in the middle of a packet
-            self.damaged += 1
+            _check_learnable(reader.info)
+            for frame in reader:
+                yield frame.rgb
+            self.notes = tuple(reader.notes())
+        finally:
+            reader.close()
 
-    def _decoded(self, packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame]:
-        import av
+    def _pictures(self) -> Iterator[Frame]:
+        first: Path | None = None
+        shape: tuple[int, ...] = ()
+        for path in self._source.files:
+            if (picture := self._readable(path)) is None:
+                continue
+            if first is None:
+                first, shape = path, picture.shape
+            if picture.shape != shape:
+                raise MediaError(
+                    f"{path} is {picture.shape[1]}x{picture.shape[0]}, but {first.name} is "
+                    f"{shape[1]}x{shape[0]}; the pictures of a clip must have one size"
+                )
+            yield picture
+        if first is None:
+            raise MediaError(f"{self._source.place}: not one picture can be decoded")
 
+    def _readable(self, path: Path) -> Frame | None:
         try:
-            return packet.decode()
-        except av.FFmpegError:
-            self.damaged += 1
-            return []
+            return read_picture(path)
+        except MediaError as error:
+            self.notes += (str(error),)
+            return None
 
 
 def read_picture(path: Path) -> Frame:
-    """A picture as `(H, W, 3)` uint8 RGB.
+    """A picture as `(H, W, 3)` uint8 RGB; transparency is left out.
 
     Raises:
         MediaError: It is not a picture, or damaged.
     """
     import av
 
-    try:
-        with _open(path) as container:
-            for frame in container.decode(video=0):
-                return _rgb(frame)
-    except av.FFmpegError as error:
-        raise MediaError(f"{path} cannot be decoded: {error}") from error
-    raise MediaError(f"{path} holds no picture")
+    with open_container(path) as container:
+        try:
+            frame = next(container.decode(video=0), None)
+        except (av.FFmpegError, IndexError) as error:
+            raise MediaError(f"{path} is not a picture that can be decoded ({error})") from error
+        if frame is None:
+            raise MediaError(f"{path} holds no picture")
+        colour = colour_of(frame)
+        full = replace(colour, range=colour.range or FULL)
+        return ToRgb(full, width=frame.width, height=frame.height)(frame)
 
 
-def _rgb(frame: av.VideoFrame) -> Frame:
-    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-
-
-def _open(path: Path) -> InputContainer:
-    import av
-
-    try:
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{path} cannot be read: {error}") from error
-    if not container.streams.video:
-        container.close()
-        raise MediaError(f"{path} has no video stream")
-    return container
+def _check_learnable(info: VideoInfo) -> None:
+    if info.colour.is_hdr:
+        raise MediaError(f"{info.path} is HDR ({info.colour}); map it to SDR first")
+    if info.is_interlaced:
+        raise MediaError(
+            f"{info.path} is interlaced; deinterlace it first: ffmpeg -i IN -vf bwdif OUT"
+        )
+    if not info.colour.is_convertible:
+        raise MediaError(f"{info.path} has a colour matrix with no way to RGB ({info.colour})")

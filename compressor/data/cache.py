@@ -50,8 +50,7 @@ class ClipEntry:
         frames: T.
         height: H, pixels.
         width: W, pixels.
-        damaged: Packets or pictures that could not be decoded.
-        missing: Frames that the container promised and did not hold.
+        notes: What was wrong with the source and could be lived with.
     """
 
     source: str
@@ -59,8 +58,7 @@ class ClipEntry:
     frames: int
     height: int
     width: int
-    damaged: int = 0
-    missing: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,8 +230,7 @@ def _decode(source: ClipSource, path: Path, *, sha256: str, max_height: int | No
         frames=count,
         height=size[0],
         width=size[1],
-        damaged=frames.damaged,
-        missing=frames.missing,
+        notes=frames.notes,
     )
 
 
