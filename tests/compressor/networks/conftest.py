@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,3 +156,23 @@ def make_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[nn.Module,
         return Graph(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def spandrel() -> ModuleType:
+    """Spandrel, also where the compiled part of torchvision was built for another torch.
+
+    Spandrel takes Python code alone from torchvision, whose import fails there for want of two
+    operators that it describes but never runs.
+    """
+    try:
+        return importlib.import_module("spandrel")
+    except ImportError as error:
+        pytest.skip(f"spandrel is not installed ({error})")
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("spandrel", "torchvision"):  # half imported
+                del sys.modules[name]
+        return importlib.import_module("spandrel")

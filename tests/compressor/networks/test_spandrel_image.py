@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,26 +11,6 @@ from torch import nn
 from vsrc.compressor.networks import create
 from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
-
-
-@pytest.fixture(scope="module")
-def spandrel() -> ModuleType:
-    """Spandrel, also where the compiled part of torchvision was built for another torch.
-
-    Spandrel takes Python code alone from torchvision, whose import fails there for want of two
-    operators that it describes but never runs.
-    """
-    try:
-        return importlib.import_module("spandrel")
-    except ImportError as error:
-        pytest.skip(f"spandrel is not installed ({error})")
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
-        for name in list(sys.modules):
-            if name.partition(".")[0] in ("spandrel", "torchvision"):  # half imported
-                del sys.modules[name]
-        return importlib.import_module("spandrel")
 
 
 def compact_file(spandrel: ModuleType, folder: Path, **arguments: int) -> Path:
