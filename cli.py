@@ -17,8 +17,10 @@ import click
 
 from vsrc import __version__
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.demo.demo_config import DemoConfig
 from vsrc.export.export_config import ExportConfig, parse_shape
 from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.compare_config import CompareConfig
 from vsrc.runtime.infer_config import InferConfig, parse_seconds
 from vsrc.runtime.spec import GraphIo
 
@@ -137,13 +139,20 @@ def export_command(
 @click.option("--run-dir", help="Checkpoints and log.  [default: OUTPUT.run]")
 @click.option("--resume", is_flag=True, default=None, help="Go on from the last checkpoint.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace an existing package.")
-def distill(recipe: Path | None, settings: tuple[str, ...], **options: object) -> None:
+@click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; teach nothing.")
+def distill(
+    recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
+) -> None:
     """Teach a student network from a teacher and clips, and write its package."""
     from vsrc.compressor.distill import distill
+    from vsrc.compressor.plan import plan
     from vsrc.compressor.recipe import read_recipe
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
     config = read_recipe(recipe, settings=settings, options=given)
+    if dry_run:
+        click.echo(plan(config).text())
+        return
     with _TrainingBar() as bar:
         path = distill(config, report=bar, command=shlex.join(["vsrc", *sys.argv[1:]]))
     click.echo(path)
@@ -166,6 +175,10 @@ class _TrainingBar:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(line, highlight=False)
 
     def __call__(self, now: IngestProgress | TrainProgress) -> None:
         from vsrc.compressor.data.library import IngestProgress
@@ -236,7 +249,7 @@ def bench_command(
         raise ValueError(f"{shape=} holds {len(sizes)} sizes; one is measured at a time")
     config = BenchConfig(model=model, shape=sizes[0], **options)
     with _Status() as status:
-        report = bench(config, progress=status)
+        report = bench(config, progress=lambda now: status(_bench_words(now)))
     if json_file == "-":
         click.echo(report_to_text(report), nl=False)
     else:
@@ -247,7 +260,7 @@ def bench_command(
 
 
 class _Status:
-    """One changing line on stderr while a bench runs; nothing where stderr is no terminal."""
+    """One changing line on stderr while a job runs; nothing where stderr is no terminal."""
 
     def __enter__(self) -> _Status:
         from rich.console import Console
@@ -259,10 +272,13 @@ class _Status:
     def __exit__(self, *_: object) -> None:
         self._status.stop()
 
-    def __call__(self, now: BenchProgress) -> None:
-        words = {"load": "loading", "machine": "measuring the machine"}
-        timing = f"{now.samples} frames in {now.seconds:.1f} s"
-        self._status.update(words.get(now.stage, timing))
+    def __call__(self, words: str) -> None:
+        self._status.update(words)
+
+
+def _bench_words(now: BenchProgress) -> str:
+    words = {"load": "loading", "machine": "measuring the machine"}
+    return words.get(now.stage, f"{now.samples} frames in {now.seconds:.1f} s")
 
 
 @main.command("infer")
@@ -357,7 +373,6 @@ class _InferBar:
         )
         self._task = self._progress.add_task("", total=None, fps=0.0)
         self.shown: set[str] = set()
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -368,7 +383,92 @@ class _InferBar:
             self.shown.update(now.notes)
             for line in (now.headline, *now.notes):
                 self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._progress.start()
             self._progress.reset(self._task, total=now.total, fps=0.0)
             return
         fps = now.done / max(now.seconds, 1e-9)
         self._progress.update(self._task, completed=now.done, fps=fps)
+
+
+@main.command("demo")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=DemoConfig.output,
+    show_default=True,
+    help="Folder for what it makes.",
+)
+@click.option(
+    "--steps",
+    type=int,
+    default=DemoConfig.steps,
+    show_default=True,
+    help="Updates that the student is taught for.",
+)
+@click.option(
+    "--threads", type=int, default=DemoConfig.threads, help="CPU threads.  [default: all]"
+)
+def demo_command(output: Path, steps: int, threads: int) -> None:
+    """Teach, export, restore and measure on the clip that comes with vsrc."""
+    from vsrc.demo.tour import demo
+    from vsrc.runtime.bench_text import bench_text
+
+    with _TrainingBar() as bar:
+        result = demo(
+            DemoConfig(output=output, steps=steps, threads=threads), say=bar.say, report=bar
+        )
+    click.echo(bench_text(result.latency))
+    click.echo("\nPSNR of Y against the original, 36 frames that were not learnt from")
+    for score in result.scores:
+        click.echo(f"  {score.label:<16}  {score.psnr_db:.2f} dB")
+    click.echo(f"\nvideo  {result.video}\npage   {result.page}")
+    click.echo(f"done in {result.seconds:.0f} s; open the page in a browser", err=True)
+
+
+@main.command("compare")
+@click.argument("left", type=click.Path(path_type=Path))
+@click.argument("right", type=click.Path(path_type=Path))
+@click.argument("reference", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=CompareConfig.output,
+    show_default=True,
+    help="The page, one HTML file.",
+)
+@click.option("--start", type=float, default=CompareConfig.start, help="Seconds to skip.")
+@click.option(
+    "--frames",
+    type=int,
+    default=CompareConfig.frames,
+    show_default=True,
+    help="Most frames to compare.",
+)
+@click.option(
+    "--border",
+    type=int,
+    default=CompareConfig.border,
+    show_default=True,
+    help="Pixels left out at each edge when scoring.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Scores as JSON.")
+def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Lay LEFT and RIGHT on each other on a page with a slider.
+
+    Both are pictures, or videos of the same frames; with REFERENCE, the true frames, they are
+    scored against it.
+    """
+    from vsrc.runtime.compared import comparison_text
+    from vsrc.runtime.comparison import compare
+
+    with _Status() as status:
+        result = compare(
+            CompareConfig(**options), progress=lambda now: status(f"frame {now.frames}")
+        )
+    if as_json:
+        _echo_json(result)
+        return
+    click.echo(comparison_text(result))

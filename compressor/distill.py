@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from vsrc import __version__
 from vsrc.compressor.batches import batches_from
+from vsrc.compressor.build import build
 from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill_config import DistillConfig
-from vsrc.compressor.find_network import FoundNetwork, find_network, find_teacher
+from vsrc.compressor.find_network import FoundNetwork
 from vsrc.compressor.lesson import Lesson
-from vsrc.compressor.objectives.table import create as create_objective
+from vsrc.compressor.objectives.table import describe as describe_objective
 from vsrc.compressor.trainer import Trainer, TrainProgress
 from vsrc.compressor.validation import psnr_on
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, write_spec
+from vsrc.runtime.package import (
+    WEIGHTS_FILE,
+    check_new_folder,
+    describe,
+    new_folder,
+    write_spec,
+)
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import Degradation, ModelSpec, Provenance, Quality
 
@@ -56,15 +63,7 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
         ValueError: A name or setting that does not exist or does not fit.
     """
     _refuse_to_lose(config)
-    torch.manual_seed(config.seed)
-    student = find_network(
-        config.student,
-        scale=config.scale,
-        weights=config.student_weights,
-        arguments=config.student_arguments,
-    )
-    teacher = _teacher(config)
-    lesson = _lesson(config, student, teacher)
+    built = build(config)
     library = open_library(
         config.data,
         scale=config.scale,
@@ -74,21 +73,22 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
         progress=report,
     )
     taught, held = split(library, fraction=config.holdout) if config.holdout else (library, None)
-    trainer = _trainer(config, lesson, taught, held)
+    trainer = _trainer(config, built.lesson, taught, held)
     if config.resume:
         trainer.resume()
     network = trainer.run(report)
     if trainer.accelerator.is_main_process:
-        provenance = _provenance(config, teacher, taught, command)
-        _write(config, student, network, provenance, psnr=trainer.psnr)
+        provenance = _provenance(config, built.teacher, taught, command)
+        _write(config, built.student, network, provenance, psnr=trainer.psnr)
     trainer.accelerator.wait_for_everyone()
     return config.output
 
 
 def _refuse_to_lose(config: DistillConfig) -> None:
     """Say before the work, not after it, that something is in the way."""
-    if config.output.exists() and not (config.overwrite or config.resume):
-        raise SpecError(f"{config.output} exists; add --overwrite to replace it")
+    if int(os.environ.get("RANK", "0")) > 0:
+        return  # one process of several looks, and clears up
+    check_new_folder(config.output, overwrite=config.overwrite or config.resume)
     if checkpoints_in(config.run_folder / "checkpoints") and not config.resume:
         if not config.overwrite:
             raise SpecError(
@@ -96,34 +96,6 @@ def _refuse_to_lose(config: DistillConfig) -> None:
                 "--overwrite to begin anew"
             )
         shutil.rmtree(config.run_folder)
-
-
-def _teacher(config: DistillConfig) -> FoundNetwork | None:
-    if config.teacher is None:
-        return None
-    return find_teacher(
-        config.teacher,
-        scale=config.scale,
-        weights=config.teacher_weights,
-        arguments=config.teacher_arguments,
-    )
-
-
-def _lesson(config: DistillConfig, student: FoundNetwork, teacher: FoundNetwork | None) -> Lesson:
-    teacher_network = None if teacher is None else teacher.network
-    objective = create_objective(
-        config.objective,
-        student=student.network,
-        teacher=teacher_network,
-        **config.objective_options,
-    )
-    return Lesson(
-        student.network,
-        objective,
-        teacher_network if objective.needs_teacher else None,
-        targets=config.targets,
-        teacher_dtype=torch.bfloat16 if config.teacher_precision == "bf16" else torch.float32,
-    )
 
 
 def _trainer(
@@ -155,9 +127,9 @@ def _provenance(
 ) -> Provenance:
     recipe = {key: str(value) for key, value in to_json(config).items()}
     return Provenance(
-        teacher=config.teacher,
+        teacher=None if teacher is None else config.teacher,
         teacher_sha256=None if teacher is None else teacher.weights_sha256,
-        objective=config.objective,
+        objective=describe_objective(config.objective, config.objective_options),
         data=tuple(str(folder) for folder in config.data),
         data_sha256=taught.sha256,
         frames=taught.frames,

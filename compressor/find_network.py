@@ -63,7 +63,7 @@ def find_network(
     spec = spec_of(network)
     if spec.scale != scale:
         raise MismatchError(
-            f"{name} enlarges by {spec.scale}, not by {scale}: say --scale {spec.scale}"
+            f"{name} enlarges by {spec.scale}, not by {scale}: --set scale={spec.scale}"
         )
     if ":" in made_as:
         spec = replace(spec, name=made_as, arguments=dict(arguments))

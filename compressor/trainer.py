@@ -206,6 +206,8 @@ class Trainer:
                 self._tell(log, report, terms, pace)
             if stopping:
                 raise StoppedError(self._stopped_message())
+        if self._validate is not None and self.psnr is None:  # resumed after its last step
+            self._measure(self._validate)
 
     def _is_due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)

@@ -157,6 +157,22 @@ def write_spec(folder: Path, spec: ModelSpec) -> None:
     temporary.replace(folder / SPEC_FILE)
 
 
+def check_new_folder(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place that `new_folder` could not write to, before hours of work and not after.
+
+    Raises:
+        SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
+        OSError: The folder it would lie in cannot be made or written.
+    """
+    if path.exists() and not overwrite:
+        raise SpecError(f"{path} exists; add --overwrite to replace it")
+    if path.exists() and not (path / SPEC_FILE).is_file():
+        raise SpecError(f"{path} exists and is not a vsrc package: it is left alone")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path.parent} cannot be written to")
+
+
 @contextmanager
 def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """A temporary sibling of `path` that takes its place when the block ends well.
@@ -164,15 +180,12 @@ def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
     """
-    if path.exists() and not overwrite:
-        raise SpecError(f"{path} exists; add --overwrite to replace it")
-    if path.exists() and not (path / SPEC_FILE).is_file():
-        raise SpecError(f"{path} exists and is not a vsrc package: it is left alone")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_new_folder(path, overwrite=overwrite)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
-        temporary.chmod(0o755)
+        for made in (temporary, *temporary.rglob("*")):
+            made.chmod(0o755 if made.is_dir() else 0o644)  # some were made private, as a draft is
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
             path.replace(old)

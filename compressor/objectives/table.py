@@ -47,6 +47,17 @@ def create(
     return builder(**_networks(name, builder, student, teacher), **options)
 
 
+def describe(name: str, options: Mapping[str, Argument]) -> str:
+    """Name and all options, defaults included, for the record of a run."""
+    defaults = {
+        key: parameter.default
+        for key, parameter in inspect.signature(_builder(name)).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    listed = (f"{key}={value}" for key, value in {**defaults, **options}.items())
+    return " ".join([name, *listed])
+
+
 def _builder(name: str) -> Callable[..., Objective]:
     if name not in OBJECTIVES:
         near = get_close_matches(name, OBJECTIVES, n=3) or list(OBJECTIVES)

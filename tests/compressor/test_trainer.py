@@ -141,7 +141,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
 ) -> None:
     trainer = make_trainer(tmp_path, noise_clips(), objective="none")
     bias = trainer.student.get_parameter("tail.bias")
-    bias.register_hook(lambda gradient: gradient * math.inf)
+    bias.register_hook(lambda gradient: gradient * math.inf)  # type: ignore[no-untyped-call]
     with pytest.raises(TrainingError, match=r"step 1: the gradient's norm is (inf|nan)"):
         trainer.run()
     assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())

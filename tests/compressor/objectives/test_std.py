@@ -97,7 +97,7 @@ def test_equal_networks_have_no_distance_and_a_finite_gradient() -> None:
     maps = torch.rand(2, 3, 4, 4, requires_grad=True)
     space = space_distance(maps, maps.detach())
     time = time_distance(ConvLstm(1, hidden=2), maps, maps.detach())
-    torch.stack((space, time)).sum().backward()
+    torch.autograd.backward((space, time))
     assert space == 0
     assert time == 0
     assert maps.grad is not None
@@ -134,9 +134,9 @@ def observation(frames: int = 3) -> Observation:
 
 def test_terms_are_weighted() -> None:
     torch.manual_seed(0)
-    seen, networks = observation(), {"student": create("edge-s"), "teacher": create("edvr-xs")}
-    plain = Std(**networks, lambda_space=1.0, lambda_time=1.0)
-    heavy = Std(**networks, lambda_space=3.0, lambda_time=0.5)
+    seen, student, teacher = observation(), create("edge-s"), create("edvr-xs")
+    plain = Std(student=student, teacher=teacher, lambda_space=1.0, lambda_time=1.0)
+    heavy = Std(student=student, teacher=teacher, lambda_space=3.0, lambda_time=0.5)
     heavy.load_state_dict(plain.state_dict())
     light, weighted = plain(seen), heavy(seen)
     assert list(light) == ["hr", "space", "time"]
@@ -156,7 +156,7 @@ def test_lstm_is_frozen_for_good_once_the_time_loss_is_next_to_nothing() -> None
 
     def update(time: float) -> bool:
         before = objective.lstm.conv.weight.detach().clone()
-        torch.stack(list(objective(observation()).values())).sum().backward()
+        torch.autograd.backward(list(objective(observation()).values()))
         objective.before_update({"time": time})
         optimizer.step()
         optimizer.zero_grad()

@@ -1,0 +1,80 @@
+"""Networks and objective that a configuration names, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.find_network import FoundNetwork, find_network, find_teacher
+from vsrc.compressor.lesson import Lesson
+from vsrc.compressor.objectives.table import create as create_objective
+
+
+@dataclass(frozen=True)
+class Built:
+    """What is taught, what teaches, and how.
+
+    Attributes:
+        student: Network that is taught.
+        teacher: Network that is learnt from; None where the objective needs none.
+        lesson: Both with the objective.
+    """
+
+    student: FoundNetwork
+    teacher: FoundNetwork | None
+    lesson: Lesson
+
+
+def build(config: DistillConfig) -> Built:
+    """Make everything that has weights; the seed decides the fresh ones.
+
+    Raises:
+        ValueError: A name or option that does not exist, or a teacher that has nothing to teach.
+        MismatchError: Weights of another network, or another scale.
+    """
+    torch.manual_seed(config.seed)
+    student = find_network(
+        config.student,
+        scale=config.scale,
+        weights=config.student_weights,
+        arguments=config.student_arguments,
+    )
+    teacher = _teacher(config)
+    network = None if teacher is None else teacher.network
+    objective = create_objective(
+        config.objective, student=student.network, teacher=network, **config.objective_options
+    )
+    lesson = Lesson(
+        student.network,
+        objective,
+        network if objective.needs_teacher else None,
+        targets=config.targets,
+        teacher_dtype=_teacher_dtype(config),
+    )
+    return Built(student, teacher if objective.needs_teacher else None, lesson)
+
+
+def _teacher(config: DistillConfig) -> FoundNetwork | None:
+    if config.teacher is None:
+        return None
+    return find_teacher(
+        config.teacher,
+        scale=config.scale,
+        weights=config.teacher_weights,
+        arguments=config.teacher_arguments,
+    )
+
+
+def _teacher_dtype(config: DistillConfig) -> torch.dtype:
+    fast = config.teacher_precision == "auto" and _bfloat16_is_fast(cpu=config.device == "cpu")
+    return torch.bfloat16 if fast or config.teacher_precision == "bf16" else torch.float32
+
+
+def _bfloat16_is_fast(*, cpu: bool) -> bool:
+    if torch.cuda.is_available() and not cpu:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Torch before 2.9 cannot say what the processor has.
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

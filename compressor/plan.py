@@ -1,0 +1,111 @@
+"""What a run would be like, without running it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+
+from vsrc.compressor.build import build
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.lesson import Lesson
+from vsrc.compressor.networks.counting import parameter_count
+from vsrc.runtime.clips import find_clips
+from vsrc.runtime.spec import NetworkSpec
+
+MEASURED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class DistillPlan:
+    """Sizes and times of a run.
+
+    Attributes:
+        student: Description of the student.
+        teacher: Description of the teacher, if there is one.
+        objective_parameters: Weights that are trained along and not kept.
+        data: One line for each data folder: what was recognised.
+        images_per_step: HR frames restored in one step of one process.
+        steps: Updates of the whole run.
+        step_seconds: Time of a step, measured on noise: the shortest of a few.
+        total_seconds: All steps.
+        peak_bytes: Most memory that was held while measuring: of the GPU, or of this process.
+    """
+
+    student: NetworkSpec
+    teacher: NetworkSpec | None
+    objective_parameters: int
+    data: tuple[str, ...]
+    images_per_step: int
+    steps: int
+    step_seconds: float
+    total_seconds: float
+    peak_bytes: int
+
+    def text(self) -> str:
+        """A few lines for people."""
+        hours, minutes = divmod(round(self.total_seconds / 60), 60)
+        return "\n".join(
+            [
+                f"student    {_size(self.student)}",
+                f"teacher    {'none' if self.teacher is None else _size(self.teacher)}",
+                f"objective  {self.objective_parameters:,} parameters of its own, not kept",
+                *(f"data       {line}" for line in self.data),
+                f"step       {self.images_per_step} images, {self.step_seconds:.3g} s",
+                f"total      {hours} h {minutes:02d} min for {self.steps} steps",
+                f"memory     {self.peak_bytes / 1e9:.2f} GB at its highest",
+            ]
+        )
+
+
+def _size(spec: NetworkSpec) -> str:
+    kilo_mac = spec.gmac_per_lr_pixel * 1e6
+    return f"{spec.name}: {spec.parameters:,} parameters, {kilo_mac:.1f} kMAC per LR pixel"
+
+
+def plan(config: DistillConfig) -> DistillPlan:
+    """Make the networks, look at the data folders, and time a few steps on noise.
+
+    Raises:
+        VsrcError: As `distill` would; the data is found but not decoded.
+    """
+    built = build(config)
+    layouts = [find_clips(folder) for folder in config.data]
+    on_gpu = config.device == "auto" and torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    built.lesson.place(device, channels_last=config.channels_last)
+    seconds = min(_step_seconds(built.lesson, config, device) for _ in range(MEASURED_STEPS))
+    restored = built.lesson.frames_restored(config.clip_length)
+    return DistillPlan(
+        student=built.student.spec,
+        teacher=None if built.teacher is None else built.teacher.spec,
+        objective_parameters=parameter_count(built.lesson.objective),
+        data=tuple(f"{lay.root}: {lay.kind}, {len(lay.clips)} clips" for lay in layouts),
+        images_per_step=restored * config.batch * config.accumulate,
+        steps=config.steps,
+        step_seconds=seconds,
+        total_seconds=seconds * config.steps,
+        peak_bytes=torch.cuda.max_memory_allocated() if on_gpu else _peak_rss_bytes(),
+    )
+
+
+def _step_seconds(lesson: Lesson, config: DistillConfig, device: torch.device) -> float:
+    side = config.patch // config.scale
+    shape = (config.batch, config.clip_length, 3)
+    lr = torch.rand(*shape, side, side, device=device)
+    hr = torch.rand(*shape, side * config.scale, side * config.scale, device=device)
+    start = time.perf_counter()
+    for _ in range(config.accumulate):
+        torch.autograd.backward(list(lesson(lr, hr).values()))
+    lesson.zero_grad()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _peak_rss_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from torch import nn
+
+from vsrc.cli import main
+from vsrc.compressor.data.library import IngestProgress
+from vsrc.compressor.distill import distill
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.networks import create, load_weights
+from vsrc.compressor.networks.edge import Edge, EdgeSize
+from vsrc.compressor.plan import plan
+from vsrc.compressor.taps import spec_of
+from vsrc.compressor.trainer import TrainProgress
+from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
+from vsrc.runtime.package import open_package
+
+
+def tiny_student(window: int = 3) -> nn.Module:
+    """A user's own network, found as `module:function`."""
+    return Edge(EdgeSize(2, 4, 1), window=window, name="tiny")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two short videos of a moving mosaic."""
+    folder = tmp_path_factory.mktemp("data")
+    for seed in range(2):
+        mosaic = np.random.default_rng(seed).integers(0, 256, (20, 20, 3))
+        canvas = np.kron(mosaic, np.ones((4, 4, 1))).astype(np.uint8)
+        with av.open(str(folder / f"{seed}.mkv"), "w") as container:
+            stream = container.add_stream("ffv1", rate=24)
+            assert isinstance(stream, av.VideoStream)
+            stream.width = stream.height = 64
+            stream.pix_fmt = "bgr0"
+            for t in range(9):
+                frame = av.VideoFrame.from_ndarray(canvas[t : t + 64, :64].copy(), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("teacher") / "edvr_xs.pth"
+    torch.save(create("edvr-xs", window=3).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def config(data: Path, teacher_weights: Path, tmp_path: Path) -> DistillConfig:
+    return DistillConfig(
+        teacher="edvr-xs",
+        teacher_weights=teacher_weights,
+        teacher_arguments={"window": 3},
+        student=f"{__name__}:tiny_student",
+        data=(data,),
+        cache=tmp_path / "cache",
+        output=tmp_path / "student.vsrc",
+        steps=3,
+        batch=1,
+        patch=32,
+        clip_length=3,
+        holdout=0.3,
+        workers=0,
+        device="cpu",
+    )
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests are not a package: let `module:function` find this file."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+
+
+def test_a_student_is_taught_and_packed(config: DistillConfig, data: Path) -> None:
+    steps: list[TrainProgress] = []
+    opened: list[IngestProgress] = []
+
+    def note(now: IngestProgress | TrainProgress) -> None:
+        steps.append(now) if isinstance(now, TrainProgress) else opened.append(now)
+
+    path = distill(config, report=note, command="vsrc distill ...")
+    assert [now.step for now in steps] == [1, 2, 3]
+    assert opened[-1].done == opened[-1].total == 2
+    package = open_package(path)
+    network = create(package.spec.network.name, **package.spec.network.arguments)
+    load_weights(network, package.weights())
+    assert steps[-1].psnr == package.spec.quality[0].value
+    provenance = package.spec.provenance
+    assert provenance.teacher == "edvr-xs"
+    assert provenance.data == (str(data),)
+    assert provenance.frames == 9
+    assert provenance.objective.startswith("std lambda_space=")
+    assert provenance.command == "vsrc distill ..."
+    assert (provenance.steps, provenance.recipe["patch"]) == (3, "32")
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: DistillConfig) -> None:
+    whole = distill(config)
+    part = replace(config, output=config.output.with_name("part.vsrc"))
+
+    def stop(now: IngestProgress | TrainProgress) -> None:
+        if isinstance(now, TrainProgress) and now.step == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError, match="stopped at step 2 of 3"):
+        distill(part, report=stop)
+    assert not part.output.exists()
+    resumed = distill(replace(part, resume=True))
+    expected, got = (load_file(folder / "weights.safetensors") for folder in (whole, resumed))
+    assert [key for key in expected if not torch.equal(expected[key], got[key])] == []
+
+
+def test_a_package_is_taught_further(config: DistillConfig) -> None:
+    first = distill(replace(config, objective="none"))
+    again = replace(
+        config, student=str(first), output=config.output.with_name("again.vsrc"), learning_rate=1e-9
+    )
+    second = distill(again)
+    before, after = (load_file(folder / "weights.safetensors") for folder in (first, second))
+    for key, tensor in before.items():
+        torch.testing.assert_close(after[key], tensor, rtol=0, atol=1e-7)
+    assert open_package(second).spec.network == open_package(first).spec.network
+
+
+def test_edge_students_are_packed_as_they_are_trained(config: DistillConfig) -> None:
+    path = distill(replace(config, student="edge-s", objective="none", steps=1))
+    assert "body.0.expand.weight" in load_file(path / "weights.safetensors")
+    assert open_package(path).spec.provenance.teacher is None
+
+
+def test_what_exists_is_not_lost(config: DistillConfig) -> None:
+    config = replace(config, objective="none", steps=1)
+    distill(config)
+    with pytest.raises(SpecError, match=r"student\.vsrc exists; add --overwrite"):
+        distill(config)
+    elsewhere = replace(config, output=config.output.with_name("b.vsrc"), run_dir=config.run_folder)
+    with pytest.raises(SpecError, match="holds a run already: add --resume"):
+        distill(elsewhere)
+    distill(replace(config, overwrite=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"teacher": None}, ValueError, "objective std needs a teacher"),
+        ({"teacher": "edvr-m", "teacher_weights": None}, ValueError, "edvr-m has no weights"),
+        ({"student": "edge-z"}, ValueError, "did you mean edge-s"),
+        ({"scale": 2}, MismatchError, "tiny_student enlarges by 4, not by 2: --set scale=4"),
+        ({"patch": 30}, ValueError, "patch=30 must be a multiple of scale=4"),
+        ({"patch": 4096}, DataError, "no clip is as large as patch=4096"),
+        ({"clip_length": 40}, DataError, "no shot has 40 frames"),
+    ],
+)
+def test_bad_settings_say_what_to_do(
+    config: DistillConfig, changes: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        distill(replace(config, **changes))  # type: ignore[arg-type]
+
+
+def test_a_plan_counts_without_teaching(config: DistillConfig) -> None:
+    found = plan(replace(config, accumulate=2))
+    assert found.student.parameters == spec_of(tiny_student()).parameters
+    assert found.images_per_step == 6
+    assert found.total_seconds == pytest.approx(3 * found.step_seconds)
+    assert found.step_seconds > 0
+    assert "folder of videos" in found.data[0] or "2 clips" in found.data[0]
+    assert not config.run_folder.exists()
+    assert not (config.cache or Path()).exists()
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--overwrite"])
+def test_the_command_takes_a_recipe(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = {
+        "student": "edge-s",
+        "objective": "none",
+        "data": [str(data)],
+        "cache": str(tmp_path / "cache"),
+        "patch": 32,
+        "clip_length": 3,
+        "workers": 0,
+        "device": "cpu",
+    }
+    Path("recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    arguments = ["distill", "--recipe", "recipe.yaml", "--steps", "2", "--set", "batch=1", flag]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    if flag == "--dry-run":
+        assert "edge-s: 40,136 parameters" in done.stdout
+    else:
+        assert done.stdout.strip() == "student.vsrc"
+        assert open_package("student.vsrc").spec.provenance.steps == 2
+
+
+def test_a_mistyped_setting_is_a_usage_error(data: Path) -> None:
+    done = CliRunner().invoke(main, ["distill", "--data", str(data), "--set", "step=3"])
+    assert done.exit_code == 2
+    assert "no setting 'step'; did you mean steps" in done.stderr

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.recipe import read_recipe
+
+RECIPE = """
+teacher: edvr-m
+student: edge-m
+data: clips
+steps: 1_000
+learning_rate: 1e-4
+milestones: [0.25, 0.5]
+max_height: null
+student_arguments: {window: 3}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+def test_a_recipe_gives_every_field_its_type(recipe: Path) -> None:
+    assert read_recipe(recipe) == DistillConfig(
+        teacher="edvr-m",
+        student="edge-m",
+        data=(Path("clips"),),
+        steps=1000,
+        learning_rate=1e-4,
+        milestones=(0.25, 0.5),
+        student_arguments={"window": 3},
+    )
+
+
+def test_settings_override_the_recipe_and_options_override_both(recipe: Path) -> None:
+    config = read_recipe(
+        recipe,
+        settings=["steps=7", "batch=3", "objective_options.lambda_space=1e-2", "resume=true"],
+        options={"steps": 9, "data": ("a", "b"), "output": "x.vsrc"},
+    )
+    assert (config.steps, config.batch, config.resume) == (9, 3, True)
+    assert config.objective_options == {"lambda_space": 0.01}
+    assert config.data == (Path("a"), Path("b"))
+    assert config.run_folder == Path("x.vsrc.run")
+
+
+def test_nested_settings_join_those_of_the_recipe(recipe: Path) -> None:
+    config = read_recipe(recipe, settings=["student_arguments.width=0.5"])
+    assert config.student_arguments == {"window": 3, "width": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("learning_rat=1", "no setting 'learning_rat'; did you mean learning_rate"),
+        ("steps=many", r"steps: expected int, found str 'many'"),
+        ("steps=0", "steps=0 must be at least 1"),
+        ("schedule=linear", "'linear' is not one of"),
+        ("steps", "expected key=value"),
+        ("edge.width=1", "only student_arguments, teacher_arguments, objective_options have"),
+    ],
+)
+def test_mistakes_are_refused_with_what_was_meant(recipe: Path, setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_recipe(recipe, settings=[setting])
+
+
+def test_a_recipe_that_is_not_a_mapping_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("- steps", encoding="utf-8")
+    with pytest.raises(ValueError, match="must hold `key: value` lines, not a list"):
+        read_recipe(path)
+
+
+def test_no_data_is_refused() -> None:
+    with pytest.raises(ValueError, match="name folders of videos or frames with --data"):
+        read_recipe(None)
