@@ -74,10 +74,10 @@ def _blur(picture: NDArray[np.float64]) -> NDArray[np.float64]:
     taps = np.exp(-((np.arange(11) - 5.0) ** 2) / (2 * 1.5**2))
     taps /= taps.sum()
     for axis in (0, 1):
-        size = picture.shape[axis] - 10
-        shifted = (
-            tap * np.take(picture, np.arange(start, start + size), axis=axis)
-            for start, tap in enumerate(taps)
-        )
-        picture = np.sum(list(shifted), axis=0)
+        lines = np.moveaxis(picture, axis, 0)
+        size = len(lines) - 10
+        total = taps[0] * lines[:size]
+        for start, tap in enumerate(taps[1:], start=1):
+            total += tap * lines[start : start + size]
+        picture = np.moveaxis(total, 0, axis)
     return picture

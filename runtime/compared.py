@@ -1,0 +1,117 @@
+"""What `vsrc compare` finds out about each source, and how it is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.page import Table
+from vsrc.runtime.quality import psnr, ssim
+
+_SSIM_WINDOW = 11
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One of the sources and how close it comes to the reference.
+
+    Attributes:
+        label: What the page calls it.
+        path: Where it lies.
+        width_px: Of its frames.
+        height_px: Of its frames.
+        psnr_y_db: Of each frame; None for a frame equal to the reference. Empty where there is no
+            reference, or one of another size.
+        ssim_y: Of each frame; empty likewise, and for frames smaller than its window.
+    """
+
+    label: str
+    path: str
+    width_px: int
+    height_px: int
+    psnr_y_db: tuple[float | None, ...] = ()
+    ssim_y: tuple[float, ...] = ()
+
+    @property
+    def psnr_text(self) -> str:
+        """Mean over the frames, as text."""
+        return f"{fmean(_infinite(self.psnr_y_db)):.2f} dB"
+
+    @property
+    def detail(self) -> str:
+        """The score, or the size where there is none."""
+        return self.psnr_text if self.psnr_y_db else f"{self.width_px}x{self.height_px}"
+
+    def cells(self) -> tuple[str, ...]:
+        """Label, mean PSNR, mean SSIM and worst frame, of a source that was scored."""
+        values = _infinite(self.psnr_y_db)
+        worst = min(range(len(values)), key=values.__getitem__)
+        mean_ssim = f"{fmean(self.ssim_y):.4f}" if self.ssim_y else "-"
+        return (self.label, self.psnr_text, mean_ssim, f"{values[worst]:.2f} dB, frame {worst + 1}")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared and where the page is.
+
+    Attributes:
+        page: The HTML file.
+        frames: Number of frames compared.
+        border_px: Pixels left out at each edge when scoring.
+        sources: Left, right and, where given, the reference.
+    """
+
+    page: str
+    frames: int
+    border_px: int
+    sources: tuple[Compared, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How close one frame comes to the true one; None for what cannot be said."""
+
+    psnr_y_db: float | None
+    ssim_y: float | None
+
+
+def score(frame: NDArray[np.uint8], truth: NDArray[np.uint8], *, border_px: int) -> Score | None:
+    """Score a frame, `(H, W, 3)` uint8 RGB; None if the sizes differ or the border takes all."""
+    least_side = min(truth.shape[:2]) - 2 * border_px
+    if frame.shape != truth.shape or least_side < 1:
+        return None
+    decibels = psnr(frame, truth, border=border_px)
+    likeness = ssim(frame, truth, border=border_px) if least_side >= _SSIM_WINDOW else None
+    return Score(None if math.isinf(decibels) else decibels, likeness)
+
+
+def likeness_table(sources: Sequence[Compared], *, border_px: int) -> Table | None:
+    """The scores as a table; None if nothing was scored."""
+    rows = tuple(source.cells() for source in sources if source.psnr_y_db)
+    if not rows:
+        return None
+    note = f"Luma (BT.601) against {sources[-1].label}, {border_px} pixels left out at each edge."
+    return Table("Likeness to the reference", ("", "PSNR", "SSIM", "lowest PSNR"), rows, note)
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """A line for each source and the place of the page."""
+    width = max(len(source.label) for source in comparison.sources)
+    lines = []
+    for source in comparison.sources:
+        size = f"{source.width_px}x{source.height_px}"
+        facts = [size]
+        if source.psnr_y_db:
+            _, mean_psnr, mean_ssim, worst = source.cells()
+            facts += [f"PSNR-Y {mean_psnr}", f"SSIM-Y {mean_ssim}", f"lowest {worst}"]
+        lines.append(f"{source.label.ljust(width)}  {'  '.join(facts)}")
+    return "\n".join([*lines, comparison.page])
+
+
+def _infinite(decibels: Sequence[float | None]) -> list[float]:
+    return [math.inf if value is None else value for value in decibels]

@@ -1,0 +1,209 @@
+"""Lay two pictures or videos on each other, score them against a third, and write the page."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.clips import PICTURE_SUFFIXES
+from vsrc.runtime.compare_config import CompareConfig, CompareProgress
+from vsrc.runtime.compared import Compared, Comparison, Score, likeness_table, score
+from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
+from vsrc.runtime.page import (
+    ClipShape,
+    PageClip,
+    Picture,
+    before_after_clips_page,
+    before_after_page,
+)
+from vsrc.runtime.page_video import PageVideo
+from vsrc.runtime.probe import VideoInfo
+from vsrc.runtime.reader import VideoReader
+
+Frame = NDArray[np.uint8]
+Row = tuple[Frame, ...]
+"""The same frame of every source."""
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What is left of the rows once they have passed.
+
+    Attributes:
+        count: How many there were.
+        last: The last of them.
+        scores: Of left and right, a frame each; None for what cannot be scored.
+    """
+
+    count: int
+    last: Row
+    scores: tuple[list[Score | None], ...]
+
+
+def compare(
+    config: CompareConfig, *, progress: Callable[[CompareProgress], None] = lambda _step: None
+) -> Comparison:
+    """Write a page with a slider between two pictures or videos.
+
+    Args:
+        config: What to compare.
+        progress: Told after each frame.
+
+    Raises:
+        MediaError: A source cannot be read, or holds no frame after `start`.
+        MismatchError: A picture against a video, or frames that are not shown at the same time.
+        VsrcError: The page exists and `overwrite` is off, or it cannot be written.
+    """
+    if config.output.exists() and not config.overwrite:
+        raise VsrcError(f"{config.output} exists; add --overwrite to replace it")
+    of_pictures = [path.suffix.lower() in PICTURE_SUFFIXES for path in config.sources]
+    if any(of_pictures) and not all(of_pictures):
+        names = ", ".join(path.name for path in config.sources)
+        raise MismatchError(f"{names}: compare pictures with pictures, and videos with videos")
+    labels = _labels(config)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(closing(VideoReader(path))) for path in config.sources]
+        infos = [reader.info for reader in readers]
+        videos = [] if any(of_pictures) else [_video(info, infos[0].rate) for info in infos]
+        gathered = _gather(config, _rows(readers, config), videos, progress)
+    sources = _compared(config, labels, infos, gathered)
+    if any(of_pictures):
+        _write_pictures(config, sources, gathered)
+    else:
+        _write_clips(config, sources, [video.finish() for video in videos], infos, gathered)
+    return Comparison(str(config.output), gathered.count, config.border, sources)
+
+
+def _video(info: VideoInfo, fps: Fraction) -> PageVideo:
+    return PageVideo(width=info.width, height=info.height, fps=fps)
+
+
+def _rows(readers: Sequence[VideoReader], config: CompareConfig) -> Iterator[Row]:
+    """Yield rows of frames that are shown at the same time; the shortest source ends them."""
+    sources = [_from_start(reader, config.start) for reader in readers]
+    for index, row in enumerate(zip(*sources, strict=False)):
+        first = row[0][0]
+        for path, reader, (seconds, _) in zip(config.sources, readers, row, strict=True):
+            if abs(seconds - first) > 1 / (2 * reader.info.rate):
+                raise MismatchError(
+                    f"frame {index + 1} is shown at {float(first):.3f} s in {config.left} and at "
+                    f"{float(seconds):.3f} s in {path}: these are not the same frames"
+                )
+        yield tuple(rgb for _, rgb in row)
+
+
+def _from_start(reader: VideoReader, start: float) -> Iterator[tuple[Fraction, Frame]]:
+    """Seconds since the first frame, and the frame, from `start` on."""
+    info = reader.info
+    if start:
+        reader.seek(info.start + math.floor(start / info.time_base))
+    for frame in reader:
+        seconds = (frame.pts - info.start) * info.time_base
+        if seconds >= start:
+            yield seconds, frame.rgb
+
+
+def _gather(
+    config: CompareConfig,
+    rows: Iterator[Row],
+    videos: Sequence[PageVideo],
+    progress: Callable[[CompareProgress], None],
+) -> _Gathered:
+    """Let the rows pass once: score each, and encode it for the page."""
+    scores: tuple[list[Score | None], ...] = ([], [])
+    count = 0
+    row: Row = ()
+    for count, row in enumerate(itertools.islice(rows, config.frames), start=1):
+        if config.reference is not None:
+            for found, frame in zip(scores, row[:2], strict=True):
+                found.append(score(frame, row[2], border_px=config.border))
+        for video, frame in zip(videos, row, strict=False):
+            video.write(frame)
+        progress(CompareProgress(count, config.frames))
+    if not count:
+        raise MediaError(f"no frame lies at or after {config.start:g} s in every source")
+    return _Gathered(count, row, scores)
+
+
+def _compared(
+    config: CompareConfig,
+    labels: Sequence[str],
+    infos: Sequence[VideoInfo],
+    gathered: _Gathered,
+) -> tuple[Compared, ...]:
+    scores = (*gathered.scores, [])
+    rows = zip(labels, config.sources, infos, scores, strict=False)
+    return tuple(
+        Compared(
+            label=label,
+            path=str(path),
+            width_px=info.width,
+            height_px=info.height,
+            psnr_y_db=tuple(one.psnr_y_db for one in found if one),
+            ssim_y=tuple(one.ssim_y for one in found if one and one.ssim_y is not None),
+        )
+        for label, path, info, found in rows
+    )
+
+
+def _labels(config: CompareConfig) -> list[str]:
+    """File names, with as much of the folders before them as it takes to tell them apart.
+
+    Raises:
+        ValueError: Two of them are the same file.
+    """
+    paths = [path.resolve() for path in config.sources]
+    for depth in range(1, 1 + max(len(path.parts) for path in paths)):
+        labels = ["/".join(path.parts[-depth:]) for path in paths]
+        if len(set(labels)) == len(labels):
+            return labels
+    raise ValueError(f"{config.left} is compared with itself; name different files")
+
+
+def _write_pictures(
+    config: CompareConfig, sources: Sequence[Compared], gathered: _Gathered
+) -> None:
+    table = likeness_table(sources, border_px=config.border)
+    before_after_page(
+        config.output,
+        title=f"{sources[0].label} and {sources[1].label}",
+        pictures=[
+            Picture(source.label, frame, source.detail)
+            for source, frame in zip(sources, gathered.last, strict=True)
+        ],
+        tables=[table] if table else [],
+    )
+
+
+def _write_clips(
+    config: CompareConfig,
+    sources: Sequence[Compared],
+    files: Sequence[bytes],
+    infos: Sequence[VideoInfo],
+    gathered: _Gathered,
+) -> None:
+    table = likeness_table(sources, border_px=config.border)
+    before_after_clips_page(
+        config.output,
+        title=f"{sources[0].label} and {sources[1].label}",
+        summary=f"{gathered.count} frames, from {config.start:g} s on.",
+        clips=[
+            PageClip(source.label, file, source.detail)
+            for source, file in zip(sources, files, strict=True)
+        ],
+        shape=ClipShape(
+            width=max(info.width for info in infos),
+            height=max(info.height for info in infos),
+            frames=gathered.count,
+            fps=infos[0].rate,
+        ),
+        tables=[table] if table else [],
+        credit="The clips on this page are H.264; the scores are of the files themselves.",
+    )
