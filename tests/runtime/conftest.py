@@ -1,0 +1,165 @@
+"""Tiny clips made in code, and a network that anyone can check by eye."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from numpy.typing import NDArray
+
+from vsrc.runtime.spec import GraphSpec, NetworkSpec
+
+Frames = NDArray[np.uint8]
+
+
+class Enlarger:
+    """Repeats each pixel of the window's centre; with time_scale 2, each frame for its gap too.
+
+    Attributes:
+        fed: Copies of all windows, in the order they came.
+    """
+
+    label = "enlarger"
+    graph = GraphSpec("none", "", 0, "fp32", "uint8", 18, (1, 9999), (1, 9999), (1, 99))
+
+    def __init__(self, scale: int = 2, window: int = 3, time_scale: int = 1) -> None:
+        self.network = NetworkSpec(
+            "enlarger", {}, scale, window, halo=0, parameters=0, gmac_per_lr_pixel=0.0,
+            time_scale=time_scale,
+        )  # fmt: skip
+        self.fed: list[Frames] = []
+        self.closed = False
+
+    def __call__(self, lr: Frames, /) -> Frames:
+        self.fed.append(lr.copy())
+        scale = self.network.scale
+        if self.network.time_scale == 2:
+            lr = lr.repeat(2, axis=1)[:, :-1]
+        else:
+            lr = lr[:, lr.shape[1] // 2]
+        return lr.repeat(scale, axis=-3).repeat(scale, axis=-2)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(scope="session")
+def enlarger() -> type[Enlarger]:
+    return Enlarger
+
+
+def _moving(count: int, height: int = 32, width: int = 48, seed: int = 0) -> Frames:
+    """`(count, height, width, 3)`: coarse noise that drifts, so no two frames are equal."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(40, 216, (height // 8 + 2, (width + 2 * count) // 8 + 2, 3))
+    fine = coarse.repeat(8, 0).repeat(8, 1).astype(np.uint8)
+    return np.stack([fine[:height, 2 * i : 2 * i + width] for i in range(count)])
+
+
+@pytest.fixture(scope="session")
+def moving() -> Callable[..., Frames]:
+    return _moving
+
+
+def _write_clip(
+    path: Path,
+    frames: Frames,
+    *,
+    pts: Sequence[int] | None = None,
+    time_base: Fraction = Fraction(1, 25),
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    sound: bool = False,
+    aspect: Fraction | None = None,
+    colour: tuple[int, int, int, int] | None = None,
+    rotation: int = 0,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Encode RGB frames; `colour` is primaries, transfer, matrix, range."""
+    pts = range(len(frames)) if pts is None else pts
+    with av.open(str(path), "w") as container:
+        container.metadata.update(metadata or {})
+        video: Any = container.add_stream(codec, rate=25, options=options or {})
+        video.height, video.width = frames.shape[1:3]
+        video.pix_fmt = pix_fmt
+        video.time_base = video.codec_context.time_base = time_base
+        if aspect:
+            video.codec_context.sample_aspect_ratio = aspect
+        if rotation:
+            video.set_display_rotation(rotation)
+        if colour:
+            context = video.codec_context
+            context.color_primaries, context.color_trc, context.colorspace = colour[:3]
+            context.color_range = colour[3]
+        audio: Any = container.add_stream("aac", rate=48000) if sound else None
+        for rgb, stamp in zip(frames, pts, strict=True):
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
+                format=pix_fmt, dst_colorspace=colour[2] if colour else None
+            )
+            frame.pts, frame.time_base = stamp, time_base
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio:
+            _write_sound(container, audio, seconds=float((pts[-1] + 1) * time_base))
+    return path
+
+
+def _write_sound(container: OutputContainer, stream: AudioStream, *, seconds: float) -> None:
+    for index in range(int(seconds * 48000 / 1024)):
+        wave = np.sin(np.arange(1024) * (0.02 + 0.001 * index)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(np.stack([wave, wave]), "fltp", "stereo")
+        frame.sample_rate, frame.pts = 48000, index * 1024
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="session")
+def write_clip() -> Callable[..., Path]:
+    return _write_clip
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 frames of 48x32 at 25 a second, with sound; to be read only."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    return _write_clip(path, _moving(24), sound=True, options={"g": "8", "bf": "2"})
+
+
+@pytest.fixture(scope="session")
+def ffprobe() -> Callable[..., dict[str, Any]]:
+    """What ffprobe says of a file, asked with `-show_...` arguments."""
+    program = shutil.which("ffprobe")
+    if program is None:
+        pytest.skip("ffprobe is not installed; apt-get install ffmpeg")
+
+    def ask(path: Path, *arguments: str) -> dict[str, Any]:
+        command = [program, "-v", "error", "-of", "json", *arguments, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> Callable[..., None]:
+    """Runs ffmpeg with the given arguments."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        pytest.skip("ffmpeg is not installed; apt-get install ffmpeg")
+
+    def call(*arguments: str | Path) -> None:
+        subprocess.run([program, "-v", "error", "-y", *map(str, arguments)], check=True)
+
+    return call

@@ -1,0 +1,145 @@
+"""RGB and YUV against the formulas of ITU-R BT.601, BT.709 and BT.2020, written out in float."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vsrc.runtime.colour import Colour, FromRgb, ToRgb, assumed_matrix, result_colour
+
+# Kr and Kb: BT.601 section 2.5.1, BT.709 section 3.2, BT.2020 table 4.
+WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
+
+Planes = tuple[NDArray[np.uint8], ...]
+
+
+def yuv_of(rgb: NDArray[np.uint8], matrix: int, full: bool) -> Planes:
+    red, blue = WEIGHTS[matrix]
+    r, g, b = (rgb[..., i] / 255 for i in range(3))
+    y = red * r + (1 - red - blue) * g + blue * b
+    u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
+    if full:
+        planes = [y * 255, u * 255 + 128, v * 255 + 128]
+    else:
+        planes = [y * 219 + 16, u * 224 + 128, v * 224 + 128]
+    return tuple(np.clip(np.round(plane), 0, 255).astype(np.uint8) for plane in planes)
+
+
+def rgb_of(planes: Planes, matrix: int, full: bool) -> NDArray[np.uint8]:
+    red, blue = WEIGHTS[matrix]
+    y, u, v = (plane.astype(float) for plane in planes)
+    y = y / 255 if full else (y - 16) / 219
+    u, v = ((u - 128) / (255 if full else 224), (v - 128) / (255 if full else 224))
+    r, b = y + (2 - 2 * red) * v, y + (2 - 2 * blue) * u
+    g = (y - red * r - blue * b) / (1 - red - blue)
+    return np.clip(np.round(np.stack([r, g, b], -1) * 255), 0, 255).astype(np.uint8)
+
+
+def frame_of(planes: Planes, pix_fmt: str) -> av.VideoFrame:
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, pix_fmt)
+    for plane, values in zip(frame.planes, planes, strict=False):
+        rows = np.zeros((plane.buffer_size // plane.line_size, plane.line_size), np.uint8)
+        rows[: plane.height, : plane.width] = values
+        plane.update(rows.tobytes())
+    return frame
+
+
+def planes_of(frame: av.VideoFrame) -> Planes:
+    return tuple(
+        np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)[
+            : plane.height, : plane.width
+        ]
+        for plane in frame.planes
+    )
+
+
+def noise(height: int = 33, width: int = 47) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", WEIGHTS)
+def test_rgb_of_444_is_that_of_the_formula(matrix: int, full: bool) -> None:
+    planes = yuv_of(noise(), matrix, full)
+    convert = ToRgb(Colour(matrix=matrix, range=2 if full else 1), width=47, height=33)
+    rgb = convert(frame_of(planes, "yuv444p"))
+    difference = rgb.astype(int) - rgb_of(planes, matrix, full)
+    assert np.abs(difference).max() <= 1  # swscale computes in fixed point
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", WEIGHTS)
+def test_444_of_rgb_is_that_of_the_formula(matrix: int, full: bool) -> None:
+    colour = Colour(matrix=matrix, range=2 if full else 1)
+    frame = FromRgb(colour, width=47, height=33, pix_fmt="yuv444p")(noise())
+    for plane, expected in zip(planes_of(frame), yuv_of(noise(), matrix, full), strict=True):
+        assert np.abs(plane.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "gray"])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", WEIGHTS)
+def test_yuv_returns_within_one(matrix: int, full: bool, pix_fmt: str) -> None:
+    # Areas of one colour: chroma at edges between them is where subsampling has to lose something.
+    patches = np.random.default_rng(1).integers(30, 226, (2, 3, 3)).astype(np.uint8)
+    rgb = patches.repeat(16, 0).repeat(16, 1)
+    colour = Colour(matrix=matrix, range=2 if full else 1)
+    y, u, v = yuv_of(rgb, matrix, full)
+    across, down = {"yuv420p": (2, 2), "yuv422p": (2, 1)}.get(pix_fmt, (1, 1))
+    planes = (y,) if pix_fmt == "gray" else (y, u[::down, ::across], v[::down, ::across])
+    there = ToRgb(colour, width=48, height=32)
+    back = FromRgb(colour, width=48, height=32, pix_fmt=pix_fmt)
+    returned = planes_of(back(there(frame_of(planes, pix_fmt))))
+    for plane, expected in zip(returned, planes, strict=True):
+        side = 16 * plane.shape[1] // 48, 16 * plane.shape[0] // 32
+        inner = np.ix_(_inner(side[1], plane.shape[0]), _inner(side[0], plane.shape[1]))
+        assert np.abs(plane[inner].astype(int) - expected[inner]).max() <= 1
+
+
+def _inner(side: int, size: int) -> list[int]:
+    """Places at least a quarter of a patch away from its edges."""
+    return [i for i in range(size) if side // 4 <= i % side < side - side // 4]
+
+
+def test_limited_range_grey_is_not_taken_for_full_range() -> None:
+    convert = ToRgb(Colour(range=1), width=4, height=2)
+    levels = np.array([[16, 126, 235, 16], [235, 126, 16, 235]], np.uint8)
+    rgb = convert(frame_of((levels,), "gray"))
+    expected = np.round((levels.astype(float) - 16) / 219 * 255)
+    assert np.abs(rgb - expected[..., None]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"),
+    [((720, 576), 6), ((720, 480), 6), ((1280, 536), 1), ((640, 720), 1), ((320, 180), 6)],
+)
+def test_untagged_video_is_601_up_to_sd(size: tuple[int, int], matrix: int) -> None:
+    assert assumed_matrix(2, width=size[0], height=size[1]) == matrix
+    assert assumed_matrix(9, width=size[0], height=size[1]) == 9
+
+
+def test_tags_stay_unless_enlarging_changes_what_players_assume() -> None:
+    untagged = Colour()
+    assert result_colour(untagged, is_rgb=False, size=(160, 90), scale=2) == untagged
+    assert result_colour(untagged, is_rgb=False, size=(1920, 1080), scale=2) == untagged
+    assert result_colour(untagged, is_rgb=False, size=(640, 360), scale=4) == Colour(matrix=6)
+    tagged = Colour(9, 14, 9, 2)
+    assert result_colour(tagged, is_rgb=False, size=(640, 360), scale=4) == tagged
+    assert result_colour(untagged, is_rgb=True, size=(8, 8), scale=4) == Colour(1, 1, 1, 1)
+
+
+def test_hdr_is_told_by_its_transfer() -> None:
+    assert Colour(transfer=16).is_hdr
+    assert Colour(transfer=18).is_hdr
+    assert not Colour(primaries=9, transfer=14, matrix=9).is_hdr
+
+
+def test_rows_of_a_view_are_taken_as_they_lie() -> None:
+    picture = noise(20, 30)
+    view = np.rot90(picture)[:, 1:]
+    convert = FromRgb(Colour(1, 1, 1, 1), width=19, height=30, pix_fmt="yuv444p")
+    for plane, expected in zip(planes_of(convert(view)), yuv_of(view, 1, False), strict=True):
+        assert np.abs(plane.astype(int) - expected).max() <= 1

@@ -1,0 +1,58 @@
+"""The ledger of packets whose frames never came."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vsrc.runtime.lost_frames import LostFrames
+
+
+@given(
+    count=st.integers(2, 30),
+    lost=st.sets(st.integers(1, 29)),
+    reorder=st.integers(0, 4),
+    whole=st.booleans(),
+)
+def test_every_lost_frame_is_named_once_at_its_place(
+    count: int, lost: set[int], reorder: int, whole: bool
+) -> None:
+    lost = {pts for pts in lost if pts < count}
+    ledger = LostFrames(one_per_packet=whole)
+    shown: list[int] = []
+    came = iter(sorted(set(range(count)) - lost))
+    for sent in range(count):
+        ledger.sent(sent)
+        if sent in lost and not whole:
+            ledger.refused()  # without a rule for the codec, only the decoder's word counts
+        if sent >= reorder and (pts := next(came, None)) is not None:
+            if pts > sent:  # a decoder cannot show what it was not sent
+                came = iter([pts, *came])
+                continue
+            shown += [*ledger.received(pts), pts]
+    for pts in came:
+        shown += [*ledger.received(pts), pts]
+    shown += ledger.rest()
+    assert shown == list(range(count))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_frames_before_the_first_are_no_loss_unless_the_decoder_refused_them(whole: bool) -> None:
+    ledger = LostFrames(one_per_packet=whole)
+    for pts in (0, 1, 2):
+        ledger.sent(pts)
+    assert ledger.received(2) == []  # an open GOP: 0 and 1 lean on frames before the cut
+    ledger = LostFrames(one_per_packet=whole)
+    for pts in (0, 1, 2):
+        ledger.sent(pts)
+    ledger.refused()
+    assert ledger.received(2) == [0]
+
+
+def test_hidden_packets_are_no_loss_where_the_codec_has_them() -> None:
+    ledger = LostFrames(one_per_packet=False)
+    for pts in range(6):
+        ledger.sent(pts)
+    assert [ledger.received(pts) for pts in (0, 2, 3, 5)] == [[], [], [], []]
+    assert ledger.rest() == []
