@@ -4,7 +4,8 @@
          └─ Cb, Cr ─ bicubic enlarged ┴─ RGB
 
 YCbCr is that of ITU-R BT.601, studio swing, as in MATLAB's rgb2ycbcr: Y in 16..235 and Cb, Cr in
-16..240, here divided by 255. A network with this path takes and gives RGB like every other.
+16..240, here divided by 255. A network with this path takes and gives RGB like every other; its
+features (taps, F^SR) are features of luma alone, with as many channels as its RGB twin has.
 """
 
 from __future__ import annotations

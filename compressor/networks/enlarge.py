@@ -32,16 +32,16 @@ class Enlarge(nn.Module):
     def __init__(self, channels: int, scale: int) -> None:
         super().__init__()
         self.channels, self.scale = channels, scale
-        self.register_buffer("kernel", _phase_kernels(scale), persistent=False)
+        kernels = _phase_kernels(scale).repeat(channels, 1, 1, 1)
+        self.register_buffer("kernels", kernels, persistent=False)
 
     def forward(self, lr: Tensor) -> Tensor:
         """`(N, C, H, W)` to `(N, C, sH, sW)`, any range, not clipped."""
         if self.scale == 1:
             return lr
-        assert isinstance(self.kernel, Tensor)
         mirrored = _mirror(_mirror(lr, -1), -2)
-        weight = self.kernel.repeat(self.channels, 1, 1, 1)
-        return F.pixel_shuffle(F.conv2d(mirrored, weight, groups=self.channels), self.scale)
+        phases = F.conv2d(mirrored, self.get_buffer("kernels"), groups=self.channels)
+        return F.pixel_shuffle(phases, self.scale)
 
 
 def _phase_kernels(scale: int) -> Tensor:

@@ -93,6 +93,13 @@ def test_safetensors_and_the_old_torch_format_are_read(tmp_path: Path) -> None:
         assert_holds(network, state)
 
 
+def test_a_model_package_gives_its_weights(untaught_package: Path) -> None:
+    network = create("edge-s", scale=2, window=3)
+    load_weights(network, untaught_package)
+    stored = read_weights(untaught_package / "weights.safetensors")
+    assert_holds(network, stored)
+
+
 def test_half_precision_becomes_the_precision_of_the_network(tmp_path: Path) -> None:
     state = {key: tensor.half() for key, tensor in tiny_state().items()}
     save_file(state, tmp_path / "half.safetensors")
