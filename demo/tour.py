@@ -13,9 +13,9 @@ import numpy as np
 
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
-from vsrc.runtime.bench import bench
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.benchmark import bench
 from vsrc.runtime.bicubic import upscale
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.infer_config import InferConfig

@@ -17,6 +17,8 @@ __getattr__ = lazy_names(
     {
         "BenchConfig": "vsrc.runtime.bench_config",
         "bench": "vsrc.runtime.benchmark",
+        "InferConfig": "vsrc.runtime.infer_config",
+        "infer": "vsrc.runtime.inference",
         "open_package": "vsrc.runtime.package",
         "shipped": "vsrc.runtime.package",
     },
