@@ -41,7 +41,7 @@ def covariance(x: Tensor) -> Tensor:
     return centred @ centred.transpose(1, 2) / flat.shape[2]
 
 
-def matrix_square_root(matrix: Tensor, *, iterations: int = ITERATIONS) -> Tensor:
+def matrix_square_root(matrix: Tensor, identity: Tensor, *, iterations: int = ITERATIONS) -> Tensor:
     """Square root of symmetric positive semi-definite matrices by Newton-Schulz iteration.
 
     Divided by its trace a matrix has eigenvalues in (0, 1], where the iteration converges
@@ -49,11 +49,11 @@ def matrix_square_root(matrix: Tensor, *, iterations: int = ITERATIONS) -> Tenso
 
     Args:
         matrix: `(N, C, C)`.
+        identity: `(C, C)`; a constant of its owner, so that no operator makes it in a graph.
         iterations: The more, the nearer; small eigenvalues come last.
     """
     # A flat picture has covariance 0: keep the division and the root's gradient finite.
-    trace = matrix.diagonal(dim1=1, dim2=2).sum(1).clamp_min(1e-12).reshape(-1, 1, 1)
-    identity = torch.eye(matrix.shape[1], device=matrix.device, dtype=matrix.dtype)
+    trace = (matrix * identity).sum((1, 2), keepdim=True).clamp_min(1e-12)
     root, inverse = matrix / trace, identity.expand_as(matrix)
     for _ in range(iterations):
         step = 1.5 * identity - 0.5 * (inverse @ root)
@@ -74,10 +74,12 @@ class SecondOrderAttention(nn.Module):
         squeezed = max(features // reduction, 1)
         self.squeeze = nn.Conv2d(features, squeezed, 1)
         self.excite = nn.Conv2d(squeezed, features, 1)
+        self.register_buffer("identity", torch.eye(features), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, C, H, W)` to the same."""
-        pooled = matrix_square_root(covariance(x)).mean(1)[..., None, None]
+        root = matrix_square_root(covariance(x), self.get_buffer("identity"))
+        pooled = root.mean(1)[..., None, None]
         return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(pooled))))
 
 
@@ -103,8 +105,11 @@ class RegionNonLocal(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same; H and W at least 2."""
-        down, right = x.shape[2] // 2, x.shape[3] // 2
+        """`(N, C, H, W)` to the same; H and W at least 2, and even while a graph is exported."""
+        height, width = x.shape[2:]
+        if torch.compiler.is_exporting() or not (height % 2 or width % 2):
+            return _from_quarters(self._attend(_to_quarters(x)))
+        down, right = height // 2, width // 2
         rows = [
             torch.cat([self._attend(row[..., :right]), self._attend(row[..., right:])], dim=3)
             for row in (x[:, :, :down], x[:, :, down:])
@@ -117,6 +122,20 @@ class RegionNonLocal(nn.Module):
         seen = (value @ weight.transpose(1, 2)).reshape(x.shape[0], -1, *x.shape[2:])
         out: Tensor = self.out(seen)
         return x + out
+
+
+def _to_quarters(x: Tensor) -> Tensor:
+    """`(N, C, H, W)` to one batch of its quarters, `(4 N, C, H / 2, W / 2)`."""
+    batch, channels, height, width = x.shape
+    split = x.reshape(batch, channels, 2, height // 2, 2, width // 2)
+    return split.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height // 2, width // 2)
+
+
+def _from_quarters(quarters: Tensor) -> Tensor:
+    """The inverse of `_to_quarters`."""
+    channels, height, width = quarters.shape[1:]
+    split = quarters.reshape(-1, 2, 2, channels, height, width)
+    return split.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, 2 * height, 2 * width)
 
 
 class AttentionGroup(nn.Module):
@@ -195,7 +214,9 @@ class San(nn.Module):
             # Both kinds of attention see the whole picture, with little weight on any one place.
             halo=1 + groups * (2 * self.blocks + 1) + len(self.upsampler) // 2 + 1,
             parameters=parameter_count(self),
+            # Of small pictures: the non-local part grows with their size.
             gmac_per_lr_pixel=gmac_per_lr_pixel(self),
+            size_multiple=2,  # of an exported graph; here an odd side is cut as in the release
             hr_features="upsampler",
             stages=("head", *(f"body.{index}" for index in range(groups)), "deep"),
         )
