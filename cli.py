@@ -240,9 +240,10 @@ def bench_command(
 
     MODEL is a package; without one the student that ships with vsrc is measured.
     """
-    from vsrc.runtime.bench_report import report_to_text, write_report
+    from vsrc.runtime.bench_report import report_to_text
     from vsrc.runtime.bench_text import bench_text
     from vsrc.runtime.benchmark import bench, check_gates
+    from vsrc.runtime.whole_file import write_whole
 
     sizes = parse_shape(shape)
     if len(sizes) != 1:
@@ -254,7 +255,7 @@ def bench_command(
         click.echo(report_to_text(report), nl=False)
     else:
         if json_file:
-            write_report(report, Path(json_file))
+            write_whole(Path(json_file), report_to_text(report))
         click.echo(bench_text(report))
     check_gates(report)
 

@@ -8,14 +8,11 @@ up when a field goes away or changes its meaning.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
-from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.machine import Machine, Rates
 from vsrc.runtime.measurement import Measurement
 from vsrc.runtime.schema import to_json
@@ -187,22 +184,6 @@ def report_to_text(report: BenchReport) -> str:
     """The JSON text of a report."""
     head = {"kind": "vsrc-bench", "schema_version": SCHEMA_VERSION}
     return json.dumps({**head, **to_json(report)}, indent=2, allow_nan=False) + "\n"
-
-
-def write_report(report: BenchReport, path: Path) -> None:
-    """Write the JSON text to a file, which is replaced whole or not at all.
-
-    Raises:
-        VsrcError: It cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(report_to_text(report), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise VsrcError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def assemble(

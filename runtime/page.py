@@ -7,7 +7,6 @@ and script are `assets/page.*`.
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc import __version__
-from vsrc.runtime.errors import MissingDependencyError, VsrcError
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.whole_file import write_whole
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -99,7 +99,7 @@ def before_after_page(
     """Write a page that compares still pictures; replaces what was there.
 
     Args:
-        path: Where; its folder is made if need be.
+        path: Where.
         title: Heading and name of the page.
         pictures: Two or more; the first is on the left at the start, the second on the right. All
             fill the same area, so they may differ in size (LR beside SR) but not in proportions.
@@ -187,15 +187,7 @@ def _write(path: Path, values: dict[str, Any]) -> Path:
         trim_blocks=True,
     )
     page = environment.get_template("page.html").render({"version": __version__, **values})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise VsrcError(f"{path} cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, page)
     return path
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -52,8 +58,6 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with its fp32 graph, exported once for all tests; to be read, never changed."""
-    import shutil
-
     from vsrc.export.export_config import ExportConfig
     from vsrc.export.graph_export import export
 
@@ -61,3 +65,17 @@ def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactor
     shutil.copytree(untaught_package, path)
     export(ExportConfig(path))
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, driven by Playwright; nothing is downloaded."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        # Chromium's own sandbox does not start for root, as in most containers.
+        found = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()

@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime.benchmark import _how_it_ended, bench, check_gates
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
-from vsrc.runtime.bench_report import BenchReport, assemble, report_to_text, write_report
+from vsrc.runtime.bench_report import BenchReport, assemble, report_to_text
 from vsrc.runtime.bench_text import WIDTH, bench_text
-from vsrc.runtime.errors import GateError, MismatchError, SpecError, VsrcError
+from vsrc.runtime.benchmark import _how_it_ended, bench, check_gates
+from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.machine import Machine, Rates
 from vsrc.runtime.measurement import Measurement
 from vsrc.runtime.package import open_package
@@ -294,16 +294,6 @@ def test_the_text_says_what_few_samples_cannot_tell() -> None:
     assert "other work was running (load average 3.0)" in text
 
 
-def test_a_report_replaces_a_file_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "report.json"
-    path.write_text("old")
-    write_report(report(), path)
-    assert json.loads(path.read_text())["kind"] == "vsrc-bench"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]
-    with pytest.raises(VsrcError, match="cannot be written: No such file"):
-        write_report(report(), tmp_path / "none" / "report.json")
-
-
 def test_the_command_prints_one_json_document_and_fails_at_a_gate(
     tiny_package: Path, schema: dict[str, Any]
 ) -> None:
@@ -312,6 +302,15 @@ def test_the_command_prints_one_json_document_and_fails_at_a_gate(
     assert done.exit_code == 4
     jsonschema.validate(json.loads(done.stdout), schema)
     assert done.stderr.startswith("vsrc: --min-fps 1e+09: missed")
+
+
+def test_the_command_writes_a_file_and_prints_the_table(tiny_package: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    arguments = ["bench", str(tiny_package), "--shape", "24x32", "--iterations", "2"]
+    done = CliRunner().invoke(main, [*arguments, "--json", str(path)])
+    assert done.exit_code == 0
+    assert json.loads(path.read_text())["kind"] == "vsrc-bench"
+    assert "Throughput" in done.stdout
 
 
 def test_the_command_wants_one_shape(tiny_package: Path) -> None:
