@@ -13,9 +13,9 @@ from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.sample import SAMPLE_CLIP, sample_frames
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
-    from av.stream import Stream
 
 Frames = NDArray[np.uint8]
 
@@ -68,7 +68,7 @@ def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) ->
         container.mux(packets)
 
 
-def _sound(container: OutputContainer, source: Path) -> list[Packet[Stream]]:
+def _sound(container: OutputContainer, source: Path) -> list[Packet[AudioStream]]:
     """Packets of the first audio track of `source`, for a new track of `container`."""
     import av
 

@@ -41,13 +41,13 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from vsrc.compressor.networks.table import create
+    from vsrc.compressor.networks.edge import edge_s
     from vsrc.runtime.package import describe, new_folder, write_spec
     from vsrc.runtime.spec import ModelSpec
 
     path = tmp_path_factory.mktemp("package") / "student.vsrc"
     torch.manual_seed(0)
-    network = create("edge-s", scale=2, window=3)
+    network = edge_s(scale=2, window=3)
     with new_folder(path, overwrite=False) as folder:
         save_file(network.state_dict(), folder / "weights.safetensors")
         weights = describe(folder, "weights.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +13,7 @@ from numpy.typing import NDArray
 HEIGHT, WIDTH, LENGTH = 360, 640, 15
 
 
-def camera_path(
-    picture: NDArray[np.uint8], *, seed: int, name: str
-) -> Iterator[NDArray[np.uint8]]:
+def camera_path(picture: NDArray[np.uint8], *, seed: int, name: str) -> Iterator[NDArray[np.uint8]]:
     """`LENGTH` frames of `HEIGHT x WIDTH`, a pure function of the picture's name and the seed.
 
     The speed is log-uniform in 0.1 to 6 pixels a frame. Parallax: the displacement of a pixel is
@@ -34,8 +33,8 @@ def camera_path(
     low, high = half, np.array([rows, columns]) - half
     centre = rng.uniform(np.minimum(low, high), np.maximum(low, high))
     depth = 1 + 0.25 * _smooth_field(rng, picture.shape[:2])
-    grid = np.stack(np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), indexing="ij"), -1)
-    grid = grid - np.array([HEIGHT - 1, WIDTH - 1]) / 2
+    corner = np.array([HEIGHT - 1, WIDTH - 1]) / 2
+    grid = np.stack(np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), indexing="ij"), -1) - corner
     for step in range(LENGTH):
         time = step - LENGTH // 2
         size = zoom * np.exp(zoom_rate * time)
@@ -49,10 +48,14 @@ def camera_path(
 
 def _smooth_field(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
     coarse = rng.normal(size=(7, 11)).astype(np.float32)
-    return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).astype(
+        np.float32
+    )
 
 
-def _sample(source: NDArray[np.generic], where: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _sample(source: NDArray[Any], where: NDArray[np.float64]) -> NDArray[Any]:
     """Lanczos, so that the frame is as sharp as the photograph; mirrored beyond its edge."""
     y, x = where[..., 0].astype(np.float32), where[..., 1].astype(np.float32)
-    return cv2.remap(source, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT)
+    mirrored = cv2.BORDER_REFLECT
+    sampled: NDArray[Any] = cv2.remap(source, x, y, cv2.INTER_LANCZOS4, borderMode=mirrored)
+    return sampled

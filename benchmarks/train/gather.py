@@ -27,8 +27,9 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from camera_paths import camera_path
 from numpy.typing import NDArray
+
+from vsrc.benchmarks.train.camera_paths import camera_path
 
 Frame = NDArray[np.uint8]
 
@@ -136,7 +137,7 @@ def all_clips(
     for name, (rows, licence) in PHOTOGRAPHS.items():
         picture = cv2.imread(str(found[name]))
         assert picture is not None, found[name]
-        rgb = np.ascontiguousarray(reduce_to(picture[..., ::-1], rows))
+        rgb = np.ascontiguousarray(reduce_to(picture[..., ::-1].astype(np.uint8), rows))
         for take in range(8):
             yield f"photo_{name}_{take}", licence, camera_path(rgb, seed=take, name=name)
     yield "aerial_540", "MIT (package)", reduced(downloads / "bg.mp4", 540)
@@ -173,7 +174,7 @@ def decoded(path: Path) -> Iterator[Frame]:
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 def reduce_to(picture: Frame, rows: int) -> Frame:

@@ -33,7 +33,7 @@ def test_ssim_agrees_with_scikit_image() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 256, (24, 31, 3), dtype=np.uint8)
     picture = np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8)
-    expected = structural_similarity(
+    expected = structural_similarity(  # type: ignore[no-untyped-call]
         luma(picture),
         luma(truth),
         data_range=255,
