@@ -3,10 +3,10 @@
     python benchmarks/train/gather.py DOWNLOADS CLIPS OUT
 
 DOWNLOADS is an empty folder for the packages, CLIPS a folder of more clips of your own (they are
-reduced to about 360 rows, where most footage is sharp), OUT receives one FFV1 file for each clip and
-`licences.json`. Sources, all fetched by package name:
+reduced to about 360 rows, where most footage is sharp), OUT receives one FFV1 file for each clip
+and `licences.json`. Sources, all fetched by package name:
 
-    moviepy 2.2.1 (source archive)       Big Buck Bunny, CC BY 3.0, Blender Foundation; 360p and 540p
+    moviepy 2.2.1 (source archive)       Big Buck Bunny, CC BY 3.0, Blender Foundation; 360p, 540p
     startbootstrap-coming-soon 6.0.7     aerial clip, package MIT
     plasma-workspace-wallpapers, lomiri-wallpapers-16.04/-20.04, mate-backgrounds
                                          photographs, moved by synthetic camera paths with parallax
