@@ -18,6 +18,7 @@ the covariance over the middle 1000 x 1000 features of larger pictures; here all
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 
 import torch
@@ -78,9 +79,18 @@ class SecondOrderAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, C, H, W)` to the same."""
-        root = matrix_square_root(covariance(x), self.get_buffer("identity"))
-        pooled = root.mean(1)[..., None, None]
+        with _without_autocast(x):  # small eigenvalues need the digits
+            wide = x.to(torch.promote_types(x.dtype, torch.float32))
+            root = matrix_square_root(covariance(wide), self.get_buffer("identity"))
+            pooled = root.mean(1)[..., None, None]
         return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(pooled))))
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Full precision; a device of shapes alone has no autocast, and a graph is written without."""
+    if x.is_meta or torch.compiler.is_exporting():
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
 
 
 class RegionNonLocal(nn.Module):

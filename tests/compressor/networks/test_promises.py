@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.vespcn import LARGEST_FLOW
-from vsrc.compressor.taps import spec_of, tap_shapes
+from vsrc.compressor.tap_shapes import tap_shapes
+from vsrc.compressor.taps import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

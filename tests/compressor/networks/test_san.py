@@ -84,6 +84,15 @@ def test_attention_pools_the_mean_row_of_the_root() -> None:
     torch.testing.assert_close(layer(x), expected)
 
 
+def test_mixed_precision_keeps_the_root_in_float32() -> None:
+    torch.manual_seed(0)
+    layer, x = SecondOrderAttention(8, reduction=4), torch.randn(1, 8, 6, 5)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = layer(x)
+    # What is left is the rounding of the two 1x1 convolutions to 8 bits.
+    torch.testing.assert_close(mixed, layer(x), rtol=1e-2, atol=1e-3)
+
+
 class TestNonLocal:
     def layer(self) -> RegionNonLocal:
         torch.manual_seed(0)

@@ -31,3 +31,13 @@ def test_each_pixel_has_a_flow_of_its_own() -> None:
     untouched = torch.ones(3, 4, dtype=torch.bool)
     untouched[1, 2] = False
     torch.testing.assert_close(moved[0, 0][untouched], picture[0, 0][untouched])
+
+
+def test_half_precision_does_not_move_the_right_end_of_a_wide_picture() -> None:
+    picture = torch.rand(1, 1, 2, 1281)
+    flow = torch.full((1, 2, 2, 1281), 0.25)
+    flow[:, 1] = 0
+    moved = warp(picture.half(), flow.half())
+    assert moved.dtype == torch.float16
+    # one rounding to half of the picture, one of the result
+    torch.testing.assert_close(moved.float(), warp(picture, flow), rtol=0, atol=1.5e-3)
