@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import PIL.Image
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from vsrc.cli import main
+from vsrc.runtime.compare_config import CompareConfig, CompareProgress
+from vsrc.runtime.compared import Compared, Comparison, comparison_text
+from vsrc.runtime.comparison import compare
+from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
+from vsrc.runtime.page import png_bytes
+from vsrc.runtime.page_video import PageVideo
+from vsrc.runtime.quality import luma
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Frames = NDArray[np.uint8]
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def lossless(tmp_path: Path, write_clip: Make) -> Callable[..., Path]:
+    """`lossless(name, frames, ...)`: a clip that decodes to these very frames."""
+
+    def write(name: str, frames: Frames, **options: Any) -> Path:  # noqa: ANN401
+        path: Path = write_clip(
+            tmp_path / f"{name}.mkv", frames, codec="ffv1", pix_fmt="bgr0", **options
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "page.html"
+
+
+def damaged(frames: Frames, seed: int, spread: int) -> Frames:
+    noise = np.random.default_rng(seed).integers(-spread, spread + 1, frames.shape)
+    noisy: Frames = np.clip(frames + noise, 0, 255).astype(np.uint8)
+    return noisy
+
+
+def test_scores_are_those_of_another_library(lossless: Make, moving: Make, output: Path) -> None:
+    truth = moving(6)
+    good, bad = damaged(truth, 1, 4), damaged(truth, 2, 30)
+    found = compare(
+        CompareConfig(
+            lossless("bad", bad), lossless("good", good), lossless("hr", truth), output, border=2
+        )
+    )
+    assert [source.label for source in found.sources] == ["bad.mkv", "good.mkv", "hr.mkv"]
+    for source, frames in zip(found.sources, (bad, good), strict=False):
+        for index in range(6):
+            a, b = (luma(item[index])[2:-2, 2:-2] for item in (frames, truth))
+            expected = peak_signal_noise_ratio(b, a, data_range=255)  # type: ignore[no-untyped-call]
+            assert source.psnr_y_db[index] == pytest.approx(expected)
+            whole = structural_similarity(  # type: ignore[no-untyped-call]
+                b, a, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+                win_size=11, full=True,
+            )[1]  # fmt: skip
+            assert source.ssim_y[index] == pytest.approx(whole[5:-5, 5:-5].mean(), abs=1e-6)
+    assert found.sources[2].psnr_y_db == ()
+    text = output.read_text(encoding="utf-8")
+    assert found.sources[0].psnr_text in text
+    assert "2 pixels left out" in text
+
+
+def test_the_worst_frame_is_named(lossless: Make, moving: Make, output: Path) -> None:
+    truth = moving(8)
+    right = truth.copy()
+    right[5] = damaged(truth, 1, 20)[5]
+    left = damaged(truth, 2, 3)
+    config = CompareConfig(
+        lossless("left", left), lossless("right", right), lossless("hr", truth), output
+    )
+    source = compare(config).sources[1]
+    assert [value is None for value in source.psnr_y_db] == [index != 5 for index in range(8)]
+    assert source.cells()[3].endswith(", frame 6")
+
+
+def test_start_and_frames_choose_what_is_compared(
+    lossless: Make, moving: Make, output: Path
+) -> None:
+    truth = moving(20)
+    right = truth.copy()
+    right[10] = 0
+    left, right, hr = (
+        lossless("l", damaged(truth, 1, 5)),
+        lossless("r", right),
+        lossless("t", truth),
+    )
+    # At 25 frames a second frame 8 is the first at or after 0.3 s (frame 7 is shown at 0.28 s).
+    found = compare(CompareConfig(left, right, hr, output, start=0.3, frames=5))
+    assert found.frames == 5
+    assert [value is None for value in found.sources[1].psnr_y_db] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_the_shortest_source_ends_it(lossless: Make, moving: Make, output: Path) -> None:
+    left, right = lossless("l", moving(9)), lossless("r", moving(5, seed=1))
+    told: list[CompareProgress] = []
+    found = compare(CompareConfig(left, right, output=output), progress=told.append)
+    assert found.frames == 5
+    assert told[-1] == CompareProgress(5, 60)
+    assert all(source.psnr_y_db == () for source in found.sources)
+
+
+def test_a_source_of_another_size_is_shown_and_not_scored(
+    lossless: Make, moving: Make, output: Path
+) -> None:
+    truth = moving(3, 32, 48)
+    low = lossless("low", truth[:, ::2, ::2])
+    found = compare(CompareConfig(low, lossless("sr", truth), lossless("hr", truth), output))
+    assert found.sources[0].psnr_y_db == ()
+    assert found.sources[0].detail == "24x16"
+    assert found.sources[1].psnr_y_db == (None,) * 3
+    assert "inf dB" in comparison_text(found)
+
+
+def test_frames_too_small_for_ssim_have_a_psnr(lossless: Make, moving: Make, output: Path) -> None:
+    frames = moving(2, 10, 24)
+    left, right = lossless("l", damaged(frames, 1, 9)), lossless("r", damaged(frames, 2, 9))
+    found = compare(CompareConfig(left, right, lossless("t", frames), output))
+    assert len(found.sources[0].psnr_y_db) == 2
+    assert found.sources[0].ssim_y == ()
+    assert found.sources[0].cells()[2] == "-"
+
+
+def test_pictures_are_compared_as_pictures(tmp_path: Path, moving: Make, output: Path) -> None:
+    truth = moving(1)
+    for name, frames in (("a", damaged(truth, 1, 9)), ("b", damaged(truth, 2, 3)), ("t", truth)):
+        (tmp_path / f"{name}.png").write_bytes(png_bytes(frames[0]))
+    files = [tmp_path / f"{name}.png" for name in "abt"]
+    found = compare(CompareConfig(files[0], files[1], files[2], output))
+    expected = peak_signal_noise_ratio(  # type: ignore[no-untyped-call]
+        luma(truth[0]), luma(damaged(truth, 1, 9)[0]), data_range=255
+    )
+    assert list(found.sources[0].psnr_y_db) == pytest.approx([expected])
+    assert "<video" not in output.read_text(encoding="utf-8")
+
+
+def test_frames_shown_at_other_times_are_refused(
+    lossless: Make, moving: Make, output: Path
+) -> None:
+    left = lossless("l", moving(6), time_base=Fraction(1, 25))
+    right = lossless("r", moving(6), pts=[0, 1, 2, 5, 6, 7], time_base=Fraction(1, 25))
+    with pytest.raises(MismatchError, match=r"frame 4 is shown at 0.120 s .* and at 0.200 s"):
+        compare(CompareConfig(left, right, output=output))
+    assert not output.exists()
+
+
+def test_a_picture_and_a_video_are_refused(
+    tmp_path: Path, clip: Path, moving: Make, output: Path
+) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(png_bytes(moving(1)[0]))
+    with pytest.raises(MismatchError, match="pictures with pictures"):
+        compare(CompareConfig(picture, clip, output=output))
+
+
+def test_a_file_and_itself_are_refused(clip: Path, output: Path) -> None:
+    with pytest.raises(ValueError, match="compared with itself"):
+        compare(CompareConfig(clip, clip.parent / "." / clip.name, output=output))
+
+
+def test_a_start_behind_the_end_is_refused(lossless: Make, moving: Make, output: Path) -> None:
+    left, right = lossless("l", moving(4)), lossless("r", moving(4, seed=1))
+    with pytest.raises(MediaError, match="no frame lies at or after 9 s"):
+        compare(CompareConfig(left, right, output=output, start=9.0))
+
+
+def test_a_page_that_exists_stays(lossless: Make, moving: Make, output: Path) -> None:
+    left, right = lossless("l", moving(2)), lossless("r", moving(2, seed=1))
+    output.write_text("mine")
+    with pytest.raises(VsrcError, match="--overwrite"):
+        compare(CompareConfig(left, right, output=output))
+    assert output.read_text() == "mine"
+    compare(CompareConfig(left, right, output=output, overwrite=True))
+    assert output.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(
+    tmp_path: Path, write_clip: Make, moving: Make, output: Path
+) -> None:
+    paths = []
+    for index, name in enumerate(("old", "new")):
+        (tmp_path / name).mkdir()
+        paths.append(write_clip(tmp_path / name / "a.mp4", moving(2, seed=index)))
+    found = compare(CompareConfig(paths[0], paths[1], output=output))
+    assert [source.label for source in found.sources] == ["old/a.mp4", "new/a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": -1.0}, "0 or more"),
+        ({"start": float("nan")}, "0 or more"),
+        ({"frames": 0}, "at least 1"),
+        ({"border": -1}, "not be negative"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CompareConfig(Path("a"), Path("b"), **options)
+
+
+def test_text_has_a_line_for_each_source() -> None:
+    left = Compared("left.mp4", "left.mp4", 64, 48, (30.0, 34.0), (0.9, 0.92))
+    right = Compared("r.mp4", "r.mp4", 64, 48)
+    text = comparison_text(Comparison("page.html", 2, 0, (left, right)))
+    assert text.splitlines() == [
+        "left.mp4  64x48  PSNR-Y 32.00 dB  SSIM-Y 0.9100  lowest 30.00 dB, frame 1",
+        "r.mp4     64x48",
+        "page.html",
+    ]
+
+
+def test_the_command_says_what_it_found(lossless: Make, moving: Make, output: Path) -> None:
+    frames = moving(3)
+    arguments = [
+        "compare",
+        str(lossless("l", damaged(frames, 1, 9))),
+        str(lossless("r", frames)),
+        str(lossless("t", frames)),
+        *("-o", str(output), "--json"),
+    ]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["frames"] == 3
+    assert found["sources"][1]["psnr_y_db"] == [None] * 3
+    assert CliRunner().invoke(main, arguments).exit_code == 1
+
+
+@pytest.mark.parametrize("size", [(32, 48), (33, 47), (1, 1)])
+def test_a_page_video_holds_every_frame(size: tuple[int, int], moving: Make) -> None:
+    frames = moving(7, *size)
+    video = PageVideo(width=size[1], height=size[0], fps=Fraction(30000, 1001))
+    for rgb in frames:
+        video.write(rgb)
+    with av.open(io.BytesIO(video.finish()), "r") as container:
+        stream = container.streams.video[0]
+        decoded: list[Frames] = [
+            frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(stream)
+        ]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert stream.average_rate == Fraction(30000, 1001)
+    assert len(decoded) == 7
+    for before, after in zip(frames, decoded, strict=True):
+        inner = after[: size[0], : size[1]]
+        # Chroma is halved, so compare luma; CRF 12 is good for more than 38 dB of it.
+        error = float(np.square(luma(before) - luma(inner)).mean())
+        assert error < 255**2 / 10**3.8
+
+
+# --- In a real browser ----------------------------------------------------------------------------
+
+COUNT, STEP = 24, 10
+"""Frames of the clips that follow; frame i is grey of value 10 + 10 i, so it can be read off."""
+
+
+@pytest.fixture
+def playing(browser: Browser, tmp_path: Path, lossless: Make) -> Page:
+    grey = 10 + STEP * np.arange(COUNT, dtype=np.uint8)[:, None, None, None]
+    frames = np.broadcast_to(grey, (COUNT, 90, 160, 3))
+    path = tmp_path / "page.html"
+    compare(CompareConfig(lossless("l", frames), lossless("r", frames.copy()), output=path))
+    page = browser.new_page(viewport={"width": 900, "height": 800})
+    page.goto(path.as_uri())
+    wait_until(page, "[...document.querySelectorAll('video')].every(v => v.readyState == 4)")
+    return page
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Ask again and again; Playwright's own wait needs `eval`, which the page forbids."""
+    for _ in range(400):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"in 20 seconds never true: {condition}")
+
+
+def frames_shown(page: Page) -> tuple[float, float]:
+    """Which frame the left and the right clip show, read off the screen."""
+    wait_until(page, "[...document.querySelectorAll('video')].every(v => !v.seeking)")
+    page.wait_for_timeout(100)  # the seek is done; let the compositor draw it
+    pixels = np.asarray(
+        PIL.Image.open(io.BytesIO(page.locator(".stage").screenshot())).convert("L"), dtype=float
+    )
+    row = pixels[int(pixels.shape[0] * 0.9)]
+    quarter = len(row) // 4
+    left, right = ((row[place] - 10) / STEP for place in (quarter, 3 * quarter))
+    return left, right
+
+
+@pytest.mark.browser
+def test_clips_step_together_by_one_frame(playing: Page) -> None:
+    # Limited-range YUV rounds greys by one or two of 255: a fifth of a frame here.
+    assert frames_shown(playing) == pytest.approx((0, 0), abs=0.3)
+    slider = playing.get_by_role("slider", name="Divider between")
+    slider.focus()
+    for _ in range(3):
+        playing.keyboard.press(".")
+    assert frames_shown(playing) == pytest.approx((3, 3), abs=0.3)
+    assert playing.locator("output").inner_text() == f"4 / {COUNT}"
+    playing.keyboard.press(",")
+    assert frames_shown(playing) == pytest.approx((2, 2), abs=0.3)
+    playing.get_by_role("slider", name="Frame", exact=True).fill("17")
+    assert frames_shown(playing) == pytest.approx((17, 17), abs=0.3)
+
+
+@pytest.mark.browser
+def test_clips_play_within_one_frame_of_each_other(playing: Page) -> None:
+    # Each clip reports the time of the frame it presents, before the browser draws; what is drawn
+    # together is compared each time that it draws.
+    playing.evaluate("""() => {
+        window.apart = [];
+        const clips = [...document.querySelectorAll("video")];
+        const shown = clips.map(() => null);
+        clips.forEach((clip, index) => {
+            const note = (_now, data) => {
+                shown[index] = data.mediaTime;
+                clip.requestVideoFrameCallback(note);
+            };
+            clip.requestVideoFrameCallback(note);
+        });
+        const draw = () => {
+            if (shown.every((time) => time !== null)) apart.push(Math.abs(shown[0] - shown[1]));
+            requestAnimationFrame(draw);
+        };
+        draw();
+    }""")
+    playing.get_by_role("button", name="Play").click()
+    wait_until(playing, "window.apart.length >= 90")
+    playing.get_by_role("button", name="Pause").click()
+    apart = np.array(playing.evaluate("window.apart")) * 25
+    # While one has jumped back to the start and the other not yet, they are a whole clip apart.
+    near = apart[apart < COUNT / 2]
+    assert len(near) >= 0.8 * len(apart)
+    assert np.quantile(near, 0.95) <= 1.01
+
+
+@pytest.mark.browser
+def test_space_plays_and_stops(playing: Page) -> None:
+    playing.get_by_role("slider", name="Divider between").focus()
+    paused = "[...document.querySelectorAll('video')].map(v => v.paused)"
+    assert playing.evaluate(paused) == [True, True]
+    playing.keyboard.press("Space")
+    assert playing.evaluate(paused) == [False, False]
+    playing.keyboard.press("Space")
+    assert playing.evaluate(paused) == [True, True]
