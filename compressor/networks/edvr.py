@@ -24,11 +24,9 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
 from vsrc.compressor.networks.deform import ModulatedDeformConv
-from vsrc.compressor.networks.layers import ResidualBlock, pad_to_multiple
+from vsrc.compressor.networks.layers import ResidualBlock, crop_to, pad_to_multiple
+from vsrc.compressor.networks.pyramid import Pyramid, conv3, double, flat, lrelu, windowed
 from vsrc.runtime.spec import Argument, NetworkSpec
-
-Pyramid = tuple[Tensor, Tensor, Tensor]
-"""Features at full, half and quarter resolution."""
 
 TYPICAL_OFFSET = 10
 """How far a deformable convolution reaches out, pixels of L1: motion from frame to frame times the
@@ -61,22 +59,9 @@ SIZES = {
 }
 
 
-def _lrelu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, 0.1)
-
-
-def _double(x: Tensor) -> Tensor:
-    """Twice the height and width, bilinear."""
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
 def _pool(x: Tensor) -> Tensor:
     """Half the height and width: maximum and mean of 3x3, `(N, 2C, H/2, W/2)`."""
     return torch.cat((F.max_pool2d(x, 3, 2, padding=1), F.avg_pool2d(x, 3, 2, padding=1)), dim=1)
-
-
-def _conv3(channels: int, features: int, *, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(channels, features, 3, stride, padding=1)
 
 
 class Predeblur(nn.Module):
@@ -90,12 +75,12 @@ class Predeblur(nn.Module):
     def __init__(self, features: int, *, hr_input: bool) -> None:
         super().__init__()
         self.hr_input = hr_input
-        self.conv_first = _conv3(3, features)
+        self.conv_first = conv3(3, features)
         if hr_input:
-            self.stride_conv_hr1 = _conv3(features, features, stride=2)
-            self.stride_conv_hr2 = _conv3(features, features, stride=2)
-        self.stride_conv_l2 = _conv3(features, features, stride=2)
-        self.stride_conv_l3 = _conv3(features, features, stride=2)
+            self.stride_conv_hr1 = conv3(features, features, stride=2)
+            self.stride_conv_hr2 = conv3(features, features, stride=2)
+        self.stride_conv_l2 = conv3(features, features, stride=2)
+        self.stride_conv_l3 = conv3(features, features, stride=2)
         self.resblock_l3 = ResidualBlock(features)
         self.resblock_l2_1 = ResidualBlock(features)
         self.resblock_l2_2 = ResidualBlock(features)
@@ -103,13 +88,13 @@ class Predeblur(nn.Module):
 
     def forward(self, frame: Tensor) -> Tensor:
         """`(N, 3, H, W)` to `(N, C, H, W)`, or to `(N, C, H/4, W/4)` for HR input."""
-        level1 = _lrelu(self.conv_first(frame))
+        level1 = lrelu(self.conv_first(frame))
         if self.hr_input:
-            level1 = _lrelu(self.stride_conv_hr2(_lrelu(self.stride_conv_hr1(level1))))
-        level2 = _lrelu(self.stride_conv_l2(level1))
-        level3 = _lrelu(self.stride_conv_l3(level2))
-        level2 = self.resblock_l2_1(level2) + _double(self.resblock_l3(level3))
-        coarse = _double(self.resblock_l2_2(level2))
+            level1 = lrelu(self.stride_conv_hr2(lrelu(self.stride_conv_hr1(level1))))
+        level2 = lrelu(self.stride_conv_l2(level1))
+        level3 = lrelu(self.stride_conv_l3(level2))
+        level2 = self.resblock_l2_1(level2) + double(self.resblock_l3(level3))
+        coarse = double(self.resblock_l2_2(level2))
         for index, block in enumerate(self.resblock_l1):
             level1 = block(level1)
             if index == 1:
@@ -129,7 +114,7 @@ class PcdAlign(nn.Module):
         super().__init__()
 
         def convs(inputs: dict[str, int]) -> nn.ModuleDict:
-            return nn.ModuleDict({k: _conv3(n * features, features) for k, n in inputs.items()})
+            return nn.ModuleDict({k: conv3(n * features, features) for k, n in inputs.items()})
 
         self.offset_conv1 = convs({"l3": 2, "l2": 2, "l1": 2})
         self.offset_conv2 = convs({"l3": 1, "l2": 2, "l1": 2})
@@ -138,23 +123,23 @@ class PcdAlign(nn.Module):
             {key: ModulatedDeformConv(features, groups=groups) for key in ("l3", "l2", "l1")}
         )
         self.feat_conv = convs({"l2": 2, "l1": 2})
-        self.cas_offset_conv1 = _conv3(2 * features, features)
-        self.cas_offset_conv2 = _conv3(features, features)
+        self.cas_offset_conv1 = conv3(2 * features, features)
+        self.cas_offset_conv2 = conv3(features, features)
         self.cas_dcnpack = ModulatedDeformConv(features, groups=groups)
 
     def forward(self, neighbour: Pyramid, reference: Pyramid) -> Tensor:
         """Move the features of a neighbour to where the reference has them, `(N, C, H, W)`."""
         motion = self._motion("l3", neighbour[2], reference[2])
-        motion = _lrelu(self.offset_conv2["l3"](motion))
-        aligned = _lrelu(self.dcn_pack["l3"](neighbour[2], motion))
+        motion = lrelu(self.offset_conv2["l3"](motion))
+        aligned = lrelu(self.dcn_pack["l3"](neighbour[2], motion))
         motion, aligned = self._refine("l2", neighbour[1], reference[1], motion, aligned)
-        _, aligned = self._refine("l1", neighbour[0], reference[0], motion, _lrelu(aligned))
-        motion = _lrelu(self.cas_offset_conv1(torch.cat((aligned, reference[0]), dim=1)))
-        motion = _lrelu(self.cas_offset_conv2(motion))
-        return _lrelu(self.cas_dcnpack(aligned, motion))
+        _, aligned = self._refine("l1", neighbour[0], reference[0], motion, lrelu(aligned))
+        motion = lrelu(self.cas_offset_conv1(torch.cat((aligned, reference[0]), dim=1)))
+        motion = lrelu(self.cas_offset_conv2(motion))
+        return lrelu(self.cas_dcnpack(aligned, motion))
 
     def _motion(self, level: str, neighbour: Tensor, reference: Tensor) -> Tensor:
-        return _lrelu(self.offset_conv1[level](torch.cat((neighbour, reference), dim=1)))
+        return lrelu(self.offset_conv1[level](torch.cat((neighbour, reference), dim=1)))
 
     def _refine(
         self, level: str, neighbour: Tensor, reference: Tensor, motion: Tensor, aligned: Tensor
@@ -163,11 +148,11 @@ class PcdAlign(nn.Module):
 
         A motion of one pixel is two pixels of the next level, hence the factor.
         """
-        coarse, motion = _double(motion) * 2, self._motion(level, neighbour, reference)
-        motion = _lrelu(self.offset_conv2[level](torch.cat((motion, coarse), dim=1)))
-        motion = _lrelu(self.offset_conv3[level](motion))
+        coarse, motion = double(motion) * 2, self._motion(level, neighbour, reference)
+        motion = lrelu(self.offset_conv2[level](torch.cat((motion, coarse), dim=1)))
+        motion = lrelu(self.offset_conv3[level](motion))
         fine = self.dcn_pack[level](neighbour, motion)
-        return motion, self.feat_conv[level](torch.cat((fine, _double(aligned)), dim=1))
+        return motion, self.feat_conv[level](torch.cat((fine, double(aligned)), dim=1))
 
 
 class TsaFusion(nn.Module):
@@ -180,26 +165,26 @@ class TsaFusion(nn.Module):
 
     def __init__(self, features: int, *, window: int) -> None:
         super().__init__()
-        self.temporal_attn1 = _conv3(features, features)
-        self.temporal_attn2 = _conv3(features, features)
+        self.temporal_attn1 = conv3(features, features)
+        self.temporal_attn2 = conv3(features, features)
         self.feat_fusion = nn.Conv2d(window * features, features, 1)
         self.spatial_attn1 = nn.Conv2d(window * features, features, 1)
         self.spatial_attn2 = nn.Conv2d(2 * features, features, 1)
-        self.spatial_attn3 = _conv3(features, features)
+        self.spatial_attn3 = conv3(features, features)
         self.spatial_attn4 = nn.Conv2d(features, features, 1)
-        self.spatial_attn5 = _conv3(features, features)
+        self.spatial_attn5 = conv3(features, features)
         self.spatial_attn_l1 = nn.Conv2d(features, features, 1)
-        self.spatial_attn_l2 = _conv3(2 * features, features)
-        self.spatial_attn_l3 = _conv3(features, features)
+        self.spatial_attn_l2 = conv3(2 * features, features)
+        self.spatial_attn_l3 = conv3(features, features)
         self.spatial_attn_add1 = nn.Conv2d(features, features, 1)
         self.spatial_attn_add2 = nn.Conv2d(features, features, 1)
 
     def forward(self, aligned: Tensor) -> Tensor:
         """Aligned frames `(N, T, C, H, W)` to one map `(N, C, H, W)`."""
         weighted = (aligned * self._likeness(aligned)).flatten(1, 2)
-        fused = _lrelu(self.feat_fusion(weighted))
+        fused = lrelu(self.feat_fusion(weighted))
         attention = self._spatial(weighted)
-        added: Tensor = self.spatial_attn_add2(_lrelu(self.spatial_attn_add1(attention)))
+        added: Tensor = self.spatial_attn_add2(lrelu(self.spatial_attn_add1(attention)))
         return fused * torch.sigmoid(attention) * 2 + added
 
     def _likeness(self, aligned: Tensor) -> Tensor:
@@ -211,11 +196,11 @@ class TsaFusion(nn.Module):
         return torch.sigmoid((frames * centre[:, None]).sum(dim=2, keepdim=True))
 
     def _spatial(self, weighted: Tensor) -> Tensor:
-        half = _lrelu(self.spatial_attn2(_pool(_lrelu(self.spatial_attn1(weighted)))))
-        quarter = _lrelu(self.spatial_attn_l2(_pool(_lrelu(self.spatial_attn_l1(half)))))
-        quarter = _double(_lrelu(self.spatial_attn_l3(quarter)))
-        half = _lrelu(self.spatial_attn4(_lrelu(self.spatial_attn3(half)) + quarter))
-        attention: Tensor = self.spatial_attn5(_double(half))
+        half = lrelu(self.spatial_attn2(_pool(lrelu(self.spatial_attn1(weighted)))))
+        quarter = lrelu(self.spatial_attn_l2(_pool(lrelu(self.spatial_attn_l1(half)))))
+        quarter = double(lrelu(self.spatial_attn_l3(quarter)))
+        half = lrelu(self.spatial_attn4(lrelu(self.spatial_attn3(half)) + quarter))
+        attention: Tensor = self.spatial_attn5(double(half))
         return attention
 
 
@@ -262,23 +247,23 @@ class Edvr(nn.Module):
             self.predeblur = Predeblur(features, hr_input=self.hr_input)
             self.conv_1x1 = nn.Conv2d(features, features, 1)
         else:
-            self.conv_first = _conv3(3, features)
+            self.conv_first = conv3(3, features)
         blocks = (ResidualBlock(features) for _ in range(self.size.extract_blocks))
         self.feature_extraction = nn.Sequential(*blocks)
-        self.conv_l2_1 = _conv3(features, features, stride=2)
-        self.conv_l2_2 = _conv3(features, features)
-        self.conv_l3_1 = _conv3(features, features, stride=2)
-        self.conv_l3_2 = _conv3(features, features)
+        self.conv_l2_1 = conv3(features, features, stride=2)
+        self.conv_l2_2 = conv3(features, features)
+        self.conv_l3_1 = conv3(features, features, stride=2)
+        self.conv_l3_2 = conv3(features, features)
 
     def _build_tail(self, features: int, hr_features: int) -> None:
         blocks = (ResidualBlock(features) for _ in range(self.size.reconstruct_blocks))
         self.reconstruction = nn.Sequential(*blocks)
-        self.upconv1 = _conv3(features, 4 * features)
-        self.upconv2 = _conv3(features, 4 * hr_features)
-        self.conv_hr = _conv3(hr_features, hr_features)
+        self.upconv1 = conv3(features, 4 * features)
+        self.upconv2 = conv3(features, 4 * hr_features)
+        self.conv_hr = conv3(hr_features, hr_features)
         # No weights, yet a module of its own: its output is F^SR, and here a hook can see it.
         self.hr_features = nn.LeakyReLU(0.1)
-        self.conv_last = _conv3(hr_features, 3)
+        self.conv_last = conv3(hr_features, 3)
 
     @property
     def spec(self) -> NetworkSpec:
@@ -327,20 +312,18 @@ class Edvr(nn.Module):
         if self.predeblur is not None:
             level1 = self.conv_1x1(self.predeblur(frame))
         else:
-            level1 = _lrelu(self.conv_first(frame))
+            level1 = lrelu(self.conv_first(frame))
         level1 = self.feature_extraction(level1)
-        level2 = _lrelu(self.conv_l2_2(_lrelu(self.conv_l2_1(level1))))
-        level3 = _lrelu(self.conv_l3_2(_lrelu(self.conv_l3_1(level2))))
+        level2 = lrelu(self.conv_l2_2(lrelu(self.conv_l2_1(level1))))
+        level3 = lrelu(self.conv_l3_2(lrelu(self.conv_l3_1(level2))))
         return level1, level2, level3
 
     def align(self, features: Pyramid) -> Tensor:
         """Features of a window, each level `(N, T, C, h, w)`, to aligned ones `(N, T, C, H, W)`."""
         batch, window = features[0].shape[:2]
         centre = window // 2
-        reference = (level[:, centre : centre + 1].expand_as(level) for level in features)
-        l1, l2, l3 = (level.flatten(0, 1) for level in reference)
-        n1, n2, n3 = (level.flatten(0, 1) for level in features)
-        aligned: Tensor = self.pcd_align((n1, n2, n3), (l1, l2, l3))
+        l1, l2, l3 = (level[:, centre : centre + 1].expand_as(level) for level in features)
+        aligned: Tensor = self.pcd_align(flat(features), flat((l1, l2, l3)))
         return aligned.reshape(batch, window, *aligned.shape[1:])
 
     def fuse(self, features: Pyramid, centre: Tensor) -> Tensor:
@@ -348,8 +331,8 @@ class Edvr(nn.Module):
         aligned = self.align(features)
         x: Tensor = self.fusion(aligned if self.tsa else aligned.flatten(1, 2))
         x = self.reconstruction(x)
-        x = _lrelu(F.pixel_shuffle(self.upconv1(x), 2))
-        x = _lrelu(F.pixel_shuffle(self.upconv2(x), 2))
+        x = lrelu(F.pixel_shuffle(self.upconv1(x), 2))
+        x = lrelu(F.pixel_shuffle(self.upconv2(x), 2))
         x = self.conv_last(self.hr_features(self.conv_hr(x)))
         if self.hr_input:
             return x + centre
@@ -367,10 +350,9 @@ class Edvr(nn.Module):
         height, width = lr.shape[-2:]
         lr = pad_to_multiple(lr, self.size_multiple)
         batch, window = lr.shape[:2]
-        levels = self.encode(lr.flatten(0, 1))
-        l1, l2, l3 = (level.reshape(batch, window, *level.shape[1:]) for level in levels)
-        sr = self.fuse((l1, l2, l3), lr[:, window // 2])
-        return sr[..., : height * self.scale, : width * self.scale]
+        features = windowed(self.encode(lr.flatten(0, 1)), batch=batch)
+        sr = self.fuse(features, lr[:, window // 2])
+        return crop_to(sr, height=self.scale * height, width=self.scale * width)
 
 
 def edvr_xs(

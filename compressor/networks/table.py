@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from vsrc.compressor.networks.edge import edge_l, edge_m, edge_s
 from vsrc.compressor.networks.edsr import Edsr
 from vsrc.compressor.networks.edvr import edvr_l, edvr_m, edvr_xs
+from vsrc.compressor.networks.fastdvdnet import FastDvdNet
 from vsrc.compressor.networks.fsrcnn import Fsrcnn
 from vsrc.compressor.networks.imdn import Imdn, ImdnAs
 from vsrc.compressor.networks.imdn_fast import ImdnRtc, ImdnRte
 from vsrc.compressor.networks.rcan import Rcan
 from vsrc.compressor.networks.san import San
 from vsrc.compressor.networks.spandrel_image import from_spandrel
+from vsrc.compressor.networks.stdan import stdan
 from vsrc.compressor.networks.vespcn import Vespcn
 from vsrc.compressor.networks.vsrnet import Vsrnet
 from vsrc.runtime.spec import Argument, NetworkSpec
@@ -40,6 +42,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "edvr-xs": edvr_xs,
     "edvr-m": edvr_m,
     "edvr-l": edvr_l,
+    "stdan": stdan,
     "imdn": Imdn,
     "imdn-as": ImdnAs,
     "imdn-rtc": ImdnRtc,
@@ -50,6 +53,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "san": San,
     "vespcn": Vespcn,
     "vsrnet": Vsrnet,
+    "fastdvdnet": FastDvdNet,
     "edge-s": edge_s,
     "edge-m": edge_m,
     "edge-l": edge_l,

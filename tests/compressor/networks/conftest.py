@@ -17,6 +17,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.taps import spec_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -137,7 +139,12 @@ def make_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[nn.Module,
     """Writes a network as ONNX, opset 18, with free H and W, traced with frames `(..., H, W)`."""
 
     def write(network: nn.Module, lr: Tensor) -> Graph:
-        height, width = (torch.export.Dim(name, min=8, max=4096) for name in ("h", "w"))
+        multiple = spec_of(network).size_multiple
+        # In multiples of the size the network needs, which its shapes then follow from.
+        low, high = -(-8 // multiple), 4096 // multiple
+        height, width = (torch.export.Dim(name, min=low, max=high) for name in ("h", "w"))
+        if multiple > 1:
+            height, width = multiple * height, multiple * width
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's exporter uses what torch deprecates
             program = torch.onnx.export(

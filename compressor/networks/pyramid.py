@@ -1,0 +1,45 @@
+"""Features at full, half and quarter resolution, as EDVR and STDAN align them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Pyramid = tuple[Tensor, Tensor, Tensor]
+"""Features at full, half and quarter resolution."""
+
+
+def lrelu(x: Tensor) -> Tensor:
+    """Leaky ReLU with the slope both papers use."""
+    return F.leaky_relu(x, 0.1)
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the height and width, bilinear."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def conv3(channels: int, features: int, *, stride: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the size, or halves it."""
+    return nn.Conv2d(channels, features, 3, stride, padding=1)
+
+
+def windowed(frames: Pyramid, *, batch: int) -> Pyramid:
+    """Levels with frames on the batch axis, `(N * T, C, h, w)`, to `(N, T, C, h, w)`."""
+    first, second, third = (x.reshape(batch, -1, *x.shape[1:]) for x in frames)
+    return first, second, third
+
+
+def at(frames: Pyramid, order: Sequence[int]) -> Pyramid:
+    """Frames of a window in another order: levels `(N, T, C, h, w)` to `(N, len(order), ...)`."""
+    first, second, third = (torch.stack([x[:, i] for i in order], dim=1) for x in frames)
+    return first, second, third
+
+
+def flat(frames: Pyramid) -> Pyramid:
+    """Levels `(N, T, C, h, w)` with frames moved to the batch axis, `(N * T, C, h, w)`."""
+    first, second, third = (x.flatten(0, 1) for x in frames)
+    return first, second, third
