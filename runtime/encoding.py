@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import av
     from av.container import OutputContainer
 
-_TURNING = frozenset(("matroska", "mov", "mp4"))
+MOV_FAMILY = frozenset(("3g2", "3gp", "ipod", "mov", "mp4"))
+"""Containers of FFmpeg's one MOV muxer; "ipod" is what it calls .m4v."""
+
+_TURNING = MOV_FAMILY | {"matroska"}
 """Containers that can tell a player to turn the picture."""
 
 
@@ -92,7 +95,7 @@ def add_video_stream(
     stream.time_base = info.time_base / settings.time_scale
     _configure(stream.codec_context, (width, height, pix_fmt), aspect, colour, settings.threads)
     stream.codec_context.time_base = stream.time_base
-    if encoder.name == "libx265" and container.format.name in ("mp4", "mov"):
+    if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
         stream.codec_context.codec_tag = "hvc1"  # Apple's players take no other
     if info.display_matrix and container.format.name in _TURNING:
         stream.set_display_matrix(_enlarged(info.display_matrix, settings.scale))

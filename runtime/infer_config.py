@@ -78,4 +78,4 @@ def parse_seconds(text: str) -> float:
         numbers = []
     if not 1 <= len(numbers) <= 3 or any(number < 0 for number in numbers):
         raise ValueError(f"{text!r} is no time; write seconds, MM:SS or HH:MM:SS")
-    return sum(number * 60**place for place, number in enumerate(reversed(numbers)))
+    return sum(number * 60.0**place for place, number in enumerate(reversed(numbers)))

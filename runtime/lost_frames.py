@@ -18,6 +18,9 @@ class LostFrames:
     of it, and before its first frame (an open GOP may begin with frames that lean on what is not
     there), only as many frames count as lost as packets were refused by the decoder.
 
+    Damage can also make a decoder give frames out of order. A frame that comes after it was given
+    up has had its place taken: `is_late` says so.
+
     Attributes:
         one_per_packet: Whether each packet holds a shown frame.
         damaged: Packets that the decoder refused, or that were marked damaged.
@@ -27,6 +30,7 @@ class LostFrames:
         self.damaged = 0
         self.one_per_packet = one_per_packet
         self._waiting: list[int] = []
+        self._given_up: set[int] = set()
         self._credit = 0
         self._began = False
 
@@ -39,6 +43,13 @@ class LostFrames:
         """The decoder could not make anything of a packet."""
         self.damaged += 1
         self._credit += 1
+
+    def is_late(self, pts: int) -> bool:
+        """Whether the frame of this PTS was given up before; true once."""
+        if pts not in self._given_up:
+            return False
+        self._given_up.remove(pts)
+        return True
 
     def received(self, pts: int) -> list[int]:
         """PTS of the frames that were lost before this one, which the decoder has just given."""
@@ -60,4 +71,5 @@ class LostFrames:
     def _judge(self, late: list[int]) -> list[int]:
         lost = late if self.one_per_packet and self._began else late[: self._credit]
         self._credit = max(0, self._credit - len(late))
+        self._given_up.update(lost)
         return lost

@@ -43,6 +43,7 @@ class PictureReader:
             rate=fps,
             frames=len(files),
             duration=len(files) / fps,
+            file_duration=Fraction(0),
             start=0,
         )
         self._to_rgb = ToRgb(colour, width=first.width, height=first.height)

@@ -13,6 +13,7 @@ from vsrc.runtime.errors import MediaError
 
 if TYPE_CHECKING:
     import av
+    from av.codec import CodecContext
     from av.container import InputContainer
     from av.sidedata.sidedata import SideDataContainer
     from av.stream import Stream
@@ -38,7 +39,8 @@ class Track:
     language: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.codec}" + (f" ({self.language})" if self.language else "")
+        known = self.language not in ("", "und")
+        return f"{self.kind} {self.codec}" + (f" ({self.language})" if known else "")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class VideoInfo:
         rate: Frames a second, on average.
         frames: Number of frames the container promises, 0 where it does not say.
         duration: Length of the video, seconds; None where unknown.
+        file_duration: Length of the file as its header has it, seconds; 0 where it does not say.
         start: PTS of the first frame, units of time_base.
         sample_aspect_ratio: Width of a pixel over its height; None where unknown.
         display_matrix: How players turn the picture (FFmpeg's 3x3 fixed-point matrix), or None.
@@ -86,6 +89,7 @@ class VideoInfo:
     rate: Fraction
     frames: int
     duration: Fraction | None
+    file_duration: Fraction
     start: int
     sample_aspect_ratio: Fraction | None
     display_matrix: tuple[int, ...] | None
@@ -150,12 +154,13 @@ def from_stream(
     """Gather what the container, the stream and the first decoded frame say."""
     time_base = stream.time_base or Fraction(1, 1000)
     context = stream.codec_context
+    whole = Fraction(container.duration or 0, 1_000_000)
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     return VideoInfo(
         path=path,
         index=stream.index,
         container=container.format.name,
-        codec=context.name,
+        codec=codec_name(stream),
         width=first.width,
         height=first.height,
         pix_fmt=first.format.name,
@@ -167,7 +172,8 @@ def from_stream(
         time_base=time_base,
         rate=rate,
         frames=stream.frames,
-        duration=_duration(container, stream, time_base),
+        duration=stream.duration * time_base if stream.duration else whole or None,
+        file_duration=whole,
         start=first_pts(first),
         sample_aspect_ratio=stream.sample_aspect_ratio or None,
         display_matrix=_display_matrix(first),
@@ -212,14 +218,6 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     )
 
 
-def _duration(
-    container: InputContainer, stream: av.VideoStream, time_base: Fraction
-) -> Fraction | None:
-    if stream.duration:
-        return stream.duration * time_base
-    return Fraction(container.duration, 1_000_000) if container.duration else None
-
-
 def _track(stream: Stream) -> Track:
     return Track(
         index=stream.index,
@@ -232,4 +230,5 @@ def _track(stream: Stream) -> Track:
 def codec_name(stream: Stream) -> str:
     """FFmpeg's name of a stream's codec; "unknown" where this build has no decoder for it."""
     # PyAV's stubs do not say so, but without a decoder there is no context.
-    return getattr(stream.codec_context, "name", None) or stream.name or "unknown"
+    context: CodecContext | None = stream.codec_context
+    return (context.codec.canonical_name if context else stream.name) or "unknown"

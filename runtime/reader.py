@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _MARGIN_SECONDS = 2
-"""How far before the wanted place a seek aims, so that there are neighbours on the left."""
+"""How far before the first frame that matters a seek aims, so that a key frame lies between."""
+
+_NEIGHBOURS = 64
+"""Frames that matter before the wanted one: as many as the longest window has."""
 
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
@@ -85,22 +88,23 @@ class VideoReader:
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames in the order they are shown.
 
-        Each is held back until the next is there: its duration may depend on it, and what follows
-        the last frame in the file has to ride on that one.
+        Each is held back until the next is there. It is shown until then, whatever its packet says:
+        MP4 derives that from decoding times, which B-frames shuffle. And what follows the last
+        frame in the file has to ride on that one.
         """
         held: SourceFrame | None = None
         for frame in self._repaired():
             if held is not None:
-                yield self._loaded(held, duration=held.duration or frame.pts - held.pts)
+                yield self._loaded(held, duration=frame.pts - held.pts)
             held = frame
         if held is not None:
             yield self._loaded(held, duration=held.duration or self._step())
 
     def seek(self, pts: int) -> None:
         """Let the iteration begin at a key frame well before `pts`, or at the first frame."""
-        margin = max(round(_MARGIN_SECONDS / self.info.time_base), 32 * self._step())
-        target = pts - margin
-        if target > self.info.start and not self._seek_before(target):
+        limit = pts - _NEIGHBOURS * self._step()
+        target = limit - round(_MARGIN_SECONDS / self.info.time_base)
+        if target > self.info.start and not self._seek_before(target, limit):
             self._container.close()
             self._open()
 
@@ -145,13 +149,13 @@ class VideoReader:
 
     def _begin(self) -> None:
         self._packets.clear()
-        codec = self._stream.codec_context.name
+        codec = codec_name(self._stream)
         self._lost = LostFrames(one_per_packet=codec in ONE_FRAME_PER_PACKET)
         self._video_packets = 0
         self._decoded = self._decode()
 
-    def _seek_before(self, target: int) -> bool:
-        """Whether the file could be wound to a frame at or before `target`."""
+    def _seek_before(self, target: int, limit: int) -> bool:
+        """Whether the file could be wound to a key frame at or before `limit`."""
         import av
 
         try:
@@ -160,8 +164,9 @@ class VideoReader:
             return False
         self._begin()
         self._lost.one_per_packet &= not self.info.is_interlaced
-        first = next(self._decoded, None)
-        if first is None or first.pts is None or first.pts > target:
+        # Transport streams land anywhere; what comes before a key frame leans on what was skipped.
+        first = next((frame for frame in self._decoded if frame.key_frame), None)
+        if first is None or first.pts is None or first.pts > limit:
             return False
         self._decoded = itertools.chain([first], self._decoded)
         return True
@@ -212,6 +217,8 @@ class VideoReader:
         decoded = deinterlaced(self._decoded) if self._deinterlace else self._decoded
         for frame in decoded:
             pts = self._pts(frame)
+            if self._lost.is_late(pts):
+                continue
             new = self._to_rgb(frame)
             for lost in self._lost.received(pts):
                 yield self._repeat(new if rgb is None else rgb, lost)
@@ -249,11 +256,9 @@ class VideoReader:
 
     def _missing_end(self) -> str:
         """A sentence, if the file ends before the place its header names."""
-        if self._stream.frames > self._video_packets:
-            return (
-                f"it is cut short: {self._video_packets} of {self._stream.frames} frames are there"
-            )
-        duration = Fraction(self._container.duration or 0, 1_000_000)
+        if self.info.frames > self._video_packets:
+            return f"it is cut short: {self._video_packets} of {self.info.frames} frames are there"
+        duration = self.info.file_duration
         if self._end_seconds + _TOLERANCE_SECONDS < duration:
             return (
                 f"it is cut short: {float(self._end_seconds):.1f} of {float(duration):.1f} seconds "

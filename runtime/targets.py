@@ -131,8 +131,9 @@ def check_space(folder: Path, info: VideoInfo, *, frames: int, scale: int, pictu
     """
     pixels = frames * info.width * info.height * scale**2
     needed = pixels * (_PNG_BYTES_PER_PIXEL if pictures else _VIDEO_BITS_PER_PIXEL / 8)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+    _, used, free = shutil.disk_usage(folder)
+    # Of a file system that is none (/proc) nothing is known: opening the file will tell.
+    if free < needed and used + free > 0:
         raise MediaError(
             f"{folder} has {free / 1e6:.1f} MB free and {frames} frames of {info.width * scale}x"
             f"{info.height * scale} need {needed / 1e6:.1f} MB at least; free some space, or write "

@@ -127,6 +127,11 @@ def copy_chapters(
         target.set_chapters(chapters)
 
 
+def track_units(source: InputContainer) -> list[Fraction]:
+    """Time bases of the tracks that are copied, seconds."""
+    return [stream.time_base for stream in copied_tracks(source) if stream.time_base is not None]
+
+
 def earliest(source: InputContainer) -> Fraction:
     """When the first track begins, seconds."""
     starts = [

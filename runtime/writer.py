@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from vsrc.runtime.colour import FromRgb
-from vsrc.runtime.encoding import VideoSettings, add_video_stream
+from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.part_file import PartFile, failures_named
 from vsrc.runtime.reader import Reader
 from vsrc.runtime.stamped import ResultFrame
-from vsrc.runtime.tracks import TrackCopier, copy_chapters, copy_file_tags, copy_tags, earliest
+from vsrc.runtime.tracks import (
+    TrackCopier,
+    copy_chapters,
+    copy_file_tags,
+    copy_tags,
+    earliest,
+    track_units,
+)
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -113,8 +121,7 @@ class VideoWriter:
             self._part.file,
             "w",
             format=muxer,
-            # Left alone, the muxer of transport streams adds its buffering delay to all stamps.
-            container_options={"mpegts_copyts": "1"} if muxer == "mpegts" else None,
+            container_options=self._muxer_options(muxer),
             buffer_size=_BUFFER_BYTES,
             metadata_errors="surrogateescape",
         )
@@ -139,6 +146,18 @@ class VideoWriter:
             self.notes += self._tracks.notes
             if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
                 self._shift = earliest(self._source)
+
+    def _muxer_options(self, muxer: str) -> dict[str, str]:
+        """What keeps a muxer from moving time stamps."""
+        if muxer == "mpegts":  # it would add its buffering delay to all of them
+            return {"mpegts_copyts": "1"}
+        if muxer not in MOV_FAMILY:
+            return {}
+        # Where a track begins is written in units of the whole file: milliseconds, if not told.
+        units = [self._time_base.denominator]
+        units += [unit.denominator for unit in track_units(self._source)] if self._source else []
+        common = lcm(*units)
+        return {"movie_timescale": str(common if common < 1 << 31 else 1_000_000)}
 
     def _begin(self, first: ResultFrame) -> None:
         """Fix what depends on the first frame; the header is written with its first packet."""

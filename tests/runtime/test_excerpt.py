@@ -35,11 +35,8 @@ def test_wanted_frames_have_their_neighbours(first: int, count: int | None, cont
 
 def test_packets_of_skipped_frames_ride_on_the_first_wanted_one() -> None:
     found = list(excerpt(frames_of(9), first_pts=4, count=None, context=2, time_base=BASE))
-    assert [frame.packets for frame in found[:3]] == [
-        (),
-        (),
-        tuple(f"packet {i}" for i in range(5)),
-    ]
+    riding = [list(map(str, frame.packets)) for frame in found[:3]]
+    assert riding == [[], [], [f"packet {i}" for i in range(5)]]
 
 
 def test_it_reads_a_second_further_for_late_packets_and_no_more() -> None:

@@ -287,7 +287,7 @@ def test_a_change_of_size_is_scaled_to_the_first_one(
 def test_odd_sizes_are_read_as_they_are(
     tmp_path: Path, write_clip: Make, moving: Make, size: tuple[int, int]
 ) -> None:
-    path = write_clip(tmp_path / "a.mkv", moving(3, *size), codec="png", pix_fmt="rgb24")
+    path = write_clip(tmp_path / "a.mov", moving(3, *size), codec="png", pix_fmt="rgb24")
     _, frames = read(path)
     np.testing.assert_array_equal(np.stack([frame.rgb for frame in frames]), moving(3, *size))
 

@@ -1,0 +1,77 @@
+"""Which files make which source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vsrc.runtime.errors import DataError, MediaError
+from vsrc.runtime.sources import find_sources
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "a.mp4", "b.mkv", "notes.txt", "more/c.mov", "empty/readme.md",
+        "frames/im2.png", "frames/im10.png", "frames/im1.png", "other/x.jpg",
+    ):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*inputs: str | Path) -> list[list[str]]:
+    return [[str(file) for file in source.files] for source in find_sources(inputs)]
+
+
+def test_videos_are_sources_of_their_own(library: Path) -> None:
+    assert names("a.mp4", library / "b.mkv") == [["a.mp4"], [str(library / "b.mkv")]]
+
+
+def test_a_folder_of_pictures_is_one_source_in_natural_order(library: Path) -> None:
+    assert library.exists()
+    assert names("frames") == [["frames/im1.png", "frames/im2.png", "frames/im10.png"]]
+
+
+@pytest.mark.parametrize("inputs", [("frames/*.png",), ("frames/im1.png", "frames/im2.png")])
+def test_pictures_of_one_folder_are_one_source_whoever_expands_the_glob(
+    library: Path, inputs: tuple[str, ...]
+) -> None:
+    assert library.exists()
+    found = names(*inputs)
+    assert len(found) == 1
+    assert found[0][:2] == ["frames/im1.png", "frames/im2.png"]
+
+
+def test_pictures_of_two_folders_are_two_sources(library: Path) -> None:
+    assert library.exists()
+    assert [len(files) for files in names("frames/*.png", "other/x.jpg")] == [3, 1]
+
+
+def test_a_glob_takes_what_is_video_or_picture(library: Path) -> None:
+    assert library.exists()
+    assert names("*.m*") == [["a.mp4"], ["b.mkv"]]
+    assert names("**/*.mov") == [["more/c.mov"]]
+
+
+def test_a_library_is_searched_at_any_depth(library: Path) -> None:
+    found = [files[0] for files in names(library)]
+    assert [Path(file).name for file in found] == ["a.mp4", "b.mkv", "im1.png", "c.mov", "x.jpg"]
+
+
+def test_what_matches_nothing_is_said(library: Path) -> None:
+    assert library.exists()
+    with pytest.raises(MediaError, match=r"'\*\.avi' matches no file"):
+        find_sources(["*.avi"])
+    with pytest.raises(MediaError, match="1 files, none of them a video"):
+        find_sources(["*.txt"])
+    with pytest.raises(DataError, match="holds no video"):
+        find_sources(["empty"])
+
+
+def test_a_missing_file_is_left_for_the_reader_to_name(library: Path) -> None:
+    assert library.exists()
+    assert names("none.mp4") == [["none.mp4"]]

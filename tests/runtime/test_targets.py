@@ -1,0 +1,105 @@
+"""Where results go, and what is refused before anything is decoded."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.reader import VideoReader
+from vsrc.runtime.sources import Source
+from vsrc.runtime.targets import check_space, check_target, plan_targets
+
+
+def video(name: str) -> Source:
+    return Source(name, (Path(name),), is_pictures=False)
+
+
+def row(name: str) -> Source:
+    return Source(name, (Path(name) / "1.png", Path(name) / "2.png"), is_pictures=True)
+
+
+def test_one_video_goes_to_the_file_named() -> None:
+    (target,) = plan_targets([video("in/a.mp4")], Path("b.mkv"))
+    assert (target.path, target.is_pictures) == (Path("b.mkv"), False)
+
+
+def test_a_pattern_asks_for_pictures() -> None:
+    (target,) = plan_targets([video("a.mp4")], Path("out/f_%04d.png"))
+    assert (target.path, target.is_pictures, target.pattern) == (Path("out"), True, "f_%04d.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a_%s.png", "a_%d_%d.png", "%100%d.png"])
+def test_pictures_need_one_number(name: str) -> None:
+    with pytest.raises(ValueError, match=r"out/%08d\.png"):
+        plan_targets([video("a.mp4")], Path(name))
+
+
+def test_a_folder_takes_each_source_under_its_name() -> None:
+    sources = [video("x/a.mp4"), video("x/b.webm"), row("x/frames")]
+    targets = plan_targets(sources, Path("out"))
+    assert [target.path for target in targets] == [
+        Path("out/a.mp4"),
+        Path("out/b.mkv"),
+        Path("out/x/frames"),
+    ]
+    (alone,) = plan_targets([row("x/frames")], Path("out"))
+    assert (alone.path, alone.pattern) == (Path("out"), "")
+
+
+def test_several_sources_need_a_folder_and_names_of_their_own() -> None:
+    with pytest.raises(ValueError, match="2 inputs need a folder"):
+        plan_targets([video("a.mp4"), video("b.mp4")], Path("c.mp4"))
+    with pytest.raises(ValueError, match="the same name"):
+        plan_targets([video("x/a.mp4"), video("y/a.mp4")], Path("out"))
+
+
+def refuse(source: Source, output: Path, words: str, *, overwrite: bool = False) -> None:
+    (target,) = plan_targets([source], output)
+    with pytest.raises(MediaError, match=words):
+        check_target(target, overwrite=overwrite)
+
+
+def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    output.write_text("old")
+    refuse(video("a.mp4"), output, r"out\.mp4 exists; add --overwrite")
+    check_target(plan_targets([video("a.mp4")], output)[0], overwrite=True)
+    folder = tmp_path / "sr"
+    folder.mkdir()
+    check_target(plan_targets([row("x")], folder)[0], overwrite=False)  # empty: nothing to lose
+    (folder / "1.png").touch()
+    refuse(row("x"), folder, "holds pictures; add --overwrite")
+    refuse(row("x"), tmp_path / "out.mp4" / "%d.png", "is a file")
+
+
+def test_the_input_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.touch()
+    (tmp_path / "link.mp4").symlink_to(path)
+    for output in (path, tmp_path / "link.mp4", tmp_path / "." / "a.mp4"):
+        refuse(video(str(path)), output, "is the input itself", overwrite=True)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    refuse(row(str(frames)), frames, "is the input itself", overwrite=True)
+
+
+def test_a_disk_that_cannot_hold_the_result_is_named_before_the_start(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = VideoReader(clip).info
+    usage = shutil.disk_usage(tmp_path)
+
+    def nearly_full(_path: object) -> Any:  # noqa: ANN401
+        return usage._replace(free=1_000_000)
+
+    monkeypatch.setattr(shutil, "disk_usage", nearly_full)
+    check_space(tmp_path, info, frames=24, scale=4, pictures=True)
+    with pytest.raises(MediaError, match=r"1\.0 MB free and 100 frames of 192x128 need 2\.5 MB"):
+        check_space(tmp_path, info, frames=100, scale=4, pictures=True)
+    check_space(tmp_path, info, frames=100, scale=4, pictures=False)
+    with pytest.raises(MediaError, match="write elsewhere"):
+        check_space(tmp_path, info, frames=100_000, scale=4, pictures=False)
