@@ -59,9 +59,10 @@ def measure(config: BenchConfig, tell: Callable[[BenchProgress], None]) -> Measu
     start = time.perf_counter()
     import numpy as np
 
-    from vsrc.runtime.machine import measure_rates, peak_memory_bytes
+    from vsrc.runtime.machine import peak_memory_bytes
     from vsrc.runtime.measurement import Measurement
     from vsrc.runtime.package import open_package
+    from vsrc.runtime.rates import measure_rates
     from vsrc.runtime.sampling import take_samples
 
     with suppress(ImportError):  # opening the session says what is missing

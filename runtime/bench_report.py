@@ -13,8 +13,9 @@ from datetime import datetime
 
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
-from vsrc.runtime.machine import Machine, Rates
+from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement
+from vsrc.runtime.rates import Rates
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.steady import LEAST_SAMPLES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsrc.runtime.machine import Rates
+from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
 
 

@@ -20,9 +20,10 @@ from vsrc.runtime.bench_report import BenchReport, assemble, report_to_text
 from vsrc.runtime.bench_text import WIDTH, bench_text
 from vsrc.runtime.benchmark import _how_it_ended, bench, check_gates
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
-from vsrc.runtime.machine import Machine, Rates
+from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement
 from vsrc.runtime.package import open_package
+from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
 from vsrc.runtime.spec import NetworkSpec
 
