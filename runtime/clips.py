@@ -1,13 +1,16 @@
 """What clips a folder holds: the layouts people keep video data in, recognised by their names.
 
-a video file                     one clip
-a folder of videos               one clip each, at any depth
-folders of pictures              one clip each, at any depth: PNG, JPEG, ... in natural order
-REDS                             train_sharp/000/*.png, train_sharp_bicubic/X4/000/*.png
-Vimeo-90K septuplets             sequences/00001/0001/im1..7.png, sep_{train,test}list.txt
-Vid4-like                        GT/<clip>/*.png beside BIx4/<clip>, BDx4/<clip>
-LR twins                         hr/<clip> beside lr/<clip>, as pictures or videos
-picture pairs                    img_001_HR.png beside img_001_LR.png: clips of one frame
+    a video file                     one clip
+    a folder of videos               one clip each, at any depth
+    folders of pictures              one clip each, at any depth: PNG, JPEG, ... in natural order
+    REDS                             train_sharp/000/*.png, train_sharp_bicubic/X4/000/*.png
+    Vimeo-90K septuplets             sequences/00001/0001/im1..7.png, sep_{train,test}list.txt
+    Vid4-like                        GT/<clip>/*.png beside BIx4/<clip>, BDx4/<clip>
+    LR twins                         hr/<clip> beside lr/<clip>, as pictures or videos
+    picture pairs                    img_001_HR.png beside img_001_LR.png: clips of one frame
+    stills                           DIV2K_train_HR/*.png, Flickr2K_HR/*.png: clips of one frame
+
+The first that fits is taken. Hidden files are passed over.
 """
 
 from __future__ import annotations
@@ -112,7 +115,7 @@ def _listed(suffixes: frozenset[str]) -> str:
 
 def _reds(root: Path) -> Iterator[ClipSource]:
     """REDS as it unpacks; an extra `train/` or `val/` level is allowed."""
-    for sharp in sorted(root.rglob("*_sharp")):
+    for sharp in sorted([*root.glob("*_sharp"), *root.glob("*/*_sharp")]):
         twin_root = sharp.parent / f"{sharp.name}_bicubic" / "X4"
         for clip in _below(root, sharp):
             held_out = sharp.name == "val_sharp" or clip.place.name in REDS4
@@ -156,6 +159,14 @@ def _picture_pairs(root: Path) -> Iterator[ClipSource]:
             yield ClipSource(truth.name, (truth,), twins={"given": twin}, one_shot=True)
 
 
+def _stills(root: Path) -> Iterator[ClipSource]:
+    """Photographs of many sizes; their LR files are not read: they are `bi` of HR to the bit."""
+    for folder in [root] if root.name.endswith("_HR") else sorted(root.glob("*_HR")):
+        for path in _pictures(folder):
+            still = ClipSource(_name(path, root), (path,))
+            yield _single(still, {}, held_out="valid" in folder.name)
+
+
 def _plain(root: Path) -> Iterator[ClipSource]:
     yield from _below(root, root)
 
@@ -166,6 +177,7 @@ _LAYOUTS = {
     "Vid4-like": _vid4_like,
     "LR twin folders": _twin_folders,
     "picture pairs": _picture_pairs,
+    "stills": _stills,
     "videos or folders of frames": _plain,
 }
 
@@ -173,6 +185,8 @@ _LAYOUTS = {
 def _below(root: Path, folder: Path) -> Iterator[ClipSource]:
     """Every video and every folder of pictures at any depth below `folder`, named from `root`."""
     for path in sorted([folder, *folder.rglob("*")], key=natural_key):
+        if _is_hidden(path.relative_to(folder)):
+            continue
         if path.is_dir():
             if files := _pictures(path):
                 yield ClipSource(_name(path, root), files)
@@ -184,7 +198,12 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
     if not folder.is_dir():
         return ()
     found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    return tuple(sorted(found, key=natural_key))
+    return tuple(sorted((path for path in found if not _is_hidden(path)), key=natural_key))
+
+
+def _is_hidden(path: Path) -> bool:
+    """What file managers leave behind: thumbnails, resource forks."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:

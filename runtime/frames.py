@@ -29,6 +29,19 @@ class ClipFrames:
         self._source = source
         self.notes: tuple[str, ...] = ()
 
+    def estimate(self) -> tuple[int, int, int]:
+        """Frames (0 where the file does not say), height and width, by its first frame.
+
+        Raises:
+            MediaError: Nothing can be decoded.
+        """
+        if not self._source.is_video:
+            first = next(self._pictures())
+            return (len(self._source.files), *first.shape[:2])
+        reader = VideoReader(self._source.files[0])
+        reader.close()
+        return reader.info.estimated_frames, reader.info.height, reader.info.width
+
     def __iter__(self) -> Iterator[Frame]:
         """Yield `(H, W, 3)` uint8 RGB frames, all of one size.
 

@@ -105,7 +105,7 @@ class FrameCache:
         folder = self.folder / "clips" / f"{sha256[:40]}{limit}"
         if (found := _opened(folder)) is not None:
             return found
-        with self._new_folder(folder) as partial:
+        with self._new_folder(folder, size_bytes=_estimated_bytes(source, max_height)) as partial:
             entry = _decode(source, partial / "hr.u8", sha256=sha256, max_height=max_height)
             (partial / "clip.json").write_text(json.dumps(to_json(entry), indent=2) + "\n")
         return CachedClip(folder, entry)
@@ -113,12 +113,13 @@ class FrameCache:
     def shots(self, clip: CachedClip) -> list[int]:
         """First frame of each shot."""
         path = clip.folder / f"shots-{CUTS_VERSION}.json"
-        if not path.is_file():
-            # Green alone is luma enough to see a cut, and it is a plane of the cache.
-            starts = first_frames(frame[1] for frame in clip.frames())
-            with self._new_file(path, size_bytes=8 * len(starts)) as partial:
-                partial.write_text(json.dumps(starts))
-        return [int(start) for start in json.loads(path.read_text())]
+        if (known := _read_shots(path)) is not None:
+            return known
+        # Green alone is luma enough to see a cut, and it is a plane of the cache.
+        starts = first_frames(frame[1] for frame in clip.frames())
+        with self._new_file(path, size_bytes=8 * len(starts)) as partial:
+            partial.write_text(json.dumps(starts))
+        return starts
 
     def lr(
         self, clip: CachedClip, *, name: str, scale: int, degrade: Callable[[Planes, int], Planes]
@@ -158,9 +159,9 @@ class FrameCache:
         return sha256
 
     @contextmanager
-    def _new_folder(self, folder: Path) -> Iterator[Path]:
+    def _new_folder(self, folder: Path, *, size_bytes: int) -> Iterator[Path]:
         """A folder to fill, renamed to `folder` at the end and removed if that is not reached."""
-        with self._partial() as scratch:
+        with self._partial(size_bytes) as scratch:
             partial = scratch / "new"
             partial.mkdir()
             yield partial
@@ -180,14 +181,14 @@ class FrameCache:
             (scratch / path.name).replace(path)
 
     @contextmanager
-    def _partial(self, size_bytes: int = 0) -> Iterator[Path]:
+    def _partial(self, size_bytes: int) -> Iterator[Path]:
         """A scratch folder on the cache's disk; what the disk refuses becomes a DataError."""
         try:
             place = self.folder / "partial"
             place.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(place).free
             if size_bytes > free:
-                raise OSError(errno.ENOSPC, f"{size_bytes >> 20} MiB needed, {free >> 20} MiB free")
+                raise OSError(errno.ENOSPC, f"{_text(size_bytes)} needed, {_text(free)} free")
             with tempfile.TemporaryDirectory(dir=place) as scratch:
                 yield Path(scratch)
         except OSError as error:
@@ -215,6 +216,26 @@ def _opened(folder: Path) -> CachedClip | None:
         logger.warning("%s is damaged (%d bytes in hr.u8); decoding again", folder, size_bytes)
         return None
     return clip
+
+
+def _read_shots(path: Path) -> list[int] | None:
+    try:
+        return [int(start) for start in json.loads(path.read_text())]
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        logger.warning("%s is damaged (%s); looking for cuts again", path, error)
+        return None
+
+
+def _estimated_bytes(source: ClipSource, max_height: int | None) -> int:
+    frames, height, width = ClipFrames(source).estimate()
+    factor = min(1.0, max_height / height) if max_height else 1.0
+    return round(frames * 3 * height * width * factor**2)
+
+
+def _text(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.3g} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.3g} MB"
 
 
 def _decode(source: ClipSource, path: Path, *, sha256: str, max_height: int | None) -> ClipEntry:

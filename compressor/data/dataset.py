@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from vsrc.compressor.data.library import ClipLibrary, Shot
 from vsrc.compressor.data.planes import Planes
+from vsrc.compressor.data.window import Window, cut
 from vsrc.runtime.errors import DataError
 
 
@@ -107,14 +108,11 @@ class ClipDataset(Dataset[ClipItem]):
 
     def _crop(self, shot: Shot, start: int, rng: np.random.Generator) -> tuple[Planes, Planes]:
         clip, scale = self._library.clips[shot.clip], self._library.scale
+        sides = [size // scale for size in clip.hr.shape[2:]]
         side = self._patch // scale
-        high, low = clip.hr_frames(scale), clip.lr_frames(scale)
-        assert low is not None
-        top, left = (int(rng.integers(size - side + 1)) for size in low.shape[2:])
-        time = slice(start, start + self._clip_length)
-        lr = low[time, :, top : top + side, left : left + side]
-        top, left, side = top * scale, left * scale, self._patch
-        return lr, high[time, :, top : top + side, left : left + side]
+        top, left = (int(rng.integers(size - side + 1)) for size in sides)
+        window = Window(start, start + self._clip_length, top, left, side, side)
+        return cut(clip, window, scale=scale, rng=rng)
 
 
 def collate(items: Sequence[ClipItem]) -> Batch:
@@ -155,7 +153,7 @@ def _augmented(lr: Planes, hr: Planes, rng: np.random.Generator) -> tuple[Planes
 
 
 def _tensor(planes: Planes) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(planes))
+    return torch.from_numpy(np.array(planes))  # a copy: the cache is mapped read-only
 
 
 def _unit(pictures: Tensor) -> Tensor:

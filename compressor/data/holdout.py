@@ -7,11 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vsrc.compressor.data.dataset import Batch, ClipItem, collate
 from vsrc.compressor.data.library import ClipLibrary, Shot
-from vsrc.compressor.data.planes import Planes
+from vsrc.compressor.data.window import Window, cut
 
 
 def split(library: ClipLibrary, *, fraction: float = 0.05) -> tuple[ClipLibrary, ClipLibrary]:
@@ -68,19 +67,14 @@ def _clip(
     library: ClipLibrary, shot: Shot, first: int, *, clip_length: int, crop: int | None
 ) -> Batch:
     clip, scale = library.clips[shot.clip], library.scale
-    hr, lr = clip.hr_frames(scale), clip.lr_frames(scale)
-    assert lr is not None
-    sides = [min(size, crop // scale) if crop else size for size in lr.shape[2:]]
-    begins = [(size - side) // 2 for size, side in zip(lr.shape[2:], sides, strict=True)]
-
-    def cut(planes: Planes, scale: int) -> Tensor:
-        rows, columns = (
-            slice(begin * scale, (begin + side) * scale)
-            for begin, side in zip(begins, sides, strict=True)
-        )
-        return torch.from_numpy(np.array(planes[first : first + clip_length, :, rows, columns]))
-
-    return collate([ClipItem(cut(lr, 1), cut(hr, scale), f"{clip.name}@{first}")])
+    sizes = [size // scale for size in clip.hr.shape[2:]]
+    height, width = (min(size, crop // scale) if crop else size for size in sizes)
+    top, left = (sizes[0] - height) // 2, (sizes[1] - width) // 2
+    window = Window(first, first + clip_length, top, left, height, width)
+    # A held-out clip is degraded the same way whenever it is measured.
+    lr, hr = cut(clip, window, scale=scale, rng=np.random.default_rng((shot.start, first)))
+    source = f"{clip.name}@{first}"
+    return collate([ClipItem(torch.from_numpy(lr.copy()), torch.from_numpy(hr.copy()), source)])
 
 
 def _chosen(library: ClipLibrary, fraction: float) -> set[Shot]:

@@ -14,7 +14,7 @@ import numpy as np
 from vsrc.compressor.data.cache import CachedClip, FrameCache, default_cache
 from vsrc.compressor.data.degradation import WHOLE_FRAME
 from vsrc.compressor.data.planes import Planes
-from vsrc.runtime.clips import ClipSource, Subset, find_clips
+from vsrc.runtime.clips import ClipSource, Layout, Subset, find_clips
 from vsrc.runtime.errors import DataError, MediaError
 
 DataDegradation = Literal["bi", "bd", "real", "given"]
@@ -168,9 +168,17 @@ def open_library(
         shots=tuple(shots),
         scale=scale,
         degradation=degradation,
-        layouts=tuple(f"{lay.root}: {lay.kind}, {len(lay.clips)} clips" for lay in layouts),
+        layouts=tuple(_described(layout, degradation) for layout in layouts),
         skipped=tuple(skipped),
     )
+
+
+def _described(layout: Layout, degradation: DataDegradation) -> str:
+    twins = sorted({name for clip in layout.clips for name in clip.twins})
+    line = f"{layout.root}: {layout.kind}, {len(layout.clips)} clips"
+    if twins and degradation != "given" and degradation not in twins:
+        line += f"; its LR twins ({', '.join(twins)}) are left aside for degradation {degradation}"
+    return line
 
 
 def _ingest(
@@ -183,13 +191,45 @@ def _ingest(
     max_height: int | None,
 ) -> LibraryClip:
     hr = store.clip(source, max_height=max_height)
+    size = f"{hr.entry.width}x{hr.entry.height}"
     if min(hr.entry.height, hr.entry.width) < scale:
-        raise MediaError(
-            f"{source.place} is {hr.entry.width}x{hr.entry.height}, less than {scale=}"
-        )
-    degrade = WHOLE_FRAME.get(degradation)
-    lr_path = store.lr(hr, name=degradation, scale=scale, degrade=degrade) if degrade else None
+        raise MediaError(f"{source.place} is {size}, too small for {scale=}")
+    lr_path: Path | None = None
+    is_shrunk = max_height is not None and hr.entry.height == max_height
+    if degradation == "given" or (degradation in source.twins and not is_shrunk):
+        lr_path = _twin(store, source, hr, scale=scale, made=degradation)
+    elif degrade := WHOLE_FRAME.get(degradation):
+        lr_path = store.lr(hr, name=degradation, scale=scale, degrade=degrade)
     return LibraryClip(name, hr, lr_path, source.subset)
+
+
+def _twin(
+    store: FrameCache, source: ClipSource, hr: CachedClip, *, scale: int, made: DataDegradation
+) -> Path:
+    """Decoded LR twin of a clip, after its size and length were compared.
+
+    Args:
+        store: The cache.
+        source: The HR clip.
+        hr: The same, decoded.
+        scale: HR/LR side ratio.
+        made: Which twin; for `given` any will do, a nameless one first.
+
+    Raises:
+        MediaError: There is none, or it does not belong to the clip.
+    """
+    twins = {name: twin for name, twin in source.twins.items() if made in ("given", name)}
+    if not twins:
+        raise MediaError(f"{source.place} has no LR twin, which degradation {made!r} needs")
+    lr = store.clip(twins.get("given") or next(iter(twins.values())))
+    count, _, height, width = hr.shape
+    if lr.shape != (count, 3, height // scale, width // scale):
+        raise MediaError(
+            f"{lr.entry.source} ({lr.entry.frames} frames, {lr.entry.width}x{lr.entry.height}) is "
+            f"no LR of {source.place} ({count} frames, {width}x{height}) at {scale=}; give both "
+            "the same frames and leave max_height out"
+        )
+    return lr.folder / "hr.u8"
 
 
 def _shots(store: FrameCache, source: ClipSource, hr: CachedClip, *, index: int) -> list[Shot]:

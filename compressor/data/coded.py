@@ -1,0 +1,89 @@
+"""A clip through an encoder and back, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Literal
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.compressor.data.planes import Planes
+from vsrc.runtime.colour import BT601, FULL, LIMITED, Colour, FromRgb, ToRgb
+from vsrc.runtime.errors import MissingDependencyError
+
+Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264"]
+
+_DECODERS = {"libx264": "h264"}
+_NO_LOOKAHEAD = "rc-lookahead=0:mbtree=0:b-adapt=0:weightp=0:scenecut=0"
+_LEAST_SIDE = 16
+"""Encoders refuse smaller pictures."""
+
+
+def code(frames: Planes, codec: Codec, *, quality: int) -> Planes:
+    """Encode and decode; what comes back has the artefacts.
+
+    Args:
+        frames: `(L, 3, H, W)` uint8 RGB.
+        codec: FFmpeg's name of the encoder; `mjpeg` codes each picture by itself.
+        quality: CRF for libx264 (18 fine, 35 coarse); quantiser for the others (2 fine, 31 coarse).
+
+    Returns:
+        The same shape.
+    """
+    height, width = frames.shape[2:]
+    pictures = _fitted(frames.transpose(0, 2, 3, 1))
+    encoder = _encoder(codec, quality, size=pictures.shape[1:3])
+    colour = Colour(matrix=BT601, range=FULL if codec == "mjpeg" else LIMITED)
+    back = ToRgb(colour, width=pictures.shape[2], height=pictures.shape[1])
+    decoded = [back(frame) for frame in _through(pictures, encoder, _DECODERS.get(codec, codec))]
+    return np.stack(decoded)[:, :height, :width].transpose(0, 3, 1, 2)
+
+
+def _fitted(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat the last row and column until the sides are even and not too small."""
+    pads = [max(_LEAST_SIDE - size, size % 2) for size in pictures.shape[1:3]]
+    return np.pad(pictures, ((0, 0), (0, pads[0]), (0, pads[1]), (0, 0)), mode="edge")
+
+
+def _encoder(codec: Codec, quality: int, *, size: tuple[int, ...]) -> av.VideoCodecContext:
+    try:
+        context = av.CodecContext.create(codec, "w")
+    except (av.FFmpegError, ValueError) as error:
+        raise MissingDependencyError(
+            f"this build of FFmpeg has no {codec} encoder, which degradation 'real' needs; install "
+            "PyAV from PyPI: pip install --force-reinstall av"
+        ) from error
+    context.height, context.width = size
+    context.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    context.framerate = Fraction(25)
+    context.time_base = Fraction(1, 25)
+    context.thread_count = 1  # more would make the bytes depend on the machine
+    if codec == "libx264":
+        # With its look-ahead x264 gives other bytes now and then for the same frames.
+        context.options = {"crf": str(quality), "preset": "veryfast", "x264-params": _NO_LOOKAHEAD}
+    else:
+        context.options = {"qmin": str(quality), "qmax": str(quality)}
+    return context
+
+
+def _through(
+    pictures: NDArray[np.uint8], encoder: av.VideoCodecContext, decoder_name: str
+) -> Iterator[av.VideoFrame]:
+    decoder = av.CodecContext.create(decoder_name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1
+    height, width = pictures.shape[1:3]
+    is_full = encoder.pix_fmt == "yuvj420p"
+    colour = Colour(matrix=BT601, range=FULL if is_full else LIMITED)
+    to_frame = FromRgb(colour, width=width, height=height, pix_fmt=str(encoder.pix_fmt))
+    for number, picture in enumerate(pictures):
+        frame = to_frame(np.ascontiguousarray(picture))
+        frame.pts = number
+        for packet in encoder.encode(frame):
+            yield from decoder.decode(packet)
+    for packet in encoder.encode(None):
+        yield from decoder.decode(packet)
+    yield from decoder.decode(None)

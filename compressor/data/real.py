@@ -1,0 +1,139 @@
+"""`real`: LR as cameras and the net make it; one draw for a clip, because a video has one history.
+
+    HR --> blur --> resize --> noise --> resize to LR --> JPEG --> video codec --> LR
+
+The order and kind of the steps follow RealBasicVSR (Chan et al. 2022, section 4) and Real-ESRGAN
+(Wang et al. 2021, section 3), with one round instead of two. Everything is a function of the draw
+and of the random generator: encoders run on one thread, so that the same clip gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vsrc.compressor.data.coded import Codec, code
+from vsrc.compressor.data.planes import Planes
+
+Resize = Literal["area", "bilinear", "bicubic"]
+_RESIZES: tuple[Resize, ...] = ("area", "bilinear", "bicubic")
+_CODECS: tuple[Codec, ...] = ("libx264", "mpeg4", "mpeg2video")
+
+_KERNEL = 15
+"""Side of the blur kernel, HR pixels."""
+
+
+@dataclass(frozen=True)
+class RealDraw:
+    """What happened to one clip.
+
+    Attributes:
+        sigmas: Of the blur along its two axes, HR pixels; 0 where there is none.
+        angle: Of the first axis, radians.
+        middle: Side of the picture when the noise comes, as a share of HR.
+        resizes: How it gets there, and from there to LR.
+        gaussian_noise: Standard deviation, 0..255.
+        grey_noise: The same noise in R, G and B.
+        shot_noise: Standard deviation at white, 0..255; it grows as the root of the light.
+        jpeg: Quantiser of each picture, 2 fine to 31 coarse; 0 for none.
+        codec: Of the video; None for none.
+        quality: Quantiser of the codec, in its own unit.
+    """
+
+    sigmas: tuple[float, float]
+    angle: float
+    middle: float
+    resizes: tuple[Resize, Resize]
+    gaussian_noise: float
+    grey_noise: bool
+    shot_noise: float
+    jpeg: int
+    codec: Codec | None
+    quality: int
+
+
+def draw_real(rng: np.random.Generator, *, scale: int) -> RealDraw:
+    """Draw the history of a clip; most clips get some of the steps, few get all."""
+    sharp = rng.random() < 0.2
+    sigmas = (0.0, 0.0) if sharp else tuple(rng.uniform(0.2, 0.75 * scale, 2))
+    noise = rng.random()
+    codec = _CODECS[rng.integers(len(_CODECS))] if rng.random() < 0.8 else None
+    return RealDraw(
+        sigmas=(float(sigmas[0]), float(sigmas[1])),
+        angle=float(rng.uniform(0, np.pi)),
+        middle=float(rng.uniform(1 / scale, 1)),
+        resizes=(_RESIZES[rng.integers(3)], _RESIZES[rng.integers(3)]),
+        gaussian_noise=float(rng.uniform(1, 12)) if noise < 0.4 else 0.0,
+        grey_noise=bool(rng.random() < 0.4),
+        shot_noise=float(rng.uniform(1, 12)) if noise > 0.7 else 0.0,
+        jpeg=int(rng.integers(2, 13)) if rng.random() < 0.4 else 0,
+        codec=codec,
+        quality=int(rng.integers(18, 36) if codec == "libx264" else rng.integers(2, 13)),
+    )
+
+
+def degrade_real(hr: Planes, *, scale: int, draw: RealDraw, rng: np.random.Generator) -> Planes:
+    """Make LR frames of a clip.
+
+    Args:
+        hr: `(L, 3, H, W)` uint8 RGB, H and W multiples of the scale.
+        scale: HR/LR side ratio.
+        draw: What happens to it.
+        rng: For the noise.
+
+    Returns:
+        `(L, 3, H / scale, W / scale)` uint8 RGB.
+    """
+    height, width = hr.shape[2:]
+    size = (height // scale, width // scale)
+    middle = (max(size[0], round(height * draw.middle)), max(size[1], round(width * draw.middle)))
+    frames = torch.from_numpy(hr.astype(np.float32))
+    if draw.sigmas != (0.0, 0.0):
+        frames = _blurred(frames, draw.sigmas, draw.angle)
+    frames = _resized(frames, middle, draw.resizes[0])
+    frames = _noisy(frames, draw, rng)
+    frames = _resized(frames, size, draw.resizes[1])
+    pictures = np.asarray(frames.round_().clamp_(0, 255).to(torch.uint8).numpy())
+    if draw.jpeg:
+        pictures = code(pictures, "mjpeg", quality=draw.jpeg)
+    if draw.codec:
+        pictures = code(pictures, draw.codec, quality=draw.quality)
+    return pictures
+
+
+def _blurred(frames: Tensor, sigmas: tuple[float, float], angle: float) -> Tensor:
+    """Blur with a rotated anisotropic Gaussian; `(L, 3, H, W)`."""
+    axis = torch.arange(_KERNEL, dtype=torch.float32) - _KERNEL // 2
+    down, right = torch.meshgrid(axis, axis, indexing="ij")
+    along = (right * np.cos(angle) + down * np.sin(angle)) / sigmas[0]
+    across = (down * np.cos(angle) - right * np.sin(angle)) / sigmas[1]
+    kernel = torch.exp(-(along**2 + across**2) / 2)
+    kernel /= kernel.sum()
+    # All planes as channels of one picture: torch has a fast path for that, ten times the other's.
+    planes = frames.flatten(0, 1)[None]
+    padded = F.pad(planes, (_KERNEL // 2,) * 4, mode="replicate")
+    weights = kernel.expand(planes.shape[1], 1, _KERNEL, _KERNEL)
+    return F.conv2d(padded, weights, groups=planes.shape[1]).view_as(frames)
+
+
+def _resized(frames: Tensor, size: tuple[int, int], how: Resize) -> Tensor:
+    if tuple(frames.shape[2:]) == size:
+        return frames
+    if how == "area":
+        return F.interpolate(frames, size, mode="area")
+    return F.interpolate(frames, size, mode=how, antialias=True)
+
+
+def _noisy(frames: Tensor, draw: RealDraw, rng: np.random.Generator) -> Tensor:
+    if not draw.gaussian_noise and not draw.shot_noise:
+        return frames
+    count, channels, height, width = frames.shape
+    shape = (count, 1 if draw.grey_noise else channels, height, width)
+    noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+    light = (frames.clamp(0, 255) / 255).sqrt()
+    return frames + noise * (draw.gaussian_noise + draw.shot_noise * light)
