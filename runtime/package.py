@@ -114,7 +114,7 @@ def shipped(name: str) -> Path:
     Raises:
         SpecError: There is none of that name; the message lists those there are.
     """
-    home = Path(__file__).resolve().parent / "shipped"
+    home = Path(__file__).resolve().parent / "zoo"
     folder = home / f"{name}.vsrc"
     if not folder.is_dir():
         have = ", ".join(shipped_names()) or "none"
@@ -124,7 +124,7 @@ def shipped(name: str) -> Path:
 
 def shipped_names() -> list[str]:
     """Names of the packages that come with vsrc, sorted."""
-    home = Path(__file__).resolve().parent / "shipped"
+    home = Path(__file__).resolve().parent / "zoo"
     return sorted(path.stem for path in home.glob("*.vsrc"))
 
 
