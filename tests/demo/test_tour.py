@@ -1,0 +1,74 @@
+"""The demo as a newcomer runs it, with few steps: every file is there and the numbers hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.demo.demo_config import DemoConfig
+from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, prepare
+from vsrc.demo.tour import demo, restore
+from vsrc.runtime.bicubic import downscale, upscale
+from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.package import open_package
+from vsrc.runtime.quality import psnr
+from vsrc.runtime.sample import SAMPLE_CLIP, sample_frames
+
+
+@pytest.mark.slow
+def test_demo_makes_what_it_promises(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    result = CliRunner().invoke(main, ["demo", "-o", str(folder), "--steps", "2"])
+    assert result.exit_code == 0, result.output
+    said = dict(
+        line.strip().rsplit("  ", 1) for line in result.stdout.splitlines() if line.endswith(" dB")
+    )
+    scores = {label.strip(): float(value.split()[0]) for label, value in said.items()}
+    assert list(scores) == ["Bicubic", "Taught just now", "Ships with vsrc"]
+
+    hr = sample_frames(120)[FIRST_JUDGED:]
+    bicubic = np.mean([psnr(upscale(downscale(frame, 4), 4), frame) for frame in hr])
+    assert scores["Bicubic"] == pytest.approx(float(bicubic), abs=0.005)
+    assert scores["Ships with vsrc"] > scores["Bicubic"] + 0.3
+
+    with av.open(str(folder / "restored.mp4")) as video, av.open(str(SAMPLE_CLIP)) as source:
+        frames = list(video.decode(video=0))
+        assert (len(frames), frames[0].width, frames[0].height) == (120, 640, 360)
+        assert [s.type for s in video.streams] == [s.type for s in source.streams]
+    assert open_package(folder / "student.vsrc").graph("fp32")[0].is_file()
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    for label, value in said.items():
+        assert label.strip() in page
+        assert value.strip() in page
+
+
+def test_lessons_and_judged_frames_are_apart(tmp_path: Path) -> None:
+    material = prepare(tmp_path / "material")
+    (lesson,) = material.lessons.iterdir()
+    with av.open(str(lesson)) as clip:
+        taught = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    assert len(taught) == TAUGHT_FRAMES < FIRST_JUDGED
+    np.testing.assert_array_equal(np.stack(taught), material.hr[:TAUGHT_FRAMES])
+    with av.open(str(material.low)) as clip:
+        low = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    np.testing.assert_array_equal(np.stack(low), material.lr)
+
+
+def test_restoring_repeats_the_edges_of_the_shot(tiny_package: Path) -> None:
+    session = open_package(tiny_package).session()
+    lr = np.random.default_rng(0).integers(0, 256, (3, 9, 10, 3), dtype=np.uint8)
+    sr = restore(session, lr)
+    by_hand = [lr[[0, 0, 1]], lr[[0, 1, 2]], lr[[1, 2, 2]]]
+    np.testing.assert_array_equal(sr, np.concatenate([session(w[None]) for w in by_hand]))
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(VsrcError, match="was not made by the demo"):
+        demo(DemoConfig(output=tmp_path))
+    assert (tmp_path / "mine").read_text() == "mine"
