@@ -1,0 +1,238 @@
+"""How much `vsrc infer` adds to what cannot be avoided: ratios, measured in one run.
+
+    python benchmarks/runtime.py [--model student.vsrc] [--size 180x320] [--frames 120]
+
+What cannot be avoided, for the same frames and settings, is the time the network takes for the
+same windows with nothing else running, and the CPU time of ffmpeg decoding and encoding, which
+spreads over the cores:
+
+    ratio = wall of infer / (wall of the network + CPU of (decode + encode) / cores)
+
+All parts are measured in turn, several times, because machines drift; the same in CPU time is
+printed beside it, because a busy machine distorts the first. Besides: how long a fresh process
+takes until its first frame is with the encoder, and how memory grows with the clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.encoders import ENCODERS
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.inference import infer
+from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.reader import VideoReader
+from vsrc.runtime.restore import restored
+from vsrc.runtime.sample import SAMPLE_CLIP
+from vsrc.runtime.session import Session
+from vsrc.runtime.stamped import SourceFrame
+
+CORES = len(os.sched_getaffinity(0))
+LONGER = 10
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall and CPU time of one part, seconds."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """Each part once."""
+
+    network: Cost
+    decode: Cost
+    encode: Cost
+    whole: Cost
+
+    @property
+    def ratio(self) -> float:
+        """Wall of the whole to what cannot be avoided."""
+        codecs = (self.decode.cpu + self.encode.cpu) / CORES
+        return self.whole.wall / (self.network.wall + codecs)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same in CPU time."""
+        return self.whole.cpu / (self.network.cpu + self.decode.cpu + self.encode.cpu)
+
+
+class TimedSession:
+    """A session that adds up what its calls take."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.label, self.network, self.graph = session.label, session.network, session.graph
+        self.wall = self.cpu = 0.0
+
+    def __call__(self, lr: NDArray[np.uint8], /) -> NDArray[np.uint8]:
+        """As the session does."""
+        started = time.perf_counter(), _own_cpu()
+        sr = self._session(lr)
+        self.wall += time.perf_counter() - started[0]
+        self.cpu += _own_cpu() - started[1]
+        return sr
+
+    def close(self) -> None:
+        """As the session does."""
+        self._session.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", type=Path, default=shipped("edge-s"))
+    parser.add_argument("--clip", type=Path, default=SAMPLE_CLIP)
+    parser.add_argument("--size", default="180x320", help="HxW of the LR frames")
+    parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--no-memory", action="store_true", help="leave out the longer clip")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="vsrc-runtime-") as name:
+        folder = Path(name)
+        clip = folder / "lr.mp4"
+        _write_lr_clip(options.clip, clip, options.size, options.frames)
+        print(f"{options.model.name}, {options.size}, {options.frames} frames, {CORES} cores")
+        print_speed(options.model, clip, folder, options.rounds, options.threads)
+        print_start(options.model, clip, folder)
+        if not options.no_memory:
+            print_memory(options.model, clip, folder)
+
+
+def print_speed(model: Path, clip: Path, folder: Path, rounds: int, threads: int) -> None:
+    session = open_package(model).session(threads=threads)
+    frames = list(VideoReader(clip))
+    raw = folder / "sr.rgb"
+    height, width = session(frames[0].rgb[None].repeat(session.network.window, 0)[None]).shape[1:3]
+    done = []
+    for _ in range(rounds):
+        done.append(
+            Round(
+                network=run_network(session, frames, raw),
+                decode=_ffmpeg("-i", clip, "-map", "v", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
+                encode=encode(raw, f"{width}x{height}", folder / "ffmpeg.mp4"),
+                whole=run_infer(session, clip, folder / "vsrc.mp4", threads),
+            )
+        )
+        last = done[-1]
+        print(
+            f"  wall: network {last.network.wall:.2f} s, infer {last.whole.wall:.2f} s;  "
+            f"CPU: network {last.network.cpu:.2f} s, decode {last.decode.cpu:.2f} s, "
+            f"encode {last.encode.cpu:.2f} s, infer {last.whole.cpu:.2f} s;  "
+            f"ratio {last.ratio:.3f}, in CPU time {last.cpu_ratio:.3f}"
+        )
+    ratio = statistics.median(one.ratio for one in done)
+    cpu_ratio = statistics.median(one.cpu_ratio for one in done)
+    fps = len(frames) / statistics.median(one.whole.wall for one in done)
+    print(f"infer / unavoidable: {ratio:.3f} (in CPU time {cpu_ratio:.3f}), {fps:.1f} frames/s")
+    session.close()
+
+
+def run_network(session: Session, frames: list[SourceFrame], raw: Path) -> Cost:
+    """The network alone on all windows; what it gives is kept for the encoder."""
+    timed = TimedSession(session)
+    with raw.open("wb") as file:
+        for result in restored(frames, timed):
+            if result.rgb is not None:
+                file.write(result.rgb.tobytes())
+    return Cost(timed.wall, timed.cpu)
+
+
+def encode(raw: Path, size: str, output: Path) -> Cost:
+    """The restored frames through ffmpeg's x264, as infer encodes them."""
+    x264 = ENCODERS["x264"]
+    return _ffmpeg(
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", "24", "-i", raw),
+        *("-c:v", x264.name, "-crf", str(x264.default), "-preset", x264.preset),
+        *("-pix_fmt", "yuv420p", output),
+    )
+
+
+def run_infer(session: Session, clip: Path, output: Path, threads: int) -> Cost:
+    started = time.perf_counter(), _own_cpu()
+    infer(InferConfig((clip,), output, overwrite=True, threads=threads), session=session)
+    return Cost(time.perf_counter() - started[0], _own_cpu() - started[1])
+
+
+def print_start(model: Path, clip: Path, folder: Path) -> None:
+    """Time from the start of a process until its first frame is with the encoder."""
+    started = time.perf_counter()
+    file = _command(model, clip, folder / "start.mp4")[0]["files"][0]
+    whole = time.perf_counter() - started
+    # What the process does after the first frame is in `seconds`; the little after its end counts.
+    first = whole - (file["seconds"] - file["first_frame_seconds"])
+    print(f"first frame with the encoder: {first:.2f} s after the start of the process")
+
+
+def print_memory(model: Path, clip: Path, folder: Path) -> None:
+    longer = folder / "longer.mp4"
+    _ffmpeg("-stream_loop", str(LONGER - 1), "-i", clip, "-c", "copy", longer)
+    peaks = [_command(model, path, folder / "memory.mp4")[1] for path in (clip, longer)]
+    print(
+        f"peak RSS: {peaks[0] / 1e6:.0f} MB, for a clip {LONGER} times as long "
+        f"{peaks[1] / 1e6:.0f} MB: {peaks[1] / peaks[0] - 1:+.1%}"
+    )
+
+
+def _command(
+    model: Path, clip: Path, output: Path
+) -> tuple[dict[str, list[dict[str, float]]], int]:
+    """What `vsrc infer --json` prints, and the peak RSS of its process, bytes."""
+    arguments = ["infer", str(clip), "-m", str(model), "-o", str(output), "--overwrite", "--json"]
+    code = "from vsrc.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    text = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"vsrc infer failed with status {status}")
+    return json.loads(text), usage.ru_maxrss * 1024
+
+
+def _write_lr_clip(source: Path, target: Path, size: str, frames: int) -> None:
+    height, width = size.split("x")
+    _ffmpeg(
+        *("-stream_loop", "-1", "-i", source, "-vf", f"scale={width}:{height}:flags=bicubic"),
+        *("-frames:v", str(frames), "-c:v", "libx264", "-crf", "16", "-c:a", "copy"),
+        *("-shortest", target),
+    )
+
+
+def _ffmpeg(*arguments: str | Path) -> Cost:
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise SystemExit("ffmpeg is not installed; apt-get install ffmpeg")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    command = [program, "-v", "error", "-y", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    wall = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+    return Cost(wall, user + system)
+
+
+def _own_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()
