@@ -1,7 +1,8 @@
 """State of a run on disk: written whole or not at all, read without pickle's power to run code.
 
     run/checkpoints/step-00001000/
-        student.safetensors   ema.safetensors   objective.safetensors
+        student.safetensors   ema.safetensors
+        beside.safetensors    what is learnt besides the student: adapters, heads
         state.pt              optimiser and counters, read with weights_only
 
 The newest ones are kept, the others removed.
@@ -20,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-PARTS = ("student", "ema", "objective")
+PARTS = ("student", "ema", "beside")
 
 
 @dataclass(frozen=True)

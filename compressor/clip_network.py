@@ -54,15 +54,14 @@ class ClipNetwork(nn.Module):
         if self.spec.time_scale == 2:
             sr: Tensor = self.network(clip[:, ::2])
             return sr[:, list(frames)]
-        if self.spec.window == 1:
-            flat = self.network(clip[:, list(frames)].flatten(0, 1))
-        elif _encodes_frames(self.network) and self._fits(clip):
+        if _encodes_frames(self.network) and self._fits(clip):
             flat = self._encode_then_fuse(self.network, clip, frames)
+        elif self.spec.window == 1:
+            flat = self.network(clip[:, list(frames)].flatten(0, 1))
         else:
             windows = clip[:, window_indices(frames, length=clip.shape[1], window=self.spec.window)]
             flat = self.network(windows.flatten(0, 1))
-        restored: Tensor = flat.unflatten(0, (len(clip), len(frames)))
-        return restored
+        return flat.reshape(len(clip), len(frames), *flat.shape[1:])
 
     def _fits(self, clip: Tensor) -> bool:
         """Whether the frames need no padding, which a network adds to whole windows alone."""
@@ -82,6 +81,11 @@ class ClipNetwork(nn.Module):
 
         parts = windows(encoded) if isinstance(encoded, Tensor) else tuple(map(windows, encoded))
         return network.fuse(parts, clip[:, list(frames)].flatten(0, 1))
+
+
+def clip_for(network: nn.Module, *, lr: Tensor, hr: Tensor) -> Tensor:
+    """What the network is to be fed: HR if it is a teacher that may see the answer, else LR."""
+    return hr if getattr(network, "sees_hr", False) else lr
 
 
 def window_indices(frames: Sequence[int], *, length: int, window: int) -> Tensor:

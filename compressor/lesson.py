@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from vsrc.compressor.clip_network import ClipNetwork
+from vsrc.compressor.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.networks.channel_split import copy_leading_channels, leading_corners
 from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.taps import tapped
 
@@ -18,8 +21,8 @@ class Lesson(nn.Module):
     """One forward pass of distillation.
 
     It is this module that is wrapped for several processes, so that gradients of the student and of
-    what the objective owns are averaged alike. The teacher is held beside the module tree: it is
-    neither trained, nor saved, nor wrapped.
+    what the objective owns are averaged alike. A teacher that does not learn is held beside the
+    module tree: it is neither trained, nor saved, nor wrapped.
 
     Args:
         student: Network that is taught.
@@ -46,8 +49,13 @@ class Lesson(nn.Module):
         self.student, self.objective = ClipNetwork(student), objective
         self.all_frames = targets == "all" or (targets == "auto" and objective.needs_time)
         self.teacher_dtype = teacher_dtype
+        self.learning_teacher: ClipNetwork | None = None
         self._teacher: tuple[ClipNetwork, ...] = ()
-        if teacher is not None:
+        if teacher is not None and objective.shares_weights:
+            self.learning_teacher = ClipNetwork(teacher)
+            student.requires_grad_(False)
+            self.after_update()
+        elif teacher is not None:
             self._teacher = (ClipNetwork(teacher.eval().requires_grad_(False)),)
 
     def forward(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
@@ -59,9 +67,9 @@ class Lesson(nn.Module):
         """
         length = lr.shape[1]
         frames = list(range(length)) if self.all_frames else [length // 2]
-        teacher_sr, teacher_features = self._ask_teacher(lr, frames)
+        teacher_sr, teacher_features = self._ask_teacher(lr, hr, frames)
         with tapped(self.student.network, self.objective.student_taps) as student_features:
-            student_sr = self.student(lr, frames)
+            student_sr = self._ask_student(lr, hr, frames)
         seen = Observation(
             lr=lr[:, frames],
             hr=hr[:, frames],
@@ -77,6 +85,20 @@ class Lesson(nn.Module):
         """Frames that the student restores of a clip of `length` frames."""
         return length if self.all_frames else 1
 
+    def after_update(self) -> None:
+        """Bring the student's own tensors up to date where it shares those of its teacher."""
+        if self.learning_teacher is not None:
+            copy_leading_channels(self.learning_teacher.network, self.student.network)
+
+    def state_beside_student(self) -> dict[str, Tensor]:
+        """All that is learnt besides the student: adapters, heads, a teacher that learns along."""
+        return {k: v for k, v in self.state_dict().items() if not k.startswith("student.")}
+
+    def load_state_beside_student(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state_beside_student` gave."""
+        own = {k: v for k, v in self.state_dict().items() if k.startswith("student.")}
+        self.load_state_dict({**own, **state})
+
     def place(self, device: torch.device, *, channels_last: bool) -> None:
         """Move all three to a device, features with channels innermost in memory where asked."""
         layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -85,14 +107,33 @@ class Lesson(nn.Module):
             # torch's stub of `to` lacks the memory format.
             module.to(memory_format=layout)  # type: ignore[call-overload]
 
+    def _ask_student(self, lr: Tensor, hr: Tensor, frames: list[int]) -> Tensor:
+        clip = clip_for(self.student.network, lr=lr, hr=hr)
+        if self.learning_teacher is None:
+            sr: Tensor = self.student(clip, frames)
+            return sr
+        teacher = self.learning_teacher.network
+        tensors = {**dict(teacher.named_parameters()), **dict(teacher.named_buffers())}
+        corners = leading_corners(tensors, self.student.network)
+        weights = {f"network.{key}": tensor for key, tensor in corners.items()}
+        shared: Tensor = functional_call(self.student, weights, (clip, frames))
+        return shared
+
     def _ask_teacher(
-        self, lr: Tensor, frames: list[int]
+        self, lr: Tensor, hr: Tensor, frames: list[int]
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        if self.learning_teacher is not None:
+            return self._tapped_pass(self.learning_teacher, lr, hr, frames)
         if not self._teacher:
             return None, {}
-        teacher, reduced = self._teacher[0], self.teacher_dtype != torch.float32
+        reduced = self.teacher_dtype != torch.float32
         autocast = torch.autocast(lr.device.type, self.teacher_dtype, enabled=reduced)
-        taps = tapped(teacher.network, self.objective.teacher_taps)
-        with torch.no_grad(), autocast, taps as features:
-            sr = teacher(lr, frames)
+        with torch.no_grad(), autocast:
+            return self._tapped_pass(self._teacher[0], lr, hr, frames)
+
+    def _tapped_pass(
+        self, teacher: ClipNetwork, lr: Tensor, hr: Tensor, frames: list[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        with tapped(teacher.network, self.objective.teacher_taps) as features:
+            sr: Tensor = teacher(clip_for(teacher.network, lr=lr, hr=hr), frames)
         return sr.float(), features

@@ -8,31 +8,14 @@ and a look-up by name on the wrapper would find nothing, without a word).
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
-from fractions import Fraction
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vsrc.runtime.spec import NetworkSpec
-
-
-@dataclass(frozen=True)
-class TapShape:
-    """Shape of a feature, whatever the size of the picture.
-
-    Attributes:
-        channels: Channels.
-        ratio: Side of the feature / side of the LR frame.
-    """
-
-    channels: int
-    ratio: Fraction
 
 
 @contextmanager
@@ -80,33 +63,6 @@ def spec_of(network: nn.Module) -> NetworkSpec:
             "that names its scale, window, halo and taps"
         )
     return spec
-
-
-def tap_shapes(network: nn.Module, paths: Sequence[str]) -> Mapping[str, TapShape]:
-    """Channels and size ratio of each tap, found by a forward pass on shapes alone.
-
-    Raises:
-        ValueError: A path that leads nowhere, or a feature that is not one per restored frame.
-    """
-    spec = spec_of(network)
-    side = 16 * spec.size_multiple
-    twin = copy.deepcopy(unwrapped(network)).to("meta").eval()
-    window = (spec.window,) if spec.window > 1 else ()
-    with torch.no_grad(), tapped(twin, paths) as features:
-        twin(torch.empty(1, *window, 3, side, side, device="meta"))
-    if silent := [path for path in paths if path not in features]:
-        raise ValueError(f"tap {silent[0]!r} of {spec.name} does not run in a forward pass")
-    return {path: _shape(path, features[path], spec, side) for path in paths}
-
-
-def _shape(path: str, feature: Tensor, spec: NetworkSpec, side: int) -> TapShape:
-    restored = 1 if spec.time_scale == 1 else 2 * spec.window - 1
-    if feature.dim() != 4 or feature.shape[0] != restored or feature.shape[2] != feature.shape[3]:
-        raise ValueError(
-            f"tap {path!r} of {spec.name} has shape {tuple(feature.shape)} for one window; "
-            f"expected ({restored}, C, H, W), one map a restored frame: choose a later module"
-        )
-    return TapShape(channels=feature.shape[1], ratio=Fraction(feature.shape[2], side))
 
 
 def _catcher(features: dict[str, Tensor], path: str) -> Any:  # noqa: ANN401  torch's type of hooks

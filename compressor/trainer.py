@@ -138,7 +138,7 @@ class Trainer:
         _check_recipe(state.config, self._recipe, where=existing[-1])
         self.student.load_state_dict(dict(state.tensors["student"]))
         self.ema.network.load_state_dict(dict(state.tensors["ema"]))
-        self.lesson.objective.load_state_dict(dict(state.tensors["objective"]))
+        self.lesson.load_state_beside_student(state.tensors["beside"])
         self.optimizer.load_state_dict(dict(state.optimizer))
         self.step, self.ema.updates = state.step, int(state.counters["ema_updates"])
         return self.step
@@ -171,7 +171,7 @@ class Trainer:
             tensors={
                 "student": self.student.state_dict(),
                 "ema": self.ema.network.state_dict(),
-                "objective": self.lesson.objective.state_dict(),
+                "beside": self.lesson.state_beside_student(),
             },
             optimizer=self.optimizer.state_dict(),
             counters={"ema_updates": self.ema.updates},
@@ -253,6 +253,7 @@ class Trainer:
             raise TrainingError(self._broken_message(f"the gradient's norm is {norm}", sources))
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.lesson.after_update()
         self.ema.update(self.student)
         self.step += 1
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vsrc.compressor.clip_network import ClipNetwork
+from vsrc.compressor.clip_network import ClipNetwork, clip_for
 from vsrc.compressor.data.dataset import Batch
 from vsrc.runtime.quality import psnr
 
@@ -27,7 +27,8 @@ def psnr_on(network: nn.Module, clips: Sequence[Batch]) -> float:
     values: list[float] = []
     for clip in clips:
         with torch.no_grad():
-            sr = over_clip(clip.lr.to(device), range(clip.lr.shape[1]))
+            fed = clip_for(network, lr=clip.lr, hr=clip.hr).to(device)
+            sr = over_clip(fed, range(clip.lr.shape[1]))
         border = over_clip.spec.scale
         pairs = zip(_pictures(sr), _pictures(clip.hr), strict=True)
         values += [psnr(picture, truth, border=border) for picture, truth in pairs]

@@ -16,6 +16,7 @@ from vsrc.compressor.networks.edsr import Edsr
 from vsrc.compressor.networks.edvr import edvr_l, edvr_m, edvr_xs
 from vsrc.compressor.networks.fastdvdnet import FastDvdNet
 from vsrc.compressor.networks.fsrcnn import Fsrcnn
+from vsrc.compressor.networks.hr_teacher import HrTeacher
 from vsrc.compressor.networks.imdn import Imdn, ImdnAs
 from vsrc.compressor.networks.imdn_fast import ImdnRtc, ImdnRte
 from vsrc.compressor.networks.rcan import Rcan
@@ -48,6 +49,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "imdn-rtc": ImdnRtc,
     "imdn-rte": ImdnRte,
     "fsrcnn": Fsrcnn,
+    "fsrcnn-teacher": HrTeacher,
     "edsr": Edsr,
     "rcan": Rcan,
     "san": San,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vsrc.compressor.taps import TapShape
+from vsrc.compressor.tap_shapes import TapShape
 
 
 class SubPixelAdapter(nn.Module):
@@ -25,6 +25,9 @@ class SubPixelAdapter(nn.Module):
             )
         self.factor = enlarged.numerator
         self.conv = nn.Conv2d(source.channels, target.channels * self.factor**2, 1)
+        assert self.conv.bias is not None
+        # A random bias, squared and summed over the channels, would drown the feature at first.
+        nn.init.zeros_(self.conv.bias)
 
     def forward(self, feature: Tensor) -> Tensor:
         """`(N, Cs, h, w)` to `(N, Ct, r h, r w)`."""

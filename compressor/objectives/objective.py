@@ -20,7 +20,8 @@ class Observation:
         lr: `(N, F, 3, H, W)`, the frames that are restored.
         hr: `(N, F, 3, sH, sW)`, ground truth in [0, 1].
         student_sr: `(N, F, 3, sH, sW)`, not clipped.
-        teacher_sr: The same from the teacher, without gradient; None where there is no teacher.
+        teacher_sr: The same from the teacher, without gradient unless it learns along; None where
+            there is no teacher.
         student: Tap -> `(N * F, C, h, w)`, frames of a clip next to each other.
         teacher: The same from the teacher, without gradient.
     """
@@ -46,12 +47,14 @@ class Objective(nn.Module):
         teacher_taps: Module paths of the teacher that it wants to see.
         needs_teacher: Whether there must be a teacher.
         needs_time: Whether it compares frames over time, so that every frame of a clip is restored.
+        shares_weights: Whether the student is a part of its teacher, which learns along with it.
     """
 
     student_taps: tuple[str, ...] = ()
     teacher_taps: tuple[str, ...] = ()
     needs_teacher: bool = True
     needs_time: bool = False
+    shares_weights: bool = False
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Weighted terms, name -> scalar; their sum is minimised."""

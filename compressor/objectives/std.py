@@ -31,7 +31,8 @@ from vsrc.compressor.objectives.objective import (
     charbonnier,
     full_precision,
 )
-from vsrc.compressor.taps import spec_of, tap_shapes
+from vsrc.compressor.tap_shapes import tap_shapes
+from vsrc.compressor.taps import spec_of
 
 MapKind = Literal["sum", "sum2", "max2"]
 FREEZE_BELOW = 1e-8

@@ -8,13 +8,25 @@ from difflib import get_close_matches
 
 from torch import nn
 
+from vsrc.compressor.objectives.csd import Csd
+from vsrc.compressor.objectives.fakd import Fakd
 from vsrc.compressor.objectives.objective import Objective
+from vsrc.compressor.objectives.output import Output
+from vsrc.compressor.objectives.pisr import Pisr, PisrTeacher
 from vsrc.compressor.objectives.plain import Plain
+from vsrc.compressor.objectives.srkd import Srkd
 from vsrc.compressor.objectives.std import Std
+from vsrc.compressor.objectives.sum import Sum
 from vsrc.runtime.spec import Argument
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "std": Std,
+    "srkd": Srkd,
+    "fakd": Fakd,
+    "pisr": Pisr,
+    "pisr-teacher": PisrTeacher,
+    "csd": Csd,
+    "output": Output,
     "none": Plain,
 }
 
@@ -30,32 +42,45 @@ def create(
     """Make an objective for a pair of networks.
 
     Args:
-        name: A name of the table.
+        name: A name of the table, or several joined by "+".
         student: The network that is taught.
         teacher: The network that it learns from.
-        options: Passed to the objective ("lambda_space" of `std`).
+        options: Passed to the objective ("lambda_space" of `std`); in a sum with the name of the
+            objective before it ("std.lambda_space").
 
     Raises:
         ValueError: Unknown name or option (with the nearest ones), or a teacher is missing.
     """
-    builder = _builder(name)
-    known = [p for p in inspect.signature(builder).parameters if p not in ("student", "teacher")]
-    for option in options:
-        if option not in known:
-            near = get_close_matches(option, known, n=3) or known
-            raise ValueError(f"{name} has no option {option!r}; did you mean {', '.join(near)}?")
-    return builder(**_networks(name, builder, student, teacher), **options)
+    parts = {
+        part: _create_one(part, student, teacher, chosen)
+        for part, chosen in _options_by_part(name, options).items()
+    }
+    return Sum(parts) if len(parts) > 1 else parts[name]
 
 
 def describe(name: str, options: Mapping[str, Argument]) -> str:
     """Name and all options, defaults included, for the record of a run."""
-    defaults = {
-        key: parameter.default
-        for key, parameter in inspect.signature(_builder(name)).parameters.items()
-        if parameter.default is not parameter.empty
-    }
-    listed = (f"{key}={value}" for key, value in {**defaults, **options}.items())
-    return " ".join([name, *listed])
+    texts = []
+    for part, chosen in _options_by_part(name, options).items():
+        parameters = _options_of(part).values()
+        values = {p.name: p.default for p in parameters} | chosen
+        texts.append(" ".join([part, *(f"{key}={value}" for key, value in values.items())]))
+    return " + ".join(texts)
+
+
+def _create_one(
+    name: str, student: nn.Module, teacher: nn.Module | None, options: Mapping[str, Argument]
+) -> Objective:
+    builder, known = _builder(name), list(_options_of(name))
+    for option in options:
+        if option not in known:
+            near = get_close_matches(option, known, n=3) or known
+            raise ValueError(f"{name} has no option {option!r}; did you mean {', '.join(near)}?")
+    wanted = inspect.signature(builder).parameters
+    if getattr(builder, "needs_teacher", True) and teacher is None:
+        raise ValueError(f"objective {name} needs a teacher: name one with --teacher")
+    networks = {"student": student, "teacher": teacher}
+    return builder(**{k: v for k, v in networks.items() if k in wanted}, **options)
 
 
 def _builder(name: str) -> Callable[..., Objective]:
@@ -65,14 +90,25 @@ def _builder(name: str) -> Callable[..., Objective]:
     return OBJECTIVES[name]
 
 
-def _networks(
-    name: str, builder: Callable[..., Objective], student: nn.Module, teacher: nn.Module | None
-) -> Mapping[str, nn.Module]:
-    """The networks that the objective's constructor wants to look at."""
-    wanted = inspect.signature(builder).parameters
-    if getattr(builder, "needs_teacher", True) and teacher is None:
-        raise ValueError(f"objective {name} needs a teacher: name one with --teacher")
-    networks = {"student": student} if "student" in wanted else {}
-    if "teacher" in wanted and teacher is not None:
-        networks["teacher"] = teacher
-    return networks
+def _options_of(name: str) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(_builder(name)).parameters
+    return {key: p for key, p in parameters.items() if key not in ("student", "teacher")}
+
+
+def _options_by_part(name: str, options: Mapping[str, Argument]) -> dict[str, dict[str, Argument]]:
+    """Options of each objective in a sum, without the name before them."""
+    parts = name.split("+")
+    if len(parts) == 1:
+        return {name: dict(options)}
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"objective {name!r} names a part twice")
+    chosen: dict[str, dict[str, Argument]] = {part: {} for part in parts}
+    for option, value in options.items():
+        part, _, key = option.partition(".")
+        if part not in chosen or not key:
+            raise ValueError(
+                f"option {option!r} of {name}: put the name of its objective before it, as in "
+                f"{parts[0]}.{option}"
+            )
+        chosen[part][key] = value
+    return chosen

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 import torch
 from torch import nn
 
-from vsrc.compressor.networks import create
-from vsrc.compressor.taps import TapShape, tap_shapes, tapped, unwrapped
+from vsrc.compressor.taps import tapped, unwrapped
 
 
 class Small(nn.Module):
@@ -51,14 +48,3 @@ def test_hooks_are_gone_after_the_block() -> None:
 def test_an_unknown_path_names_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"'rest\.5' is no module of Small.*rest\.0"):
         tapped(Small(), ["rest.5"]).__enter__()
-
-
-def test_shapes_of_taps_are_found_without_a_picture() -> None:
-    student, teacher = create("edge-s"), create("edvr-xs")
-    assert tap_shapes(student, ["body.3"]) == {"body.3": TapShape(24, Fraction(1))}
-    assert tap_shapes(teacher, ["hr_features"]) == {"hr_features": TapShape(16, Fraction(4))}
-
-
-def test_a_feature_of_every_frame_of_the_window_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"tap 'encoder' of edge-s has shape \(5, 8, 16, 16\)"):
-        tap_shapes(create("edge-s"), ["encoder"])
