@@ -498,3 +498,20 @@ def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
         _echo_json(result)
         return
     click.echo(comparison_text(result))
+
+
+@main.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
+def doctor_command(as_json: bool) -> None:
+    """Say what is installed, what of it works, and the line that mends the rest."""
+    from vsrc.runtime.doctor import check_base, examine
+    from vsrc.runtime.doctor_text import doctor_text
+
+    with _Status() as status:
+        status("trying what is installed")
+        diagnosis = examine()
+    if as_json:
+        _echo_json(diagnosis)
+    else:
+        click.echo(doctor_text(diagnosis))
+    check_base(diagnosis)

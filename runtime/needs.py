@@ -1,0 +1,78 @@
+"""What vsrc needs, as its own installed metadata declares it, and what of that is installed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import metadata
+
+_REQUIREMENT = re.compile(
+    r"""(?P<name>[A-Za-z0-9._-]+) (?:\[[^\]]*\])? \s* (?:>=\s*(?P<least>[0-9.]+))? [^;]*
+        (?:;.*extra\s*==\s*["'](?P<extra>[^"']+)["'])?""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Need:
+    """A package that vsrc, or one of its extras, needs.
+
+    Attributes:
+        name: Name of the distribution.
+        extra: The extra that asks for it; None where vsrc never works without.
+        least: Oldest version that will do, or empty.
+        installed: The version that is there, or None.
+    """
+
+    name: str
+    extra: str | None
+    least: str
+    installed: str | None
+
+    @property
+    def wanted(self) -> str:
+        """As pip takes it: "torch>=2.6"."""
+        return f"{self.name}>={self.least}" if self.least else self.name
+
+    @property
+    def is_met(self) -> bool:
+        """Installed, and new enough."""
+        if self.installed is None:
+            return False
+        return version_numbers(self.installed) >= version_numbers(self.least)
+
+
+def needs() -> list[Need]:
+    """Every need, those of vsrc itself first, in the order of pyproject.toml."""
+    found = [_need(text) for text in metadata.requires("vsrc") or ()]
+    return sorted(found, key=lambda need: need.extra is not None)
+
+
+def installed_version(name: str) -> str | None:
+    """Version of a distribution, without importing it; None if it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def installed_like(prefix: str) -> list[str]:
+    """Names of installed distributions that begin so, sorted."""
+    names = {item.metadata["Name"].lower() for item in metadata.distributions()}
+    return sorted(name for name in names if name.startswith(prefix))
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Numbers at the start of a version, without zeros at the end: "2.13.0+cpu" is (2, 13)."""
+    release = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    numbers = [int(part) for part in release.group().split(".")] if release else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _need(text: str) -> Need:
+    found = _REQUIREMENT.match(text)
+    assert found is not None, text  # our own metadata
+    name = found["name"]
+    return Need(name, found["extra"], found["least"] or "", installed_version(name))

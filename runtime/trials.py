@@ -1,0 +1,157 @@
+"""Small jobs that show whether a library works; each runs in a process of its own.
+
+A library of native code that was built for something else may crash, print, or hang on to a device:
+none of that must reach the one who asks. `run_trial` starts this file and reads one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+_SECONDS = 60
+_CODE = "from vsrc.runtime.trials import main; main()"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        works: It did what it was to do.
+        said: What was found, or the error in one line.
+    """
+
+    works: bool
+    said: str
+
+
+def run_trial(name: str, argument: str = "") -> Outcome:
+    """Run the trial called `name` (a key of `TRIALS`) in a fresh process."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _CODE, name, argument],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome(False, f"gave no answer within {_SECONDS} seconds")
+    last = done.stdout.strip().rpartition("\n")[2]
+    if done.returncode or not last.startswith("{"):
+        return Outcome(False, f"ended its process with status {done.returncode}")
+    found = json.loads(last)
+    return Outcome(works=found["works"], said=found["said"])
+
+
+def main() -> None:
+    """Run the trial that the arguments name, and say how it went."""
+    name, argument = sys.argv[1:3]
+    try:
+        answer = {"works": True, "said": TRIALS[name](argument)}
+    except Exception as error:  # whatever a library raises is what the user wants to read
+        words = f"{type(error).__name__}: {error}"
+        answer = {"works": False, "said": " ".join(words.split())[:300]}
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+
+
+def _av(_: str) -> str:
+    """Which of the usual codecs are there."""
+    import av
+    from av.codec.codec import UnknownCodecError
+
+    def known(names: dict[str, str], mode: Literal["r", "w"]) -> str:
+        found = []
+        for label, name in names.items():
+            try:
+                av.Codec(name, mode)
+            except UnknownCodecError:
+                continue
+            found.append(label)
+        return " ".join(found) or "nothing"
+
+    decoders = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d", "vp9": "vp9", "prores": "prores"}
+    encoders = {"x264": "libx264", "x265": "libx265", "av1": "libsvtav1", "nvenc": "h264_nvenc"}
+    return f"decodes {known(decoders, 'r')}; encodes {known(encoders, 'w')}"
+
+
+def _numpy(_: str) -> str:
+    import numpy as np
+
+    assert np.array_equal(np.eye(3) @ np.arange(9.0).reshape(3, 3), np.arange(9.0).reshape(3, 3))
+    return ""
+
+
+def _onnxruntime(_: str) -> str:
+    """Which providers there are."""
+    import onnxruntime
+
+    providers = onnxruntime.get_available_providers()
+    return " ".join(name.removesuffix("ExecutionProvider") for name in providers)
+
+
+def _provider(provider: str) -> str:
+    """Multiply two matrices on an ONNX Runtime provider."""
+    import numpy as np
+    import onnxruntime
+
+    from vsrc.runtime.rates import MATMUL_GRAPH
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # the reason is read from the exception, not from its log
+    session = onnxruntime.InferenceSession(
+        str(MATMUL_GRAPH), sess_options=options, providers=[provider]
+    )
+    if (got := session.get_providers()[0]) != provider:
+        raise RuntimeError(f"asked for {provider}, got {got}: a library that it needs did not load")
+    a = np.arange(64, dtype=np.float32).reshape(8, 8)
+    (product,) = session.run(None, {"a": a, "b": a})
+    if not np.allclose(product, a @ a):
+        raise RuntimeError("it multiplied two matrices and got a wrong result")
+    return "ran a graph"
+
+
+def _tensorrt(_: str) -> str:
+    import tensorrt
+
+    tensorrt.Builder(tensorrt.Logger(tensorrt.Logger.ERROR))
+    return "its builder starts"
+
+
+def _tensorrt_rtx(_: str) -> str:
+    import tensorrt_rtx
+
+    tensorrt_rtx.Builder(tensorrt_rtx.Logger(tensorrt_rtx.Logger.ERROR))
+    return "its builder starts"
+
+
+def _package(path: str) -> str:
+    """Restore a tiny frame with a model package."""
+    import numpy as np
+
+    from vsrc.runtime.package import open_package
+
+    session = open_package(path).session()
+    side = max(32, session.network.size_multiple)
+    sr = session(np.zeros((1, session.network.window, side, side, 3), dtype=np.uint8))
+    return f"restored a frame to {sr.shape[-2]}x{sr.shape[-3]}"
+
+
+TRIALS: dict[str, Callable[[str], str]] = {
+    "av": _av,
+    "numpy": _numpy,
+    "onnxruntime": _onnxruntime,
+    "package": _package,
+    "provider": _provider,
+    "tensorrt": _tensorrt,
+    "tensorrt-rtx": _tensorrt_rtx,
+}
+"""Name -> what is tried; it returns what was found, or raises."""

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vsrc.runtime import trials
+from vsrc.runtime.package import open_package
+from vsrc.runtime.trials import Outcome, run_trial
+
+
+def test_what_is_here_works(tiny_package: Path) -> None:
+    assert run_trial("numpy") == Outcome(True, "")
+    assert "h264" in run_trial("av").said
+    assert "CPU" in run_trial("onnxruntime").said.split()
+    assert run_trial("provider", "CPUExecutionProvider") == Outcome(True, "ran a graph")
+    side = 32 * open_package(tiny_package).spec.network.scale
+    outcome = run_trial("package", str(tiny_package))
+    assert outcome == Outcome(True, f"restored a frame to {side}x{side}")
+
+
+def test_a_provider_that_falls_back_to_another_does_not_work() -> None:
+    outcome = run_trial("provider", "NoSuchExecutionProvider")
+    assert not outcome.works
+    assert "NoSuchExecutionProvider" in outcome.said
+
+
+def test_an_error_is_one_line_with_its_name(tmp_path: Path) -> None:
+    outcome = run_trial("package", str(tmp_path / "none.vsrc"))
+    assert not outcome.works
+    assert outcome.said.startswith("SpecError: ")
+    assert "\n" not in outcome.said
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import os; os.abort()", "ended its process with status -6"),
+        ("print('a library talks')", "ended its process with status 0"),
+        ("import time; time.sleep(60)", "gave no answer within 1 seconds"),
+    ],
+)
+def test_a_library_that_crashes_talks_or_hangs_is_survived(
+    code: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "_CODE", code)
+    monkeypatch.setattr(trials, "_SECONDS", 1)
+    assert run_trial("numpy") == Outcome(False, said)
+
+
+def test_what_a_library_prints_is_not_taken_for_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trials, "_CODE", "print('{', end=''); " + trials._CODE)
+    assert run_trial("numpy").works
