@@ -300,6 +300,7 @@ def _bench_words(now: BenchProgress) -> str:
 @click.option(
     "--batch", type=int, default=InferConfig.batch, show_default=True, help="Windows fed at once."
 )
+@click.option("--cuts/--no-cuts", default=InferConfig.cuts, help="Find scene cuts.  [default: on]")
 @click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
 @click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
 @click.option(

@@ -19,6 +19,7 @@ class InferConfig:
         precision: Name of the graph; `auto` lets the backend choose.
         threads: CPU threads for the network and for the encoder, 0 for as many as there are cores.
         batch: Windows fed at once.
+        cuts: Find scene cuts, so that no frame is restored with the help of another shot.
         start: Where to begin, seconds from the first frame.
         frames: How many frames to restore; None for all that follow.
         codec: x264, x265, av1, prores, ffv1, nvenc, or the name of an FFmpeg encoder.
@@ -37,6 +38,7 @@ class InferConfig:
     precision: str = "auto"
     threads: int = 0
     batch: int = 1
+    cuts: bool = True
     start: float = 0.0
     frames: int | None = None
     codec: str = "x264"

@@ -47,6 +47,7 @@ class FileResult:
         input: Name of the input.
         output: Where the result is.
         frames: Frames of the result.
+        shots: Parts between scene cuts; 1 where none was looked for.
         seconds: Time from opening the input to the finished output.
         first_frame_seconds: Time from the call of `infer`, or the end of the input before, until
             the first frame was with the encoder.
@@ -58,6 +59,7 @@ class FileResult:
     input: str
     output: str
     frames: int
+    shots: int
     seconds: float
     first_frame_seconds: float
     fps: float

@@ -22,6 +22,7 @@ from vsrc.runtime.probe import VideoInfo, check_supported
 from vsrc.runtime.reader import Reader, VideoReader
 from vsrc.runtime.restore import neighbours, restored
 from vsrc.runtime.session import Session
+from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source, find_sources
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.stamped import ResultFrame, SourceFrame
@@ -125,6 +126,7 @@ class _Job:
         self._began = began
         self._progress = progress
         self._done = 0
+        self._shots = 1
         self._first_seconds = 0.0
         self._report = InferProgress(
             input=target.source.name,
@@ -146,7 +148,7 @@ class _Job:
         """
         self._tell()
         pipeline.run(
-            frames,
+            self._watched(frames),
             lambda read: self._counted(restored(read, self._session, batch=batch)),
             self._write,
         )
@@ -164,12 +166,20 @@ class _Job:
             input=self._report.input,
             output=self._report.output,
             frames=self._done,
+            shots=self._shots,
             seconds=round(seconds, 3),
             first_frame_seconds=round(self._first_seconds, 3),
             fps=round(self._done / seconds, 3),
             runs=self._report.runs,
             notes=tuple(self._reader.notes() + self._writer.notes),
         )
+
+    def _watched(self, frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
+        began = False
+        for frame in frames:
+            self._shots += frame.starts_shot and frame.wanted and began
+            began = began or frame.wanted
+            yield frame
 
     def _counted(self, results: Iterable[ResultFrame]) -> Iterator[ResultFrame]:
         for result in results:
@@ -219,13 +229,16 @@ def _open_writer(
 
 def _wanted(reader: Reader, config: InferConfig, network: NetworkSpec) -> Iterable[SourceFrame]:
     """The frames of the source that are restored, and their neighbours."""
-    if not config.is_excerpt:
-        return reader
     time_base = reader.info.time_base
     first_pts = reader.info.start + ceil(_seconds(config.start) / time_base)
-    reader.seek(first_pts)
+    if config.is_excerpt:
+        reader.seek(first_pts)
+    has_neighbours = network.window > 1
+    frames = mark_shots(reader) if config.cuts and has_neighbours else reader
+    if not config.is_excerpt:
+        return frames
     return excerpt(
-        reader,
+        frames,
         first_pts=first_pts,
         count=config.frames,
         context=neighbours(network),
