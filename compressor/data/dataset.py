@@ -100,11 +100,10 @@ class ClipDataset(Dataset[ClipItem]):
         shot = self._shots[number]
         # `_ends` counts the starts up to the end of each shot, so this counts back from its last.
         start = shot.stop - self._clip_length + 1 - (int(self._ends[number]) - place)
-        lr, hr = self._crop(shot, start, rng)
+        lr, hr = (_tensor(planes) for planes in self._crop(shot, start, rng))
         if self._augment:
             lr, hr = _augmented(lr, hr, rng)
-        source = f"{self._library.clips[shot.clip].name}@{start}"
-        return ClipItem(_tensor(lr), _tensor(hr), source)
+        return ClipItem(lr, hr, f"{self._library.clips[shot.clip].name}@{start}")
 
     def _crop(self, shot: Shot, start: int, rng: np.random.Generator) -> tuple[Planes, Planes]:
         clip, scale = self._library.clips[shot.clip], self._library.scale
@@ -142,14 +141,13 @@ def _usable_shots(library: ClipLibrary, *, clip_length: int, patch: int) -> list
     return usable
 
 
-def _augmented(lr: Planes, hr: Planes, rng: np.random.Generator) -> tuple[Planes, Planes]:
+def _augmented(lr: Tensor, hr: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Play backwards, turn upside down, mirror, transpose: each with probability one half."""
     backwards, upside_down, mirrored, transposed = rng.random(4) < 0.5
-    step = tuple(
-        slice(None, None, -1 if turned else 1)
-        for turned in (backwards, False, upside_down, mirrored)
-    )
-    lr, hr = lr[step], hr[step]
-    return (lr.swapaxes(2, 3), hr.swapaxes(2, 3)) if transposed else (lr, hr)
+    turns = {0: backwards, 2: upside_down, 3: mirrored}
+    axes = [axis for axis, turned in turns.items() if turned]
+    lr, hr = lr.flip(axes), hr.flip(axes)
+    return (lr.transpose(2, 3), hr.transpose(2, 3)) if transposed else (lr, hr)
 
 
 def _tensor(planes: Planes) -> Tensor:
@@ -157,4 +155,4 @@ def _tensor(planes: Planes) -> Tensor:
 
 
 def _unit(pictures: Tensor) -> Tensor:
-    return pictures.to(torch.float32).mul_(1 / 255)
+    return pictures / 255
