@@ -47,7 +47,7 @@ class Std(Objective):
             in training alone.
         teacher: Network with an HR feature.
         lambda_space: Weight of L_SD.
-        lambda_time: Weight of L_TD.
+        lambda_time: Weight of L_TD; 0 leaves it out.
         map_kind: `sum2` is sum_c F^2, `sum` is sum_c |F|, `max2` is max_c F^2.
         hidden: Channels of the ConvLSTM.
         epsilon: Of the Charbonnier loss.
@@ -74,23 +74,21 @@ class Std(Objective):
         self.student_tap, self.teacher_tap = _student_tap(student), _teacher_tap(teacher)
         self.student_taps, self.teacher_taps = (self.student_tap,), (self.teacher_tap,)
         self.adapter = _adapter(student, self.student_tap, teacher, self.teacher_tap)
-        self.lstm = ConvLstm(1, hidden=hidden)
+        # Without its term it would have parameters that never get a gradient.
+        self.lstm = ConvLstm(1, hidden=hidden) if lambda_time > 0 else None
         self.lstm_frozen: Tensor
         self.register_buffer("lstm_frozen", torch.tensor(False))
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
-        """Terms `hr`, `space` and `time`."""
+        """Terms `hr`, `space` and, unless it weighs nothing, `time`."""
         student, teacher = self.maps(seen)
+        terms = {RECONSTRUCTION: charbonnier(seen.student_sr, seen.hr, epsilon=self.epsilon)}
         with torch.autocast(student.device.type, enabled=False):
-            space, time = (
-                space_distance(student, teacher),
-                time_distance(self.lstm, student, teacher),
-            )
-        return {
-            RECONSTRUCTION: charbonnier(seen.student_sr, seen.hr, epsilon=self.epsilon),
-            "space": self.lambda_space * space,
-            "time": self.lambda_time * time,
-        }
+            terms["space"] = self.lambda_space * space_distance(student, teacher)
+            if self.lstm is not None:
+                time = time_distance(self.lstm, student, teacher)
+                terms["time"] = self.lambda_time * time
+        return terms
 
     def maps(self, seen: Observation) -> tuple[Tensor, Tensor]:
         """Maps of student and teacher, `(N, F, sH, sW)` each."""
@@ -108,7 +106,9 @@ class Std(Objective):
 
     def before_update(self, terms: Mapping[str, float]) -> None:
         """Freeze the ConvLSTM, from the step on where L_TD is next to nothing."""
-        if self.lambda_time > 0 and terms["time"] / self.lambda_time < FREEZE_BELOW:
+        if self.lstm is None:
+            return
+        if terms["time"] / self.lambda_time < FREEZE_BELOW:
             self.lstm_frozen.fill_(True)
         if self.lstm_frozen:
             # Parameters without a gradient are skipped by the optimiser, momentum and all; they

@@ -155,6 +155,7 @@ def test_lstm_is_frozen_for_good_once_the_time_loss_is_next_to_nothing() -> None
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.1)
 
     def update(time: float) -> bool:
+        assert objective.lstm is not None
         before = objective.lstm.conv.weight.detach().clone()
         torch.autograd.backward(objective(observation())["time"])
         objective.before_update({"time": time})

@@ -1,0 +1,78 @@
+"""Distillation changes the student the way its loss says."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vsrc.compressor.clip_network import ClipNetwork
+from vsrc.compressor.distill_config import TrainerConfig
+from vsrc.compressor.lesson import Lesson
+from vsrc.compressor.networks.edvr import Edvr, EdvrSize
+from vsrc.compressor.objectives.objective import Objective
+from vsrc.compressor.objectives.plain import Plain
+from vsrc.compressor.objectives.std import Std, attention_map, space_distance, time_distance
+from vsrc.compressor.taps import tapped
+from vsrc.compressor.trainer import Trainer
+
+CONFIG = TrainerConfig(steps=40, warmup=5, learning_rate=3e-3, ema=0.0, device="cpu")
+
+
+def networks() -> tuple[nn.Module, nn.Module]:
+    """Student and teacher with the same F^SR, so that no adapter can do the learning instead."""
+    torch.manual_seed(7)
+    student = Edvr(EdvrSize(4, 4, 2, 1, 1), window=3, name="student")
+    teacher = Edvr(EdvrSize(8, 4, 2, 1, 1), window=3, name="teacher")
+    with torch.no_grad():
+        for network in (student, teacher):
+            network.conv_hr.weight.mul_(8)  # a fresh network's features are next to nothing
+    return student, teacher
+
+
+def maps_of(network: nn.Module, clip: Tensor) -> Tensor:
+    frames = range(clip.shape[1])
+    with torch.no_grad(), tapped(network, ["hr_features"]) as features:
+        ClipNetwork(network)(clip, frames)
+    return attention_map(features["hr_features"], "sum2").unsqueeze(0)
+
+
+@pytest.mark.parametrize("weights", [(1e-2, 0.0), (1e-3, 1e-1)], ids=["space", "time"])
+def test_maps_of_an_unseen_clip_come_nearer_to_the_teacher(
+    tmp_path: Path, noise_clips: Callable[..., Any], weights: tuple[float, float]
+) -> None:
+    student, teacher = networks()
+    objective = Std(
+        student=student, teacher=teacher, lambda_space=weights[0], lambda_time=weights[1]
+    )
+    assert objective.adapter is None
+    # The objective's ConvLSTM learns too; this one is a ruler that does not.
+    ruler = copy.deepcopy(Std(student=student, teacher=teacher).lstm)
+    assert ruler is not None
+    clips = noise_clips(clips=2)
+    unseen = next(clips(10_000, process=0, processes=1)).lr[:1]
+
+    def taught_with(objective: Objective, name: str) -> Tensor:
+        pupil = copy.deepcopy(student)
+        lesson = Lesson(pupil, objective, teacher, targets="all")
+        Trainer(lesson, CONFIG, folder=tmp_path / name, batches=clips).run()
+        maps, targets = maps_of(pupil, unseen), maps_of(teacher, unseen)
+        with torch.no_grad():
+            space, time = space_distance(maps, targets), time_distance(ruler, maps, targets)
+        return time if weights[1] else space
+
+    assert taught_with(objective, "distilled") < 0.5 * taught_with(Plain(), "alone")
+
+
+def test_the_teacher_stays_as_it_is(tmp_path: Path, noise_clips: Callable[..., Any]) -> None:
+    student, teacher = networks()
+    before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
+    lesson = Lesson(student, Std(student=student, teacher=teacher), teacher)
+    config = TrainerConfig(steps=2, device="cpu")
+    Trainer(lesson, config, folder=tmp_path, batches=noise_clips()).run()
+    assert all(torch.equal(tensor, before[key]) for key, tensor in teacher.state_dict().items())
