@@ -26,15 +26,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from vsrc.compressor.data.planes import Planes, shrink
 from vsrc.runtime.clips import ClipSource
 from vsrc.runtime.cuts import VERSION as CUTS_VERSION
 from vsrc.runtime.cuts import first_frames
 from vsrc.runtime.errors import DataError, SpecError
 from vsrc.runtime.frames import ClipFrames
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.planes import Planes
 from vsrc.runtime.schema import from_json, to_json
 
 logger = logging.getLogger(__name__)
@@ -260,9 +262,16 @@ def _shrunk(frames: Iterable[NDArray[np.uint8]], max_height: int | None) -> Iter
         planes = np.ascontiguousarray(frame.transpose(2, 0, 1))
         height, width = planes.shape[1:]
         if max_height and height > max_height:
-            yield shrink(planes, height=max_height, width=round(width * max_height / height))
+            yield _resized(planes, height=max_height, width=round(width * max_height / height))
         else:
             yield planes
+
+
+def _resized(planes: Planes, *, height: int, width: int) -> Planes:
+    """Bicubic with antialiasing, as MATLAB's away from the border, from `(C, H, W)` uint8."""
+    floats = torch.from_numpy(planes).to(torch.float32)[None]
+    resized = F.interpolate(floats, (height, width), mode="bicubic", antialias=True)[0]
+    return np.asarray(resized.round_().clamp_(0, 255).to(torch.uint8).numpy())
 
 
 def _hash_of(hashes: Iterable[str]) -> str:

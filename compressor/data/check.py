@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrc.compressor.data.degradation import guess_degradation
-from vsrc.compressor.data.planes import Planes
 from vsrc.runtime.clips import ClipSource, find_clips
 from vsrc.runtime.cuts import CutDetector
+from vsrc.runtime.degradation import guess_degradation
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.frames import ClipFrames, Frame
+from vsrc.runtime.planes import Planes
 
 _PAIRS = 2
 """Frames of a pair that are compared; the degradation is the same for all."""

@@ -10,9 +10,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.compressor.data.planes import Planes
 from vsrc.runtime.colour import BT601, FULL, LIMITED, Colour, FromRgb, ToRgb
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.planes import Planes
 
 Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264"]
 

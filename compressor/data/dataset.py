@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vsrc.compressor.data.library import ClipLibrary, Shot
-from vsrc.compressor.data.planes import Planes
 from vsrc.compressor.data.window import Window, cut
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.planes import Planes
 
 
 class ClipItem(NamedTuple):

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 
 from vsrc.compressor.data.cache import CachedClip, FrameCache, default_cache
-from vsrc.compressor.data.degradation import WHOLE_FRAME
-from vsrc.compressor.data.planes import Planes
 from vsrc.runtime.clips import ClipSource, Layout, Subset, find_clips
+from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MediaError
+from vsrc.runtime.planes import Planes
 
 DataDegradation = Literal["bi", "bd", "real", "given"]
 """How LR is made from HR; `given` takes the LR twins as they are."""

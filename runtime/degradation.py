@@ -3,7 +3,7 @@
 `bi`  MATLAB's bicubic with antialiasing: what most benchmarks mean by "x4".
 `bd`  Gaussian blur, sigma 1.6 at x4, and every 4th pixel: Vid4, UDM10 and Vimeo-90K "BDx4".
 
-`real` (`vsrc.compressor.data.real`) is drawn anew for every clip; `given` takes LR files as is.
+`real` is drawn anew for every clip; `given` takes LR files as is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrc.compressor.data.planes import (
+from vsrc.runtime.planes import (
     Planes,
     bicubic_down,
     gaussian_down,

@@ -10,8 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from vsrc.runtime.bicubic import resize_matrix
@@ -67,19 +65,6 @@ def gaussian_down_from_corner(planes: Planes, scale: int) -> Planes:
         for size in planes.shape[-2:]
     )
     return _both_axes(planes, rows, columns)
-
-
-def shrink(planes: Planes, *, height: int, width: int) -> Planes:
-    """Bicubic with antialiasing to any smaller size; unlike MATLAB's at the very border.
-
-    Args:
-        planes: `(C, H, W)` uint8.
-        height: Of the result, pixels.
-        width: Of the result, pixels.
-    """
-    floats = torch.from_numpy(planes).to(torch.float32)[None]
-    resized = F.interpolate(floats, (height, width), mode="bicubic", antialias=True)[0]
-    return np.asarray(resized.round_().clamp_(0, 255).to(torch.uint8).numpy())
 
 
 def _both_axes(planes: Planes, rows: Taps, columns: Taps) -> Planes:
