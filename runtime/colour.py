@@ -32,9 +32,13 @@ _MATRICES = {
 }  # fmt: skip
 _RANGES = {LIMITED: "tv", FULL: "pc"}
 
-# Code point -> swscale's number for the same coefficients (SWS_CS_*); other matrices (YCgCo, ICtCp)
-# are no weighted sums of R, G, B, or not known to it.
-_SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_WITH_A_WAY_TO_RGB = frozenset((RGB, UNSPECIFIED, 1, 4, 5, 6, 7, 9, 10))
+"""Matrices that are weighted sums of R, G, B and known to swscale; YCgCo and ICtCp are not."""
+
+# SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP of libswscale/swscale.h:
+# none of its shortcuts, so luma returns to the bit and chroma is interpolated. Not all versions of
+# PyAV have names for them.
+_ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Colour:
     @property
     def is_convertible(self) -> bool:
         """Whether RGB can be made of it."""
-        return self.matrix in (RGB, UNSPECIFIED, *_SWS_MATRIX)
+        return self.matrix in _WITH_A_WAY_TO_RGB
 
     def __str__(self) -> str:
         names = [
@@ -123,7 +127,7 @@ class ToRgb:
             frame.colorspace, frame.color_range = self._matrix, self._range
         width, height = self._size
         rgb = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=_accurate(), threads=1
+            frame, width, height, "rgb24", interpolation=_ACCURATE, threads=1
         )
         return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
 
@@ -138,11 +142,12 @@ class FromRgb:
         self._reformatter = VideoReformatter()
         self._pix_fmt = pix_fmt
         matrix = assumed_matrix(colour.matrix, width=width, height=height)
-        self._sws_matrix = _SWS_MATRIX[matrix]
         self._range = colour.range or LIMITED
         # swscale may read a few bytes past the end of a row; FFmpeg's own buffers are padded for
         # that, arrays are not. The copy takes a thousandth of the time of a network.
         self._padded = av.VideoFrame(width, height, "rgb24")
+        # The result takes its tags from here, and swscale its matrix from those.
+        self._padded.colorspace = matrix
         plane = self._padded.planes[0]
         self._pixels: NDArray[np.uint8] = np.ndarray(
             (height, width, 3), np.uint8, buffer=memoryview(plane), strides=(plane.line_size, 3, 1)
@@ -155,9 +160,8 @@ class FromRgb:
         frame = self._reformatter.reformat(
             self._padded,
             format="yuv444p" if is_grey else self._pix_fmt,
-            dst_colorspace=self._sws_matrix,
             dst_color_range=self._range,
-            interpolation=_accurate(),
+            interpolation=_ACCURATE,
             threads=1,
         )
         return _without_chroma(frame) if is_grey else frame
@@ -193,15 +197,3 @@ def _rows(frame: av.VideoFrame, *, like: av.VideoFrame) -> bytes:
     rows = np.zeros((target.buffer_size // target.line_size, target.line_size), np.uint8)
     rows[: frame.height, : frame.width] = luma[:, : frame.width]
     return rows.tobytes()
-
-
-def _accurate() -> int:
-    """Flags without swscale's shortcuts: luma returns to the bit, and chroma is interpolated."""
-    from av.video.reformatter import Interpolation
-
-    return int(
-        Interpolation.BICUBIC
-        | Interpolation.ACCURATE_RND
-        | Interpolation.FULL_CHR_H_INT
-        | Interpolation.FULL_CHR_H_INP
-    )

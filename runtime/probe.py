@@ -153,7 +153,6 @@ def from_stream(
 ) -> VideoInfo:
     """Gather what the container, the stream and the first decoded frame say."""
     time_base = stream.time_base or Fraction(1, 1000)
-    context = stream.codec_context
     whole = Fraction(container.duration or 0, 1_000_000)
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     return VideoInfo(
@@ -167,7 +166,7 @@ def from_stream(
         depth=max(component.bits for component in first.format.components),
         is_rgb=first.format.is_rgb,
         has_alpha=_has_alpha(first, stream),
-        is_interlaced=context.field_order not in _PROGRESSIVE or first.interlaced_frame,
+        is_interlaced=_field_order(stream) not in _PROGRESSIVE or first.interlaced_frame,
         colour=colour_of(first),
         time_base=time_base,
         rate=rate,
@@ -199,6 +198,11 @@ def first_pts(frame: av.VideoFrame) -> int:
     if frame.pts is not None:
         return frame.pts
     return frame.dts if frame.dts is not None else 0
+
+
+def _field_order(stream: av.VideoStream) -> int:
+    # PyAV 17, the last one for Python 3.10, does not know it; then the first frame has to tell.
+    return int(getattr(stream.codec_context, "field_order", _PROGRESSIVE[0]))
 
 
 def _has_alpha(frame: av.VideoFrame, stream: av.VideoStream) -> bool:
