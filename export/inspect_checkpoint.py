@@ -1,0 +1,75 @@
+"""Look into weights, without running anything that their file holds."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.inspect_weights import TensorInfo, inspect_safetensors, weights_inspection
+from vsrc.runtime.inspection import Inspection
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def inspect_weights(path: Path) -> Inspection:
+    """Names, shapes and number of weights of a safetensors file; with torch, their network too.
+
+    Raises:
+        SpecError: Not a safetensors file.
+    """
+    found = inspect_safetensors(path)
+    if found.problems or not _has_torch():
+        return found
+    from vsrc.compressor.networks.checkpoint_file import read_weights
+
+    return _with_network(found, read_weights(path))
+
+
+def inspect_checkpoint(path: Path) -> Inspection:
+    """Names, shapes and number of weights that torch saved, and their network.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+        MismatchError: Not a plain checkpoint.
+    """
+    if not _has_torch():
+        raise MissingDependencyError(
+            f"{path} needs torch to be read, which is not installed: pip install 'vsrc[compress]'"
+        )
+    from vsrc.compressor.networks.checkpoint_file import read_weights
+
+    state = read_weights(path)
+    tensors = [
+        TensorInfo(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+        for name, tensor in state.items()
+    ]
+    return _with_network(weights_inspection(path, tensors, metadata={}), state)
+
+
+def _has_torch() -> bool:
+    return all(importlib.util.find_spec(name) for name in ("torch", "safetensors"))
+
+
+def _with_network(found: Inspection, state: Mapping[str, Tensor]) -> Inspection:
+    """The same, and which call of `create` the weights fit."""
+    from torch import nn
+
+    from vsrc.compressor.networks.likeness import nearest
+
+    verdict = nearest(_bare(state), nn.Identity())
+    network = None if verdict.startswith("No network") else verdict
+    rows = (*found.rows[:1], ("network", verdict), *found.rows[1:])
+    return replace(found, rows=rows, facts={**found.facts, "network": network})
+
+
+def _bare(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Without the part that DataParallel or a compiler puts before each name."""
+    for wrapper in ("module.", "_orig_mod."):
+        if state and all(name.startswith(wrapper) for name in state):
+            return _bare({name.removeprefix(wrapper): value for name, value in state.items()})
+    return state

@@ -1,0 +1,133 @@
+"""Look into an ONNX graph: inputs, outputs, nodes by type, and in which precision it computes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.errors import MissingDependencyError, SpecError
+from vsrc.runtime.inspection import Inspection, size_text
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def inspect_graph(path: Path) -> Inspection:
+    """What a graph takes and gives, and what it is made of.
+
+    Raises:
+        MissingDependencyError: onnx is not installed.
+        SpecError: Not an ONNX file.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnx is not importable ({error}); install it: pip install 'vsrc[export]'"
+        ) from error
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise SpecError(f"{path} is not an ONNX file: {error}") from error
+    if not model.graph.node:
+        raise SpecError(f"{path} is not an ONNX file, or its graph is empty")
+    return _inspection(path, model)
+
+
+def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
+    inputs, outputs = _values(model.graph.input), _values(model.graph.output)
+    opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    nodes = dict(Counter(node.op_type for node in model.graph.node).most_common())
+    weights, computed = _numbers_by_dtype(model), _nodes_by_dtype(model)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    size_bytes = path.stat().st_size
+    rows = [
+        *(("" if index else "takes", text) for index, text in enumerate(inputs)),
+        *(("" if index else "gives", text) for index, text in enumerate(outputs)),
+        ("opset", ", ".join(f"{domain} {version}" for domain, version in opsets.items())),
+        ("nodes", f"{sum(nodes.values())}: {_counts(nodes)}"),
+        ("precision", f"nodes that give {_counts(computed)}"),
+        ("weights", _counts(weights) or "none"),
+    ]
+    if model.producer_name:
+        rows.append(("made by", f"{model.producer_name} {model.producer_version}".strip()))
+    rows += [(f"[{key}]", value) for key, value in metadata.items()]
+    return Inspection(
+        kind="graph",
+        path=str(path),
+        title=f"ONNX graph, {size_text(size_bytes)}",
+        rows=tuple(rows),
+        facts={
+            "size_bytes": size_bytes,
+            "ir_version": model.ir_version,
+            "opsets": opsets,
+            "inputs": inputs,
+            "outputs": outputs,
+            "nodes_by_type": nodes,
+            "nodes_by_dtype": computed,
+            "weights_by_dtype": weights,
+            "producer": f"{model.producer_name} {model.producer_version}".strip(),
+            "metadata": metadata,
+        },
+        problems=_problems(path, model),
+    )
+
+
+def _values(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
+    """Each as "lr uint8 (N, 5, h, w, 3)"."""
+    found = []
+    for value in values:
+        tensor = value.type.tensor_type
+        sides = [
+            str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"
+            for dim in tensor.shape.dim
+        ]
+        found.append(f"{value.name} {_dtype(tensor.elem_type)} ({', '.join(sides)})")
+    return found
+
+
+def _numbers_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
+    """How many numbers of each type the initializers hold."""
+    found: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        found[_dtype(tensor.data_type)] += math.prod(tensor.dims)
+    return dict(found.most_common())
+
+
+def _nodes_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
+    """How many nodes give each type, as far as types can be inferred."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*graph.value_info, *graph.input, *graph.output)
+    }
+    found = Counter(
+        _dtype(types.get(node.output[0], 0)) for node in graph.node if node.op_type != "Constant"
+    )
+    return dict(found.most_common())
+
+
+def _dtype(elem_type: int) -> str:
+    import onnx
+
+    return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+
+
+def _problems(path: Path, model: onnx.ModelProto) -> tuple[str, ...]:
+    import onnx
+
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        return (f"{path} breaks the rules of ONNX: {str(error).strip().splitlines()[0]}",)
+    return ()

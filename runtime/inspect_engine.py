@@ -1,0 +1,51 @@
+"""Look into a built engine and the sidecar beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.inspection import Inspection, size_text
+
+_SIDECAR_LIMIT_BYTES = 4 << 20
+
+
+def inspect_engine(path: Path) -> Inspection:
+    """Size and hash of an engine, and what its sidecar says it was built for.
+
+    An engine tells nothing without the very TensorRT and GPU that it was built for, so what is
+    known of it is what was written beside it.
+    """
+    size_bytes, sha256 = path.stat().st_size, file_sha256(path)
+    sidecar, problem = _sidecar(path.with_suffix(".json"))
+    rows = [("sha256", sha256)]
+    rows += [(str(key), _text(value)) for key, value in (sidecar or {}).items()]
+    return Inspection(
+        kind="engine",
+        path=str(path),
+        title=f"engine, {size_text(size_bytes)}",
+        rows=tuple(rows),
+        facts={"size_bytes": size_bytes, "sha256": sha256, "sidecar": sidecar},
+        problems=(problem,) if problem else (),
+    )
+
+
+def _sidecar(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """What the sidecar says, or what is wrong with it."""
+    if not path.is_file():
+        return None, f"{path} is missing: nothing says which GPU and TensorRT the engine is for"
+    if path.stat().st_size > _SIDECAR_LIMIT_BYTES:
+        return None, f"{path} is larger than any sidecar"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        return None, f"{path} is not readable as JSON ({error})"
+    if not isinstance(data, dict):
+        return None, f"{path} is not a sidecar: it holds no object"
+    return data, ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,98 @@
+"""Look into a model package: what it is, where it comes from, and whether its files are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.schema import to_json
+from vsrc.runtime.spec import SCHEMA_VERSION, FileSpec, GraphSpec, ModelSpec
+
+_USUAL = (180, 320)
+"""Size for which the arithmetic of a frame is named, LR pixels."""
+
+
+def inspect_package(path: Path) -> Inspection:
+    """What a package holds; every file is read and its hash compared.
+
+    Raises:
+        SpecError: There is no package, or its `model.json` cannot be read.
+    """
+    package = open_package(path)
+    spec = package.spec
+    files = {"weights": spec.weights, **{f"graph {name}": g for name, g in spec.graphs.items()}}
+    states = {label: _state(package, entry) for label, entry in files.items()}
+    size_bytes = sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
+    file_rows = [(label, f"{_entry_text(files[label])}, {states[label]}") for label in files]
+    return Inspection(
+        kind="package",
+        path=str(path),
+        title=f"model package, {size_text(size_bytes)}",
+        rows=(*_network_rows(spec), *file_rows, *_quality_rows(spec), *_origin_rows(spec)),
+        facts={
+            "schema_version": SCHEMA_VERSION,
+            "size_bytes": size_bytes,
+            **to_json(spec),
+            "files": states,
+        },
+        problems=tuple(state for state in states.values() if state != "sound"),
+    )
+
+
+def _state(package: Package, entry: FileSpec) -> str:
+    try:
+        package.file(entry)
+    except SpecError as error:
+        return str(error)
+    return "sound"
+
+
+def _network_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    network = spec.network
+    height, width = _USUAL
+    gmac = network.gmac_per_lr_pixel * height * width
+    frames = "1 frame" if network.window == 1 else f"{network.window} frames at once"
+    arguments = ", ".join(f"{key}={value!r}" for key, value in network.arguments.items())
+    yield "network", f"{network.name} x{network.scale}, {frames}, {network.colour.upper()}"
+    yield "", f"create({network.name!r}{', ' if arguments else ''}{arguments})"
+    yield "size", f"{network.parameters:,} parameters, {gmac:.3g} GMAC for {width}x{height}"
+    pixels = f"halo {network.halo} LR pixels, sizes in multiples of {network.size_multiple}"
+    yield "context", pixels + (", doubles the frame rate" if network.time_scale == 2 else "")
+    yield "taught for", f"degradation {spec.degradation}"
+
+
+def _entry_text(entry: FileSpec) -> str:
+    text = f"{entry.file}, {size_text(entry.size_bytes)}"
+    if not isinstance(entry, GraphSpec):
+        return text
+    ranges = {"N": entry.batch, "H": entry.height, "W": entry.width}
+    shape = ", ".join(
+        f"{axis} {low}" if low == high else f"{axis} {low}-{high}"
+        for axis, (low, high) in ranges.items()
+    )
+    return f"{text}, {entry.precision}, {entry.io}, opset {entry.opset}, {shape}"
+
+
+def _quality_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    for index, found in enumerate(spec.quality):
+        text = f"{found.metric} {found.value:.4g} on {found.data} ({found.protocol})"
+        yield "" if index else "quality", text
+
+
+def _origin_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+    origin = spec.provenance
+    if origin.teacher:
+        hashed = f" (sha256 {origin.teacher_sha256[:12]})" if origin.teacher_sha256 else ""
+        yield "teacher", f"{origin.teacher}{hashed}"
+    yield "objective", origin.objective
+    if origin.data:
+        yield "data", f"{', '.join(origin.data)} ({origin.frames:,} frames)"
+    yield "run", f"{origin.steps:,} steps, seed {origin.seed}"
+    if origin.command:
+        yield "command", origin.command
+    if origin.versions:
+        yield "versions", ", ".join(f"{name} {value}" for name, value in origin.versions.items())
+    yield "licence", origin.licence

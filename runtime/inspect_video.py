@@ -1,0 +1,82 @@
+"""Look into a video or picture: what it holds, and whether `vsrc infer` takes it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from vsrc.runtime.clips import PICTURE_SUFFIXES
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.probe import VideoInfo, check_supported
+from vsrc.runtime.reader import VideoReader
+
+
+def inspect_video(path: Path) -> Inspection:
+    """What FFmpeg says of the file after its first frame was decoded.
+
+    Raises:
+        MediaError: Not a video or picture, or not a frame of it can be decoded.
+    """
+    with closing(VideoReader(path)) as reader:
+        info = reader.info
+    size_bytes = path.stat().st_size
+    refusal = _refusal(info)
+    seconds = None if info.duration is None else float(info.duration)
+    kind = "picture" if path.suffix.lower() in PICTURE_SUFFIXES else "video"
+    rows = [
+        (kind, f"{info.codec} {info.width}x{info.height}, {info.pix_fmt}, {info.depth} bit"),
+        ("colour", str(info.colour)),
+    ]
+    if kind == "video":
+        rows.append(("time", _time_text(info)))
+    if info.sample_aspect_ratio not in (None, 1):
+        rows.append(("pixels", f"{info.sample_aspect_ratio} as wide as high"))
+    if info.rotation:
+        rows.append(("turned", f"by {info.rotation} degrees"))
+    rows += [("" if index else "tracks", str(track)) for index, track in enumerate(info.tracks)]
+    if info.chapters:
+        rows.append(("chapters", str(info.chapters)))
+    rows.append(("infer", f"refuses it: {refusal}" if refusal else "takes it as it is"))
+    return Inspection(
+        kind=kind,
+        path=str(path),
+        title=f"{info.container}, {size_text(size_bytes)}",
+        rows=tuple(rows),
+        facts={
+            "size_bytes": size_bytes,
+            "container": info.container,
+            "codec": info.codec,
+            "width_px": info.width,
+            "height_px": info.height,
+            "pix_fmt": info.pix_fmt,
+            "depth_bits": info.depth,
+            "colour": str(info.colour),
+            "is_hdr": info.colour.is_hdr,
+            "is_interlaced": info.is_interlaced,
+            "fps": float(info.rate),
+            "fps_fraction": str(info.rate),
+            "frames": info.frames or None,
+            "duration_seconds": seconds,
+            "sample_aspect_ratio": str(info.sample_aspect_ratio or 1),
+            "rotation_degrees": info.rotation,
+            "tracks": [str(track) for track in info.tracks],
+            "chapters": info.chapters,
+            "refusal": refusal,
+        },
+    )
+
+
+def _time_text(info: VideoInfo) -> str:
+    frames = f"{info.frames:,} frames" if info.frames else "an unknown number of frames"
+    length = "" if info.duration is None else f", {float(info.duration):.3f} s"
+    return f"{frames}, {float(info.rate):.6g} a second on average{length}"
+
+
+def _refusal(info: VideoInfo) -> str | None:
+    """Why `vsrc infer` refuses it without further options; None if it does not."""
+    try:
+        check_supported(info, allow_hdr=False, deinterlace=False)
+    except MediaError as error:
+        return str(error).removeprefix(info.path).strip()
+    return None

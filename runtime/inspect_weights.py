@@ -1,0 +1,135 @@
+"""Look into a safetensors file without loading a tensor.
+
+Layout (huggingface/safetensors): 8 bytes little-endian length, that many bytes of JSON that name
+each tensor with dtype, shape and its half-open range of bytes, then the bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.schema import to_json
+
+_HEADER_LIMIT_BYTES = 100_000_000
+"""The most that the format allows."""
+_ELEMENT_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2,
+    "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, number format and shape of a tensor."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Numbers in it."""
+        return math.prod(self.shape)
+
+
+def inspect_safetensors(path: Path) -> Inspection:
+    """Names, shapes and number of weights.
+
+    Raises:
+        SpecError: Not a safetensors file.
+    """
+    size_bytes = path.stat().st_size
+    header, start = _header(path, size_bytes)
+    metadata = header.pop("__metadata__", {})
+    tensors, problems = [], []
+    for name, entry in header.items():
+        tensor, begin, end = _tensor(path, name, entry)
+        tensors.append(tensor)
+        if not _is_whole(tensor, begin, end, size_bytes - start):
+            problems.append(f"{path}: tensor {name} does not lie in the file as its shape says")
+    return weights_inspection(path, tensors, metadata=metadata, problems=problems)
+
+
+def weights_inspection(
+    path: Path,
+    tensors: Sequence[TensorInfo],
+    *,
+    metadata: Mapping[str, str],
+    problems: Sequence[str] = (),
+) -> Inspection:
+    """What is said of weights, whatever file they lie in.
+
+    Args:
+        path: The file.
+        tensors: In the order of the file.
+        metadata: Text that the file carries.
+        problems: What is wrong with it.
+    """
+    count = sum(tensor.count for tensor in tensors)
+    by_dtype: dict[str, int] = {}
+    for tensor in tensors:
+        by_dtype[tensor.dtype] = by_dtype.get(tensor.dtype, 0) + tensor.count
+    size_bytes = path.stat().st_size
+    mix = ", ".join(f"{number:,} {dtype}" for dtype, number in by_dtype.items())
+    listed = [f"{tensor.name}  {tensor.dtype} {tensor.shape}" for tensor in tensors]
+    return Inspection(
+        kind="weights",
+        path=str(path),
+        title=f"weights, {size_text(size_bytes)}",
+        rows=(
+            ("size", f"{count:,} numbers in {len(tensors)} tensors: {mix}"),
+            *((str(key), str(value)) for key, value in metadata.items()),
+            *(("" if index else "tensors", text) for index, text in enumerate(listed)),
+        ),
+        facts={
+            "size_bytes": size_bytes,
+            "numbers": count,
+            "numbers_by_dtype": by_dtype,
+            "metadata": dict(metadata),
+            "tensors": to_json(tensors),
+        },
+        problems=tuple(problems),
+    )
+
+
+def _header(path: Path, size_bytes: int) -> tuple[dict[str, Any], int]:
+    """The parsed header and where the tensors begin."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size_bytes < 8 or length > min(size_bytes - 8, _HEADER_LIMIT_BYTES):
+            raise SpecError(f"{path} is not a safetensors file: its header would be {length} bytes")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path} is not a safetensors file: its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise SpecError(f"{path} is not a safetensors file: its header is not an object")
+    return header, 8 + length
+
+
+def _tensor(path: Path, name: str, entry: object) -> tuple[TensorInfo, int, int]:
+    """A tensor, and where its bytes begin and end among those behind the header."""
+    if isinstance(entry, dict):
+        shape, place = entry.get("shape"), entry.get("data_offsets")
+        if _is_sizes(shape) and _is_sizes(place) and len(place) == 2:
+            return TensorInfo(name, str(entry.get("dtype")), tuple(shape)), place[0], place[1]
+    raise SpecError(f"{path}: tensor {name!r} has no shape and place")
+
+
+def _is_sizes(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(isinstance(item, int) and item >= 0 for item in value)
+
+
+def _is_whole(tensor: TensorInfo, begin: int, end: int, data_bytes: int) -> bool:
+    if not begin <= end <= data_bytes:
+        return False
+    element_bytes = _ELEMENT_BYTES.get(tensor.dtype)
+    return element_bytes is None or end - begin == tensor.count * element_bytes

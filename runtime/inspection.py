@@ -1,0 +1,76 @@
+"""What a file says of itself: for people as labelled lines, for programs as plain values."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsrc.runtime.errors import SpecError
+
+WIDTH = 80
+_LEAST_LABEL_WIDTH = 10
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in one file or folder.
+
+    Attributes:
+        kind: `package`, `graph`, `weights`, `engine`, `video` or `picture`.
+        path: As it was named.
+        title: What it is, in a few words.
+        rows: Label and text; an empty label continues the row above.
+        facts: The same for programs: dicts, lists and scalars, units in the names.
+        problems: What is wrong with it, a sentence each; empty for a sound file.
+    """
+
+    kind: str
+    path: str
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def inspection_text(inspection: Inspection) -> str:
+    """The rows under their title, wrapped to a terminal of 80 columns."""
+    labels = [label for label, _ in inspection.rows]
+    width = max([_LEAST_LABEL_WIDTH, *map(len, labels)]) + 2
+    lines = [f"{inspection.path}: {inspection.title}"]
+    for label, text in inspection.rows:
+        lines += textwrap.wrap(
+            text,
+            WIDTH,
+            initial_indent=label.ljust(width),
+            subsequent_indent=" " * width,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    return "\n".join(lines)
+
+
+def inspection_json(inspection: Inspection) -> dict[str, Any]:
+    """The facts in one flat object, for programs."""
+    head = {"kind": inspection.kind, "path": inspection.path}
+    return {**head, **inspection.facts, "problems": list(inspection.problems)}
+
+
+def check_sound(inspection: Inspection) -> None:
+    """Raise if something is wrong with what was inspected.
+
+    Raises:
+        SpecError: Names every problem.
+    """
+    if inspection.problems:
+        raise SpecError("; ".join(inspection.problems))
+
+
+def size_text(size_bytes: int) -> str:
+    """A size with three digits and the unit that fits: "175 kB"."""
+    value = float(size_bytes)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB" if value < 1000 else f"{value:,.0f} GB"

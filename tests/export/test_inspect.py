@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx.helper
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from vsrc.cli import main
+from vsrc.compressor.networks import create
+from vsrc.export import inspect_checkpoint
+from vsrc.export.inspect import inspect
+from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError, SpecError
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.inspection import (
+    WIDTH,
+    Inspection,
+    check_sound,
+    inspection_json,
+    inspection_text,
+    size_text,
+)
+from vsrc.runtime.package import open_package
+
+SHIPPED_CLIP = Path(__file__).resolve().parents[2] / "runtime" / "assets" / "big_buck_bunny.mp4"
+
+
+@pytest.fixture
+def package(tiny_package: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(tiny_package, tmp_path / "student.vsrc"))
+
+
+def rows_of(inspection: Inspection) -> dict[str, str]:
+    return dict(inspection.rows)
+
+
+# --- Packages -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [".", "model.json"])
+def test_a_package_says_what_it_is_and_that_it_is_whole(package: Path, name: str) -> None:
+    found = inspect(package / name)
+    spec = open_package(package).spec
+    check_sound(found)
+    assert found.kind == "package"
+    assert found.facts["network"]["parameters"] == spec.network.parameters
+    assert found.facts["graphs"]["fp32"]["sha256"] == spec.graphs["fp32"].sha256
+    assert found.facts["files"] == {"weights": "sound", "graph fp32": "sound"}
+    assert f"{spec.network.parameters:,} parameters" in rows_of(found)["size"]
+    assert rows_of(found)["graph fp32"].endswith("sound")
+    size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
+    assert found.facts["size_bytes"] == size
+
+
+def test_a_changed_file_is_reported_beside_the_sound_ones(package: Path) -> None:
+    graph = package / "graphs" / "fp32.onnx"
+    data = bytearray(graph.read_bytes())
+    data[-1] ^= 1
+    graph.write_bytes(data)
+    found = inspect(package)
+    assert found.facts["files"]["weights"] == "sound"
+    assert "sha256 is" in found.facts["files"]["graph fp32"]
+    with pytest.raises(SpecError, match="was changed or damaged"):
+        check_sound(found)
+
+
+def test_the_command_shows_a_damaged_package_and_fails(package: Path) -> None:
+    (package / "weights.safetensors").unlink()
+    done = CliRunner().invoke(main, ["inspect", str(package)])
+    assert done.exit_code == 1
+    assert "edge-s" in done.stdout
+    assert "weights.safetensors is missing" in done.stderr
+
+
+def test_a_folder_that_is_no_package_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"holds no model\.json"):
+        inspect(tmp_path)
+
+
+# --- Graphs ---------------------------------------------------------------------------------------
+
+
+def test_a_graph_is_counted_as_it_is(package: Path) -> None:
+    path = package / "graphs" / "fp32.onnx"
+    found = inspect(path)
+    model = onnx.load(path)
+    check_sound(found)
+    assert found.facts["nodes_by_type"] == Counter(node.op_type for node in model.graph.node)
+    assert sum(found.facts["nodes_by_dtype"].values()) <= len(model.graph.node)
+    assert found.facts["opsets"]["ai.onnx"] == 18
+    assert found.facts["inputs"][0].startswith("lr uint8 (")
+    assert found.facts["outputs"][0].startswith("sr uint8 (")
+    assert json.loads(found.facts["metadata"]["vsrc"])["network"]["name"] == "edge-s"
+
+
+def test_precision_is_told_by_weights_and_by_nodes(tmp_path: Path) -> None:
+    make, value = onnx.helper, onnx.helper.make_tensor_value_info
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    graph = make.make_graph(
+        [
+            make.make_node("Cast", ["x"], ["h"], to=half),
+            make.make_node("Mul", ["h", "w"], ["m"]),
+            make.make_node("Relu", ["m"], ["r"]),
+            make.make_node("Cast", ["r"], ["y"], to=single),
+        ],
+        "mixed",
+        [value("x", single, [1, "n"])],
+        [value("y", single, [1, "n"])],
+        [make.make_tensor("w", half, [1], [2.0])],
+    )
+    path = tmp_path / "mixed.onnx"
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9), path)
+    found = inspect(path)
+    assert found.facts["nodes_by_dtype"] == {"float16": 3, "float": 1}
+    assert found.facts["weights_by_dtype"] == {"float16": 1}
+    assert found.facts["inputs"] == ["x float (1, n)"]
+
+
+def test_a_graph_that_breaks_the_rules_has_a_problem(package: Path, tmp_path: Path) -> None:
+    model = onnx.load(package / "graphs" / "fp32.onnx")
+    del model.graph.node[0]
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(model.SerializeToString())
+    found = inspect(path)
+    assert found.problems
+    assert "breaks the rules of ONNX" in found.problems[0]
+
+
+@pytest.mark.parametrize("data", [b"", b"not a graph at all", b"\xff" * 100])
+def test_what_only_calls_itself_onnx_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(data)
+    with pytest.raises(SpecError, match="is not an ONNX file"):
+        inspect(path)
+
+
+# --- Weights --------------------------------------------------------------------------------------
+
+
+def test_weights_are_counted_and_their_network_is_named(tmp_path: Path) -> None:
+    network = create("fsrcnn", scale=4)
+    path = tmp_path / "w.safetensors"
+    save_file(network.state_dict(), path, metadata={"epoch": "7"})
+    found = inspect(path)
+    check_sound(found)
+    assert found.facts["numbers"] == sum(p.numel() for p in network.state_dict().values())
+    assert found.facts["metadata"] == {"epoch": "7"}
+    assert found.facts["network"] == "They fit create('fsrcnn', scale=4)"
+    shapes = {item["name"]: tuple(item["shape"]) for item in found.facts["tensors"]}
+    assert shapes == {name: tuple(p.shape) for name, p in network.state_dict().items()}
+
+
+def test_a_checkpoint_is_opened_down_to_its_weights(tmp_path: Path) -> None:
+    state = {f"module.{key}": value for key, value in create("fsrcnn").state_dict().items()}
+    path = tmp_path / "w.pth"
+    torch.save({"params": state, "iter": 5}, path)
+    found = inspect(path)
+    assert len(found.facts["tensors"]) == len(state)
+    assert found.facts["network"] == "They fit create('fsrcnn', scale=4)"
+
+
+def test_weights_of_nothing_we_know_are_still_shown(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(2, 3), "b": torch.zeros(4, dtype=torch.float16)}, path)
+    found = inspect(path)
+    assert found.facts["network"] is None
+    assert found.facts["numbers_by_dtype"] == {"F32": 6, "F16": 4}
+
+
+def test_without_torch_safetensors_are_read_and_pickles_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect_checkpoint, "_has_torch", lambda: False)
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(2, 3)}, path)
+    assert inspect(path).facts["numbers"] == 6
+    torch.save({"a": torch.zeros(2, 3)}, tmp_path / "w.pth")
+    with pytest.raises(MissingDependencyError, match=r"pip install 'vsrc\[compress\]'"):
+        inspect(tmp_path / "w.pth")
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+            return os.mkdir, (str(tmp_path / "evil"),)
+
+    torch.save({"a": Evil()}, tmp_path / "w.pth")
+    with pytest.raises(MismatchError):
+        inspect(tmp_path / "w.pth")
+    assert not (tmp_path / "evil").exists()
+
+
+def safetensors_bytes(header: object, data: bytes = b"") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is not a safetensors file"),
+        (b"\0\0\0", "is not a safetensors file"),
+        (struct.pack("<Q", 1 << 62) + b"{}", "its header would be 4611686018427387904 bytes"),
+        (safetensors_bytes(b"not json"), "its header is not JSON"),
+        (safetensors_bytes(b"[" * 100_000), "its header is not JSON"),
+        (safetensors_bytes([1, 2]), "its header is not an object"),
+        (safetensors_bytes({"a": 5}), "tensor 'a' has no shape and place"),
+        (
+            safetensors_bytes({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}),
+            "tensor 'a' has no shape and place",
+        ),
+    ],
+)
+def test_damaged_safetensors_are_refused(data: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(SpecError, match=message):
+        inspect(path)
+
+
+@pytest.mark.parametrize("place", [[0, 8], [4, 0], [0, 400]])
+def test_a_tensor_outside_its_file_is_a_problem(place: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": place}
+    path.write_bytes(safetensors_bytes({"a": entry}, b"\0" * 8))
+    with pytest.raises(SpecError, match="tensor a does not lie in the file"):
+        check_sound(inspect(path))
+
+
+# --- Engines --------------------------------------------------------------------------------------
+
+
+def test_an_engine_says_what_its_sidecar_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(b"plan" * 100)
+    (tmp_path / "a.json").write_text(json.dumps({"gpu": "Orin", "tensorrt": "10.3", "sm": [8, 7]}))
+    found = inspect(path)
+    check_sound(found)
+    assert found.facts["sha256"] == file_sha256(path)
+    assert found.facts["sidecar"]["gpu"] == "Orin"
+    assert rows_of(found)["sm"] == "[8, 7]"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "is missing: nothing says which GPU"), ("{", "not readable"), ("[]", "no object")],
+)
+def test_an_engine_without_a_sidecar_has_a_problem(
+    text: str | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.engine"
+    path.write_bytes(b"plan")
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        check_sound(inspect(path))
+
+
+# --- Video and the rest ---------------------------------------------------------------------------
+
+
+def test_a_video_says_what_it_holds_whatever_it_is_called(tmp_path: Path) -> None:
+    for name in ("clip.mp4", "clip.xyz"):
+        path = Path(shutil.copy(SHIPPED_CLIP, tmp_path / name))
+        found = inspect(path)
+        assert found.kind == "video"
+        facts = found.facts
+        assert (facts["width_px"], facts["height_px"]) == (640, 360)
+        assert facts["codec"] == "h264"
+        assert facts["refusal"] is None
+        assert rows_of(found)["infer"] == "takes it as it is"
+
+
+def test_a_damaged_video_is_refused_as_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"\0" * 1000)
+    with pytest.raises(MediaError, match=r"a\.mp4"):
+        inspect(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("a.txt", b"text\n" * 99), ("a", b""), ("a.zip", b"PK")]
+)
+def test_anything_else_is_refused_with_what_there_can_be(
+    name: str, data: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(
+        SpecError, match=r"is not known here; there can be: a model package, \.onnx"
+    ):
+        inspect(path)
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="does not exist"):
+        inspect(tmp_path / "none.onnx")
+
+
+def test_the_text_fits_a_terminal_and_the_json_is_flat(package: Path) -> None:
+    for path in (package, package / "weights.safetensors"):
+        found = inspect(path)
+        text = inspection_text(found).removeprefix(str(path))
+        assert max(map(len, text.splitlines())) <= WIDTH
+        data = json.loads(json.dumps(inspection_json(found)))
+        assert data["kind"] == found.kind
+        assert data["problems"] == []
+        assert data["size_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 kB"),
+        (2_880_000, "2.88 MB"),
+        (5_000_000_000_000, "5,000 GB"),
+    ],
+)
+def test_sizes_have_three_digits(size: int, text: str) -> None:
+    assert size_text(size) == text
