@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import logging
 import os
-import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors.torch import save_file
-from torch import nn
-
-from vsrc import __version__
 from vsrc.compressor.batches import batches_from
-from vsrc.compressor.build import build
+from vsrc.compressor.build import Built, build
 from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill_config import DistillConfig
-from vsrc.compressor.find_network import FoundNetwork
-from vsrc.compressor.lesson import Lesson
-from vsrc.compressor.objectives.table import describe as describe_objective
+from vsrc.compressor.results import write_results
 from vsrc.compressor.trainer import Trainer, TrainProgress
 from vsrc.compressor.validation import psnr_on
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.package import (
-    WEIGHTS_FILE,
-    check_new_folder,
-    describe,
-    new_folder,
-    write_spec,
-)
+from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.spec import Degradation, ModelSpec, Provenance, Quality
+
+logger = logging.getLogger(__name__)
 
 Report = Callable[[IngestProgress | TrainProgress], None]
 
@@ -72,14 +60,15 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
         max_height=config.max_height,
         progress=report,
     )
+    for clip in library.skipped:
+        logger.warning("%s is left out: %s", clip.name, clip.reason)
     taught, held = split(library, fraction=config.holdout) if config.holdout else (library, None)
-    trainer = _trainer(config, built.lesson, taught, held)
+    trainer = _trainer(config, built, taught, held)
     if config.resume:
         trainer.resume()
     network = trainer.run(report)
     if trainer.accelerator.is_main_process:
-        provenance = _provenance(config, built.teacher, taught, command)
-        _write(config, built.student, network, provenance, psnr=trainer.psnr)
+        write_results(config, built, network, data=taught, command=command, psnr=trainer.psnr)
     trainer.accelerator.wait_for_everyone()
     return config.output
 
@@ -99,7 +88,7 @@ def _refuse_to_lose(config: DistillConfig) -> None:
 
 
 def _trainer(
-    config: DistillConfig, lesson: Lesson, taught: ClipLibrary, held: ClipLibrary | None
+    config: DistillConfig, built: Built, taught: ClipLibrary, held: ClipLibrary | None
 ) -> Trainer:
     dataset = ClipDataset(
         taught, clip_length=config.clip_length, patch=config.patch, seed=config.seed
@@ -110,62 +99,14 @@ def _trainer(
             held, clip_length=config.clip_length, count=config.holdout_clips, crop=2 * config.patch
         )
     recipe = {k: v for k, v in to_json(config).items() if k not in NOT_OF_THE_WEIGHTS}
+    teacher_sha256 = None if built.teacher is None else built.teacher.weights_sha256
     return Trainer(
-        lesson,
+        built.lesson,
         config,
         folder=config.run_folder,
         batches=functools.partial(
             batches_from, dataset=dataset, batch=config.batch, workers=config.workers
         ),
-        recipe={**recipe, "data": taught.sha256},
+        recipe={**recipe, "data": taught.sha256, "teacher weights": teacher_sha256},
         validate=functools.partial(psnr_on, clips=clips) if clips else None,
     )
-
-
-def _provenance(
-    config: DistillConfig, teacher: FoundNetwork | None, taught: ClipLibrary, command: str
-) -> Provenance:
-    recipe = {key: str(value) for key, value in to_json(config).items()}
-    return Provenance(
-        teacher=None if teacher is None else config.teacher,
-        teacher_sha256=None if teacher is None else teacher.weights_sha256,
-        objective=describe_objective(config.objective, config.objective_options),
-        data=tuple(str(folder) for folder in config.data),
-        data_sha256=taught.sha256,
-        frames=taught.frames,
-        steps=config.steps,
-        seed=config.seed,
-        recipe=recipe,
-        command=command,
-        versions=_versions(),
-    )
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "accelerate", "numpy", "av")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"vsrc": __version__, "python": platform.python_version(), **found}
-
-
-def _write(
-    config: DistillConfig,
-    student: FoundNetwork,
-    network: nn.Module,
-    provenance: Provenance,
-    *,
-    psnr: float | None,
-) -> None:
-    degradation: Degradation = "none" if config.degradation == "given" else config.degradation
-    protocol = "8-bit Y of BT.601, border of scale pixels cut, mean over frames"
-    measured = () if psnr is None else (Quality("held-out clips", "psnr", protocol, psnr),)
-    with new_folder(config.output, overwrite=config.overwrite or config.resume) as folder:
-        state = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
-        save_file(state, folder / WEIGHTS_FILE)
-        spec = ModelSpec(
-            network=student.spec,
-            weights=describe(folder, WEIGHTS_FILE),
-            degradation=degradation,
-            provenance=provenance,
-            quality=measured,
-        )
-        write_spec(folder, spec)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vsrc.cli import main
@@ -24,6 +24,7 @@ from vsrc.compressor.taps import spec_of
 from vsrc.compressor.trainer import TrainProgress
 from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
 from vsrc.runtime.package import open_package
+from vsrc.runtime.spec import Argument
 
 
 def tiny_student(window: int = 3) -> nn.Module:
@@ -141,6 +142,38 @@ def test_edge_students_are_packed_as_they_are_trained(config: DistillConfig) -> 
     path = distill(replace(config, student="edge-s", objective="none", steps=1))
     assert "body.0.expand.weight" in load_file(path / "weights.safetensors")
     assert open_package(path).spec.provenance.teacher is None
+
+
+def test_csd_leaves_both_widths(config: DistillConfig, tmp_path: Path) -> None:
+    small: dict[str, Argument] = {"blocks": 1, "features": 8}
+    wide = replace(config, student="edsr", student_arguments=small, objective="none", teacher=None)
+    narrow = replace(
+        wide,
+        student_arguments={**small, "width": 0.5},
+        teacher=str(distill(wide)),
+        teacher_weights=None,
+        teacher_arguments={},
+        objective="csd",
+        objective_options={"vgg": str(tiny_vgg(tmp_path)), "negatives": 1},
+        output=tmp_path / "narrow.vsrc",
+        ema=0.0,
+    )
+    student = load_file(distill(narrow) / "weights.safetensors")
+    teacher = load_file(narrow.run_folder / "teacher.vsrc" / "weights.safetensors")
+    before = load_file(wide.output / "weights.safetensors")
+    assert torch.equal(student["head.weight"], teacher["head.weight"][:4])
+    assert not torch.equal(before["head.weight"], teacher["head.weight"])
+
+
+def tiny_vgg(folder: Path) -> Path:
+    """A file with VGG16's layers, one channel each."""
+    torch.manual_seed(0)
+    state = {}
+    for layer in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24):
+        state[f"features.{layer}.weight"] = torch.rand(1, 1 if layer else 3, 3, 3)
+        state[f"features.{layer}.bias"] = torch.zeros(1)
+    save_file(state, folder / "vgg.safetensors")
+    return folder / "vgg.safetensors"
 
 
 def test_what_exists_is_not_lost(config: DistillConfig) -> None:

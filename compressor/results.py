@@ -1,0 +1,83 @@
+"""The packages that a run of training leaves, with the record of how they came to be."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from vsrc import __version__
+from vsrc.compressor.build import Built
+from vsrc.compressor.data.library import ClipLibrary
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.objectives.table import describe as describe_objective
+from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, write_spec
+from vsrc.runtime.schema import to_json
+from vsrc.runtime.spec import Degradation, ModelSpec, NetworkSpec, Provenance, Quality
+
+PROTOCOL = "8-bit Y of BT.601, border of scale pixels cut, mean over frames"
+"""How the trainer measures held-out clips (`validation`)."""
+
+
+def write_results(
+    config: DistillConfig,
+    built: Built,
+    network: nn.Module,
+    *,
+    data: ClipLibrary,
+    command: str,
+    psnr: float | None,
+) -> None:
+    """Write the student's package; a teacher that learnt along goes to `teacher.vsrc` of the run.
+
+    Args:
+        config: Of the run.
+        built: What was taught.
+        network: The student as it is to be kept.
+        data: Clips it was taught from.
+        command: Command line.
+        psnr: Y, dB, on held-out clips, if there were any.
+    """
+    provenance = _provenance(config, built, data, command)
+    quality = () if psnr is None else (Quality("held-out clips", "psnr", PROTOCOL, psnr),)
+    degradation: Degradation = "none" if config.degradation == "given" else config.degradation
+
+    def write(
+        path: Path, network: nn.Module, spec: NetworkSpec, quality: tuple[Quality, ...] = ()
+    ) -> None:
+        with new_folder(path, overwrite=config.overwrite or config.resume) as folder:
+            state = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
+            save_file(state, folder / WEIGHTS_FILE)
+            weights = describe(folder, WEIGHTS_FILE)
+            model = ModelSpec(spec, weights, degradation, provenance=provenance, quality=quality)
+            write_spec(folder, model)
+
+    learning = built.lesson.learning_teacher
+    if learning is not None and built.teacher is not None:
+        write(config.run_folder / "teacher.vsrc", learning.network, built.teacher.spec)
+    write(config.output, network, built.student.spec, quality)
+
+
+def _provenance(config: DistillConfig, built: Built, data: ClipLibrary, command: str) -> Provenance:
+    return Provenance(
+        teacher=None if built.teacher is None else config.teacher,
+        teacher_sha256=None if built.teacher is None else built.teacher.weights_sha256,
+        objective=describe_objective(config.objective, config.objective_options),
+        data=tuple(str(folder) for folder in config.data),
+        data_sha256=data.sha256,
+        frames=data.frames,
+        steps=config.steps,
+        seed=config.seed,
+        recipe={key: str(value) for key, value in to_json(config).items()},
+        command=command,
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "accelerate", "numpy", "av")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {"vsrc": __version__, "python": platform.python_version(), **found}
