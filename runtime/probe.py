@@ -233,6 +233,9 @@ def _track(stream: Stream) -> Track:
 
 def codec_name(stream: Stream) -> str:
     """FFmpeg's name of a stream's codec; "unknown" where this build has no decoder for it."""
-    # PyAV's stubs do not say so, but without a decoder there is no context.
+    # PyAV's stubs do not say so, but without a decoder there is no context, and then some streams
+    # have no name.
     context: CodecContext | None = stream.codec_context
-    return (context.codec.canonical_name if context else stream.name) or "unknown"
+    if context:
+        return context.codec.canonical_name
+    return getattr(stream, "name", None) or "unknown"

@@ -213,6 +213,14 @@ def test_a_playlist_cannot_reach_the_network(tmp_path: Path) -> None:
         VideoReader(path)
 
 
+def test_a_codec_without_decoder_is_refused(tmp_path: Path, clip: Path) -> None:
+    data = clip.read_bytes()
+    path = tmp_path / "a.mp4"
+    path.write_bytes(data.replace(b"avc1", b"zzzz"))
+    with pytest.raises(MediaError, match="no decoder for its video track"):
+        VideoReader(path)
+
+
 def test_a_video_track_without_frames_is_refused(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "empty.mkv"
     with av.open(str(clip)) as source, av.open(str(path), "w") as target:
