@@ -88,7 +88,8 @@ def _notes(report: BenchReport) -> list[tuple[str, str]]:
     if report.warmup.steady is False:
         notes.append(("Warning", "latency kept drifting: heat, changing clocks or other work"))
     if load is not None and load > max(0.5, 0.25 * report.machine.cores):
-        notes.append(("Warning", f"other work was running (load average {load:.1f})"))
+        words = f"other work was running (load average {load:.1f}); alone it is faster"
+        notes.append(("Warning", words))
     dashes = [name for name, value in latency_cells(report) if value == "-"]
     if dashes:
         count = _count(report.latency_ms.count, "sample")

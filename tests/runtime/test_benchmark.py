@@ -187,6 +187,25 @@ def test_the_schema_refuses_what_it_should(schema: dict[str, Any]) -> None:
             jsonschema.validate({**good, path: wrong}, schema)
 
 
+def explained(schema: dict[str, Any], where: str = "") -> Iterator[str]:
+    """A row of the table in docs/bench.md for each field."""
+    for key, entry in schema["properties"].items():
+        path = f"{where}{key}"
+        if "properties" in entry:
+            yield from explained(entry, f"{path}.")
+        elif "properties" in entry.get("items", {}):
+            yield from explained(entry["items"], f"{path}[].")
+        else:
+            meaning = entry.get("description") or f"Always `{entry['const']}`."
+            yield f"| `{path}` | {meaning} |"
+
+
+def test_the_document_explains_every_field_as_the_schema_does(schema: dict[str, Any]) -> None:
+    document = (SCHEMA_FILE.parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
+    rows = [line for line in document.splitlines() if line.startswith("| `")]
+    assert rows == list(explained(schema))
+
+
 @pytest.mark.parametrize(
     ("options", "missed"),
     [
