@@ -40,6 +40,7 @@ def build(config: DistillConfig) -> Built:
         scale=config.scale,
         weights=config.student_weights,
         arguments=config.student_arguments,
+        partial=config.partial_weights,
     )
     teacher = _teacher(config)
     network = None if teacher is None else teacher.network

@@ -18,9 +18,13 @@ class TrainerConfig:
         batch: Clips of one forward pass, in each process.
         accumulate: Forward passes of one update.
         learning_rate: Highest rate of Adam.
-        schedule: How the rate changes: `cosine`, `step` (halved at each milestone) or `constant`.
+        schedule: How the rate changes: `cosine`, `cosine-restarts` (again at each milestone),
+            `step` (halved at each milestone) or `constant`.
         warmup: Steps over which the rate rises at the start.
-        milestones: Shares of the run where `step` halves.
+        milestones: Shares of the run, in order.
+        floor: Where a cosine ends, as a share of the highest rate.
+        first_module: Path of a module of the student that learns alone at first.
+        first_steps: For how many steps it does.
         clip_norm: Largest norm of the gradient; 0 leaves it as it is.
         ema: Decay of the averaged weights, which are what is kept; 0 keeps the last ones.
         targets: Frames of a clip that are restored: `all`, `centre`, or `auto` (all only if the
@@ -41,9 +45,12 @@ class TrainerConfig:
     batch: int = 8
     accumulate: int = 1
     learning_rate: float = 5e-4
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "cosine-restarts", "step", "constant"] = "cosine"
     warmup: int = 100
     milestones: tuple[float, ...] = (0.5, 0.8)
+    floor: float = 0.0
+    first_module: str = ""
+    first_steps: int = 0
     clip_norm: float = 1.0
     ema: float = 0.999
     targets: Literal["auto", "all", "centre"] = "auto"
@@ -60,7 +67,7 @@ class TrainerConfig:
         for name in ("steps", "batch", "accumulate", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("warmup", "clip_norm", "validate_every"):
+        for name in ("warmup", "clip_norm", "validate_every", "floor", "first_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
         if not self.learning_rate > 0:
@@ -80,6 +87,8 @@ class DistillConfig(TrainerConfig):
         teacher: Name, `module:function`, `spandrel:FILE`, or a package; None for objective `none`.
         teacher_weights: Checkpoint of the teacher.
         student_weights: Checkpoint that the student starts from.
+        partial_weights: Take what fits of the student's checkpoint, by name and shape; the rest
+            starts fresh.
         student_arguments: Passed to the student's constructor.
         teacher_arguments: Passed to the teacher's constructor.
         objective: Name in the table of objectives.
@@ -104,6 +113,7 @@ class DistillConfig(TrainerConfig):
     teacher: str | None = None
     teacher_weights: Path | None = None
     student_weights: Path | None = None
+    partial_weights: bool = False
     student_arguments: dict[str, Argument] = field(default_factory=dict)
     teacher_arguments: dict[str, Argument] = field(default_factory=dict)
     objective: str = "std"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
+from vsrc.compressor.networks.checkpoint_file import read_weights
 from vsrc.compressor.networks.table import create
 from vsrc.compressor.networks.weights import load_weights
 from vsrc.compressor.taps import spec_of
@@ -15,6 +17,8 @@ from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.package import open_package, shipped, shipped_names
 from vsrc.runtime.spec import Argument, NetworkSpec
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,12 @@ class FoundNetwork:
 
 
 def find_network(
-    name: str, *, scale: int, weights: Path | None, arguments: Mapping[str, Argument]
+    name: str,
+    *,
+    scale: int,
+    weights: Path | None,
+    arguments: Mapping[str, Argument],
+    partial: bool = False,
 ) -> FoundNetwork:
     """Make a network and fill it.
 
@@ -44,6 +53,7 @@ def find_network(
         scale: SR/LR side ratio that it must have.
         weights: Checkpoint; where None, a package's own weights, else none.
         arguments: For its constructor; a package says its own.
+        partial: Take what fits of the weights, by name and shape.
 
     Raises:
         MismatchError: It has another scale, or the weights do not fit.
@@ -58,7 +68,9 @@ def find_network(
         made_as = name
         arguments = arguments if ":" in name else {"scale": scale, **arguments}
     network = create(made_as, **arguments)
-    if weights is not None:
+    if weights is not None and partial:
+        _load_what_fits(network, weights)
+    elif weights is not None:
         load_weights(network, weights)
     spec = spec_of(network)
     if spec.scale != scale:
@@ -86,6 +98,15 @@ def find_teacher(
             "--teacher-weights, or name a package"
         )
     return found
+
+
+def _load_what_fits(network: nn.Module, path: Path) -> None:
+    own, found = network.state_dict(), read_weights(path)
+    fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+    if not fitting:
+        raise MismatchError(f"{path}: none of its {len(found)} tensors fits by name and shape")
+    logger.info("%s: %d of %d tensors taken", path, len(fitting), len(found))
+    network.load_state_dict(fitting, strict=False)
 
 
 def _sha256(weights: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-Schedule = Literal["cosine", "step", "constant"]
+Schedule = Literal["cosine", "cosine-restarts", "step", "constant"]
 
 
 def rate_factor(
@@ -22,10 +22,11 @@ def rate_factor(
     Args:
         step: 0 for the first one.
         steps: Length of the run.
-        schedule: `cosine` falls to `floor`; `step` halves at each milestone; `constant` stays.
+        schedule: `cosine` falls to `floor`; `cosine-restarts` does so again from each milestone
+            on; `step` halves at each milestone; `constant` stays.
         warmup: Steps of linear rise at the start.
         floor: Where the cosine ends.
-        milestones: Shares of the run at which `step` halves.
+        milestones: Shares of the run, in order.
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -33,5 +34,10 @@ def rate_factor(
         return 1.0
     if schedule == "step":
         return float(0.5 ** sum(step >= share * steps for share in milestones))
-    done = (step - warmup) / max(steps - warmup, 1)
+    start, end = warmup, steps
+    if schedule == "cosine-restarts":
+        bounds = [0, *(round(share * steps) for share in milestones), steps]
+        start = max(warmup, *(bound for bound in bounds if bound <= step))
+        end = min(bound for bound in bounds if bound > step)
+    done = (step - start) / max(end - start, 1)
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))

@@ -111,6 +111,8 @@ class Trainer:
         self.student = lesson.student.network
         self.ema = Ema(self.student, decay=config.ema)
         self.step = 0
+        if config.first_steps:
+            self.student.get_submodule(config.first_module)  # refuses a path that leads nowhere
         self._parameters = [p for p in lesson.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(
             self._parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True
@@ -251,11 +253,20 @@ class Trainer:
         # In fp16 an infinite gradient only means that the loss scale is too high; it is lowered.
         if self.config.precision != "fp16" and norm is not None and not math.isfinite(norm):
             raise TrainingError(self._broken_message(f"the gradient's norm is {norm}", sources))
+        if self.step < self.config.first_steps:
+            self._keep_still()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.lesson.after_update()
         self.ema.update(self.student)
         self.step += 1
+
+    def _keep_still(self) -> None:
+        """Leave all of the student but `first_module` as it is: no gradient, no momentum."""
+        start = f"{self.config.first_module}."
+        for name, parameter in self.student.named_parameters():
+            if not name.startswith(start):
+                parameter.grad = None
 
     def _set_rate(self) -> None:
         config = self.config
@@ -264,6 +275,7 @@ class Trainer:
             steps=config.steps,
             schedule=config.schedule,
             warmup=config.warmup,
+            floor=config.floor,
             milestones=config.milestones,
         )
         for group in self.optimizer.param_groups:

@@ -138,6 +138,20 @@ def test_a_package_is_taught_further(config: DistillConfig) -> None:
     assert open_package(second).spec.network == open_package(first).spec.network
 
 
+def test_a_checkpoint_may_fit_in_part(config: DistillConfig) -> None:
+    config = replace(config, student="edvr-xs", teacher=None, objective="none", steps=1)
+    weights = config.teacher_weights
+    config = replace(config, student_weights=weights, learning_rate=1e-9)
+    with pytest.raises(MismatchError, match="does not fit edvr-xs"):
+        distill(replace(config, student_arguments={"window": 3, "tsa": False}))
+    path = distill(
+        replace(config, student_arguments={"window": 3, "tsa": False}, partial_weights=True)
+    )
+    found = load_file(path / "weights.safetensors")
+    expected = torch.load(weights or Path(), weights_only=True)
+    torch.testing.assert_close(found["conv_hr.weight"], expected["conv_hr.weight"])
+
+
 def test_edge_students_are_packed_as_they_are_trained(config: DistillConfig) -> None:
     path = distill(replace(config, student="edge-s", objective="none", steps=1))
     assert "body.0.expand.weight" in load_file(path / "weights.safetensors")

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.networks.table import NETWORKS, names
+from vsrc.compressor.objectives.table import OBJECTIVES
 from vsrc.compressor.recipe import read_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
 
 RECIPE = """
 teacher: edvr-m
@@ -76,6 +81,19 @@ def test_a_recipe_that_is_not_a_mapping_is_refused(tmp_path: Path) -> None:
     path.write_text("- steps", encoding="utf-8")
     with pytest.raises(ValueError, match="must hold `key: value` lines, not a list"):
         read_recipe(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_names_what_exists(path: Path) -> None:
+    config = read_recipe(path)
+    for name in (config.student, config.teacher):
+        assert name is None or name in names() or name.endswith(".vsrc")
+    arguments = set(inspect.signature(NETWORKS[config.student]).parameters)
+    assert set(config.student_arguments) <= arguments
+    builder = OBJECTIVES[config.objective]
+    assert set(config.objective_options) <= set(inspect.signature(builder).parameters)
+    assert getattr(builder, "needs_teacher", True) == (config.teacher is not None)
+    assert config.patch % config.scale == 0
 
 
 def test_no_data_is_refused() -> None:

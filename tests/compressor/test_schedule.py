@@ -14,6 +14,18 @@ def test_the_rate_rises_linearly_and_then_falls_like_a_cosine() -> None:
     assert factors[4:] == sorted(factors[4:], reverse=True)
 
 
+def test_a_cosine_can_start_again() -> None:
+    factors = [
+        rate_factor(s, steps=12, schedule="cosine-restarts", milestones=(1 / 3,), floor=0.1)
+        for s in range(12)
+    ]
+    assert factors[0] == factors[4] == 1.0
+    assert factors[2] == pytest.approx(0.55)
+    assert factors[8] == pytest.approx(0.55)
+    assert factors[3] > 0.1
+    assert factors[11] > 0.1
+
+
 def test_steps_halve_at_their_milestones() -> None:
     factors = [rate_factor(s, steps=10, schedule="step", milestones=(0.5, 0.8)) for s in range(10)]
     assert factors == [1.0] * 5 + [0.5] * 3 + [0.25] * 2

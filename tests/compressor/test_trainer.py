@@ -147,6 +147,21 @@ def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
     assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())
 
 
+def test_a_module_can_learn_alone_at_first(tmp_path: Path, noise_clips: Clips) -> None:
+    changed: list[set[str]] = []
+    config = replace(CONFIG, first_module="fusion", first_steps=4, warmup=0)
+    trainer = make_trainer(tmp_path, noise_clips(), config, objective="none")
+    before = {name: p.detach().clone() for name, p in trainer.student.named_parameters()}
+
+    def note(_: TrainProgress) -> None:
+        now = dict(trainer.student.named_parameters())
+        changed.append({name for name, p in before.items() if not torch.equal(p, now[name])})
+
+    trainer.run(note)
+    assert changed[0] == changed[3] == {"fusion.weight", "fusion.bias"}
+    assert changed[4] == set(before)
+
+
 def test_old_checkpoints_are_removed(tmp_path: Path, noise_clips: Clips) -> None:
     trainer = make_trainer(
         tmp_path, noise_clips(), replace(CONFIG, checkpoint_every=1), objective="none"
