@@ -282,6 +282,26 @@ def test_nothing_sticks_out_and_text_can_be_read(
 
 
 @pytest.mark.browser
+def test_long_names_do_not_widen_the_page(browser: Browser, tmp_path: Path) -> None:
+    name = "a_name_that_cannot_be_broken_" * 5
+    path = before_after_page(
+        tmp_path / "page.html",
+        title=name,
+        pictures=[Picture(name, plain(RED), "20.00 dB"), Picture("b" + name, plain(GREEN))],
+        tables=[Table(name, ("", name), ((name, name),))],
+        credit=name,
+    )
+    page = browser.new_page(viewport={"width": 360, "height": 800})
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    left, right = (caption.bounding_box() for caption in page.locator("figcaption").all())
+    assert left
+    assert right
+    assert left["x"] + left["width"] < right["x"]
+    page.close()
+
+
+@pytest.mark.browser
 def test_on_paper_every_picture_is_there(opened: Page) -> None:
     opened.emulate_media(media="print")
     boxes = [figure.bounding_box() for figure in opened.locator("figure").all()]
