@@ -13,9 +13,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from vsrc.runtime import errors
+from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_child import config_to_text
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
-from vsrc.runtime.bench_report import BenchReport, assemble
+from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.errors import GateError, VsrcError
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.measurement import Measurement

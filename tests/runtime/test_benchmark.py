@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
+from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
-from vsrc.runtime.bench_report import BenchReport, assemble, report_to_text
+from vsrc.runtime.bench_report import BenchReport, report_to_text
 from vsrc.runtime.bench_text import WIDTH, bench_text
 from vsrc.runtime.benchmark import _how_it_ended, bench, check_gates
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
