@@ -26,7 +26,7 @@ from vsrc.runtime.spec import GraphIo
 
 if TYPE_CHECKING:
     from vsrc.compressor.data.library import IngestProgress
-    from vsrc.compressor.trainer import TrainProgress
+    from vsrc.compressor.progress import TrainProgress
     from vsrc.runtime.bench_config import BenchProgress
     from vsrc.runtime.infer_result import InferProgress
 
@@ -41,6 +41,8 @@ class _Main(click.Group):
             return super().invoke(ctx)
         except VsrcError as error:
             _fail(str(error), error.exit_status)
+        except ModuleNotFoundError as error:
+            _fail(_missing(error), 3)
         except ValueError as error:
             _fail(str(error), 2)
         except (KeyboardInterrupt, click.Abort):
@@ -49,6 +51,16 @@ class _Main(click.Group):
             _fail("the reader of this output went away", 1)
         except OSError as error:
             _fail(str(error), 1)
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    from vsrc.runtime.needs import extras_with
+
+    module = (error.name or "").partition(".")[0]
+    extras = extras_with(module)
+    if not extras:
+        raise error  # nothing that the user left out
+    return f"{module} is not installed; install it: pip install 'vsrc[{extras[0]}]'"
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -12,6 +12,9 @@ _REQUIREMENT = re.compile(
     re.VERBOSE,
 )
 
+_IMPORTED_AS = {"cv2": "opencv-python-headless", "yaml": "pyyaml"}
+"""Module -> distribution, where they are not named alike."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -46,6 +49,13 @@ def needs() -> list[Need]:
     """Every need, those of vsrc itself first, in the order of pyproject.toml."""
     found = [_need(text) for text in metadata.requires("vsrc") or ()]
     return sorted(found, key=lambda need: need.extra is not None)
+
+
+def extras_with(module: str) -> list[str]:
+    """Extras of vsrc that bring a module, by the name it is imported by; in declared order."""
+    wanted = _IMPORTED_AS.get(module, module.replace("_", "-"))
+    found = [need.extra for need in needs() if need.name == wanted]
+    return [extra for extra in found if extra not in (None, "dev")]
 
 
 def installed_version(name: str) -> str | None:

@@ -1,0 +1,68 @@
+"""Errors become one line and an exit status, in one place."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.runtime.errors import GateError, MissingDependencyError, SpecError, VsrcError
+
+
+def raising(error: BaseException) -> click.Command:
+    @click.command("raising")
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (VsrcError("two\n  lines"), 1, "vsrc: two lines"),
+        (SpecError("damaged"), 1, "vsrc: damaged"),
+        (MissingDependencyError("not there"), 3, "vsrc: not there"),
+        (GateError("missed"), 4, "vsrc: missed"),
+        (ValueError("wrong"), 2, "vsrc: wrong"),
+        (OSError(28, "No space left on device"), 1, "vsrc: [Errno 28] No space left on device"),
+        (KeyboardInterrupt(), 130, "vsrc: interrupted"),
+        (
+            ModuleNotFoundError("No module named 'torch'", name="torch"),
+            3,
+            "vsrc: torch is not installed; install it: pip install 'vsrc[compress]'",
+        ),
+        (
+            ModuleNotFoundError("No module named 'yaml.nodes'", name="yaml.nodes"),
+            3,
+            "vsrc: yaml is not installed; install it: pip install 'vsrc[compress]'",
+        ),
+    ],
+)
+def test_an_error_is_one_line_and_a_status(
+    error: BaseException, status: int, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(main.commands, "raising", raising(error))
+    result = CliRunner().invoke(main, ["raising"])
+    assert result.exit_code == status
+    assert result.stderr.splitlines() == [line]
+    assert result.stdout == ""
+
+
+def test_a_mistake_of_our_own_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ModuleNotFoundError("No module named 'vsrc.nowhere'", name="vsrc.nowhere")
+    monkeypatch.setitem(main.commands, "raising", raising(error))
+    assert CliRunner().invoke(main, ["raising"]).exception is error
+
+
+def test_usage_errors_have_status_2() -> None:
+    assert CliRunner().invoke(main, ["infer", "--no-such-option"]).exit_code == 2
+    assert CliRunner().invoke(main, ["no-such-command"]).exit_code == 2
+
+
+def test_every_command_explains_itself() -> None:
+    for name in main.commands:
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert result.exit_code == 0
+        assert result.stdout.startswith("Usage:")
