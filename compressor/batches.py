@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 from torch.utils.data import DataLoader
@@ -30,6 +31,7 @@ def batches_from(
         batch_sampler=_Indices(start, batch=batch, process=process, processes=processes),
         num_workers=workers,
         collate_fn=_as_they_are,
+        worker_init_fn=_leave_signals_to_parent,
     )
     for items in loader:
         yield collate(items)
@@ -48,6 +50,13 @@ class _Indices:
             first = (number * self._processes + self._process) * self._batch
             yield list(range(first, first + self._batch))
             number += 1
+
+
+def _leave_signals_to_parent(_worker: int) -> None:
+    # Ctrl+C reaches the whole group of processes. The parent finishes its step and saves, for which
+    # it may need one more batch; workers end when it lets go of them, or dies.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_they_are(items: list[ClipItem]) -> list[ClipItem]:

@@ -33,6 +33,7 @@ class Checkpoint:
         tensors: Part of `PARTS` -> state dict.
         optimizer: The optimiser's state dict.
         counters: Whatever else counts.
+        scaler: Of the loss, in fp16.
         config: Text of the run's configuration.
     """
 
@@ -40,6 +41,7 @@ class Checkpoint:
     tensors: Mapping[str, Mapping[str, Tensor]]
     optimizer: Mapping[str, Any]
     counters: Mapping[str, float]
+    scaler: Mapping[str, Any]
     config: str
 
 
@@ -56,6 +58,7 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
             "step": checkpoint.step,
             "optimizer": checkpoint.optimizer,
             "counters": dict(checkpoint.counters),
+            "scaler": dict(checkpoint.scaler),
             "config": checkpoint.config,
         }
         torch.save(state, temporary / "state.pt")
@@ -81,5 +84,6 @@ def load(path: Path) -> Checkpoint:
         tensors={part: load_file(path / f"{part}.safetensors") for part in PARTS},
         optimizer=state["optimizer"],
         counters=state["counters"],
+        scaler=state["scaler"],
         config=state["config"],
     )

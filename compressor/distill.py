@@ -15,9 +15,10 @@ from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.progress import TrainProgress
 from vsrc.compressor.results import write_results
-from vsrc.compressor.trainer import Trainer, TrainProgress
-from vsrc.compressor.validation import psnr_on
+from vsrc.compressor.trainer import Trainer
+from vsrc.compressor.validation import psnr_on, side_by_side
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json
@@ -26,13 +27,15 @@ logger = logging.getLogger(__name__)
 
 Report = Callable[[IngestProgress | TrainProgress], None]
 
-NOT_OF_THE_WEIGHTS = frozenset(
+MAY_CHANGE = frozenset(
     {
-        *("output", "run_dir", "cache", "resume", "overwrite", "workers", "steps", "device"),
+        *("output", "run_dir", "cache", "resume", "overwrite", "workers", "device"),
         *("checkpoint_every", "log_every", "validate_every", "holdout_clips"),
+        *("steps", "learning_rate", "clip_norm"),
     }
 )
-"""Fields that a resumed run may change; `steps` too, to make a finished run longer."""
+"""Fields that a resumed run may change. The last three change the weights too: they make a finished
+run longer, and save one that diverged."""
 
 
 def distill(config: DistillConfig, *, report: Report | None = None, command: str = "") -> Path:
@@ -98,7 +101,7 @@ def _trainer(
         clips = validation_clips(
             held, clip_length=config.clip_length, count=config.holdout_clips, crop=2 * config.patch
         )
-    recipe = {k: v for k, v in to_json(config).items() if k not in NOT_OF_THE_WEIGHTS}
+    recipe = {k: v for k, v in to_json(config).items() if k not in MAY_CHANGE}
     teacher_sha256 = None if built.teacher is None else built.teacher.weights_sha256
     return Trainer(
         built.lesson,
@@ -109,4 +112,5 @@ def _trainer(
         ),
         recipe={**recipe, "data": taught.sha256, "teacher weights": teacher_sha256},
         validate=functools.partial(psnr_on, clips=clips) if clips else None,
+        sample=functools.partial(side_by_side, clip=clips[0]) if clips else None,
     )

@@ -11,7 +11,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +25,7 @@ from vsrc.compressor.distill_config import TrainerConfig
 from vsrc.compressor.ema import Ema
 from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.pace import Pace
+from vsrc.compressor.progress import TrainProgress, scalars
 from vsrc.compressor.run_log import RunLog
 from vsrc.compressor.schedule import rate_factor
 from vsrc.compressor.stop_signal import StopSignal, stop_signal
@@ -55,33 +55,6 @@ class Batches(Protocol):
         """Batches of one process of several from number `start` (0 is the first) on, endlessly."""
 
 
-@dataclass(frozen=True)
-class TrainProgress:
-    """A run after one of its steps.
-
-    Attributes:
-        step: Steps done.
-        steps: Steps of the whole run.
-        loss: What was minimised.
-        terms: Its parts, weighted, by name.
-        psnr: PSNR of Y on held-out clips, dB, when last measured.
-        learning_rate: Of this step.
-        images_per_second: HR frames restored, by all processes.
-        wait_share: Share of the time spent waiting for data, in [0, 1].
-        eta_seconds: Time left.
-    """
-
-    step: int
-    steps: int
-    loss: float
-    terms: Mapping[str, float]
-    psnr: float | None
-    learning_rate: float
-    images_per_second: float
-    wait_share: float
-    eta_seconds: float
-
-
 class Trainer:
     """One run, from its first step or from a checkpoint to its last.
 
@@ -92,6 +65,7 @@ class Trainer:
         batches: Where the clips come from.
         recipe: Settings that a resumed run must share; the number of steps may differ.
         validate: PSNR of Y on held-out clips, dB, of a network.
+        sample: A picture that shows what a network does, `(3, H, W)` in [0, 1], for the log.
     """
 
     def __init__(
@@ -103,6 +77,7 @@ class Trainer:
         batches: Batches,
         recipe: Mapping[str, object] | None = None,
         validate: Callable[[nn.Module], float] | None = None,
+        sample: Callable[[nn.Module], Tensor] | None = None,
     ) -> None:
         self.config, self.folder = config, folder
         self.accelerator = _accelerator(config)
@@ -118,7 +93,7 @@ class Trainer:
             self._parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True
         )
         self._wrapped, self.optimizer = self.accelerator.prepare(lesson, optimizer)
-        self._batches, self._validate = batches, validate
+        self._batches, self._validate, self._sample = batches, validate, sample
         self._recipe = json.dumps(dict(recipe or {}), sort_keys=True)
         self.psnr: float | None = None
 
@@ -142,6 +117,8 @@ class Trainer:
         self.ema.network.load_state_dict(dict(state.tensors["ema"]))
         self.lesson.load_state_beside_student(state.tensors["beside"])
         self.optimizer.load_state_dict(dict(state.optimizer))
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(dict(state.scaler))
         self.step, self.ema.updates = state.step, int(state.counters["ema_updates"])
         return self.step
 
@@ -155,7 +132,8 @@ class Trainer:
             TrainingError: The loss or a gradient is not finite.
             StoppedError: Ctrl+C or SIGTERM, after a checkpoint was written.
         """
-        log = RunLog(self.folder) if self.accelerator.is_main_process else None
+        main = self.accelerator.is_main_process
+        log = RunLog(self.folder, steps_done=self.step) if main else None
         try:
             with stop_signal() as stop:
                 self._loop(log, report, stop)
@@ -177,6 +155,7 @@ class Trainer:
             },
             optimizer=self.optimizer.state_dict(),
             counters={"ema_updates": self.ema.updates},
+            scaler={} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             config=self._recipe,
         )
         return checkpoint.save(self.checkpoints, state)
@@ -202,21 +181,26 @@ class Trainer:
             stopping = self._agreed(stop.requested) and self.step < config.steps
             if stopping or self._is_due(config.checkpoint_every):
                 self.save()
-            if self._validate is not None and self._is_due(config.validate_every):
-                self._measure(self._validate)
+            if self._is_due(config.validate_every):
+                self._measure(log)
             if log is not None:
                 self._tell(log, report, terms, pace)
             if stopping:
                 raise StoppedError(self._stopped_message())
-        if self._validate is not None and self.psnr is None:  # resumed after its last step
-            self._measure(self._validate)
+        if self.psnr is None:  # resumed after its last step
+            self._measure(log)
 
     def _is_due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
 
-    def _measure(self, validate: Callable[[nn.Module], float]) -> None:
-        if self.accelerator.is_main_process:
-            self.psnr = validate(self._kept)
+    def _measure(self, log: RunLog | None) -> None:
+        """See how good the student is; one process does it for all."""
+        if log is None:
+            return
+        if self._validate is not None:
+            self.psnr = self._validate(self._kept)
+        if self._sample is not None:
+            log.show(self.step, self._sample(self._kept))
 
     def _update(self, batches: Iterator[Batch], pace: Pace) -> tuple[dict[str, float], int]:
         """One update of the weights; returns terms averaged over all processes, and images."""
@@ -333,7 +317,7 @@ class Trainer:
             eta_seconds=pace.step_seconds * (self.config.steps - self.step),
         )
         if self._is_due(self.config.log_every):
-            log.write(self.step, _scalars(progress))
+            log.write(self.step, scalars(progress))
         if report is not None:
             report(progress)
 
@@ -358,17 +342,3 @@ def _check_recipe(found: str, wanted: str, *, where: Path) -> None:
             f"{where} was made with {key}={old.get(key)!r}, this run has {new.get(key)!r}; give "
             "the same setting to resume it, or another run folder (--run-dir) to begin anew"
         )
-
-
-def _scalars(progress: TrainProgress) -> dict[str, float]:
-    """What goes into the log."""
-    scalars = {f"loss/{name}": value for name, value in progress.terms.items()}
-    scalars |= {
-        "loss": progress.loss,
-        "learning_rate": progress.learning_rate,
-        "images_per_second": progress.images_per_second,
-        "wait_share": progress.wait_share,
-    }
-    if progress.psnr is not None:
-        scalars["psnr"] = progress.psnr
-    return scalars

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ def psnr_on(network: nn.Module, clips: Sequence[Batch]) -> float:
     """PSNR of Y, dB, of 8-bit pictures without their border of `scale` pixels; mean over frames.
 
     Args:
-        network: In evaluation mode when this returns as it was before.
+        network: It is evaluated, and left in the mode it was in.
         clips: Batches of whole clips; every frame is restored, as it would be in a video.
     """
     device = next(network.parameters()).device
@@ -34,6 +35,18 @@ def psnr_on(network: nn.Module, clips: Sequence[Batch]) -> float:
         values += [psnr(picture, truth, border=border) for picture, truth in pairs]
     network.train(was_training)
     return float(np.mean(values))
+
+
+def side_by_side(network: nn.Module, clip: Batch) -> Tensor:
+    """Centre frame of a clip, `(3, H, 3 W)` in [0, 1]: LR enlarged, SR, HR."""
+    device = next(network.parameters()).device
+    over_clip, centre = ClipNetwork(network), clip.hr.shape[1] // 2
+    with torch.no_grad():
+        fed = clip_for(network, lr=clip.lr, hr=clip.hr).to(device)
+        sr = over_clip(fed, [centre])[0, 0].cpu()
+    hr = clip.hr[0, centre]
+    lr = F.interpolate(clip.lr[0, centre : centre + 1], size=hr.shape[1:], mode="bicubic")[0]
+    return torch.cat((lr, sr, hr), dim=2).clamp(0, 1)
 
 
 def _pictures(frames: Tensor) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +19,8 @@ from vsrc.compressor.distill_config import TrainerConfig
 from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
-from vsrc.compressor.trainer import Batch, Batches, Trainer, TrainProgress
+from vsrc.compressor.progress import TrainProgress
+from vsrc.compressor.trainer import Batch, Batches, Trainer
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
 
 CONFIG = TrainerConfig(
@@ -192,6 +194,17 @@ def test_progress_and_log_say_what_happened(tmp_path: Path, noise_clips: Clips) 
     assert [line["step"] for line in lines] == [2, 4, 6]
     assert lines[-1]["psnr"] == 32.0
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_a_resumed_log_has_each_step_once(tmp_path: Path, noise_clips: Clips) -> None:
+    config = replace(CONFIG, log_every=1, checkpoint_every=3)
+    make_trainer(tmp_path, noise_clips(), config, objective="none").run()
+    shutil.rmtree(tmp_path / "checkpoints" / "step-00000006")  # as if the process was killed
+    again = make_trainer(tmp_path, noise_clips(), config, objective="none")
+    assert again.resume() == 3
+    again.run()
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_loss_falls(tmp_path: Path, noise_clips: Clips) -> None:
