@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,9 +31,9 @@ def windowed(frames: Pyramid, *, batch: int) -> Pyramid:
     return first, second, third
 
 
-def at(frames: Pyramid, order: Sequence[int]) -> Pyramid:
-    """Frames of a window in another order: levels `(N, T, C, h, w)` to `(N, len(order), ...)`."""
-    first, second, third = (torch.stack([x[:, i] for i in order], dim=1) for x in frames)
+def backward(frames: Pyramid) -> Pyramid:
+    """Levels `(N, T, C, h, w)` with the frames in the opposite order."""
+    first, second, third = (torch.stack(x.unbind(1)[::-1], dim=1) for x in frames)
     return first, second, third
 
 

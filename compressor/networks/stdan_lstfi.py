@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.deform import ModulatedDeformConv
-from vsrc.compressor.networks.pyramid import Pyramid, at, conv3, double, flat, lrelu
+from vsrc.compressor.networks.pyramid import Pyramid, backward, conv3, double, flat, lrelu
 
 
 def add_pyramid_layers(holder: nn.Module, features: int) -> None:
@@ -147,10 +147,10 @@ class Interpolation(nn.Module):
             `(N, T - 1, 2C, H, W)`, forward before backward.
         """
         batch, window = frames[0].shape[:2]
-        onward, back = range(window), range(window - 1, -1, -1)
-        first = _joined(at(frames, onward[:-1]), at(frames, back[:-1]))
-        second = _joined(at(frames, onward[1:]), at(frames, back[1:]))
-        short_term = self.fusion(align_both(self, flat(first), flat(second)))
+        one, two, three = (torch.cat(pair) for pair in zip(frames, backward(frames), strict=True))
+        first = flat((one[:, :-1], two[:, :-1], three[:, :-1]))
+        second = flat((one[:, 1:], two[:, 1:], three[:, 1:]))
+        short_term = self.fusion(align_both(self, first, second))
         short_term = short_term.reshape(2 * batch, window - 1, *short_term.shape[1:])
         between = self._run(short_term)
         from_before = torch.stack([frame[:batch] for frame in between], dim=1)
@@ -167,8 +167,3 @@ class Interpolation(nn.Module):
             hidden = self.conv_h2(lrelu(self.conv_h1(frame)))
             between.append(frame)
         return between
-
-
-def _joined(before: Pyramid, after: Pyramid) -> Pyramid:
-    first, second, third = (torch.cat(pair) for pair in zip(before, after, strict=True))
-    return first, second, third
