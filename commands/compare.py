@@ -1,0 +1,60 @@
+"""`vsrc compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrc.commands.json_output import echo_json
+from vsrc.commands.status_line import StatusLine
+from vsrc.runtime.compare_config import CompareConfig
+
+
+@click.command("compare")
+@click.argument("left", type=click.Path(path_type=Path))
+@click.argument("right", type=click.Path(path_type=Path))
+@click.argument("reference", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=CompareConfig.output,
+    show_default=True,
+    help="The page, one HTML file.",
+)
+@click.option("--start", type=float, default=CompareConfig.start, help="Seconds to skip.")
+@click.option(
+    "--frames",
+    type=int,
+    default=CompareConfig.frames,
+    show_default=True,
+    help="Most frames to compare.",
+)
+@click.option(
+    "--border",
+    type=int,
+    default=CompareConfig.border,
+    show_default=True,
+    help="Pixels left out at each edge when scoring.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Scores as JSON.")
+def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Lay LEFT and RIGHT on each other on a page with a slider.
+
+    Both are pictures, or videos of the same frames; with REFERENCE, the true frames, they are
+    scored against it.
+    """
+    from vsrc.runtime.compared import comparison_text
+    from vsrc.runtime.comparison import compare
+
+    with StatusLine() as status:
+        result = compare(
+            CompareConfig(**options), progress=lambda now: status(f"frame {now.frames}")
+        )
+    if as_json:
+        echo_json(result)
+        return
+    click.echo(comparison_text(result))

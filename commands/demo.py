@@ -1,0 +1,46 @@
+"""`vsrc demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vsrc.commands.training_bar import TrainingBar
+from vsrc.demo.demo_config import DemoConfig
+
+
+@click.command("demo")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=DemoConfig.output,
+    show_default=True,
+    help="Folder for what it makes.",
+)
+@click.option(
+    "--steps",
+    type=int,
+    default=DemoConfig.steps,
+    show_default=True,
+    help="Updates that the student is taught for.",
+)
+@click.option(
+    "--threads", type=int, default=DemoConfig.threads, help="CPU threads.  [default: all]"
+)
+def demo_command(output: Path, steps: int, threads: int) -> None:
+    """Teach, export, restore and measure on the clip that comes with vsrc."""
+    from vsrc.demo.tour import demo
+    from vsrc.runtime.bench_text import bench_text
+
+    with TrainingBar() as bar:
+        result = demo(
+            DemoConfig(output=output, steps=steps, threads=threads), say=bar.say, report=bar
+        )
+    click.echo(bench_text(result.latency))
+    click.echo("\nPSNR of Y against the original, 36 frames that were not learnt from")
+    for score in result.scores:
+        click.echo(f"  {score.label:<16}  {score.psnr_db:.2f} dB")
+    click.echo(f"\nvideo  {result.video}\npage   {result.page}")
+    click.echo(f"done in {result.seconds:.0f} s; open the page in a browser", err=True)

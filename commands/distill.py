@@ -1,0 +1,47 @@
+"""`vsrc distill`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from vsrc.commands.training_bar import TrainingBar
+from vsrc.compressor.distill_config import DistillConfig
+
+
+@click.command("distill")
+@click.option("--teacher", help="Name, package, module:function or spandrel:FILE.")
+@click.option("--teacher-weights", type=click.Path(path_type=Path), help="Its checkpoint.")
+@click.option(
+    "--student", help=f"Name, package or module:function.  [default: {DistillConfig.student}]"
+)
+@click.option("--data", multiple=True, help="Folder of videos or frames; may be repeated.")
+@click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
+@click.option("--objective", help=f"What is learnt from.  [default: {DistillConfig.objective}]")
+@click.option("--recipe", type=click.Path(path_type=Path), help="YAML file with any setting.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
+@click.option("--steps", type=int, help=f"Updates.  [default: {DistillConfig.steps}]")
+@click.option("--run-dir", help="Checkpoints and log.  [default: OUTPUT.run]")
+@click.option("--resume", is_flag=True, default=None, help="Go on from the last checkpoint.")
+@click.option("--overwrite", is_flag=True, default=None, help="Replace an existing package.")
+@click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; teach nothing.")
+def distill_command(
+    recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
+) -> None:
+    """Teach a student network from a teacher and clips, and write its package."""
+    from vsrc.compressor.distill import distill
+    from vsrc.compressor.plan import plan
+    from vsrc.compressor.recipe import read_recipe
+
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    config = read_recipe(recipe, settings=settings, options=given)
+    if dry_run:
+        click.echo(plan(config).text())
+        return
+    with TrainingBar() as bar:
+        path = distill(config, report=bar, command=shlex.join(["vsrc", *sys.argv[1:]]))
+    click.echo(path)
+    click.echo(f"next: vsrc export {path} --format onnx", err=True)

@@ -1,0 +1,85 @@
+"""`vsrc infer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrc.commands.infer_bar import InferBar
+from vsrc.commands.json_output import echo_json
+from vsrc.runtime.infer_config import InferConfig, parse_seconds
+
+
+@click.command("infer")
+@click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|DIR|GLOB...")
+@click.option("-m", "--model", type=click.Path(path_type=Path), help="Model package.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Video, pictures (out/%08d.png), or a folder for any number of inputs.",
+)
+@click.option("--backend", default=InferConfig.backend, show_default=True, help="What runs it.")
+@click.option("--precision", default=InferConfig.precision, show_default=True, help="Which graph.")
+@click.option(
+    "--threads", type=int, default=InferConfig.threads, help="CPU threads.  [default: all]"
+)
+@click.option(
+    "--batch", type=int, default=InferConfig.batch, show_default=True, help="Windows fed at once."
+)
+@click.option("--cuts/--no-cuts", default=InferConfig.cuts, help="Find scene cuts.  [default: on]")
+@click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
+@click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
+@click.option(
+    "--codec",
+    default=InferConfig.codec,
+    show_default=True,
+    help="x264, x265, av1, vp9, prores, ffv1, nvenc, or an encoder of FFmpeg.",
+)
+@click.option(
+    "--crf", type=int, help="Constant quality, smaller is better.  [default: 18 for x264]"
+)
+@click.option("--preset", help="Preset of the encoder.")
+@click.option(
+    "--fps",
+    type=float,
+    default=InferConfig.fps,
+    show_default=True,
+    help="Frames a second of inputs that are pictures.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--allow-hdr", is_flag=True, help="Restore HDR as if its values were SDR.")
+@click.option("--deinterlace", is_flag=True, help="Weave interlaced fields into frames first.")
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+def infer_command(
+    inputs: tuple[str, ...],
+    start: str,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Restore videos and enlarge them; sound, subtitles and times are kept.
+
+    Without -m the student that ships with vsrc is taken.
+    """
+    from vsrc.runtime.errors import MediaError
+    from vsrc.runtime.inference import infer
+
+    config = InferConfig(inputs=inputs, start=parse_seconds(start), **options)
+    with InferBar() as bar:
+        result = infer(config, progress=bar)
+    if as_json:
+        echo_json(result)
+    for file in result.files:
+        for note in file.notes:
+            if note not in bar.shown:
+                click.echo(f"{file.input}: {note}", err=True)
+        if not as_json:
+            click.echo(f"{file.output}  {file.frames} frames, {file.fps:.1f} fps")
+    for failure in result.failures:
+        click.echo(failure.error, err=True)
+    if result.failures:
+        total = len(result.files) + len(result.failures)
+        raise MediaError(f"{len(result.failures)} of {total} inputs could not be restored")

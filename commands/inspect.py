@@ -1,0 +1,24 @@
+"""`vsrc inspect`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("inspect")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
+def inspect_command(path: Path, as_json: bool) -> None:
+    """Say what FILE is: a package, graph, engine, weights, video or picture."""
+    from vsrc.export.inspect import inspect
+    from vsrc.runtime.inspection import check_sound, inspection_json, inspection_text
+
+    found = inspect(path)
+    if as_json:
+        click.echo(json.dumps(inspection_json(found), indent=2))
+    else:
+        click.echo(inspection_text(found))
+    check_sound(found)
