@@ -19,6 +19,7 @@ from vsrc.commands.data import data_group
 from vsrc.commands.demo import demo_command
 from vsrc.commands.distill import distill_command
 from vsrc.commands.doctor import doctor_command
+from vsrc.commands.eval import eval_command
 from vsrc.commands.export import export_command
 from vsrc.commands.infer import infer_command
 from vsrc.commands.inspect import inspect_command
@@ -77,6 +78,7 @@ for _command in (
     demo_command,
     distill_command,
     doctor_command,
+    eval_command,
     export_command,
     infer_command,
     inspect_command,

@@ -1,0 +1,70 @@
+"""`vsrc eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrc.commands.json_output import echo_json
+from vsrc.commands.status_line import StatusLine
+from vsrc.runtime.eval_config import METRICS, EvalConfig
+
+
+@click.command("eval")
+@click.argument("models", nargs=-1, metavar="[MODEL]...", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Clips, any layout.")
+@click.option(
+    "--metrics",
+    default=",".join(EvalConfig.metrics),
+    show_default=True,
+    help=f"Of {','.join(METRICS)}.",
+)
+@click.option(
+    "--degradation",
+    type=click.Choice(["auto", "bi", "bd", "given"]),
+    default=EvalConfig.degradation,
+    show_default=True,
+    help="How LR is made; auto takes LR files where the data has them.",
+)
+@click.option(
+    "--border", type=int, help="Pixels left out at each edge.  [default: 0; stills: scale]"
+)
+@click.option(
+    "--frames", type=int, default=EvalConfig.frames, help="Most frames of a clip.  [default: all]"
+)
+@click.option("--backend", default=EvalConfig.backend, show_default=True, help="What runs it.")
+@click.option("--precision", default=EvalConfig.precision, show_default=True, help="Which graph.")
+@click.option(
+    "--threads", type=int, default=EvalConfig.threads, help="CPU threads.  [default: all]"
+)
+@click.option("--lpips-vgg", type=click.Path(path_type=Path), help="VGG16, torchvision's file.")
+@click.option("--lpips-heads", type=click.Path(path_type=Path), help="Weights of LPIPS 0.1.")
+@click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Measure how near MODELs come to the truth on a folder of clips, beside bicubic.
+
+    Without MODEL the student that ships with vsrc is taken.
+    """
+    from vsrc.runtime.eval_report import eval_text
+    from vsrc.runtime.evaluate import evaluate
+
+    config = EvalConfig(metrics=tuple(metrics.split(",")), **options)
+    extra = {}
+    if "lpips" in config.metrics:
+        from vsrc.compressor.lpips import lpips_kind
+
+        extra["lpips"] = lpips_kind(config.lpips_vgg, config.lpips_heads)
+    with StatusLine() as status:
+        report = evaluate(
+            config,
+            extra=extra,
+            progress=lambda now: status(f"{now.model}  {now.clip}  frame {now.frames}"),
+        )
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        echo_json(report)
+        return
+    click.echo(eval_text(report))

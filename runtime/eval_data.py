@@ -1,0 +1,145 @@
+"""The clips that are measured on: true frames, and the LR frames that are restored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+
+from vsrc.runtime.clips import ClipSource, Layout
+from vsrc.runtime.degradation import WHOLE_FRAME, Guess, guess_degradation
+from vsrc.runtime.errors import DataError
+from vsrc.runtime.eval_config import EvalDegradation
+from vsrc.runtime.frames import ClipFrames, Frame
+
+LrName = Literal["bi", "bd", "given"]
+
+_DESCRIBED = {
+    "bi": "MATLAB bicubic with antialiasing",
+    "bd": "Gaussian blur of sigma 0.4 * scale and every scale-th pixel, centred",
+    "given": "as the LR files are",
+}
+
+
+@dataclass(frozen=True)
+class LrPlan:
+    """Where LR frames come from.
+
+    Attributes:
+        name: The LR twin of that name, or the degradation.
+        from_twin: Which of the two.
+        scale: HR/LR side ratio.
+        known_as: The degradation, if it can be said: its name, or what `given` looks like.
+    """
+
+    name: LrName
+    from_twin: bool
+    scale: int
+    known_as: str | None
+
+    def __str__(self) -> str:
+        if self.name == "given":
+            look = f", which look like {self.known_as}" if self.known_as else ""
+            return f"LR files of the data set{look}"
+        what = f"{self.name} ({_DESCRIBED[self.name]})"
+        return f"LR files of the data set, {what}" if self.from_twin else f"made from HR by {what}"
+
+
+def plan_lr(layout: Layout, *, wanted: EvalDegradation, taught_for: str, scale: int) -> LrPlan:
+    """Decide where LR comes from; the same for all clips.
+
+    Args:
+        layout: The data.
+        wanted: What was asked for.
+        taught_for: Degradation of the first model.
+        scale: HR/LR side ratio.
+
+    Raises:
+        DataError: The LR twins that are needed are not there for every clip.
+    """
+    named = [set(clip.twins) for clip in layout.clips]
+    common = set.intersection(*named)
+    if wanted == "given" and not common:
+        lacking = next(clip.name for clip in layout.clips if not clip.twins)
+        raise DataError(f"{layout.root}: {lacking} has no LR twin, which 'given' needs")
+    if wanted in ("auto", "given") and common:
+        name: LrName = taught_for if taught_for in common else min(common)
+    elif wanted in ("bi", "bd"):
+        name = wanted
+    else:
+        name = "bd" if taught_for == "bd" else "bi"
+    from_twin = name in common
+    known_as: str | None = name
+    if name == "given":
+        guess = _guess(layout.clips[0])
+        known_as = guess.name if guess.is_sure else None
+    return LrPlan(name, from_twin, scale, known_as)
+
+
+def _guess(clip: ClipSource) -> Guess:
+    pair = (clip, clip.twins["given"])
+    high, low = (next(iter(ClipFrames(source))).transpose(2, 0, 1)[None] for source in pair)
+    try:
+        return guess_degradation(high, low)
+    except ValueError as error:
+        raise DataError(f"{clip.place}: {error}") from error
+
+
+class EvalClip:
+    """One clip, whose frames can be asked for again and again."""
+
+    def __init__(self, source: ClipSource, plan: LrPlan, *, most: int) -> None:
+        """Nothing is read yet.
+
+        Args:
+            source: The true frames.
+            plan: Where LR comes from.
+            most: Most frames, 0 for all.
+        """
+        self.name = source.name
+        self.one_shot = source.one_shot
+        self._source, self._plan, self._most = source, plan, most
+
+    def truth(self) -> Iterator[Frame]:
+        """True frames, cropped to a multiple of the scale: `(H, W, 3)`."""
+        scale = self._plan.scale
+        for frame in self._first(self._source):
+            height, width = (size // scale * scale for size in frame.shape[:2])
+            if not height or not width:
+                raise DataError(f"{self._source.place} is smaller than {scale=}")
+            yield frame[:height, :width]
+
+    def lr(self) -> Iterator[Frame]:
+        """LR frames: `(H / scale, W / scale, 3)`."""
+        if self._plan.from_twin:
+            return self._twin()
+        degrade = WHOLE_FRAME[self._plan.name]
+        return (
+            np.ascontiguousarray(
+                degrade(frame.transpose(2, 0, 1), self._plan.scale).transpose(1, 2, 0)
+            )
+            for frame in self.truth()
+        )
+
+    def _twin(self) -> Iterator[Frame]:
+        twin = self._source.twins[self._plan.name]
+        scale = self._plan.scale
+        pairs = zip(self.truth(), self._first(twin), strict=True)
+        try:
+            for true, low in pairs:
+                if (low.shape[0] * scale, low.shape[1] * scale) != true.shape[:2]:
+                    raise DataError(
+                        f"{twin.place} is {low.shape[1]}x{low.shape[0]} and {self._source.place} "
+                        f"{true.shape[1]}x{true.shape[0]}: not a pair at {scale=}"
+                    )
+                yield low
+        except ValueError as error:
+            raise DataError(
+                f"{twin.place} has not as many frames as {self._source.place}"
+            ) from error
+
+    def _first(self, source: ClipSource) -> Iterator[Frame]:
+        return islice(iter(ClipFrames(source)), self._most or None)

@@ -1,0 +1,104 @@
+"""What `vsrc eval` found out, and how it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Values = dict[str, float | None]
+"""Metric -> value; None where it cannot be said (a frame too small, a PSNR of equal pictures)."""
+
+_DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "vmaf": 2, "tof": 4, "warp": 4}
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """One clip of one row.
+
+    Attributes:
+        clip: Its name.
+        frames: Frames compared.
+        values: Means over the frames.
+    """
+
+    clip: str
+    frames: int
+    values: Values
+
+
+@dataclass(frozen=True)
+class EvalRow:
+    """One way to enlarge.
+
+    Attributes:
+        label: `bicubic`, or the model.
+        clips: Scores of each clip.
+        mean: Means over the clips, every clip counting the same.
+    """
+
+    label: str
+    clips: tuple[ClipScore, ...]
+    mean: Values
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """The whole result.
+
+    Attributes:
+        data: Folder.
+        layout: What it was recognised as.
+        scale: HR/LR side ratio.
+        degradation: How LR was made.
+        border_px: Pixels left out at each edge.
+        protocol: What was compared how, a sentence for each metric.
+        warnings: What makes the numbers other than they seem.
+        rows: Bicubic first, then the models in the order they were named.
+    """
+
+    data: str
+    layout: str
+    scale: int
+    degradation: str
+    border_px: int
+    protocol: tuple[str, ...]
+    warnings: tuple[str, ...]
+    rows: tuple[EvalRow, ...]
+
+
+def mean_values(scores: Sequence[Values]) -> Values:
+    """Mean of each metric; None where any of the scores has none."""
+    means: Values = {}
+    for name in scores[0]:
+        values = [score[name] for score in scores]
+        known = [value for value in values if value is not None]
+        means[name] = sum(known) / len(known) if len(known) == len(values) else None
+    return means
+
+
+def eval_text(report: EvalReport) -> str:
+    """A table for each clip and one of the means, and the protocol."""
+    clips = [score.clip for score in report.rows[0].clips]
+    blocks = []
+    for number, clip in enumerate(clips):
+        frames = report.rows[0].clips[number].frames
+        title = f"{clip} ({frames} frames)"
+        blocks.append(_table(title, [(row.label, row.clips[number].values) for row in report.rows]))
+    if len(clips) > 1:
+        title = f"mean of {len(clips)} clips"
+        blocks.append(_table(title, [(row.label, row.mean) for row in report.rows]))
+    return "\n\n".join([*blocks, "\n".join(report.protocol)])
+
+
+def _table(title: str, rows: Sequence[tuple[str, Values]]) -> str:
+    names = list(rows[0][1])
+    wide = max(len(title), *(len(label) for label, _ in rows))
+    lines = ["  ".join([title.ljust(wide), *(name.rjust(9) for name in names)])]
+    for label, values in rows:
+        cells = [_cell(name, values[name]).rjust(9) for name in names]
+        lines.append("  ".join([label.ljust(wide), *cells]))
+    return "\n".join(lines)
+
+
+def _cell(name: str, value: float | None) -> str:
+    return "-" if value is None else f"{value:.{_DIGITS[name.partition('_')[0]]}f}"

@@ -1,0 +1,200 @@
+"""Measure how near restored clips come to the truth, always beside bicubic enlargement.
+
+For each way to enlarge and each clip, frames stream by once:
+
+    truth  --crop to a multiple of the scale-->  HR ----------------------+--> metrics
+                                                 |                        |
+                                     degrade, or the LR twin              |
+                                                 |                        |
+                                                 +--> LR --> session --> SR
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from vsrc.runtime.bicubic import upscale
+from vsrc.runtime.clips import Layout, find_clips
+from vsrc.runtime.errors import DataError, MismatchError
+from vsrc.runtime.eval_config import EvalConfig, EvalProgress
+from vsrc.runtime.eval_data import EvalClip, LrPlan, plan_lr
+from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, mean_values
+from vsrc.runtime.frames import Frame
+from vsrc.runtime.metrics import FIDELITY, MetricKind
+from vsrc.runtime.package import Package, open_package, shipped
+from vsrc.runtime.restore import restored
+from vsrc.runtime.session import Session
+from vsrc.runtime.shots import mark_shots
+from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.temporal import TEMPORAL
+from vsrc.runtime.vmaf import VMAF
+
+METRIC_KINDS: Mapping[str, MetricKind] = {**FIDELITY, **TEMPORAL, **VMAF}
+"""Metrics that need no torch."""
+
+_SHIPPED = "edge-s"
+
+
+@dataclass(frozen=True)
+class Enlarger:
+    """One row of the report.
+
+    Attributes:
+        label: What it is called.
+        enlarge: From a clip to SR frames in order.
+        doubles: It is fed every second frame and restores those between too; an even number of true
+            frames leaves the last of them without a counterpart.
+    """
+
+    label: str
+    enlarge: Callable[[EvalClip], Iterator[Frame]]
+    doubles: bool = False
+
+
+def evaluate(
+    config: EvalConfig,
+    *,
+    extra: Mapping[str, MetricKind] | None = None,
+    progress: Callable[[EvalProgress], None] = lambda _now: None,
+) -> EvalReport:
+    """Measure packages on a folder of clips.
+
+    Args:
+        config: What to measure.
+        extra: Metrics that live elsewhere (LPIPS needs torch), by name.
+        progress: Told after each frame.
+
+    Raises:
+        DataError: No clips, or LR twins that are missing or do not fit.
+        MediaError: A clip cannot be decoded.
+        MismatchError: Models of different scales.
+        SpecError: A package that cannot be used.
+        MissingDependencyError: Something that a metric needs is not installed.
+    """
+    kinds = _kinds(config.metrics, extra or {})
+    packages = [open_package(path) for path in config.models or (shipped(_SHIPPED),)]
+    layout = find_clips(config.data)
+    plan = plan_lr(
+        layout,
+        wanted=config.degradation,
+        taught_for=packages[0].spec.degradation,
+        scale=_common_scale(packages),
+    )
+    border = _border(config.border, layout, plan.scale)
+    clips = [EvalClip(source, plan, most=config.frames) for source in layout.clips]
+    rows = [score(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
+    for package in packages:
+        session = package.session(
+            backend=config.backend, precision=config.precision, threads=config.threads
+        )
+        with closing(session):
+            enlarger = by_session(package.path.name, session)
+            rows.append(score(enlarger, clips, kinds, border=border, progress=progress))
+    return EvalReport(
+        data=str(config.data),
+        layout=layout.kind,
+        scale=plan.scale,
+        degradation=str(plan),
+        border_px=border,
+        protocol=_protocol(kinds, plan, border),
+        warnings=tuple(_warnings(packages, plan)),
+        rows=tuple(rows),
+    )
+
+
+def bicubic(scale: int) -> Enlarger:
+    """MATLAB's bicubic enlargement."""
+    return Enlarger("bicubic", lambda clip: (upscale(frame, scale) for frame in clip.lr()))
+
+
+def by_session(label: str, session: Session) -> Enlarger:
+    """A network, fed as `vsrc infer` feeds it: windows that end at cuts, edges repeated."""
+    step = session.network.time_scale
+
+    def enlarge(clip: EvalClip) -> Iterator[Frame]:
+        lr = (frame for index, frame in enumerate(clip.lr()) if index % step == 0)
+        frames = (SourceFrame(frame, pts=index, duration=1) for index, frame in enumerate(lr))
+        for result in restored(frames if clip.one_shot else mark_shots(frames), session):
+            assert result.rgb is not None
+            yield result.rgb
+
+    return Enlarger(label, enlarge, doubles=step == 2)
+
+
+def score(
+    enlarger: Enlarger,
+    clips: Sequence[EvalClip],
+    kinds: Mapping[str, MetricKind],
+    *,
+    border: int,
+    progress: Callable[[EvalProgress], None] = lambda _now: None,
+) -> EvalRow:
+    """One row of the report.
+
+    Args:
+        enlarger: What is measured.
+        clips: On what.
+        kinds: By what.
+        border: Pixels left out at each edge.
+        progress: Told after each frame.
+    """
+    scores = []
+    for clip in clips:
+        metrics = [kind.create(border) for kind in kinds.values()]
+        count = 0
+        pairs = zip(clip.truth(), enlarger.enlarge(clip), strict=not enlarger.doubles)
+        for truth, sr in pairs:
+            for metric in metrics:
+                metric.add(sr, truth)
+            count += 1
+            progress(EvalProgress(enlarger.label, clip.name, count))
+        if not count:
+            raise DataError(f"{clip.name} has no frame")
+        values = {name: v for metric in metrics for name, v in metric.result().items()}
+        scores.append(ClipScore(clip.name, count, values))
+    return EvalRow(enlarger.label, tuple(scores), mean_values([each.values for each in scores]))
+
+
+def _kinds(metrics: Sequence[str], extra: Mapping[str, MetricKind]) -> dict[str, MetricKind]:
+    known = {**METRIC_KINDS, **extra}
+    if absent := [name for name in metrics if name not in known]:
+        raise ValueError(f"metric {absent[0]!r} is not at hand; there are: {', '.join(known)}")
+    return {name: known[name] for name in metrics}
+
+
+def _common_scale(packages: Sequence[Package]) -> int:
+    scales = {package.path.name: package.spec.network.scale for package in packages}
+    if len(set(scales.values())) > 1:
+        found = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
+        raise MismatchError(f"models of one scale can be compared at a time, these are: {found}")
+    return next(iter(scales.values()))
+
+
+def _border(wanted: int | None, layout: Layout, scale: int) -> int:
+    if wanted is not None:
+        return wanted
+    is_stills = all(len(clip.files) == 1 and not clip.is_video for clip in layout.clips)
+    return scale if is_stills else 0
+
+
+def _protocol(kinds: Mapping[str, MetricKind], plan: LrPlan, border: int) -> tuple[str, ...]:
+    edges = f"{border} pixels left out at each edge" if border else "no border left out"
+    lines = [f"x{plan.scale}, LR: {plan}", f"{edges}; every frame counts, then every clip alike"]
+    return (*lines, *(kind.protocol for kind in kinds.values()))
+
+
+def _warnings(packages: Sequence[Package], plan: LrPlan) -> Iterator[str]:
+    for package in packages:
+        taught = package.spec.degradation
+        if plan.known_as is None:
+            yield (
+                f"{package.path.name} was taught for {taught}, and how the LR files were made "
+                "cannot be told; if it was otherwise, several dB are lost to that"
+            )
+        elif taught not in (plan.known_as, "none"):
+            yield (
+                f"{package.path.name} was taught for {taught}, but LR is {plan.known_as} here: "
+                "that alone can cost several dB"
+            )

@@ -1,0 +1,100 @@
+"""Metrics that see a clip frame by frame, behind one small protocol."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.eval_report import Values, mean_values
+from vsrc.runtime.quality import psnr, ssim
+
+Frame = NDArray[np.uint8]
+
+_SSIM_WINDOW = 11
+
+
+class Metric(Protocol):
+    """Measures one clip."""
+
+    def add(self, sr: Frame, truth: Frame, /) -> None:
+        """Take the next frame and the true one, `(H, W, 3)` uint8 RGB, the same size."""
+
+    def result(self) -> Values:
+        """Values of the clip, the same names whatever was measured."""
+
+
+@dataclass(frozen=True)
+class MetricKind:
+    """A metric by its name.
+
+    Attributes:
+        protocol: What is compared and how, one sentence.
+        create: A fresh one for each clip, from the border in pixels.
+    """
+
+    protocol: str
+    create: Callable[[int], Metric]
+
+
+class Psnr:
+    """PSNR of Y and of RGB: the mean of the frames' decibels, as papers report it."""
+
+    def __init__(self, border: int) -> None:
+        self._border = border
+        self._frames: list[Values] = []
+
+    def add(self, sr: Frame, truth: Frame) -> None:
+        """Take the next pair; see `Metric`."""
+        values = {
+            "psnr_y": psnr(sr, truth, border=self._border),
+            "psnr_rgb": psnr(sr, truth, y_only=False, border=self._border),
+        }
+        # Equal frames have no finite PSNR; a number in its place would be made up.
+        self._frames.append({k: None if math.isinf(v) else v for k, v in values.items()})
+
+    def result(self) -> Values:
+        """See `Metric`."""
+        return mean_values(self._frames)
+
+
+class Ssim:
+    """SSIM of Y and of RGB, mean over the frames."""
+
+    def __init__(self, border: int) -> None:
+        self._border = border
+        self._frames: list[Values] = []
+
+    def add(self, sr: Frame, truth: Frame) -> None:
+        """Take the next pair; see `Metric`."""
+        if min(truth.shape[:2]) - 2 * self._border < _SSIM_WINDOW:
+            self._frames.append({"ssim_y": None, "ssim_rgb": None})
+            return
+        self._frames.append(
+            {
+                "ssim_y": ssim(sr, truth, border=self._border),
+                "ssim_rgb": ssim(sr, truth, y_only=False, border=self._border),
+            }
+        )
+
+    def result(self) -> Values:
+        """See `Metric`."""
+        return mean_values(self._frames)
+
+
+FIDELITY = {
+    "psnr": MetricKind(
+        "PSNR: peak 255, 8-bit output; Y of BT.601 (16..235, not rounded) and RGB; mean of the "
+        "frames' dB",
+        Psnr,
+    ),
+    "ssim": MetricKind(
+        "SSIM: 11x11 Gaussian of sigma 1.5, valid windows only, of the same Y and RGB; mean over "
+        "the frames",
+        Ssim,
+    ),
+}

@@ -1,0 +1,135 @@
+"""Metrics of how a restored clip moves, by optical flow (OpenCV's DIS, Kroeger et al. 2016)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.eval_report import Values
+from vsrc.runtime.metrics import Frame, MetricKind
+
+if TYPE_CHECKING:
+    import cv2
+
+Flow = NDArray[np.float32]
+"""`(H, W, 2)`: how far each pixel moves right and down, pixels."""
+
+_DIS_LEAST_SIDE = 16
+"""DIS needs room for a patch on its coarsest level."""
+
+
+class Tof:
+    """tOF: does what was restored move as the truth does (Chu et al. 2020, TecoGAN, section 5).
+
+    Mean length of the difference between the flow of two restored frames and that of the two true
+    frames, in pixels; 0 is best.
+    """
+
+    def __init__(self, border: int) -> None:
+        del border  # motion at the edge counts too
+        self._flow = _Dis()
+        self._last: tuple[Frame, Frame] | None = None
+        self._errors: list[float] = []
+
+    def add(self, sr: Frame, truth: Frame) -> None:
+        """Take the next pair; see `Metric`."""
+        grey = (self._flow.grey(sr), self._flow.grey(truth))
+        if self._last is not None and min(truth.shape[:2]) >= _DIS_LEAST_SIDE:
+            restored, true = (
+                self._flow(before, now) for before, now in zip(self._last, grey, strict=True)
+            )
+            self._errors.append(float(np.linalg.norm(restored - true, axis=-1).mean()))
+        self._last = grey
+
+    def result(self) -> Values:
+        """See `Metric`."""
+        return {"tof": _mean(self._errors)}
+
+
+class Warp:
+    """Warping error: does what was restored flicker (Lai et al. 2018, section 4.1).
+
+    The last restored frame, moved by the true motion, against this one: mean squared difference of
+    RGB in [0, 1], times 1000, where the true motion can be followed there and back. A still picture
+    that is repeated scores 0, so it is read beside a metric of fidelity and the truth's own value.
+    """
+
+    def __init__(self, border: int) -> None:
+        del border
+        self._flow = _Dis()
+        self._last: tuple[Frame, Frame] | None = None
+        self._errors: list[float] = []
+
+    def add(self, sr: Frame, truth: Frame) -> None:
+        """Take the next pair; see `Metric`."""
+        grey = self._flow.grey(truth)
+        if self._last is not None and min(truth.shape[:2]) >= _DIS_LEAST_SIDE:
+            last_sr, last_grey = self._last
+            back, forth = self._flow(grey, last_grey), self._flow(last_grey, grey)
+            seen = _followed(back, forth, self._flow)
+            difference = (self._flow.moved(last_sr, back).astype(np.float64) - sr) / 255
+            if seen.any():
+                self._errors.append(float(1000 * (difference[seen] ** 2).mean()))
+        self._last = (sr, grey)
+
+    def result(self) -> Values:
+        """See `Metric`."""
+        return {"warp": _mean(self._errors)}
+
+
+TEMPORAL = {
+    "tof": MetricKind(
+        "tOF: mean end-point difference of DIS flow between frames against the truth's, pixels", Tof
+    ),
+    "warp": MetricKind(
+        "warp: mean squared difference to the last frame moved by the truth's DIS flow, RGB in "
+        "[0, 1], times 1000, where the flow is consistent",
+        Warp,
+    ),
+}
+
+
+class _Dis:
+    """OpenCV, imported when it is needed."""
+
+    def __init__(self) -> None:
+        import cv2
+
+        self._cv2 = cv2
+        self._dis: cv2.DISOpticalFlow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def grey(self, rgb: Frame) -> Frame:
+        return np.asarray(self._cv2.cvtColor(rgb, self._cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+    def __call__(self, before: Frame, now: Frame) -> Flow:
+        """Where each pixel of `before` is in `now`."""
+        start = np.zeros((*before.shape, 2), np.float32)
+        return np.asarray(self._dis.calc(before, now, start), dtype=np.float32)
+
+    def moved(self, picture: Frame | Flow, flow: Flow) -> Frame | Flow:
+        """Each pixel from where the flow points to, bilinear, edges repeated."""
+        height, width = flow.shape[:2]
+        columns, rows = np.meshgrid(
+            np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+        )
+        result: Frame | Flow = self._cv2.remap(  # type: ignore[assignment]
+            picture,
+            columns + flow[..., 0],
+            rows + flow[..., 1],
+            self._cv2.INTER_LINEAR,
+            borderMode=self._cv2.BORDER_REPLICATE,
+        )
+        return result
+
+
+def _followed(back: Flow, forth: Flow, dis: _Dis) -> NDArray[np.bool_]:
+    """Pixels whose way there and back ends where it began (Sundaram et al. 2010, equation 5)."""
+    there = dis.moved(forth, back).astype(np.float32)
+    gap = ((back + there) ** 2).sum(axis=-1)
+    return np.asarray(gap < 0.01 * ((back**2).sum(axis=-1) + (there**2).sum(axis=-1)) + 0.5)
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None

@@ -1,0 +1,78 @@
+"""VMAF by the ffmpeg that comes with imageio-ffmpeg; Debian's has none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from vsrc.runtime.colour import BT709, LIMITED, Colour, FromRgb
+from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.eval_report import Values
+from vsrc.runtime.metrics import Frame, MetricKind
+
+_LEAST_SIDE = 32
+"""libvmaf's wavelets need this much."""
+
+
+class Vmaf:
+    """VMAF (model v0.6.1, for a television at three heights' distance), 0 worst to 100 best.
+
+    Frames go to temporary files as YUV 4:2:0, which is what libvmaf reads; both in the same way.
+    """
+
+    def __init__(self, border: int) -> None:
+        del border  # libvmaf looks at whole pictures
+        import imageio_ffmpeg
+
+        self._ffmpeg = str(imageio_ffmpeg.get_ffmpeg_exe())
+        self._folder = tempfile.TemporaryDirectory(prefix="vsrc-vmaf-")
+        names = ("sr.yuv", "truth.yuv")
+        self._files = [(Path(self._folder.name) / name).open("wb") for name in names]
+        self._to_yuv: FromRgb | None = None
+        self._size = (0, 0)
+
+    def add(self, sr: Frame, truth: Frame) -> None:
+        """Take the next pair; see `Metric`."""
+        height, width = (size // 2 * 2 for size in truth.shape[:2])  # chroma has half the rows
+        if self._to_yuv is None:
+            self._size = (width, height)
+            colour = Colour(matrix=BT709, range=LIMITED)
+            self._to_yuv = FromRgb(colour, width=width, height=height, pix_fmt="yuv420p")
+        for file, frame in zip(self._files, (sr, truth), strict=True):
+            file.write(self._to_yuv(frame[:height, :width]).to_ndarray().tobytes())
+
+    def result(self) -> Values:
+        """See `Metric`."""
+        for file in self._files:
+            file.close()
+        with self._folder as folder:
+            return {"vmaf": self._pooled(Path(folder)) if min(self._size) >= _LEAST_SIDE else None}
+
+    def _pooled(self, folder: Path) -> float:
+        raw = ("-f", "rawvideo", "-pix_fmt", "yuv420p", "-framerate", "25", "-video_size")
+        inputs = [
+            part
+            for name in ("sr.yuv", "truth.yuv")
+            for part in (*raw, "{}x{}".format(*self._size), "-i", name)
+        ]
+        graph = "[0:v][1:v]libvmaf=log_fmt=json:log_path=vmaf.json:n_threads=2"
+        done = subprocess.run(
+            [self._ffmpeg, "-nostdin", "-v", "error", *inputs, "-lavfi", graph, "-f", "null", "-"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise VsrcError(f"{self._ffmpeg} could not compute VMAF: {done.stderr.strip()[-300:]}")
+        pooled = json.loads((folder / "vmaf.json").read_text())["pooled_metrics"]
+        return float(pooled["vmaf"]["mean"])
+
+
+VMAF = {
+    "vmaf": MetricKind(
+        "VMAF: model v0.6.1, frames as YUV 4:2:0 of BT.709, arithmetic mean over the frames", Vmaf
+    )
+}
