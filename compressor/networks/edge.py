@@ -15,6 +15,7 @@ No warping, no attention, no activation but ReLU: INT8 ranges stay tame and ever
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -130,7 +131,7 @@ class Edge(nn.Module):
             # The first output is then the enlarged frame: training starts at bilinear, not noise.
             self.tail.weight.mul_(0.1)
 
-    @property
+    @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
         return NetworkSpec(
@@ -182,7 +183,6 @@ class Edge(nn.Module):
         rest = {k: v for k, v in self.state_dict().items() if not k.startswith("body.")}
         plain.load_state_dict(rest, strict=False)
         return plain.to(next(self.parameters()).device).train(self.training)
-
 
 
 def _training_only(block: nn.Module) -> int:

@@ -17,6 +17,7 @@ they are. Sizes M and L are the official ones; XS is a small one of ours that tr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -265,7 +266,7 @@ class Edvr(nn.Module):
         self.hr_features = nn.LeakyReLU(0.1)
         self.conv_last = conv3(hr_features, 3)
 
-    @property
+    @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
         arguments: dict[str, Argument] = {
