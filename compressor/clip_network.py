@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.networks.frame_encoder import FrameEncoder
 from vsrc.compressor.taps import spec_of
-
-
-class FrameEncoder(Protocol):
-    """A network that treats each frame alone first; the two steps give the same as a window."""
-
-    def encode(self, frame: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """Features of one frame, `(N, 3, H, W)`."""
-
-    def fuse(self, features: Tensor | tuple[Tensor, ...], centre: Tensor) -> Tensor:
-        """Features of a window, `(N, T, ...)` each, and its centre frame, to SR."""
 
 
 class ClipNetwork(nn.Module):
@@ -28,8 +18,8 @@ class ClipNetwork(nn.Module):
                                   frame 1 sees  0 0 1 2 3
                                   frame 2 sees  0 1 2 3 4   ...
 
-    Where the network encodes each frame by itself, that is done once per frame of the clip and not
-    once per window.
+    Where the network encodes frames (or runs of them) by themselves, that is done once for the clip
+    and not once per window.
 
     Args:
         network: Any network of the table; its parameters are shared, not copied.
@@ -54,7 +44,7 @@ class ClipNetwork(nn.Module):
         if self.spec.time_scale == 2:
             sr: Tensor = self.network(clip[:, ::2])
             return sr[:, list(frames)]
-        if _encodes_frames(self.network) and self._fits(clip):
+        if isinstance(self.network, FrameEncoder) and self._fits(clip):
             flat = self._encode_then_fuse(self.network, clip, frames)
         elif self.spec.window == 1:
             flat = self.network(clip[:, list(frames)].flatten(0, 1))
@@ -72,15 +62,17 @@ class ClipNetwork(nn.Module):
     ) -> Tensor:
         batch, length = clip.shape[:2]
         indices = window_indices(frames, length=length, window=self.spec.window)
-        used, places = torch.unique(indices, return_inverse=True)
-        encoded = network.encode(clip[:, used].flatten(0, 1))
+        runs = indices.unfold(1, network.encoded_frames, 1)
+        used, places = torch.unique(runs.flatten(0, 1), dim=0, return_inverse=True)
+        places = places.view(runs.shape[:2])
+        seen = clip[:, used if network.encoded_frames > 1 else used[:, 0]]
 
         def windows(feature: Tensor) -> Tensor:
-            framed = feature.view(batch, len(used), *feature.shape[1:])
-            return framed[:, places].flatten(0, 1)
+            by_run = feature.view(batch, used.shape[0], *feature.shape[1:])
+            return by_run[:, places].flatten(0, 1)
 
-        parts = windows(encoded) if isinstance(encoded, Tensor) else tuple(map(windows, encoded))
-        return network.fuse(parts, clip[:, list(frames)].flatten(0, 1))
+        features = tuple(windows(feature) for feature in network.encode(seen.flatten(0, 1)))
+        return network.fuse(features, clip[:, list(frames)].flatten(0, 1))
 
 
 def clip_for(network: nn.Module, *, lr: Tensor, hr: Tensor) -> Tensor:
@@ -92,7 +84,3 @@ def window_indices(frames: Sequence[int], *, length: int, window: int) -> Tensor
     """Frame numbers of the window around each frame, `(len(frames), window)`, edges repeated."""
     offsets = torch.arange(window) - window // 2
     return (torch.tensor(list(frames))[:, None] + offsets).clamp(0, length - 1)
-
-
-def _encodes_frames(network: object) -> TypeGuard[FrameEncoder]:
-    return hasattr(network, "encode") and hasattr(network, "fuse")

@@ -117,6 +117,8 @@ class Edge(nn.Module):
         name: What the table of networks calls it.
     """
 
+    encoded_frames = 1
+
     def __init__(self, size: EdgeSize, *, scale: int = 4, window: int = 5, name: str) -> None:
         super().__init__()
         if window < 3 or window % 2 == 0:
@@ -146,13 +148,14 @@ class Edge(nn.Module):
             stages=("fusion", *(f"body.{index}" for index in range(self.size.blocks))),
         )
 
-    def encode(self, frame: Tensor) -> Tensor:
+    def encode(self, frame: Tensor) -> tuple[Tensor]:
         """Features of one frame: `(N, 3, H, W)` to `(N, encoded, H, W)`."""
-        return torch.relu(self.encoder(frame))
+        return (torch.relu(self.encoder(frame)),)
 
-    def fuse(self, features: Tensor, centre: Tensor) -> Tensor:
+    def fuse(self, features: tuple[Tensor], centre: Tensor) -> Tensor:
         """Features of a window, `(N, T, encoded, H, W)`, and its centre frame, to SR."""
-        x = torch.relu(self.fusion(features.flatten(1, 2)))
+        (encoded,) = features
+        x = torch.relu(self.fusion(encoded.flatten(1, 2)))
         for block in self.body:
             x = torch.relu(block(x))
         residual = F.pixel_shuffle(self.tail(x), self.scale)
@@ -171,8 +174,9 @@ class Edge(nn.Module):
             `(N, 3, sH, sW)`, not clipped.
         """
         batch, window = lr.shape[:2]
-        features = self.encode(lr.flatten(0, 1))
-        return self.fuse(features.view(batch, window, *features.shape[1:]), lr[:, window // 2])
+        (encoded,) = self.encode(lr.flatten(0, 1))
+        encoded = encoded.view(batch, window, *encoded.shape[1:])
+        return self.fuse((encoded,), lr[:, window // 2])
 
     def collapsed(self) -> Edge:
         """A copy whose body is plain convolutions; the same function to rounding."""

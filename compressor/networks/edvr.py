@@ -217,6 +217,8 @@ class Edvr(nn.Module):
         window: Frames fed at once, odd.
     """
 
+    encoded_frames = 1
+
     def __init__(
         self,
         size: EdvrSize,

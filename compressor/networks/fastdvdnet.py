@@ -14,6 +14,8 @@ what sub-pixel motion shows), and ends in pixel shuffles, added to the enlarged 
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -129,6 +131,8 @@ class FastDvdNet(nn.Module):
         scale: SR/LR side ratio, 3 or a power of 2 up to 8.
     """
 
+    encoded_frames = TRIPLE
+
     def __init__(self, *, scale: int = 4) -> None:
         super().__init__()
         self.scale = scale
@@ -141,7 +145,7 @@ class FastDvdNet(nn.Module):
             # The first output is then the enlarged frame: training starts at bilinear, not noise.
             self.conv_last.weight.mul_(0.1)
 
-    @property
+    @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
         # One step at full, half and quarter size; then the tail, and 3 pixels because a pixel of a
@@ -160,13 +164,13 @@ class FastDvdNet(nn.Module):
             stages=("temp2.inc", "temp2.outc"),
         )
 
-    def encode_triple(self, triple: Tensor) -> Tensor:
+    def encode(self, triple: Tensor) -> tuple[Tensor]:
         """Step 1: three frames that follow each other, `(N, 3, 3, H, W)`, to `(N, 32, H, W)`."""
-        features: Tensor = self.temp1(triple.flatten(1, 2))
-        return features
+        return (self.temp1(triple.flatten(1, 2)),)
 
-    def fuse(self, triples: Tensor, centre: Tensor) -> Tensor:
+    def fuse(self, features: tuple[Tensor], centre: Tensor) -> Tensor:
         """Step 2 and tail: the triples of a window, `(N, 3, 32, H, W)`, its centre frame, to SR."""
+        (triples,) = features
         x = self.temp2(triples.flatten(1, 2))
         residual: Tensor = self.conv_last(self.hr_features(self.upsample(x)))
         base = F.interpolate(
@@ -186,7 +190,7 @@ class FastDvdNet(nn.Module):
         height, width = lr.shape[-2:]
         lr = pad_to_multiple(lr, SIZE_MULTIPLE)
         triples = torch.stack([lr[:, i : i + TRIPLE] for i in range(TRIPLE)], dim=1).flatten(0, 1)
-        features = self.encode_triple(triples)
-        features = features.reshape(len(lr), TRIPLE, *features.shape[1:])
-        sr = self.fuse(features, lr[:, WINDOW // 2])
+        (encoded,) = self.encode(triples)
+        encoded = encoded.reshape(lr.shape[0], TRIPLE, *encoded.shape[1:])
+        sr = self.fuse((encoded,), lr[:, WINDOW // 2])
         return crop_to(sr, height=self.scale * height, width=self.scale * width)

@@ -17,6 +17,7 @@ those of the official release (sttrans.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,8 @@ class Stdan(nn.Module):
         window: Frames fed at once.
     """
 
+    encoded_frames = 1
+
     def __init__(self, size: StdanSize, *, window: int = 4) -> None:
         super().__init__()
         self.window = window
@@ -101,7 +104,7 @@ class Stdan(nn.Module):
         )
         self.conv_last = conv3(features, 3)
 
-    @property
+    @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
         frames = 2 * self.window - 1
@@ -136,12 +139,15 @@ class Stdan(nn.Module):
             ordered += [made[:, index], known[:, index + 1]]
         return torch.stack(ordered, dim=1)
 
-    def fuse(self, frames: Pyramid) -> Tensor:
-        """Features of a window, each level `(N, T, C, h, w)`, to SR `(N, 2T - 1, 3, 4H, 4W)`."""
-        batch = len(frames[0])
+    def fuse(self, frames: Pyramid, _centre: Tensor | None = None) -> Tensor:
+        """Features of a window, each level `(N, T, C, h, w)`, to SR `(N, 2T - 1, 3, 4H, 4W)`.
+
+        The frames themselves are not looked at again.
+        """
+        batch, window = frames[0].shape[:2]
         x: Tensor = self.feature_recon(self.stdfa(self.interpolate(frames)))
         x = self.conv_last(self.upsample(self.conv_before_upsample(x)))
-        return x.reshape(batch, -1, *x.shape[1:])
+        return x.reshape(batch, 2 * window - 1, *x.shape[1:])
 
     def forward(self, lr: Tensor) -> Tensor:
         """Restore the frames and those between.
@@ -154,7 +160,7 @@ class Stdan(nn.Module):
         """
         height, width = lr.shape[-2:]
         lr = pad_to_multiple(lr, WINDOW)
-        frames = windowed(self.encode(lr.flatten(0, 1)), batch=len(lr))
+        frames = windowed(self.encode(lr.flatten(0, 1)), batch=lr.shape[0])
         return crop_to(self.fuse(frames), height=SCALE * height, width=SCALE * width)
 
 

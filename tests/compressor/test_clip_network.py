@@ -17,7 +17,7 @@ def one_window_after_the_other(network: nn.Module, clip: Tensor, *, window: int)
     return torch.stack(frames, dim=1)
 
 
-@pytest.mark.parametrize("name", ["edge-s", "edvr-xs"])
+@pytest.mark.parametrize("name", ["edge-s", "edvr-xs", "fastdvdnet"])
 @pytest.mark.parametrize("length", [1, 3, 7])
 def test_every_frame_is_restored_from_its_window(name: str, length: int) -> None:
     torch.manual_seed(0)

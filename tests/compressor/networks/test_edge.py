@@ -49,8 +49,8 @@ def test_encode_and_fuse_make_the_whole() -> None:
     network = Edge(TINY, name="tiny").eval()
     lr = torch.rand(1, 5, 3, 8, 8)
     with torch.no_grad():
-        kept = torch.stack([network.encode(lr[:, index]) for index in range(5)], dim=1)
-        torch.testing.assert_close(network.fuse(kept, lr[:, 2]), network(lr), rtol=0, atol=1e-6)
+        kept = torch.stack([network.encode(lr[:, index])[0] for index in range(5)], dim=1)
+        torch.testing.assert_close(network.fuse((kept,), lr[:, 2]), network(lr), rtol=0, atol=1e-6)
 
 
 def test_a_fresh_network_starts_near_the_enlarged_centre_frame() -> None:

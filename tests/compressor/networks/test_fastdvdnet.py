@@ -86,10 +86,10 @@ def test_a_triple_computed_once_serves_every_window_it_is_in() -> None:
     network = _make(2)
     clip = torch.rand(1, 7, 3, 8, 12)
     with torch.no_grad():
-        triples = [network.encode_triple(clip[:, i : i + 3]) for i in range(5)]
+        triples = [network.encode(clip[:, i : i + 3])[0] for i in range(5)]
         for start in range(3):
             window = torch.stack(triples[start : start + 3], dim=1)
-            fused = network.fuse(window, clip[:, start + 2])
+            fused = network.fuse((window,), clip[:, start + 2])
             whole = network(clip[:, start : start + 5])
             torch.testing.assert_close(fused, whole, rtol=1e-5, atol=1e-5)
 
