@@ -78,25 +78,24 @@ def mean_values(scores: Sequence[Values]) -> Values:
 
 def eval_text(report: EvalReport) -> str:
     """A table for each clip and one of the means, and the protocol."""
-    clips = [score.clip for score in report.rows[0].clips]
-    blocks = []
-    for number, clip in enumerate(clips):
-        frames = report.rows[0].clips[number].frames
-        title = f"{clip} ({frames} frames)"
-        blocks.append(_table(title, [(row.label, row.clips[number].values) for row in report.rows]))
-    if len(clips) > 1:
-        title = f"mean of {len(clips)} clips"
-        blocks.append(_table(title, [(row.label, row.mean) for row in report.rows]))
+    tables = []
+    for number, clip in enumerate(report.rows[0].clips):
+        title = f"{clip.clip} ({clip.frames} frame{'s' * (clip.frames > 1)})"
+        tables.append((title, [(row.label, row.clips[number].values) for row in report.rows]))
+    if len(tables) > 1:
+        title = f"mean of {len(tables)} clips"
+        tables.append((title, [(row.label, row.mean) for row in report.rows]))
+    width = max(len(text) for title, rows in tables for text in (title, *(row[0] for row in rows)))
+    blocks = [_table(title, rows, width=width) for title, rows in tables]
     return "\n\n".join([*blocks, "\n".join(report.protocol)])
 
 
-def _table(title: str, rows: Sequence[tuple[str, Values]]) -> str:
+def _table(title: str, rows: Sequence[tuple[str, Values]], *, width: int) -> str:
     names = list(rows[0][1])
-    wide = max(len(title), *(len(label) for label, _ in rows))
-    lines = ["  ".join([title.ljust(wide), *(name.rjust(9) for name in names)])]
+    lines = ["  ".join([title.ljust(width), *(name.rjust(9) for name in names)])]
     for label, values in rows:
         cells = [_cell(name, values[name]).rjust(9) for name in names]
-        lines.append("  ".join([label.ljust(wide), *cells]))
+        lines.append("  ".join([label.ljust(width), *cells]))
     return "\n".join(lines)
 
 
