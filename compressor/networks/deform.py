@@ -10,8 +10,8 @@
         └──────────────┘          is a single GridSample             └──────────┘
 
 No operator beyond ONNX opset 16 is needed: GridSample (4-D, bilinear, zeros) and Conv. Sampling
-positions are normalised to [-1, 1]; in half precision the step between two of them is 0.3 pixels at
-a width of 1280, so a half precision graph has to keep positions and GridSample in float32.
+positions are normalised to [-1, 1]; in half precision the step between two of them would be 0.3
+pixels at a width of 1280, so positions and GridSample are float32 also where all else is half.
 
 Layout, as in torchvision, mmcv and the official EDVR: offsets are ordered (group, tap, (dy, dx)),
 masks (group, tap), taps row by row. Outside the picture is zero, and a sample fades over the last
@@ -85,15 +85,16 @@ def deform_columns(
     _check_groups(channels, offset.shape[1], mask.shape[1], taps)
     rows, columns = offset.shape[2:]
     # (N * G, K, 2, Ho, Wo): a group is a picture of its own from here on.
-    shift = offset.reshape(batch * groups, taps, 2, rows, columns)
-    y0, x0 = _tap_positions(rows, columns, kernel, stride, padding, dilation, like=offset)
+    precise = torch.promote_types(offset.dtype, torch.float32)
+    shift = offset.to(precise).reshape(batch * groups, taps, 2, rows, columns)
+    y0, x0 = _tap_positions(rows, columns, kernel, stride, padding, dilation, like=shift)
     # align_corners=False: -1 and 1 are the outer edges of the border pixels.
     grid_y = (shift[:, :, 0] + y0) * (2 / height) + (1 / height - 1)
     grid_x = (shift[:, :, 1] + x0) * (2 / width) + (1 / width - 1)
     grid = torch.stack((grid_x, grid_y), dim=-1).reshape(batch * groups, taps * rows, columns, 2)
-    pictures = x.reshape(batch * groups, channels // groups, height, width)
+    pictures = x.to(precise).reshape(batch * groups, channels // groups, height, width)
     sampled = F.grid_sample(pictures, grid, "bilinear", "zeros", align_corners=False)
-    sampled = sampled * mask.reshape(batch * groups, 1, taps * rows, columns)
+    sampled = sampled.to(x.dtype) * mask.reshape(batch * groups, 1, taps * rows, columns)
     return sampled.reshape(batch, channels * taps, rows, columns)
 
 

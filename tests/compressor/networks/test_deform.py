@@ -121,6 +121,22 @@ def test_columns_hold_what_each_tap_sees() -> None:
     torch.testing.assert_close(columns, expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_positions_are_exact_in_half_precision(kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    # One pixel black, one white: a position that is off by a third of a pixel is off by a third.
+    x = (torch.arange(1280) % 2).expand(1, 1, 4, 1280).to(kind)
+    offset = (torch.randint(-8, 9, (1, 18, 4, 1280)) / 4).to(kind)  # held exactly
+    open_mask = torch.ones(1, 9, 4, 1280, dtype=kind)
+    half = deform_columns(x, offset, open_mask, kernel=(3, 3), padding=1)
+    exact = deform_columns(
+        x.double(), offset.double(), open_mask.double(), kernel=(3, 3), padding=1
+    )
+    assert half.dtype == kind
+    # What is left is the rounding of the result, 2 ** -8 for a number below 1 in bfloat16.
+    torch.testing.assert_close(half.double(), exact, rtol=0, atol=2**-8)
+
+
 def test_a_fresh_layer_is_half_a_convolution() -> None:
     torch.manual_seed(0)
     layer = ModulatedDeformConv(8, groups=2)
