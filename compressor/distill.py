@@ -80,8 +80,9 @@ def _refuse_to_lose(config: DistillConfig) -> None:
     """Say before the work, not after it, that something is in the way."""
     if int(os.environ.get("RANK", "0")) > 0:
         return  # one process of several looks, and clears up
-    check_new_folder(config.output, overwrite=config.overwrite or config.resume)
-    if checkpoints_in(config.run_folder / "checkpoints") and not config.resume:
+    started = bool(checkpoints_in(config.run_folder / "checkpoints"))
+    check_new_folder(config.output, overwrite=config.overwrite or (config.resume and started))
+    if started and not config.resume:
         if not config.overwrite:
             raise SpecError(
                 f"{config.run_folder} holds a run already: add --resume to go on with it, or "

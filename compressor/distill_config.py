@@ -102,6 +102,7 @@ class DistillConfig(TrainerConfig):
         holdout_clips: Held-out clips that are measured.
         workers: Processes that prepare clips; 0 prepares them in the training process.
         cache: Folder of decoded frames; None for the user's cache folder.
+        licence: Of the weights that are written, SPDX where there is one.
         run_dir: Folder of checkpoints and logs; None for `<output>.run`.
         resume: Go on from the last checkpoint in the run folder, if there is one.
         overwrite: Replace an existing package and run.
@@ -127,6 +128,7 @@ class DistillConfig(TrainerConfig):
     holdout_clips: int = 4
     workers: int = 1
     cache: Path | None = None
+    licence: str = "unstated"
     run_dir: Path | None = None
     resume: bool = False
     overwrite: bool = False

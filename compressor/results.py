@@ -74,6 +74,7 @@ def _provenance(config: DistillConfig, built: Built, data: ClipLibrary, command:
         recipe={key: str(value) for key, value in to_json(config).items()},
         command=command,
         versions=_versions(),
+        licence=config.licence,
     )
 
 

@@ -201,6 +201,9 @@ def test_what_exists_is_not_lost(config: DistillConfig) -> None:
     elsewhere = replace(config, output=config.output.with_name("b.vsrc"), run_dir=config.run_folder)
     with pytest.raises(SpecError, match="holds a run already: add --resume"):
         distill(elsewhere)
+    fresh = replace(config, run_dir=config.output.with_name("other.run"), resume=True)
+    with pytest.raises(SpecError, match=r"student\.vsrc exists; add --overwrite"):
+        distill(fresh)  # there is nothing to resume, so the package is another run's
     distill(replace(config, overwrite=True))
 
 
