@@ -17,7 +17,7 @@ they are. Sizes M and L are the official ones; XS is a small one of ours that tr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -358,7 +358,9 @@ class Edvr(nn.Module):
         return crop_to(sr, height=self.scale * height, width=self.scale * width)
 
 
-def edvr_xs(
+def edvr(
+    size: str,
+    /,
     *,
     scale: int = 4,
     tsa: bool = True,
@@ -366,45 +368,25 @@ def edvr_xs(
     hr_input: bool = False,
     window: int = 5,
 ) -> Edvr:
-    """16 channels; ours, small enough to train on a CPU."""
-    _check(scale, window, "edvr-xs")
-    return Edvr(
-        SIZES["xs"], name="edvr-xs", tsa=tsa, predeblur=predeblur, hr_input=hr_input, window=window
-    )
+    """An EDVR of one of the `SIZES`; arguments as in `Edvr`, with `scale` 4 as the only one.
 
-
-def edvr_m(
-    *,
-    scale: int = 4,
-    tsa: bool = True,
-    predeblur: bool = False,
-    hr_input: bool = False,
-    window: int = 5,
-) -> Edvr:
-    """64 channels, 3.3 million parameters; the official EDVR-M."""
-    _check(scale, window, "edvr-m")
-    return Edvr(
-        SIZES["m"], name="edvr-m", tsa=tsa, predeblur=predeblur, hr_input=hr_input, window=window
-    )
-
-
-def edvr_l(
-    *,
-    scale: int = 4,
-    tsa: bool = True,
-    predeblur: bool = False,
-    hr_input: bool = False,
-    window: int = 5,
-) -> Edvr:
-    """128 channels, 20.6 million parameters; the official EDVR-L (7 frames for Vimeo-90K)."""
-    _check(scale, window, "edvr-l")
-    return Edvr(
-        SIZES["l"], name="edvr-l", tsa=tsa, predeblur=predeblur, hr_input=hr_input, window=window
-    )
-
-
-def _check(scale: int, window: int, name: str) -> None:
+    The official L for Vimeo-90K has a window of 7 frames.
+    """
+    name = f"edvr-{size}"
     if scale != 4:
         raise ValueError(f"{scale=}: {name} enlarges by 4 only; use scale=4 or another network")
     if window < 1 or window % 2 == 0:
         raise ValueError(f"{window=}: {name} restores the centre frame, so its window is odd")
+    return Edvr(
+        SIZES[size], name=name, tsa=tsa, predeblur=predeblur, hr_input=hr_input, window=window
+    )
+
+
+edvr_xs = partial(edvr, "xs")
+"""16 channels, 166 thousand parameters; ours, small enough to train on a CPU."""
+
+edvr_m = partial(edvr, "m")
+"""64 channels, 3.3 million parameters; the official EDVR-M."""
+
+edvr_l = partial(edvr, "l")
+"""128 channels, 20.6 million parameters; the official EDVR-L."""
