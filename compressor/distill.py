@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from vsrc.compressor.batches import batches_from
 from vsrc.compressor.build import Built, build
 from vsrc.compressor.checkpoint import found as checkpoints_in
@@ -29,7 +31,7 @@ Report = Callable[[IngestProgress | TrainProgress], None]
 
 MAY_CHANGE = frozenset(
     {
-        *("output", "run_dir", "cache", "resume", "overwrite", "workers", "device"),
+        *("output", "run_dir", "cache", "resume", "overwrite", "allow_code", "workers", "device"),
         *("checkpoint_every", "log_every", "validate_every", "holdout_clips"),
         *("steps", "learning_rate", "clip_norm"),
     }
@@ -53,6 +55,16 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
         VsrcError: See `vsrc.runtime.errors`; a stopped run leaves a checkpoint.
         ValueError: A name or setting that does not exist or does not fit.
     """
+    own_group = not torch.distributed.is_initialized()
+    _distill(config, report, command)
+    if own_group and torch.distributed.is_initialized():
+        # Only now, when the trainer is gone: were its gradient reducer the last to hold the group,
+        # its destructor could wait for a thread of gloo that waits for Python (torch 2.13).
+        torch.distributed.destroy_process_group()
+    return config.output
+
+
+def _distill(config: DistillConfig, report: Report | None, command: str) -> None:
     _refuse_to_lose(config)
     built = build(config)
     library = open_library(
@@ -73,7 +85,6 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
     if trainer.accelerator.is_main_process:
         write_results(config, built, network, data=taught, command=command, psnr=trainer.psnr)
     trainer.accelerator.wait_for_everyone()
-    return config.output
 
 
 def _refuse_to_lose(config: DistillConfig) -> None:
