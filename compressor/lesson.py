@@ -101,11 +101,13 @@ class Lesson(nn.Module):
 
     def place(self, device: torch.device, *, channels_last: bool) -> None:
         """Move all three to a device, features with channels innermost in memory where asked."""
-        layout = torch.channels_last if channels_last else torch.contiguous_format
         for module in (self, *self._teacher):
-            module.to(device=device)
-            # torch's stub of `to` lacks the memory format.
-            module.to(memory_format=layout)  # type: ignore[call-overload]
+            module.to(device)
+            # The layout of a weight decides that of the feature. One of 1x1 is the same in both,
+            # and keeps the strides that several processes expect of its gradient.
+            for weight in module.parameters() if channels_last else ():
+                if weight.dim() == 4 and weight.shape[2:] != (1, 1):
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def _ask_student(self, lr: Tensor, hr: Tensor, frames: list[int]) -> Tensor:
         clip = clip_for(self.student.network, lr=lr, hr=hr)

@@ -24,10 +24,11 @@ def rate_factor(
         steps: Length of the run.
         schedule: `cosine` falls to `floor`; `cosine-restarts` does so again from each milestone
             on; `step` halves at each milestone; `constant` stays.
-        warmup: Steps of linear rise at the start.
+        warmup: Steps of linear rise at the start; a tenth of the run at most.
         floor: Where the cosine ends.
         milestones: Shares of the run, in order.
     """
+    warmup = min(warmup, steps // 10)
     if step < warmup:
         return (step + 1) / (warmup + 1)
     if schedule == "constant":

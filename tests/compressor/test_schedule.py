@@ -6,12 +6,17 @@ from vsrc.compressor.schedule import rate_factor
 
 
 def test_the_rate_rises_linearly_and_then_falls_like_a_cosine() -> None:
-    factors = [rate_factor(s, steps=14, schedule="cosine", warmup=4) for s in range(15)]
+    factors = [rate_factor(s, steps=44, schedule="cosine", warmup=4) for s in range(45)]
     assert factors[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
     assert factors[4] == 1.0
-    assert factors[9] == pytest.approx(0.5)
-    assert factors[14] == pytest.approx(0.0)
+    assert factors[24] == pytest.approx(0.5)
+    assert factors[44] == pytest.approx(0.0)
     assert factors[4:] == sorted(factors[4:], reverse=True)
+
+
+def test_a_short_run_does_not_end_before_it_has_risen() -> None:
+    factors = [rate_factor(s, steps=20, schedule="constant", warmup=1000) for s in range(20)]
+    assert factors == pytest.approx([1 / 3, 2 / 3, *[1.0] * 18])
 
 
 def test_a_cosine_can_start_again() -> None:
