@@ -99,7 +99,14 @@ def _refuse_to_lose(config: DistillConfig) -> None:
                 f"{config.run_folder} holds a run already: add --resume to go on with it, or "
                 "--overwrite to begin anew"
             )
-        shutil.rmtree(config.run_folder)
+        _clear(config.run_folder)
+
+
+def _clear(run_folder: Path) -> None:
+    """Remove what a run leaves, and nothing else: the folder may be any that the user named."""
+    for name in ("checkpoints", "tensorboard", "teacher.vsrc"):
+        shutil.rmtree(run_folder / name, ignore_errors=True)
+    (run_folder / "log.jsonl").unlink(missing_ok=True)
 
 
 def _trainer(

@@ -134,7 +134,9 @@ def test_a_package_is_taught_further(config: DistillConfig) -> None:
     again = replace(
         config, student=str(first), output=config.output.with_name("again.vsrc"), learning_rate=1e-9
     )
-    second = distill(again)
+    with pytest.raises(SpecError, match="names a network outside the table.*--allow-code"):
+        distill(again)
+    second = distill(replace(again, allow_code=True))
     before, after = (load_file(folder / "weights.safetensors") for folder in (first, second))
     for key, tensor in before.items():
         torch.testing.assert_close(after[key], tensor, rtol=0, atol=1e-7)
@@ -204,7 +206,9 @@ def test_what_exists_is_not_lost(config: DistillConfig) -> None:
     fresh = replace(config, run_dir=config.output.with_name("other.run"), resume=True)
     with pytest.raises(SpecError, match=r"student\.vsrc exists; add --overwrite"):
         distill(fresh)  # there is nothing to resume, so the package is another run's
+    (config.run_folder / "notes.txt").write_text("mine", encoding="utf-8")
     distill(replace(config, overwrite=True))
+    assert (config.run_folder / "notes.txt").exists()
 
 
 @pytest.mark.parametrize(
