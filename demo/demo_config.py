@@ -17,7 +17,7 @@ class DemoConfig:
     """
 
     output: Path = Path("vsrc-demo")
-    steps: int = 400
+    steps: int = 300
     threads: int = 0
 
     def __post_init__(self) -> None:

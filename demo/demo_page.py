@@ -40,7 +40,9 @@ def write_page(
         material: What was judged against.
     """
     found = {score.label: f"{score.psnr_db:.2f} dB" for score in scores}
-    shown = [Picture(label, sr[SHOWN], found[label]) for label, sr in pictures.items()]
+    # The page opens on its first two pictures: bicubic, and the best that is there.
+    best_first = sorted(pictures, key=lambda label: (label != "Bicubic", label))
+    shown = [Picture(label, pictures[label][SHOWN], found[label]) for label in best_first]
     shown.append(Picture("Original", material.hr[FIRST_JUDGED + SHOWN]))
     columns, cells = zip(*latency_cells(latency), strict=True)
     return before_after_page(
