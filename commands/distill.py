@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -27,6 +28,12 @@ from vsrc.compressor.distill_config import DistillConfig
 @click.option("--run-dir", help="Checkpoints and log.  [default: OUTPUT.run]")
 @click.option("--resume", is_flag=True, default=None, help="Go on from the last checkpoint.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace an existing package.")
+@click.option(
+    "--allow-code",
+    is_flag=True,
+    default=None,
+    help="Trust packages whose network is a module:function: its code is run.",
+)
 @click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; teach nothing.")
 def distill_command(
     recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
@@ -41,7 +48,11 @@ def distill_command(
     if dry_run:
         click.echo(plan(config).text())
         return
+    command = shlex.join(["vsrc", *sys.argv[1:]])
+    if int(os.environ.get("RANK", "0")) > 0:  # under torchrun one process speaks for all
+        distill(config, command=command)
+        return
     with TrainingBar() as bar:
-        path = distill(config, report=bar, command=shlex.join(["vsrc", *sys.argv[1:]]))
+        path = distill(config, report=bar, command=command)
     click.echo(path)
     click.echo(f"next: vsrc export {path} --format onnx", err=True)

@@ -30,7 +30,18 @@ from vsrc.runtime.spec import GraphIo
     help="LR size: one fixes it, three are least, usual, largest. Default: any size.",
 )
 @click.option("--opset", type=int, default=ExportConfig.opset, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace a graph of the same name.")
+@click.option("--overwrite", is_flag=True, help="Replace graphs of the same name.")
+@click.option(
+    "--halves/--no-halves",
+    default=ExportConfig.halves,
+    show_default=True,
+    help="Also the encode and fuse graphs of a network that has them.",
+)
+@click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Trust a package whose network is a module:function: its code is run.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def export_command(
     package: Path,
@@ -40,9 +51,11 @@ def export_command(
     shape: str,
     opset: int,
     overwrite: bool,
+    halves: bool,
+    allow_code: bool,
     as_json: bool,
 ) -> None:
-    """Add an ONNX graph to PACKAGE, checked against torch on real frames."""
+    """Add ONNX graphs to PACKAGE, checked against torch on real frames."""
     from vsrc.export.graph_export import export
 
     config = ExportConfig(
@@ -53,12 +66,15 @@ def export_command(
         shape=parse_shape(shape) if shape else (),
         opset=opset,
         overwrite=overwrite,
+        halves=halves,
+        allow_code=allow_code,
     )
     result = export(config)
     if as_json:
         echo_json(result)
         return
-    worst = max(agreement.largest_difference for agreement in result.agreements)
-    click.echo(f"{result.file}  {result.graph.size_bytes / 1e3:.0f} kB, {result.nodes} nodes")
+    for one in result.graphs:
+        click.echo(f"{one.file}  {one.graph.size_bytes / 1e3:.0f} kB, {one.nodes} nodes")
+    worst = result.largest_difference
     click.echo(f"differs from torch by at most {worst:g} of 255 on real frames", err=True)
     click.echo(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)

@@ -41,6 +41,7 @@ def build(config: DistillConfig) -> Built:
         weights=config.student_weights,
         arguments=config.student_arguments,
         partial=config.partial_weights,
+        allow_code=config.allow_code,
     )
     teacher = _teacher(config)
     network = None if teacher is None else teacher.network
@@ -65,6 +66,7 @@ def _teacher(config: DistillConfig) -> FoundNetwork | None:
         scale=config.scale,
         weights=config.teacher_weights,
         arguments=config.teacher_arguments,
+        allow_code=config.allow_code,
     )
 
 

@@ -20,7 +20,7 @@ class TrainerConfig:
         learning_rate: Highest rate of Adam.
         schedule: How the rate changes: `cosine`, `cosine-restarts` (again at each milestone),
             `step` (halved at each milestone) or `constant`.
-        warmup: Steps over which the rate rises at the start.
+        warmup: Steps over which the rate rises at the start; a tenth of the run at most.
         milestones: Shares of the run, in order.
         floor: Where a cosine ends, as a share of the highest rate.
         first_module: Path of a module of the student that learns alone at first.
@@ -106,6 +106,8 @@ class DistillConfig(TrainerConfig):
         run_dir: Folder of checkpoints and logs; None for `<output>.run`.
         resume: Go on from the last checkpoint in the run folder, if there is one.
         overwrite: Replace an existing package and run.
+        allow_code: A package that is named as student or teacher may name a network outside the
+            table: importing it runs the code it lies in.
     """
 
     student: str = "edge-s"
@@ -132,6 +134,7 @@ class DistillConfig(TrainerConfig):
     run_dir: Path | None = None
     resume: bool = False
     overwrite: bool = False
+    allow_code: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

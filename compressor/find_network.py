@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from vsrc.compressor.networks.checkpoint_file import read_weights
+from vsrc.compressor.networks.packaged import unfilled
 from vsrc.compressor.networks.table import create
 from vsrc.compressor.networks.weights import load_weights
 from vsrc.compressor.taps import spec_of
@@ -45,6 +46,7 @@ def find_network(
     weights: Path | None,
     arguments: Mapping[str, Argument],
     partial: bool = False,
+    allow_code: bool = False,
 ) -> FoundNetwork:
     """Make a network and fill it.
 
@@ -54,20 +56,23 @@ def find_network(
         weights: Checkpoint; where None, a package's own weights, else none.
         arguments: For its constructor; a package says its own.
         partial: Take what fits of the weights, by name and shape.
+        allow_code: A package may name a network outside the table.
 
     Raises:
         MismatchError: It has another scale, or the weights do not fit.
+        SpecError: A damaged package, or one that names a network outside the table.
         ValueError: No such network.
     """
     if (Path(name) / "model.json").is_file() or name.endswith(".vsrc"):
         package = open_package(name)
         made_as, weights = package.spec.network.name, weights or package.weights()
+        network = unfilled(package, arguments=arguments, allow_code=allow_code)
         arguments = {**package.spec.network.arguments, **arguments}
     else:
         # Only the table's networks are known to take a scale.
         made_as = name
         arguments = arguments if ":" in name else {"scale": scale, **arguments}
-    network = create(made_as, **arguments)
+        network = create(made_as, **arguments)
     if weights is not None and partial:
         _load_what_fits(network, weights)
     elif weights is not None:
@@ -83,7 +88,12 @@ def find_network(
 
 
 def find_teacher(
-    name: str, *, scale: int, weights: Path | None, arguments: Mapping[str, Argument]
+    name: str,
+    *,
+    scale: int,
+    weights: Path | None,
+    arguments: Mapping[str, Argument],
+    allow_code: bool = False,
 ) -> FoundNetwork:
     """The same for a teacher, which must have weights: given, its own, or those that ship.
 
@@ -91,7 +101,9 @@ def find_teacher(
     """
     if weights is None and name in shipped_names():
         name = str(shipped(name))
-    found = find_network(name, scale=scale, weights=weights, arguments=arguments)
+    found = find_network(
+        name, scale=scale, weights=weights, arguments=arguments, allow_code=allow_code
+    )
     if found.weights is None and ":" not in name:
         raise ValueError(
             f"teacher {name} has no weights, so it has nothing to teach: give its checkpoint with "

@@ -1,7 +1,8 @@
-"""Does a graph give the pictures that torch gives, on real frames?"""
+"""Does a graph, or a pair of them, give the pictures that torch gives, on real frames?"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,16 @@ from numpy.typing import NDArray
 
 from vsrc.export.extent import Extent
 from vsrc.runtime.bicubic import downscale
+from vsrc.runtime.errors import GateError
 from vsrc.runtime.sample import sample_frames
-from vsrc.runtime.spec import GraphIo, NetworkSpec
+from vsrc.runtime.spec import FeatureSpec, GraphIo, NetworkSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
 Array = NDArray[np.uint8] | NDArray[np.float32]
+Run = Callable[[Array], Array]
+"""One window of frames, as a graph takes it, to what it gives."""
 
 
 @dataclass(frozen=True)
@@ -40,43 +44,107 @@ class Agreement:
 
 
 def agreements(
-    graph: Path, network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent
-) -> list[Agreement]:
-    """Run graph and network on real frames, at two sizes (one, if the graph takes only one).
+    runs: Mapping[str, Run],
+    network: nn.Module,
+    spec: NetworkSpec,
+    *,
+    graph_io: GraphIo,
+    extent: Extent,
+) -> dict[str, list[Agreement]]:
+    """Compare with the network on real frames, at two sizes (one, if there is only one).
 
     Args:
-        graph: ONNX file.
-        network: What it was exported from.
+        runs: Name -> what is compared.
+        network: What the graphs were exported from.
         spec: What the network says of itself.
-        graph_io: What the graph takes.
-        extent: Shapes the graph takes.
-    """
-    from vsrc.export.picture_network import FloatNetwork, PictureNetwork
-    from vsrc.runtime.ort import open_ort
+        graph_io: What the graphs take.
+        extent: Shapes the graphs take.
 
-    session = open_ort(graph, threads=0)
-    wrap = PictureNetwork if graph_io == "uint8" else FloatNetwork
-    wrapped = wrap(network, window=spec.window).eval()
-    found = []
+    Raises:
+        GateError: ONNX Runtime cannot run a graph at one of the sizes.
+    """
+    from vsrc.export.picture_network import ENDS, WholeGraph
+
+    whole = WholeGraph(network, ENDS[graph_io], window=spec.window).eval()
+    found: dict[str, list[Agreement]] = {name: [] for name in runs}
     for height, width in check_sizes(extent, multiple=spec.size_multiple):
         lr = real_window(spec.window, height=height, width=width)
         fed: Array = lr if graph_io == "uint8" else as_float(lr)
-        (answer,) = session.run(None, {"lr": fed})
-        found.append(_compared(answer, _torch_answer(wrapped, fed), height, width))
+        truth = _torch_answer(whole, fed)
+        for name, run in runs.items():
+            try:
+                answer = run(fed)
+            except Exception as error:  # ONNX Runtime's own exceptions share no base class
+                raise GateError(
+                    f"the {name} graph does not run at {height}x{width}: {error}; "
+                    "nothing was written"
+                ) from error
+            found[name].append(_compared(answer, truth, height, width))
     return found
 
 
+def whole_run(graph: Path) -> Run:
+    """A window through the graph of the whole network."""
+    from vsrc.runtime.ort import open_ort
+
+    session = open_ort(graph, threads=0)
+
+    def run(lr: Array) -> Array:
+        (answer,) = session.run(None, {"lr": lr})
+        return np.asarray(answer)
+
+    return run
+
+
+def halves_run(
+    encode: Path, fuse: Path, *, encoded_frames: int, features: tuple[FeatureSpec, ...]
+) -> Run:
+    """A window through the pair: each frame (or run of frames) encoded by itself, then all fused.
+
+    Args:
+        encode: Graph of that role.
+        fuse: Graph of that role.
+        encoded_frames: F, as in `GraphSpec`.
+        features: The maps that one hands to the other.
+    """
+    from vsrc.compressor.networks.frame_encoder import encoded_runs
+    from vsrc.runtime.ort import open_ort
+
+    encoder, fuser = open_ort(encode, threads=0), open_ort(fuse, threads=0)
+    names = [feature.name for feature in features]
+    looks_again = any(value.name == "centre" for value in fuser.get_inputs())
+
+    def run(lr: Array) -> Array:
+        window = lr.shape[1]
+        sets = []
+        for first in range(encoded_runs(window, encoded_frames=encoded_frames)):
+            frames = lr[:, first : first + encoded_frames]
+            fed = frames[:, 0] if encoded_frames == 1 else frames
+            sets.append(encoder.run(names, {"lr": np.ascontiguousarray(fed)}))
+        maps = {
+            name: np.stack(of_all, axis=1)
+            for name, of_all in zip(names, zip(*sets, strict=True), strict=True)
+        }
+        centre = {"centre": np.ascontiguousarray(lr[:, window // 2])} if looks_again else {}
+        (answer,) = fuser.run(None, {**maps, **centre})
+        return np.asarray(answer)
+
+    return run
+
+
 def check_sizes(extent: Extent, *, multiple: int) -> list[tuple[int, int]]:
-    """Two sizes a graph is tried at, both unlike the one it was traced with."""
-    if extent.fixed:
-        return [(extent.height[0], extent.width[0])]
-    wanted = ((48, 80), (90, 126))
+    """Two sizes a graph is tried at, both unlike the one it was traced with where there are more.
+
+    Only a graph of one size is tried at one.
+    """
     sizes = []
-    for height, width in wanted:
+    for height, width in ((48, 80), (90, 126)):
         rows = min(max(height, extent.height[0]), extent.height[1])
         columns = min(max(width, extent.width[0]), extent.width[1])
         sizes.append((rows // multiple * multiple, columns // multiple * multiple))
-    return sizes
+    if sizes[0] == sizes[1]:  # both lie beyond the largest
+        sizes[1] = (extent.height[0], extent.width[0])
+    return list(dict.fromkeys(sizes))
 
 
 def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:

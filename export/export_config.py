@@ -19,14 +19,17 @@ class ExportConfig:
     """One export.
 
     Attributes:
-        package: The model package; the graph is added to it.
+        package: The model package; the graphs are added to it.
         format: What to write.
         precision: Arithmetic inside the graph.
         io: `uint8` pictures in and out, or `float` tensors in [0, 1] (10-bit video).
         shape: Empty for N, H and W dynamic; one `(H, W)` for a fixed graph (N = 1); three for the
             least, usual and largest size of a dynamic one. LR pixels.
         opset: ONNX operator set; 18 is what TensorRT 8.6 to 11 share.
-        overwrite: Replace a graph of the same name.
+        overwrite: Replace graphs of the same name.
+        halves: Also write the two halves of a network that encodes frames by themselves.
+        allow_code: The network that the package names may be one outside the table: importing it
+            runs the code it lies in.
     """
 
     package: Path
@@ -36,6 +39,8 @@ class ExportConfig:
     shape: tuple[Size, ...] = ()
     opset: int = 18
     overwrite: bool = False
+    halves: bool = True
+    allow_code: bool = False
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (0, 1, 3):

@@ -1,50 +1,104 @@
-"""Put a network between pictures as they are in memory."""
+"""Put a network, or one of its halves, between pictures as they are in memory.
+
+    whole     lr ─ enter ─ network ──────────────── leave ─ sr
+    encode    lr ─ enter ─ network.encode ─ features
+    fuse      features ───────────┬─ network.fuse ─ leave ─ sr
+              centre ─── enter ───┘
+
+NVIDIA's parser takes uint8 only straight into, or straight out of, a Cast. So where frames enter
+and leave as pictures the casts are the first and the last node: `Cast -> Transpose -> network ->
+Clip -> Round -> Transpose -> Cast`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.networks.frame_encoder import FrameEncoder
+from vsrc.runtime.spec import GraphIo
 
-class PictureNetwork(nn.Module):
-    """Takes and gives uint8 pictures: normalisation, layout, rounding and clipping inside.
 
-    NVIDIA's parser takes uint8 only straight into, or straight out of, a Cast, so the casts are the
-    first and the last node: `Cast -> Transpose -> network -> Clip -> Round -> Transpose -> Cast`.
+@dataclass(frozen=True)
+class Ends:
+    """How frames enter and leave a graph.
+
+    Attributes:
+        enter: What a caller hands in, to float `(..., 3, H, W)` in [0, 1].
+        leave: What the network gives, `(..., 3, sH, sW)` unclipped, to what a caller gets.
+    """
+
+    enter: Callable[[Tensor], Tensor]
+    leave: Callable[[Tensor], Tensor]
+
+
+def _from_pictures(lr: Tensor) -> Tensor:
+    return lr.to(torch.float32).movedim(-1, -3) * (1.0 / 255.0)
+
+
+def _to_pictures(sr: Tensor) -> Tensor:
+    pictures = (sr.float() * 255.0).clamp(0.0, 255.0).round().movedim(-3, -1)
+    return pictures.to(torch.uint8)
+
+
+ENDS: dict[GraphIo, Ends] = {
+    "uint8": Ends(_from_pictures, _to_pictures),
+    "float": Ends(lambda lr: lr, lambda sr: sr.clamp(0.0, 1.0)),
+}
+"""Pictures `(..., H, W, 3)` uint8, or float `(..., 3, H, W)` in [0, 1]."""
+
+
+class WholeGraph(nn.Module):
+    """`(N, T, ...)` frames in, `(N, ...)` or `(N, T', ...)` frames out.
 
     Args:
         network: Float network as in the table.
+        ends: How frames enter and leave.
         window: Frames fed at once; 1 for an image network, which gets `(N, 3, H, W)`.
     """
 
-    def __init__(self, network: nn.Module, *, window: int) -> None:
+    def __init__(self, network: nn.Module, ends: Ends, *, window: int) -> None:
         super().__init__()
-        self.network = network
-        self.window = window
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """`(N, T, H, W, 3)` uint8 to `(N, sH, sW, 3)` uint8, or `(N, T', sH, sW, 3)`."""
-        frames = lr.to(torch.float32).movedim(-1, -3) * (1.0 / 255.0)
-        sr = self.network(frames[:, 0] if self.window == 1 else frames)
-        pictures = (sr.float() * 255.0).clamp(0.0, 255.0).round().movedim(-3, -1)
-        answer: Tensor = pictures.to(torch.uint8)
-        return answer
-
-
-class FloatNetwork(nn.Module):
-    """Takes and gives float pictures in [0, 1]: `(N, T, 3, H, W)` to `(N, 3, sH, sW)`, clipped.
-
-    Args:
-        network: Float network as in the table.
-        window: Frames fed at once; 1 for an image network.
-    """
-
-    def __init__(self, network: nn.Module, *, window: int) -> None:
-        super().__init__()
-        self.network = network
-        self.window = window
+        self.network, self.ends, self.window = network, ends, window
 
     def forward(self, lr: Tensor) -> Tensor:
         """Restore; see the class."""
-        sr: Tensor = self.network(lr[:, 0] if self.window == 1 else lr)
-        return sr.clamp(0.0, 1.0)
+        frames = self.ends.enter(lr)
+        return self.ends.leave(self.network(frames[:, 0] if self.window == 1 else frames))
+
+
+class EncodeGraph(nn.Module):
+    """A frame `(N, ...)`, or a run of them `(N, F, ...)`, in; feature maps `(N, C, h, w)` out.
+
+    Args:
+        network: Float network in two parts.
+        ends: How frames enter.
+    """
+
+    def __init__(self, network: FrameEncoder, ends: Ends) -> None:
+        super().__init__()
+        self.network, self.ends = network, ends
+
+    def forward(self, lr: Tensor) -> tuple[Tensor, ...]:
+        """Find features; see the class."""
+        return self.network.encode(self.ends.enter(lr))
+
+
+class FuseGraph(nn.Module):
+    """Feature maps `(N, T - F + 1, C, h, w)` and the centre frame in; what the whole gives out.
+
+    Args:
+        network: Float network in two parts.
+        ends: How frames enter and leave.
+    """
+
+    def __init__(self, network: FrameEncoder, ends: Ends) -> None:
+        super().__init__()
+        self.network, self.ends = network, ends
+
+    def forward(self, features: tuple[Tensor, ...], centre: Tensor) -> Tensor:
+        """Restore; see the class."""
+        return self.ends.leave(self.network.fuse(features, self.ends.enter(centre)))

@@ -10,12 +10,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
-from torch.export import Dim
 
 from vsrc.export.extent import Extent
-from vsrc.export.picture_network import FloatNetwork, PictureNetwork
-from vsrc.runtime.errors import MissingDependencyError
+from vsrc.export.graph_plan import GraphPlan
+from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import SCHEMA_VERSION, GraphIo, NetworkSpec
 
@@ -29,65 +27,34 @@ METADATA_KEY = "vsrc"
 
 
 def to_onnx(
-    network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent, opset: int
+    plan: GraphPlan, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent, opset: int
 ) -> onnx.ModelProto:
     """Export, simplify and strip; the same network gives the same bytes.
 
     Args:
-        network: In the form that is deployed, on the CPU.
+        plan: What to trace, and with what.
         spec: What the network says of itself.
         graph_io: Pictures or float tensors at the edges.
         extent: Shapes the graph shall take.
         opset: ONNX operator set.
+
+    Raises:
+        MismatchError: The code of the network fixes an axis that shall be free.
     """
-    if graph_io == "uint8":
-        wrapped: nn.Module = PictureNetwork(network, window=spec.window)
-    else:
-        wrapped = FloatNetwork(network, window=spec.window)
-    example = _example(spec, graph_io=graph_io, extent=extent)
-    dynamic = None if extent.fixed else {"lr": _dynamic_axes(spec, graph_io, extent)}
-    model = _exported(wrapped.eval(), example, dynamic, opset)
-    model = _simplified(model)
+    model = _simplified(_exported(plan, opset))
+    drop_unread_inputs(model)
+    _check_free_axes(model, plan)
     strip(model)
     graph = {"precision": "fp32", "io": graph_io, "opset": opset, **to_json(extent)}
+    halves = {"encoded_frames": plan.encoded_frames, "features": to_json(plan.features)}
+    graph |= {"role": plan.role, **halves}
     said = {"schema_version": SCHEMA_VERSION, "network": to_json(spec), "graph": graph}
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, json.dumps(said, sort_keys=True)
     return model
 
 
-def _example(spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent) -> torch.Tensor:
-    """An input to trace with: small, sides unequal and above 1 so that nothing is specialised."""
-    if extent.fixed:
-        batch, height, width = extent.batch[0], extent.height[0], extent.width[0]
-    else:
-        base = -(-16 // spec.size_multiple) * spec.size_multiple
-        batch = 2
-        height = min(max(base, extent.height[0]), extent.height[1])
-        width = min(max(base + spec.size_multiple, extent.width[0]), extent.width[1])
-    if graph_io == "uint8":
-        return torch.zeros(batch, spec.window, height, width, 3, dtype=torch.uint8)
-    return torch.zeros(batch, spec.window, 3, height, width)
-
-
-def _dynamic_axes(spec: NetworkSpec, graph_io: GraphIo, extent: Extent) -> dict[int, Any]:
-    multiple = spec.size_multiple
-    rows, columns = (2, 3) if graph_io == "uint8" else (3, 4)
-    axes: dict[int, Any] = {}
-    if extent.batch[0] != extent.batch[1]:
-        axes[0] = Dim("n", min=extent.batch[0], max=extent.batch[1])
-    for axis, name, (low, high) in ((rows, "h", extent.height), (columns, "w", extent.width)):
-        if low != high and multiple == 1:
-            axes[axis] = Dim(name, min=low, max=high)
-        elif low != high:
-            blocks = Dim(f"{name}_blocks", min=low // multiple, max=high // multiple)
-            axes[axis] = multiple * blocks
-    return axes
-
-
-def _exported(
-    wrapped: nn.Module, example: torch.Tensor, dynamic: dict[str, Any] | None, opset: int
-) -> onnx.ModelProto:
+def _exported(plan: GraphPlan, opset: int) -> onnx.ModelProto:
     try:
         import onnxscript  # noqa: F401  the exporter imports it late and says so badly
     except ImportError as error:
@@ -97,16 +64,22 @@ def _exported(
     # The exporter talks on stdout and warns of its own internals; neither is for the user.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            wrapped,
-            (example,),
-            dynamo=True,
-            opset_version=opset,
-            input_names=["lr"],
-            output_names=["sr"],
-            dynamic_shapes=dynamic,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                plan.module,
+                plan.examples,
+                dynamo=True,
+                opset_version=opset,
+                input_names=list(plan.inputs),
+                output_names=list(plan.outputs),
+                dynamic_shapes=plan.free if any(_by_input(plan.free)) else None,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            raise MismatchError(
+                f"the exporter cannot write the {plan.role} graph of this network: {reason}"
+            ) from error
     assert program is not None
     return program.model_proto
 
@@ -121,6 +94,38 @@ def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     simplified: onnx.ModelProto = onnxsim.simplify(model)[0]
     logger.info("onnxsim: %d nodes became %d", len(model.graph.node), len(simplified.graph.node))
     return simplified
+
+
+def drop_unread_inputs(model: onnx.ModelProto) -> int:
+    """Remove inputs that no node reads: `centre`, where a network does not look at it again.
+
+    Returns:
+        How many were removed.
+    """
+    read = {name for node in model.graph.node for name in node.input}
+    unread = [value for value in model.graph.input if value.name not in read]
+    for value in unread:
+        model.graph.input.remove(value)
+    return len(unread)
+
+
+def _check_free_axes(model: onnx.ModelProto, plan: GraphPlan) -> None:
+    """The exporter fixes an axis without a word when the network treats its length as a number."""
+    free = dict(zip(plan.inputs, _by_input(plan.free), strict=True))
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        for axis in free[value.name]:
+            if dims[axis].HasField("dim_value"):
+                raise MismatchError(
+                    f"axis {axis} of {value.name} came out fixed at {dims[axis].dim_value}: the "
+                    "network takes its length for a number, as len(x) and int(x.shape[0]) do; "
+                    "take x.shape as it is, or fix the size with --shape HxW"
+                )
+
+
+def _by_input(free: tuple[Any, ...]) -> list[dict[int, Any]]:
+    """The free axes of each input: an argument may be a tuple of inputs."""
+    return [axes for each in free for axes in (each if isinstance(each, tuple) else (each,))]
 
 
 def strip(model: onnx.ModelProto) -> int:

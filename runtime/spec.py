@@ -14,6 +14,7 @@ SCHEMA_VERSION = 1
 
 Precision = Literal["fp32", "fp16", "int8", "int8-cpu"]
 GraphIo = Literal["uint8", "float"]
+GraphRole = Literal["whole", "encode", "fuse"]
 Degradation = Literal["bi", "bd", "real", "none"]
 Argument = bool | int | float | str
 
@@ -85,16 +86,41 @@ class FileSpec:
 
 
 @dataclass(frozen=True)
+class FeatureSpec:
+    """One feature map that an encode graph gives and its fuse graph takes.
+
+    Attributes:
+        name: Of the output of one and the input of the other.
+        channels: C.
+        stride: LR pixels from one value to the next: 2 for a map half as large as the frame.
+    """
+
+    name: str
+    channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
 class GraphSpec(FileSpec):
     """One ONNX graph of the package.
 
+        role      inputs                                             outputs
+        whole     lr                                                 sr
+        encode    lr, one frame or a run of F                        features (N, C, h, w) float
+        fuse      features (N, T - F + 1, C, h, w) float, centre     sr
+
     Attributes:
         precision: What the arithmetic inside is.
-        io: uint8 pictures `(N, T, H, W, 3)`, or float `(N, T, 3, H, W)` in [0, 1].
+        io: uint8 pictures `(N, T, H, W, 3)`, or float `(N, T, 3, H, W)` in [0, 1]. A single frame
+            (`lr` of an encode graph where F = 1, and `centre`) has no axis T.
         opset: ONNX operator set.
         height: Smallest and largest H it takes, LR pixels; equal when fixed.
         width: The same for W.
         batch: The same for N.
+        role: The whole network, or one of the two halves that give the same together, where the
+            features of a frame serve every window that it is in.
+        encoded_frames: F, consecutive frames that one set of features is found from.
+        features: The maps of one set.
     """
 
     precision: Precision
@@ -103,6 +129,9 @@ class GraphSpec(FileSpec):
     height: tuple[int, int]
     width: tuple[int, int]
     batch: tuple[int, int] = (1, 1)
+    role: GraphRole = "whole"
+    encoded_frames: int = 1
+    features: tuple[FeatureSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,7 +185,7 @@ class ModelSpec:
         network: How to make and feed the network.
         weights: The safetensors file.
         degradation: How the LR pictures it was taught on were made.
-        graphs: Name (`fp32`, `fp16`, `int8`, `int8-cpu`, ...) -> graph file.
+        graphs: Name (`fp32`, `fp16`, `int8`, `int8-cpu`, `encode-fp32`, ...) -> graph file.
         provenance: Where the weights come from.
         quality: What was measured, best protocol first.
     """

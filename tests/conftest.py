@@ -57,13 +57,13 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with its fp32 graph, exported once for all tests; to be read, never changed."""
+    """The same with the whole as an fp32 graph, made once for all tests; never change it."""
     from vsrc.export.export_config import ExportConfig
     from vsrc.export.graph_export import export
 
     path = tmp_path_factory.mktemp("exported") / "student.vsrc"
     shutil.copytree(untaught_package, path)
-    export(ExportConfig(path))
+    export(ExportConfig(path, halves=False))
     return path
 
 

@@ -19,7 +19,12 @@ from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.spec import NetworkSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spandrel import ImageModelDescriptor, SizeRequirements
+
+SPANDREL = "spandrel:"
+"""What the name of such a network begins with; the rest is the file it began as."""
 
 ASSUMED_HALO = 32
 """LR pixels. Spandrel does not say how far a network sees; attention reaches further than this with
@@ -61,7 +66,7 @@ class SpandrelImage(nn.Module):
         """What the outside must know to feed it."""
         hr_features, stages = self.taps["hr_features"], self.taps["stages"]
         return NetworkSpec(
-            name=f"spandrel:{self.path}",
+            name=f"{SPANDREL}{self.path}",
             arguments={key: tap for key, tap in self.taps.items() if tap},
             scale=self.scale,
             window=1,
@@ -105,7 +110,13 @@ def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> Span
         MissingDependencyError: Spandrel is not there, or the torchvision under it does not load.
         MismatchError: No architecture that spandrel knows, or not a super-resolution of RGB.
     """
-    state = read_weights(path)
+    return recognised(read_weights(path), path=path, hr_features=hr_features, stages=stages)
+
+
+def recognised(
+    state: Mapping[str, Tensor], *, path: str, hr_features: str = "", stages: str = ""
+) -> SpandrelImage:
+    """The same from tensors already read; `path` is the file they come from."""
     try:
         import spandrel
     except (ImportError, RuntimeError) as error:  # a torchvision built for another torch: Runtime
@@ -114,7 +125,7 @@ def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> Span
             "to this torch: pip install spandrel torchvision"
         ) from error
     try:
-        descriptor = spandrel.ModelLoader().load_from_state_dict(state)
+        descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
     except spandrel.UnsupportedModelError as error:
         raise MismatchError(
             f"{path}: spandrel recognises no architecture in it; if it is one of ours, name it: "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ from vsrc.compressor.networks.imdn import Imdn, ImdnAs
 from vsrc.compressor.networks.imdn_fast import ImdnRtc, ImdnRte
 from vsrc.compressor.networks.rcan import Rcan
 from vsrc.compressor.networks.san import San
-from vsrc.compressor.networks.spandrel_image import from_spandrel
+from vsrc.compressor.networks.spandrel_image import SPANDREL, from_spandrel
 from vsrc.compressor.networks.stdan import stdan
 from vsrc.compressor.networks.vespcn import Vespcn
 from vsrc.compressor.networks.vsrnet import Vsrnet
@@ -71,9 +73,10 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     """Make a network with fresh weights.
 
     Args:
-        name: A name of the table; or `module:function` of your own, a function that returns an
-            `nn.Module` with a `spec` property (`vsrc.runtime.spec.NetworkSpec`); or
-            `spandrel:FILE`, any image checkpoint that spandrel recognises, weights included.
+        name: A name of the table; or `module:function` of your own (installed, or in the working
+            directory), a function that returns an `nn.Module` with a `spec` property
+            (`vsrc.runtime.spec.NetworkSpec`); or `spandrel:FILE`, any image checkpoint that
+            spandrel recognises, weights included.
         arguments: Passed to its constructor; `scale` is taken by all of the table.
 
     Raises:
@@ -94,8 +97,10 @@ def _builder(name: str) -> Callable[..., nn.Module]:
         near = get_close_matches(name, NETWORKS, n=3) or list(NETWORKS)
         raise ValueError(f"no network is called {name!r}; did you mean {', '.join(near)}?")
     module_name, _, function = name.partition(":")
-    if module_name == "spandrel":
+    if name.startswith(SPANDREL):
         return partial(from_spandrel, function)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # as `python -m` has it; a command that pip installed does not
     try:
         builder = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:

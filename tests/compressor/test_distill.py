@@ -134,7 +134,7 @@ def test_a_package_is_taught_further(config: DistillConfig) -> None:
     again = replace(
         config, student=str(first), output=config.output.with_name("again.vsrc"), learning_rate=1e-9
     )
-    with pytest.raises(SpecError, match="names a network outside the table.*--allow-code"):
+    with pytest.raises(SpecError, match=r"names a network outside the table.*--allow-code"):
         distill(again)
     second = distill(replace(again, allow_code=True))
     before, after = (load_file(folder / "weights.safetensors") for folder in (first, second))

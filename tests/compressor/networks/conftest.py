@@ -1,11 +1,10 @@
-"""What tests of networks share: golden numbers of the official code, and graphs of our networks."""
+"""What tests of networks share: golden numbers of the official code, and spandrel."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import sys
-import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.taps import spec_of
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 
@@ -92,77 +87,6 @@ def _fill(key: str, entry: dict[str, object]) -> NDArray[np.float32]:
 def golden(reference: Path) -> Golden:
     """Golden numbers of the official code."""
     return Golden(reference / "golden")
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A network as an ONNX file."""
-
-    path: Path
-
-    def run(self, lr: Tensor) -> Tensor:
-        """What ONNX Runtime makes of `lr`."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        providers = ["CPUExecutionProvider"]
-        session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
-        (sr,) = session.run(None, {"lr": lr.numpy()})
-        return torch.from_numpy(sr)
-
-    def build_for_rtx(self, largest: tuple[int, ...]) -> int:
-        """Bytes of the engine that TensorRT for RTX builds; no GPU is needed.
-
-        Args:
-            largest: Largest input; the engine takes H and W down to half of it.
-        """
-        trt = pytest.importorskip("tensorrt_rtx")
-        logger = trt.Logger(trt.Logger.ERROR)
-        builder = trt.Builder(logger)
-        typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-        network = builder.create_network(typed)
-        parser = trt.OnnxParser(network, logger)
-        parsed = parser.parse_from_file(str(self.path))
-        assert parsed, [parser.get_error(i).desc() for i in range(parser.num_errors)]
-        least = (*largest[:-2], largest[-2] // 2, largest[-1] // 2)
-        profile = builder.create_optimization_profile()
-        profile.set_shape("lr", least, least, largest)
-        config = builder.create_builder_config()
-        config.add_optimization_profile(profile)
-        engine = builder.build_serialized_network(network, config)
-        return 0 if engine is None else int(engine.nbytes)
-
-
-@pytest.fixture(scope="session")
-def make_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[nn.Module, Tensor], Graph]:
-    """Writes a network as ONNX, opset 18, with free H and W, traced with frames `(..., H, W)`."""
-
-    def write(network: nn.Module, lr: Tensor) -> Graph:
-        multiple = spec_of(network).size_multiple
-        # In multiples of the size the network needs, which its shapes then follow from.
-        low, high = -(-8 // multiple), 4096 // multiple
-        height, width = (torch.export.Dim(name, min=low, max=high) for name in ("h", "w"))
-        if multiple > 1:
-            height, width = multiple * height, multiple * width
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's exporter uses what torch deprecates
-            program = torch.onnx.export(
-                network.eval(),
-                (lr,),
-                dynamo=True,
-                opset_version=18,
-                dynamic_shapes=({lr.ndim - 2: height, lr.ndim - 1: width},),
-                input_names=["lr"],
-                output_names=["sr"],
-                verbose=False,
-            )
-        assert program is not None
-        path = tmp_path_factory.mktemp("graph") / "network.onnx"
-        program.save(str(path))
-        return Graph(path)
-
-    return write
 
 
 @pytest.fixture(scope="session")

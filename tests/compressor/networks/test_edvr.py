@@ -13,10 +13,8 @@ from vsrc.compressor.networks.deform import ModulatedDeformConv
 from vsrc.compressor.networks.edvr import Edvr, EdvrSize, Predeblur, edvr_m, edvr_xs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vsrc.runtime.spec import Argument
-    from vsrc.tests.compressor.networks.conftest import Golden, Graph
+    from vsrc.tests.compressor.networks.conftest import Golden
 
 TINY = EdvrSize(8, 8, groups=2, extract_blocks=1, reconstruct_blocks=1)
 
@@ -165,18 +163,6 @@ def test_a_step_lowers_the_loss() -> None:
     assert all(p.grad is not None for p in network.parameters())
     optimiser.step()
     assert F.mse_loss(network(lr), hr) < before
-
-
-@pytest.mark.slow
-def test_it_exports_and_builds(make_graph: Callable[[nn.Module, Tensor], Graph]) -> None:
-    torch.manual_seed(0)
-    network = _moving(Edvr(TINY, name="tiny", window=3), gain=0.1)
-    graph = make_graph(network, torch.rand(1, 3, 3, 16, 24))
-    lr = torch.rand(1, 3, 3, 20, 12)
-    with torch.no_grad():
-        expected = network(lr)
-    torch.testing.assert_close(graph.run(lr), expected, rtol=0, atol=1e-4)
-    assert graph.build_for_rtx((1, 3, 3, 32, 64)) > 0
 
 
 @pytest.mark.parametrize(

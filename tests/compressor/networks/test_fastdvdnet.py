@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.fastdvdnet import FastDvdDenoiser, FastDvdNet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from vsrc.tests.compressor.networks.conftest import Graph
 
 
 def _make(scale: int = 4) -> FastDvdNet:
@@ -143,14 +136,3 @@ def test_a_step_lowers_the_loss_and_reaches_every_weight() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     optimiser.step()
     assert F.mse_loss(network(lr), hr) < before
-
-
-@pytest.mark.slow
-def test_it_exports_and_builds(make_graph: Callable[[nn.Module, Tensor], Graph]) -> None:
-    network = _make()
-    graph = make_graph(network, torch.rand(1, 5, 3, 16, 24))
-    lr = torch.rand(1, 5, 3, 20, 12)
-    with torch.no_grad():
-        expected = network(lr)
-    torch.testing.assert_close(graph.run(lr), expected, rtol=0, atol=1e-4)
-    assert graph.build_for_rtx((1, 5, 3, 32, 64)) > 0

@@ -1,0 +1,190 @@
+"""What each graph of a network takes and gives: names, inputs to trace it with, free axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vsrc.export.extent import Extent
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from vsrc.compressor.networks.frame_encoder import FrameEncoder
+
+_TRACED_SIDE = 16
+"""Least side to trace with, LR pixels."""
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """One graph to write.
+
+    Attributes:
+        role: The whole network or one of its halves.
+        module: What is traced.
+        examples: Its arguments, small.
+        free: For each argument the axes that stay free, as `torch.export` takes them.
+        inputs: Names, in the order of the arguments.
+        outputs: Names.
+        encoded_frames: See `GraphSpec`.
+        features: See `GraphSpec`.
+    """
+
+    role: GraphRole
+    module: nn.Module
+    examples: tuple[Any, ...]
+    free: tuple[Any, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    encoded_frames: int = 1
+    features: tuple[FeatureSpec, ...] = ()
+
+
+def plan_whole(
+    network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent
+) -> GraphPlan:
+    """The graph that takes windows.
+
+    Args:
+        network: In the form that is deployed, on the CPU.
+        spec: What the network says of itself.
+        graph_io: Pictures or float tensors at the edges.
+        extent: Shapes the graph shall take.
+    """
+    from vsrc.export.picture_network import ENDS, WholeGraph
+
+    axes = _Axes.of(extent, multiple=spec.size_multiple)
+    example, free = axes.frames((spec.window,), graph_io)
+    module = WholeGraph(network, ENDS[graph_io], window=spec.window)
+    return GraphPlan("whole", module.eval(), (example,), (free,), ("lr",), ("sr",))
+
+
+def plan_halves(
+    network: FrameEncoder, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent
+) -> tuple[GraphPlan, GraphPlan]:
+    """The encode and the fuse graph; arguments as in `plan_whole`.
+
+    Raises:
+        MismatchError: A feature map whose sides do not follow from those of the frame.
+    """
+    from vsrc.compressor.networks.frame_encoder import encoded_runs
+    from vsrc.export.picture_network import ENDS, EncodeGraph, FuseGraph
+
+    ends, count = ENDS[graph_io], network.encoded_frames
+    axes = _Axes.of(extent, multiple=spec.size_multiple)
+    run, free_run = axes.frames((count,) if count > 1 else (), graph_io)
+    encoder = EncodeGraph(network, ends).eval()
+    features = _feature_specs(encoder, run, spec, side=axes.height.size)
+    names = tuple(feature.name for feature in features)
+    runs = encoded_runs(spec.window, encoded_frames=count)
+    maps = [axes.maps(feature, runs) for feature in features]
+    centre, free_centre = axes.frames((), graph_io)
+    encode = GraphPlan("encode", encoder, (run,), (free_run,), ("lr",), names, count, features)
+    fuse = GraphPlan(
+        "fuse",
+        FuseGraph(network, ends).eval(),
+        (tuple(example for example, _ in maps), centre),
+        (tuple(free for _, free in maps), free_centre),
+        (*names, "centre"),
+        ("sr",),
+        count,
+        features,
+    )
+    return encode, fuse
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One axis: its length to trace with, and a symbol that counts its blocks unless it is fixed.
+
+    `torch.export` takes a length only as a whole number times a symbol, so a side that is a
+    multiple of 4 is `4 * h_blocks`, and that of a map half as large `2 * h_blocks`.
+    """
+
+    size: int
+    block: int = 1
+    symbol: Any = None
+
+    def over(self, stride: int) -> tuple[int, Any]:
+        """Length and symbol of an axis that is so many times shorter."""
+        if self.symbol is None or self.block == stride:
+            return self.size // stride, self.symbol
+        return self.size // stride, (self.block // stride) * self.symbol
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """N, H and W of the frames that a graph takes."""
+
+    batch: _Axis
+    height: _Axis
+    width: _Axis
+
+    @staticmethod
+    def of(extent: Extent, *, multiple: int) -> _Axes:
+        """Small lengths, sides unequal and all above 1, so that none is taken for a constant."""
+        from torch.export import Dim
+
+        least = max(-(-_TRACED_SIDE // multiple), 2)
+        low, high = extent.batch
+        batch = _Axis(low) if low == high else _Axis(2, 1, Dim("n", min=low, max=high))
+        sides = []
+        for name, (low, high), blocks in (("h", extent.height, 0), ("w", extent.width, 1)):
+            if low == high:
+                sides.append(_Axis(low, multiple))
+                continue
+            size = min(max((least + blocks) * multiple, low), high)
+            symbol = name if multiple == 1 else f"{name}_blocks"
+            dim = Dim(symbol, min=low // multiple, max=high // multiple)
+            sides.append(_Axis(size, multiple, dim))
+        return _Axes(batch, *sides)
+
+    def frames(self, between: tuple[int, ...], graph_io: GraphIo) -> tuple[Tensor, dict[int, Any]]:
+        """An example of frames, `between` lying between N and the rest, and its free axes."""
+        import torch
+
+        middle = [(size, None) for size in between]
+        sides = [self.height.over(1), self.width.over(1)]
+        if graph_io == "uint8":
+            return _argument([self.batch.over(1), *middle, *sides, (3, None)], torch.uint8)
+        return _argument([self.batch.over(1), *middle, (3, None), *sides], torch.float32)
+
+    def maps(self, feature: FeatureSpec, runs: int) -> tuple[Tensor, dict[int, Any]]:
+        """An example of a window's maps, `(N, runs, C, h, w)`, and its free axes."""
+        import torch
+
+        sides = [self.height.over(feature.stride), self.width.over(feature.stride)]
+        fixed = [(runs, None), (feature.channels, None)]
+        return _argument([self.batch.over(1), *fixed, *sides], torch.float32)
+
+
+def _argument(axes: Sequence[tuple[int, Any]], dtype: Any) -> tuple[Tensor, dict[int, Any]]:  # noqa: ANN401  torch is not imported here
+    import torch
+
+    example = torch.zeros([size for size, _ in axes], dtype=dtype)
+    return example, {at: symbol for at, (_, symbol) in enumerate(axes) if symbol is not None}
+
+
+def _feature_specs(
+    encoder: nn.Module, run: Tensor, spec: NetworkSpec, *, side: int
+) -> tuple[FeatureSpec, ...]:
+    """Channels and stride of each map, found by encoding once."""
+    import torch
+
+    with torch.no_grad():
+        maps = encoder(run)
+    found = []
+    for number, feature in enumerate(maps, start=1):
+        stride, rest = divmod(side, feature.shape[2])
+        if rest or spec.size_multiple % stride:
+            raise MismatchError(
+                f"feature map {number} of {spec.name} has {feature.shape[2]} rows for a frame of "
+                f"{side}; expected a whole fraction of the frame, whose denominator divides "
+                f"size_multiple={spec.size_multiple}"
+            )
+        found.append(FeatureSpec(f"feature{number}", feature.shape[1], stride))
+    return tuple(found)
