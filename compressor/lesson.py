@@ -75,10 +75,12 @@ class Lesson(nn.Module):
             hr=hr[:, frames],
             student_sr=student_sr.float(),
             teacher_sr=teacher_sr,
-            student=student_features,
-            teacher=teacher_features,
+            student={path: feature.float() for path, feature in student_features.items()},
+            teacher={path: feature.float() for path, feature in teacher_features.items()},
         )
-        terms: dict[str, Tensor] = self.objective(seen)
+        # Squares, sums and logarithms of features keep their digits, whatever made the features.
+        with torch.autocast(lr.device.type, enabled=False):
+            terms: dict[str, Tensor] = self.objective(seen)
         return terms
 
     def frames_restored(self, length: int) -> int:

@@ -18,7 +18,6 @@ from vsrc.compressor.objectives.objective import (
     RECONSTRUCTION,
     Objective,
     Observation,
-    full_precision,
 )
 from vsrc.compressor.objectives.tap_choice import chosen_taps
 from vsrc.compressor.taps import spec_of
@@ -62,7 +61,7 @@ class Fakd(Objective):
         to_hr = (seen.student_sr - seen.hr).abs().mean()
         to_teacher = (seen.student_sr - seen.teacher_sr).abs().mean()
         distances = [
-            affinity_distance(full_precision(seen.student[o]), full_precision(seen.teacher[t]))
+            affinity_distance(seen.student[o], seen.teacher[t])
             for o, t in zip(self.student_taps, self.teacher_taps, strict=True)
         ]
         return {

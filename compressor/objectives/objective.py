@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 RECONSTRUCTION = "hr"
@@ -14,7 +13,7 @@ RECONSTRUCTION = "hr"
 
 @dataclass(frozen=True)
 class Observation:
-    """One step, as an objective sees it. F frames of N clips are restored.
+    """One step, as an objective sees it, in float32. F frames of N clips are restored.
 
     Attributes:
         lr: `(N, F, 3, H, W)`, the frames that are restored.
@@ -66,11 +65,6 @@ class Objective(nn.Module):
         Args:
             terms: Terms of this step, averaged over all processes.
         """
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """Half types become float32, so that squares and sums keep their digits; others stay."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def charbonnier(sr: Tensor, hr: Tensor, *, epsilon: float = 1e-3) -> Tensor:

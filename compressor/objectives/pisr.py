@@ -22,7 +22,6 @@ from vsrc.compressor.objectives.objective import (
     RECONSTRUCTION,
     Objective,
     Observation,
-    full_precision,
 )
 from vsrc.compressor.objectives.tap_choice import chosen_taps
 from vsrc.compressor.objectives.variational import Density, Spread, VariationalHead
@@ -68,8 +67,8 @@ class Pisr(Objective):
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr` and `vid`."""
-        student = full_precision(seen.student[self.student_taps[0]])
-        teacher = full_precision(seen.teacher[self.teacher_taps[0]])
+        student = seen.student[self.student_taps[0]]
+        teacher = seen.teacher[self.teacher_taps[0]]
         return {
             RECONSTRUCTION: _l1(seen, self.colour),
             "vid": self.weight * self.head(student, teacher),
@@ -107,7 +106,7 @@ class PisrTeacher(Objective):
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr` and `imitation`."""
-        code = full_precision(seen.student[self.student_taps[0]])
+        code = seen.student[self.student_taps[0]]
         lr = self.colour.luma(seen.lr.flatten(0, 1))
         return {
             RECONSTRUCTION: _l1(seen, self.colour),

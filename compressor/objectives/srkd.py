@@ -21,7 +21,6 @@ from vsrc.compressor.objectives.objective import (
     RECONSTRUCTION,
     Objective,
     Observation,
-    full_precision,
 )
 from vsrc.compressor.objectives.tap_choice import chosen_taps
 from vsrc.compressor.taps import spec_of
@@ -68,7 +67,7 @@ class Srkd(Objective):
         pairs = zip(self.student_taps, self.teacher_taps, strict=True)
         for name, (ours, theirs) in zip(("low", "middle", "high"), pairs, strict=True):
             student, teacher = (
-                channel_statistic(full_precision(feature), self.statistic, power=self.power)
+                channel_statistic(feature, self.statistic, power=self.power)
                 for feature in (seen.student[ours], seen.teacher[theirs])
             )
             terms[name] = self.weight * (student - teacher).abs().mean()

@@ -32,7 +32,6 @@ from vsrc.compressor.objectives.objective import (
     Objective,
     Observation,
     charbonnier,
-    full_precision,
 )
 from vsrc.compressor.tap_shapes import tap_shapes
 from vsrc.compressor.taps import spec_of
@@ -86,22 +85,21 @@ class Std(Objective):
         """Terms `hr`, `space` and, unless it weighs nothing, `time`."""
         student, teacher = self.maps(seen)
         terms = {RECONSTRUCTION: charbonnier(seen.student_sr, seen.hr, epsilon=self.epsilon)}
-        with torch.autocast(student.device.type, enabled=False):
-            terms["space"] = self.lambda_space * space_distance(student, teacher)
-            if self.lstm is not None:
-                time = time_distance(self.lstm, student, teacher)
-                terms["time"] = self.lambda_time * time
+        terms["space"] = self.lambda_space * space_distance(student, teacher)
+        if self.lstm is not None:
+            time = time_distance(self.lstm, student, teacher)
+            terms["time"] = self.lambda_time * time
         return terms
 
     def maps(self, seen: Observation) -> tuple[Tensor, Tensor]:
         """Maps of student and teacher, `(N, F, sH, sW)` each."""
         with torch.no_grad():
-            teacher = attention_map(full_precision(seen.teacher[self.teacher_tap]), self.map_kind)
+            teacher = attention_map(seen.teacher[self.teacher_tap], self.map_kind)
         feature = seen.student[self.student_tap]
         if self.adapter is None:
-            student = attention_map(full_precision(feature), self.map_kind)
+            student = attention_map(feature, self.map_kind)
         else:
-            wide = full_precision(self.adapter.before_shuffle(feature))
+            wide = self.adapter.before_shuffle(feature)
             small = attention_map(wide, self.map_kind)
             student = nn.functional.pixel_shuffle(small, self.adapter.factor).squeeze(1)
         clips = (-1, seen.frames, *teacher.shape[1:])
