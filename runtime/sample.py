@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_CLIP = Path(__file__).resolve().parent / "assets" / "big_buck_bunny.mp4"
-"""Excerpt of "Big Buck Bunny" (CC BY 3.0, Blender Foundation): 640x360, 120 frames, with sound."""
+"""Excerpt of "Big Buck Bunny" (CC BY 3.0, Blender Foundation): 640x360, 121 frames, with sound."""
 
 
 def sample_frames(count: int) -> NDArray[np.uint8]:
