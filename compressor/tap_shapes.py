@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.networks.counting import shape_twin
 from vsrc.compressor.taps import spec_of, tapped, unwrapped
 from vsrc.runtime.spec import NetworkSpec
 
@@ -36,7 +36,7 @@ def tap_shapes(network: nn.Module, paths: Sequence[str]) -> Mapping[str, TapShap
     """
     spec = spec_of(network)
     side = 16 * spec.size_multiple
-    twin = ClipNetwork(copy.deepcopy(unwrapped(network)).to("meta").eval())
+    twin = ClipNetwork(shape_twin(unwrapped(network)))
     length = spec.window if spec.time_scale == 1 else 2 * spec.window - 1
     frames = [length // 2] if spec.time_scale == 1 else list(range(length))
     lr = torch.empty(1, length, 3, side, side, device="meta")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from itertools import chain
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -26,12 +27,25 @@ def gmac_per_lr_pixel(network: nn.Module, *, window: int | None = None, channels
         channels: Channels of a frame.
     """
     shape = (1, channels) if window is None else (1, window, channels)
-    small, large = (_macs(network, (*shape, 64, width)) for width in (64, 128))
+    twin = shape_twin(network)
+    small, large = (_macs(twin, (*shape, 64, width)) for width in (64, 128))
     return (large - small) / (64 * 64) / 1e9
 
 
-def _macs(network: nn.Module, shape: tuple[int, ...]) -> float:
-    twin = copy.deepcopy(network).to("meta", torch.float32).eval()
+def shape_twin(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that has shapes and no numbers; the weights are not copied."""
+    tensors = chain(network.parameters(), network.buffers())
+    # What deepcopy has copied already it takes from here.
+    return copy.deepcopy(network, {id(tensor): _shape_of(tensor) for tensor in tensors}).eval()
+
+
+def _shape_of(tensor: Tensor) -> Tensor:
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    shape = torch.empty_like(tensor, dtype=dtype, device="meta")
+    return nn.Parameter(shape, requires_grad=False) if isinstance(tensor, nn.Parameter) else shape
+
+
+def _macs(twin: nn.Module, shape: tuple[int, ...]) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         twin(torch.empty(shape, device="meta"))
     return float(counter.get_total_flops()) / 2
