@@ -37,7 +37,8 @@ class TrainingBar:
         from vsrc.compressor.data.library import IngestProgress
 
         if isinstance(now, IngestProgress):
-            self._progress.update(self._task, completed=now.done, total=now.total, note=now.name)
+            note = f"{now.name}, frame {now.frames}" if now.frames else now.name
+            self._progress.update(self._task, completed=now.done, total=now.total, note=note)
             return
         note = _training_note(now)
         label = f"step {now.step}/{now.steps}"

@@ -41,6 +41,9 @@ from vsrc.runtime.schema import from_json, to_json
 
 logger = logging.getLogger(__name__)
 
+_REPORT_EVERY = 50
+"""Frames between two reports: a second or two of decoding."""
+
 
 @dataclass(frozen=True)
 class ClipEntry:
@@ -91,12 +94,19 @@ class FrameCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def clip(self, source: ClipSource, *, max_height: int | None = None) -> CachedClip:
+    def clip(
+        self,
+        source: ClipSource,
+        *,
+        max_height: int | None = None,
+        progress: Callable[[int], None] = lambda _frames: None,
+    ) -> CachedClip:
         """The decoded clip, decoding it when it is not there or damaged.
 
         Args:
             source: Where the frames come from.
             max_height: Taller frames are made smaller (bicubic, antialiased) before they are kept.
+            progress: Told now and then how many frames were decoded.
 
         Raises:
             MediaError: The source cannot be decoded.
@@ -108,7 +118,10 @@ class FrameCache:
         if (found := _opened(folder)) is not None:
             return found
         with self._new_folder(folder, size_bytes=_estimated_bytes(source, max_height)) as partial:
-            entry = _decode(source, partial / "hr.u8", sha256=sha256, max_height=max_height)
+            frames = ClipFrames(source)
+            planes = _reported(_shrunk(frames, max_height), progress)
+            shape = _write(planes, partial / "hr.u8")
+            entry = ClipEntry(str(source.place), sha256, *shape, notes=frames.notes)
             (partial / "clip.json").write_text(json.dumps(to_json(entry), indent=2) + "\n")
         return CachedClip(folder, entry)
 
@@ -240,21 +253,21 @@ def _text(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.3g} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.3g} MB"
 
 
-def _decode(source: ClipSource, path: Path, *, sha256: str, max_height: int | None) -> ClipEntry:
-    frames = ClipFrames(source)
-    count, size = 0, (0, 0)
+def _write(frames: Iterable[Planes], path: Path) -> tuple[int, int, int]:
+    """Write frames `(3, H, W)` one after another; their number, H and W."""
+    count, height, width = 0, 0, 0
     with path.open("wb") as file:
-        for planes in _shrunk(frames, max_height):
+        for planes in frames:
             file.write(planes.tobytes())
-            count, size = count + 1, (planes.shape[1], planes.shape[2])
-    return ClipEntry(
-        source=str(source.place),
-        sha256=sha256,
-        frames=count,
-        height=size[0],
-        width=size[1],
-        notes=frames.notes,
-    )
+            count, height, width = count + 1, planes.shape[1], planes.shape[2]
+    return count, height, width
+
+
+def _reported(frames: Iterable[Planes], progress: Callable[[int], None]) -> Iterator[Planes]:
+    for count, planes in enumerate(frames, start=1):
+        yield planes
+        if count % _REPORT_EVERY == 0:
+            progress(count)
 
 
 def _shrunk(frames: Iterable[NDArray[np.uint8]], max_height: int | None) -> Iterator[Planes]:

@@ -6,6 +6,7 @@ worker has a state that would need saving.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from vsrc.compressor.data.library import ClipLibrary, Shot
 from vsrc.compressor.data.window import Window, cut
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.planes import Planes
+
+logger = logging.getLogger(__name__)
 
 
 class ClipItem(NamedTuple):
@@ -117,8 +120,8 @@ class ClipDataset(Dataset[ClipItem]):
 def collate(items: Sequence[ClipItem]) -> Batch:
     """Stack clips and turn bytes into [0, 1]."""
     return Batch(
-        lr=_unit(torch.stack([item.lr for item in items])),
-        hr=_unit(torch.stack([item.hr for item in items])),
+        lr=_stacked([item.lr for item in items]),
+        hr=_stacked([item.hr for item in items]),
         sources=tuple(item.source for item in items),
     )
 
@@ -133,6 +136,11 @@ def _usable_shots(library: ClipLibrary, *, clip_length: int, patch: int) -> list
         )
     sides = [min(library.clips[shot.clip].hr.shape[2:]) for shot in long]
     usable = [shot for shot, side in zip(long, sides, strict=True) if side >= patch]
+    if lost := library.frames - sum(shot.stop - shot.start for shot in usable):
+        logger.warning(
+            "%d of %d frames are in shots shorter than %d frames or smaller than %d pixels",
+            *(lost, library.frames, clip_length, patch),
+        )
     if not usable:
         raise DataError(
             f"no clip is as large as {patch=} pixels (the largest has a side of {max(sides)}); "
@@ -154,5 +162,9 @@ def _tensor(planes: Planes) -> Tensor:
     return torch.from_numpy(np.array(planes))  # a copy: the cache is mapped read-only
 
 
-def _unit(pictures: Tensor) -> Tensor:
-    return pictures / 255
+def _stacked(clips: Sequence[Tensor]) -> Tensor:
+    # Straight into the batch: a stack of bytes in between would cost as much again.
+    batch = torch.empty((len(clips), *clips[0].shape))
+    for place, clip in zip(batch, clips, strict=True):
+        torch.div(clip, 255, out=place)
+    return batch

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from vsrc.compressor.data.dataset import ClipDataset, collate
-from vsrc.compressor.data.library import ClipLibrary, open_library
+from vsrc.compressor.data.ingest import open_library
+from vsrc.compressor.data.library import ClipLibrary
 from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import DataError
 
@@ -113,3 +114,14 @@ def test_patches_larger_than_every_frame_are_refused(library: ClipLibrary) -> No
 def test_patch_must_be_a_multiple_of_the_scale(library: ClipLibrary) -> None:
     with pytest.raises(ValueError, match="patch=30 must be a multiple of scale=4"):
         ClipDataset(library, clip_length=5, patch=30, seed=0)
+
+
+def test_frames_that_cannot_be_used_are_told_of(
+    videos: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = videos(1)
+    videos(1, frames=4).joinpath("0.mkv").rename(folder / "short.mkv")
+    videos(1)
+    library = open_library([folder], scale=4, degradation="bi", cache=tmp_path / "cache")
+    ClipDataset(library, clip_length=5, patch=32, seed=0)
+    assert "4 of 16 frames are in shots shorter than 5 frames" in caplog.text

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from vsrc.compressor.data.holdout import split, validation_clips
-from vsrc.compressor.data.library import ClipLibrary, open_library
+from vsrc.compressor.data.ingest import open_library
+from vsrc.compressor.data.library import ClipLibrary
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Path]

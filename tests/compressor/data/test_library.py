@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from vsrc.compressor.data import cache as cache_module
 from vsrc.compressor.data.dataset import ClipDataset
-from vsrc.compressor.data.library import ClipLibrary, IngestProgress, open_library
+from vsrc.compressor.data.ingest import open_library
+from vsrc.compressor.data.library import ClipLibrary, IngestProgress
 from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.planes import gaussian_down
@@ -114,7 +115,7 @@ def test_a_full_disk_says_what_to_do_and_leaves_nothing_half_written(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_module, "_decode", refuse)
+    monkeypatch.setattr(cache_module, "_write", refuse)
     with pytest.raises(DataError, match=r"cannot be written: No space left on device; free space"):
         opened(folder, cache)
     monkeypatch.undo()
@@ -301,3 +302,10 @@ def test_shots_end_at_cuts(
     data = ClipDataset(library, clip_length=6, patch=16, seed=0)
     starts = {int(data[i].source.rpartition("@")[2]) for i in range(60)}
     assert starts == {0, 1, 7, 8, 9, 10}
+
+
+def test_progress_tells_of_long_sources_on_the_way(videos: Make, cache: Path) -> None:
+    seen: list[IngestProgress] = []
+    folder = videos(1, frames=120, height=16, width=16)
+    opened(folder, cache, progress=seen.append)
+    assert [(now.done, now.frames) for now in seen] == [(0, 50), (0, 100), (1, 0)]

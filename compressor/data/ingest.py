@@ -1,0 +1,151 @@
+"""From data folders to a library: find clips, decode what is new, make LR, find cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vsrc.compressor.data.cache import CachedClip, FrameCache, default_cache
+from vsrc.compressor.data.library import (
+    ClipLibrary,
+    DataDegradation,
+    IngestProgress,
+    LibraryClip,
+    Shot,
+    Skipped,
+)
+from vsrc.runtime.clips import ClipSource, Layout, find_clips
+from vsrc.runtime.degradation import WHOLE_FRAME
+from vsrc.runtime.errors import DataError, MediaError
+
+
+def open_library(
+    folders: Sequence[Path],
+    *,
+    scale: int,
+    degradation: DataDegradation,
+    cache: Path | None = None,
+    max_height: int | None = None,
+    progress: Callable[[IngestProgress], None] | None = None,
+) -> ClipLibrary:
+    """Find the clips of `folders` and decode those that are not in the cache yet.
+
+    Args:
+        folders: Data folders or single videos, any layout of `vsrc.runtime.clips`.
+        scale: HR/LR side ratio.
+        degradation: How LR is made from HR.
+        cache: Where decoded frames are kept; None for `default_cache()`.
+        max_height: Taller HR frames are made smaller first: soft 720p and 1080p sources have no
+            detail at the pixel level and teach more at half size.
+        progress: Called after each source, and now and then while a long one is decoded.
+
+    Raises:
+        DataError: A folder holds no clips, none of them can be decoded, or the cache is full.
+    """
+    layouts = [find_clips(folder) for folder in folders]
+    sources = [(_name(layout, clip), clip) for layout in layouts for clip in layout.clips]
+    plan = _Plan(FrameCache(cache or default_cache()), scale, degradation, max_height)
+
+    def report(name: str, done: int, frames: int = 0) -> None:
+        if progress:
+            progress(IngestProgress(name, done, len(sources), frames))
+
+    clips: list[LibraryClip] = []
+    shots: list[Shot] = []
+    skipped: list[Skipped] = []
+    for done, (name, source) in enumerate(sources):
+        try:
+            hr = _hr(plan, source, partial(report, name, done))
+            clip = LibraryClip(name, hr, _lr(plan, source, hr), source.subset)
+            shots += _shots(plan, source, hr, index=len(clips))
+            clips.append(clip)
+        except MediaError as error:
+            skipped.append(Skipped(name, str(error)))
+        report(name, done + 1)
+    if not clips:
+        raise DataError(
+            f"none of the {len(sources)} clips in {', '.join(map(str, folders))} can be used; "
+            f"the first: {skipped[0].reason}"
+        )
+    return ClipLibrary(
+        clips=tuple(clips),
+        shots=tuple(shots),
+        scale=scale,
+        degradation=degradation,
+        layouts=tuple(_described(layout, degradation) for layout in layouts),
+        skipped=tuple(skipped),
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is done with every source; the fields are `open_library`'s."""
+
+    store: FrameCache
+    scale: int
+    degradation: DataDegradation
+    max_height: int | None
+
+
+def _hr(plan: _Plan, source: ClipSource, progress: Callable[[int], None]) -> CachedClip:
+    hr = plan.store.clip(source, max_height=plan.max_height, progress=progress)
+    if min(hr.entry.height, hr.entry.width) < plan.scale:
+        raise MediaError(
+            f"{source.place} is {hr.entry.width}x{hr.entry.height}, too small for "
+            f"scale={plan.scale}"
+        )
+    return hr
+
+
+def _lr(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path | None:
+    """LR frames: the twin where it is wanted or made by that very degradation, or made here."""
+    is_shrunk = plan.max_height is not None and hr.entry.height == plan.max_height
+    if plan.degradation == "given" or (plan.degradation in source.twins and not is_shrunk):
+        return _twin(plan, source, hr)
+    if degrade := WHOLE_FRAME.get(plan.degradation):
+        return plan.store.lr(hr, name=plan.degradation, scale=plan.scale, degrade=degrade)
+    return None
+
+
+def _twin(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path:
+    """Decoded LR twin of a clip, after its size and length were compared.
+
+    For `given` any twin will do, a nameless one first.
+
+    Raises:
+        MediaError: There is none, or it does not belong to the clip.
+    """
+    wanted, scale = plan.degradation, plan.scale
+    twins = {name: twin for name, twin in source.twins.items() if wanted in ("given", name)}
+    if not twins:
+        raise MediaError(f"{source.place} has no LR twin, which degradation {wanted!r} needs")
+    lr = plan.store.clip(twins.get("given") or next(iter(twins.values())))
+    count, _, height, width = hr.shape
+    if lr.shape != (count, 3, height // scale, width // scale):
+        raise MediaError(
+            f"{lr.entry.source} ({lr.entry.frames} frames, {lr.entry.width}x{lr.entry.height}) is "
+            f"no LR of {source.place} ({count} frames, {width}x{height}) at {scale=}; give both "
+            "the same frames and leave max_height out"
+        )
+    return lr.folder / "hr.u8"
+
+
+def _shots(plan: _Plan, source: ClipSource, hr: CachedClip, *, index: int) -> list[Shot]:
+    starts = [0] if source.one_shot else plan.store.shots(hr)
+    stops = [*starts[1:], hr.entry.frames]
+    return [Shot(index, start, stop) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _name(layout: Layout, clip: ClipSource) -> str:
+    is_root = clip.name == layout.root.name
+    return clip.name if is_root else f"{layout.root.name}/{clip.name}"
+
+
+def _described(layout: Layout, degradation: DataDegradation) -> str:
+    twins = sorted({name for clip in layout.clips for name in clip.twins})
+    line = f"{layout.root}: {layout.kind}, {len(layout.clips)} clips"
+    if twins and degradation != "given" and degradation not in twins:
+        line += f"; its LR twins ({', '.join(twins)}) are left aside for degradation {degradation}"
+    return line
