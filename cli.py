@@ -23,6 +23,7 @@ from vsrc.commands.eval import eval_command
 from vsrc.commands.export import export_command
 from vsrc.commands.infer import infer_command
 from vsrc.commands.inspect import inspect_command
+from vsrc.commands.zoo import zoo_command
 
 
 class _Main(click.Group):
@@ -82,5 +83,6 @@ for _command in (
     export_command,
     infer_command,
     inspect_command,
+    zoo_command,
 ):
     main.add_command(_command)

@@ -17,6 +17,7 @@ from vsrc.compressor.networks.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.stdan import Stdan, StdanSize
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.compressor.taps import spec_of
+from vsrc.compressor.zoo import ROWS
 from vsrc.export.agreement import Run, halves_run, real_window, whole_run
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.extent import extent_of
@@ -51,6 +52,9 @@ TEACHES_ONLY = ("fsrcnn-teacher",)
 PYRAMIDS = ("edvr-xs", "stdan")
 """Their halves are traced at one size, which takes a third of the time; `test_halves` traces halves
 with a pyramid at any size."""
+
+GRAPHS = {row.name: row.graphs for row in ROWS}
+"""What the zoo says that is written of each."""
 
 SHAPE = ((16, 16), (32, 48), (64, 96))
 SIZES = ((1, 16, 16), (1, 32, 48), (2, 64, 96))
@@ -94,11 +98,11 @@ def pictures_by_torch(network: nn.Module, lr: np.ndarray) -> np.ndarray:
 
 
 def test_the_table_holds_no_other_kind() -> None:
-    kinds = {type(create(name, **arguments)) for name, arguments in SMALL.items()}
+    kinds = {type(create(name, **arguments)): GRAPHS[name] for name, arguments in SMALL.items()}
     for name in names():
         if name not in TEACHES_ONLY:
             with torch.device("meta"):
-                assert type(create(name)) in kinds, f"{name} is exported by no test"
+                assert kinds.get(type(create(name))) == GRAPHS[name], f"no test exports {name}"
 
 
 @pytest.mark.slow
@@ -110,7 +114,8 @@ def test_it_exports_and_builds(
     spec = spec_of(network)
     result = export(ExportConfig(pack(network), shape=SHAPE, halves=name not in PYRAMIDS))
     whole, *pair = result.graphs
-    assert len(pair) == (2 if isinstance(network, FrameEncoder) and name not in PYRAMIDS else 0)
+    written = GRAPHS[name] if name not in PYRAMIDS else GRAPHS[name][:1]
+    assert tuple(one.graph.role for one in result.graphs) == written
     lr = np.repeat(real_window(spec.window, height=48, width=32), 2, axis=0)
     expected = pictures_by_torch(network, lr)
     assert np.mean((expected > 0) & (expected < 255)) > 0.9
@@ -141,8 +146,10 @@ def test_the_halves_of_networks_that_align_pyramids_give_the_whole(
     network = lively(name)
     assert isinstance(network, FrameEncoder)
     spec, extent = spec_of(network), extent_of(((16, 24),), multiple=8)
+    plans = plan_halves(network, spec, graph_io="uint8", extent=extent)
+    assert tuple(plan.role for plan in plans) == GRAPHS[name][1:]
     files = []
-    for plan in plan_halves(network, spec, graph_io="uint8", extent=extent):
+    for plan in plans:
         model = to_onnx(plan, spec, graph_io="uint8", extent=extent, opset=18)
         files.append(tmp_path / f"{plan.role}.onnx")
         files[-1].write_bytes(model.SerializeToString())
@@ -157,6 +164,7 @@ def test_the_halves_of_networks_that_align_pyramids_give_the_whole(
 
 @pytest.mark.parametrize("name", TEACHES_ONLY)
 def test_what_only_teaches_is_not_exported(name: str, pack: Callable[..., Path]) -> None:
+    assert GRAPHS[name] == ()
     path = pack(create(name))
     with pytest.raises(MismatchError, match="so it can only teach"):
         export(ExportConfig(path))

@@ -1,0 +1,21 @@
+"""`vsrc zoo`."""
+
+from __future__ import annotations
+
+import click
+
+from vsrc.commands.json_output import echo_json
+
+
+@click.command("zoo")
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def zoo_command(as_json: bool) -> None:
+    """List the networks there are, and the packages that come with vsrc."""
+    from vsrc.compressor.zoo import zoo
+    from vsrc.compressor.zoo_text import zoo_text
+
+    found = zoo()
+    if as_json:
+        echo_json(found)
+    else:
+        click.echo(zoo_text(found))

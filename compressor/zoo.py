@@ -1,0 +1,136 @@
+"""Every network that vsrc knows, at a glance, and the packages that come with it.
+
+The rows are written down here so that listing them takes no torch and no time; tests compare each
+number with the network itself, and `graphs` with what `vsrc export` really writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vsrc.runtime.package import open_package, shipped, shipped_names
+from vsrc.runtime.spec import Degradation, GraphRole, Quality
+
+_ANY = tuple(range(1, 17))
+_X4 = (4,)
+_SHUFFLED = (1, 2, 3, 4, 8)
+"""Scales of the upsampler of EDSR: one step of 3, or steps of 2."""
+
+_WHOLE: tuple[GraphRole, ...] = ("whole",)
+_HALVES: tuple[GraphRole, ...] = ("whole", "encode", "fuse")
+
+
+@dataclass(frozen=True)
+class ZooNetwork:
+    """One network of the table, made without arguments.
+
+    Attributes:
+        name: What `create` calls it.
+        parameters: Number of weights as they are deployed.
+        kmac_per_lr_pixel: Multiply-accumulates (in 1e3) for one output frame, divided by H * W.
+        window: Frames fed at once.
+        time_scale: 2 when the network also doubles the frame rate.
+        scale: SR/LR side ratio that the numbers hold for.
+        scales: Ratios that it can be made for.
+        colour: `rgb`, or `y` when it sees luma only.
+        graphs: What `vsrc export` writes of it; nothing where it only teaches.
+        ships: Whether weights come with vsrc.
+    """
+
+    name: str
+    parameters: int
+    kmac_per_lr_pixel: float
+    window: int = 1
+    time_scale: int = 1
+    scale: int = 4
+    scales: tuple[int, ...] = _ANY
+    colour: Literal["rgb", "y"] = "rgb"
+    graphs: tuple[GraphRole, ...] = _WHOLE
+    ships: bool = False
+
+
+ROWS = (
+    ZooNetwork("edvr-xs", 166_187, 438.3, window=5, scales=_X4, graphs=_HALVES),
+    ZooNetwork("edvr-m", 3_300_131, 8_451.6, window=5, scales=_X4, graphs=_HALVES),
+    ZooNetwork("edvr-l", 20_633_827, 36_727.4, window=5, scales=_X4, graphs=_HALVES),
+    ZooNetwork("stdan", 8_292_843, 7_286.0, window=4, time_scale=2, scales=_X4, graphs=_HALVES),
+    ZooNetwork("imdn", 715_176, 709.8),
+    ZooNetwork("imdn-as", 752_104, 753.1),
+    ZooNetwork("imdn-rtc", 20_190, 19.9, scale=2),
+    ZooNetwork("imdn-rte", 89_748, 22.8, scale=2),
+    ZooNetwork("fsrcnn", 24_683, 24.3),
+    ZooNetwork("fsrcnn-teacher", 98_728, 119.6, colour="y", graphs=()),
+    ZooNetwork("edsr", 43_089_923, 50_252.5, scales=_SHUFFLED),
+    ZooNetwork("rcan", 15_592_355, 15_917.8, scales=_SHUFFLED),
+    ZooNetwork("san", 15_822_444, 16_433.9, scales=_SHUFFLED),
+    ZooNetwork("vespcn", 878_787, 863.5, window=3),
+    ZooNetwork("vsrnet", 272_577, 4_526.5, window=5, colour="y"),
+    ZooNetwork("fastdvdnet", 2_574_089, 851.1, window=5, scales=_SHUFFLED, graphs=_HALVES),
+    ZooNetwork("edge-s", 40_136, 40.8, window=5, graphs=_HALVES),
+    ZooNetwork("edge-m", 125_944, 126.9, window=5, graphs=_HALVES),
+    ZooNetwork("edge-l", 698_560, 700.2, window=5, graphs=_HALVES),
+)
+
+
+@dataclass(frozen=True)
+class ShippedPackage:
+    """A package that comes with vsrc.
+
+    Attributes:
+        name: What `--model` and `--teacher` take in place of a path.
+        network: Name in the table.
+        scale: SR/LR side ratio.
+        degradation: How the LR pictures it was taught on were made.
+        graphs: Names of the graphs in it.
+        teacher: What it was taught by, if by anything.
+        licence: Of the weights.
+        quality: What was measured.
+    """
+
+    name: str
+    network: str
+    scale: int
+    degradation: Degradation
+    graphs: tuple[str, ...]
+    teacher: str | None
+    licence: str
+    quality: tuple[Quality, ...]
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """What there is.
+
+    Attributes:
+        networks: In the order of the table.
+        packages: By name.
+    """
+
+    networks: tuple[ZooNetwork, ...]
+    packages: tuple[ShippedPackage, ...]
+
+
+def zoo() -> Zoo:
+    """Every network of the table and every package that comes with vsrc.
+
+    Raises:
+        SpecError: A package that comes with vsrc is damaged.
+    """
+    packages = tuple(_package(name) for name in shipped_names())
+    filled = {package.network for package in packages}
+    return Zoo(tuple(replace(row, ships=row.name in filled) for row in ROWS), packages)
+
+
+def _package(name: str) -> ShippedPackage:
+    spec = open_package(shipped(name)).spec
+    return ShippedPackage(
+        name=name,
+        network=spec.network.name,
+        scale=spec.network.scale,
+        degradation=spec.degradation,
+        graphs=tuple(spec.graphs),
+        teacher=spec.provenance.teacher,
+        licence=spec.provenance.licence,
+        quality=spec.quality,
+    )

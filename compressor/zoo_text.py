@@ -1,0 +1,98 @@
+"""The zoo for people: plain text, at most 100 columns where names allow."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from vsrc.compressor.zoo import ShippedPackage, Zoo, ZooNetwork
+from vsrc.runtime.spec import Quality
+
+WIDTH = 100
+
+_COLUMNS = ("network", "parameters", "kMAC/px", "window", "time", "scales", "colour", "graphs", "")
+_TO_THE_RIGHT = frozenset(("parameters", "kMAC/px", "window"))
+
+
+def zoo_text(zoo: Zoo) -> str:
+    """A table of the networks, then the packages."""
+    rows = [_COLUMNS, *map(_cells, zoo.networks)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(row, widths) for row in rows]
+    return "\n".join([*lines, "", *_legend(zoo.networks), "", *_packages(zoo.packages)])
+
+
+def _cells(row: ZooNetwork) -> tuple[str, ...]:
+    return (
+        row.name,
+        f"{row.parameters:,}",
+        f"{row.kmac_per_lr_pixel:,.1f}",
+        str(row.window),
+        f"x{row.time_scale}",
+        _ranges(row.scales),
+        row.colour,
+        " ".join(row.graphs) or "none, it only teaches",
+        "weights" if row.ships else "",
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell.rjust(width) if name in _TO_THE_RIGHT else cell.ljust(width)
+        for name, cell, width in zip(_COLUMNS, cells, widths, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _ranges(scales: Sequence[int]) -> str:
+    """`1-4, 8` from 1, 2, 3, 4, 8."""
+    runs: list[list[int]] = []
+    for scale in scales:
+        if runs and runs[-1][-1] == scale - 1:
+            runs[-1].append(scale)
+        else:
+            runs.append([scale])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _legend(rows: Sequence[ZooNetwork]) -> list[str]:
+    others = ", ".join(f"{row.name} x{row.scale}" for row in rows if row.scale != 4)
+    return [
+        f"parameters, kMAC/px  as made without arguments: x4 ({others})",
+        "kMAC/px              1000 multiply-accumulates of a restored frame for each LR pixel",
+        "window, time         frames fed at once; x2 also doubles the frame rate",
+        "scales               SR/LR side ratios that it can be made for",
+        "graphs               what vsrc export writes: the whole network, and its two halves",
+        "weights              come with vsrc",
+    ]
+
+
+def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
+    if not packages:
+        return ["No package comes with this vsrc."]
+    lines = ["Packages that come with vsrc"]
+    for package in packages:
+        taught = f"taught by {package.teacher}" if package.teacher else "taught without a teacher"
+        graphs = " ".join(package.graphs) or "none (vsrc export writes them)"
+        lines += [
+            f"  {package.name}: {package.network} x{package.scale}, {taught}",
+            f"    degradation {package.degradation}, licence {package.licence}, graphs {graphs}",
+            *(f"    {line}" for line in _measured(package.quality)),
+        ]
+    protocols = dict.fromkeys(q.protocol for package in packages for q in package.quality)
+    return lines + [line for protocol in protocols for line in ("", *_wrapped(protocol))]
+
+
+def _measured(quality: Sequence[Quality]) -> list[str]:
+    """A line for each set of clips."""
+    by_data: dict[str, list[str]] = {}
+    for one in quality:
+        value = f"{one.value:.2f}" if one.value >= 10 else f"{one.value:.4f}"
+        by_data.setdefault(one.data, []).append(f"{one.metric} {value}")
+    return [f"{data}: {', '.join(cells)}" for data, cells in by_data.items()] or ["not measured"]
+
+
+def _wrapped(protocol: str) -> list[str]:
+    return textwrap.wrap(
+        f"Measured: {protocol}", WIDTH, initial_indent="  ", subsequent_indent="  "
+    )
