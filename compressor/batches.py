@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator
 
@@ -33,6 +34,9 @@ def batches_from(
         collate_fn=_as_they_are,
         worker_init_fn=_leave_signals_to_parent,
     )
+    # What was decoded with may hang in reference cycles, here or in the code of a user. A forked
+    # worker that frees a decoder waits forever for its threads, which no fork takes along.
+    gc.collect()
     for items in loader:
         yield collate(items)
 

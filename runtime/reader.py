@@ -129,6 +129,9 @@ class VideoReader:
     def close(self) -> None:
         """Let go of the file."""
         self._container.close()
+        # The generator holds this reader. Left to the garbage collector, its decoder might be freed
+        # in a forked child, which would wait forever for decoding threads that it does not have.
+        self._decoded = iter(())
 
     def _open(self) -> av.VideoFrame:
         """Open the file and decode its first frame."""

@@ -13,15 +13,11 @@ Planar, because networks take planes: a crop is then copied without shuffling by
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +26,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from vsrc.compressor.data.whole import whole_file, whole_folder
 from vsrc.runtime.clips import ClipSource
 from vsrc.runtime.cuts import VERSION as CUTS_VERSION
 from vsrc.runtime.cuts import first_frames
-from vsrc.runtime.errors import DataError, SpecError
+from vsrc.runtime.errors import MediaError, SpecError
 from vsrc.runtime.frames import ClipFrames
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.planes import Planes
@@ -117,7 +114,8 @@ class FrameCache:
         folder = self.folder / "clips" / f"{sha256[:40]}{limit}"
         if (found := _opened(folder)) is not None:
             return found
-        with self._new_folder(folder, size_bytes=_estimated_bytes(source, max_height)) as partial:
+        size_bytes = _estimated_bytes(source, max_height)
+        with whole_folder(folder, cache=self.folder, size_bytes=size_bytes) as partial:
             frames = ClipFrames(source)
             planes = _reported(_shrunk(frames, max_height), progress)
             shape = _write(planes, partial / "hr.u8")
@@ -132,7 +130,7 @@ class FrameCache:
             return known
         # Green alone is luma enough to see a cut, and it is a plane of the cache.
         starts = first_frames(frame[1] for frame in clip.frames())
-        with self._new_file(path, size_bytes=8 * len(starts)) as partial:
+        with whole_file(path, cache=self.folder, size_bytes=8 * len(starts)) as partial:
             partial.write_text(json.dumps(starts))
         return starts
 
@@ -153,67 +151,23 @@ class FrameCache:
         if path.is_file() and path.stat().st_size == size_bytes:
             return path
         cropped = (frame[..., : rows * scale, : columns * scale] for frame in clip.frames())
-        with self._new_file(path, size_bytes=size_bytes) as partial, partial.open("wb") as file:
-            for frame in cropped:
-                file.write(degrade(frame, scale).tobytes())
+        with whole_file(path, cache=self.folder, size_bytes=size_bytes) as partial:
+            _write((degrade(frame, scale) for frame in cropped), partial)
         return path
 
     def _sha256(self, source: ClipSource) -> str:
         """Hash of the source's bytes, remembered by path, size and time."""
-        seen = hashlib.sha256()
-        for file in source.files:
-            stat = file.stat()
-            seen.update(f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-        memo = self.folder / "seen" / seen.hexdigest()
-        if memo.is_file() and len(text := memo.read_text()) == 64:
-            return text
-        hashes = [file_sha256(file) for file in source.files]
+        try:
+            memo = self.folder / "seen" / _seen(source.files)
+            if memo.is_file() and len(text := memo.read_text()) == 64:
+                return text
+            hashes = [file_sha256(file) for file in source.files]
+        except OSError as error:
+            raise MediaError(f"{source.place} cannot be read: {error.strerror}") from error
         sha256 = hashes[0] if source.is_video else _hash_of(hashes)
-        with self._new_file(memo, size_bytes=64) as partial:
+        with whole_file(memo, cache=self.folder, size_bytes=64) as partial:
             partial.write_text(sha256)
         return sha256
-
-    @contextmanager
-    def _new_folder(self, folder: Path, *, size_bytes: int) -> Iterator[Path]:
-        """A folder to fill, renamed to `folder` at the end and removed if that is not reached."""
-        with self._partial(size_bytes) as scratch:
-            partial = scratch / "new"
-            partial.mkdir()
-            yield partial
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)  # only what was found damaged is in the way
-            try:
-                partial.rename(folder)
-            except OSError:
-                if _opened(folder) is None:  # else another process was faster: the same frames
-                    raise
-
-    @contextmanager
-    def _new_file(self, path: Path, *, size_bytes: int) -> Iterator[Path]:
-        with self._partial(size_bytes) as scratch:
-            yield scratch / path.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            (scratch / path.name).replace(path)
-
-    @contextmanager
-    def _partial(self, size_bytes: int) -> Iterator[Path]:
-        """A scratch folder on the cache's disk; what the disk refuses becomes a DataError."""
-        try:
-            place = self.folder / "partial"
-            place.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(place).free
-            if size_bytes > free:
-                raise OSError(errno.ENOSPC, f"{_text(size_bytes)} needed, {_text(free)} free")
-            with tempfile.TemporaryDirectory(dir=place) as scratch:
-                yield Path(scratch)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-                raise
-            raise DataError(
-                f"the cache of decoded frames in {self.folder} cannot be written: "
-                f"{error.strerror}; free space there, choose another place (--cache DIR), or keep "
-                "smaller frames (--max-height)"
-            ) from error
 
 
 def _opened(folder: Path) -> CachedClip | None:
@@ -247,10 +201,6 @@ def _estimated_bytes(source: ClipSource, max_height: int | None) -> int:
     frames, height, width = ClipFrames(source).estimate()
     factor = min(1.0, max_height / height) if max_height else 1.0
     return round(frames * 3 * height * width * factor**2)
-
-
-def _text(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.3g} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.3g} MB"
 
 
 def _write(frames: Iterable[Planes], path: Path) -> tuple[int, int, int]:
@@ -287,5 +237,11 @@ def _resized(planes: Planes, *, height: int, width: int) -> Planes:
     return np.asarray(resized.round_().clamp_(0, 255).to(torch.uint8).numpy())
 
 
-def _hash_of(hashes: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+def _seen(files: Iterable[Path]) -> str:
+    """What tells files from what they were, without reading them."""
+    stats = ((file.resolve(), file.stat()) for file in files)
+    return _hash_of(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
+
+
+def _hash_of(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

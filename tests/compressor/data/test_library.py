@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from vsrc.compressor.data.ingest import open_library
 from vsrc.compressor.data.library import ClipLibrary, IngestProgress
 from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.planes import gaussian_down
 
 Frames = NDArray[np.uint8]
@@ -309,3 +313,44 @@ def test_progress_tells_of_long_sources_on_the_way(videos: Make, cache: Path) ->
     folder = videos(1, frames=120, height=16, width=16)
     opened(folder, cache, progress=seen.append)
     assert [(now.done, now.frames) for now in seen] == [(0, 50), (0, 100), (1, 0)]
+
+
+def test_what_a_killed_process_left_is_removed(videos: Make, cache: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        (cache / "partial" / f"{socket.gethostname()}-{pid}-abc").mkdir(parents=True)
+    opened(videos(1), cache)
+    (left,) = (cache / "partial").iterdir()
+    assert left.name == f"{socket.gethostname()}-{os.getpid()}-abc"
+
+
+def test_two_processes_may_decode_the_same_clip_at_once(
+    videos: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = videos(1)
+    write = cache_module._write
+
+    def overtaken(*arguments: Any) -> Any:  # noqa: ANN401
+        monkeypatch.setattr(cache_module, "_write", write)
+        opened(folder, cache)
+        return write(*arguments)
+
+    monkeypatch.setattr(cache_module, "_write", overtaken)
+    assert opened(folder, cache).frames == 12
+    assert opened(folder, cache).frames == 12
+
+
+def test_a_file_that_may_not_be_read_is_skipped(
+    videos: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = videos(2)
+
+    def read(path: Path) -> str:
+        if path.name == "1.mkv":
+            raise PermissionError(13, "Permission denied")
+        return file_sha256(path)
+
+    monkeypatch.setattr(cache_module, "file_sha256", read)
+    (skipped,) = opened(folder, cache).skipped
+    assert skipped.reason.endswith("1.mkv cannot be read: Permission denied")
