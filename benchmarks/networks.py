@@ -12,8 +12,7 @@ a training step forward and backward in the form that is trained. Time is CPU ti
 the least of a few runs, network and convolutions in turn, so that other work on the machine changes
 it little. Memory is the most that tensors made during the pass hold at once, as torch's profiler
 sees it, weights and input not counted. For the bare convolutions of a training step that is what
-no one can do without: the input of each, kept until its gradient is taken. Where these inputs are
-small, filling them takes a few percent, so that a network can come out a little below 1.
+no one can do without: the input of each, kept until its gradient is taken.
 """
 
 from __future__ import annotations
@@ -235,20 +234,20 @@ def bare_pass(
 
 def bare_step(found: list[Convolution], parameters: list[tuple[Tensor, Tensor | None]]) -> None:
     """Forward through all, keeping what each needs for its gradients, then backward through all."""
-    results = [_result(one, *given) for one, given in zip(found, parameters, strict=True)]
+    results = []
+    for one, (weight, bias) in zip(found, parameters, strict=True):
+        x = one.input.tensor().requires_grad_(one.input.learns)
+        weight = weight.detach().requires_grad_(one.weight.learns)
+        bias = (
+            bias
+            if one.bias is None or bias is None
+            else bias.detach().requires_grad_(one.bias.learns)
+        )
+        results.append(torch.convolution(x, weight, bias, *one.settings).mean())
     while results:
         result = results.pop()
         if result.requires_grad:
             torch.autograd.backward(result)
-
-
-def _result(one: Convolution, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A number that the gradients of a convolution are taken of; its graph alone holds the input."""
-    x = one.input.tensor().requires_grad_(one.input.learns)
-    weight = weight.detach().requires_grad_(one.weight.learns)
-    if bias is not None and one.bias is not None:
-        bias = bias.detach().requires_grad_(one.bias.learns)
-    return torch.convolution(x, weight, bias, *one.settings).mean()
 
 
 if __name__ == "__main__":

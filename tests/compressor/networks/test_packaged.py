@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from torch import nn
 from vsrc.cli import main
 from vsrc.compressor.find_network import find_network, find_teacher
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.counting import gmac_per_lr_pixel
 from vsrc.compressor.networks.packaged import from_package
 from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import SpecError
@@ -144,20 +142,3 @@ def test_a_network_of_spandrel_is_made_from_the_weights_in_the_package(
     assert found.spec.stages == ("network.body.1",)
     done = CliRunner().invoke(main, ["export", str(path), "--allow-code"])
     assert done.exit_code == 0, done.output
-
-
-def test_the_network_in_the_manual_is_exported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    manual = (Path(__file__).parents[3] / "docs" / "networks.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", manual, flags=re.DOTALL)
-    (tmp_path / "my_network.py").write_text(code, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    student = find_network("my_network:make", scale=4, weights=None, arguments={})
-    per_pixel = gmac_per_lr_pixel(student.network, window=3)
-    assert student.spec.gmac_per_lr_pixel == pytest.approx(per_pixel, rel=0.02)
-    path = packed(student.network, student.spec)
-    done = CliRunner().invoke(main, ["export", str(path), "--shape", "8x8", "--allow-code"])
-    assert done.exit_code == 0, done.output
-    sys.modules.pop("my_network")
