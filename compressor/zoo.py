@@ -68,8 +68,8 @@ ROWS = (
     ZooNetwork("vsrnet", 272_577, 4_526.5, window=5, colour="y"),
     ZooNetwork("fastdvdnet", 2_574_089, 851.1, window=5, scales=_SHUFFLED, graphs=_HALVES),
     ZooNetwork("edge-s", 40_136, 40.8, window=5, graphs=_HALVES),
-    ZooNetwork("edge-m", 125_944, 126.9, window=5, graphs=_HALVES),
-    ZooNetwork("edge-l", 698_560, 700.2, window=5, graphs=_HALVES),
+    ZooNetwork("edge-m", 120_624, 122.0, window=5, graphs=_HALVES),
+    ZooNetwork("edge-l", 665_136, 665.7, window=5, graphs=_HALVES),
 )
 
 

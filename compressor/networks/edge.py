@@ -42,8 +42,8 @@ class EdgeSize:
 
 SIZES = {
     "s": EdgeSize(encoded=8, features=24, blocks=4),
-    "m": EdgeSize(encoded=12, features=40, blocks=6),
-    "l": EdgeSize(encoded=24, features=80, blocks=10),
+    "m": EdgeSize(encoded=16, features=32, blocks=9),
+    "l": EdgeSize(encoded=16, features=64, blocks=16),
 }
 
 
