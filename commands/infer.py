@@ -9,6 +9,7 @@ import click
 
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.termination import ends_like_ctrl_c
 from vsrc.runtime.infer_config import InferConfig, parse_seconds
 
 
@@ -68,7 +69,7 @@ def infer_command(
     from vsrc.runtime.inference import infer
 
     config = InferConfig(inputs=inputs, start=parse_seconds(start), **options)
-    with InferBar() as bar:
+    with ends_like_ctrl_c(), InferBar() as bar:
         result = infer(config, progress=bar)
     if as_json:
         echo_json(result)

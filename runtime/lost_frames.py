@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 
 # Codecs whose every packet holds one shown frame. VP8 hides its alternate references in packets of
 # their own, MPEG-4 in AVI packs two frames into one; there a missing frame proves nothing.
@@ -10,32 +11,49 @@ ONE_FRAME_PER_PACKET = frozenset(
     ("av1", "dnxhd", "ffv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "prores", "vp9")
 )
 
+# Codecs in which an encoder may leave a frame out, with an empty packet in its place, so that the
+# same holds only where damage gives a reason: then the decoder drops without a word what leans on
+# what it refused.
+ONE_FRAME_ONCE_DAMAGED = frozenset(("flv1", "h263", "mpeg4", "msmpeg4v2", "msmpeg4v3"))
+
+_MEMORY = 64
+"""Frames that are remembered: more than any decoder holds back."""
+
 
 class LostFrames:
     """Ledger of the packets of one stream.
 
     A stream whose packets hold a frame each loses a frame only by damage. Where that cannot be said
-    of it, and before its first frame (an open GOP may begin with frames that lean on what is not
-    there), only as many frames count as lost as packets were refused by the decoder.
+    of it, only as many frames count as lost as packets were refused by the decoder. The same holds
+    of frames that should be shown before the key frame that the stream begins with (in an open GOP
+    they lean on what is not there), and of all before the first one if it begins with none.
 
-    Damage can also make a decoder give frames out of order. A frame that comes after it was given
-    up has had its place taken: `is_late` says so.
+    Damage can also make a decoder give frames out of order, or twice. A frame that comes after it
+    was given up has had its place taken: `is_surplus` says so.
 
     Attributes:
         one_per_packet: Whether each packet holds a shown frame.
+        one_once_damaged: Whether that is so as soon as a packet was refused.
         damaged: Packets that the decoder refused, or that were marked damaged.
     """
 
-    def __init__(self, *, one_per_packet: bool) -> None:
+    def __init__(self, *, one_per_packet: bool, one_once_damaged: bool = False) -> None:
         self.damaged = 0
         self.one_per_packet = one_per_packet
+        self.one_once_damaged = one_once_damaged
+        self._sent_any = False
+        self._first_key: int | None = None
         self._waiting: list[int] = []
         self._given_up: set[int] = set()
+        self._received: deque[int] = deque(maxlen=_MEMORY)
         self._credit = 0
         self._began = False
 
-    def sent(self, pts: int | None) -> None:
+    def sent(self, pts: int | None, *, is_key: bool = False) -> None:
         """A packet whose frame should be shown goes to the decoder."""
+        if is_key and not self._sent_any:
+            self._first_key = pts
+        self._sent_any = True
         if pts is not None:
             heapq.heappush(self._waiting, pts)
 
@@ -43,9 +61,12 @@ class LostFrames:
         """The decoder could not make anything of a packet."""
         self.damaged += 1
         self._credit += 1
+        self.one_per_packet |= self.one_once_damaged
 
-    def is_late(self, pts: int) -> bool:
-        """Whether the frame of this PTS was given up before; true once."""
+    def is_surplus(self, pts: int) -> bool:
+        """Whether the frame of this PTS was given up before (true once), or was there already."""
+        if pts in self._received:
+            return True
         if pts not in self._given_up:
             return False
         self._given_up.remove(pts)
@@ -53,6 +74,7 @@ class LostFrames:
 
     def received(self, pts: int) -> list[int]:
         """PTS of the frames that were lost before this one, which the decoder has just given."""
+        self._received.append(pts)
         late = []
         while self._waiting and self._waiting[0] < pts:
             late.append(heapq.heappop(self._waiting))
@@ -69,7 +91,15 @@ class LostFrames:
         return self._judge(late)
 
     def _judge(self, late: list[int]) -> list[int]:
-        lost = late if self.one_per_packet and self._began else late[: self._credit]
+        unsure = [pts for pts in late if not self._is_owed(pts)]
+        excused = set(unsure[self._credit :])
+        lost = [pts for pts in late if pts not in excused]
         self._credit = max(0, self._credit - len(late))
         self._given_up.update(lost)
         return lost
+
+    def _is_owed(self, pts: int) -> bool:
+        """Whether a frame that did not come is lost, whatever the decoder said."""
+        if not self.one_per_packet:
+            return False
+        return self._began or (self._first_key is not None and pts >= self._first_key)

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 from vsrc.runtime.colour import ToRgb
 from vsrc.runtime.deinterlace import deinterlaced
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.lost_frames import ONE_FRAME_PER_PACKET, LostFrames
+from vsrc.runtime.lost_frames import (
+    ONE_FRAME_ONCE_DAMAGED,
+    ONE_FRAME_PER_PACKET,
+    LostFrames,
+)
 from vsrc.runtime.probe import VideoInfo, codec_name, from_stream
 from vsrc.runtime.stamped import SourceFrame
 
@@ -153,7 +157,12 @@ class VideoReader:
     def _begin(self) -> None:
         self._packets.clear()
         codec = codec_name(self._stream)
-        self._lost = LostFrames(one_per_packet=codec in ONE_FRAME_PER_PACKET)
+        # AVI packs two MPEG-4 frames into one packet.
+        is_avi = self._container.format.name == "avi"
+        self._lost = LostFrames(
+            one_per_packet=codec in ONE_FRAME_PER_PACKET,
+            one_once_damaged=codec in ONE_FRAME_ONCE_DAMAGED and not is_avi,
+        )
         self._video_packets = 0
         self._decoded = self._decode()
 
@@ -197,7 +206,7 @@ class VideoReader:
             self._saw(packet)
             self._video_packets += 1
             if not packet.is_discard:
-                self._lost.sent(packet.pts)
+                self._lost.sent(packet.pts, is_key=packet.is_keyframe)
         try:
             frames = self._stream.decode(packet)
         except av.EOFError:
@@ -220,7 +229,7 @@ class VideoReader:
         decoded = deinterlaced(self._decoded) if self._deinterlace else self._decoded
         for frame in decoded:
             pts = self._pts(frame)
-            if self._lost.is_late(pts):
+            if frame.pts is not None and self._lost.is_surplus(pts):
                 continue
             new = self._to_rgb(frame)
             for lost in self._lost.received(pts):

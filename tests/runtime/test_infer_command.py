@@ -132,8 +132,9 @@ def test_damage_is_reported_and_the_job_done(
     assert "damaged packets" in result.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupting_leaves_nothing_and_says_130(
-    tmp_path: Path, write_clip: Make, moving: Make, tiny_package: Path
+    tmp_path: Path, write_clip: Make, moving: Make, tiny_package: Path, number: signal.Signals
 ) -> None:
     path = write_clip(tmp_path / "a.mp4", moving(1000, 64, 64), options={"preset": "ultrafast"})
     command = [sys.executable, "-c", "from vsrc.cli import main; main()", "infer", str(path)]
@@ -142,7 +143,8 @@ def test_interrupting_leaves_nothing_and_says_130(
     assert process.stderr is not None
     assert "64x64" in process.stderr.readline()  # said when the network is about to run
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    process.send_signal(number)  # as service managers do
     _, rest = process.communicate(timeout=20)
     assert (process.returncode, rest) == (130, "vsrc: interrupted\n")
     assert list(tmp_path.iterdir()) == [path]

@@ -56,3 +56,29 @@ def test_hidden_packets_are_no_loss_where_the_codec_has_them() -> None:
         ledger.sent(pts)
     assert [ledger.received(pts) for pts in (0, 2, 3, 5)] == [[], [], [], []]
     assert ledger.rest() == []
+
+
+def test_what_a_first_key_frame_begins_is_lost_if_it_does_not_come() -> None:
+    ledger = LostFrames(one_per_packet=True)
+    ledger.sent(2, is_key=True)
+    for pts in (0, 1, 3, 4):
+        ledger.sent(pts)
+    assert ledger.received(4) == [2, 3]  # 0 and 1 lean on frames before the cut
+
+
+def test_a_frame_that_comes_too_late_or_twice_has_no_place() -> None:
+    ledger = LostFrames(one_per_packet=True)
+    for pts in range(4):
+        ledger.sent(pts, is_key=pts == 0)
+    assert ledger.received(0) == []
+    assert ledger.received(2) == [1]
+    assert [ledger.is_surplus(pts) for pts in (2, 1, 1, 3)] == [True, True, False, False]
+
+
+def test_a_decoder_that_drops_after_damage_owes_every_frame() -> None:
+    ledger = LostFrames(one_per_packet=False, one_once_damaged=True)
+    for pts in range(6):
+        ledger.sent(pts)
+    assert [ledger.received(pts) for pts in (0, 2)] == [[], []]  # 1 was left out by the encoder
+    ledger.refused()
+    assert ledger.received(5) == [3, 4]

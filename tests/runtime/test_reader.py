@@ -110,6 +110,38 @@ def test_damaged_packets_are_counted_and_no_frame_is_missing(
     assert "damaged packets" in " ".join(reader.notes())
 
 
+CODECS = {
+    "libx264": ("mp4", {"g": "12", "bf": "2"}),
+    "libx265": ("mp4", {"x265-params": "keyint=12:log-level=none"}),
+    "libvpx-vp9": ("mkv", {"g": "12", "deadline": "realtime", "cpu-used": "8"}),
+    "libvpx": ("mkv", {"g": "12", "deadline": "realtime", "cpu-used": "8"}),
+    "mpeg4": ("mp4", {"g": "12", "bf": "2"}),
+    "mpeg2video": ("mkv", {"g": "12", "bf": "2"}),
+    "ffv1": ("mkv", {}),
+}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_damage_inside_packets_never_changes_the_number_of_frames(
+    tmp_path: Path, write_clip: Make, moving: Make, codec: str
+) -> None:
+    suffix, options = CODECS[codec]
+    path = write_clip(
+        tmp_path / f"a.{suffix}", moving(24, 64, 96), codec=codec, options={**options}
+    )
+    good, places = path.read_bytes(), packets_of(path)
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        data = bytearray(good)
+        for index in rng.choice(len(places), rng.integers(1, 4), replace=False):
+            place, size = places[index]
+            begin = 12  # behind the block header of Matroska
+            kept = begin + int(rng.integers(0, max(1, size - begin)))
+            data[place + kept : place + size] = rng.bytes(size - kept)
+        path.write_bytes(data)
+        assert len(read(path)[1]) == 24
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_damage_never_stops_the_reader(
     tmp_path: Path, write_clip: Make, moving: Make, seed: int
