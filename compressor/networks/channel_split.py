@@ -37,6 +37,11 @@ def leading_corners(teacher: Mapping[str, Tensor], student: nn.Module) -> dict[s
     """
     own = {**dict(student.named_parameters()), **dict(student.named_buffers())}
     wanted = {key: tensor.shape for key, tensor in own.items() if key in student.state_dict()}
+    if beyond := sorted(teacher.keys() - own.keys()):
+        raise MismatchError(
+            f"the teacher has {beyond[0]} and {len(beyond) - 1} more tensors that the student has "
+            "not; expected the same network at a smaller width"
+        )
     for key, shape in wanted.items():
         wide = tuple(teacher[key].shape) if key in teacher else ()
         if len(wide) != len(shape) or any(map(int.__lt__, wide, shape)):

@@ -135,8 +135,9 @@ def test_more_negatives_than_pictures_are_refused(small_vgg: Path) -> None:
         lesson(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
 
 
-def test_two_different_networks_cannot_share(small_vgg: Path) -> None:
-    student, teacher = create("edge-s"), create("edge-m", window=3)
+@pytest.mark.parametrize(("name", "window"), [("edge-m", 5), ("edge-s", 3)])
+def test_two_different_networks_cannot_share(small_vgg: Path, name: str, window: int) -> None:
+    student, teacher = create("edge-s"), create(name, window=window)
     with pytest.raises(MismatchError, match="expected the same network at a smaller width"):
         Csd(student=student, teacher=teacher, vgg=str(small_vgg))
 
