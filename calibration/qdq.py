@@ -1,0 +1,177 @@
+"""Int8 convolutions written into a graph, as Q/DQ pairs.
+
+    x ── Q ── DQ ──┐                Q   QuantizeLinear: float to int8
+                   Conv ── y        DQ  DequantizeLinear: int8 to float
+    int8 w ── DQ ──┘
+
+A builder that knows int8 runs the three as one integer convolution; any other runs them as they
+stand and gets the same numbers. Activations: symmetric, one scale for the tensor, zero point 0.
+Weights: symmetric, one scale for each output channel. The bias and the result stay float. That is
+what NVIDIA's parsers take (a non-zero zero point and a quantised bias they refuse).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.calibration.calibration_file import Range
+from vsrc.calibration.convolutions import Convolution, convolutions
+
+if TYPE_CHECKING:
+    import onnx
+
+LEVELS = 127
+"""Steps from 0 to the largest int8 value."""
+HALF_OPSET = 19
+"""First opset whose QuantizeLinear takes half precision."""
+
+Floats = NDArray[np.float16] | NDArray[np.float32]
+
+
+def insert_qdq(
+    model: onnx.ModelProto, ranges: Mapping[str, Range], *, only: Collection[str] | None = None
+) -> int:
+    """Make convolutions int8, in place.
+
+    Args:
+        model: A float graph, fp32 or fp16; where fp16 meets int8 the scales are fp16, and the opset
+            is raised to the first that has them.
+        ranges: Convolution -> range of its input. One that has none, or an empty one, stays float.
+        only: Convolutions that are made int8; None for all.
+
+    Returns:
+        How many convolutions were made int8.
+    """
+    writer = _Writer(model)
+    changed = 0
+    for convolution in convolutions(model.graph):
+        chosen = only is None or convolution.key in only
+        if chosen and writer.quantise(convolution, ranges.get(convolution.key, (0.0, 0.0))):
+            changed += 1
+    writer.finish()
+    return changed
+
+
+def activation_scale(value_range: Range) -> float:
+    """Step of symmetric int8 that reaches both ends of a range."""
+    return max(abs(value_range[0]), abs(value_range[1])) / LEVELS
+
+
+def quantised_weight(
+    weight: Floats, *, axis: int, levels: int = LEVELS
+) -> tuple[NDArray[np.int8], Floats]:
+    """A weight as int8 and the step of each output channel, of the weight's own type.
+
+    Args:
+        weight: Of a convolution.
+        axis: Which axis counts output channels.
+        levels: Steps from 0 to the largest value.
+    """
+    exact = weight.astype(np.float64)
+    others = tuple(one for one in range(weight.ndim) if one != axis)
+    steps = np.abs(exact).max(axis=others) / levels
+    # A step that the type cannot hold becomes its smallest normal number: the channel is (nearly)
+    # zero, and so is its int8.
+    scale = np.maximum(steps, np.finfo(weight.dtype).tiny).astype(weight.dtype)
+    shape = [-1 if one == axis else 1 for one in range(weight.ndim)]
+    stepped = np.rint(exact / scale.astype(np.float64).reshape(shape))
+    return np.clip(stepped, -levels, levels).astype(np.int8), scale
+
+
+class _Writer:
+    """A graph while its convolutions are rewritten."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._nodes = {node.name: node for node in model.graph.node}
+        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._pairs: dict[tuple[str, float], str] = {}
+        self._weights: dict[str, str] = {}
+        self._before: dict[str, list[onnx.NodeProto]] = {}
+        self._has_half = False
+
+    def quantise(self, convolution: Convolution, value_range: Range) -> bool:
+        """Make one convolution int8, unless its scale would vanish."""
+        from onnx import numpy_helper
+
+        weight = numpy_helper.to_array(self._tensors[convolution.weight])
+        if weight.dtype not in (np.float16, np.float32):
+            return False
+        step = np.asarray(activation_scale(value_range), dtype=weight.dtype)
+        if not np.finfo(weight.dtype).tiny <= step < np.inf:
+            return False
+        self._has_half |= weight.dtype == np.float16
+        node = self._nodes[convolution.node]
+        node.input[0] = self._activation(convolution, step)
+        node.input[1] = self._weight(convolution, weight)
+        return True
+
+    def finish(self) -> None:
+        """Put the new nodes before those that read them, and drop weights that are read no more."""
+        graph = self._model.graph
+        ordered = [one for node in graph.node for one in (*self._before.get(node.name, ()), node)]
+        del graph.node[:]
+        graph.node.extend(ordered)
+        read = {name for node in graph.node for name in node.input}
+        for name in self._weights:
+            if name not in read:
+                graph.initializer.remove(self._tensors[name])
+        default = next(one for one in self._model.opset_import if one.domain in ("", "ai.onnx"))
+        if self._has_half and default.version < HALF_OPSET:
+            default.version = HALF_OPSET
+
+    def _activation(self, convolution: Convolution, step: Floats) -> str:
+        """Name of the tensor after its Q/DQ pair, shared by all who want the same step."""
+        place = (convolution.input, float(step))
+        if place not in self._pairs:
+            count = sum(name == convolution.input for name, _ in self._pairs)
+            stem = f"{convolution.input}_int8" + (f"_{count}" if count else "")
+            scale, zero = self._constant(f"{stem}_scale", step), self._zero(stem, ())
+            self._add(convolution, "QuantizeLinear", [convolution.input, scale, zero], stem)
+            self._add(convolution, "DequantizeLinear", [stem, scale, zero], f"{stem}_float")
+            self._pairs[place] = f"{stem}_float"
+        return self._pairs[place]
+
+    def _weight(self, convolution: Convolution, weight: Floats) -> str:
+        """Name of the weight after its DQ."""
+        name = convolution.weight
+        if name not in self._weights:
+            axis = convolution.channel_axis
+            small, scales = quantised_weight(weight, axis=axis)
+            inputs = [
+                self._constant(f"{name}_int8", small),
+                self._constant(f"{name}_scale", scales),
+                self._zero(name, scales.shape),
+            ]
+            self._add(convolution, "DequantizeLinear", inputs, f"{name}_float", axis=axis)
+            self._weights[name] = f"{name}_float"
+        return self._weights[name]
+
+    def _zero(self, stem: str, shape: tuple[int, ...]) -> str:
+        return self._constant(f"{stem}_zero", np.zeros(shape, dtype=np.int8))
+
+    def _constant(self, name: str, value: Floats | NDArray[np.int8]) -> str:
+        from onnx import numpy_helper
+
+        self._model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def _add(
+        self,
+        convolution: Convolution,
+        op: str,
+        inputs: list[str],
+        output: str,
+        *,
+        axis: int | None = None,
+    ) -> None:
+        from onnx import helper
+
+        node = helper.make_node(op, inputs, [output], name=f"{op}_{output}")
+        if axis is not None:
+            node.attribute.append(helper.make_attribute("axis", axis))
+        self._before.setdefault(convolution.node, []).append(node)

@@ -1,0 +1,86 @@
+"""An int8 graph from a float graph and the ranges of its calibration.
+
+    target   activations                    weights                          made for
+    nvidia   int8, symmetric, at the        int8, symmetric, per output      TensorRT 8.6 to 11 and
+             input of convolutions only     channel                          TensorRT for RTX
+    cpu      uint8 with a zero point, at    the same, of 7 bits              ONNX Runtime on the CPU
+             input and output               (plus an int32 bias)
+
+Both are float graphs with Q/DQ pairs: whoever runs them without integer kernels gets their numbers
+all the same, only slower.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Literal
+
+from vsrc.calibration.calibration_file import Calibration
+from vsrc.calibration.convolutions import convolutions
+from vsrc.calibration.qdq import insert_qdq
+from vsrc.export.quantise_cpu import insert_cpu_qdq
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.spec import Precision
+
+if TYPE_CHECKING:
+    import onnx
+
+logger = logging.getLogger(__name__)
+
+Target = Literal["nvidia", "cpu"]
+PRECISIONS: dict[Target, Precision] = {"nvidia": "int8", "cpu": "int8-cpu"}
+"""What a package calls the graph."""
+_METADATA_KEY = "vsrc"
+
+
+def int8_graph(
+    model: onnx.ModelProto, calibration: Calibration, *, target: Target
+) -> onnx.ModelProto:
+    """A copy with int8 convolutions; the same arguments give the same bytes.
+
+    Args:
+        model: What `to_onnx` wrote, whole or half of a network, fp32; for `nvidia` also fp16, which
+            is then what int8 is mixed with.
+        calibration: Ranges, and the convolutions that stay as they are.
+        target: Who shall run it.
+
+    Raises:
+        MismatchError: Not one convolution of the graph has a range.
+    """
+    result = type(model)()
+    result.CopyFrom(model)
+    keys = {one.key for one in convolutions(result.graph)}
+    chosen = keys - set(calibration.float_layers)
+    if target == "nvidia":
+        changed = insert_qdq(result, calibration.ranges, only=chosen)
+    else:
+        changed = insert_cpu_qdq(result, calibration.ranges, calibration.outputs, only=chosen)
+    if not changed:
+        raise MismatchError(_reason(keys, calibration))
+    logger.info("%s: %d of %d convolutions are int8", target, changed, len(keys))
+    _name_precision(result, PRECISIONS[target])
+    return result
+
+
+def _reason(keys: set[str], calibration: Calibration) -> str:
+    missing = ", ".join(sorted(keys - set(calibration.ranges))[:3])
+    if missing:
+        return (
+            f"the calibration has no range for convolutions of this graph ({missing}): it belongs "
+            "to another network; calibrate again with --overwrite"
+        )
+    return (
+        "no convolution is left to be int8: all stay in float by the calibration (float_layers), "
+        "or have ranges of zero; calibrate again on clips that show something"
+    )
+
+
+def _name_precision(model: onnx.ModelProto, precision: Precision) -> None:
+    """Say in the metadata what the graph now is."""
+    opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    for entry in model.metadata_props:
+        if entry.key == _METADATA_KEY:
+            said = json.loads(entry.value)
+            said.get("graph", {}).update(precision=precision, opset=opset)
+            entry.value = json.dumps(said, sort_keys=True)

@@ -1,0 +1,205 @@
+"""Int8 convolutions for ONNX Runtime on the CPU.
+
+    x ── Q ── DQ ──┐
+    int8 w ── DQ ──┼── Conv ── [Relu] ── Q ── DQ ── y        one QLinearConv, once it is loaded
+    int32 b ─ DQ ──┘
+
+ONNX Runtime has fast kernels for uint8 activations and int8 weights, where input and output of a
+convolution are quantised. Without AVX-512 VNNI they add two products of 16 bits with saturation, so
+weights take 7 bits, which cannot overflow. Only convolutions are made integers: what lies between
+them is a matter of memory, not of arithmetic, and is exact in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.calibration.calibration_file import Range
+from vsrc.calibration.convolutions import Convolution, convolutions
+from vsrc.calibration.qdq import quantised_weight
+
+if TYPE_CHECKING:
+    import onnx
+
+_WEIGHT_LEVELS = 64
+_NO_RANGE: Range = (0.0, 0.0)
+
+
+def insert_cpu_qdq(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    outputs: Mapping[str, Range],
+    *,
+    only: Collection[str],
+) -> int:
+    """Make convolutions int8, in place.
+
+    Args:
+        model: An fp32 graph.
+        ranges: Convolution -> range of its input.
+        outputs: Convolution -> range of its output, before any activation. One whose output nothing
+            tells of stays float: it would be a float convolution with coarser weights.
+        only: Convolutions that are made int8.
+
+    Returns:
+        How many convolutions were made int8.
+    """
+    writer = _Writer(model)
+    chosen = {
+        one.node: one
+        for one in convolutions(model.graph)
+        if one.key in only and one.op == "Conv" and _has_width(ranges.get(one.key, _NO_RANGE))
+    }
+    ends = {node: writer.end(one) for node, one in chosen.items()}
+    known: dict[str, Range] = {}
+    for node, one in chosen.items():
+        tensor, rectified = ends[node]
+        if _has_width(value_range := outputs.get(one.key, _NO_RANGE)):
+            low, high = value_range
+            known[tensor] = (max(low, 0.0), max(high, 0.0)) if rectified else value_range
+    # Where a tensor is also what another one reads, the range of reading is the calibrated one.
+    known |= {one.input: ranges[one.key] for one in chosen.values()}
+    done = [one for node, one in chosen.items() if _has_width(known.get(ends[node][0], _NO_RANGE))]
+    for one in done:
+        writer.quantise(one, known[one.input])
+    for one in done:
+        end = ends[one.node][0]
+        writer.requantise(end, known[end])
+    writer.finish()
+    return len(done)
+
+
+def _has_width(value_range: Range) -> bool:
+    return value_range[1] > value_range[0] or value_range[1] != 0
+
+
+def uint8_step(value_range: Range) -> tuple[np.float32, np.uint8]:
+    """Scale and zero point of uint8 that holds a range, and 0 exactly."""
+    low, high = min(value_range[0], 0.0), max(value_range[1], 0.0)
+    scale = np.float32(max((high - low) / 255, float(np.finfo(np.float32).tiny)))
+    return scale, np.uint8(np.clip(np.rint(-low / scale), 0, 255))
+
+
+class _Writer:
+    """A graph while its convolutions are rewritten."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._nodes = {node.name: node for node in model.graph.node}
+        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self._readers.setdefault(name, []).append(node)
+        self._results = {value.name for value in model.graph.output}
+        self._read: dict[str, str] = {}
+        self._before: dict[str, list[onnx.NodeProto]] = {}
+        self._after: dict[str, list[onnx.NodeProto]] = {}
+        self._replaced: set[str] = set()
+
+    def end(self, one: Convolution) -> tuple[str, bool]:
+        """The tensor that its integer kernel would give, and whether a Relu is part of it."""
+        readers = self._readers.get(one.output, [])
+        if len(readers) == 1 and readers[0].op_type == "Relu" and one.output not in self._results:
+            return readers[0].output[0], True
+        return one.output, False
+
+    def quantise(self, one: Convolution, value_range: Range) -> None:
+        """Give a convolution an integer input, weight and bias."""
+        from onnx import numpy_helper
+
+        node = self._nodes[one.node]
+        scale, _ = uint8_step(value_range)
+        before = self._before.setdefault(one.node, [])
+        if one.input not in self._read:
+            pair = self._pair(one.input, f"{one.input}_uint8", value_range)
+            before += pair
+            self._read[one.input] = pair[-1].output[0]
+        node.input[0] = self._read[one.input]
+        weight = numpy_helper.to_array(self._tensors[one.weight])
+        small, steps = quantised_weight(weight, axis=0, levels=_WEIGHT_LEVELS)
+        # Each has its own: weights that two convolutions share may meet inputs of unlike scale.
+        before.append(self._constants(f"{one.node}_weight", small, steps))
+        self._replaced.add(one.weight)
+        node.input[1] = before[-1].output[0]
+        if len(node.input) > 2 and node.input[2]:
+            bias = numpy_helper.to_array(self._tensors[node.input[2]])
+            self._replaced.add(node.input[2])
+            units = (scale * steps).astype(np.float32)
+            limit = np.iinfo(np.int32).max
+            whole = np.clip(np.rint(bias.astype(np.float64) / units), -limit, limit)
+            before.append(self._constants(f"{one.node}_bias", whole.astype(np.int32), units))
+            node.input[2] = before[-1].output[0]
+
+    def requantise(self, tensor: str, value_range: Range) -> None:
+        """Let whoever reads a tensor read its Q/DQ pair."""
+        maker = next(node for node in self._model.graph.node if tensor in node.output)
+        if tensor in self._results:
+            return
+        there = self._read.get(tensor)
+        if there is None:
+            pair = self._pair(tensor, f"{tensor}_uint8", value_range)
+            self._after.setdefault(maker.name, []).extend(pair)
+            there = pair[-1].output[0]
+        else:  # made for a convolution that reads it: now for all, so it follows its maker
+            for nodes in self._before.values():
+                moved = [node for node in nodes if f"{tensor}_uint8" in (*node.input, *node.output)]
+                for node in moved:
+                    nodes.remove(node)
+                self._after.setdefault(maker.name, []).extend(moved)
+        for node in self._readers.get(tensor, []):
+            for at, name in enumerate(node.input):
+                if name == tensor:
+                    node.input[at] = there
+
+    def finish(self) -> None:
+        """Put the new nodes where they belong, and drop constants that are read no more."""
+        graph = self._model.graph
+        ordered: list[onnx.NodeProto] = []
+        for node in graph.node:
+            ordered += self._before.get(node.name, [])
+            ordered.append(node)
+            ordered += self._after.get(node.name, [])
+        del graph.node[:]
+        graph.node.extend(ordered)
+        read = {name for node in graph.node for name in node.input}
+        for name in sorted(self._replaced - read):
+            graph.initializer.remove(self._tensors[name])
+
+    def _pair(self, tensor: str, stem: str, value_range: Range) -> list[onnx.NodeProto]:
+        from onnx import helper
+
+        scale, zero = uint8_step(value_range)
+        names = [self._constant(f"{stem}_scale", scale), self._constant(f"{stem}_zero", zero)]
+        return [
+            helper.make_node("QuantizeLinear", [tensor, *names], [stem], name=f"Q_{stem}"),
+            helper.make_node(
+                "DequantizeLinear", [stem, *names], [f"{stem}_float"], name=f"DQ_{stem}"
+            ),
+        ]
+
+    def _constants(
+        self, stem: str, value: NDArray[np.int8] | NDArray[np.int32], steps: NDArray[np.floating]
+    ) -> onnx.NodeProto:
+        """A DequantizeLinear of a constant, one scale for each element of its first axis."""
+        from onnx import helper
+
+        zero = np.zeros(steps.shape, dtype=value.dtype)
+        inputs = [
+            self._constant(f"{stem}_whole", value),
+            self._constant(f"{stem}_scale", steps),
+            self._constant(f"{stem}_zero", zero),
+        ]
+        return helper.make_node(
+            "DequantizeLinear", inputs, [f"{stem}_float"], name=f"DQ_{stem}", axis=0
+        )
+
+    def _constant(self, name: str, value: object) -> str:
+        from onnx import numpy_helper
+
+        self._model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        return name

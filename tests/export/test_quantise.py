@@ -1,0 +1,228 @@
+"""Int8 graphs, judged by what other programs make of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from vsrc.calibration.calibration_file import Calibration
+from vsrc.calibration.convolutions import convolutions
+from vsrc.calibration.qdq import quantised_weight
+from vsrc.export.agreement import real_window
+from vsrc.export.quantise import Target, int8_graph
+from vsrc.runtime.errors import MismatchError
+
+
+@pytest.fixture(scope="module")
+def lr() -> NDArray[np.uint8]:
+    return real_window(3, height=48, width=64)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_package: Path) -> onnx.ModelProto:
+    return onnx.load(tiny_package / "graphs/fp32.onnx")
+
+
+@pytest.fixture(scope="module")
+def calibration(model: onnx.ModelProto, lr: NDArray[np.uint8]) -> Calibration:
+    """Exact ranges of one window, from every tensor that a convolution reads or gives."""
+    found = convolutions(model.graph)
+    tensors = list(dict.fromkeys(itertools.chain(*((one.input, one.output) for one in found))))
+    widened = onnx.ModelProto()
+    widened.CopyFrom(model)
+    widened.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in tensors)
+    values = dict(zip(tensors, _run(widened, lr, names=tensors), strict=True))
+
+    def reach(name: str) -> tuple[float, float]:
+        return float(values[name].min()), float(values[name].max())
+
+    return Calibration(
+        "minmax",
+        ranges={one.key: reach(one.input) for one in found},
+        outputs={one.key: reach(one.output) for one in found},
+    )
+
+
+def _run(
+    model: onnx.ModelProto,
+    lr: NDArray[np.uint8],
+    *,
+    names: list[str] | None = None,
+    integer: bool = True,
+    optimised: Path | None = None,
+) -> list[Any]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if not integer:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if optimised:
+        options.optimized_model_filepath = str(optimised)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(names, {"lr": lr}))
+
+
+def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+
+def test_every_convolution_is_known_by_its_module_path(model: onnx.ModelProto) -> None:
+    keys = [one.key for one in convolutions(model.graph)]
+    assert keys == ["encoder", "fusion", "body.0", "body.1", "body.2", "body.3", "tail"]
+
+
+@pytest.mark.parametrize("target", ["nvidia", "cpu"])
+def test_pictures_are_near_those_of_fp32(
+    model: onnx.ModelProto, calibration: Calibration, lr: NDArray[np.uint8], target: Target
+) -> None:
+    int8 = int8_graph(model, calibration, target=target)
+    onnx.checker.check_model(int8, full_check=True)
+    (reference,), (exact,) = _run(model, lr), _run(int8, lr, integer=False)
+    # Untaught weights: a taught edge-s has 50 dB (docs/calibration.md).
+    assert _psnr(exact, reference) > 38
+    assert (exact != reference).any()  # it did change something
+
+
+def test_cpu_graph_runs_on_integer_kernels_and_they_give_its_numbers(
+    model: onnx.ModelProto, calibration: Calibration, lr: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    int8 = int8_graph(model, calibration, target="cpu")
+    (integer,) = _run(int8, lr, optimised=tmp_path / "seen.onnx")
+    (exact,) = _run(int8, lr, integer=False)
+    # Both round where a value lies between two steps, not always to the same side.
+    assert np.abs(integer.astype(int) - exact).max() <= 2
+    kinds = [node.op_type for node in onnx.load(tmp_path / "seen.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 7
+    assert "Conv" not in kinds
+    assert "FusedConv" not in kinds
+
+
+def test_same_arguments_give_the_same_bytes_and_leave_the_model(
+    model: onnx.ModelProto, calibration: Calibration
+) -> None:
+    before = model.SerializeToString(deterministic=True)
+    for target in ("nvidia", "cpu"):
+        one, other = (int8_graph(model, calibration, target=target) for _ in range(2))
+        assert one.SerializeToString() == other.SerializeToString()
+    assert model.SerializeToString(deterministic=True) == before
+
+
+@pytest.mark.parametrize("target", ["nvidia", "cpu"])
+def test_float_layers_keep_their_weights(
+    model: onnx.ModelProto, calibration: Calibration, target: Target
+) -> None:
+    kept = dataclasses.replace(calibration, float_layers=("encoder", "tail"))
+    graph = int8_graph(model, kept, target=target).graph
+    left = [one.key for one in convolutions(graph)]
+    assert left == ["encoder", "tail"]  # the others read a DequantizeLinear
+
+
+def test_nvidia_graph_is_symmetric_and_leaves_biases_float(
+    model: onnx.ModelProto, calibration: Calibration
+) -> None:
+    graph = int8_graph(model, calibration, target="nvidia").graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            zero = constants[node.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
+        if node.op_type == "Conv":
+            assert [makers[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
+            assert constants[node.input[2]].dtype == np.float32
+
+
+def test_shared_input_has_one_pair(calibration: Calibration) -> None:
+    # One tensor into two convolutions with equal ranges: one Q/DQ pair.
+    helper = onnx.helper
+    weight = np.ones((2, 2, 1, 1), np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "a.weight"], ["y"], name="first"),
+            helper.make_node("Conv", ["x", "b.weight"], ["z"], name="second"),
+        ],
+        "shared",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 2, 4, 4])],
+        [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 2, 4, 4]) for n in "yz"],
+        [numpy_helper.from_array(weight, f"{n}.weight") for n in "ab"],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    both = dataclasses.replace(calibration, ranges={"a": (0.0, 1.0), "b": (-1.0, 0.5)}, outputs={})
+    int8 = int8_graph(model, both, target="nvidia")
+    onnx.checker.check_model(int8, full_check=True)
+    kinds = [node.op_type for node in int8.graph.node]
+    assert kinds.count("QuantizeLinear") == 1
+
+
+def test_half_graph_gets_half_scales_at_the_first_opset_that_has_them(
+    calibration: Calibration,
+) -> None:
+    helper = onnx.helper
+    weight = np.linspace(-1, 1, 12, dtype=np.float16).reshape(2, 6, 1, 1)
+    half = onnx.TensorProto.FLOAT16
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "network.a.weight"], ["y"], name="only")],
+        "half",
+        [helper.make_tensor_value_info("x", half, [1, 6, 4, 4])],
+        [helper.make_tensor_value_info("y", half, [1, 2, 4, 4])],
+        [numpy_helper.from_array(weight, "network.a.weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    one = dataclasses.replace(calibration, ranges={"a": (0.0, 1.0)}, outputs={})
+    int8 = int8_graph(model, one, target="nvidia")
+    onnx.checker.check_model(int8, full_check=True)
+    assert int8.opset_import[0].version == 19
+    scales = [t for t in int8.graph.initializer if t.name.endswith("_scale")]
+    assert {tensor.data_type for tensor in scales} == {half}
+
+
+def test_weights_are_within_half_a_step() -> None:
+    weight = np.random.default_rng(3).normal(size=(4, 5, 3, 3)).astype(np.float32)
+    weight[1] = 0
+    small, scale = quantised_weight(weight, axis=0)
+    error = np.abs(small * scale.reshape(-1, 1, 1, 1) - weight)
+    assert (error <= scale.reshape(-1, 1, 1, 1) * 0.5001).all()
+    assert np.abs(small).max() == 127
+    assert not small[1].any()
+
+
+def test_calibration_of_another_network_is_refused(model: onnx.ModelProto) -> None:
+    other = Calibration("minmax", {"conv_first": (0.0, 1.0)})
+    with pytest.raises(MismatchError, match="belongs to another network"):
+        int8_graph(model, other, target="nvidia")
+
+
+def test_ranges_of_zero_are_refused(model: onnx.ModelProto) -> None:
+    black = Calibration("minmax", {one.key: (0.0, 0.0) for one in convolutions(model.graph)})
+    for target in ("nvidia", "cpu"):
+        with pytest.raises(MismatchError, match="ranges of zero"):
+            int8_graph(model, black, target=target)
+
+
+def test_nvidia_builder_takes_it(model: onnx.ModelProto, calibration: Calibration) -> None:
+    trt = pytest.importorskip("tensorrt_rtx")
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, trt.Logger(trt.Logger.ERROR))
+    int8 = int8_graph(model, calibration, target="nvidia")
+    assert parser.parse(int8.SerializeToString()), parser.get_error(0)
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    for height, width in [(90, 160)]:
+        shape = (1, 3, height, width, 3)
+        profile.set_shape("lr", shape, shape, shape)
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    assert builder.build_serialized_network(network, config)
