@@ -121,6 +121,9 @@ class GraphSpec(FileSpec):
             features of a frame serve every window that it is in.
         encoded_frames: F, consecutive frames that one set of features is found from.
         features: The maps of one set.
+        psnr_db: Agreement with torch in float32 before rounding, at the worst of the sizes that
+            were tried; None where nothing differed, or nobody measured.
+        lossy: It missed the limit for that, and was kept because the user asked for it.
     """
 
     precision: Precision
@@ -132,6 +135,8 @@ class GraphSpec(FileSpec):
     role: GraphRole = "whole"
     encoded_frames: int = 1
     features: tuple[FeatureSpec, ...] = ()
+    psnr_db: float | None = None
+    lossy: bool = False
 
 
 @dataclass(frozen=True)
