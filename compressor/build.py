@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.find_network import FoundNetwork, find_network, find_teacher
 from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.objectives.table import create as create_objective
+from vsrc.compressor.quantiser import Quantiser
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def build(config: DistillConfig) -> Built:
         network if objective.needs_teacher else None,
         targets=config.targets,
         teacher_dtype=_teacher_dtype(config),
+        quantiser=_quantiser(config, student.network),
     )
     return Built(student, teacher if objective.needs_teacher else None, lesson)
 
@@ -68,6 +71,12 @@ def _teacher(config: DistillConfig) -> FoundNetwork | None:
         arguments=config.teacher_arguments,
         allow_code=config.allow_code,
     )
+
+
+def _quantiser(config: DistillConfig, student: nn.Module) -> Quantiser | None:
+    if config.first_int8_step == config.steps:
+        return None
+    return Quantiser(student, config.float_layers or None)
 
 
 def _teacher_dtype(config: DistillConfig) -> torch.dtype:

@@ -25,6 +25,9 @@ class TrainerConfig:
         floor: Where a cosine ends, as a share of the highest rate.
         first_module: Path of a module of the student that learns alone at first.
         first_steps: For how many steps it does.
+        int8_last: Share of the run, at its end, in which the student computes as its int8 graph
+            will; its ranges learn along and go into the package.
+        float_layers: Convolutions that stay float then; none named: the first and the last.
         clip_norm: Largest norm of the gradient; 0 leaves it as it is.
         ema: Decay of the averaged weights, which are what is kept; 0 keeps the last ones.
         targets: Frames of a clip that are restored: `all`, `centre`, or `auto` (all only if the
@@ -51,6 +54,8 @@ class TrainerConfig:
     floor: float = 0.0
     first_module: str = ""
     first_steps: int = 0
+    int8_last: float = 0.0
+    float_layers: tuple[str, ...] = ()
     clip_norm: float = 1.0
     ema: float = 0.999
     targets: Literal["auto", "all", "centre"] = "auto"
@@ -72,8 +77,15 @@ class TrainerConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate={self.learning_rate} must be above 0")
+        if not 0 <= self.int8_last <= 1:
+            raise ValueError(f"int8_last={self.int8_last} must lie in [0, 1]")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema} must lie in [0, 1)")
+
+    @property
+    def first_int8_step(self) -> int:
+        """Step from which the student computes in int8; `steps` if it never does."""
+        return self.steps - round(self.int8_last * self.steps)
 
 
 @dataclass(frozen=True, kw_only=True)

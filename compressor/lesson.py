@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch.func import functional_call
 from vsrc.compressor.clip_network import ClipNetwork, clip_for
 from vsrc.compressor.networks.channel_split import copy_leading_channels, leading_corners
 from vsrc.compressor.objectives.objective import Objective, Observation
+from vsrc.compressor.quantiser import Quantiser
 from vsrc.compressor.taps import tapped
 
 Targets = Literal["auto", "all", "centre"]
@@ -32,6 +34,10 @@ class Lesson(nn.Module):
             objective looks at time.
         teacher_dtype: Arithmetic of the teacher; bfloat16 halves its memory and its time where the
             processor has it.
+        quantiser: Of the student; None where it is not taught for int8.
+
+    Attributes:
+        quantising: Whether the student computes in int8 just now.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Lesson(nn.Module):
         *,
         targets: Targets = "auto",
         teacher_dtype: torch.dtype = torch.float32,
+        quantiser: Quantiser | None = None,
     ) -> None:
         super().__init__()
         if targets == "centre" and objective.needs_time:
@@ -49,6 +56,7 @@ class Lesson(nn.Module):
         self.student, self.objective = ClipNetwork(student), objective
         self.all_frames = targets == "all" or (targets == "auto" and objective.needs_time)
         self.teacher_dtype = teacher_dtype
+        self.quantiser, self.quantising = quantiser, False
         self.learning_teacher: ClipNetwork | None = None
         self._teacher: tuple[ClipNetwork, ...] = ()
         if teacher is not None and objective.shares_weights:
@@ -68,20 +76,34 @@ class Lesson(nn.Module):
         length = lr.shape[1]
         frames = list(range(length)) if self.all_frames else [length // 2]
         teacher_sr, teacher_features = self._ask_teacher(lr, hr, frames)
-        with tapped(self.student.network, self.objective.student_taps) as student_features:
+        network = self.student.network
+        with tapped(network, self.objective.student_taps) as features, self.as_deployed(network):
             student_sr = self._ask_student(lr, hr, frames)
         seen = Observation(
             lr=lr[:, frames],
             hr=hr[:, frames],
             student_sr=student_sr.float(),
             teacher_sr=teacher_sr,
-            student={path: feature.float() for path, feature in student_features.items()},
+            student={path: feature.float() for path, feature in features.items()},
             teacher={path: feature.float() for path, feature in teacher_features.items()},
         )
         # Squares, sums and logarithms of features keep their digits, whatever made the features.
         with torch.autocast(lr.device.type, enabled=False):
             terms: dict[str, Tensor] = self.objective(seen)
+        if self.quantiser is not None and not self.quantising:
+            # Several processes expect a gradient of everything that learns.
+            first = next(iter(terms))
+            terms[first] = terms[first] + 0 * self.quantiser.log_ranges.sum()
         return terms
+
+    @contextmanager
+    def as_deployed(self, network: nn.Module) -> Iterator[None]:
+        """Let the student, or a copy of it, compute as it will on the device: in int8 or float."""
+        if self.quantiser is None or not self.quantising:
+            yield
+            return
+        with self.quantiser.applied(network):
+            yield
 
     def frames_restored(self, length: int) -> int:
         """Frames that the student restores of a clip of `length` frames."""

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vsrc import __version__
+from vsrc.calibration.calibration_file import write_calibration
 from vsrc.compressor.build import Built
 from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill_config import DistillConfig
@@ -25,7 +26,7 @@ PROTOCOL = "8-bit Y of BT.601, border of scale pixels cut, mean over frames"
 def write_results(
     config: DistillConfig,
     built: Built,
-    network: nn.Module,
+    student: nn.Module,
     *,
     data: ClipLibrary,
     command: str,
@@ -36,13 +37,15 @@ def write_results(
     Args:
         config: Of the run.
         built: What was taught.
-        network: The student as it is to be kept.
+        student: As it is to be kept.
         data: Clips it was taught from.
         command: Command line.
         psnr: Y, dB, on held-out clips, if there were any.
     """
     provenance = _provenance(config, built, data, command)
-    quality = () if psnr is None else (Quality("held-out clips", "psnr", PROTOCOL, psnr),)
+    quantiser = built.lesson.quantiser
+    clips = "held-out clips" if quantiser is None else "held-out clips, computed in int8"
+    quality = () if psnr is None else (Quality(clips, "psnr", PROTOCOL, psnr),)
     degradation: Degradation = "none" if config.degradation == "given" else config.degradation
 
     def write(
@@ -53,12 +56,14 @@ def write_results(
             save_file(state, folder / WEIGHTS_FILE)
             weights = describe(folder, WEIGHTS_FILE)
             model = ModelSpec(spec, weights, degradation, provenance=provenance, quality=quality)
+            if quantiser is not None and network is student:
+                write_calibration(folder, quantiser.calibration(weights_sha256=weights.sha256))
             write_spec(folder, model)
 
     learning = built.lesson.learning_teacher
     if learning is not None and built.teacher is not None:
         write(config.run_folder / "teacher.vsrc", learning.network, built.teacher.spec)
-    write(config.output, network, built.student.spec, quality)
+    write(config.output, student, built.student.spec, quality)
 
 
 def _provenance(config: DistillConfig, built: Built, data: ClipLibrary, command: str) -> Provenance:

@@ -188,6 +188,7 @@ class Trainer:
             if stopping:
                 raise StoppedError(self._stopped_message())
         if self.psnr is None:  # resumed after its last step
+            self.lesson.quantising = config.first_int8_step < config.steps
             self._measure(log)
 
     def _is_due(self, every: int) -> bool:
@@ -197,15 +198,17 @@ class Trainer:
         """See how good the student is; one process does it for all."""
         if log is None:
             return
-        if self._validate is not None:
-            self.psnr = self._validate(self._kept)
-        if self._sample is not None:
-            log.show(self.step, self._sample(self._kept))
+        with self.lesson.as_deployed(self._kept):
+            if self._validate is not None:
+                self.psnr = self._validate(self._kept)
+            if self._sample is not None:
+                log.show(self.step, self._sample(self._kept))
 
     def _update(self, batches: Iterator[Batch], pace: Pace) -> tuple[dict[str, float], int]:
         """One update of the weights; returns terms averaged over all processes, and images."""
         config, accelerator = self.config, self.accelerator
         self._set_rate()
+        self.lesson.quantising = self.step >= config.first_int8_step
         torch.manual_seed(_step_seed(config.seed, self.step, accelerator.process_index))
         parts: list[dict[str, Tensor]] = []
         sources: list[str] = []

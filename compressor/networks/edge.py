@@ -82,7 +82,11 @@ class RepConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, C, H, W)` to the same."""
-        return F.conv2d(x, self.kernel(), self.conv3.bias, padding=1)
+        return self.convolved(x, self.kernel())
+
+    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The picture under the one kernel, or under one near it (its int8, say)."""
+        return F.conv2d(x, kernel, self.conv3.bias, padding=1)
 
     def branches(self, x: Tensor) -> Tensor:
         """The same result the slow way, branch by branch; what `forward` is judged against."""

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from vsrc.calibration.calibration_file import read_calibration
 from vsrc.cli import main
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill import distill
@@ -298,3 +299,36 @@ def test_a_mistyped_setting_is_a_usage_error(data: Path) -> None:
     done = CliRunner().invoke(main, ["distill", "--data", str(data), "--set", "step=3"])
     assert done.exit_code == 2
     assert "no setting 'step'; did you mean steps" in done.stderr
+
+
+def test_a_package_taught_for_int8_carries_its_ranges(config: DistillConfig) -> None:
+    int8 = replace(config, objective="none", teacher=None, steps=4, int8_last=0.5)
+    path = distill(int8)
+    found = read_calibration(path)
+    assert found is not None
+    assert found.is_learnt
+    assert set(found.ranges) == {"fusion", "body.0"}
+    assert found.float_layers == ("encoder", "tail")
+    assert found.weights_sha256 == open_package(path).spec.weights.sha256
+    assert all(low == 0 < high for low, high in found.ranges.values())
+    assert all(low < 0 < high for low, high in found.outputs.values())
+    (quality,) = open_package(path).spec.quality
+    assert quality.data == "held-out clips, computed in int8"
+    assert read_calibration(distill(replace(int8, int8_last=0.0, overwrite=True))) is None
+
+
+def test_a_run_that_learns_int8_ends_alike_stopped_or_not(config: DistillConfig) -> None:
+    int8 = replace(config, objective="none", teacher=None, steps=4, int8_last=0.75)
+    whole = distill(replace(int8, output=config.output.with_name("whole.vsrc")))
+    stopped = replace(int8, checkpoint_every=1)
+
+    def stop(progress: IngestProgress | TrainProgress) -> None:
+        if isinstance(progress, TrainProgress) and progress.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError):
+        distill(stopped, report=stop)
+    path = distill(replace(stopped, resume=True))
+    ends = [load_file(one / "weights.safetensors") for one in (whole, path)]
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+    assert read_calibration(whole) == read_calibration(path)

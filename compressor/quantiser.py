@@ -1,0 +1,156 @@
+"""Training that knows of int8: the student runs as its int8 graph will.
+
+    x ── int8 ──┐                 Convolutions read inputs and kernels that int8 can hold; what they
+                conv ── y         give stays float until the next one reads it, as in the graph that
+    w ── int8 ──┘                 `vsrc export --precision int8` writes (calibration/qdq.py).
+
+Steps of activations learn with the weights. Nothing is added to the student: its weights keep their
+names, and outside of `applied` it computes as ever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from vsrc.calibration.calibration_file import QAT, Calibration
+from vsrc.compressor.fake_quant import best_range, fake_activation, fake_weight
+from vsrc.compressor.taps import unwrapped
+
+
+@runtime_checkable
+class Merging(Protocol):
+    """A module of branches that amount to one convolution."""
+
+    def kernel(self) -> Tensor:
+        """Of the convolution."""
+
+    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The input under a kernel."""
+
+
+class Quantiser(nn.Module):
+    """Ranges of the inputs of a network's convolutions, and the network under them.
+
+    Args:
+        network: In the form that is taught.
+        float_layers: Paths of convolutions that stay float; None for the first and the last one,
+            where int8 costs the most quality and saves the least time, and for the offsets of
+            deformable convolutions, which are positions.
+
+    Raises:
+        ValueError: A path that is no convolution of the network, or none is left.
+    """
+
+    log_ranges: nn.Parameter
+    seen: Tensor
+    signed: Tensor
+    outputs: Tensor
+
+    def __init__(self, network: nn.Module, float_layers: Sequence[str] | None = None) -> None:
+        super().__init__()
+        found = convolution_paths(network)
+        chosen = edges(found) if float_layers is None else tuple(float_layers)
+        if wrong := [path for path in chosen if path not in found]:
+            raise ValueError(f"no convolution {wrong[0]!r}; expected some of {', '.join(found)}")
+        self.float_layers = chosen
+        self.paths = tuple(path for path in found if path not in chosen)
+        if not self.paths:
+            raise ValueError(f"no convolution is left to be int8: {', '.join(found)} stay float")
+        count = len(self.paths)
+        self.log_ranges = nn.Parameter(torch.zeros(count))
+        self.register_buffer("seen", torch.zeros(count, dtype=torch.bool))
+        self.register_buffer("signed", torch.zeros(count, dtype=torch.bool))
+        self.register_buffer("outputs", torch.zeros(count, 2))
+        self._begun: set[int] = set()
+
+    @contextmanager
+    def applied(self, network: nn.Module) -> Iterator[None]:
+        """Let a network of the same layout compute in int8, as far as numbers go."""
+        inner = unwrapped(network)
+        modules = [inner.get_submodule(path) for path in self.paths]
+        for index, module in enumerate(modules):
+            module.forward = partial(self._convolve, index, module)
+        try:
+            yield
+        finally:
+            for module in modules:
+                del module.forward  # that of the class shows again
+
+    def calibration(self, *, weights_sha256: str) -> Calibration:
+        """What was learnt, for the package."""
+        tops = self.log_ranges.detach().exp().tolist()
+        signs = self.signed.tolist()
+        ranges = {
+            path: (-top if signed else 0.0, top)
+            for path, top, signed in zip(self.paths, tops, signs, strict=True)
+        }
+        outputs = {
+            path: (float(low), float(high))
+            for path, (low, high) in zip(self.paths, self.outputs.tolist(), strict=True)
+        }
+        return Calibration(
+            method=QAT,
+            ranges=ranges,
+            outputs=outputs,
+            float_layers=self.float_layers,
+            weights_sha256=weights_sha256,
+        )
+
+    def _convolve(self, index: int, module: nn.Module, x: Tensor) -> Tensor:
+        # Bfloat16 holds eight bits: an int8 times a step would be rounded once more.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            if index not in self._begun:  # asked once: `seen` may lie on another device
+                self._begin(index, x)
+            x_int8 = fake_activation(x, self.log_ranges[index])
+            if isinstance(module, Merging):
+                y = module.convolved(x_int8, fake_weight(module.kernel()))
+            else:
+                assert isinstance(module, nn.Conv2d)
+                y = module._conv_forward(x_int8, fake_weight(module.weight), module.bias)
+        if torch.is_grad_enabled():
+            self._note(index, x, y)
+        return y
+
+    @torch.no_grad()
+    def _begin(self, index: int, x: Tensor) -> None:
+        """Start a range from the first tensor that comes; all processes agree on it."""
+        self._begun.add(index)
+        if self.seen[index]:
+            return  # of a run that was resumed
+        value = torch.tensor(math.log(best_range(x)), device=x.device)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(value)
+            value /= torch.distributed.get_world_size()
+        self.log_ranges[index] = value
+        self.seen[index] = True
+
+    @torch.no_grad()
+    def _note(self, index: int, x: Tensor, y: Tensor) -> None:
+        self.signed[index] |= (x < 0).any()
+        low, high = torch.aminmax(y)
+        self.outputs[index, 0] = torch.minimum(self.outputs[index, 0], low)
+        self.outputs[index, 1] = torch.maximum(self.outputs[index, 1], high)
+
+
+def convolution_paths(network: nn.Module) -> tuple[str, ...]:
+    """Paths of the convolutions of the network as it will be deployed, in order of definition."""
+    found: list[str] = []
+    for path, module in unwrapped(network).named_modules():
+        inside = any(path.startswith(f"{other}.") for other in found)
+        if not inside and isinstance(module, (nn.Conv2d, Merging)):
+            found.append(path)
+    return tuple(found)
+
+
+def edges(paths: Sequence[str]) -> tuple[str, ...]:
+    """Those that stay float where nothing is said: first, last, and offsets."""
+    offsets = (path for path in paths if path.endswith("conv_offset"))
+    return tuple(dict.fromkeys((paths[0], *offsets, paths[-1])))
