@@ -14,7 +14,7 @@ No warping, no attention, no activation but ReLU: INT8 ranges stay tame and ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import torch
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
-from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.spec import Argument, NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,17 @@ class EdgeSize:
     features: int
     blocks: int
 
+    def __post_init__(self) -> None:
+        if min(self.encoded, self.features, self.blocks) < 1:
+            raise ValueError(f"{self} must be at least 1 in each")
+
 
 SIZES = {
     "s": EdgeSize(encoded=8, features=24, blocks=4),
     "m": EdgeSize(encoded=16, features=32, blocks=9),
     "l": EdgeSize(encoded=16, features=64, blocks=16),
 }
+NAMED = tuple(f"edge-{size}" for size in SIZES)
 
 
 class RepConv(nn.Module):
@@ -142,7 +147,7 @@ class Edge(nn.Module):
         """What the outside must know to feed it."""
         return NetworkSpec(
             name=self.name,
-            arguments={"scale": self.scale, "window": self.window},
+            arguments={"scale": self.scale, "window": self.window, **self._own_size()},
             scale=self.scale,
             window=self.window,
             halo=self.size.blocks + 3,
@@ -151,6 +156,10 @@ class Edge(nn.Module):
             hr_features=None,
             stages=("fusion", *(f"body.{index}" for index in range(self.size.blocks))),
         )
+
+    def _own_size(self) -> dict[str, Argument]:
+        """What its name does not say already."""
+        return {} if self.name in NAMED else dict(asdict(self.size))
 
     def encode(self, frame: Tensor) -> tuple[Tensor]:
         """Features of one frame: `(N, 3, H, W)` to `(N, encoded, H, W)`."""
@@ -198,6 +207,13 @@ def _training_only(block: nn.Module) -> int:
     return (
         parameter_count(block) - parameter_count(block.conv3) if isinstance(block, RepConv) else 0
     )
+
+
+def edge(
+    *, encoded: int = 8, features: int = 24, blocks: int = 4, scale: int = 4, window: int = 5
+) -> Edge:
+    """Any member of the family; the arguments are those of `EdgeSize`."""
+    return Edge(EdgeSize(encoded, features, blocks), scale=scale, window=window, name="edge")
 
 
 def edge_s(*, scale: int = 4, window: int = 5) -> Edge:

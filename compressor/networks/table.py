@@ -13,7 +13,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.edge import edge_l, edge_m, edge_s
+from vsrc.compressor.networks.edge import edge, edge_l, edge_m, edge_s
 from vsrc.compressor.networks.edsr import Edsr
 from vsrc.compressor.networks.edvr import edvr_l, edvr_m, edvr_xs
 from vsrc.compressor.networks.fastdvdnet import FastDvdNet
@@ -58,6 +58,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "vespcn": Vespcn,
     "vsrnet": Vsrnet,
     "fastdvdnet": FastDvdNet,
+    "edge": edge,
     "edge-s": edge_s,
     "edge-m": edge_m,
     "edge-l": edge_l,
