@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsrc.commands.bench_profile import run_profile
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.export_config import parse_shape
 from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.profile_config import ProfileConfig, parse_sizes
 
 if TYPE_CHECKING:
     from vsrc.runtime.bench_config import BenchProgress
@@ -35,15 +37,28 @@ if TYPE_CHECKING:
     type=float,
     default=BenchConfig.seconds,
     show_default=True,
-    help="Time to measure for after warm-up.",
+    help="Time to measure for after warm-up; with --profile, each size.",
 )
 @click.option("--max-p99-ms", type=float, help="Fail with status 4 if the p99 latency is above.")
 @click.option("--min-fps", type=float, help="Fail with status 4 if the throughput is below.")
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Measure the edge family instead of MODEL, for latency-targeted distillation.",
+)
+@click.option(
+    "--sizes",
+    metavar="ExFxB,...",
+    help="With --profile: channels encoded, features, blocks.  [default: 13 sizes]",
+)
 @click.option("--json", "json_file", metavar="FILE|-", help="Report as JSON to FILE or stdout.")
 def bench_command(
     model: Path | None,
     shape: str,
     json_file: str | None,
+    profile: Path | None,
+    sizes: str | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Measure how fast MODEL runs on this machine, and what it costs.
@@ -55,10 +70,13 @@ def bench_command(
     from vsrc.runtime.benchmark import bench, check_gates
     from vsrc.runtime.whole_file import write_whole
 
-    sizes = parse_shape(shape)
-    if len(sizes) != 1:
-        raise ValueError(f"{shape=} holds {len(sizes)} sizes; one is measured at a time")
-    config = BenchConfig(model=model, shape=sizes[0], **options)
+    shapes = parse_shape(shape)
+    if profile:
+        run_profile(_profile_config(shapes, sizes, options), profile)
+        return
+    if len(shapes) != 1:
+        raise ValueError(f"{shape=} holds {len(shapes)} sizes; one is measured at a time")
+    config = BenchConfig(model=model, shape=shapes[0], **options)
     with StatusLine() as status:
         report = bench(config, progress=lambda now: status(_bench_words(now)))
     if json_file == "-":
@@ -68,6 +86,21 @@ def bench_command(
             write_whole(Path(json_file), report_to_text(report))
         click.echo(bench_text(report))
     check_gates(report)
+
+
+def _profile_config(
+    shapes: tuple[tuple[int, int], ...],
+    sizes: str | None,
+    options: dict[str, Any],
+) -> ProfileConfig:
+    return ProfileConfig(
+        sizes=parse_sizes(sizes) if sizes else ProfileConfig.sizes,
+        shapes=shapes,
+        backend=options["backend"],
+        precision="fp32" if options["precision"] == "auto" else options["precision"],
+        threads=options["threads"],
+        seconds=options["seconds"] / ProfileConfig.rounds,
+    )
 
 
 def _bench_words(now: BenchProgress) -> str:

@@ -16,7 +16,7 @@ from vsrc.runtime.bench_report import (
     Warmup,
 )
 from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
-from vsrc.runtime.machine import Machine
+from vsrc.runtime.machine import Machine, machine_null_reasons
 from vsrc.runtime.measurement import Measurement
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.steady import LEAST_SAMPLES
@@ -101,11 +101,8 @@ def _null_reasons(
         reasons["latency_ms.std"] = "needs 2 samples; there is 1"
     if steady is None:
         reasons["warmup.steady"] = f"needs {LEAST_SAMPLES} samples; there are {count}"
+    reasons |= machine_null_reasons(machine)
     silent = {
-        "machine.cpu": (machine.cpu, "neither /proc/cpuinfo nor the device tree names it"),
-        "machine.core_limit": (machine.core_limit, "the control group sets no limit"),
-        "machine.memory_bytes": (machine.memory_bytes, "the system does not say"),
-        "machine.load_average": (machine.load_average, "the system keeps none"),
         "memory.before_load_bytes": (found.before_load_bytes, "no VmHWM in /proc/self/status"),
         "memory.peak_bytes": (found.peak_bytes, "no VmHWM in /proc/self/status"),
     }

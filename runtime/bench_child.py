@@ -1,33 +1,22 @@
 """The measuring half of `vsrc bench`: runs in a process of its own that has loaded nothing else.
 
-Start-up times and peak memory are those of the network only in a fresh process: one that trained or
-exported a moment ago has torch in memory and its thread pools awake. The parent sends the
-configuration as JSON on stdin; this answers in lines of JSON on stdout:
-
-    {"progress": {... BenchProgress}}     any number of times
-    {"measurement": {... Measurement}}    and the end, or
-    {"error": "name", "message": "..."}   and the end
-
-Heavy imports are inside functions because their time is part of what is measured.
+See `vsrc.runtime.fresh_process` for why and how. Heavy imports are inside functions because their
+time is part of what is measured.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from vsrc import __version__
 from vsrc.runtime.bench_config import SAMPLES_FOR_P99, BenchConfig, BenchProgress
-from vsrc.runtime.errors import MismatchError, VsrcError
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.fresh_process import Message, answer
 
 if TYPE_CHECKING:
     from vsrc.runtime.measurement import Measurement
@@ -40,9 +29,9 @@ _LIBRARIES = {"auto": "onnxruntime", "ort": "onnxruntime"}
 _PROGRESS_SECONDS = 0.2
 
 
-def config_to_text(config: BenchConfig) -> str:
+def config_to_request(config: BenchConfig) -> Message:
     """The configuration as the child reads it."""
-    return json.dumps({**asdict(config), "model": str(config.model)})
+    return {**asdict(config), "model": str(config.model)}
 
 
 def measure(config: BenchConfig, tell: Callable[[BenchProgress], None]) -> Measurement:
@@ -64,6 +53,7 @@ def measure(config: BenchConfig, tell: Callable[[BenchProgress], None]) -> Measu
     from vsrc.runtime.package import open_package
     from vsrc.runtime.rates import measure_rates
     from vsrc.runtime.sampling import take_samples
+    from vsrc.runtime.versions import loaded_versions
 
     with suppress(ImportError):  # opening the session says what is missing
         importlib.import_module(_LIBRARIES.get(config.backend, "numpy"))
@@ -101,33 +91,18 @@ def measure(config: BenchConfig, tell: Callable[[BenchProgress], None]) -> Measu
         before_load_bytes=before_load_bytes,
         peak_bytes=peak_bytes,
         rates=measure_rates(threads=config.threads),
-        versions=_versions(),
+        versions=loaded_versions(),
     )
 
 
 def main() -> None:
-    """Answer one request, as the docstring of this file says."""
-    channel = _claim_stdout()
-
-    def send(message: dict[str, object]) -> None:
-        channel.write(json.dumps(message) + "\n")
-        channel.flush()
-
-    try:
-        values = json.loads(sys.stdin.read())
-        values |= {"model": Path(values["model"]), "shape": tuple(values["shape"])}
-        found = measure(BenchConfig(**values), lambda step: send({"progress": asdict(step)}))
-    except (VsrcError, ValueError) as error:
-        send({"error": type(error).__name__, "message": str(error)})
-    else:
-        send({"measurement": asdict(found)})
+    """Answer one request: a `BenchConfig`, with a `Measurement`."""
+    answer(_answer)
 
 
-def _claim_stdout() -> TextIO:
-    """A private copy of stdout; what libraries print there goes to stderr from now on."""
-    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return private
+def _answer(request: Message, tell: Callable[[Message], None]) -> Message:
+    values = request | {"model": Path(request["model"]), "shape": tuple(request["shape"])}
+    return asdict(measure(BenchConfig(**values), lambda step: tell(asdict(step))))
 
 
 def _check_shape(shape: tuple[int, int], graph: GraphSpec) -> None:
@@ -161,10 +136,3 @@ def _throttled(tell: Callable[[BenchProgress], None]) -> Callable[[int, float], 
             tell(BenchProgress("sample", samples=samples, seconds=seconds))
 
     return progress
-
-
-def _versions() -> dict[str, str]:
-    libraries = ("numpy", "onnxruntime", "tensorrt", "tensorrt_rtx")
-    loaded = {name: sys.modules[name] for name in libraries if name in sys.modules}
-    found = {name: str(getattr(module, "__version__", "?")) for name, module in loaded.items()}
-    return {"python": platform.python_version(), "vsrc": __version__, **found}

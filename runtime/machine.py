@@ -44,6 +44,19 @@ def this_machine() -> Machine:
     )
 
 
+def machine_null_reasons(machine: Machine) -> dict[str, str]:
+    """`machine.FIELD` of each field that the machine does not say -> why."""
+    reasons = {
+        "cpu": "neither /proc/cpuinfo nor the device tree names it",
+        "core_limit": "the control group sets no limit",
+        "memory_bytes": "the system does not say",
+        "load_average": "the system keeps none",
+    }
+    return {
+        f"machine.{name}": why for name, why in reasons.items() if getattr(machine, name) is None
+    }
+
+
 def core_count() -> int:
     """Cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):

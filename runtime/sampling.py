@@ -96,6 +96,19 @@ def take_samples(
         )
 
 
+def timed_ms(
+    run: Callable[[], object], *, clock: Callable[[], int] = time.perf_counter_ns
+) -> float:
+    """How long one call takes, ms.
+
+    Raises:
+        VsrcError: The clock ran backwards.
+    """
+    start = clock()
+    run()
+    return _elapsed_ms(start, clock())
+
+
 def _elapsed_ms(start: int, end: int) -> float:
     if end < start:
         raise VsrcError(

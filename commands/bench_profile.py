@@ -1,0 +1,30 @@
+"""`vsrc bench --profile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vsrc.commands.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
+
+
+def run_profile(config: ProfileConfig, path: Path) -> None:
+    """Measure, write the profile to `path` and print it as a table."""
+    from vsrc.export.latency_profile import profile_family
+    from vsrc.runtime.profile_text import profile_text
+
+    with StatusLine() as status:
+        profile = profile_family(config, progress=lambda now: status(_words(now)))
+    profile.write(path)
+    click.echo(profile_text(profile))
+
+
+def _words(now: ProfileProgress) -> str:
+    if now.stage == "graphs":
+        return f"writing graph {now.done + 1} of {now.total}: {now.what}"
+    return "measuring the machine" if now.stage == "machine" else f"timed {now.done} of {now.total}"

@@ -1,0 +1,30 @@
+"""`vsrc bench --profile`: make networks of the `edge` family and measure them on this device."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from vsrc.export.profile_graphs import write_profile_packages
+from vsrc.runtime.latency_profile import LatencyProfile
+from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
+from vsrc.runtime.profiling import measure_profile
+
+
+def profile_family(
+    config: ProfileConfig, *, progress: Callable[[ProfileProgress], None] = lambda _step: None
+) -> LatencyProfile:
+    """Measure sizes of the `edge` family on this device.
+
+    Args:
+        config: Which sizes and shapes, by what, how often and how long.
+        progress: Told of each step.
+
+    Raises:
+        MissingDependencyError: What makes or runs the graphs is not installed.
+        VsrcError: A graph cannot be run, or takes no frames of a shape.
+    """
+    with tempfile.TemporaryDirectory(prefix="vsrc-profile.") as folder:
+        packages = write_profile_packages(config, Path(folder), progress=progress)
+        return measure_profile(packages, config, progress=progress)

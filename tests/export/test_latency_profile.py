@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.compressor.networks.edge import Edge, EdgeSize
+from vsrc.runtime.latency_profile import LatencyProfile
+
+SCHEMA_FILE = (
+    Path(__file__).resolve().parents[2] / "runtime" / "assets" / "latency-profile.schema.json"
+)
+
+
+def test_the_command_measures_the_sizes_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    arguments = ["bench", "--profile", str(path), "--sizes", "4x8x1,4x32x6", "--shape", "24x32"]
+    done = CliRunner().invoke(main, [*arguments, "--threads", "1", "--seconds", "0.2"])
+    assert done.exit_code == 0, done.output
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema)
+
+    profile = LatencyProfile.read(path)
+    small, large = profile.points
+    assert (str(small.size), str(large.size)) == ("4x8x1", "4x32x6")
+    # 24x32 pixels of some 60k multiply-accumulates against some 5k: the order is certain.
+    assert large.median_ms > small.median_ms
+    for point in profile.points:
+        network = Edge(EdgeSize(**vars(point.size)), name="edge")
+        assert point.parameters == network.spec.parameters
+        assert len(point.rounds_ms) == 5
+        assert all(len(values) >= 3 for values in point.rounds_ms)
+        assert point.interval_ms is not None
+        assert point.interval_ms.low <= point.median_ms <= point.interval_ms.high
+    assert profile.threads == 1
+    assert "4x8x1" not in done.stdout  # the table has a column for each number
+    assert "24x32" in done.stdout
