@@ -14,6 +14,7 @@ import click
 
 from vsrc import __version__
 from vsrc.commands.bench import bench_command
+from vsrc.commands.calibrate import calibrate_command
 from vsrc.commands.compare import compare_command
 from vsrc.commands.data import data_group
 from vsrc.commands.demo import demo_command
@@ -74,6 +75,7 @@ def main(verbose: bool) -> None:
 
 for _command in (
     bench_command,
+    calibrate_command,
     compare_command,
     data_group,
     demo_command,

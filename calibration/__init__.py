@@ -1,1 +1,17 @@
 """Which clips to feed, and the ranges of activations found by feeding them."""
+
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from vsrc.calibration.calibrating import calibrate as calibrate
+    from vsrc.calibration.calibration_config import CalibrationConfig as CalibrationConfig
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CalibrationConfig": "vsrc.calibration.calibration_config",
+        "calibrate": "vsrc.calibration.calibrating",
+    },
+)

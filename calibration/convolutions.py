@@ -39,11 +39,11 @@ class Convolution:
 
 
 def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
-    """Those of a graph in its order; a convolution whose weights are computed is none.
+    """Those of a graph in its order: over pictures, and with weights that are not computed.
 
     A weight that the exporter folded into a constant has lost its name; the bias beside it has not.
     """
-    weights = {tensor.name for tensor in graph.initializer}
+    weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 4}
     found = []
     for node in graph.node:
         if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in weights:

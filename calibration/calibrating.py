@@ -1,0 +1,259 @@
+"""`vsrc calibrate`: clips, draw, ranges, and what int8 costs with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.calibration.calibration_config import FEW_WINDOWS, CalibrationConfig
+from vsrc.calibration.calibration_file import (
+    CalibratedClip,
+    Calibration,
+    Range,
+    read_calibration,
+    write_calibration,
+)
+from vsrc.calibration.convolutions import convolutions
+from vsrc.calibration.draw import Draw, draw_windows
+from vsrc.calibration.feed import drawn_windows
+from vsrc.calibration.fidelity import Fidelity, decibels
+from vsrc.calibration.histogram import Histogram
+from vsrc.calibration.observer import Observer
+from vsrc.calibration.progress import CalibrationProgress, Report, silent
+from vsrc.calibration.scenes import Scenes, lr_sources, survey
+from vsrc.calibration.sensitivity import (
+    Choice,
+    LayerSensitivity,
+    int8_error,
+    least_float_layers,
+    sensitivities,
+)
+from vsrc.calibration.sensitivity_report import write_report
+from vsrc.calibration.thresholds import range_of
+from vsrc.calibration.unfinished import Unfinished
+from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, StoppedError
+from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.versions import loaded_versions
+
+if TYPE_CHECKING:
+    import onnx
+
+CHECK_WINDOWS = 8
+CHECK_TILE = (96, 160)
+"""Pictures are compared on so many windows, of at most this size, spread over the draw."""
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """What a calibration came to.
+
+    Attributes:
+        file: `calibration.json`.
+        calibration: Its contents.
+        sensitivities: Each convolution alone, the costliest first; empty where not measured.
+    """
+
+    file: Path
+    calibration: Calibration
+    sensitivities: tuple[LayerSensitivity, ...] = ()
+
+
+def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> CalibrationResult:
+    """Find the ranges of activations on real clips, and add them to the package.
+
+    Ranges that were learnt (quantisation-aware training) are taken as they are; then only what they
+    lack is measured: the ranges of outputs, and what int8 costs.
+
+    Raises:
+        SpecError: The package is damaged, has no fp32 graph, or is calibrated already and
+            `overwrite` is off.
+        DataError: No clip holds a window, or all are black.
+        MediaError: A clip cannot be decoded.
+        MismatchError: The network gives values that are not finite.
+        StoppedError: Ctrl+C while windows were fed; what was found is kept for the next start.
+        MissingDependencyError: onnx or onnxruntime is missing.
+    """
+    package = open_package(config.package)
+    before = read_calibration(package.path)
+    if before and not before.is_learnt and not config.overwrite:
+        raise SpecError(f"{package.path} is calibrated already; add --overwrite to do it again")
+    learnt = before if before and before.is_learnt and not config.overwrite else None
+    model, graph = _fp32(package)
+    clips = _surveyed(config, package, progress)
+    draw = draw_windows(clips, package.spec.network, count=config.windows, seed=config.seed)
+    observer = Observer(model, threads=config.threads)
+    check = _fed(config, package, graph, clips, draw, observer, progress)
+    found = _calibration(config, package, clips, draw, observer)
+    if learnt:
+        found = dataclasses.replace(
+            found,
+            method=learnt.method,
+            ranges=learnt.ranges,
+            outputs={**found.outputs, **learnt.outputs},
+            float_layers=learnt.float_layers,
+        )
+    fidelity = Fidelity(model, check, threads=config.threads)
+    ranked, choice = _chosen(config, model, found, fidelity, progress)
+    done = dataclasses.replace(
+        found,
+        float_layers=choice.float_layers,
+        psnr_db=choice.psnr_db,
+        notes=(*found.notes, *_shortfall(config, choice)),
+    )
+    if ranked:
+        write_report(package.path, ranked, choice)
+    return CalibrationResult(write_calibration(package.path, done), done, tuple(ranked))
+
+
+def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnx is not importable ({error}); install it: pip install 'vsrc[export]'"
+        ) from error
+    path, graph = package.graph("fp32")
+    return onnx.load(path), graph
+
+
+def _surveyed(config: CalibrationConfig, package: Package, progress: Report) -> list[Scenes]:
+    sources = lr_sources(config.clips, degradation=package.spec.degradation)
+    return [survey(source, progress=progress) for source in sources]
+
+
+def _fed(
+    config: CalibrationConfig,
+    package: Package,
+    graph: GraphSpec,
+    clips: Sequence[Scenes],
+    draw: Draw,
+    observer: Observer,
+    progress: Report,
+) -> list[NDArray[np.uint8]]:
+    """Let the observer see the drawn windows; the ones to compare pictures on are returned."""
+    drawn = [(clip.sha256, frames) for clip, frames in zip(clips, draw.frames, strict=True)]
+    facts = [loaded_versions()["vsrc"], graph.sha256, config.tile, config.seed, drawn]
+    unfinished = Unfinished(package.path, facts)
+    unfinished.load(observer.restore)
+    network = package.spec.network
+    wanted = set(np.linspace(0, draw.count - 1, CHECK_WINDOWS).round().astype(int).tolist())
+    check = []
+    windows = drawn_windows(clips, draw, network, graph, tile=config.tile, seed=config.seed)
+    try:
+        for place, window in enumerate(windows):
+            progress(CalibrationProgress("feed", window.clip, place, draw.count))
+            if place >= unfinished.count:
+                observer.see(window.lr)
+            if unfinished.is_due:
+                unfinished.save(place + 1, observer.state())
+            if place in wanted:
+                check.append(middle(window.lr, graph, multiple=network.size_multiple))
+    except KeyboardInterrupt as error:
+        # The observer may have been in the middle of a window: what counts is the last save.
+        raise StoppedError(
+            f"stopped; what {unfinished.count} of {draw.count} windows showed is kept, and the "
+            "same command goes on from there"
+        ) from error
+    unfinished.remove()
+    return check
+
+
+def _calibration(
+    config: CalibrationConfig,
+    package: Package,
+    clips: Sequence[Scenes],
+    draw: Draw,
+    observer: Observer,
+) -> Calibration:
+    def ranges(histograms: Mapping[str, Histogram]) -> dict[str, Range]:
+        return {
+            key: range_of(one, config.method, percentile=config.percentile)
+            for key, one in histograms.items()
+        }
+
+    found = ranges(observer.inputs)
+    notes = list(draw.notes)
+    if draw.count < FEW_WINDOWS:
+        notes.append(
+            f"only {draw.count} windows: ranges may miss what real video holds; "
+            f"{FEW_WINDOWS} or more are worth having"
+        )
+    if silent_ones := [key for key, value_range in found.items() if value_range == (0.0, 0.0)]:
+        notes.append(
+            f"the input of {', '.join(silent_ones)} was 0 on every window: it has no range and "
+            "stays in float"
+        )
+    return Calibration(
+        method=config.method,
+        ranges=found,
+        outputs=ranges(observer.outputs),
+        float_layers=config.float_layers,
+        options={"percentile": config.percentile} if config.method == "percentile" else {},
+        weights_sha256=package.spec.weights.sha256,
+        seed=config.seed,
+        windows=draw.count,
+        tile=config.tile,
+        clips=tuple(
+            CalibratedClip(clip.source.name, clip.sha256, len(clip.pts), len(clip.starts), frames)
+            for clip, frames in zip(clips, draw.frames, strict=True)
+        ),
+        min_psnr_db=config.min_psnr,
+        notes=tuple(notes),
+        versions=loaded_versions(),
+    )
+
+
+def _chosen(
+    config: CalibrationConfig,
+    model: onnx.ModelProto,
+    found: Calibration,
+    fidelity: Fidelity,
+    progress: Report,
+) -> tuple[list[LayerSensitivity], Choice]:
+    """Convolutions one by one where that is asked for or needed, and which stay in float."""
+    given = found.float_layers
+    keys = list(dict.fromkeys(one.key for one in convolutions(model.graph)))
+    if unknown := sorted(set(given) - set(keys)):
+        raise MismatchError(
+            f"{unknown[0]!r} is no convolution of this network; there are: {', '.join(keys)}"
+        )
+    as_given = int8_error(model, found.ranges, fidelity, only=set(keys) - set(given))
+    choice = Choice(given, decibels(as_given))
+    enough = choice.psnr_db is None or choice.psnr_db >= config.min_psnr
+    if not config.sensitivity and (enough or found.is_learnt):
+        return [], choice
+    ranked = sensitivities(model, found.ranges, fidelity, progress=progress)
+    if not enough and not found.is_learnt:
+        choice = least_float_layers(
+            *(model, found.ranges, fidelity, ranked),
+            min_psnr_db=config.min_psnr,
+            always=given,
+            progress=progress,
+        )
+    return ranked, choice
+
+
+def _shortfall(config: CalibrationConfig, choice: Choice) -> list[str]:
+    if choice.psnr_db is None or choice.psnr_db >= config.min_psnr:
+        return []
+    return [
+        f"int8 pictures are {choice.psnr_db:.1f} dB from those of fp32, {config.min_psnr:g} were "
+        "asked for: learnt ranges are taken as they are; --overwrite measures new ones"
+    ]
+
+
+def middle(lr: NDArray[np.uint8], graph: GraphSpec, *, multiple: int) -> NDArray[np.uint8]:
+    """The middle of a window `(1, T, H, W, 3)`, small enough to compare many pictures on."""
+    cuts = []
+    limits = (graph.height[0], graph.width[0])
+    for side, limit, least in zip(lr.shape[2:4], CHECK_TILE, limits, strict=True):
+        size = min(side, max(limit // multiple * multiple, least))
+        cuts.append(slice((side - size) // 2, (side - size) // 2 + size))
+    return lr[:, :, cuts[0], cuts[1]].copy()

@@ -1,0 +1,25 @@
+"""What a calibration came to, for people."""
+
+from __future__ import annotations
+
+from vsrc.calibration.calibrating import CalibrationResult
+from vsrc.calibration.sensitivity_report import sensitivity_text
+
+
+def calibration_text(result: CalibrationResult) -> str:
+    """The table of sensitivities where there is one, what was fed, and what int8 costs."""
+    found = result.calibration
+    blocks = []
+    if result.sensitivities:
+        blocks.append(sensitivity_text(result.sensitivities, found.float_layers))
+    shots = sum(clip.shots for clip in found.clips)
+    fed = f"{found.windows} windows from {shots} shots of {len(found.clips)} clips"
+    how = "ranges learnt in training" if found.is_learnt else f"ranges by {found.method}"
+    psnr = "as fp32" if found.psnr_db is None else f"{found.psnr_db:.2f} dB from fp32"
+    blocks.append(f"{result.file}  {how}, {fed}")
+    blocks.append(f"int8 pictures are {psnr}; in float stay: {_layers(found.float_layers)}")
+    return "\n".join(blocks)
+
+
+def _layers(float_layers: tuple[str, ...]) -> str:
+    return ", ".join(float_layers) or "none"

@@ -1,0 +1,69 @@
+"""How near the pictures of one graph are to those of another, on real windows.
+
+Compared is what a picture is before it is rounded to 8 bits: rounding alone is an error of 59 dB,
+which would hide how little a single convolution costs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.calibration.ort_graph import open_model
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class Fidelity:
+    """Windows, and what fp32 makes of them.
+
+    Args:
+        model: The fp32 graph.
+        windows: Each `(1, T, H, W, 3)` uint8.
+        threads: CPU threads, 0 for as many as there are cores.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, windows: Sequence[NDArray[np.uint8]], *, threads: int
+    ) -> None:
+        self._windows, self._threads = windows, threads
+        self._answers = self._run(model)
+
+    def error(self, model: onnx.ModelProto) -> float:
+        """Mean squared difference to fp32, in units of (1/255)^2."""
+        pairs = zip(self._run(model), self._answers, strict=True)
+        errors = [float(np.mean((one - other).astype(np.float64) ** 2)) for one, other in pairs]
+        return float(np.mean(errors))
+
+    def _run(self, model: onnx.ModelProto) -> list[NDArray[np.float32]]:
+        session = open_model(_unrounded(model), threads=self._threads)
+        return [np.asarray(session.run(None, {"lr": lr})[0]) for lr in self._windows]
+
+
+def decibels(error: float) -> float | None:
+    """PSNR of a mean squared difference in units of (1/255)^2; None for none at all."""
+    return None if error <= 0 else 10 * math.log10(255**2 / error)
+
+
+def _unrounded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that gives out what its last Round reads: the picture, 0..255, `(N, ..., 3, H, W)`."""
+    from onnx import TensorProto, helper
+
+    result = type(model)()
+    result.CopyFrom(model)
+    makers = {name: node for node in result.graph.node for name in node.output}
+    node = makers[result.graph.output[0].name]
+    while node.op_type in ("Cast", "Transpose"):
+        node = makers[node.input[0]]
+    assert node.op_type == "Round", "a graph that gives pictures rounds them at its end"
+    rounded = node.input[0]
+    while makers[rounded].op_type == "Cast":  # of a half graph
+        rounded = makers[rounded].input[0]
+    del result.graph.output[:]
+    result.graph.output.append(helper.make_tensor_value_info(rounded, TensorProto.FLOAT, None))
+    return result

@@ -1,0 +1,126 @@
+"""Watch what convolutions read and give while windows pass through the graph.
+
+    x ──┬── Conv ── y          low, high    over the whole tensor, found inside the graph
+        ├── ReduceMin, ReduceMax            sample  every third row and column, for the histogram
+        └── Slice [::3, ::3]
+
+Whole tensors never leave the graph, so memory stays near that of plain inference. Three is no
+divisor of any enlargement that is a power of two: the sample sees every phase of a pixel shuffle.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.calibration.convolutions import convolutions
+from vsrc.calibration.histogram import Histogram
+from vsrc.calibration.ort_graph import open_model
+from vsrc.runtime.errors import MismatchError
+
+if TYPE_CHECKING:
+    import onnx
+
+_GRID = 3
+
+
+class Observer:
+    """A graph with histograms on the input and output of each convolution.
+
+    Attributes:
+        inputs: Convolution -> what it read.
+        outputs: Convolution -> what it gave, before any activation.
+    """
+
+    def __init__(self, model: onnx.ModelProto, *, threads: int, grid: int = _GRID) -> None:
+        self._found = convolutions(model.graph)
+        if not self._found:
+            raise MismatchError("the graph has no convolution: there is nothing to calibrate")
+        tensors = dict.fromkeys(name for one in self._found for name in (one.input, one.output))
+        self._tensors = {name: f"seen_{at}" for at, name in enumerate(tensors)}
+        self._session = open_model(_watched(model, self._tensors, grid), threads=threads)
+        self._names = [
+            f"{seen}_{what}" for seen in self._tensors.values() for what in ("low", "high", "part")
+        ]
+        self.inputs: dict[str, Histogram] = {one.key: Histogram() for one in self._found}
+        self.outputs: dict[str, Histogram] = {one.key: Histogram() for one in self._found}
+
+    def see(self, lr: NDArray[np.uint8]) -> None:
+        """Pass one batch of windows through.
+
+        Args:
+            lr: `(N, T, H, W, 3)` uint8, as the graph takes it.
+
+        Raises:
+            MismatchError: A value inside the network is not finite.
+        """
+        results = iter(self._session.run(self._names, {"lr": lr}))
+        values = {
+            name: (float(next(results)), float(next(results)), next(results))
+            for name in self._tensors
+        }
+        for one in self._found:
+            for tensor, kept in ((one.input, self.inputs), (one.output, self.outputs)):
+                low, high, part = values[tensor]
+                if not (np.isfinite(low) and np.isfinite(high)):
+                    raise MismatchError(
+                        f"{one.key}: its values reach [{low}, {high}] on real frames; a network "
+                        "that overflows cannot be made int8"
+                    )
+                kept[one.key].add(part, low=low, high=high)
+
+    def state(self) -> bytes:
+        """Everything seen so far, for `restore`."""
+        both = self._histograms()
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            counts=np.stack([one.counts for one in both]),
+            exponents=np.array([one.exponent for one in both]),
+            ends=np.array([(one.low, one.high) for one in both]),
+        )
+        return file.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a state of the same graph."""
+        with np.load(io.BytesIO(state), allow_pickle=False) as data:
+            for one, counts, exponent, (low, high) in zip(
+                self._histograms(), data["counts"], data["exponents"], data["ends"], strict=True
+            ):
+                one.counts[:] = counts
+                one.exponent, one.low, one.high = int(exponent), float(low), float(high)
+
+    def _histograms(self) -> list[Histogram]:
+        return [*self.inputs.values(), *self.outputs.values()]
+
+
+def _watched(model: onnx.ModelProto, tensors: Mapping[str, str], grid: int) -> onnx.ModelProto:
+    """A copy of the graph that gives out what is known of each tensor, and nothing else."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    result = type(model)()
+    result.CopyFrom(model)
+    graph = result.graph
+    for name, value in (("seen_zero", [0, 0]), ("seen_end", [2**31, 2**31])):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+    for name, value in (("seen_axes", [2, 3]), ("seen_steps", [grid, grid])):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+    cut = ["seen_zero", "seen_end", "seen_axes", "seen_steps"]
+    del graph.output[:]
+    for tensor, seen in tensors.items():
+        graph.node.extend(
+            [
+                helper.make_node("ReduceMin", [tensor], [f"{seen}_low"], keepdims=0),
+                helper.make_node("ReduceMax", [tensor], [f"{seen}_high"], keepdims=0),
+                helper.make_node("Slice", [tensor, *cut], [f"{seen}_part"]),
+            ]
+        )
+        graph.output.extend(
+            helper.make_tensor_value_info(f"{seen}_{what}", TensorProto.FLOAT, None)
+            for what in ("low", "high", "part")
+        )
+    return result

@@ -1,0 +1,47 @@
+"""ONNX Runtime sessions of graphs that exist in memory only."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.errors import MismatchError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+
+def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.InferenceSession:
+    """A session that runs a graph as it stands: Q/DQ pairs are not fused into integer kernels.
+
+    So int8 graphs give the same numbers on every CPU.
+
+    Args:
+        model: Any graph.
+        threads: Threads inside one operator, 0 for as many as this process may use.
+    """
+    ort = import_onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    # Memory that was needed once is given back: windows may differ in size.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        raise MismatchError(f"ONNX Runtime cannot load the graph: {error}") from error
+
+
+def import_onnxruntime() -> onnxruntime:
+    """The module, or the line that says how to get it."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnxruntime is not importable ({error}); install it: pip install 'vsrc[cpu]'"
+        ) from error
+    return onnxruntime

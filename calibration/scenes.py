@@ -1,0 +1,153 @@
+"""Look through clips once: where their shots are, and how each frame moves and how bright it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.calibration.progress import CalibrationProgress, Report, silent
+from vsrc.runtime.clips import ClipSource, find_clips
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.pictures import PictureReader
+from vsrc.runtime.probe import check_supported
+from vsrc.runtime.reader import Reader, VideoReader
+from vsrc.runtime.shots import mark_shots
+from vsrc.runtime.sources import Source, find_sources
+from vsrc.runtime.stamped import SourceFrame
+
+_SAMPLES = 48
+"""Rows and columns of a frame that motion and brightness are judged by, at least."""
+_FPS = Fraction(25)
+_TELL_EVERY = 25
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """What is known of one clip.
+
+    Attributes:
+        source: Its files.
+        sha256: Of the file; of pictures the hash over their hashes.
+        pts: Of each frame.
+        starts: Index of the first frame of each shot; begins with 0.
+        motion: Mean change of luma since the frame before, 0..255; 0 where a shot begins.
+        brightness: Mean luma of each frame, 0..255.
+    """
+
+    source: Source
+    sha256: str
+    pts: NDArray[np.int64]
+    starts: tuple[int, ...]
+    motion: NDArray[np.float32]
+    brightness: NDArray[np.float32]
+
+    @property
+    def shots(self) -> Iterator[range]:
+        """Frames of each shot."""
+        for start, stop in zip(self.starts, (*self.starts[1:], len(self.pts)), strict=True):
+            yield range(start, stop)
+
+
+def lr_sources(inputs: Sequence[str | Path], *, degradation: str) -> list[Source]:
+    """What the network would be fed: the clips that are named, or their LR where a data set has it.
+
+    Args:
+        inputs: Videos, pictures, folders and globs.
+        degradation: The one that the network was taught for: `bi` takes the `bi` twins.
+
+    Raises:
+        MediaError: A glob matches nothing.
+        DataError: A folder holds neither videos nor pictures.
+    """
+    sources: list[Source] = []
+    for text in inputs:
+        if not Path(text).is_dir():
+            sources += find_sources([text])
+            continue
+        for clip in find_clips(Path(text)).clips:
+            low = _low(clip, degradation)
+            sources.append(Source(low.name, low.files, is_pictures=not low.is_video))
+    return sources
+
+
+def _low(clip: ClipSource, degradation: str) -> ClipSource:
+    for made, twin in clip.twins.items():
+        if made in ("given", degradation):
+            return twin
+    return clip
+
+
+def survey(source: Source, *, progress: Report = silent) -> Scenes:
+    """Decode a clip once.
+
+    Raises:
+        MediaError: It cannot be decoded, or the runtime would not restore it (HDR, interlaced).
+    """
+    pts: list[int] = []
+    starts: list[int] = []
+    motion: list[float] = []
+    brightness: list[float] = []
+    last: NDArray[np.float32] | None = None
+    with closing(open_source(source)) as reader:
+        total = reader.info.estimated_frames
+        for index, frame in enumerate(frames_of(reader)):
+            small = _small_luma(frame.rgb)
+            begins = frame.starts_shot or last is None
+            if begins:
+                starts.append(index)
+            motion.append(0.0 if begins or last is None else float(np.abs(small - last).mean()))
+            brightness.append(float(small.mean()))
+            pts.append(frame.pts)
+            last = small
+            if index % _TELL_EVERY == 0:
+                progress(CalibrationProgress("survey", source.name, index, total))
+    return Scenes(
+        source=source,
+        sha256=_hash(source.files),
+        pts=np.array(pts, dtype=np.int64),
+        starts=tuple(starts),
+        motion=np.array(motion, dtype=np.float32),
+        brightness=np.array(brightness, dtype=np.float32),
+    )
+
+
+def open_source(source: Source) -> Reader:
+    """The runtime's reader of a source, after it was checked as `vsrc infer` checks it."""
+    reader: Reader
+    if source.is_pictures:
+        reader = PictureReader(source.files, fps=_FPS, name=source.name)
+    else:
+        reader = VideoReader(source.files[0])
+    try:
+        check_supported(reader.info, allow_hdr=False, deinterlace=False)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def frames_of(reader: Reader) -> Iterator[SourceFrame]:
+    """Its frames, with the cuts that the runtime finds."""
+    return mark_shots(reader)
+
+
+def _small_luma(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    down, right = (max(1, size // _SAMPLES) for size in rgb.shape[:2])
+    weights = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    return np.asarray(rgb[::down, ::right] @ weights, dtype=np.float32)
+
+
+def _hash(files: Sequence[Path]) -> str:
+    if len(files) == 1:
+        return file_sha256(files[0])
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(bytes.fromhex(file_sha256(path)))
+    return digest.hexdigest()

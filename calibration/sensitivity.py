@@ -1,0 +1,134 @@
+"""What each convolution costs when it alone is int8, and which must stay in float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vsrc.calibration.calibration_file import Range
+from vsrc.calibration.convolutions import convolutions
+from vsrc.calibration.fidelity import Fidelity, decibels
+from vsrc.calibration.progress import CalibrationProgress, Report, silent
+from vsrc.calibration.qdq import insert_qdq
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class LayerSensitivity:
+    """One convolution that alone is int8.
+
+    Attributes:
+        key: Module path.
+        psnr_db: Of the pictures against fp32; None where they are the same.
+        share: Its part of the error that all convolutions make one by one.
+    """
+
+    key: str
+    psnr_db: float | None
+    share: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which convolutions stay in float.
+
+    Attributes:
+        float_layers: The least set, in the order of the graph.
+        psnr_db: Of the pictures against fp32 with all others int8.
+    """
+
+    float_layers: tuple[str, ...]
+    psnr_db: float | None
+
+
+def int8_error(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    fidelity: Fidelity,
+    *,
+    only: Collection[str],
+) -> float:
+    """Mean squared difference to fp32, (1/255)^2, where only these convolutions are int8."""
+    changed = type(model)()
+    changed.CopyFrom(model)
+    return fidelity.error(changed) if insert_qdq(changed, ranges, only=only) else 0.0
+
+
+def sensitivities(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    fidelity: Fidelity,
+    *,
+    progress: Report = silent,
+) -> list[LayerSensitivity]:
+    """Each convolution by itself, the costliest first.
+
+    Args:
+        model: The fp32 graph.
+        ranges: Convolution -> range of its input.
+        fidelity: What pictures are compared on.
+        progress: Told of each convolution.
+    """
+    keys = list(dict.fromkeys(one.key for one in convolutions(model.graph)))
+    errors = {}
+    for done, key in enumerate(keys):
+        progress(CalibrationProgress("sensitivity", key, done, len(keys)))
+        errors[key] = int8_error(model, ranges, fidelity, only={key})
+    whole = sum(errors.values()) or 1.0
+    ranked = sorted(keys, key=lambda key: -errors[key])  # stable: ties in the order of the graph
+    return [LayerSensitivity(key, decibels(errors[key]), errors[key] / whole) for key in ranked]
+
+
+def least_float_layers(
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    fidelity: Fidelity,
+    ranked: Sequence[LayerSensitivity],
+    *,
+    min_psnr_db: float,
+    always: Collection[str] = (),
+    progress: Report = silent,
+) -> Choice:
+    """Leave the costliest convolutions in float, one after another, until the PSNR is reached.
+
+    Args:
+        model: The fp32 graph.
+        ranges: Convolution -> range of its input.
+        fidelity: What pictures are compared on.
+        ranked: Convolutions, the costliest first.
+        min_psnr_db: What shall be reached.
+        always: Convolutions that stay in float in any case.
+        progress: Told of each attempt.
+    """
+    order = [one.key for one in ranked if one.key not in always]
+    limit = 255**2 / 10 ** (min_psnr_db / 10)
+    kept = _predicted(ranked, limit, always)
+    tried: dict[int, float] = {}
+
+    def error(count: int) -> float:
+        if count not in tried:
+            progress(CalibrationProgress("choose", f"{count} in float", len(tried), 0))
+            tried[count] = int8_error(model, ranges, fidelity, only=set(order[count:]))
+        return tried[count]
+
+    # Errors of single convolutions nearly add up, so the prediction is a step or two off at most.
+    while kept < len(order) and error(kept) > limit:
+        kept += 1
+    while kept > 0 and error(kept - 1) <= limit:
+        kept -= 1
+    left = {*order[:kept], *always}
+    in_order = dict.fromkeys(one.key for one in convolutions(model.graph) if one.key in left)
+    return Choice(tuple(in_order), decibels(error(kept)))
+
+
+def _predicted(ranked: Sequence[LayerSensitivity], limit: float, always: Collection[str]) -> int:
+    """How many have to stay in float, if errors of single convolutions simply add up."""
+    errors = [
+        0.0 if one.psnr_db is None else 255**2 / 10 ** (one.psnr_db / 10)
+        for one in ranked
+        if one.key not in always
+    ]
+    return next(count for count in range(len(errors) + 1) if sum(errors[count:]) <= limit)

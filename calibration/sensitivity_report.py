@@ -1,0 +1,69 @@
+"""Sensitivities as a table, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vsrc.calibration.sensitivity import Choice, LayerSensitivity
+from vsrc.runtime.schema import to_json
+from vsrc.runtime.whole_file import write_whole
+
+NAME = "sensitivity"
+_INT8, _FLOAT = "#3b6ea5", "#c8553d"
+_LEAST_DB, _ROW_INCHES = 30.0, 0.24
+
+
+def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[str]) -> str:
+    """A table, the costliest convolution first."""
+    width = max(len("convolution"), *(len(one.key) for one in ranked))
+    lines = [f"{'convolution':{width}}  PSNR, it alone int8  share of error"]
+    for one in ranked:
+        psnr = "equal" if one.psnr_db is None else f"{one.psnr_db:.2f} dB"
+        kept = "  stays float" if one.key in float_layers else ""
+        lines.append(f"{one.key:{width}}  {psnr:>19}  {one.share:>14.1%}{kept}")
+    return "\n".join(lines)
+
+
+def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Choice) -> None:
+    """`reports/sensitivity.json` and, where matplotlib is installed, `reports/sensitivity.png`."""
+    folder = package / "reports"
+    folder.mkdir(exist_ok=True)
+    data = {
+        "schema_version": 1,
+        "what": "PSNR against fp32, of pictures before rounding, with one convolution int8",
+        "convolutions": to_json(ranked),
+        "float_layers": to_json(choice.float_layers),
+        "psnr_db": choice.psnr_db,
+    }
+    write_whole(folder / f"{NAME}.json", json.dumps(data, indent=2) + "\n")
+    if importlib.util.find_spec("matplotlib"):
+        _draw(folder / f"{NAME}.png", ranked, choice)
+
+
+def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: Choice) -> None:
+    """A bar for each convolution in the order of cost; the longer, the less it costs."""
+    from matplotlib.figure import Figure
+
+    shown = [one for one in ranked if one.psnr_db is not None]
+    values = [one.psnr_db or 0.0 for one in shown]
+    least = min([_LEAST_DB, *(value - 2 for value in values)])
+    figure = Figure(figsize=(8, 1.6 + _ROW_INCHES * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    colours = [_FLOAT if one.key in choice.float_layers else _INT8 for one in shown]
+    bars = axes.barh(range(len(shown)), [value - least for value in values], left=least)
+    for bar, colour in zip(bars, colours, strict=True):
+        bar.set_color(colour)
+    axes.bar_label(bars, [f"{value:.1f}" for value in values], padding=3, fontsize=8)
+    axes.set_yticks(range(len(shown)), [one.key for one in shown], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlabel("PSNR against fp32 with this convolution alone int8, dB (shorter costs more)")
+    whole = "equal" if choice.psnr_db is None else f"{choice.psnr_db:.1f} dB"
+    kept = len(choice.float_layers)
+    left = f"all but {kept} (orange)" if kept else "all"
+    axes.set_title(f"{left} of them int8: {whole}", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)

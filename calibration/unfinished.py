@@ -1,0 +1,68 @@
+"""What a calibration that was stopped leaves behind, so that the same command goes on.
+
+It lies in the package as a hidden file, under a key over all that decides the result up to there:
+the graph and the draw. Another key means another calibration: the file is passed over and replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+_FILE = ".calibration.part"
+_KEY_BYTES = 32
+_COUNT_BYTES = 8
+_EVERY_SECONDS = 10.0
+
+
+class Unfinished:
+    """The file of one calibration.
+
+    Attributes:
+        count: Windows that the file covers.
+
+    Args:
+        package: Where it lies.
+        facts: What decides the result, as JSON takes it.
+    """
+
+    def __init__(self, package: Path, facts: object) -> None:
+        self._path = package / _FILE
+        text = json.dumps(facts, sort_keys=True).encode()
+        self._key = hashlib.sha256(text).digest()
+        self._saved = time.monotonic()
+        self.count = 0
+
+    def load(self, restore: Callable[[bytes], None]) -> None:
+        """Hand on the state that is there, if it belongs to this calibration."""
+        if not self._path.is_file():
+            return
+        data = self._path.read_bytes()
+        if data[:_KEY_BYTES] != self._key:
+            return
+        try:
+            restore(data[_KEY_BYTES + _COUNT_BYTES :])
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):  # it was cut short
+            return
+        self.count = int.from_bytes(data[_KEY_BYTES : _KEY_BYTES + _COUNT_BYTES], "little")
+
+    def save(self, count: int, state: bytes) -> None:
+        """Replace the file; it is never half there."""
+        temporary = self._path.with_name(f"{_FILE}.new")
+        temporary.write_bytes(self._key + count.to_bytes(_COUNT_BYTES, "little") + state)
+        temporary.replace(self._path)
+        self._saved = time.monotonic()
+        self.count = count
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is some seconds since the last save."""
+        return time.monotonic() - self._saved > _EVERY_SECONDS
+
+    def remove(self) -> None:
+        """Nothing is unfinished any more."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""`vsrc calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrc.calibration.calibration_config import METHODS, CalibrationConfig
+from vsrc.commands.calibration_bar import CalibrationBar
+from vsrc.commands.json_output import echo_json
+
+
+@click.command("calibrate")
+@click.argument("package", type=click.Path(path_type=Path))
+@click.argument("clips", nargs=-1, metavar="VIDEO|DIR...")
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default=CalibrationConfig.method,
+    show_default=True,
+    help="How a range is found from what was seen.",
+)
+@click.option(
+    "--windows",
+    type=int,
+    default=CalibrationConfig.windows,
+    show_default=True,
+    help="How many are drawn, across scenes, motion and brightness.",
+)
+@click.option(
+    "--percentile",
+    type=float,
+    default=CalibrationConfig.percentile,
+    show_default=True,
+    help="Of --method percentile.",
+)
+@click.option("--sensitivity", is_flag=True, help="Measure each convolution by itself.")
+@click.option(
+    "--min-psnr",
+    type=float,
+    default=CalibrationConfig.min_psnr,
+    show_default=True,
+    help="dB to fp32; where int8 misses it, the least set of layers stays in float.",
+)
+@click.option(
+    "--float-layer",
+    "float_layers",
+    multiple=True,
+    metavar="NAME",
+    help="Convolution that stays in float; may be repeated.",
+)
+@click.option("--seed", type=int, default=CalibrationConfig.seed, help="Of the draw.  [default: 0]")
+@click.option(
+    "--threads", type=int, default=CalibrationConfig.threads, help="CPU threads.  [default: all]"
+)
+@click.option("--overwrite", is_flag=True, help="Replace a calibration; learnt ranges, too.")
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+def calibrate_command(package: Path, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Find the ranges that int8 graphs of PACKAGE need, on clips of what it will be fed."""
+    from vsrc.calibration.calibrating import calibrate
+    from vsrc.calibration.calibration_text import calibration_text
+
+    config = CalibrationConfig(package=package, **options)
+    with CalibrationBar() as bar:
+        result = calibrate(config, progress=bar)
+    for note in result.calibration.notes:
+        click.echo(f"warning: {note}", err=True)
+    if as_json:
+        echo_json(result)
+        return
+    click.echo(calibration_text(result))
+    click.echo(f"next: vsrc export {package} --precision int8", err=True)
