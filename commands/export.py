@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from vsrc.commands.json_output import echo_json
-from vsrc.export.export_config import ExportConfig, parse_shape
+from vsrc.commands.status_line import StatusLine
+from vsrc.export.export_config import (
+    FORMATS,
+    PRECISIONS,
+    AskedPrecision,
+    ExportConfig,
+    Format,
+    parse_shape,
+)
 from vsrc.runtime.spec import GraphIo
+
+if TYPE_CHECKING:
+    from vsrc.export.export_result import ExportResult
 
 
 @click.command("export")
 @click.argument("package", type=click.Path(path_type=Path))
-@click.option("--format", "format_", type=click.Choice(["onnx"]), default=ExportConfig.format)
-@click.option("--precision", type=click.Choice(["fp32"]), default=ExportConfig.precision)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default=ExportConfig.format,
+    show_default=True,
+    help="Graphs, or an engine of TensorRT (for this GPU) or TensorRT for RTX (for any, no GPU).",
+)
+@click.option(
+    "--precision",
+    type=click.Choice([*PRECISIONS, "auto"]),
+    default=ExportConfig.precision,
+    show_default=True,
+    help="Arithmetic inside; auto writes and measures all, and says which pays.",
+)
 @click.option(
     "--io",
     type=click.Choice(["uint8", "float"]),
@@ -30,12 +54,52 @@ from vsrc.runtime.spec import GraphIo
     help="LR size: one fixes it, three are least, usual, largest. Default: any size.",
 )
 @click.option("--opset", type=int, default=ExportConfig.opset, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace graphs of the same name.")
+@click.option("--overwrite", is_flag=True, help="Replace what has the same name.")
 @click.option(
     "--halves/--no-halves",
     default=ExportConfig.halves,
     show_default=True,
     help="Also the encode and fuse graphs of a network that has them.",
+)
+@click.option(
+    "--calib",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="CLIPS",
+    help="Find the ranges of int8 on these videos or folders first; may be repeated.",
+)
+@click.option(
+    "--int8-with",
+    type=click.Choice(["fp16", "fp32"]),
+    default=ExportConfig.int8_with,
+    show_default=True,
+    help="What computes beside int8; fp32 for TensorRT 8.6.",
+)
+@click.option(
+    "--min-psnr",
+    type=float,
+    metavar="DB",
+    help="Least agreement with torch.  [default: fp32 90, fp16 50, int8 40]",
+)
+@click.option("--allow-lossy", is_flag=True, help="Keep what misses that limit, and mark it.")
+@click.option(
+    "--gpu",
+    "gpus",
+    multiple=True,
+    metavar="X.Y",
+    help="trt-rtx: compute capability to build for, as 8.9; may be repeated. Default: all known.",
+)
+@click.option(
+    "--timing-cache",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="trt: file of measurements that is read and added to.",
+)
+@click.option(
+    "--workspace",
+    "workspace_mib",
+    type=click.IntRange(min=1),
+    metavar="MIB",
+    help="trt: most memory of the build. Default: most of what is free.",
 )
 @click.option(
     "--allow-code",
@@ -45,17 +109,24 @@ from vsrc.runtime.spec import GraphIo
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def export_command(
     package: Path,
-    format_: Literal["onnx"],
-    precision: Literal["fp32"],
+    format_: Format,
+    precision: AskedPrecision,
     io: GraphIo,
     shape: str,
     opset: int,
     overwrite: bool,
     halves: bool,
+    calib: tuple[Path, ...],
+    int8_with: Literal["fp16", "fp32"],
+    min_psnr: float | None,
+    allow_lossy: bool,
+    gpus: tuple[str, ...],
+    timing_cache: Path | None,
+    workspace_mib: int | None,
     allow_code: bool,
     as_json: bool,
 ) -> None:
-    """Add ONNX graphs to PACKAGE, checked against torch on real frames."""
+    """Add graphs or engines to PACKAGE, checked against torch on real frames."""
     from vsrc.export.graph_export import export
 
     config = ExportConfig(
@@ -67,14 +138,29 @@ def export_command(
         opset=opset,
         overwrite=overwrite,
         halves=halves,
+        calib=calib,
+        int8_with=int8_with,
+        min_psnr=min_psnr,
+        allow_lossy=allow_lossy,
+        gpus=gpus,
+        timing_cache=timing_cache,
+        workspace_mib=workspace_mib,
         allow_code=allow_code,
     )
-    result = export(config)
+    with StatusLine() as show:
+        result = export(config, lambda step: show(_words(step.words, step.done, step.total)))
     if as_json:
         echo_json(result)
-        return
-    for one in result.graphs:
-        click.echo(f"{one.file}  {one.graph.size_bytes / 1e3:.0f} kB, {one.nodes} nodes")
-    worst = result.largest_difference
-    click.echo(f"differs from torch by at most {worst:g} of 255 on real frames", err=True)
+    else:
+        _show(result, package)
+
+
+def _words(words: str, done: int, total: int) -> str:
+    return f"{words} ({done + 1} of {total})" if total > 1 else words
+
+
+def _show(result: ExportResult, package: Path) -> None:
+    from vsrc.export.export_text import export_text
+
+    click.echo(export_text(result))
     click.echo(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)

@@ -10,17 +10,13 @@ from vsrc.demo.material import FIRST_JUDGED, Frames, Material
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_text import latency_cells
 from vsrc.runtime.page import Picture, Table, before_after_page
+from vsrc.runtime.sample import SAMPLE_CREDIT
 
 if TYPE_CHECKING:
     from vsrc.demo.tour import Score
 
 SHOWN = 12
 """Which of the judged frames is shown."""
-
-CREDIT = (
-    "Pictures from Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, "
-    "Creative Commons Attribution 3.0"
-)
 
 
 def write_page(
@@ -68,5 +64,5 @@ def write_page(
                 note=f"{latency.throughput_fps:.1f} frames a second on this machine.",
             ),
         ],
-        credit=CREDIT,
+        credit=SAMPLE_CREDIT,
     )

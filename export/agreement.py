@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from vsrc.export.extent import Extent
 from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import GateError
+from vsrc.runtime.planes import bicubic_down, gaussian_down
 from vsrc.runtime.sample import sample_frames
-from vsrc.runtime.spec import FeatureSpec, GraphIo, NetworkSpec
+from vsrc.runtime.spec import Degradation, FeatureSpec, GraphIo, NetworkSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,64 +24,115 @@ Array = NDArray[np.uint8] | NDArray[np.float32]
 Run = Callable[[Array], Array]
 """One window of frames, as a graph takes it, to what it gives."""
 
+_SHRINK = {"bi": bicubic_down, "bd": gaussian_down}
+"""Degradation -> how it makes an LR picture."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A graph, or a pair of halves, that is compared.
+
+    Attributes:
+        pictures: It, as it will be run.
+        exact: The same before it rounds to 8 bits (`vsrc.export.exact`).
+    """
+
+    pictures: Run
+    exact: Run
+
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a graph compares with torch at one size.
+    """How a graph compares with torch in float32, at one size.
 
     Attributes:
         height: Of the LR frames.
         width: Of the LR frames.
-        largest_difference: Over all pixels, in units of 1/255.
-        psnr_db: Of the graph's picture against torch's, peak 255; None when they are equal.
+        psnr_db: Of what the graph gives before rounding against the same of torch, RGB, peak 255;
+            None when they are equal.
+        largest_difference: The same, the largest over all values, in units of 1/255.
+        largest_step: Of the 8-bit pictures.
         differing_share: Share of values that are not the same once they are 8-bit.
+        truth_psnr_db: Of torch's picture against ground truth, RGB; None where there is none.
+        loss_db: How much lower that of the graph is.
     """
 
     height: int
     width: int
-    largest_difference: float
     psnr_db: float | None
+    largest_difference: float
+    largest_step: float
     differing_share: float
+    truth_psnr_db: float | None = None
+    loss_db: float | None = None
 
 
-def agreements(
-    runs: Mapping[str, Run],
+@dataclass(frozen=True)
+class CheckedFrames:
+    """Real frames of one size.
+
+    Attributes:
+        lr: A window of pictures `(1, T, H, W, 3)` uint8.
+        hr: What its centre was made from, `(sH, sW, 3)` uint8; None where that is not known.
+    """
+
+    lr: NDArray[np.uint8]
+    hr: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found, and what it looks like.
+
+    Attributes:
+        agreements: Name of a subject -> one for each size.
+        truth: What torch gives at the last size, `(sH, sW, 3)` uint8.
+        pictures: Name of a subject -> what it gives there.
+    """
+
+    agreements: dict[str, tuple[Agreement, ...]]
+    truth: NDArray[np.uint8]
+    pictures: dict[str, NDArray[np.uint8]]
+
+
+def compare(
+    subjects: Mapping[str, Subject],
     network: nn.Module,
     spec: NetworkSpec,
     *,
     graph_io: GraphIo,
-    extent: Extent,
-) -> dict[str, list[Agreement]]:
-    """Compare with the network on real frames, at two sizes (one, if there is only one).
+    frames: Sequence[CheckedFrames],
+) -> Comparison:
+    """Compare with the network on real frames, once for each size.
 
     Args:
-        runs: Name -> what is compared.
+        subjects: Name -> what is compared.
         network: What the graphs were exported from.
         spec: What the network says of itself.
         graph_io: What the graphs take.
-        extent: Shapes the graphs take.
+        frames: What is fed: `check_frames`.
 
     Raises:
         GateError: ONNX Runtime cannot run a graph at one of the sizes.
     """
-    from vsrc.export.picture_network import ENDS, WholeGraph
-
-    whole = WholeGraph(network, ENDS[graph_io], window=spec.window).eval()
-    found: dict[str, list[Agreement]] = {name: [] for name in runs}
-    for height, width in check_sizes(extent, multiple=spec.size_multiple):
-        lr = real_window(spec.window, height=height, width=width)
-        fed: Array = lr if graph_io == "uint8" else as_float(lr)
-        truth = _torch_answer(whole, fed)
-        for name, run in runs.items():
+    found: dict[str, list[Agreement]] = {name: [] for name in subjects}
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    for each in frames:
+        fed: Array = each.lr if graph_io == "uint8" else as_float(each.lr)
+        truth = _torch_answer(network, spec, fed, graph_io)
+        for name, subject in subjects.items():
             try:
-                answer = run(fed)
+                answers = subject.exact(fed), subject.pictures(fed)
             except Exception as error:  # ONNX Runtime's own exceptions share no base class
+                height, width = each.lr.shape[2:4]
                 raise GateError(
                     f"the {name} graph does not run at {height}x{width}: {error}; "
                     "nothing was written"
                 ) from error
-            found[name].append(_compared(answer, truth, height, width))
-    return found
+            found[name].append(_compared(*answers, truth=truth, frames=each, graph_io=graph_io))
+            pictures[name] = _picture(answers[0], 1.0 if graph_io == "uint8" else 255.0)
+    of_all = {name: tuple(of_one) for name, of_one in found.items()}
+    return Comparison(of_all, _picture(truth, 1.0), pictures)
 
 
 def whole_run(graph: Path) -> Run:
@@ -147,6 +199,31 @@ def check_sizes(extent: Extent, *, multiple: int) -> list[tuple[int, int]]:
     return list(dict.fromkeys(sizes))
 
 
+def check_frames(
+    spec: NetworkSpec, extent: Extent, *, degradation: Degradation
+) -> tuple[CheckedFrames, ...]:
+    """Frames of the sample clip at the sizes of `check_sizes`.
+
+    Args:
+        spec: What the network says of itself.
+        extent: Shapes the graphs take.
+        degradation: What it was taught for: so the frames are made, where that can be done.
+    """
+    shrink = _SHRINK.get(degradation, bicubic_down)
+    sharp = sample_frames(spec.window)
+    small = np.moveaxis(shrink(np.moveaxis(sharp, -1, 1), spec.scale), 1, -1)
+    known = degradation in _SHRINK and spec.time_scale == 1 and spec.scale > 1
+    made = []
+    for height, width in check_sizes(extent, multiple=spec.size_multiple):
+        if height > small.shape[1] or width > small.shape[2]:
+            made.append(CheckedFrames(real_window(spec.window, height=height, width=width)))
+            continue
+        lr = np.ascontiguousarray(small[None, :, :height, :width])
+        hr = sharp[spec.radius, : height * spec.scale, : width * spec.scale]
+        made.append(CheckedFrames(lr, hr if known else None))
+    return tuple(made)
+
+
 def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:
     """Consecutive LR frames of the sample clip: `(1, window, height, width, 3)` uint8.
 
@@ -165,23 +242,62 @@ def as_float(lr: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.moveaxis(lr, -1, 2)).astype(np.float32) / np.float32(255)
 
 
-def _torch_answer(wrapped: nn.Module, fed: Array) -> Array:
+def _torch_answer(
+    network: nn.Module, spec: NetworkSpec, fed: Array, graph_io: GraphIo
+) -> NDArray[np.float32]:
+    """What torch gives, in 0..255, clipped and not rounded, `(N, ..., 3, sH, sW)`."""
     import torch
 
+    from vsrc.export.picture_network import ENDS, Ends, WholeGraph
+
+    ends = Ends(ENDS[graph_io].enter, ENDS["float"].leave)
+    whole = WholeGraph(network, ends, window=spec.window).eval()
     with torch.inference_mode():
-        answer: Array = wrapped(torch.from_numpy(fed)).numpy()
+        answer: NDArray[np.float32] = (whole(torch.from_numpy(fed)) * 255.0).numpy()
     return answer
 
 
-def _compared(answer: Array, truth: Array, height: int, width: int) -> Agreement:
-    unit = 1.0 if answer.dtype == np.uint8 else 255.0
-    difference = np.abs(answer.astype(np.float64) - truth.astype(np.float64)) * unit
-    error = float(np.mean(difference**2))
-    rounded = np.rint(answer * unit) != np.rint(truth * unit)
+def _compared(
+    exact: Array,
+    pictures: Array,
+    *,
+    truth: NDArray[np.float32],
+    frames: CheckedFrames,
+    graph_io: GraphIo,
+) -> Agreement:
+    unrounded = exact.astype(np.float64) * (1.0 if graph_io == "uint8" else 255.0)
+    if graph_io == "uint8":
+        rounded = np.moveaxis(pictures, -1, -3).astype(np.float64)
+    else:
+        rounded = np.rint(pictures.astype(np.float64) * 255.0)
+    difference = unrounded - truth
+    steps = np.abs(rounded - np.rint(truth))
+    truth_psnr, loss = None, None
+    if frames.hr is not None:
+        hr = np.moveaxis(frames.hr, -1, 0)[None].astype(np.float64)
+        truth_psnr = _psnr(np.rint(truth) - hr)
+        here = _psnr(rounded - hr)
+        loss = None if truth_psnr is None or here is None else truth_psnr - here
     return Agreement(
-        height=height,
-        width=width,
-        largest_difference=float(difference.max()),
-        psnr_db=None if error == 0 else float(10 * np.log10(255.0**2 / error)),
-        differing_share=float(np.mean(rounded)),
+        height=frames.lr.shape[2],
+        width=frames.lr.shape[3],
+        psnr_db=_psnr(difference),
+        largest_difference=float(np.abs(difference).max()),
+        largest_step=float(steps.max()),
+        differing_share=float(np.mean(steps > 0)),
+        truth_psnr_db=truth_psnr,
+        loss_db=loss,
     )
+
+
+def _picture(values: Array, unit: float) -> NDArray[np.uint8]:
+    """The first frame of `(N, [T',] 3, H, W)`."""
+    first = values.reshape(-1, *values.shape[-3:])[0] * unit
+    first = np.nan_to_num(first).clip(0, 255)
+    return np.ascontiguousarray(np.rint(np.moveaxis(first, 0, -1)).astype(np.uint8))
+
+
+def _psnr(difference: NDArray[np.float64]) -> float | None:
+    """Decibels, peak 255; None for no difference, not a number where there is one that is none."""
+    error = float(np.mean(difference**2))
+    return None if error == 0 else float(10 * np.log10(255.0**2 / error))

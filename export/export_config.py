@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vsrc.runtime.spec import GraphIo
+from vsrc.runtime.spec import GraphIo, Precision
 
 Size = tuple[int, int]
+Format = Literal["onnx", "trt", "trt-rtx"]
+AskedPrecision = Literal["fp32", "fp16", "int8", "int8-cpu", "auto"]
+FORMATS: tuple[Format, ...] = ("onnx",)
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-cpu")
 LARGEST_SIDE = 8192
 """Upper bound of H and W of a graph with dynamic shapes, LR pixels."""
+
+
+@dataclass(frozen=True)
+class ExportStep:
+    """What an export is doing.
+
+    Attributes:
+        words: For people ("building the engine").
+        done: Parts of it that are done.
+        total: Of so many; 0 where that is not known.
+    """
+
+    words: str
+    done: int = 0
+    total: int = 0
+
+
+ExportProgress = Callable[[ExportStep], None]
 
 
 @dataclass(frozen=True)
@@ -19,28 +42,46 @@ class ExportConfig:
     """One export.
 
     Attributes:
-        package: The model package; the graphs are added to it.
-        format: What to write.
-        precision: Arithmetic inside the graph.
+        package: The model package; what is written is added to it.
+        format: ONNX graphs; or an engine of TensorRT (`trt`), for the GPU of this machine, or of
+            TensorRT for RTX (`trt-rtx`), for GPUs that need not be here.
+        precision: Arithmetic inside; `auto` writes and measures all.
         io: `uint8` pictures in and out, or `float` tensors in [0, 1] (10-bit video).
         shape: Empty for N, H and W dynamic; one `(H, W)` for a fixed graph (N = 1); three for the
             least, usual and largest size of a dynamic one. LR pixels.
         opset: ONNX operator set; 18 is what TensorRT 8.6 to 11 share.
-        overwrite: Replace graphs of the same name.
+        overwrite: Replace what has the same name.
         halves: Also write the two halves of a network that encodes frames by themselves.
         allow_code: The network that the package names may be one outside the table: importing it
             runs the code it lies in.
+        calib: Clips to find the ranges of int8 on; empty takes those that the package has.
+        int8_with: What computes beside int8 in graphs for NVIDIA. Half precision needs opset 19,
+            so TensorRT 10; `fp32` is for TensorRT 8.6.
+        min_psnr: Least agreement with torch, dB; None for the limit of each precision.
+        allow_lossy: Keep a graph that misses that limit, and mark it.
+        gpus: Compute capabilities that a `trt-rtx` engine is built for ("8.9"); empty for all that
+            this version knows.
+        timing_cache: File that a `trt` build reads and adds its measurements to; None for the one
+            in the cache folder of the user.
+        workspace_mib: Most memory of a `trt` build, MiB; None takes it from what is free.
     """
 
     package: Path
-    format: Literal["onnx"] = "onnx"
-    precision: Literal["fp32"] = "fp32"
+    format: Format = "onnx"
+    precision: AskedPrecision = "fp32"
     io: GraphIo = "uint8"
     shape: tuple[Size, ...] = ()
     opset: int = 18
     overwrite: bool = False
     halves: bool = True
     allow_code: bool = False
+    calib: tuple[Path, ...] = ()
+    int8_with: Literal["fp16", "fp32"] = "fp16"
+    min_psnr: float | None = None
+    allow_lossy: bool = False
+    gpus: tuple[str, ...] = ()
+    timing_cache: Path | None = None
+    workspace_mib: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (0, 1, 3):
@@ -53,6 +94,21 @@ class ExportConfig:
             raise ValueError(f"{self.shape=} must ascend: least, usual, largest")
         if not 17 <= self.opset <= 20:
             raise ValueError(f"{self.opset=} must lie in 17..20: what TensorRT 8.6 to 11 share")
+        _check_engine(self)
+
+
+def _check_engine(config: ExportConfig) -> None:
+    if config.format == "onnx":
+        return
+    if config.precision in ("auto", "int8-cpu"):
+        raise ValueError(
+            f"--precision {config.precision} is for ONNX graphs: an engine is fp32, fp16 or int8"
+        )
+    if not config.shape:
+        raise ValueError(
+            "an engine is built for sizes: give --shape HxW for one, or HxW,HxW,HxW for the least, "
+            "usual and largest (LR pixels)"
+        )
 
 
 def _ascending(shape: tuple[Size, ...]) -> bool:

@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 SAMPLE_CLIP = Path(__file__).resolve().parent / "assets" / "big_buck_bunny.mp4"
 """Excerpt of "Big Buck Bunny" (CC BY 3.0, Blender Foundation): 640x360, 121 frames, with sound."""
+SAMPLE_CREDIT = (
+    "Pictures from Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, "
+    "Creative Commons Attribution 3.0"
+)
+"""What belongs under pictures of it."""
 
 
 def sample_frames(count: int) -> NDArray[np.uint8]:

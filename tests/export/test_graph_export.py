@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.compressor.networks.packaged import from_package
-from vsrc.export import graph_export
 from vsrc.export.agreement import Agreement
 from vsrc.export.export_config import ExportConfig, parse_shape
 from vsrc.export.extent import extent_of
+from vsrc.export.gate import check
 from vsrc.export.graph_export import export
 from vsrc.export.to_onnx import METADATA_KEY
 from vsrc.runtime.errors import GateError, SpecError
@@ -87,23 +87,29 @@ def test_the_same_network_gives_the_same_bytes(tiny_package: Path, copy: Path) -
     assert written.graph.sha256 == open_package(tiny_package).spec.graphs["fp32"].sha256
 
 
-def test_a_graph_that_differs_is_not_written(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = Agreement(height=8, width=8, largest_difference=2.0, psnr_db=40.0, differing_share=0.1)
-    monkeypatch.setattr(graph_export, "agreements", lambda *_, **__: {"fp32": [wrong]})
-    result = CliRunner().invoke(main, ["export", str(copy), "--shape", "8x8", "--no-halves"])
-    assert result.exit_code == 4
-    assert "differs from torch by 2 of 255" in result.stderr
+def test_not_a_number_is_a_difference() -> None:
+    fine = Agreement(8, 8, None, 0.0, 0.0, 0.0)
+    wrong = Agreement(8, 8, float("nan"), float("nan"), float("nan"), 1.0)
+    check("fp32", [fine], precision="fp32", limit_db=None)
+    with pytest.raises(GateError, match="is nan dB from torch"):
+        check("fp32", [fine, wrong], precision="fp32", limit_db=None)
+
+
+def test_what_misses_the_limit_is_not_written_unless_asked_for(copy: Path) -> None:
+    asked = ["export", str(copy), "--shape", "12x16", "--no-halves", "--precision", "fp16"]
+    refused = CliRunner().invoke(main, [*asked, "--min-psnr", "150"])
+    assert refused.exit_code == 4
+    assert "the limit is 150 dB; nothing was written" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
     assert sorted(p.name for p in copy.iterdir()) == ["model.json", "weights.safetensors"]
-
-
-def test_not_a_number_is_a_difference(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = Agreement(
-        height=8, width=8, largest_difference=float("nan"), psnr_db=None, differing_share=1.0
-    )
-    fine = Agreement(height=8, width=8, largest_difference=0.0, psnr_db=None, differing_share=0.0)
-    monkeypatch.setattr(graph_export, "agreements", lambda *_, **__: {"fp32": [fine, wrong]})
-    with pytest.raises(GateError, match="nan"):
-        export(ExportConfig(copy, shape=((8, 8),), halves=False))
+    kept = CliRunner().invoke(main, [*asked, "--min-psnr", "150", "--allow-lossy"])
+    assert kept.exit_code == 0
+    assert "LOSSY" in kept.stdout
+    graph = open_package(copy).spec.graphs["fp16"]
+    assert graph.lossy
+    assert graph.psnr_db is not None
+    assert 50 < graph.psnr_db < 150
+    assert json.loads((copy / "reports/export-fp16.json").read_text())["lossy"] is True
 
 
 def test_a_graph_is_replaced_only_when_asked(tiny_package: Path) -> None:

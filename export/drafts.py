@@ -1,0 +1,114 @@
+"""Graphs of one precision, compared with torch before anything is written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.export.agreement import Comparison, Run, Subject, as_float, compare, halves_run, whole_run
+from vsrc.export.exact import exact
+from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.gate import check
+from vsrc.export.ranges import ranges_for
+from vsrc.export.tracing import Source, graph_name
+from vsrc.export.typed_graphs import TypedGraph, in_precision
+from vsrc.runtime.errors import GateError
+from vsrc.runtime.spec import Precision
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Graphs of one precision that are compared, and not yet part of the package.
+
+    Attributes:
+        name: What the package will call the whole.
+        precision: Of all of them.
+        graphs: The whole, then its halves where there are any.
+        comparison: What was found.
+        lossy: They miss the limit, and were asked for all the same.
+    """
+
+    name: str
+    precision: Precision
+    graphs: tuple[TypedGraph, ...]
+    comparison: Comparison
+    lossy: bool
+
+
+def drafted(
+    source: Source, precision: Precision, config: ExportConfig, progress: ExportProgress
+) -> Draft:
+    """Write graphs into memory and compare them.
+
+    Raises:
+        GateError: They miss the limit and `allow_lossy` is off, or do not run.
+        SpecError: int8, and there are no ranges for it.
+    """
+    calibration = None
+    if precision in ("int8", "int8-cpu"):
+        calibration = ranges_for(source.package, config, progress)
+    progress(ExportStep(f"writing {precision}"))
+    lr = source.frames[-1].lr
+    graphs = in_precision(
+        source.traced,
+        precision,
+        frames=lr if config.io == "uint8" else as_float(lr),
+        calibration=calibration,
+        int8_with=config.int8_with,
+    )
+    progress(ExportStep(f"comparing {precision} with torch"))
+    names = [graph_name(precision, config.io, one.plan.role) for one in graphs]
+    with tempfile.TemporaryDirectory() as folder:
+        found = compare(
+            _subjects(dict(zip(names, graphs, strict=True)), Path(folder)),
+            source.network,
+            source.package.spec.network,
+            graph_io=config.io,
+            frames=source.frames,
+        )
+    lossy = _is_lossy(found, precision, config)
+    return Draft(names[0], precision, tuple(graphs), found, lossy)
+
+
+def _is_lossy(found: Comparison, precision: Precision, config: ExportConfig) -> bool:
+    try:
+        for name, of_one in found.agreements.items():
+            check(name, of_one, precision=precision, limit_db=config.min_psnr)
+    except GateError:
+        if not config.allow_lossy:
+            raise
+        return True
+    return False
+
+
+def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, Subject]:
+    """The whole, and the pair as one."""
+    as_it_is = {name: _saved(one.model, folder / f"{name}.onnx") for name, one in graphs.items()}
+    unrounded = {
+        name: _saved(exact(one.model), folder / f"{name}.exact.onnx")
+        for name, one in graphs.items()
+    }
+    whole, *halves = graphs
+    subjects = {whole: Subject(whole_run(as_it_is[whole]), whole_run(unrounded[whole]))}
+    if halves:
+        plan = graphs[halves[0]].plan
+
+        def run(files: Sequence[Path]) -> Run:
+            encode, fuse = files
+            count, features = plan.encoded_frames, plan.features
+            return halves_run(encode, fuse, encoded_frames=count, features=features)
+
+        pair = [as_it_is[name] for name in halves]
+        subjects[" + ".join(halves)] = Subject(run(pair), run([unrounded[name] for name in halves]))
+    return subjects
+
+
+def _saved(model: onnx.ModelProto, path: Path) -> Path:
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -1,0 +1,183 @@
+"""The report of an export: JSON first, and a page to look at made of the same numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vsrc import __version__
+from vsrc.export.agreement import Agreement
+from vsrc.export.export_result import ExportedGraph
+from vsrc.export.gate import LIMITS_DB
+from vsrc.runtime.inspection import size_text
+from vsrc.runtime.needs import installed_version
+from vsrc.runtime.page import Picture, Table, before_after_page
+from vsrc.runtime.sample import SAMPLE_CREDIT
+from vsrc.runtime.schema import to_json
+from vsrc.runtime.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from vsrc.export.drafts import Draft
+
+SCHEMA_VERSION = 2
+_TOOLS = ("onnx", "onnxruntime", "onnxscript", "onnxsim", "torch")
+_JUDGE = "torch in float32 on frames of the sample clip, before rounding to 8 bits, RGB, peak 255"
+_ARITHMETIC = {
+    "fp32": "ONNX Runtime on the CPU",
+    "fp16": "ONNX Runtime on the CPU, each half value rounded; sums inside an operator are float32",
+    "int8": "ONNX Runtime on the CPU: quantised as written, sums are exact",
+    "int8-cpu": "ONNX Runtime's integer kernels on this CPU",
+}
+
+
+def write_reports(
+    package: Path, draft: Draft, written: Sequence[ExportedGraph], *, limit_db: float | None
+) -> list[Path]:
+    """Write `reports/export-<name>.json` and, where jinja2 is there, the page beside it.
+
+    Args:
+        package: Its folder.
+        draft: What was compared.
+        written: What became of it.
+        limit_db: In place of the limit of the precision.
+
+    Returns:
+        The files.
+    """
+    folder = package / "reports"
+    folder.mkdir(exist_ok=True)
+    data = _data(draft, written, LIMITS_DB[draft.precision] if limit_db is None else limit_db)
+    file = folder / f"export-{draft.name}.json"
+    write_whole(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
+    if importlib.util.find_spec("jinja2") is None:
+        return [file]
+    return [file, _page(file.with_suffix(".html"), draft, data)]
+
+
+def _data(draft: Draft, written: Sequence[ExportedGraph], limit_db: float) -> dict[str, Any]:
+    found = {"python": platform.python_version(), "vsrc": __version__}
+    versions = {**found, **{name: installed_version(name) for name in _TOOLS}}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "precision": draft.precision,
+        "limit_db": limit_db,
+        "lossy": draft.lossy,
+        "compared_with": _JUDGE,
+        "arithmetic": _ARITHMETIC[draft.precision],
+        "graphs": [
+            {
+                "name": one.name,
+                "file": one.graph.file,
+                "sha256": one.graph.sha256,
+                "size_bytes": one.graph.size_bytes,
+                "opset": one.graph.opset,
+                "nodes": one.nodes,
+                "kept_in_fp32": to_json(one.kept_in_fp32),
+            }
+            for one in written
+        ],
+        "agreements": {
+            name: [_finite(one) for one in of_one]
+            for name, of_one in draft.comparison.agreements.items()
+        },
+        "versions": versions,
+    }
+
+
+def _finite(agreement: Agreement) -> dict[str, Any]:
+    """As JSON, which has no NaN."""
+    data: dict[str, Any] = to_json(agreement)
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in data.items()
+    }
+
+
+def _page(path: Path, draft: Draft, data: dict[str, Any]) -> Path:
+    truth, here = draft.comparison.truth, draft.comparison.pictures[draft.name]
+    worst = min(
+        (one["psnr_db"] for one in data["agreements"][draft.name] if one["psnr_db"] is not None),
+        default=None,
+    )
+    said = "the same" if worst is None else f"{worst:.1f} dB"
+    difference, factor = _difference(truth, here)
+    return before_after_page(
+        path,
+        title=f"Export check: {draft.name}",
+        pictures=[
+            Picture("torch fp32", truth),
+            Picture(draft.name, here, said),
+            Picture("difference", difference, f"x {factor}"),
+        ],
+        summary=(
+            f"{said} from {data['compared_with']}; the limit is {data['limit_db']:g} dB"
+            + (", which it misses: the graph is marked as lossy." if draft.lossy else ".")
+        ),
+        tables=[*_tables(data)],
+        credit=SAMPLE_CREDIT,
+    )
+
+
+def _difference(truth: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, int]:
+    """Grey where both are equal, and the factor by which the rest is enlarged."""
+    signed = here.astype(np.int64) - truth
+    factor = max(1, 127 // max(1, int(np.abs(signed).max())))
+    return np.clip(128 + factor * signed, 0, 255).astype(np.uint8), factor
+
+
+def _tables(data: dict[str, Any]) -> list[Table]:
+    rows = []
+    for name, of_one in data["agreements"].items():
+        for one in of_one:
+            loss = "" if one["loss_db"] is None else f"{one['loss_db']:+.4f} dB"
+            rows.append(
+                (
+                    name,
+                    f"{one['width']}x{one['height']}",
+                    "equal" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB",
+                    f"{one['largest_difference'] or 0:.3f}",
+                    f"{100 * one['differing_share']:.2f} %",
+                    loss,
+                )
+            )
+    agreement = Table(
+        "Agreement with torch",
+        ("Graph", "LR size", "PSNR", "Largest, of 255", "8-bit values that differ", "Loss"),
+        tuple(rows),
+        f"Arithmetic: {data['arithmetic']}. Loss: how much further it is from ground truth.",
+    )
+    files = Table(
+        "Files",
+        ("Graph", "Size", "Nodes", "Opset", "SHA-256"),
+        tuple(
+            (
+                one["name"],
+                size_text(one["size_bytes"]),
+                str(one["nodes"]),
+                str(one["opset"]),
+                one["sha256"][:16],
+            )
+            for one in data["graphs"]
+        ),
+    )
+    kept = [
+        (one["name"], node["node"], node["operator"], _size(node["largest"]))
+        for one in data["graphs"]
+        for node in one["kept_in_fp32"]
+    ]
+    if not kept:
+        return [agreement, files]
+    columns = ("Graph", "Node", "Operator", "Largest value")
+    title = "Kept in float32: half precision cannot hold them on real frames"
+    return [agreement, files, Table(title, columns, tuple(kept))]
+
+
+def _size(largest: float | None) -> str:
+    return "no number" if largest is None else f"{largest:.4g}"

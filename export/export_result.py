@@ -1,0 +1,51 @@
+"""What an export wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsrc.export.agreement import Agreement
+from vsrc.export.gate import worst_db
+from vsrc.export.overflow import Kept
+from vsrc.runtime.spec import GraphSpec
+
+
+@dataclass(frozen=True)
+class ExportedGraph:
+    """One graph that was written.
+
+    Attributes:
+        file: The graph.
+        name: What the package calls it.
+        graph: Its description in `model.json`.
+        nodes: Operators in it.
+        kept_in_fp32: Nodes that half precision cannot hold.
+    """
+
+    file: Path
+    name: str
+    graph: GraphSpec
+    nodes: int
+    kept_in_fp32: tuple[Kept, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written.
+
+    Attributes:
+        graphs: The whole network first, then its halves where it has any; again for each precision.
+        agreements: Name of a graph, or of a pair ("encode-fp32 + fuse-fp32") -> the comparison with
+            torch, one for each size.
+        reports: What tells of it in `reports/`.
+    """
+
+    graphs: tuple[ExportedGraph, ...]
+    agreements: dict[str, tuple[Agreement, ...]]
+    reports: tuple[Path, ...] = ()
+
+    @property
+    def worst_db(self) -> float:
+        """Least agreement with torch of anything that was written; infinite where all is equal."""
+        return worst_db([one for found in self.agreements.values() for one in found])

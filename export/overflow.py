@@ -1,0 +1,138 @@
+"""Find the nodes of a network that half precision cannot hold, on real frames."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from vsrc.export.half import to_half
+from vsrc.export.rounded import UNROUNDED, as_rounded
+
+if TYPE_CHECKING:
+    import onnx
+
+Feeds = dict[str, NDArray[Any]]
+"""Input of a graph -> what it is fed."""
+
+HALF_LIMIT = 65504.0
+"""The largest number of half precision."""
+HEADROOM = 2.0
+"""Values are let no nearer to the limit than by this factor: other frames may be brighter."""
+_MOST_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A node that stays in float32.
+
+    Attributes:
+        node: Its name in the graph.
+        operator: What it is.
+        largest: Magnitude that it gave or was given on real frames; None where it was no number.
+    """
+
+    node: str
+    operator: str
+    largest: float | None
+
+
+def half_or_kept(
+    model: onnx.ModelProto, feeds: Feeds, *, halve: Collection[str] = ()
+) -> tuple[onnx.ModelProto, tuple[Kept, ...]]:
+    """A half-precision copy whose values all are finite on these frames.
+
+    Nodes that give, or read, a value out of range stay in float32. What is out of range is found
+    where it first appears; then the graph is written anew, because what follows may now be fine.
+
+    Args:
+        model: float32 inside.
+        feeds: Real frames, as the graph takes them.
+        halve: As in `to_half`.
+    """
+    originals = {node.name: node for node in model.graph.node}
+    kept: dict[str, Kept] = {}
+    for _ in range(_MOST_ROUNDS):
+        half = type(model)()
+        half.CopyFrom(model)
+        to_half(half, keep=kept, halve=halve)
+        found = _offenders(half, feeds)
+        new = {name: size for name, size in found.items() if name in originals.keys() - kept.keys()}
+        if not new:
+            break
+        for name, largest in new.items():
+            size = largest if math.isfinite(largest) else None
+            kept[name] = Kept(name, originals[name].op_type, size)
+    order = [kept[name] for name in originals if name in kept]
+    return half, tuple(order)
+
+
+def _offenders(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
+    """Names of nodes that give or read a value out of range, though all before them are in it."""
+    sizes = magnitudes(half, feeds)
+    bad = {name for name, size in sizes.items() if not size <= HALF_LIMIT / HEADROOM}  # or NaN
+    first: set[str] = set()
+    tainted: set[str] = set()
+    for node in half.graph.node:
+        if tainted.intersection(node.input):
+            tainted.update(node.output)
+        elif bad.intersection(node.output):
+            first |= bad.intersection(node.output)
+            tainted.update(node.output)
+    found: dict[str, float] = {}
+    for node in half.graph.node:
+        for name in first.intersection([*node.input, *node.output]):
+            found[node.name] = sizes[name]
+    return found
+
+
+def magnitudes(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
+    """Largest magnitude of each value that is half, before it is rounded; NaN or inf if it has one.
+
+    Args:
+        half: A graph with half-precision values.
+        feeds: What its inputs are fed.
+    """
+    import onnx
+
+    probe = as_rounded(half)
+    names = []
+    for node in list(probe.graph.node):
+        names += [name for name in node.output if name.endswith(UNROUNDED)]
+    del probe.graph.output[:]
+    for name in names:
+        parts = [f"{name}.{part}" for part in ("size", "largest", "sum")]
+        probe.graph.node.extend(
+            [
+                onnx.helper.make_node("Abs", [name], parts[:1]),
+                onnx.helper.make_node("ReduceMax", parts[:1], parts[1:2], keepdims=0),
+                # ReduceMax passes over what is no number; a sum does not.
+                onnx.helper.make_node("ReduceSum", parts[:1], parts[2:], keepdims=0),
+            ]
+        )
+        for part in parts[1:]:
+            made = onnx.helper.make_tensor_value_info(part, onnx.TensorProto.FLOAT, [])
+            probe.graph.output.append(made)
+    answers = _run(probe, feeds)
+    pairs = zip(names, answers[::2], answers[1::2], strict=True)
+    return {
+        name.removesuffix(UNROUNDED): largest if math.isfinite(total) else total
+        for name, largest, total in pairs
+    }
+
+
+def _run(probe: onnx.ModelProto, feeds: Feeds) -> list[float]:
+    from vsrc.runtime.ort import open_ort
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.onnx"
+        path.write_bytes(probe.SerializeToString())
+        session = open_ort(path, threads=0)
+    taken = {value.name for value in session.get_inputs()}
+    fed = {name: value for name, value in feeds.items() if name in taken}
+    return [float(value) for value in session.run(None, fed)]

@@ -1,0 +1,45 @@
+"""The ranges that int8 graphs are written from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vsrc.calibration.calibration_file import read_calibration
+from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
+from vsrc.runtime.errors import SpecError
+
+if TYPE_CHECKING:
+    from vsrc.calibration.calibration_file import Calibration
+    from vsrc.runtime.package import Package
+
+
+def ranges_for(package: Package, config: ExportConfig, progress: ExportProgress) -> Calibration:
+    """Those that the package has, unless clips are named: then new ones, found on them.
+
+    Raises:
+        SpecError: There are none, or they are of other weights.
+    """
+    found = read_calibration(package.path)
+    if config.calib and (found is None or not found.is_learnt):
+        found = _calibrated(package, config, progress)
+    if found is None:
+        raise SpecError(
+            f"{package.path} has no ranges, and int8 needs them: run vsrc calibrate "
+            f"{package.path} CLIPS, or add --calib CLIPS"
+        )
+    if found.weights_sha256 not in (None, package.spec.weights.sha256):
+        raise SpecError(
+            f"the ranges of {package.path} were found for other weights; run vsrc calibrate "
+            f"{package.path} CLIPS --overwrite"
+        )
+    progress(ExportStep(f"taking the ranges of the package ({found.method})"))
+    return found
+
+
+def _calibrated(package: Package, config: ExportConfig, progress: ExportProgress) -> Calibration:
+    from vsrc.calibration.calibrating import calibrate
+    from vsrc.calibration.calibration_config import CalibrationConfig
+
+    wanted = CalibrationConfig(package.path, clips=config.calib, overwrite=True)
+    tell = lambda now: progress(ExportStep(f"calibrating: {now.stage}", now.done, now.total))  # noqa: E731
+    return calibrate(wanted, progress=tell).calibration

@@ -1,0 +1,104 @@
+"""Read the network of a package and write its graphs in float32, of which all others are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vsrc.export.agreement import CheckedFrames, check_frames
+from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.extent import Extent, extent_of
+from vsrc.export.graph_plan import GraphPlan, plan_halves, plan_whole
+from vsrc.export.typed_graphs import TypedGraph
+from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.spec import GraphIo, GraphRole, NetworkSpec, Precision
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network that was traced.
+
+    Attributes:
+        package: Where it comes from.
+        network: In the form that is deployed.
+        extent: Shapes that the graphs take.
+        traced: The whole in fp32, then its halves where there are any.
+        frames: Real frames that graphs are checked on.
+    """
+
+    package: Package
+    network: nn.Module
+    extent: Extent
+    traced: tuple[TypedGraph, ...]
+    frames: tuple[CheckedFrames, ...]
+
+
+def trace(
+    config: ExportConfig, precisions: Sequence[Precision], progress: ExportProgress
+) -> Source:
+    """Trace the network of a package once, after what is bound to fail was refused.
+
+    Args:
+        config: What is wanted.
+        precisions: What the graphs will be written in.
+        progress: Told of each graph.
+    """
+    package = open_package(config.package)
+    spec, network = package.spec.network, _exportable(package, config)
+    extent = extent_of(config.shape, multiple=spec.size_multiple)
+    plans = _plans(network, spec, config, extent)
+    names = [
+        graph_name(precision, config.io, plan.role) for precision in precisions for plan in plans
+    ]
+    there = [name for name in names if name in package.spec.graphs]
+    if there and not config.overwrite:
+        raise SpecError(f"{package.path} has a {there[0]} graph; add --overwrite to write it again")
+    traced = []
+    for done, plan in enumerate(plans):
+        progress(ExportStep(f"tracing the {plan.role} graph", done, len(plans)))
+        traced.append(_traced(plan, spec, config, extent))
+    frames = check_frames(spec, extent, degradation=package.spec.degradation)
+    return Source(package, network, extent, tuple(traced), frames)
+
+
+def graph_name(precision: Precision, graph_io: GraphIo = "uint8", role: GraphRole = "whole") -> str:
+    """`fp32`, `encode-fp32`, `fuse-fp32`; with `-float` where the edges are float tensors."""
+    name = precision if graph_io == "uint8" else f"{precision}-{graph_io}"
+    return name if role == "whole" else f"{role}-{name}"
+
+
+def _exportable(package: Package, config: ExportConfig) -> nn.Module:
+    from vsrc.compressor.networks.packaged import deployed, from_package
+
+    network = from_package(package, allow_code=config.allow_code)
+    if getattr(network, "sees_hr", False):
+        raise MismatchError(
+            f"{package.spec.network.name} restores a picture that it is shown, so it can only "
+            "teach: there is nothing to export"
+        )
+    return deployed(network)
+
+
+def _plans(
+    network: nn.Module, spec: NetworkSpec, config: ExportConfig, extent: Extent
+) -> list[GraphPlan]:
+    from vsrc.compressor.networks.frame_encoder import FrameEncoder
+
+    plans = [plan_whole(network, spec, graph_io=config.io, extent=extent)]
+    if config.halves and isinstance(network, FrameEncoder):
+        plans += plan_halves(network, spec, graph_io=config.io, extent=extent)
+    return plans
+
+
+def _traced(plan: GraphPlan, spec: NetworkSpec, config: ExportConfig, extent: Extent) -> TypedGraph:
+    from vsrc.export.to_onnx import to_onnx
+
+    return TypedGraph(
+        plan,
+        to_onnx(plan, spec, graph_io=config.io, extent=extent, opset=config.opset),
+    )

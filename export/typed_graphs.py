@@ -1,0 +1,128 @@
+"""The graphs of a network in another precision: made of those in float32, never traced again.
+
+torch ── trace ── fp32 ─┬─ half where it holds ── fp16 ── Q/DQ ── int8      NVIDIA
+                        └─ Q/DQ ── int8-cpu                                 ONNX Runtime
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.export.agreement import Array
+from vsrc.export.graph_plan import GraphPlan
+from vsrc.export.overflow import Feeds, Kept, half_or_kept
+from vsrc.export.to_onnx import METADATA_KEY
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.spec import Precision
+
+if TYPE_CHECKING:
+    import onnx
+
+    from vsrc.calibration.calibration_file import Calibration
+    from vsrc.export.quantise import Target
+
+
+@dataclass(frozen=True)
+class TypedGraph:
+    """One graph in one precision.
+
+    Attributes:
+        plan: What it was traced from.
+        model: The graph.
+        kept: Nodes that half precision cannot hold.
+    """
+
+    plan: GraphPlan
+    model: onnx.ModelProto
+    kept: tuple[Kept, ...] = ()
+
+
+def in_precision(
+    traced: Sequence[TypedGraph],
+    precision: Precision,
+    *,
+    frames: Array,
+    calibration: Calibration | None = None,
+    int8_with: Precision = "fp16",
+) -> list[TypedGraph]:
+    """The same graphs in another precision.
+
+    Args:
+        traced: In fp32: the whole, then its halves where there are any.
+        precision: What is wanted.
+        frames: A window of real frames, as the whole graph takes it: where half precision does not
+            hold is found on it.
+        calibration: Ranges; int8 needs them.
+        int8_with: What the rest of an int8 graph for NVIDIA is: fp16 or fp32.
+
+    Raises:
+        SpecError: int8 without ranges.
+        MismatchError: The graph cannot be written in this precision.
+    """
+    if precision == "fp32":
+        return list(traced)
+    if precision == "fp16":
+        return _halved(traced, frames)
+    if calibration is None:
+        raise SpecError("int8 needs ranges: vsrc calibrate finds them")
+    from vsrc.export.quantise import int8_graph
+
+    target: Target = "cpu" if precision == "int8-cpu" else "nvidia"
+    halved = int8_with == "fp16" and target == "nvidia"
+    base = _halved(traced, frames) if halved else traced
+    return [replace(one, model=int8_graph(one.model, calibration, target=target)) for one in base]
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of the ONNX operators that a graph is written in."""
+    return int(next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")))
+
+
+def _halved(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
+    found = []
+    for one, feeds in zip(traced, _feeds(traced, frames), strict=True):
+        features = [feature.name for feature in one.plan.features]
+        model, kept = half_or_kept(one.model, feeds, halve=features)
+        _name_precision(model, "fp16")
+        found.append(TypedGraph(one.plan, model, kept))
+    return found
+
+
+def _feeds(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
+    """What each graph takes for the same window of frames."""
+    feeds: list[Feeds] = [{"lr": frames}]
+    if len(traced) > 1:
+        encode = traced[1]
+        count, window = encode.plan.encoded_frames, frames.shape[1]
+        runs = [frames[:, first : first + count] for first in range(window - count + 1)]
+        fed = [np.ascontiguousarray(run[:, 0] if count == 1 else run) for run in runs]
+        sets = [_run(encode.model, run) for run in fed]
+        fused: Feeds = {"centre": np.ascontiguousarray(frames[:, window // 2])}
+        for name in sets[0]:
+            fused[name] = np.stack([one[name] for one in sets], axis=1)
+        feeds += [{"lr": fed[0]}, fused]
+    return feeds
+
+
+def _run(model: onnx.ModelProto, lr: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    names = [value.name for value in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"lr": lr}), strict=True))
+
+
+def _name_precision(model: onnx.ModelProto, precision: Precision) -> None:
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            said = json.loads(entry.value)
+            said["graph"]["precision"] = precision
+            entry.value = json.dumps(said, sort_keys=True)
