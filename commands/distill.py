@@ -25,6 +25,25 @@ from vsrc.compressor.distill_config import DistillConfig
 @click.option("--recipe", type=click.Path(path_type=Path), help="YAML file with any setting.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
 @click.option("--steps", type=int, help=f"Updates.  [default: {DistillConfig.steps}]")
+@click.option(
+    "--target-latency",
+    "target_latency_ms",
+    type=float,
+    metavar="MS",
+    help="Teach the largest edge student that restores a frame in this time.",
+)
+@click.option(
+    "--shape",
+    "target_shape",
+    metavar="HxW",
+    callback=lambda _context, _option, text: _size(text),
+    help="LR frame that the latency is meant for.",
+)
+@click.option(
+    "--device-profile",
+    metavar="FILE",
+    help="What vsrc bench --profile wrote on the device.",
+)
 @click.option("--run-dir", help="Checkpoints and log.  [default: OUTPUT.run]")
 @click.option("--resume", is_flag=True, default=None, help="Go on from the last checkpoint.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace an existing package.")
@@ -40,19 +59,33 @@ def distill_command(
 ) -> None:
     """Teach a student network from a teacher and clips, and write its package."""
     from vsrc.compressor.distill import distill
+    from vsrc.compressor.latency_target import aimed
     from vsrc.compressor.plan import plan
     from vsrc.compressor.recipe import read_recipe
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
-    config = read_recipe(recipe, settings=settings, options=given)
+    config, choice = aimed(read_recipe(recipe, settings=settings, options=given))
+    first = int(os.environ.get("RANK", "0")) == 0  # under torchrun one process speaks for all
+    if choice is not None and first:
+        click.echo(choice.text(), err=True)
     if dry_run:
         click.echo(plan(config).text())
         return
     command = shlex.join(["vsrc", *sys.argv[1:]])
-    if int(os.environ.get("RANK", "0")) > 0:  # under torchrun one process speaks for all
+    if not first:
         distill(config, command=command)
         return
     with TrainingBar() as bar:
         path = distill(config, report=bar, command=command)
     click.echo(path)
     click.echo(f"next: vsrc export {path} --format onnx", err=True)
+
+
+def _size(text: str | None) -> list[int] | None:
+    """`180x320` as `[180, 320]`."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdigit() for side in sides):
+        raise click.BadParameter(f"{text!r} is not HxW (LR pixels), as in 180x320")
+    return [int(side) for side in sides]

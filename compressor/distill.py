@@ -17,6 +17,7 @@ from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.latency_target import aimed
 from vsrc.compressor.progress import TrainProgress
 from vsrc.compressor.results import write_results
 from vsrc.compressor.trainer import Trainer
@@ -55,6 +56,9 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
         VsrcError: See `vsrc.runtime.errors`; a stopped run leaves a checkpoint.
         ValueError: A name or setting that does not exist or does not fit.
     """
+    config, choice = aimed(config)
+    if choice is not None:
+        logger.info("%s", choice.text())
     own_group = not torch.distributed.is_initialized()
     _distill(config, report, command)
     if own_group and torch.distributed.is_initialized():

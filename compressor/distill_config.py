@@ -101,6 +101,11 @@ class DistillConfig(TrainerConfig):
         student_weights: Checkpoint that the student starts from.
         partial_weights: Take what fits of the student's checkpoint, by name and shape; the rest
             starts fresh.
+        target_latency_ms: Latency of a frame that the student shall keep; it is then the largest
+            `edge` that does.
+        target_shape: LR frame, `(H, W)`, that the latency is meant for; None if the profile holds
+            but one.
+        device_profile: What `vsrc bench --profile` wrote on the device.
         student_arguments: Passed to the student's constructor.
         teacher_arguments: Passed to the teacher's constructor.
         objective: Name in the table of objectives.
@@ -129,6 +134,9 @@ class DistillConfig(TrainerConfig):
     teacher_weights: Path | None = None
     student_weights: Path | None = None
     partial_weights: bool = False
+    target_latency_ms: float | None = None
+    target_shape: tuple[int, int] | None = None
+    device_profile: Path | None = None
     student_arguments: dict[str, Argument] = field(default_factory=dict)
     teacher_arguments: dict[str, Argument] = field(default_factory=dict)
     objective: str = "std"
@@ -157,6 +165,8 @@ class DistillConfig(TrainerConfig):
                 f"clip_length={self.clip_length} must be at least 1, workers={self.workers} and "
                 f"holdout_clips={self.holdout_clips} not negative"
             )
+        if self.target_latency_ms is not None and not 0 < self.target_latency_ms < float("inf"):
+            raise ValueError(f"target_latency_ms={self.target_latency_ms} must be above 0")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout={self.holdout} must lie in [0, 1)")
 

@@ -11,6 +11,7 @@ import torch
 
 from vsrc.compressor.build import build
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.latency_target import aimed
 from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks.counting import parameter_count
 from vsrc.runtime.clips import find_clips
@@ -72,6 +73,7 @@ def plan(config: DistillConfig) -> DistillPlan:
     Raises:
         VsrcError: As `distill` would; the data is found but not decoded.
     """
+    config, _ = aimed(config)
     built = build(config)
     layouts = [find_clips(folder) for folder in config.data]
     on_gpu = config.device == "auto" and torch.cuda.is_available()

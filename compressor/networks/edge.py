@@ -43,6 +43,14 @@ class EdgeSize:
         if min(self.encoded, self.features, self.blocks) < 1:
             raise ValueError(f"{self} must be at least 1 in each")
 
+    def kilo_mac(self, *, scale: int, window: int) -> float:
+        """1000 multiply-accumulates of a restored frame for each LR pixel, branches merged."""
+        encoder = window * 3 * self.encoded
+        fusion = window * self.encoded * self.features
+        body = self.blocks * self.features**2
+        tail = self.features * 3 * scale**2
+        return 9 * (encoder + fusion + body + tail) / 1000
+
 
 SIZES = {
     "s": EdgeSize(encoded=8, features=24, blocks=4),

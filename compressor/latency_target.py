@@ -1,0 +1,201 @@
+"""The largest `edge` student that keeps a latency on a device, by the device's own profile.
+
+More arithmetic restores better within one family, and a device has its own opinion of what
+arithmetic costs: widths that fill its registers are cheap. So of all sizes that the profile says
+are fast enough, the one with the most multiply-accumulates is taken, the deeper one where two are
+alike. Fast enough means the far end of what the profile can vouch for, not the likeliest value.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.networks.edge import EdgeSize
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.latency_profile import LatencyProfile, Prediction
+
+FAMILY = "edge"
+_WIDTH_STEP = 4
+_EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A size and what it would cost.
+
+    Attributes:
+        size: Channels and depth.
+        kilo_mac: 1000 multiply-accumulates for each LR pixel.
+        latency: On the device.
+    """
+
+    size: EdgeSize
+    kilo_mac: float
+    latency: Prediction
+
+    @property
+    def surely_ms(self) -> float:
+        """What the latency does not exceed, as far as the profile can tell."""
+        return self.latency.latency_ms if self.latency.high_ms is None else self.latency.high_ms
+
+    def text(self) -> str:
+        """`16x32x9 (122.0 kMAC/px): 11.2 ms, at most 11.9 (predicted)`."""
+        size = self.size
+        how = "measured" if self.latency.measured else "predicted"
+        limit = "" if self.latency.high_ms is None else f", at most {self.surely_ms:.2f}"
+        return (
+            f"{size.encoded}x{size.features}x{size.blocks} ({self.kilo_mac:.1f} kMAC/px): "
+            f"{self.latency.latency_ms:.2f} ms{limit} ({how})"
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a latency, and between what.
+
+    Attributes:
+        chosen: The student.
+        target_ms: Latency that it shall keep.
+        shape: Of an LR frame, `(H, W)`.
+        device: What the profile was measured on.
+        tried: Number of sizes.
+        fitting: How many of them keep the latency.
+        too_slow: The least arithmetic above the chosen one, which does not.
+    """
+
+    chosen: Candidate
+    target_ms: float
+    shape: tuple[int, int]
+    device: str
+    tried: int
+    fitting: int
+    too_slow: tuple[Candidate, ...]
+
+    def text(self) -> str:
+        """A few lines for people."""
+        height, width = self.shape
+        lines = [
+            f"{self.target_ms:g} ms at {height}x{width} on {self.device}: {self.fitting} of "
+            f"{self.tried} sizes (encoded x features x blocks) keep it",
+            f"taken      {self.chosen.text()}: the most arithmetic of these",
+            *(f"too slow   {candidate.text()}" for candidate in self.too_slow),
+        ]
+        if not self.too_slow:
+            lines.append("every size that the profile covers is fast enough: edge-l may be, too")
+        return "\n".join(lines)
+
+
+def aimed(config: DistillConfig) -> tuple[DistillConfig, Choice | None]:
+    """The configuration with the student that its target latency allows.
+
+    Returns:
+        The configuration without the target, its student chosen; and what was chosen between (None
+        where no target is set, and the configuration is as it was).
+
+    Raises:
+        ValueError: Parts of the target are missing, or the student is named already.
+        MismatchError: No size is fast enough, or the profile is of other networks.
+        SpecError: The profile cannot be read.
+    """
+    if config.target_latency_ms is None:
+        return config, None
+    if config.device_profile is None:
+        raise ValueError(
+            "a target latency needs a latency profile of the device: run vsrc bench --profile F "
+            "there, and give it with --device-profile F"
+        )
+    if config.student not in (DistillConfig.student, FAMILY) or config.student_weights is not None:
+        raise ValueError(
+            f"a target latency chooses a fresh {FAMILY} student: leave out --student "
+            f"{config.student} and student_weights"
+        )
+    profile = LatencyProfile.read(config.device_profile)
+    _check_alike(profile, config, config.device_profile)
+    choice = choose(profile, target_ms=config.target_latency_ms, shape=config.target_shape)
+    arguments = {**config.student_arguments, **asdict(choice.chosen.size)}
+    aimed_at = replace(
+        config,
+        student=FAMILY,
+        student_arguments=arguments,
+        target_latency_ms=None,
+        target_shape=None,
+        device_profile=None,
+    )
+    return aimed_at, choice
+
+
+def choose(
+    profile: LatencyProfile, *, target_ms: float, shape: tuple[int, int] | None = None
+) -> Choice:
+    """The student with the most arithmetic that keeps a latency.
+
+    Sizes between those that were measured are tried, none beyond them.
+
+    Args:
+        profile: Of the device.
+        target_ms: Latency of a frame, ms.
+        shape: Of an LR frame, `(H, W)`; None if the profile holds but one.
+
+    Raises:
+        MismatchError: No size is fast enough, or the shape was not measured.
+    """
+    found = sorted(_candidates(profile, shape), key=_arithmetic)
+    fitting = [one for one in found if one.surely_ms <= target_ms]
+    where = shape or profile.shapes[0]
+    if not fitting:
+        least = min(found, key=lambda one: one.surely_ms)
+        raise MismatchError(
+            f"no size of the profile keeps {target_ms:g} ms at {where[0]}x{where[1]}; the fastest "
+            f"is {least.text()}: allow more time, feed smaller frames, or profile smaller sizes "
+            "(vsrc bench --profile F --sizes)"
+        )
+    chosen = fitting[-1]
+    beyond = [one for one in found[found.index(chosen) + 1 :] if one.surely_ms > target_ms]
+    return Choice(
+        chosen=chosen,
+        target_ms=target_ms,
+        shape=where,
+        device=f"{profile.machine.cpu}, {profile.session}",
+        tried=len(found),
+        fitting=len(fitting),
+        too_slow=tuple(beyond[:_EXAMPLES]),
+    )
+
+
+def _candidates(profile: LatencyProfile, shape: tuple[int, int] | None) -> Iterator[Candidate]:
+    """Measured sizes, and those in steps between them."""
+    measured = [point.size for point in profile.points]
+    sizes = {(size.encoded, size.features, size.blocks) for size in measured}
+    features = [size.features for size in measured]
+    blocks = [size.blocks for size in measured]
+    between = itertools.product(
+        sorted({size.encoded for size in measured}),
+        range(min(features), max(features) + 1, _WIDTH_STEP),
+        range(min(blocks), max(blocks) + 1),
+    )
+    for encoded, width, depth in sorted(sizes.union(between)):
+        size = EdgeSize(encoded, width, depth)
+        latency = profile.predict(encoded=encoded, features=width, blocks=depth, shape=shape)
+        arithmetic = size.kilo_mac(scale=profile.scale, window=profile.window_frames)
+        yield Candidate(size, arithmetic, latency)
+
+
+def _arithmetic(candidate: Candidate) -> tuple[float, int, int]:
+    return candidate.kilo_mac, candidate.size.blocks, candidate.size.features
+
+
+def _check_alike(profile: LatencyProfile, config: DistillConfig, path: Path) -> None:
+    window = config.student_arguments.get("window", 5)
+    for what, there, wanted in (
+        ("scale", profile.scale, config.scale),
+        ("window", profile.window_frames, window),
+    ):
+        if there != wanted:
+            raise MismatchError(
+                f"{path} was measured with {what}={there}, this student has {wanted}: measure it "
+                f"so (vsrc bench --profile), or --set {what}={there}"
+            )

@@ -1,0 +1,152 @@
+"""The student that a latency allows: against a search written out, on a device made up."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.latency_target import aimed, choose
+from vsrc.compressor.networks import create
+from vsrc.compressor.networks.edge import EdgeSize
+from vsrc.compressor.taps import spec_of
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.latency_profile import LatencyProfile, ProfilePoint, with_left_out
+from vsrc.runtime.machine import Machine
+from vsrc.runtime.profile_config import ProfileSize
+from vsrc.runtime.rates import Rates
+
+ENCODED, FEATURES, BLOCKS = (8, 16), (8, 16, 32), (1, 4, 8)
+SHAPE = (90, 160)
+
+
+def device_ms(size: ProfileSize) -> float:
+    """A device whose time is its arithmetic, and a little for each layer: 20 GMAC/s."""
+    shape = EdgeSize(size.encoded, size.features, size.blocks)
+    return 0.5 + shape.kilo_mac(scale=4, window=5) * 1e3 * SHAPE[0] * SHAPE[1] / 20e6
+
+
+@pytest.fixture(scope="module")
+def profile() -> LatencyProfile:
+    sizes = [ProfileSize(*three) for three in itertools.product(ENCODED, FEATURES, BLOCKS)]
+    points = tuple(
+        ProfilePoint(size, *SHAPE, 1, 1.0, device_ms(size), None, ((device_ms(size),),))
+        for size in sizes
+    )
+    made = LatencyProfile(
+        started_utc="2026-01-01T00:00:00Z",
+        scale=4,
+        window_frames=5,
+        session="ort-cpu fp32",
+        precision="fp32",
+        threads=1,
+        versions={},
+        machine=Machine("made up", "x86_64", 1, None, None, "Linux", None),
+        rates=Rates(1, 40.0, 40.0, 10.0),
+        points=points,
+    )
+    return replace(made, left_out=with_left_out(made))
+
+
+@pytest.fixture
+def config(profile: LatencyProfile, tmp_path: Path) -> DistillConfig:
+    profile.write(tmp_path / "device.json")
+    return DistillConfig(
+        data=(tmp_path,),
+        objective="none",
+        target_latency_ms=20.0,
+        device_profile=tmp_path / "device.json",
+    )
+
+
+def test_arithmetic_of_a_size_is_that_of_its_network() -> None:
+    for name, size in (("edge-s", EdgeSize(8, 24, 4)), ("edge-l", EdgeSize(16, 64, 16))):
+        counted = spec_of(create(name)).gmac_per_lr_pixel * 1e6
+        assert size.kilo_mac(scale=4, window=5) == pytest.approx(counted, abs=0.2)
+
+
+@pytest.mark.parametrize("target_ms", [8.0, 20.0, 45.0])
+def test_the_most_arithmetic_that_keeps_the_latency_is_taken(
+    profile: LatencyProfile, target_ms: float
+) -> None:
+    choice = choose(profile, target_ms=target_ms)
+    chosen = choice.chosen
+    (left_out,) = profile.left_out
+    # Time grows with arithmetic alone here, so the best is known: the nearest below the limit.
+    every = itertools.product(ENCODED, range(8, 33, 4), range(1, 9))
+    kept = []
+    for encoded, features, blocks in every:
+        size = ProfileSize(encoded, features, blocks)
+        margin = 1.0 if features in FEATURES and blocks in BLOCKS else 1 + left_out.largest
+        if device_ms(size) * margin <= target_ms * (1 + 1e-6):
+            kept.append(EdgeSize(encoded, features, blocks).kilo_mac(scale=4, window=5))
+    assert chosen.kilo_mac == pytest.approx(max(kept))
+    assert chosen.surely_ms <= target_ms
+    assert choice.fitting == len(kept)
+
+
+def test_it_says_what_it_took_and_what_was_too_slow(profile: LatencyProfile) -> None:
+    text = choose(profile, target_ms=20.0).text()
+    first, taken, *slow = text.splitlines()
+    assert first.startswith("20 ms at 90x160 on made up, ort-cpu fp32: ")
+    assert taken.startswith("taken ")
+    assert taken.endswith("the most arithmetic of these")
+    assert len(slow) == 2
+    assert all(line.startswith("too slow ") for line in slow)
+    everything = choose(profile, target_ms=1e6)
+    assert everything.fitting == everything.tried
+    assert "every size that the profile covers is fast enough" in everything.text()
+
+
+def test_a_latency_that_none_keeps_is_refused(profile: LatencyProfile) -> None:
+    with pytest.raises(MismatchError, match=r"no size .* keeps 0\.1 ms.*the fastest is 8x8x1"):
+        choose(profile, target_ms=0.1)
+    with pytest.raises(MismatchError, match="180x320; the latency profile holds 90x160"):
+        choose(profile, target_ms=20.0, shape=(180, 320))
+
+
+def test_the_student_of_a_run_is_the_chosen_one(config: DistillConfig) -> None:
+    found, choice = aimed(config)
+    assert choice is not None
+    assert found.student == "edge"
+    network = create("edge", **found.student_arguments)
+    assert spec_of(network).gmac_per_lr_pixel * 1e6 == pytest.approx(
+        choice.chosen.kilo_mac, abs=0.2
+    )
+    assert spec_of(create("edge", **spec_of(network).arguments)) == spec_of(network)
+    assert aimed(found) == (found, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"device_profile": None}, "needs a latency profile of the device"),
+        ({"student": "imdn"}, "leave out --student imdn"),
+        ({"scale": 2}, "measured with scale=4, this student has 2"),
+        ({"student_arguments": {"window": 3}}, "measured with window=5, this student has 3"),
+    ],
+)
+def test_contradictions_are_refused(
+    config: DistillConfig, changed: dict[str, object], message: str
+) -> None:
+    with pytest.raises((ValueError, MismatchError), match=message):
+        aimed(replace(config, **changed))  # type: ignore[arg-type]
+
+
+def test_the_command_says_its_choice_before_it_plans(config: DistillConfig, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    arguments = ["distill", "--data", str(tmp_path), "--objective", "none", "--dry-run"]
+    arguments += ["--target-latency", "20", "--shape", "90x160"]
+    arguments += ["--device-profile", str(config.device_profile), "--set", "batch=1"]
+    result = CliRunner().invoke(main, [*arguments, "--set", "patch=32"])
+    assert result.exit_code == 0, result.output
+    assert "20 ms at 90x160 on made up" in result.stderr
+    assert "student    edge: " in result.stdout
+    wrong = CliRunner().invoke(main, [*arguments[:-1], "patch=32", "--shape", "90"])
+    assert wrong.exit_code == 2
+    assert "is not HxW" in wrong.output
