@@ -10,6 +10,7 @@ from torch import nn
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.find_network import FoundNetwork, find_network, find_teacher
 from vsrc.compressor.lesson import Lesson
+from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.table import create as create_objective
 from vsrc.compressor.quantiser import Quantiser
 
@@ -57,6 +58,7 @@ def build(config: DistillConfig) -> Built:
         targets=config.targets,
         teacher_dtype=_teacher_dtype(config),
         quantiser=_quantiser(config, student.network),
+        other_widths=_other_widths(config, objective),
     )
     return Built(student, teacher if objective.needs_teacher else None, lesson)
 
@@ -71,6 +73,20 @@ def _teacher(config: DistillConfig) -> FoundNetwork | None:
         arguments=config.teacher_arguments,
         allow_code=config.allow_code,
     )
+
+
+def _other_widths(config: DistillConfig, objective: Objective) -> list[nn.Module]:
+    if config.other_widths and not objective.shares_weights:
+        raise ValueError(
+            f"other_widths={list(config.other_widths)}: with objective {config.objective} the "
+            "student has weights of its own, which no other width shares; expected csd"
+        )
+    found = []
+    for width in config.other_widths:
+        arguments = {**config.student_arguments, "width": width}
+        one = find_network(config.student, scale=config.scale, weights=None, arguments=arguments)
+        found.append(one.network)
+    return found
 
 
 def _quantiser(config: DistillConfig, student: nn.Module) -> Quantiser | None:

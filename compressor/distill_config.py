@@ -110,6 +110,8 @@ class DistillConfig(TrainerConfig):
         teacher_arguments: Passed to the teacher's constructor.
         objective: Name in the table of objectives.
         objective_options: Passed to the objective.
+        other_widths: Of `csd`: further widths that learn on the weights of student and teacher, so
+            that `vsrc split` can cut a student of each.
         scale: SR/LR side ratio.
         degradation: How LR is made from HR.
         clip_length: L, frames of a clip.
@@ -141,6 +143,7 @@ class DistillConfig(TrainerConfig):
     teacher_arguments: dict[str, Argument] = field(default_factory=dict)
     objective: str = "std"
     objective_options: dict[str, Argument] = field(default_factory=dict)
+    other_widths: tuple[float, ...] = ()
     scale: int = 4
     degradation: Literal["bi", "bd", "real", "given"] = "bi"
     clip_length: int = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -35,6 +35,8 @@ class Lesson(nn.Module):
         teacher_dtype: Arithmetic of the teacher; bfloat16 halves its memory and its time where the
             processor has it.
         quantiser: Of the student; None where it is not taught for int8.
+        other_widths: Where student and teacher share weights: further widths of the student. Each
+            step teaches one of them all, drawn at random.
 
     Attributes:
         quantising: Whether the student computes in int8 just now.
@@ -49,6 +51,7 @@ class Lesson(nn.Module):
         targets: Targets = "auto",
         teacher_dtype: torch.dtype = torch.float32,
         quantiser: Quantiser | None = None,
+        other_widths: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         if targets == "centre" and objective.needs_time:
@@ -59,9 +62,12 @@ class Lesson(nn.Module):
         self.quantiser, self.quantising = quantiser, False
         self.learning_teacher: ClipNetwork | None = None
         self._teacher: tuple[ClipNetwork, ...] = ()
+        # Beside the module tree, like a teacher that does not learn: none has weights of its own.
+        self._widths: tuple[ClipNetwork, ...] = (self.student,)
         if teacher is not None and objective.shares_weights:
             self.learning_teacher = ClipNetwork(teacher)
             student.requires_grad_(False)
+            self._widths = (self.student, *map(ClipNetwork, other_widths))
             self.after_update()
         elif teacher is not None:
             self._teacher = (ClipNetwork(teacher.eval().requires_grad_(False)),)
@@ -76,9 +82,10 @@ class Lesson(nn.Module):
         length = lr.shape[1]
         frames = list(range(length)) if self.all_frames else [length // 2]
         teacher_sr, teacher_features = self._ask_teacher(lr, hr, frames)
-        network = self.student.network
+        student = self._drawn_student()
+        network = student.network
         with tapped(network, self.objective.student_taps) as features, self.as_deployed(network):
-            student_sr = self._ask_student(lr, hr, frames)
+            student_sr = self._ask_student(student, lr, hr, frames)
         seen = Observation(
             lr=lr[:, frames],
             hr=hr[:, frames],
@@ -125,7 +132,7 @@ class Lesson(nn.Module):
 
     def place(self, device: torch.device, *, channels_last: bool) -> None:
         """Move all three to a device, features with channels innermost in memory where asked."""
-        for module in (self, *self._teacher):
+        for module in (self, *self._teacher, *self._widths):
             module.to(device)
             # The layout of a weight decides that of the feature. One of 1x1 is the same in both,
             # and keeps the strides that several processes expect of its gradient.
@@ -133,16 +140,23 @@ class Lesson(nn.Module):
                 if weight.dim() == 4 and weight.shape[2:] != (1, 1):
                     weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
-    def _ask_student(self, lr: Tensor, hr: Tensor, frames: list[int]) -> Tensor:
-        clip = clip_for(self.student.network, lr=lr, hr=hr)
+    def _drawn_student(self) -> ClipNetwork:
+        if len(self._widths) == 1:
+            return self.student
+        return self._widths[int(torch.randint(len(self._widths), ()))]
+
+    def _ask_student(
+        self, student: ClipNetwork, lr: Tensor, hr: Tensor, frames: list[int]
+    ) -> Tensor:
+        clip = clip_for(student.network, lr=lr, hr=hr)
         if self.learning_teacher is None:
-            sr: Tensor = self.student(clip, frames)
+            sr: Tensor = student(clip, frames)
             return sr
         teacher = self.learning_teacher.network
         tensors = {**dict(teacher.named_parameters()), **dict(teacher.named_buffers())}
-        corners = leading_corners(tensors, self.student.network)
+        corners = leading_corners(tensors, student.network)
         weights = {f"network.{key}": tensor for key, tensor in corners.items()}
-        shared: Tensor = functional_call(self.student, weights, (clip, frames))
+        shared: Tensor = functional_call(student, weights, (clip, frames))
         return shared
 
     def _ask_teacher(

@@ -17,7 +17,7 @@ from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.objectives.table import describe as describe_objective
 from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, write_spec
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.spec import Degradation, ModelSpec, NetworkSpec, Provenance, Quality
+from vsrc.runtime.spec import Degradation, FileSpec, ModelSpec, NetworkSpec, Provenance, Quality
 
 PROTOCOL = "8-bit Y of BT.601, border of scale pixels cut, mean over frames"
 """How the trainer measures held-out clips (`validation`)."""
@@ -52,9 +52,7 @@ def write_results(
         path: Path, network: nn.Module, spec: NetworkSpec, quality: tuple[Quality, ...] = ()
     ) -> None:
         with new_folder(path, overwrite=config.overwrite or config.resume) as folder:
-            state = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
-            save_file(state, folder / WEIGHTS_FILE)
-            weights = describe(folder, WEIGHTS_FILE)
+            weights = write_weights(folder, network)
             model = ModelSpec(spec, weights, degradation, provenance=provenance, quality=quality)
             if quantiser is not None and network is student:
                 write_calibration(folder, quantiser.calibration(weights_sha256=weights.sha256))
@@ -64,6 +62,13 @@ def write_results(
     if learning is not None and built.teacher is not None:
         write(config.run_folder / "teacher.vsrc", learning.network, built.teacher.spec)
     write(config.output, student, built.student.spec, quality)
+
+
+def write_weights(folder: Path, network: nn.Module) -> FileSpec:
+    """Write the weights of a package that is being made."""
+    state = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
+    save_file(state, folder / WEIGHTS_FILE)
+    return describe(folder, WEIGHTS_FILE)
 
 
 def _provenance(config: DistillConfig, built: Built, data: ClipLibrary, command: str) -> Provenance:

@@ -27,6 +27,7 @@ from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.edge import Edge, EdgeSize
 from vsrc.compressor.plan import plan
 from vsrc.compressor.progress import TrainProgress
+from vsrc.compressor.split import split
 from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
 from vsrc.runtime.package import open_package
@@ -183,6 +184,25 @@ def test_csd_leaves_both_widths(config: DistillConfig, tmp_path: Path) -> None:
     before = load_file(wide.output / "weights.safetensors")
     assert torch.equal(student["head.weight"], teacher["head.weight"][:4])
     assert not torch.equal(before["head.weight"], teacher["head.weight"])
+    quarter = replace(narrow, other_widths=(0.25,), overwrite=True, steps=6)
+    distill(quarter)
+    full = narrow.run_folder / "teacher.vsrc"
+    cut = CliRunner().invoke(
+        main, ["split", str(full), "--width", "0.25", "-o", str(tmp_path / "quarter.vsrc")]
+    )
+    assert cut.exit_code == 0, cut.output
+    found = load_file(tmp_path / "quarter.vsrc" / "weights.safetensors")
+    wide_after = load_file(full / "weights.safetensors")
+    assert torch.equal(found["head.weight"], wide_after["head.weight"][:2])
+    assert open_package(tmp_path / "quarter.vsrc").spec.network.arguments["width"] == 0.25
+
+
+def test_widths_need_shared_weights(config: DistillConfig) -> None:
+    with pytest.raises(ValueError, match=r"other_widths=\[0\.5\]: with objective none"):
+        distill(replace(config, objective="none", teacher=None, other_widths=(0.5,)))
+    path = distill(replace(config, objective="none", teacher=None))
+    with pytest.raises(MismatchError, match="whose widths share no weights"):
+        split(open_package(path), width=0.5, output=path.with_name("narrow.vsrc"))
 
 
 def tiny_vgg(folder: Path) -> Path:

@@ -122,6 +122,27 @@ def test_both_widths_learn_on_one_set_of_weights(small_vgg: Path) -> None:
     assert not torch.equal(before["head.weight"], student.state_dict()["head.weight"])
 
 
+def test_each_of_several_widths_is_drawn_and_learns(small_vgg: Path) -> None:
+    torch.manual_seed(0)
+    size = {"blocks": 1, "features": 8, "rgb_range": 1.0}
+    teacher, student = create("edsr", **size), create("edsr", width=0.5, **size)
+    objective = Csd(student=student, teacher=teacher, vgg=str(small_vgg), negatives=1)
+    others = [create("edsr", width=width, **size) for width in (0.25, 0.75)]
+    lesson = Lesson(student, objective, teacher, other_widths=others)
+    assert lesson.learning_teacher is not None
+    weight = lesson.learning_teacher.network.get_parameter("head.weight")
+    reached = set()
+    for step in range(20):
+        torch.manual_seed(step)
+        lesson.zero_grad()
+        terms = lesson(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
+        torch.autograd.backward(terms["hr"])  # of the student alone
+        assert weight.grad is not None
+        reached.add(int((weight.grad.abs().flatten(1).sum(1) > 0).sum()))
+    assert reached == {2, 4, 6}
+    assert not any("width" in key for key in lesson.state_dict())
+
+
 def test_the_teacher_is_saved_and_the_classifier_is_not(small_vgg: Path) -> None:
     lesson, _ = lesson_of_two_widths(small_vgg)
     state = lesson.state_beside_student()

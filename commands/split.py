@@ -1,0 +1,23 @@
+"""`vsrc split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("split")
+@click.argument("package", type=click.Path(path_type=Path))
+@click.option("--width", type=float, required=True, help="Share of the channels that is kept.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Package to write."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an existing package.")
+def split_command(package: Path, width: float, output: Path, overwrite: bool) -> None:
+    """Cut a narrower student from PACKAGE, whose widths share their weights (objective csd)."""
+    from vsrc.compressor.split import split
+    from vsrc.runtime.package import open_package
+
+    click.echo(split(open_package(package), width=width, output=output, overwrite=overwrite))
+    click.echo(f"next: vsrc export {output} --format onnx", err=True)

@@ -1,0 +1,50 @@
+"""A student of another width, cut from a network whose widths share their weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vsrc.compressor.networks.channel_split import copy_leading_channels
+from vsrc.compressor.networks.packaged import from_package, unfilled
+from vsrc.compressor.results import write_weights
+from vsrc.compressor.taps import spec_of
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.package import Package, new_folder, write_spec
+
+
+def split(package: Package, *, width: float, output: Path, overwrite: bool = False) -> Path:
+    """Write the package of a narrower student: the first channels of every layer.
+
+    What comes out is as good as its width was taught to be: `csd` teaches the student's width, and
+    those of `other_widths`, along with the full one (`teacher.vsrc` in the folder of the run).
+
+    Args:
+        package: Of the full width, or of any that is wider.
+        width: Share of the channels of the full width that is kept, in (0, 1].
+        output: Folder to write.
+        overwrite: Replace an existing package.
+
+    Returns:
+        `output`.
+
+    Raises:
+        MismatchError: Its network has no widths, or is narrower than that.
+        ValueError: Not a width.
+    """
+    name = package.spec.network.name
+    if "width" not in package.spec.network.arguments:
+        raise MismatchError(
+            f"{package.path} holds {name}, whose widths share no weights; expected one taught with "
+            "objective csd (edsr, rcan)"
+        )
+    student = unfilled(package, arguments={"width": width})
+    copy_leading_channels(from_package(package), student)
+    with new_folder(output, overwrite=overwrite) as folder:
+        weights = write_weights(folder, student)
+        # What was measured, and the graphs, are those of the other width.
+        spec = replace(
+            package.spec, network=spec_of(student), weights=weights, graphs={}, quality=()
+        )
+        write_spec(folder, spec)
+    return output
