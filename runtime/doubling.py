@@ -31,21 +31,22 @@ def doubled(frames: Iterable[SourceFrame], *, size: int) -> Iterator[Window]:
     """
     shot: list[SourceFrame] = []  # its last `size` frames
     fresh = 0  # how many of them, at the end, have no result yet
-    for frame in frames:
+    key = -1
+    for key, frame in enumerate(frames):
         if shot and frame.starts_shot:
-            yield _last_window(shot, fresh, size, following=frame)
+            yield _last_window(shot, fresh, size, key - 1, following=frame)
             shot, fresh = [], 0
         shot = [*shot[-(size - 1) :], frame]
         fresh += 1
         if fresh == size:
-            yield Window(_fed(shot, size), tuple(_pairs(shot, 0)))
+            yield _window(shot, size, key, tuple(_pairs(shot, 0)))
             fresh = 1
     if shot:
-        yield _last_window(shot, fresh, size, following=None)
+        yield _last_window(shot, fresh, size, key, following=None)
 
 
 def _last_window(
-    shot: list[SourceFrame], fresh: int, size: int, *, following: SourceFrame | None
+    shot: list[SourceFrame], fresh: int, size: int, key: int, *, following: SourceFrame | None
 ) -> Window:
     first = len(shot) - fresh
     last = shot[-1]
@@ -56,7 +57,7 @@ def _last_window(
     else:
         slots.append(_shown(last, index, until=last.pts + following.pts))
         slots.append(_between(last, following, index))
-    return Window(_fed(shot, size), tuple(slots))
+    return _window(shot, size, key, tuple(slots))
 
 
 def _pairs(frames: list[SourceFrame], first: int) -> Iterator[Slot]:
@@ -86,6 +87,9 @@ def _between(frame: SourceFrame, following: SourceFrame, index: int) -> Slot:
     )
 
 
-def _fed(shot: list[SourceFrame], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The frames as one array; a short shot is filled up with its last frame."""
-    return np.stack([frame.rgb for frame in shot + [shot[-1]] * (size - len(shot))])
+def _window(shot: list[SourceFrame], size: int, key: int, slots: tuple[Slot, ...]) -> Window:
+    """The frames as one array, the last of which has this key and fills up a short shot."""
+    repeats = size - len(shot)
+    lr = np.stack([frame.rgb for frame in shot + [shot[-1]] * repeats])
+    keys = (*range(key + 1 - len(shot), key + 1), *[key] * repeats)
+    return Window(lr, slots, keys)

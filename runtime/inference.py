@@ -21,7 +21,7 @@ from vsrc.runtime.pictures import PictureReader
 from vsrc.runtime.probe import VideoInfo, check_supported
 from vsrc.runtime.reader import Reader, VideoReader
 from vsrc.runtime.restore import neighbours, restored
-from vsrc.runtime.session import Session
+from vsrc.runtime.session import Session, open_video_session
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source, find_sources
 from vsrc.runtime.spec import NetworkSpec
@@ -78,8 +78,11 @@ class _Network:
         if self._own is None:
             config = self._config
             package = open_package(config.model or shipped(DEFAULT_STUDENT))
-            self._own = package.session(
-                backend=config.backend, precision=config.precision, threads=config.threads
+            self._own = open_video_session(
+                package,
+                backend=config.backend,
+                precision=config.precision,
+                threads=config.threads,
             )
         return self._own
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.session import check_windows
 from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
@@ -32,7 +33,7 @@ class OrtSession:
         """Restore windows `(N, T, H, W, 3)` uint8; see `Session`."""
         if self._session is None:
             raise RuntimeError("the session was closed")
-        _check_window(lr, self.network, self.graph)
+        check_windows(lr, self.network, self.graph)
         height, width = lr.shape[2:4]
         least = (self.graph.height[0], self.graph.width[0])
         padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
@@ -72,17 +73,7 @@ def open_ort(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
         raise MismatchError(f"{path}: ONNX Runtime cannot load it: {error}") from error
 
 
-def _check_window(lr: NDArray[np.uint8], network: NetworkSpec, graph: GraphSpec) -> None:
-    if lr.dtype != np.uint8 or lr.ndim != 5 or lr.shape[1] != network.window or lr.shape[4] != 3:
-        raise ValueError(
-            f"lr is {lr.dtype} {lr.shape}; "
-            f"{network.name} takes uint8 (N, {network.window}, H, W, 3)"
-        )
-    sizes = {"N": lr.shape[0], "H": lr.shape[2], "W": lr.shape[3]}
-    limits = {"N": graph.batch[1], "H": graph.height[1], "W": graph.width[1]}
-    for axis, size in sizes.items():
-        if size > limits[axis]:
-            raise MismatchError(
-                f"{axis}={size} is more than {limits[axis]}, the most this graph takes; "
-                "export it with a larger --shape, or use tiles"
-            )
+def feature_type(session: onnxruntime.InferenceSession, name: str) -> type[np.generic]:
+    """Type of the features that an encode graph gives: float32, or float16."""
+    kinds = {value.name: value.type for value in session.get_outputs()}
+    return np.float16 if kinds[name] == "tensor(float16)" else np.float32

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.doubling import doubled
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.session import Session
+from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.stamped import ResultFrame, SourceFrame
 from vsrc.runtime.windows import Window, centred
@@ -52,7 +53,7 @@ def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
                 group = []
             yield [window]
             continue
-        group.append(Window(window.lr.copy(), window.slots))  # the view will be overwritten
+        group.append(replace(window, lr=window.lr.copy()))  # the view will be overwritten
         if len(group) == batch:
             yield group
             group = []
@@ -66,16 +67,19 @@ def _run(group: list[Window], session: Session) -> Iterator[ResultFrame]:
             yield ResultFrame(None, slot.pts, slot.duration, slot.packets, slot.name)
         return
     lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
-    for window, pictures in zip(group, _pictures(lr, session), strict=True):
+    keys = [window.keys for window in group]
+    for window, pictures in zip(group, _pictures(lr, keys, session), strict=True):
         for slot in window.slots:
             rgb = pictures[slot.index] if slot.wanted else None
             yield ResultFrame(rgb, slot.pts, slot.duration, slot.packets, slot.name)
 
 
-def _pictures(lr: NDArray[np.uint8], session: Session) -> NDArray[np.uint8]:
+def _pictures(
+    lr: NDArray[np.uint8], keys: Sequence[tuple[int, ...]], session: Session
+) -> NDArray[np.uint8]:
     """`(N, K, sH, sW, 3)` from `(N, T, H, W, 3)`: K pictures of each window, 1 or 2T - 1."""
     network = session.network
-    sr = session(lr)
+    sr = session.keyed(lr, keys) if isinstance(session, KeyedSession) else session(lr)
     count, window, height, width, _ = lr.shape
     picture = (height * network.scale, width * network.scale, 3)
     if network.time_scale == 1:

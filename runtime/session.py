@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
@@ -40,6 +42,48 @@ class Session(Protocol):
         """Free what it holds; calling it twice does nothing."""
 
 
+@runtime_checkable
+class KeyedSession(Protocol):
+    """A session that does less for a frame it has seen before."""
+
+    def keyed(
+        self,
+        lr: NDArray[np.uint8],
+        keys: Sequence[tuple[int, ...]],
+        *,
+        place: Hashable = 0,
+    ) -> NDArray[np.uint8]:
+        """Restore windows whose frames are known by name.
+
+        Args:
+            lr: As for the call.
+            keys: For each window the key of each of its frames: equal keys, equal frames.
+            place: Part of the picture that `lr` shows; each has keys of its own.
+        """
+
+
+def check_windows(lr: NDArray[np.uint8], network: NetworkSpec, graph: GraphSpec) -> None:
+    """Refuse windows that the graph does not take.
+
+    Raises:
+        ValueError: Wrong type, or not as many frames as the network sees.
+        MismatchError: A side is longer than the graph takes.
+    """
+    if lr.dtype != np.uint8 or lr.ndim != 5 or lr.shape[1] != network.window or lr.shape[4] != 3:
+        raise ValueError(
+            f"lr is {lr.dtype} {lr.shape}; "
+            f"{network.name} takes uint8 (N, {network.window}, H, W, 3)"
+        )
+    sizes = {"N": lr.shape[0], "H": lr.shape[2], "W": lr.shape[3]}
+    limits = {"N": graph.batch[1], "H": graph.height[1], "W": graph.width[1]}
+    for axis, size in sizes.items():
+        if size > limits[axis]:
+            raise MismatchError(
+                f"{axis}={size} is more than {limits[axis]}, the most this graph takes; "
+                "export it with a larger --shape, or use tiles"
+            )
+
+
 BACKENDS = ("auto", "ort")
 
 
@@ -65,3 +109,25 @@ def open_session(
         raise ValueError(f"{backend=} is not known; there are: {', '.join(BACKENDS)}")
     path, graph = package.graph("fp32" if precision == "auto" else precision)
     return OrtSession(path, network=package.spec.network, graph=graph, threads=threads)
+
+
+def open_video_session(
+    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
+) -> Session:
+    """Open a package for frames that follow one another; arguments as in `open_session`.
+
+    Where the package holds the halves of its network, what is found out about a frame is kept for
+    all windows that it is in.
+    """
+    from vsrc.runtime.feature_ring import RingSession
+    from vsrc.runtime.ort_halves import OrtHalves
+
+    name = "fp32" if precision == "auto" else precision
+    names = (f"encode-{name}", f"fuse-{name}")
+    if not all(half in package.spec.graphs for half in names):
+        return open_session(package, backend=backend, precision=precision, threads=threads)
+    if backend not in BACKENDS:
+        raise ValueError(f"{backend=} is not known; there are: {', '.join(BACKENDS)}")
+    (encode, graph), (fuse, _) = (package.graph(half) for half in names)
+    halves = OrtHalves(encode, fuse, network=package.spec.network, graph=graph, threads=threads)
+    return RingSession(halves)

@@ -52,10 +52,13 @@ class Window:
     Attributes:
         lr: `(T, H, W, 3)` uint8, a view that is overwritten when the next window is asked for.
         slots: Results, in order.
+        keys: One number for each frame: its place in the video. Where a frame is repeated, so is
+            its number.
     """
 
     lr: NDArray[np.uint8]
     slots: tuple[Slot, ...]
+    keys: tuple[int, ...] = ()
 
 
 def centred(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Window]:
@@ -68,31 +71,32 @@ def centred(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Window]:
     ring: _Ring | None = None
     waiting: deque[SourceFrame] = deque()  # frames whose right-hand neighbours are not there yet
     last: SourceFrame | None = None
-    for frame in frames:
+    for key, frame in enumerate(frames):
         if ring is None:
             ring = _Ring(2 * radius + 1, frame.rgb)
         if last is not None and frame.starts_shot:
-            yield from _close_shot(ring, waiting, last, radius)
+            yield from _close_shot(ring, waiting, (key - 1, last), radius)
         if last is None or frame.starts_shot:
             ring.clear()
             for _ in range(radius):
-                ring.push(frame.rgb)
-        ring.push(frame.rgb)
+                ring.push(key, frame.rgb)
+        ring.push(key, frame.rgb)
         waiting.append(frame)
         if ring.is_full:
-            yield Window(ring.window(), (_slot(waiting.popleft()),))
+            yield ring.window((_slot(waiting.popleft()),))
         last = frame
     if ring is not None and last is not None:
-        yield from _close_shot(ring, waiting, last, radius)
+        yield from _close_shot(ring, waiting, (key, last), radius)
 
 
 def _close_shot(
-    ring: _Ring, waiting: deque[SourceFrame], last: SourceFrame, radius: int
+    ring: _Ring, waiting: deque[SourceFrame], last: tuple[int, SourceFrame], radius: int
 ) -> Iterator[Window]:
+    key, frame = last
     for _ in range(radius):
-        ring.push(last.rgb)
+        ring.push(key, frame.rgb)
         if ring.is_full:
-            yield Window(ring.window(), (_slot(waiting.popleft()),))
+            yield ring.window((_slot(waiting.popleft()),))
 
 
 def _slot(frame: SourceFrame) -> Slot:
@@ -120,23 +124,26 @@ class _Ring:
         slack = min(16, max(1, _SLACK_BYTES // max(1, frame.nbytes)))
         self._size = size
         self._frames = np.empty((size + slack, *frame.shape), dtype=np.uint8)
-        self._stop = self._count = 0
+        self._keys: deque[int] = deque(maxlen=size)
+        self._stop = 0
 
     @property
     def is_full(self) -> bool:
-        return self._count >= self._size
+        return len(self._keys) == self._size
 
     def clear(self) -> None:
-        self._stop = self._count = 0
+        self._stop = 0
+        self._keys.clear()
 
-    def push(self, frame: NDArray[np.uint8]) -> None:
+    def push(self, key: int, frame: NDArray[np.uint8]) -> None:
         if self._stop == len(self._frames):
             kept = self._size - 1
             self._frames[:kept] = self._frames[self._stop - kept :]
             self._stop = kept
         self._frames[self._stop] = frame
         self._stop += 1
-        self._count += 1
+        self._keys.append(key)
 
-    def window(self) -> NDArray[np.uint8]:
-        return self._frames[self._stop - self._size : self._stop]
+    def window(self, slots: tuple[Slot, ...]) -> Window:
+        lr = self._frames[self._stop - self._size : self._stop]
+        return Window(lr, slots, tuple(self._keys))

@@ -1,0 +1,105 @@
+"""The two halves of a network on ONNX Runtime, which reads and writes features in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.ort import feature_type, open_ort
+from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Pictures = NDArray[np.uint8]
+
+
+class OrtHalves:
+    """The encode and the fuse graph on the CPU, behind the `Halves` protocol."""
+
+    def __init__(
+        self,
+        encode: Path,
+        fuse: Path,
+        *,
+        network: NetworkSpec,
+        graph: GraphSpec,
+        threads: int = 0,
+    ) -> None:
+        self.network, self.graph = network, graph
+        self.label = f"ort-cpu {graph.precision}"
+        self._sessions: list[onnxruntime.InferenceSession] = [
+            open_ort(path, threads=threads) for path in (encode, fuse)
+        ]
+
+    def memory(self, slots: int, height: int, width: int) -> OrtFeatures:
+        """Room for the features of so many frames."""
+        if not self._sessions:
+            raise RuntimeError("the session was closed")
+        runs = self.network.window - self.graph.encoded_frames + 1
+        return OrtFeatures(self._sessions, self.graph, slots=slots, runs=runs, size=(height, width))
+
+    def close(self) -> None:
+        """Free the graphs and their arenas."""
+        self._sessions.clear()
+
+
+class OrtFeatures:
+    """Features in arrays `(slots, C, h, w)`, bound to the graphs by their addresses."""
+
+    def __init__(
+        self,
+        sessions: Sequence[onnxruntime.InferenceSession],
+        graph: GraphSpec,
+        *,
+        slots: int,
+        runs: int,
+        size: tuple[int, int],
+    ) -> None:
+        self._encode, self._fuse = sessions
+        self._is_run = graph.encoded_frames > 1
+        self._runs = runs
+        self._sees_centre = any(value.name == "centre" for value in self._fuse.get_inputs())
+        self._arrays = {
+            feature.name: np.empty(
+                (slots, *_shape(feature, size)), feature_type(self._encode, feature.name)
+            )
+            for feature in graph.features
+        }
+
+    def encode(self, frames: Pictures, slot: int, /) -> None:
+        """Fill a slot; see `FeatureMemory`."""
+        binding = self._encode.io_binding()
+        fed = np.ascontiguousarray(frames[None] if self._is_run else frames)
+        binding.bind_cpu_input("lr", fed)
+        for name, array in self._arrays.items():
+            one = array[slot : slot + 1]
+            binding.bind_output(name, "cpu", 0, one.dtype.type, one.shape, one.ctypes.data)
+        self._encode.run_with_iobinding(binding)
+
+    def copy(self, source: int, target: int, count: int, /) -> None:
+        """Copy slots; see `FeatureMemory`."""
+        for array in self._arrays.values():
+            for at in range(count):
+                array[target + at] = array[source + at]
+
+    def fuse(self, first: int, centre: Pictures, /) -> Pictures:
+        """Restore a window; see `FeatureMemory`."""
+        binding = self._fuse.io_binding()
+        for name, array in self._arrays.items():
+            window = array[None, first : first + self._runs]
+            binding.bind_input(name, "cpu", 0, window.dtype.type, window.shape, window.ctypes.data)
+        if self._sees_centre:
+            binding.bind_cpu_input("centre", np.ascontiguousarray(centre[None]))
+        binding.bind_output("sr")
+        self._fuse.run_with_iobinding(binding)
+        (sr,) = binding.copy_outputs_to_cpu()
+        return np.asarray(sr)
+
+
+def _shape(feature: FeatureSpec, size: tuple[int, int]) -> tuple[int, int, int]:
+    return feature.channels, size[0] // feature.stride, size[1] // feature.stride
