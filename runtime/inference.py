@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from math import ceil
 
 from vsrc.runtime import pipeline
@@ -25,6 +26,7 @@ from vsrc.runtime.session import Session, open_video_session
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source, find_sources
 from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.stage_clock import Untimed
 from vsrc.runtime.stamped import ResultFrame, SourceFrame
 from vsrc.runtime.targets import Target, check_space, check_target, plan_targets, prepare_folder
 from vsrc.runtime.writer import VideoWriter, Writer
@@ -35,7 +37,11 @@ DEFAULT_STUDENT = "edge-s"
 
 
 def infer(
-    config: InferConfig, *, session: Session | None = None, progress: Report | None = None
+    config: InferConfig,
+    *,
+    session: Session | None = None,
+    progress: Report | None = None,
+    clock: Untimed | None = None,
 ) -> InferResult:
     """Restore videos.
 
@@ -43,6 +49,7 @@ def infer(
         config: What to do.
         session: An open network, used instead of `config.model` and left open.
         progress: Told of each frame, on the calling thread.
+        clock: A `StageClock` that shall time the stages.
 
     Raises:
         VsrcError: A single input could not be restored. Of several, those that fail are named in
@@ -56,7 +63,7 @@ def infer(
     with closing(_Network(config, session)) as network:
         for target in targets:
             try:
-                files.append(_restore_file(target, config, network, progress))
+                files.append(_restore_file(target, config, network, progress, clock))
             except VsrcError as error:  # noqa: PERF203  each file takes minutes
                 if len(targets) == 1 or not isinstance(error, MediaError):
                     raise
@@ -92,7 +99,11 @@ class _Network:
 
 
 def _restore_file(
-    target: Target, config: InferConfig, network: _Network, progress: Report | None
+    target: Target,
+    config: InferConfig,
+    network: _Network,
+    progress: Report | None,
+    clock: Untimed | None,
 ) -> FileResult:
     began = time.perf_counter()
     check_target(target, overwrite=config.overwrite)
@@ -104,7 +115,7 @@ def _restore_file(
         writer = _open_writer(target, reader, config, session.network, total)
         try:
             job = _Job(target, reader, writer, session, began, total, progress)
-            job.run(frames, batch=config.batch)
+            job.run(frames, batch=config.batch, clock=clock or Untimed())
             return job.result()
         finally:
             writer.discard()
@@ -143,17 +154,18 @@ class _Job:
             notes=tuple(writer.notes),
         )
 
-    def run(self, frames: Iterable[SourceFrame], *, batch: int) -> None:
+    def run(self, frames: Iterable[SourceFrame], *, batch: int, clock: Untimed) -> None:
         """Restore and write everything.
 
         Raises:
             MediaError: No frame was wanted, or the input or output failed.
         """
         self._tell()
+        restore = partial(restored, session=self._session, batch=batch)
         pipeline.run(
-            self._watched(frames),
-            lambda read: self._counted(restored(read, self._session, batch=batch)),
-            self._write,
+            clock.source("decode", self._watched(frames)),
+            lambda read: self._counted(clock.between("restore", read, restore)),
+            clock.sink("encode", self._write),
         )
         if self._done == 0:
             raise MediaError(

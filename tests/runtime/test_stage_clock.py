@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vsrc.runtime import pipeline
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.inference import infer
+from vsrc.runtime.stage_clock import StageClock, Untimed
+
+
+class Ticking:
+    """A clock that only work moves on."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def work(self, milliseconds: float) -> None:
+        self.seconds += milliseconds / 1000
+
+
+def test_each_stage_has_its_own_time_and_no_waiting() -> None:
+    now = Ticking()
+    clock = StageClock(now)
+
+    def read() -> Iterator[int]:
+        for item in range(3):
+            now.work(5)
+            yield item
+
+    def pairs(items: Iterable[int]) -> Iterator[int]:
+        for item in items:
+            now.work(20)
+            yield item
+            now.work(1)
+            yield -item
+
+    written: list[int] = []
+
+    def write(item: int) -> None:
+        now.work(7)
+        written.append(item)
+
+    sink = clock.sink("encode", write)
+    for result in clock.between("restore", clock.source("decode", read()), pairs):
+        sink(result)
+    assert written == [0, 0, 1, -1, 2, -2]
+    assert clock.durations_ms["decode"] == pytest.approx([5, 5, 5])
+    assert clock.durations_ms["restore"] == pytest.approx([20, 1, 20, 1, 20, 1])
+    assert clock.durations_ms["encode"] == pytest.approx([7] * 6)
+
+
+@pytest.mark.parametrize("clock", [StageClock(), Untimed()])
+def test_a_pipeline_gives_the_same_with_and_without_a_clock(clock: Untimed) -> None:
+    found: list[int] = []
+    pipeline.run(
+        clock.source("decode", range(50)),
+        lambda read: clock.between("restore", read, lambda items: (2 * item for item in items)),
+        clock.sink("encode", found.append),
+    )
+    assert found == [2 * item for item in range(50)]
+
+
+def test_an_error_of_a_stage_goes_on() -> None:
+    def broken(items: Iterable[int]) -> Iterator[int]:
+        for item in items:
+            if item == 1:
+                raise OSError("gone")
+            yield item
+
+    with pytest.raises(OSError, match="gone"):
+        list(StageClock().between("restore", [0, 1], broken))
+
+
+def test_a_real_run_is_timed(clip: Path, enlarger: Callable[[], object], tmp_path: Path) -> None:
+    clock = StageClock()
+    config = InferConfig((clip,), tmp_path / "out.mp4", frames=10)
+    result = infer(config, session=enlarger(), clock=clock)  # type: ignore[arg-type]
+    assert result.files[0].frames == 10
+    assert {name: len(ms) >= 10 for name, ms in clock.durations_ms.items()} == {
+        "decode": True,
+        "restore": True,
+        "encode": True,
+    }
+    assert all(value >= 0 for values in clock.durations_ms.values() for value in values)
