@@ -16,7 +16,8 @@ check: $(INSTALLED) typing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(INSTALLED)
+unit: $(INSTALLED) typing
+	-$(MAKE) --silent .stubs  # without them one test skips
 	$(BIN)/pytest
 
 fix: $(INSTALLED)
@@ -25,6 +26,9 @@ fix: $(INSTALLED)
 
 typing:  # lets mypy and editors see the repository root as the package `vsrc`
 	mkdir -p .typing && ln -sfn .. .typing/vsrc
+
+.stubs: $(INSTALLED)  # signatures of TensorRT; inside .venv they would pass for TensorRT itself
+	$(BIN)/pip install --quiet --no-deps --target $@ tensorrt-stubs==10.13.0.35.1
 
 wheel: $(INSTALLED)
 	$(BIN)/pip wheel --no-deps --wheel-dir dist .

@@ -163,4 +163,5 @@ def _show(result: ExportResult, package: Path) -> None:
     from vsrc.export.export_text import export_text
 
     click.echo(export_text(result))
-    click.echo(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)
+    if not result.engines:
+        click.echo(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)

@@ -12,8 +12,9 @@ from vsrc.export.agreement import Comparison, Run, Subject, as_float, compare, h
 from vsrc.export.exact import exact
 from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.gate import check
+from vsrc.export.graph_name import graph_name
 from vsrc.export.ranges import ranges_for
-from vsrc.export.tracing import Source, graph_name
+from vsrc.export.tracing import Source
 from vsrc.export.typed_graphs import TypedGraph, in_precision
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import Precision

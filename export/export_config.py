@@ -13,7 +13,7 @@ from vsrc.runtime.spec import GraphIo, Precision
 Size = tuple[int, int]
 Format = Literal["onnx", "trt", "trt-rtx"]
 AskedPrecision = Literal["fp32", "fp16", "int8", "int8-cpu", "auto"]
-FORMATS: tuple[Format, ...] = ("onnx",)
+FORMATS: tuple[Format, ...] = ("onnx", "trt", "trt-rtx")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-cpu")
 LARGEST_SIDE = 8192
 """Upper bound of H and W of a graph with dynamic shapes, LR pixels."""

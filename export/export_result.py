@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsrc.export.agreement import Agreement
+from vsrc.export.choice import Choice
 from vsrc.export.gate import worst_db
 from vsrc.export.overflow import Kept
+from vsrc.runtime.engine_file import EngineSpec
 from vsrc.runtime.spec import GraphSpec
 
 
@@ -31,6 +33,21 @@ class ExportedGraph:
 
 
 @dataclass(frozen=True)
+class ExportedEngine:
+    """One engine of the package.
+
+    Attributes:
+        file: The engine.
+        spec: What its sidecar says.
+        built: Whether it was built just now; it may have been there.
+    """
+
+    file: Path
+    spec: EngineSpec
+    built: bool
+
+
+@dataclass(frozen=True)
 class ExportResult:
     """What was written.
 
@@ -39,11 +56,15 @@ class ExportResult:
         agreements: Name of a graph, or of a pair ("encode-fp32 + fuse-fp32") -> the comparison with
             torch, one for each size.
         reports: What tells of it in `reports/`.
+        engines: Of the whole and of its halves.
+        choice: What `--precision auto` found.
     """
 
     graphs: tuple[ExportedGraph, ...]
     agreements: dict[str, tuple[Agreement, ...]]
     reports: tuple[Path, ...] = ()
+    engines: tuple[ExportedEngine, ...] = ()
+    choice: Choice | None = None
 
     @property
     def worst_db(self) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from vsrc.export.choice import Choice
 from vsrc.export.export_result import ExportResult
 from vsrc.export.gate import worst_db
+from vsrc.runtime.engine_file import EngineTarget
 from vsrc.runtime.inspection import size_text
 
 
@@ -21,5 +23,44 @@ def export_text(result: ExportResult) -> str:
         if one.kept_in_fp32:
             names = ", ".join(f"{kept.node} ({kept.operator})" for kept in one.kept_in_fp32)
             lines.append(f"{one.name}: in fp32, as half precision cannot hold them: {names}")
+    for each in result.engines:
+        text = f"{each.file}  {size_text(each.spec.size_bytes)}"
+        seconds = each.spec.build_seconds
+        lines.append(f"{text}, {f'built in {seconds:.1f} s' if each.built else 'was there'}")
+        lines.append(f"  for {_target(each.spec.target)}")
+    if result.choice is not None:
+        lines += choice_lines(result.choice)
     lines += [f"report: {path}" for path in result.reports if path.suffix == ".html"]
     return "\n".join(lines)
+
+
+def _target(target: EngineTarget) -> str:
+    name = "TensorRT for RTX" if target.backend == "trt-rtx" else "TensorRT"
+    gpus = ", ".join(target.compute_capabilities)
+    gpu = f"{target.gpu} ({gpus})" if target.gpu else f"GPUs of compute capability {gpus}"
+    return f"{name} {target.version}, {gpu}"
+
+
+def choice_lines(choice: Choice) -> list[str]:
+    """The table of `--precision auto` and the recommendation under it."""
+    lines = ["", f"on {choice.backend}, one frame of {choice.width}x{choice.height}:"]
+    lines.append(
+        f"  {'precision':<10}{'ms':>9}{'x fp32':>8}{'dB to torch':>13}{'loss, dB':>10}{'size':>10}"
+    )
+    base = next(one.latency_ms for one in choice.candidates if one.precision == "fp32")
+    for one in choice.candidates:
+        if one.latency_ms is None:
+            lines.append(f"  {one.precision:<10}not written: {one.refused}")
+            continue
+        mark = (
+            "  <- no other is both faster and closer" if one.precision in choice.efficient else ""
+        )
+        agreement = "equal" if one.psnr_db is None else f"{one.psnr_db:.1f}"
+        loss = "" if one.loss_db is None else f"{one.loss_db:.4f}"
+        ratio = one.latency_ms / base if base else 1.0
+        lines.append(
+            f"  {one.precision:<10}{one.latency_ms:>9.1f}{ratio:>8.2f}{agreement:>13}{loss:>10}"
+            f"{size_text(one.size_bytes):>10}{mark}"
+        )
+    lines.append(f"recommended here: {choice.recommended} ({choice.reason})")
+    return lines

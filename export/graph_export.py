@@ -13,7 +13,8 @@ from vsrc.export.export_config import ExportConfig, ExportProgress
 from vsrc.export.export_report import write_reports
 from vsrc.export.export_result import ExportedGraph, ExportResult
 from vsrc.export.gate import worst_db
-from vsrc.export.tracing import Source, graph_name, trace
+from vsrc.export.graph_name import graph_name
+from vsrc.export.tracing import Source, trace
 from vsrc.export.typed_graphs import TypedGraph, opset_of
 from vsrc.runtime.package import describe, open_package, write_spec
 from vsrc.runtime.spec import GraphSpec
@@ -37,9 +38,17 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
         MissingDependencyError: Something that is needed is not installed.
         ValueError: The shape is not one that the network takes.
     """
+    if config.format != "onnx":
+        from vsrc.export.engine_export import export_engine
+
+        return export_engine(config, progress)
     if config.precision == "auto":
-        raise ValueError("auto")
+        from vsrc.export.auto import export_all
+
+        return export_all(config, progress)
     source = trace(config, [config.precision], progress)
+    if config.calib and "fp32" not in source.package.spec.graphs:  # calibration feeds this graph
+        add_to_package(source, [drafted(source, "fp32", config, progress)], config)
     return add_to_package(source, [drafted(source, config.precision, config, progress)], config)
 
 

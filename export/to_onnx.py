@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vsrc.export.extent import Extent
+from vsrc.export.graph_name import METADATA_KEY
 from vsrc.export.graph_plan import GraphPlan
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.schema import to_json
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     import onnx
 
 logger = logging.getLogger(__name__)
-
-METADATA_KEY = "vsrc"
-"""Key of the ONNX metadata under which the spec travels, so that a lone file also runs."""
 
 
 def to_onnx(

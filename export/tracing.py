@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from vsrc.export.agreement import CheckedFrames, check_frames
 from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.extent import Extent, extent_of
+from vsrc.export.graph_name import graph_name
 from vsrc.export.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.typed_graphs import TypedGraph
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.spec import GraphIo, GraphRole, NetworkSpec, Precision
+from vsrc.runtime.spec import NetworkSpec, Precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,12 +65,6 @@ def trace(
         traced.append(_traced(plan, spec, config, extent))
     frames = check_frames(spec, extent, degradation=package.spec.degradation)
     return Source(package, network, extent, tuple(traced), frames)
-
-
-def graph_name(precision: Precision, graph_io: GraphIo = "uint8", role: GraphRole = "whole") -> str:
-    """`fp32`, `encode-fp32`, `fuse-fp32`; with `-float` where the edges are float tensors."""
-    name = precision if graph_io == "uint8" else f"{precision}-{graph_io}"
-    return name if role == "whole" else f"{role}-{name}"
 
 
 def _exportable(package: Package, config: ExportConfig) -> nn.Module:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.export.agreement import Array
+from vsrc.export.graph_name import METADATA_KEY
 from vsrc.export.graph_plan import GraphPlan
 from vsrc.export.overflow import Feeds, Kept, half_or_kept
-from vsrc.export.to_onnx import METADATA_KEY
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.spec import Precision
 

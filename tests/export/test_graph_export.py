@@ -19,7 +19,7 @@ from vsrc.export.export_config import ExportConfig, parse_shape
 from vsrc.export.extent import extent_of
 from vsrc.export.gate import check
 from vsrc.export.graph_export import export
-from vsrc.export.to_onnx import METADATA_KEY
+from vsrc.export.graph_name import METADATA_KEY
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.package import open_package
 

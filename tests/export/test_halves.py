@@ -23,7 +23,7 @@ from vsrc.export import drafts
 from vsrc.export.agreement import Run, halves_run
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
-from vsrc.export.to_onnx import METADATA_KEY
+from vsrc.export.graph_name import METADATA_KEY
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import FeatureSpec, NetworkSpec

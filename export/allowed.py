@@ -1,0 +1,100 @@
+"""The operators that TensorRT 8.6 to 11 all take, and what is wrong with others.
+
+NVIDIA's newer parsers take more than those of a Jetson do, so what builds here need not build
+there. Sources: the operator tables of the parsers of 8.6, 10.3 and 10.13, and builds with TensorRT
+for RTX 1.7.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.errors import MismatchError
+
+if TYPE_CHECKING:
+    import onnx
+
+MOST_OPSET = 20
+"""Newest opset of TensorRT 10.0; later releases read later ones."""
+
+_NAMES = (
+    "Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant "
+    "ConstantOfShape Conv ConvTranspose Cos CumSum DepthToSpace DequantizeLinear Div Einsum Elu "
+    "Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gemm "
+    "GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual GridSample "
+    "HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less "
+    "LessOrEqual Log LogSoftmax MatMul Max MaxPool Mean Min Mod Mul Neg Not Or PRelu Pad Pow "
+    "QuantizeLinear Range Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin "
+    "ReduceProd ReduceSum ReduceSumSquare Relu Reshape Resize Round Selu ScatterND Shape "
+    "Sigmoid Sign Sin Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum "
+    "Tan Tanh Tile TopK Transpose Unsqueeze Where "
+)
+ALLOWED = frozenset(_NAMES.split())
+
+_REASONS = {
+    "AffineGrid": "write the positions with Range, Mul and Add",
+    "Col2Im": "use ConvTranspose or DepthToSpace",
+    "Gelu": "TensorRT 8.6 has none: write it with Erf",
+    "GroupNormalization": "TensorRT 8.6 has none: write it with InstanceNormalization",
+    "DeformConv": "no parser has it: write it with GridSample, as vsrc's own networks do",
+    "If": "branches on computed values cannot be built into one engine of fixed work",
+    "Loop": "unroll it when tracing",
+    "Scan": "unroll it when tracing",
+    "LSTM": "write its gates as convolutions or products",
+    "GRU": "write its gates as convolutions or products",
+    "NonZero": "the size of its result depends on values",
+    "ScatterElements": "no parser takes it with a reduction: use ScatterND or multiply by a mask",
+    "RoiAlign": "write it with GridSample",
+}
+
+
+def refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
+    """What a Jetson's TensorRT would refuse, a sentence each; empty for a graph that is fine."""
+    found: dict[str, None] = {}
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx") and opset.version > MOST_OPSET:
+            found[
+                f"opset {opset.version} is newer than {MOST_OPSET}, the newest that TensorRT 10.0 "
+                "reads: export with --opset 18"
+            ] = None
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in _known_values(model)}
+    for node in model.graph.node:
+        reason = _reason(node, ranks)
+        if reason:
+            found[f"{node.op_type} ({node.name or 'unnamed'}): {reason}"] = None
+    return tuple(found)
+
+
+def refuse_operators(path: Path) -> None:
+    """Stop before a build that is bound to fail on some device.
+
+    Raises:
+        MismatchError: The graph holds an operator that is not allowed.
+    """
+    import onnx
+
+    refused = refused_operators(onnx.load(str(path), load_external_data=False))
+    if refused:
+        more = f" (and {len(refused) - 1} more: vsrc inspect {path})" if len(refused) > 1 else ""
+        raise MismatchError(f"{path.name} is not for TensorRT 8.6 to 11: {refused[0]}{more}")
+
+
+def _reason(node: onnx.NodeProto, ranks: dict[str, int]) -> str:
+    if node.domain not in ("", "ai.onnx"):
+        return f"it is of the domain {node.domain}, which NVIDIA's parsers do not know"
+    if node.op_type not in ALLOWED:
+        return _REASONS.get(node.op_type, "not every TensorRT from 8.6 to 11 has it")
+    flags = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type == "Resize" and "antialias" in flags and flags["antialias"].i:
+        return "no TensorRT smooths while it shrinks: set antialias to 0"
+    if node.op_type == "GridSample" and ranks.get(node.input[0], 4) != 4:
+        return "before 11.2.1 TensorRT samples pictures (4-D) alone"
+    return ""
+
+
+def _known_values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    return [*graph.value_info, *graph.input]

@@ -1,0 +1,120 @@
+"""Write every precision that passes, time them against each other, and say which pays here."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from vsrc.export.choice import Candidate, Choice, choose
+from vsrc.export.drafts import Draft, drafted
+from vsrc.export.export_config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
+from vsrc.export.export_result import ExportResult
+from vsrc.export.extent import Extent
+from vsrc.export.gate import worst_db
+from vsrc.export.graph_export import add_to_package
+from vsrc.export.graph_name import graph_name
+from vsrc.export.tracing import Source, trace
+from vsrc.runtime.errors import GateError, MismatchError, SpecError
+from vsrc.runtime.package import open_package
+from vsrc.runtime.session import Session
+from vsrc.runtime.spec import Precision
+
+_SIZE = (180, 320)
+_LEAST_ROUNDS, _MOST_ROUNDS, _SECONDS = 5, 50, 8.0
+
+
+def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
+    """Graphs in every precision; one that misses its limit, or lacks ranges, is left out.
+
+    Precisions take turns frame by frame while they are timed, so that whatever else the machine
+    does meets all of them.
+
+    Raises:
+        GateError: fp32 itself misses its limit.
+    """
+    source = trace(config, PRECISIONS, progress)
+    drafts: list[Draft] = []
+    refused: dict[Precision, str] = {}
+    for precision in PRECISIONS:
+        if precision != "fp32" and config.calib and len(drafts) == 1:
+            add_to_package(source, drafts, config)  # calibration feeds the fp32 graph
+        try:
+            drafts.append(drafted(source, precision, config, progress))
+        except (GateError, SpecError, MismatchError) as error:
+            if precision == "fp32":
+                raise
+            refused[precision] = str(error)
+    result = add_to_package(source, drafts, config)
+    if config.io != "uint8":
+        return result  # a session takes pictures
+    choice = _choice(source, drafts, refused, config, progress)
+    return replace(result, choice=choice)
+
+
+def _choice(
+    source: Source,
+    drafts: list[Draft],
+    refused: Mapping[Precision, str],
+    config: ExportConfig,
+    progress: ExportProgress,
+) -> Choice:
+    package = open_package(source.package.path)
+    height, width = _size(config, source.extent, source.package.spec.network.size_multiple)
+    sessions = {
+        one.precision: package.session(precision=graph_name(one.precision)) for one in drafts
+    }
+    times = _times(sessions, height, width, progress)
+    candidates = []
+    for one in drafts:
+        found = one.comparison.agreements[one.name]
+        worst = worst_db(found)
+        losses = [each.loss_db for each in found if each.loss_db is not None]
+        candidates.append(
+            Candidate(
+                one.precision,
+                psnr_db=worst if np.isfinite(worst) else None,
+                loss_db=max(losses, default=None),
+                size_bytes=package.spec.graphs[one.name].size_bytes,
+                latency_ms=times[one.precision],
+            )
+        )
+    candidates += [Candidate(precision, refused=why) for precision, why in refused.items()]
+    backend = sessions["fp32"].label.rpartition(" ")[0]
+    for session in sessions.values():
+        session.close()
+    return choose(candidates, backend=backend, height=height, width=width)
+
+
+def _size(config: ExportConfig, extent: Extent, multiple: int) -> tuple[int, int]:
+    """The usual size where one was named, else the usual one of edge devices."""
+    wanted = config.shape[len(config.shape) // 2] if config.shape else _SIZE
+    sides = zip(wanted, (extent.height, extent.width), strict=True)
+    rows, columns = (
+        min(max(side, low), high) // multiple * multiple for side, (low, high) in sides
+    )
+    return rows, columns
+
+
+def _times(
+    sessions: Mapping[Precision, Session], height: int, width: int, progress: ExportProgress
+) -> dict[Precision, float]:
+    """Median milliseconds of one window."""
+    window = next(iter(sessions.values())).network.window
+    lr = np.random.default_rng(0).integers(0, 256, (1, window, height, width, 3), dtype=np.uint8)
+    for session in sessions.values():
+        session(lr)
+    samples: dict[Precision, list[float]] = {precision: [] for precision in sessions}
+    started = time.perf_counter()
+    for done in range(_MOST_ROUNDS):
+        if done >= _LEAST_ROUNDS and time.perf_counter() - started > _SECONDS:
+            break
+        progress(ExportStep("timing all precisions", done, _MOST_ROUNDS))
+        for precision, session in sessions.items():
+            before = time.perf_counter()
+            session(lr)
+            samples[precision].append(1e3 * (time.perf_counter() - before))
+    return {precision: statistics.median(found) for precision, found in samples.items()}

@@ -1,0 +1,230 @@
+"""Engines of a package: `engines/<key>.engine`, each with the sidecar that says what it is for.
+
+Never imports torch: on a device the graphs are in the package already. Where they are not, and
+torch is there, they are written first, with the same checks as ever.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from vsrc.export.allowed import refuse_operators
+from vsrc.export.engine_build import (
+    BuildOrder,
+    BuiltEngine,
+    ShapesOf,
+    build_engine,
+    input_shapes,
+    known_gpus,
+)
+from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.export_result import ExportedEngine, ExportResult
+from vsrc.export.extent import extent_of
+from vsrc.export.graph_name import graph_name
+from vsrc.export.layer_precisions import check_share
+from vsrc.export.tensorrt_module import tensorrt_module
+from vsrc.runtime.cuda_device import CudaDevice, cuda_device
+from vsrc.runtime.engine_file import (
+    EngineBackend,
+    EngineSpec,
+    EngineTarget,
+    checked_engine,
+    engine_text,
+)
+from vsrc.runtime.errors import GateError, MismatchError, SpecError, VsrcError
+from vsrc.runtime.hashing import bytes_sha256
+from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
+from vsrc.runtime.whole_file import write_whole
+
+_SHARE_OF_FREE = 0.75
+"""Of the memory that is free, what a build may use: on a Jetson the system needs the rest."""
+_ROLES: tuple[GraphRole, ...] = ("whole", "encode", "fuse")
+
+
+def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResult:
+    """Build an engine of the whole network and of each half that the package has.
+
+    An engine whose key is there already is left as it is, unless `overwrite` says otherwise.
+
+    Raises:
+        MissingDependencyError: TensorRT or, for `trt`, a GPU is missing; or the version is unknown.
+        SpecError: The package lacks the graph, and torch is not there to write it.
+        MismatchError: TensorRT does not take the graph, or the graph not these shapes.
+        GateError: The engine does not compute in the precision that was asked.
+        VsrcError: The build failed.
+    """
+    backend: EngineBackend = "trt" if config.format == "trt" else "trt-rtx"
+    module = tensorrt_module(backend)
+    device = cuda_device() if backend == "trt" else None
+    gpus = () if device else _known(config.gpus, tuple(known_gpus(module)), module.__version__)
+    result = _with_graphs(config, progress)
+    package = open_package(config.package)
+    extent_of(config.shape, multiple=package.spec.network.size_multiple)
+    built = []
+    for name, path, graph in _graphs(package, config):
+        if importlib.util.find_spec("onnx") is not None:  # else TensorRT itself will say
+            refuse_operators(path)
+        shapes_of = _shapes_of(name, graph, config)
+        target = EngineTarget(
+            backend=backend,
+            version=str(module.__version__),
+            gpu=device.name if device else None,
+            compute_capabilities=(device.compute_capability,) if device else gpus,
+            graph=name,
+            graph_sha256=graph.sha256,
+            precision=graph.precision,
+            io=graph.io,
+            shapes=input_shapes(backend, path, shapes_of),
+        )
+        order = BuildOrder(
+            graph=path,
+            precision=graph.precision,
+            shapes_of=shapes_of,
+            compute_capabilities=gpus,
+            workspace_bytes=_workspace(config, device),
+            timing_cache=config.timing_cache or _timing_cache(target),
+        )
+        built.append(_placed(package, target, order, graph, config, progress))
+    return dataclasses.replace(result, engines=tuple(built))
+
+
+def _known(wanted: tuple[str, ...], known: tuple[str, ...], version: str) -> tuple[str, ...]:
+    for name in wanted:
+        if name not in known:
+            other = "; --format trt builds on that GPU itself" if "." in name else ""
+            raise MismatchError(
+                f"TensorRT for RTX {version} builds for compute capability {', '.join(known)}, "
+                f"not for {name}{other}"
+            )
+    return tuple(name for name in known if name in wanted) if wanted else known
+
+
+def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult:
+    """Write the graphs that are missing."""
+    assert config.precision != "auto"  # ExportConfig refuses it
+    name = graph_name(config.precision, config.io)
+    if name in open_package(config.package).spec.graphs:
+        return ExportResult((), {})
+    if importlib.util.find_spec("torch") is None:
+        raise SpecError(
+            f"{config.package} has no {name} graph, and torch is not here to write it; where it "
+            f"is: vsrc export {config.package} --precision {config.precision} --io {config.io}"
+        )
+    from vsrc.export.graph_export import export
+
+    return export(dataclasses.replace(config, format="onnx", shape=()), progress)
+
+
+def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path, GraphSpec]]:
+    """Name, file and description of each graph that an engine is built from."""
+    assert config.precision != "auto"
+    for role in _ROLES if config.halves else _ROLES[:1]:
+        name = graph_name(config.precision, config.io, role)
+        if name in package.spec.graphs:
+            path, graph = package.graph(name)
+            if graph.lossy and not config.allow_lossy:
+                raise GateError(
+                    f"the {name} graph is marked as lossy; --allow-lossy builds an engine of it"
+                )
+            yield name, path, graph
+
+
+def _shapes_of(name: str, graph: GraphSpec, config: ExportConfig) -> ShapesOf:
+    """How sizes of frames become shapes of inputs: the free axes are N and those of the picture."""
+    for height, width in config.shape:
+        for side, (low, high) in ((height, graph.height), (width, graph.width)):
+            if not low <= side <= high:
+                raise MismatchError(
+                    f"the {name} graph takes {graph.height[0]}x{graph.width[0]} to "
+                    f"{graph.height[1]}x{graph.width[1]}, not {height}x{width}; export it with "
+                    "another --shape and --overwrite"
+                )
+    strides = {feature.name: feature.stride for feature in graph.features}
+
+    def shapes_of(value: str, declared: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        stride, found = strides.get(value, 1), []
+        if -1 not in declared:
+            return (declared,)
+        for height, width in config.shape:
+            free = iter((1, height // stride, width // stride))
+            found.append(tuple(next(free) if side == -1 else side for side in declared))
+        return tuple(found)
+
+    return shapes_of
+
+
+def _workspace(config: ExportConfig, device: CudaDevice | None) -> int | None:
+    if config.workspace_mib is not None:
+        return config.workspace_mib << 20
+    return int(_SHARE_OF_FREE * device.free_bytes) if device else None
+
+
+def _timing_cache(target: EngineTarget) -> Path | None:
+    """One for each GPU and version: TensorRT refuses those of others."""
+    if target.gpu is None:
+        return None
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{target.version} {target.gpu}")
+    return home / "vsrc" / f"tensorrt-{name}.timing"
+
+
+def _placed(
+    package: Package,
+    target: EngineTarget,
+    order: BuildOrder,
+    graph: GraphSpec,
+    config: ExportConfig,
+    progress: ExportProgress,
+) -> ExportedEngine:
+    """The engine of a graph, built unless it is there."""
+    file = package.path / "engines" / f"{target.key}.engine"
+    if file.is_file() and not config.overwrite:
+        return ExportedEngine(file, checked_engine(file, here=target), built=False)
+    progress(ExportStep(f"building the {target.graph} engine"))
+    made = build_engine(target.backend, order, progress)
+    _check(made, target.precision)
+    spec = EngineSpec(
+        key=target.key,
+        target=target,
+        role=graph.role,
+        sha256=bytes_sha256(made.engine),
+        size_bytes=len(made.engine),
+        strongly_typed=made.strongly_typed,
+        layers=made.layers,
+        asked_layers=made.asked,
+        lossy=graph.lossy,
+        build_seconds=round(made.seconds, 3),
+    )
+    _write(file, made.engine, spec)
+    return ExportedEngine(file, spec, built=True)
+
+
+def _check(made: BuiltEngine, precision: Precision) -> None:
+    check_share(made.asked, made.layers, precision=precision, typed=made.strongly_typed)
+    if precision != "fp32" and not made.asked.get(precision):
+        counts = ", ".join(f"{number} {name}" for name, number in made.asked.items()) or "none"
+        raise GateError(
+            f"TensorRT reads no convolution of the {precision} graph as {precision} ({counts}); "
+            "no engine was written"
+        )
+
+
+def _write(file: Path, engine: bytes, spec: EngineSpec) -> None:
+    """The engine, then its sidecar, each whole or not at all."""
+    file.parent.mkdir(exist_ok=True)
+    file.with_suffix(".json").unlink(missing_ok=True)  # of the engine that is replaced
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(engine)
+        temporary.replace(file)
+        write_whole(file.with_suffix(".json"), engine_text(spec))
+    except OSError as error:
+        raise VsrcError(f"{file} cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

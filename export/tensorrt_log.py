@@ -1,0 +1,103 @@
+"""What TensorRT says while it builds: errors for the line that is shown, progress for the bar."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from vsrc.export.export_config import ExportProgress, ExportStep
+from vsrc.runtime.errors import VsrcError
+
+_NO_MEMORY = re.compile(
+    r"out ?of ?memory|cudaErrorMemoryAllocation|insufficient memory|failed to allocate|bad_alloc|"
+    r"memory allocation",
+    re.IGNORECASE,
+)
+
+
+class Messages:
+    """Errors that were logged, the first one first: it is the cause, the others follow from it."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+
+def listener(module: Any, messages: Messages) -> Any:  # noqa: ANN401  classes of TensorRT
+    """A logger of TensorRT that keeps errors and is silent otherwise."""
+    loud = (module.ILogger.Severity.INTERNAL_ERROR, module.ILogger.Severity.ERROR)
+
+    class Listener(module.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+
+        def log(self, severity: object, text: str) -> None:
+            if severity in loud:
+                messages.errors.append(text)
+
+    return Listener()
+
+
+class Phases:
+    """The outermost phases of a build, and whether somebody wants it to end.
+
+    Args:
+        progress: Told of each step.
+    """
+
+    def __init__(self, progress: ExportProgress) -> None:
+        self._progress = progress
+        self._steps: dict[str, int] = {}
+        self.stopped = False
+
+    def start(self, name: str, parent: str | None, steps: int) -> None:
+        """A phase begins; those inside another are not shown."""
+        if not parent:
+            self._steps[name] = steps
+
+    def step(self, name: str, step: int) -> bool:
+        """A step is done; false stops the build: an exception cannot pass through it."""
+        try:
+            if name in self._steps:
+                self._progress(ExportStep("building the engine", step, self._steps[name]))
+        except KeyboardInterrupt:
+            self.stopped = True
+        return not self.stopped
+
+    def finish(self, name: str) -> None:
+        """A phase ends."""
+        self._steps.pop(name, None)
+
+
+def monitor(module: Any, phases: Phases) -> Any:  # noqa: ANN401
+    """A progress monitor of TensorRT that hands on what it is told; needs 8.6 or newer."""
+
+    class Monitor(module.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            phases.start(phase_name, parent_phase, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            return phases.step(phase_name, step)
+
+        def phase_finish(self, phase_name: str) -> None:
+            phases.finish(phase_name)
+
+    return Monitor()
+
+
+def build_error(graph: Path, messages: Messages, raised: str = "") -> VsrcError:
+    """The error that a failed build becomes."""
+    cause = messages.errors[0] if messages.errors else raised or "TensorRT gave no reason"
+    text = " ".join(cause.split())
+    if any(_NO_MEMORY.search(said) for said in (*messages.errors, raised)):
+        return VsrcError(
+            f"the memory does not suffice to build an engine of {graph.name} ({text}); nothing was "
+            "written. Close what else uses the GPU, or ask for less: a smaller largest --shape, "
+            "or --workspace MIB"
+        )
+    return VsrcError(
+        f"TensorRT cannot build an engine of {graph.name}: {text}; nothing was written"
+    )

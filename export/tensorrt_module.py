@@ -1,0 +1,67 @@
+"""TensorRT, or TensorRT for RTX, whichever is asked for: both are one API under two names."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from vsrc.runtime.engine_file import EngineBackend
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.needs import version_numbers
+
+_MODULES: dict[EngineBackend, str] = {"trt": "tensorrt", "trt-rtx": "tensorrt_rtx"}
+_KNOWN_BAD: dict[tuple[int, ...], str] = {(10, 2): "it builds engines that give wrong values"}
+
+FIRST_STRONG = (10,)
+"""First version whose networks can be strongly typed."""
+FIRST_RELIABLE = (10, 12)
+"""First version whose strongly typed builds need no way out."""
+
+
+def tensorrt_module(backend: EngineBackend) -> ModuleType:
+    """The module, after its version was checked.
+
+    Raises:
+        MissingDependencyError: It is not installed, does not load, or has a version that vsrc does
+            not know.
+    """
+    name = _MODULES[backend]
+    try:
+        module = importlib.import_module(name)
+    except (ImportError, OSError) as error:  # OSError: its libraries are not there
+        raise MissingDependencyError(
+            f"{name} does not load ({error}); {_REMEDY[backend]}"
+        ) from error
+    check_version(backend, str(module.__version__))
+    return module
+
+
+_REMEDY: dict[EngineBackend, str] = {
+    "trt": (
+        "on a Jetson it comes with JetPack (make the environment with --system-site-packages), "
+        "elsewhere: pip install 'vsrc[trt]'"
+    ),
+    "trt-rtx": "install it: pip install 'vsrc[trt-rtx]'",
+}
+
+
+def check_version(backend: EngineBackend, version: str) -> None:
+    """Refuse versions that nobody has checked the calls for.
+
+    Raises:
+        MissingDependencyError: The version is none of those.
+    """
+    numbers = (*version_numbers(version), 0, 0)
+    if backend == "trt-rtx":
+        known, expected = numbers[0] == 1, "1.x"
+    else:
+        known, expected = numbers[:2] == (8, 6) or numbers[0] in (10, 11), "8.6, 10.x or 11.x"
+    if not known:
+        raise MissingDependencyError(
+            f"{_MODULES[backend]} {version} is not a version that vsrc knows ({expected}); "
+            "install one of these, or a newer vsrc"
+        )
+    if backend == "trt" and (bad := _KNOWN_BAD.get(numbers[:2])):
+        raise MissingDependencyError(
+            f"tensorrt {version} is known to be bad ({bad}); install 10.3 or newer"
+        )

@@ -1,0 +1,54 @@
+"""The CUDA device of this machine: its name, compute capability and free memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsrc.runtime.errors import MissingDependencyError
+
+
+@dataclass(frozen=True)
+class CudaDevice:
+    """One GPU.
+
+    Attributes:
+        name: As the driver calls it ("NVIDIA GeForce RTX 4090", "Orin").
+        compute_capability: "8.9".
+        free_bytes: Memory that is free at the moment.
+        total_bytes: Memory that it has; on a Jetson that of the whole machine.
+    """
+
+    name: str
+    compute_capability: str
+    free_bytes: int
+    total_bytes: int
+
+
+def cuda_device(index: int = 0) -> CudaDevice:
+    """Ask the driver.
+
+    Raises:
+        MissingDependencyError: cuda-bindings is not installed, or there is no driver or no GPU.
+    """
+    try:
+        from cuda.bindings import runtime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"cuda-bindings is not importable ({error}); install it: pip install cuda-bindings"
+        ) from error
+    failed, properties = runtime.cudaGetDeviceProperties(index)
+    if failed == runtime.cudaError_t.cudaSuccess:
+        (failed,) = runtime.cudaSetDevice(index)
+    if failed != runtime.cudaError_t.cudaSuccess:
+        raise MissingDependencyError(
+            f"there is no CUDA device {index} ({failed.name}); this needs an NVIDIA GPU and its "
+            "driver: nvidia-smi shows whether both are there"
+        )
+    failed, free, total = runtime.cudaMemGetInfo()
+    if failed != runtime.cudaError_t.cudaSuccess:
+        raise MissingDependencyError(
+            f"CUDA device {index} does not answer ({failed.name}); another program may hold all of "
+            "its memory"
+        )
+    name = properties.name.split(b"\0")[0].decode(errors="replace")
+    return CudaDevice(name, f"{properties.major}.{properties.minor}", int(free), int(total))

@@ -1,0 +1,172 @@
+"""A built engine and the sidecar that says what it is for.
+
+    engines/<key>.engine   raw, as trtexec loads it
+    engines/<key>.json     EngineSpec
+
+The key is a hash of all that the engine depends on. Where any of it is another (another GPU, an
+update of TensorRT, a graph that was exported again), the key is another, and the engine of the old
+key is simply not found.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.schema import from_json, to_json
+from vsrc.runtime.spec import GraphIo, GraphRole, Precision
+
+SCHEMA_VERSION = 1
+_LIMIT_BYTES = 4 << 20
+
+EngineBackend = Literal["trt", "trt-rtx"]
+Shapes = dict[str, tuple[tuple[int, ...], ...]]
+"""Input -> its shape; three of them, least, usual and largest, where it is not fixed."""
+
+
+@dataclass(frozen=True)
+class EngineTarget:
+    """All that an engine depends on.
+
+    Attributes:
+        backend: `trt`, for one GPU; `trt-rtx`, for all of some compute capabilities.
+        version: Of TensorRT, or of TensorRT for RTX.
+        gpu: Name of the GPU; None for `trt-rtx`.
+        compute_capabilities: "8.9", sorted.
+        graph: Name of the graph in the package.
+        graph_sha256: Of its bytes.
+        precision: Of the graph.
+        io: Of the graph.
+        shapes: That it takes.
+    """
+
+    backend: EngineBackend
+    version: str
+    gpu: str | None
+    compute_capabilities: tuple[str, ...]
+    graph: str
+    graph_sha256: str
+    precision: Precision
+    io: GraphIo
+    shapes: Shapes
+
+    @property
+    def key(self) -> str:
+        """`trt-rtx-fp16-0123456789abcdef`: to read, and to tell it from all others."""
+        text = json.dumps(to_json(self), sort_keys=True, separators=(",", ":"))
+        return f"{self.backend}-{self.graph}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """The sidecar.
+
+    Attributes:
+        key: `EngineTarget.key`; name of the file.
+        target: What it was built for.
+        role: The whole network, or a half.
+        sha256: Of the engine's bytes.
+        size_bytes: Their number.
+        strongly_typed: Whether TensorRT was bound to the types in the graph.
+        layers: Precision ("fp16") -> layers that the engine computes in it, as its inspector says;
+            empty where no GPU was there to ask it.
+        asked_layers: The same of convolutions in the network that was parsed.
+        lossy: Its graph is marked so.
+        build_seconds: Time of the build.
+    """
+
+    key: str
+    target: EngineTarget
+    role: GraphRole
+    sha256: str
+    size_bytes: int
+    strongly_typed: bool = True
+    layers: dict[str, int] = field(default_factory=dict)
+    asked_layers: dict[str, int] = field(default_factory=dict)
+    lossy: bool = False
+    build_seconds: float = 0.0
+
+
+def engine_text(spec: EngineSpec) -> str:
+    """The text of a sidecar."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **to_json(spec)}, indent=2) + "\n"
+
+
+def read_engine_spec(engine: Path) -> EngineSpec:
+    """What the sidecar of an engine says.
+
+    Raises:
+        SpecError: There is none, it is damaged, or of a newer version.
+    """
+    path = engine.with_suffix(".json")
+    if not path.is_file():
+        raise SpecError(
+            f"{path} is missing: nothing says which GPU and TensorRT {engine.name} is for; build "
+            "it again with vsrc export"
+        )
+    if path.stat().st_size > _LIMIT_BYTES:
+        raise SpecError(f"{path} is larger than any sidecar; build the engine again")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise SpecError(f"{path} is not readable as JSON ({error}); build it again") from error
+    if not isinstance(data, dict) or data.pop("schema_version", None) != SCHEMA_VERSION:
+        raise SpecError(f"{path} is no sidecar of this version of vsrc; build the engine again")
+    return from_json(EngineSpec, data, where=str(path))
+
+
+def checked_engine(engine: Path, *, here: EngineTarget | None = None) -> EngineSpec:
+    """The sidecar of an engine that is whole and, if asked, fits this machine.
+
+    Args:
+        engine: The file.
+        here: What an engine built on this machine would be for.
+
+    Raises:
+        SpecError: It is missing, truncated or changed.
+        MismatchError: It was built for another GPU, version of TensorRT, graph or shape.
+    """
+    if not engine.is_file():
+        raise SpecError(f"{engine} does not exist; vsrc export --format trt builds engines")
+    spec = read_engine_spec(engine)
+    size = engine.stat().st_size
+    if size != spec.size_bytes:
+        raise SpecError(
+            f"{engine} has {size} bytes, its sidecar says {spec.size_bytes}: it is truncated or "
+            "was changed; build it again with vsrc export --overwrite"
+        )
+    if file_sha256(engine) != spec.sha256:
+        raise SpecError(
+            f"{engine} is not the engine that its sidecar describes (sha256 differs); build it "
+            "again with vsrc export --overwrite"
+        )
+    if here is not None:
+        _check_fits(engine, spec.target, here)
+    return spec
+
+
+def _check_fits(engine: Path, built: EngineTarget, here: EngineTarget) -> None:
+    for entry in dataclasses.fields(EngineTarget):
+        there, now = getattr(built, entry.name), getattr(here, entry.name)
+        if entry.name == "compute_capabilities" and set(now) <= set(there):
+            continue
+        if there != now:
+            raise MismatchError(
+                f"{engine} was built for another {entry.name.replace('_', ' ')}: "
+                f"{_named(there)}, and here it is {_named(now)}; build it here: "
+                f"vsrc export --format {here.backend}"
+            )
+
+
+def _named(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return json.dumps(to_json(value))
+    return str(value)
