@@ -24,6 +24,7 @@ from vsrc.calibration.draw import Draw, draw_windows
 from vsrc.calibration.feed import drawn_windows
 from vsrc.calibration.fidelity import Fidelity, decibels
 from vsrc.calibration.histogram import Histogram
+from vsrc.calibration.memory import affordable_tile
 from vsrc.calibration.observer import Observer
 from vsrc.calibration.progress import CalibrationProgress, Report, silent
 from vsrc.calibration.scenes import Scenes, lr_sources, survey
@@ -86,6 +87,10 @@ def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> Calibr
         raise SpecError(f"{package.path} is calibrated already; add --overwrite to do it again")
     learnt = before if before and before.is_learnt and not config.overwrite else None
     model, graph = _fp32(package)
+    multiple = package.spec.network.size_multiple
+    config = dataclasses.replace(
+        config, tile=affordable_tile(model, graph, config.tile, multiple=multiple)
+    )
     clips = _surveyed(config, package, progress)
     draw = draw_windows(clips, package.spec.network, count=config.windows, seed=config.seed)
     observer = Observer(model, threads=config.threads)
@@ -151,8 +156,8 @@ def _fed(
             progress(CalibrationProgress("feed", window.clip, place, draw.count))
             if place >= unfinished.count:
                 observer.see(window.lr)
-            if unfinished.is_due:
-                unfinished.save(place + 1, observer.state())
+                if unfinished.is_due:
+                    unfinished.save(place + 1, observer.state())
             if place in wanted:
                 check.append(middle(window.lr, graph, multiple=network.size_multiple))
     except KeyboardInterrupt as error:

@@ -13,7 +13,8 @@ def calibration_text(result: CalibrationResult) -> str:
     if result.sensitivities:
         blocks.append(sensitivity_text(result.sensitivities, found.float_layers))
     shots = sum(clip.shots for clip in found.clips)
-    fed = f"{found.windows} windows from {shots} shots of {len(found.clips)} clips"
+    windows, clips = _count(found.windows, "window"), _count(len(found.clips), "clip")
+    fed = f"{windows} from {_count(shots, 'shot')} of {clips}"
     how = "ranges learnt in training" if found.is_learnt else f"ranges by {found.method}"
     psnr = "as fp32" if found.psnr_db is None else f"{found.psnr_db:.2f} dB from fp32"
     blocks.append(f"{result.file}  {how}, {fed}")
@@ -23,3 +24,7 @@ def calibration_text(result: CalibrationResult) -> str:
 
 def _layers(float_layers: tuple[str, ...]) -> str:
     return ", ".join(float_layers) or "none"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -1,11 +1,11 @@
 """Watch what convolutions read and give while windows pass through the graph.
 
     x ──┬── Conv ── y          low, high    over the whole tensor, found inside the graph
-        ├── ReduceMin, ReduceMax            sample  every third row and column, for the histogram
-        └── Slice [::3, ::3]
+        ├── ReduceMin, ReduceMax            sample  every fifth row and column, for the histogram
+        └── Slice [::5, ::5]
 
-Whole tensors never leave the graph, so memory stays near that of plain inference. Three is no
-divisor of any enlargement that is a power of two: the sample sees every phase of a pixel shuffle.
+Whole tensors never leave the graph, so memory stays near that of plain inference. Five divides no
+usual scale: the sample sees every phase of a pixel shuffle.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vsrc.runtime.errors import MismatchError
 if TYPE_CHECKING:
     import onnx
 
-_GRID = 3
+_GRID = 5
 
 
 class Observer:
@@ -102,6 +102,7 @@ def _watched(model: onnx.ModelProto, tensors: Mapping[str, str], grid: int) -> o
     """A copy of the graph that gives out what is known of each tensor, and nothing else."""
     from onnx import TensorProto, helper, numpy_helper
 
+    assert not any(value.name in tensors for value in model.graph.input)  # frames enter as uint8
     result = type(model)()
     result.CopyFrom(model)
     graph = result.graph
@@ -110,17 +111,31 @@ def _watched(model: onnx.ModelProto, tensors: Mapping[str, str], grid: int) -> o
     for name, value in (("seen_axes", [2, 3]), ("seen_steps", [grid, grid])):
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
     cut = ["seen_zero", "seen_end", "seen_axes", "seen_steps"]
+    # Each is looked at right after it was made, so that it need not live on.
+    ordered = [one for node in graph.node for one in (node, *_looks(node, tensors, cut))]
+    del graph.node[:]
+    graph.node.extend(ordered)
     del graph.output[:]
-    for tensor, seen in tensors.items():
-        graph.node.extend(
-            [
+    graph.output.extend(
+        helper.make_tensor_value_info(f"{seen}_{what}", TensorProto.FLOAT, None)
+        for seen in tensors.values()
+        for what in ("low", "high", "part")
+    )
+    return result
+
+
+def _looks(
+    node: onnx.NodeProto, tensors: Mapping[str, str], cut: list[str]
+) -> list[onnx.NodeProto]:
+    """The nodes that look at what a node gives."""
+    from onnx import helper
+
+    looks = []
+    for tensor in node.output:
+        if seen := tensors.get(tensor):
+            looks += [
                 helper.make_node("ReduceMin", [tensor], [f"{seen}_low"], keepdims=0),
                 helper.make_node("ReduceMax", [tensor], [f"{seen}_high"], keepdims=0),
                 helper.make_node("Slice", [tensor, *cut], [f"{seen}_part"]),
             ]
-        )
-        graph.output.extend(
-            helper.make_tensor_value_info(f"{seen}_{what}", TensorProto.FLOAT, None)
-            for what in ("low", "high", "part")
-        )
-    return result
+    return looks

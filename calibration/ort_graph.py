@@ -25,8 +25,11 @@ def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.Inference
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    # Memory that was needed once is given back: windows may differ in size.
-    options.enable_cpu_mem_arena = False
+    # Memory first, measured on edvr-xs with all its tensors watched: without these, 2.5 times as
+    # much. Node by node in the order given, nothing kept for the next run, no second layout.
+    options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(

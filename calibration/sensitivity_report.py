@@ -13,7 +13,7 @@ from vsrc.runtime.whole_file import write_whole
 
 NAME = "sensitivity"
 _INT8, _FLOAT = "#3b6ea5", "#c8553d"
-_LEAST_DB, _ROW_INCHES = 30.0, 0.24
+_ROW_INCHES = 0.24
 
 
 def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[str]) -> str:
@@ -44,26 +44,22 @@ def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Choi
 
 
 def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: Choice) -> None:
-    """A bar for each convolution in the order of cost; the longer, the less it costs."""
+    """A bar for each convolution: its part of the error, and the PSNR that it alone leaves."""
     from matplotlib.figure import Figure
 
-    shown = [one for one in ranked if one.psnr_db is not None]
-    values = [one.psnr_db or 0.0 for one in shown]
-    least = min([_LEAST_DB, *(value - 2 for value in values)])
-    figure = Figure(figsize=(8, 1.6 + _ROW_INCHES * len(shown)), layout="constrained")
+    figure = Figure(figsize=(8, 1.6 + _ROW_INCHES * len(ranked)), layout="constrained")
     axes = figure.add_subplot()
-    colours = [_FLOAT if one.key in choice.float_layers else _INT8 for one in shown]
-    bars = axes.barh(range(len(shown)), [value - least for value in values], left=least)
-    for bar, colour in zip(bars, colours, strict=True):
-        bar.set_color(colour)
-    axes.bar_label(bars, [f"{value:.1f}" for value in values], padding=3, fontsize=8)
-    axes.set_yticks(range(len(shown)), [one.key for one in shown], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_xlabel("PSNR against fp32 with this convolution alone int8, dB (shorter costs more)")
-    whole = "equal" if choice.psnr_db is None else f"{choice.psnr_db:.1f} dB"
+    places = range(len(ranked))
+    colours = [_FLOAT if one.key in choice.float_layers else _INT8 for one in ranked]
+    bars = axes.barh(places, [100 * one.share for one in ranked], color=colours)
+    labels = ["equal" if one.psnr_db is None else f"{one.psnr_db:.1f} dB" for one in ranked]
+    axes.bar_label(bars, labels, padding=3, fontsize=8)
+    axes.set_yticks(places, [one.key for one in ranked], fontsize=8)
+    axes.set_ylim(len(ranked) - 0.4, -0.6)
+    axes.margins(x=0.12)
+    axes.set_xlabel("share of the error, %; beside it the PSNR against fp32 with it alone int8")
+    whole = "equal to fp32" if choice.psnr_db is None else f"{choice.psnr_db:.1f} dB from fp32"
     kept = len(choice.float_layers)
-    left = f"all but {kept} (orange)" if kept else "all"
-    axes.set_title(f"{left} of them int8: {whole}", fontsize=10)
+    axes.set_title(f"int8{f', {kept} in float (orange)' if kept else ''}: {whole}", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

@@ -1,0 +1,77 @@
+"""How large a part of a frame a graph can be fed, so that a calibration stays within 2 GB.
+
+The sizes of all tensors are found on a small frame and added up over their lives; they grow with
+the area. That is less than the runtime takes, which works in buffers of its own beside them:
+
+    edge-s, 270 x 480     tensors 0.08 GB     measured 0.3 GB (histograms and all)
+    edvr-xs, 272 x 480    tensors 0.85 GB     measured 1.8 GB
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsrc.calibration.ort_graph import open_model
+from vsrc.runtime.spec import GraphSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+_BUDGET_BYTES = 0.72e9
+"""Of tensors alive at a time; twice that, and 0.3 GB for the process, is under 2 GB."""
+_PROBE = 48
+
+
+def affordable_tile(
+    model: onnx.ModelProto, graph: GraphSpec, tile: tuple[int, int], *, multiple: int
+) -> tuple[int, int]:
+    """The tile, or a smaller one of the same form.
+
+    Args:
+        model: The graph that is fed.
+        graph: What it takes.
+        tile: What is wanted, `(H, W)`.
+        multiple: What H and W are multiples of.
+    """
+    probe = tuple(
+        min(max(-(-_PROBE // multiple) * multiple, low), high)
+        for low, high in (graph.height, graph.width)
+    )
+    needed = _alive_bytes(model, probe) / (probe[0] * probe[1]) * tile[0] * tile[1]
+    share = math.sqrt(min(1.0, _BUDGET_BYTES / needed))
+    rows, columns = (max(int(side * share) // multiple, 1) * multiple for side in tile)
+    return tile if share == 1 else (rows, columns)
+
+
+def _alive_bytes(model: onnx.ModelProto, size: tuple[int, ...]) -> int:
+    """Most bytes of tensors that are alive at a time, of a window of one size, as float32."""
+    nodes = model.graph.node
+    names = [name for node in nodes for name in node.output if name]
+    frames = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    session = open_model(_measured(model, names), threads=1)
+    found = session.run(None, {"lr": np.zeros((1, frames, *size, 3), dtype=np.uint8)})
+    sizes = {name: 4 * int(count) for name, count in zip(names, found, strict=True)}
+    last = {name: place for place, node in enumerate(nodes) for name in node.input}
+    alive = most = 0
+    for place, node in enumerate(nodes):
+        alive += sum(sizes.get(name, 0) for name in node.output)
+        most = max(most, alive)
+        alive -= sum(sizes.get(name, 0) for name in set(node.input) if last[name] == place)
+    return most
+
+
+def _measured(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    """A copy of the graph that gives out how many values each tensor has."""
+    from onnx import TensorProto, helper
+
+    result = type(model)()
+    result.CopyFrom(model)
+    del result.graph.output[:]
+    for place, name in enumerate(names):
+        count = f"count_{place}"
+        result.graph.node.append(helper.make_node("Size", [name], [count]))
+        result.graph.output.append(helper.make_tensor_value_info(count, TensorProto.INT64, None))
+    return result
