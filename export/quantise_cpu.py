@@ -138,23 +138,33 @@ class _Writer:
     def requantise(self, tensor: str, value_range: Range) -> None:
         """Let whoever reads a tensor read its Q/DQ pair."""
         maker = next(node for node in self._model.graph.node if tensor in node.output)
-        if tensor in self._results:
-            return
+        after = self._after.setdefault(maker.name, [])
         there = self._read.get(tensor)
         if there is None:
             pair = self._pair(tensor, f"{tensor}_uint8", value_range)
-            self._after.setdefault(maker.name, []).extend(pair)
             there = pair[-1].output[0]
         else:  # made for a convolution that reads it: now for all, so it follows its maker
-            for nodes in self._before.values():
-                moved = [node for node in nodes if f"{tensor}_uint8" in (*node.input, *node.output)]
-                for node in moved:
-                    nodes.remove(node)
-                self._after.setdefault(maker.name, []).extend(moved)
+            pair = self._taken(f"{tensor}_uint8")
+        after += pair
         for node in self._readers.get(tensor, []):
             for at, name in enumerate(node.input):
                 if name == tensor:
                     node.input[at] = there
+        if tensor in self._results:  # the graph gives what the pair gives, under the old name
+            exact = f"{tensor}_exact"
+            maker.output[list(maker.output).index(tensor)] = exact
+            pair[0].input[0] = exact
+            after.append(self._identity(there, tensor))
+
+    def _taken(self, stem: str) -> list[onnx.NodeProto]:
+        """The Q/DQ pair of a name, from where it stood."""
+        pair = []
+        for nodes in self._before.values():
+            found = [node for node in nodes if node.name in (f"Q_{stem}", f"DQ_{stem}")]
+            for node in found:
+                nodes.remove(node)
+            pair += found
+        return pair
 
     def finish(self) -> None:
         """Put the new nodes where they belong, and drop constants that are read no more."""
@@ -197,6 +207,11 @@ class _Writer:
         return helper.make_node(
             "DequantizeLinear", inputs, [f"{stem}_float"], name=f"DQ_{stem}", axis=0
         )
+
+    def _identity(self, source: str, target: str) -> onnx.NodeProto:
+        from onnx import helper
+
+        return helper.make_node("Identity", [source], [target], name=f"Identity_{target}")
 
     def _constant(self, name: str, value: object) -> str:
         from onnx import numpy_helper

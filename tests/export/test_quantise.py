@@ -54,7 +54,7 @@ def calibration(model: onnx.ModelProto, lr: NDArray[np.uint8]) -> Calibration:
 
 def _run(
     model: onnx.ModelProto,
-    lr: NDArray[np.uint8],
+    lr: NDArray[np.generic],
     *,
     names: list[str] | None = None,
     integer: bool = True,
@@ -163,6 +163,37 @@ def test_shared_input_has_one_pair(calibration: Calibration) -> None:
     onnx.checker.check_model(int8, full_check=True)
     kinds = [node.op_type for node in int8.graph.node]
     assert kinds.count("QuantizeLinear") == 1
+
+
+def test_features_that_a_graph_gives_come_from_an_integer_kernel(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    # As an encode graph: Conv, Relu, and the result is the features.
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    weight = rng.normal(size=(4, 2, 3, 3)).astype(np.float32)
+    bias = rng.normal(size=4).astype(np.float32)
+    x = rng.random((1, 2, 9, 8), dtype=np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["lr", "a.weight", "a.bias"], ["y"], name="only"),
+            helper.make_node("Relu", ["y"], ["features"], name="relu"),
+        ],
+        "encode",
+        [helper.make_tensor_value_info("lr", onnx.TensorProto.FLOAT, list(x.shape))],
+        [helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, [1, 4, 7, 6])],
+        [numpy_helper.from_array(weight, "a.weight"), numpy_helper.from_array(bias, "a.bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    (expected,) = _run(model, x)
+    known = dataclasses.replace(
+        calibration, ranges={"a": (0.0, 1.0)}, outputs={"a": (-9.0, float(expected.max()))}
+    )
+    int8 = int8_graph(model, known, target="cpu")
+    onnx.checker.check_model(int8, full_check=True)
+    (found,) = _run(int8, x, optimised=tmp_path / "seen.onnx")
+    assert "QLinearConv" in [n.op_type for n in onnx.load(tmp_path / "seen.onnx").graph.node]
+    # Weights of 7 bits: a part in 128 of the largest, over 18 products.
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())
 
 
 def test_half_graph_gets_half_scales_at_the_first_opset_that_has_them(
