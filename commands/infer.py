@@ -31,6 +31,9 @@ from vsrc.runtime.infer_config import InferConfig, parse_seconds
 @click.option(
     "--batch", type=int, default=InferConfig.batch, show_default=True, help="Windows fed at once."
 )
+@click.option(
+    "--tile", type=int, help="Longest side fed at once, LR pixels; 0: whole.  [default: by memory]"
+)
 @click.option("--cuts/--no-cuts", default=InferConfig.cuts, help="Find scene cuts.  [default: on]")
 @click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
 @click.option("--frames", type=int, help="How many frames to restore.  [default: all]")

@@ -7,6 +7,7 @@
     ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
     ├── TrainingError           a run that cannot go on (a loss that is not finite)
     ├── MissingDependencyError  exit status 3: something is not installed or did not load
+    ├── DeviceMemoryError       memory ran out while a network ran
     ├── GateError               exit status 4: a quality or latency limit was missed
     └── StoppedError            exit status 130: Ctrl+C or SIGTERM; what was done is saved
 
@@ -48,6 +49,10 @@ class MissingDependencyError(VsrcError):
     """A package, provider or driver is not there; the message carries the line that mends it."""
 
     exit_status: ClassVar[int] = 3
+
+
+class DeviceMemoryError(VsrcError):
+    """Memory, of the machine or of a GPU, ran out while a network ran."""
 
 
 class GateError(VsrcError):

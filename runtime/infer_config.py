@@ -19,6 +19,8 @@ class InferConfig:
         precision: Name of the graph; `auto` lets the backend choose.
         threads: CPU threads for the network and for the encoder, 0 for as many as there are cores.
         batch: Windows fed at once.
+        tile: Longest side that is fed at once, LR pixels with the overlap; 0 feeds whole frames,
+            None what memory allows.
         cuts: Find scene cuts, so that no frame is restored with the help of another shot.
         start: Where to begin, seconds from the first frame.
         frames: How many frames to restore; None for all that follow.
@@ -38,6 +40,7 @@ class InferConfig:
     precision: str = "auto"
     threads: int = 0
     batch: int = 1
+    tile: int | None = None
     cuts: bool = True
     start: float = 0.0
     frames: int | None = None
@@ -58,6 +61,8 @@ class InferConfig:
             raise ValueError(f"frames={self.frames} leaves nothing to do; ask for 1 or more")
         if self.batch < 1 or self.threads < 0:
             raise ValueError(f"{self.batch=} must be 1 or more and {self.threads=} not negative")
+        if self.tile is not None and self.tile < 0:
+            raise ValueError(f"tile={self.tile} must be a side in LR pixels, or 0 for whole frames")
         if not 0 < self.fps <= 1000:
             raise ValueError(f"fps={self.fps} must lie in (0, 1000]")
 

@@ -29,6 +29,8 @@ from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.stage_clock import Untimed
 from vsrc.runtime.stamped import ResultFrame, SourceFrame
 from vsrc.runtime.targets import Target, check_space, check_target, plan_targets, prepare_folder
+from vsrc.runtime.tile_choice import Choice, check_tile, choose_tile
+from vsrc.runtime.tiles import TiledSession
 from vsrc.runtime.writer import VideoWriter, Writer
 
 Report = Callable[[InferProgress], None]
@@ -109,7 +111,7 @@ def _restore_file(
     check_target(target, overwrite=config.overwrite)
     with closing(_open_reader(target.source, config)) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
-        session = network.session()
+        session = _tiled(network.session(), reader.info, config)
         total = _total(reader.info, config, session.network)
         frames = _wanted(reader, config, session.network)
         writer = _open_writer(target, reader, config, session.network, total)
@@ -129,7 +131,7 @@ class _Job:
         target: Target,
         reader: Reader,
         writer: Writer,
-        session: Session,
+        session: TiledSession,
         began: float,
         total: int,
         progress: Report | None,
@@ -151,7 +153,7 @@ class _Job:
             done=0,
             total=total or None,
             seconds=0.0,
-            notes=tuple(writer.notes),
+            notes=tuple(writer.notes + session.notes),
         )
 
     def run(self, frames: Iterable[SourceFrame], *, batch: int, clock: Untimed) -> None:
@@ -186,7 +188,7 @@ class _Job:
             first_frame_seconds=round(self._first_seconds, 3),
             fps=round(self._done / seconds, 3),
             runs=self._report.runs,
-            notes=tuple(self._reader.notes() + self._writer.notes),
+            notes=tuple(self._reader.notes() + self._writer.notes + self._session.notes),
         )
 
     def _watched(self, frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
@@ -212,6 +214,24 @@ class _Job:
         if self._progress:
             seconds = time.perf_counter() - self._began
             self._progress(replace(self._report, done=self._done, seconds=seconds))
+
+
+def _tiled(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
+    """The session, fed with tiles where they were asked for or memory asks for them."""
+    height, width = info.height, info.width
+    if config.tile is None:
+        choice = choose_tile(session, height=height, width=width, batch=config.batch)
+    else:
+        choice = Choice(config.tile)
+    tiled = TiledSession(session, tile=choice.tile)
+    check_tile(choice.tile, session.network)
+    tiled.notes += [choice.note] if choice.note else []
+    if 0 < choice.tile < max(height, width) and not session.network.halo_is_exact:
+        tiled.notes.append(
+            f"{session.network.name} looks at the whole picture: tiles come close to what it gives "
+            "for whole frames, and no more"
+        )
+    return tiled
 
 
 def _open_reader(source: Source, config: InferConfig) -> Reader:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.errors import DeviceMemoryError, MismatchError, MissingDependencyError
 from vsrc.runtime.session import check_windows
 from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
     import onnxruntime
+
+T = TypeVar("T")
 
 
 class OrtSession:
@@ -37,7 +40,8 @@ class OrtSession:
         height, width = lr.shape[2:4]
         least = (self.graph.height[0], self.graph.width[0])
         padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
-        (sr,) = self._session.run(None, {"lr": padded})
+        session = self._session
+        (sr,) = memory_errors_named(lambda: session.run(None, {"lr": padded}), self.label)
         scale = self.network.scale
         return np.asarray(sr[..., : height * scale, : width * scale, :], dtype=np.uint8)
 
@@ -64,13 +68,32 @@ def open_ort(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
     # A thread that waits by spinning takes the core the encoder needs: on 2 cores the network alone
     # is as fast without, and a whole run is 10 % faster (benchmarks/runtime.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # its warnings would land in the user's progress line
+    options.log_severity_level = 4  # its words would land in the user's progress line
     try:
         return onnxruntime.InferenceSession(
             str(path), sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise MismatchError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+
+
+_MEMORY_WORDS = ("failed to allocate", "bad_alloc", "bad allocation", "out of memory")
+
+
+def memory_errors_named(run: Callable[[], T], label: str) -> T:
+    """What `run` returns.
+
+    Raises:
+        DeviceMemoryError: ONNX Runtime ran out of memory, which it says in words only.
+    """
+    try:
+        return run()
+    except MemoryError as error:
+        raise DeviceMemoryError(f"{label} could not get what it needs") from error
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        if any(words in str(error).lower() for words in _MEMORY_WORDS):
+            raise DeviceMemoryError(f"{label} could not get what it needs") from error
+        raise
 
 
 def feature_type(session: onnxruntime.InferenceSession, name: str) -> type[np.generic]:

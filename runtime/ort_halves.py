@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.ort import feature_type, open_ort
+from vsrc.runtime.ort import feature_type, memory_errors_named, open_ort
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class OrtFeatures:
         size: tuple[int, int],
     ) -> None:
         self._encode, self._fuse = sessions
+        self._label = f"ort-cpu {graph.precision}"
         self._is_run = graph.encoded_frames > 1
         self._runs = runs
         self._sees_centre = any(value.name == "centre" for value in self._fuse.get_inputs())
@@ -79,7 +80,7 @@ class OrtFeatures:
         for name, array in self._arrays.items():
             one = array[slot : slot + 1]
             binding.bind_output(name, "cpu", 0, one.dtype.type, one.shape, one.ctypes.data)
-        self._encode.run_with_iobinding(binding)
+        memory_errors_named(lambda: self._encode.run_with_iobinding(binding), self._label)
 
     def copy(self, source: int, target: int, count: int, /) -> None:
         """Copy slots; see `FeatureMemory`."""
@@ -96,7 +97,7 @@ class OrtFeatures:
         if self._sees_centre:
             binding.bind_cpu_input("centre", np.ascontiguousarray(centre[None]))
         binding.bind_output("sr")
-        self._fuse.run_with_iobinding(binding)
+        memory_errors_named(lambda: self._fuse.run_with_iobinding(binding), self._label)
         (sr,) = binding.copy_outputs_to_cpu()
         return np.asarray(sr)
 

@@ -29,6 +29,9 @@ class NetworkSpec:
         scale: Integer SR/LR side ratio.
         window: Frames fed at once; 1 for an image network.
         halo: Receptive field on one side, LR pixels (how much context a tile needs).
+        halo_is_exact: Nothing beyond the halo has any part in a pixel. False where something is
+            pooled over the whole picture (channel attention), or reaches as far as the content asks
+            (offsets, flow): what is fed in tiles then comes close to the whole, and no more.
         parameters: Number of weights as they are deployed.
         gmac_per_lr_pixel: Multiply-accumulates (in 1e9) for one output frame, divided by H * W.
         size_multiple: H and W must be multiples of this; callers pad by reflection and crop.
@@ -47,6 +50,7 @@ class NetworkSpec:
     parameters: int
     gmac_per_lr_pixel: float
     size_multiple: int = 1
+    halo_is_exact: bool = True
     time_scale: int = 1
     colour: Literal["rgb", "y"] = "rgb"
     hr_features: str | None = None

@@ -284,6 +284,7 @@ class Edvr(nn.Module):
             scale=self.scale,
             window=self.window,
             halo=self._halo(),
+            halo_is_exact=False,
             parameters=parameter_count(self),
             gmac_per_lr_pixel=gmac_per_lr_pixel(self, window=self.window),
             size_multiple=self.size_multiple,

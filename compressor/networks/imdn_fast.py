@@ -167,6 +167,7 @@ class ImdnRte(nn.Module):
             scale=self.scale,
             window=1,
             halo=reach,
+            halo_is_exact=False,
             parameters=parameter_count(self),
             gmac_per_lr_pixel=gmac_per_lr_pixel(self),
             size_multiple=2,

@@ -146,6 +146,7 @@ class Rcan(nn.Module):
             window=1,
             # Attention pools over the whole picture, with little weight on any one place.
             halo=1 + groups * (2 * self.blocks + 1) + 1 + len(self.upsampler) // 2 + 1,
+            halo_is_exact=False,
             parameters=parameter_count(self),
             gmac_per_lr_pixel=gmac_per_lr_pixel(self),
             hr_features="upsampler",

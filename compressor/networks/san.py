@@ -223,6 +223,7 @@ class San(nn.Module):
             window=1,
             # Both kinds of attention see the whole picture, with little weight on any one place.
             halo=1 + groups * (2 * self.blocks + 1) + len(self.upsampler) // 2 + 1,
+            halo_is_exact=False,
             parameters=parameter_count(self),
             # Of small pictures: the non-local part grows with their size.
             gmac_per_lr_pixel=gmac_per_lr_pixel(self),

@@ -71,6 +71,7 @@ class SpandrelImage(nn.Module):
             scale=self.scale,
             window=1,
             halo=ASSUMED_HALO,
+            halo_is_exact=False,
             parameters=parameter_count(self),
             gmac_per_lr_pixel=gmac_per_lr_pixel(self),
             size_multiple=self.needs.multiple_of,

@@ -115,6 +115,7 @@ class Stdan(nn.Module):
             scale=SCALE,
             window=self.window,
             halo=HALO,
+            halo_is_exact=False,
             parameters=parameter_count(self),
             gmac_per_lr_pixel=gmac_per_lr_pixel(self, window=self.window) / frames,
             size_multiple=WINDOW,

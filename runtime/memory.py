@@ -1,0 +1,63 @@
+"""How much memory there is, and how much a piece of work takes at its peak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+_V2 = Path("/sys/fs/cgroup")
+_V1 = Path("/sys/fs/cgroup/memory")
+
+
+def free_bytes() -> int | None:
+    """Memory this process may still take: of the machine and of its container; None if unknown."""
+    known = [_machine_bytes(), *_container_bytes()]
+    return min((one for one in known if one is not None), default=None)
+
+
+def peak_growth(work: Callable[[], object]) -> int | None:
+    """By how many bytes the process grew at most while `work` ran; None where nothing tells.
+
+    Other threads count too, so it is asked when there are none.
+    """
+    try:
+        _CLEAR.write_text("5")  # the peak begins anew; see proc(5)
+        before = _status_bytes("VmRSS")
+        work()
+        return _status_bytes("VmHWM") - before
+    except (OSError, KeyError):  # not Linux, or not allowed
+        return None
+
+
+def _machine_bytes() -> int | None:
+    try:
+        return _field(Path("/proc/meminfo"), "MemAvailable")
+    except (OSError, KeyError):
+        return None
+
+
+def _container_bytes() -> list[int | None]:
+    """What the limits of control groups leave, versions 2 and 1."""
+    return [
+        _left(_V2 / "memory.max", _V2 / "memory.current"),
+        _left(_V1 / "memory.limit_in_bytes", _V1 / "memory.usage_in_bytes"),
+    ]
+
+
+def _left(limit: Path, used: Path) -> int | None:
+    try:
+        text = limit.read_text().strip()
+        return None if text == "max" else max(0, int(text) - int(used.read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def _status_bytes(name: str) -> int:
+    return _field(_STATUS, name)
+
+
+def _field(path: Path, name: str) -> int:
+    lines = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+    return int(lines[name].split()[0]) << 10

@@ -1,0 +1,97 @@
+"""How large a part of a frame is fed at once: all of it, or what memory allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsrc.runtime.feature_ring import RingSession
+from vsrc.runtime.memory import free_bytes, peak_growth
+from vsrc.runtime.session import Session
+from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.tiles import spans
+
+_SURE_PIXELS = 640 * 480
+"""LR frames up to this size are fed whole without a question."""
+
+_TRIAL_SIDE = 128
+"""LR pixels a side of the picture that is fed to see what a pixel takes."""
+
+_SHARE = 0.6
+"""Of the free memory; the rest is for the encoder and for what nobody foresaw."""
+
+_FRAMES_IN_FLIGHT = 80
+"""Restored frames that wait in queues and in the encoder's lookahead."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A tile and why.
+
+    Attributes:
+        tile: Longest side that is fed, LR pixels with halo; 0 for the whole picture.
+        note: A line for the user; empty where nothing is special.
+    """
+
+    tile: int
+    note: str = ""
+
+
+def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Choice:
+    """The tile for frames of a size.
+
+    Args:
+        session: What is fed; a small picture is run through it where that is needed.
+        height: LR pixels.
+        width: LR pixels.
+        batch: Windows fed at once.
+    """
+    if height * width <= _SURE_PIXELS or (free := free_bytes()) is None:
+        return Choice(0)
+    grown = peak_growth(lambda: session(_trial_window(session.network)))
+    if grown is None:
+        return Choice(0)
+    network = session.network
+    frame = height * width * network.scale**2 * 3 // 2
+    budget = _SHARE * free - _FRAMES_IN_FLIGHT * frame
+    if isinstance(session, RingSession):
+        budget -= session.feature_bytes(height, width)
+    pixels = int(budget / (batch * max(1, grown) / _TRIAL_SIDE**2))
+    if pixels >= height * width:
+        return Choice(0)
+    tile = largest_tile(pixels, height=height, width=width, network=network)
+    return Choice(
+        tile,
+        f"{width}x{height} at once would take more than the {free / 1e9:.1f} GB that are free: "
+        f"tiles of {tile} pixels",
+    )
+
+
+def check_tile(tile: int, network: NetworkSpec) -> None:
+    """Refuse tiles that are nothing but overlap; see `spans`."""
+    if tile:
+        spans(
+            2 * (tile + network.size_multiple),
+            tile=tile,
+            halo=network.halo,
+            multiple=network.size_multiple,
+        )
+
+
+def largest_tile(pixels: int, *, height: int, width: int, network: NetworkSpec) -> int:
+    """Longest side of a square of so many pixels, but not less than the halo can live with."""
+    multiple = network.size_multiple
+    halo = -(-network.halo // multiple) * multiple
+    least = 2 * halo + max(multiple, halo)
+    shorter = min(height, width)
+    # What is longer than the shorter side of the picture is a strip.
+    side = int(max(pixels, 1) ** 0.5)
+    if side > shorter:
+        side = pixels // shorter
+    return max(least, side) // multiple * multiple
+
+
+def _trial_window(network: NetworkSpec) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    side = max(_TRIAL_SIDE, network.size_multiple)
+    return np.zeros((1, network.window, side, side, 3), np.uint8)

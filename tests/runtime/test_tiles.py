@@ -1,0 +1,263 @@
+"""Tiles make the whole: every pixel once, the same pictures; smaller ones if memory runs out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from vsrc.runtime import memory, tile_choice
+from vsrc.runtime.errors import DeviceMemoryError
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.infer_result import InferProgress
+from vsrc.runtime.inference import infer
+from vsrc.runtime.package import open_package
+from vsrc.runtime.restore import restored
+from vsrc.runtime.session import Session, open_video_session
+from vsrc.runtime.spec import GraphSpec, NetworkSpec
+from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.tile_choice import check_tile, choose_tile, largest_tile
+from vsrc.runtime.tiles import TiledSession, spans
+
+Pictures = NDArray[np.uint8]
+Make = Callable[..., Any]
+
+ANY = GraphSpec("none", "", 0, "fp32", "uint8", 18, (1, 9999), (1, 9999), (1, 99))
+
+
+@given(
+    blocks=st.integers(1, 60),
+    multiple=st.sampled_from([1, 2, 4]),
+    tile=st.integers(1, 80),
+    halo=st.integers(0, 12),
+)
+def test_every_pixel_is_kept_once_with_its_halo(
+    blocks: int, multiple: int, tile: int, halo: int
+) -> None:
+    size = blocks * multiple
+    rounded = tile // multiple * multiple
+    if rounded < size and rounded - 2 * -(-halo // multiple) * multiple < multiple:
+        with pytest.raises(ValueError, match="must exceed twice the receptive field"):
+            spans(size, tile=tile, halo=halo, multiple=multiple)
+        return
+    plan = spans(size, tile=tile, halo=halo, multiple=multiple)
+    kept = [pixel for span in plan for pixel in range(span.keep_start, span.keep_stop)]
+    assert kept == list(range(size))
+    for span in plan:
+        assert span.start % multiple == 0
+        assert span.stop - span.start <= max(tile, min(size, tile))
+        assert span.start == 0 or span.keep_start - span.start >= halo
+        assert span.stop == size or span.stop - span.keep_stop >= halo
+    assert len({span.stop - span.start for span in plan}) == 1  # one shape for the backend
+
+
+class TorchSession:
+    """A network as it is, without a graph."""
+
+    def __init__(self, name: str, **arguments: float) -> None:
+        import torch
+
+        from vsrc.compressor.networks.table import create
+        from vsrc.compressor.taps import spec_of
+
+        torch.manual_seed(0)
+        self._network = create(name, **arguments).eval()
+        self.network, self.graph, self.label = spec_of(self._network), ANY, name
+
+    def __call__(self, lr: Pictures, /) -> Pictures:
+        import torch
+
+        frames = torch.from_numpy(lr).movedim(-1, -3) / 255
+        with torch.no_grad():
+            sr = self._network(frames[:, 0] if self.network.window == 1 else frames)
+        return np.asarray((sr * 255).clamp(0, 255).round().byte().movedim(-3, -1))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("edge-s", {"scale": 3}),
+        ("fsrcnn", {"scale": 2}),
+        ("vsrnet", {"scale": 2}),
+        ("fastdvdnet", {"scale": 2}),
+    ],
+)
+def test_tiles_give_what_the_whole_picture_gives(name: str, arguments: dict[str, Any]) -> None:
+    session = TorchSession(name, **arguments)
+    network = session.network
+    assert network.halo_is_exact
+    multiple = network.size_multiple
+    side = 2 * -(-network.halo // multiple) * multiple + 2 * multiple
+    height, width = side + multiple, side + 2 * multiple + 1
+    shape = (1, network.window, height, width, 3)
+    lr = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    padded = np.pad(
+        lr, ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)), "reflect"
+    )
+    whole = session(padded)[:, : height * network.scale, : width * network.scale]
+    tiled = TiledSession(session, tile=side)(lr)
+    assert tiled.shape == whole.shape
+    assert np.abs(tiled.astype(int) - whole).max() <= 1  # sums in another order
+
+
+def video(count: int, height: int, width: int) -> list[SourceFrame]:
+    frames = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    return [SourceFrame(rgb, at, 1, starts_shot=at == 5) for at, rgb in enumerate(frames)]
+
+
+def pictures(frames: list[SourceFrame], session: Session, batch: int = 1) -> Pictures:
+    results = restored(iter(frames), session, batch=batch)
+    return np.stack([result.rgb for result in results if result.rgb is not None])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_tiles_of_graphs_keep_rings_of_their_own(tiny_package: Path, batch: int) -> None:
+    frames = video(9, 37, 50)
+    session = open_video_session(open_package(tiny_package))
+    found = pictures(frames, TiledSession(session, tile=24), batch)
+    expected = pictures(frames, session)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    session.close()
+
+
+class Hungry:
+    """Copies the centre, unless it is asked for more pixels than it has memory for."""
+
+    label, graph = "hungry", ANY
+    network = NetworkSpec("hungry", {}, 1, 1, halo=2, parameters=0, gmac_per_lr_pixel=0)
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self, lr: Pictures, /) -> Pictures:
+        if lr.shape[2] * lr.shape[3] > self.most:
+            raise DeviceMemoryError("no more memory")
+        return lr[:, 0]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+def test_when_memory_runs_out_tiles_are_halved_once_and_it_is_said(tile: int) -> None:
+    lr = np.random.default_rng(0).integers(0, 256, (1, 1, 40, 64, 3), dtype=np.uint8)
+    session = TiledSession(Hungry(40 * 40), tile=tile)
+    for _ in range(2):
+        np.testing.assert_array_equal(session(lr), lr[:, 0])
+    assert session.notes == [
+        "memory ran out (no more memory); from there on it is fed in tiles of 32 pixels"
+    ]
+    with pytest.raises(DeviceMemoryError, match="no more memory"):
+        TiledSession(Hungry(10), tile=tile)(lr)
+
+
+def test_a_tile_that_is_nothing_but_overlap_is_refused(
+    tmp_path: Path, clip: Path, tiny_package: Path
+) -> None:
+    network = open_package(tiny_package).spec.network
+    check_tile(2 * network.halo + 1, network)
+    config = InferConfig((clip,), tmp_path / "a.mp4", model=tiny_package, tile=2 * network.halo)
+    with pytest.raises(ValueError, match=f"twice the receptive field \\({2 * network.halo} LR"):
+        infer(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_in_tiles_is_the_video(tmp_path: Path, clip: Path, tiny_package: Path) -> None:
+    for tile in (0, 20):
+        output = tmp_path / f"{tile}/%02d.png"
+        infer(InferConfig((clip,), output, model=tiny_package, tile=tile, frames=3))
+    from vsrc.runtime.frames import read_picture
+
+    for index in range(3):
+        whole, tiled = (read_picture(tmp_path / f"{tile}/{index:02d}.png") for tile in (0, 20))
+        assert np.abs(whole.astype(int) - tiled).max() <= 1
+
+
+def test_a_network_that_sees_everything_is_named_when_it_is_fed_in_tiles(
+    tmp_path: Path, clip: Path, enlarger: Make
+) -> None:
+    session = enlarger()
+    seen: list[str] = []
+    session.network = replace(session.network, halo_is_exact=False)
+
+    def note(now: InferProgress) -> None:
+        seen.extend(now.notes if now.done == 0 else ())
+
+    for tile in (16, 0):
+        output = tmp_path / f"{tile}.mp4"
+        infer(InferConfig((clip,), output, tile=tile, frames=1), session=session, progress=note)
+    (line,) = seen
+    assert line.startswith("enlarger looks at the whole picture")
+
+
+def test_small_frames_are_never_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_choice, "free_bytes", lambda: 1)
+    assert choose_tile(Hungry(0), height=480, width=640, batch=1).tile == 0
+
+
+@pytest.mark.parametrize(("free_gb", "fits"), [(10, True), (3, False), (1, False)])
+def test_large_frames_are_fed_in_what_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, free_gb: float, fits: bool
+) -> None:
+    session = Hungry(1 << 30)
+    monkeypatch.setattr(tile_choice, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
+    monkeypatch.setattr(tile_choice, "free_bytes", lambda: int(free_gb * 1e9))
+    choice = choose_tile(session, height=1080, width=1920, batch=1)
+    assert (choice.tile == 0) is fits
+    if not fits:
+        assert min(choice.tile, 1080) * min(choice.tile, 1920) * 1000 <= 0.6 * free_gb * 1e9
+        assert choice.tile >= 500
+        assert f"the {free_gb:.1f} GB that are free" in choice.note
+
+
+def test_a_tile_is_never_smaller_than_its_overlap_allows() -> None:
+    assert largest_tile(1, height=900, width=900, network=Hungry.network) == 6
+    assert largest_tile(900 * 300, height=300, width=2000, network=Hungry.network) == 900
+
+
+def test_memory_is_measured_as_the_system_counts_it() -> None:
+    free = memory.free_bytes()
+    assert free is not None
+    assert free > 1 << 20
+    grown = memory.peak_growth(lambda: np.ones(64 << 20, np.uint8).sum())
+    assert grown is not None
+    assert 60 << 20 < grown < 100 << 20
+
+
+CHILD = """
+import resource, sys
+from pathlib import Path
+from vsrc.runtime.package import open_package
+from vsrc.runtime.tiles import TiledSession
+import numpy as np
+session = TiledSession(open_package(Path(sys.argv[1])).session(threads=1))
+lr = np.zeros((1, 3, 8, 8, 3), np.uint8)
+session(lr)
+used = int(open('/proc/self/statm').read().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (used + (220 << 20),) * 2)
+sr = session(np.full((1, 3, 640, 800, 3), 90, np.uint8))
+print(sr.shape, session.notes)
+"""
+
+
+def test_onnx_runtime_out_of_memory_is_survived(tiny_package: Path) -> None:
+    command = [sys.executable, "-c", CHILD, str(tiny_package)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout == (
+        "(1, 1280, 1600, 3) ['memory ran out (ort-cpu fp32 could not get what it needs); from "
+        "there on it is fed in tiles of 400 pixels']\n"
+    )
