@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 ROOT = "network."
 """Where the network hangs in what is traced; no part of a module path."""
+_MOVES = (
+    *("Cast", "Transpose", "Reshape", "Gather", "Slice", "Split", "Squeeze", "Unsqueeze", "Concat"),
+    *("Pad", "SpaceToDepth", "Expand", "Identity"),
+)
+"""Operators that give the values they took."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class Convolution:
         input: Tensor that it reads.
         weight: Initializer, `(O, I, ...)`; `(I, O, ...)` of a `ConvTranspose`.
         output: Tensor that it gives.
+        unit: Value of the input that the network calls 1. The simplifier folds the factor 1/255
+            into a first convolution where it can; that one reads 0..255, and its weights are 255
+            times smaller than those of the module.
     """
 
     key: str
@@ -31,6 +39,7 @@ class Convolution:
     input: str
     weight: str
     output: str
+    unit: float = 1.0
 
     @property
     def channel_axis(self) -> int:
@@ -44,6 +53,7 @@ def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
     A weight that the exporter folded into a constant has lost its name; the bias beside it has not.
     """
     weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 4}
+    pictures = _pictures(graph)
     found = []
     for node in graph.node:
         if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in weights:
@@ -59,8 +69,23 @@ def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
                 input=node.input[0],
                 weight=node.input[1],
                 output=node.output[0],
+                unit=255.0 if node.input[0] in pictures else 1.0,
             )
         )
+    return found
+
+
+def _pictures(graph: onnx.GraphProto) -> set[str]:
+    """Tensors that hold values of pictures as they came in, 0..255."""
+    from onnx import TensorProto
+
+    uint8 = TensorProto.UINT8
+    found = {one.name for one in graph.input if one.type.tensor_type.elem_type == uint8}
+    for node in graph.node:
+        if node.op_type in _MOVES:
+            read = node.input if node.op_type == "Concat" else node.input[:1]
+            if all(name in found for name in read):
+                found.update(node.output)
     return found
 
 

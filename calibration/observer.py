@@ -64,14 +64,16 @@ class Observer:
             for name in self._tensors
         }
         for one in self._found:
-            for tensor, kept in ((one.input, self.inputs), (one.output, self.outputs)):
+            sides = ((one.input, self.inputs, one.unit), (one.output, self.outputs, 1.0))
+            for tensor, kept, unit in sides:
                 low, high, part = values[tensor]
                 if not (np.isfinite(low) and np.isfinite(high)):
                     raise MismatchError(
                         f"{one.key}: its values reach [{low}, {high}] on real frames; a network "
                         "that overflows cannot be made int8"
                     )
-                kept[one.key].add(part, low=low, high=high)
+                part = part if unit == 1 else part / np.float32(unit)
+                kept[one.key].add(part, low=low / unit, high=high / unit)
 
     def state(self) -> bytes:
         """Everything seen so far, for `restore`."""

@@ -101,7 +101,7 @@ class _Writer:
         weight = numpy_helper.to_array(self._tensors[convolution.weight])
         if weight.dtype not in (np.float16, np.float32):
             return False
-        step = np.asarray(activation_scale(value_range), dtype=weight.dtype)
+        step = np.asarray(activation_scale(value_range) * convolution.unit, dtype=weight.dtype)
         if not np.finfo(weight.dtype).tiny <= step < np.inf:
             return False
         self._has_half |= weight.dtype == np.float16

@@ -62,7 +62,7 @@ def insert_cpu_qdq(
             low, high = value_range
             known[tensor] = (max(low, 0.0), max(high, 0.0)) if rectified else value_range
     # Where a tensor is also what another one reads, the range of reading is the calibrated one.
-    known |= {one.input: ranges[one.key] for one in chosen.values()}
+    known |= {one.input: _read_range(ranges[one.key], one.unit) for one in chosen.values()}
     done = [one for node, one in chosen.items() if _has_width(known.get(ends[node][0], _NO_RANGE))]
     for one in done:
         writer.quantise(one, known[one.input])
@@ -71,6 +71,11 @@ def insert_cpu_qdq(
         writer.requantise(end, known[end])
     writer.finish()
     return len(done)
+
+
+def _read_range(value_range: Range, unit: float) -> Range:
+    """What the tensor in the graph reaches (`Convolution.unit`)."""
+    return value_range[0] * unit, value_range[1] * unit
 
 
 def _has_width(value_range: Range) -> bool:

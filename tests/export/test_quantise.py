@@ -196,6 +196,35 @@ def test_features_that_a_graph_gives_come_from_an_integer_kernel(
     np.testing.assert_allclose(found, expected, atol=0.02 * expected.max())
 
 
+@pytest.mark.parametrize("target", ["nvidia", "cpu"])
+def test_convolution_that_reads_pictures_has_its_range_in_their_unit(
+    calibration: Calibration, target: Target
+) -> None:
+    # The simplifier folds 1/255 into the weights: the range of the module, 0..1, is 0..255 here.
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    weight = (rng.normal(size=(4, 3, 3, 3)) / 255).astype(np.float32)
+    x = rng.integers(0, 256, (1, 9, 8, 3), dtype=np.uint8)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["lr"], ["cast"], name="cast", to=onnx.TensorProto.FLOAT),
+            helper.make_node("Transpose", ["cast"], ["x"], name="turn", perm=[0, 3, 1, 2]),
+            helper.make_node("Conv", ["x", "a.weight"], ["y"], name="only"),
+        ],
+        "folded",
+        [helper.make_tensor_value_info("lr", onnx.TensorProto.UINT8, list(x.shape))],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 4, 7, 6])],
+        [numpy_helper.from_array(weight, "a.weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    (expected,) = _run(model, x)
+    reach = float(np.abs(expected).max())
+    known = dataclasses.replace(
+        calibration, ranges={"a": (0.0, 1.0)}, outputs={"a": (-reach, reach)}
+    )
+    (found,) = _run(int8_graph(model, known, target=target), x, integer=False)
+    np.testing.assert_allclose(found, expected, atol=0.03 * reach)
+
+
 def test_half_graph_gets_half_scales_at_the_first_opset_that_has_them(
     calibration: Calibration,
 ) -> None:
