@@ -72,6 +72,9 @@ class RepConv(nn.Module):
         expansion: Channels between the 1x1 and the 3x3 of the fourth branch, as a multiple.
     """
 
+    identity: Tensor
+    centre: Tensor
+
     def __init__(self, features: int, *, expansion: int = 2) -> None:
         super().__init__()
         self.conv3 = nn.Conv2d(features, features, 3, padding=1)
@@ -79,6 +82,7 @@ class RepConv(nn.Module):
         self.expand = nn.Conv2d(features, features * expansion, 1, bias=False)
         self.reduce = nn.Conv2d(features * expansion, features, 3, padding=1, bias=False)
         self.register_buffer("identity", _identity_kernel(features), persistent=False)
+        self.register_buffer("centre", _identity_kernel(1), persistent=False)
         with torch.no_grad():
             # The start is the 3x3 branch plus identity, as in a residual block.
             self.conv3.weight.mul_(0.5)
@@ -88,10 +92,9 @@ class RepConv(nn.Module):
     def kernel(self) -> Tensor:
         """The one 3x3 kernel, `(C, C, 3, 3)`, that the branches amount to."""
         merged = torch.einsum("omyx,mi->oiyx", self.reduce.weight, self.expand.weight[:, :, 0, 0])
-        one = F.pad(self.conv1.weight, (1, 1, 1, 1))
-        identity = self.identity
-        assert isinstance(identity, Tensor)
-        return self.conv3.weight + one + identity + merged
+        # Not padded: the gradient would have strides that several processes do not expect.
+        one = self.conv1.weight * self.centre
+        return self.conv3.weight + one + self.identity + merged
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, C, H, W)` to the same."""
