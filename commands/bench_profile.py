@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsrc.commands.status_line import StatusLine
+from vsrc.runtime.profile_config import ProfileConfig, parse_sizes
 
 if TYPE_CHECKING:
-    from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
+    from vsrc.runtime.profile_config import ProfileProgress
+
+
+def profile_config(
+    shapes: tuple[tuple[int, int], ...],
+    sizes: str | None,
+    options: dict[str, Any],
+) -> ProfileConfig:
+    """The configuration that the options of `vsrc bench` mean."""
+    return ProfileConfig(
+        sizes=parse_sizes(sizes) if sizes else ProfileConfig.sizes,
+        shapes=shapes,
+        backend=options["backend"],
+        precision="fp32" if options["precision"] == "auto" else options["precision"],
+        threads=options["threads"],
+        seconds=options["seconds"] / ProfileConfig.rounds,
+    )
 
 
 def run_profile(config: ProfileConfig, path: Path) -> None:

@@ -2,108 +2,255 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from statistics import fmean
+from typing import Any
+
+import numpy as np
 
 from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.bench_report import (
+from vsrc.runtime.bench_reasons import reasons_of
+from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.bench_sections import (
     Arithmetic,
-    BenchReport,
+    Device,
     Feed,
     Gate,
+    Intervals,
     Memory,
+    Power,
+    Soak,
+    Stages,
     Startup,
+    Stream,
     Subject,
     Warmup,
 )
-from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
-from vsrc.runtime.machine import Machine, machine_null_reasons
+from vsrc.runtime.distribution import Distribution, distribution
+from vsrc.runtime.interval import Interval, interval_of, mean
+from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement
-from vsrc.runtime.spec import NetworkSpec
-from vsrc.runtime.steady import LEAST_SAMPLES
+from vsrc.runtime.power import has_settled, mean_watts, throttle_events
+from vsrc.runtime.schema import to_json
+from vsrc.runtime.spec import Quality
+
+QUALITY_METRIC = "psnr_y"
+_MINUTE_MS = 60_000.0
 
 
 def assemble(
-    config: BenchConfig,
-    network: NetworkSpec,
-    found: Measurement,
-    *,
-    machine: Machine,
-    started: datetime,
+    config: BenchConfig, found: Measurement, *, machine: Machine, started: datetime
 ) -> BenchReport:
     """Make the report of what was found.
 
     Args:
         config: What was asked; its model is a path.
-        network: What the package says of its network.
         found: What was measured.
         machine: Where.
         started: When, UTC.
     """
     height, width = config.shape
-    series, rates = found.series, found.rates
+    series = found.series
     latency_ms = distribution(series.steady_ms)
     throughput_fps = len(series.steady_ms) * found.frames_per_run / series.steady_wall_seconds
-    gmac_per_frame = network.gmac_per_lr_pixel * height * width
-    gflop_per_s = 2 * gmac_per_frame * throughput_fps
-    return BenchReport(
-        started_utc=started.isoformat(timespec="seconds"),
-        subject=Subject(
-            model=str(config.model),
-            network=network.name,
-            graph_sha256=found.graph_sha256,
-            precision=found.precision,
-            session=found.session,
-            threads=rates.threads,
-            versions=found.versions,
-            scale=network.scale,
-            window_frames=network.window,
-            lookahead_frames=network.radius,
-            parameters=network.parameters,
-            gmac_per_frame=gmac_per_frame,
-        ),
-        feed=Feed(batch=1, height_px=height, width_px=width),
-        startup=Startup(found.import_ms, found.load_ms, found.first_inference_ms),
-        warmup=Warmup(series.warmup_ms, series.steady),
-        latency_ms=latency_ms,
-        throughput_fps=throughput_fps,
-        memory=Memory(found.before_load_bytes, found.peak_bytes),
-        arithmetic=Arithmetic(gflop_per_s, gflop_per_s / rates.matmul_gflop_per_s),
-        machine=machine,
-        rates=rates,
-        gates=_gates(config, latency_ms, throughput_fps),
-        samples_ms=series.steady_ms,
-        null_reasons=_null_reasons(latency_ms, series.steady, machine, found),
+    power = _power(found, throughput_fps)
+    memory = Memory(found.before_load_bytes, found.peak_bytes)
+    parts: dict[str, Any] = {
+        "started_utc": started.isoformat(timespec="seconds"),
+        "subject": _subject(config, found),
+        "feed": Feed(batch=1, height_px=height, width_px=width),
+        "startup": Startup(found.import_ms, found.load_ms, found.first_inference_ms),
+        "warmup": Warmup(series.warmup_ms, series.steady),
+        "latency_ms": latency_ms,
+        "jitter_ms": _jitter_ms(series.steady_ms),
+        "throughput_fps": throughput_fps,
+        "intervals": _intervals(found, latency_ms, throughput_fps),
+        "stream": _stream(config, found),
+        "stages": _stages(found),
+        "memory": memory,
+        "power": power,
+        "arithmetic": _arithmetic(config, found, throughput_fps),
+        "soak": _soak(config, found),
+        "device": _device(found),
+        "machine": machine,
+        "rates": found.rates,
+        "gates": tuple(_gates(config, latency_ms, throughput_fps, power, memory)),
+        "samples_ms": series.steady_ms,
+    }
+    missing = _nulls(to_json(parts))
+    return BenchReport(**parts, null_reasons=reasons_of(missing, config, found, machine))
+
+
+def _subject(config: BenchConfig, found: Measurement) -> Subject:
+    network = found.network
+    height, width = config.shape
+    decibels, data = _quality(found.quality)
+    return Subject(
+        model=str(config.model),
+        kind=found.kind,
+        network=found.name,
+        graph_sha256=found.graph_sha256,
+        precision=found.precision,
+        session=found.session,
+        threads=found.rates.threads,
+        versions=found.versions,
+        scale=network.scale if network else None,
+        window_frames=network.window if network else None,
+        lookahead_frames=network.radius if network else None,
+        parameters=network.parameters if network else None,
+        gmac_per_frame=network.gmac_per_lr_pixel * height * width if network else None,
+        quality_db=decibels,
+        quality_data=data,
+    )
+
+
+def _quality(measured: Sequence[Quality]) -> tuple[float | None, str | None]:
+    """PSNR of luma by the protocol named first, the mean over its clips, and their names."""
+    luma = [one for one in measured if one.metric == QUALITY_METRIC]
+    same = [one for one in luma if one.protocol == luma[0].protocol]
+    if not same:
+        return None, None
+    return fmean(one.value for one in same), ", ".join(one.data for one in same)
+
+
+def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
+    if len(samples_ms) < 2:
+        return None
+    return float(np.abs(np.diff(samples_ms)).mean())
+
+
+def _intervals(found: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
+    runs = [found.series.steady_ms]
+    of_mean = interval_of(runs, mean)
+    rate = None
+    if of_mean is not None and of_mean.low > 0:
+        # Between the samples lies time that the mean does not hold: scale, do not divide.
+        ends = (throughput_fps * latency.mean / end for end in (of_mean.high, of_mean.low))
+        rate = Interval(*ends)
+    return Intervals(
+        p50_ms=interval_of(runs),
+        p99_ms=None if latency.p99 is None else interval_of(runs, _p99),
+        mean_ms=of_mean,
+        throughput_fps=rate,
+    )
+
+
+def _p99(values: np.ndarray) -> float:
+    return float(np.percentile(values, 99))
+
+
+def _stream(config: BenchConfig, found: Measurement) -> Stream:
+    if config.fps is None:
+        return Stream(None, None, None, None, None)
+    # A network that doubles the frame rate makes two frames in the time of one.
+    deadline_ms = 1000 / config.fps
+    misses = sum(value > deadline_ms for value in found.series.steady_ms)
+    ahead = None if found.network is None else found.network.radius * deadline_ms
+    return Stream(config.fps, ahead, deadline_ms, misses, misses / len(found.series.steady_ms))
+
+
+def _stages(found: Measurement) -> Stages:
+    of = {
+        name: distribution(values) for name, values in found.stages.durations_ms.items() if values
+    }
+    return Stages(
+        decode_ms=of.get("decode"),
+        upload_ms=of.get("upload"),
+        pre_ms=of.get("pre"),
+        network_ms=of.get("network"),
+        post_ms=of.get("post"),
+        download_ms=of.get("download"),
+        encode_ms=of.get("encode"),
+        enqueue_ms=of.get("enqueue"),
+        clock=found.stages.clock,
+        end_to_end_fps=found.stages.end_to_end_fps,
+        end_to_end_frames=found.stages.end_to_end_frames,
+        first_frame_ms=found.stages.first_frame_ms,
+    )
+
+
+def _power(found: Measurement, throughput_fps: float) -> Power:
+    seen = found.watched
+    idle_w, busy_w = (
+        mean_watts(seen.readings, seen.totals, start=start, end=end)
+        for start, end in (seen.idle, seen.busy)
+    )
+    both = idle_w is not None and busy_w is not None
+    return Power(
+        source=" + ".join(seen.totals) or None,
+        idle_w=idle_w,
+        busy_w=busy_w,
+        joule_per_frame=(busy_w - idle_w) / throughput_fps if both else None,  # type: ignore[operator]
+    )
+
+
+def _arithmetic(config: BenchConfig, found: Measurement, throughput_fps: float) -> Arithmetic:
+    height, width = config.shape
+    gb_per_s = found.fed_bytes / found.frames_per_run * throughput_fps / 1e9
+    copied = (gb_per_s, gb_per_s / found.rates.copy_gb_per_s)
+    if found.network is None:
+        return Arithmetic(None, None, *copied)
+    gflop_per_s = 2 * found.network.gmac_per_lr_pixel * height * width * throughput_fps
+    return Arithmetic(gflop_per_s, gflop_per_s / found.rates.matmul_gflop_per_s, *copied)
+
+
+def _soak(config: BenchConfig, found: Measurement) -> Soak | None:
+    if config.minutes is None:
+        return None
+    start, end = found.watched.busy
+    inside = [one for one in found.watched.readings if start <= one.seconds <= end]
+    samples_ms = (*found.series.warmup_ms, *found.series.steady_ms)
+    long_enough = sum(samples_ms) >= 2 * _MINUTE_MS
+    ends = [_minute_fps(part, found) for part in (samples_ms, samples_ms[::-1])]
+    first_fps, last_fps = ends if long_enough else (None, None)
+    return Soak(config.minutes, (end - start) / 60, has_settled(inside), first_fps, last_fps)
+
+
+def _minute_fps(samples_ms: Sequence[float], found: Measurement) -> float:
+    """Frames a second of the samples of the first minute."""
+    ends = np.cumsum(samples_ms)
+    count = int(np.searchsorted(ends, _MINUTE_MS, side="right"))
+    return count * found.frames_per_run / (float(ends[count - 1]) / 1000) if count else 0.0
+
+
+def _device(found: Measurement) -> Device:
+    seen = found.watched
+    return Device(
+        facts=seen.facts,
+        unreadable=seen.unreadable,
+        busy_from_seconds=seen.busy[0],
+        busy_to_seconds=seen.busy[1],
+        throttle_events=throttle_events(seen.readings),
+        readings=seen.readings,
     )
 
 
 def _gates(
-    config: BenchConfig, latency_ms: Distribution, throughput_fps: float
-) -> tuple[Gate, ...]:
-    gates = []
-    if (limit := config.max_p99_ms) is not None:
-        p99 = latency_ms.p99
-        gates.append(Gate("max_p99_ms", limit, p99, passed=p99 is not None and p99 <= limit))
-    if (limit := config.min_fps) is not None:
-        gates.append(Gate("min_fps", limit, throughput_fps, passed=throughput_fps >= limit))
-    return tuple(gates)
+    config: BenchConfig,
+    latency_ms: Distribution,
+    throughput_fps: float,
+    power: Power,
+    memory: Memory,
+) -> Iterator[Gate]:
+    peak_mb = None if memory.peak_bytes is None else memory.peak_bytes / 1e6
+    measured = {
+        "max_p99_ms": latency_ms.p99,
+        "min_fps": throughput_fps,
+        "max_watts": power.busy_w,
+        "max_rss_mb": peak_mb,
+    }
+    for name, value in measured.items():
+        if (limit := getattr(config, name)) is None:
+            continue
+        kept = value is not None and (value >= limit if name == "min_fps" else value <= limit)
+        yield Gate(name, limit, value, passed=kept)
 
 
-def _null_reasons(
-    latency_ms: Distribution, steady: bool | None, machine: Machine, found: Measurement
-) -> dict[str, str]:
-    count = latency_ms.count
-    reasons = {
-        f"latency_ms.{name}": f"needs {samples_needed(percent)} samples; there are {count}"
-        for name, percent in PERCENTILES.items()
-        if getattr(latency_ms, name) is None
-    }
-    if latency_ms.std is None:
-        reasons["latency_ms.std"] = "needs 2 samples; there is 1"
-    if steady is None:
-        reasons["warmup.steady"] = f"needs {LEAST_SAMPLES} samples; there are {count}"
-    reasons |= machine_null_reasons(machine)
-    silent = {
-        "memory.before_load_bytes": (found.before_load_bytes, "no VmHWM in /proc/self/status"),
-        "memory.peak_bytes": (found.peak_bytes, "no VmHWM in /proc/self/status"),
-    }
-    return reasons | {path: why for path, (value, why) in silent.items() if value is None}
+def _nulls(value: object, where: str = "") -> Iterator[str]:
+    """Dotted paths of all that is null, lists left out."""
+    if value is None:
+        yield where.lstrip(".")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nulls(item, f"{where}.{key}")

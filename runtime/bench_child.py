@@ -15,18 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.bench_config import SAMPLES_FOR_P99, BenchConfig, BenchProgress
-from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.fresh_process import Message, answer
+from vsrc.runtime.telemetry import Telemetry, find_sensors
 
 if TYPE_CHECKING:
-    from vsrc.runtime.measurement import Measurement
-    from vsrc.runtime.sampling import Plan
-    from vsrc.runtime.spec import GraphSpec
+    from vsrc.runtime.bench_subject import Subject
+    from vsrc.runtime.measurement import Measurement, StageTimes, Watched
+    from vsrc.runtime.sampling import Series
+
+IDLE_SECONDS = 3.0
+"""How long an idle machine is watched, where it tells its power."""
 
 _LIBRARIES = {"auto": "onnxruntime", "ort": "onnxruntime"}
 """Backend -> what it imports, so that importing it does not count as loading the model."""
 
 _PROGRESS_SECONDS = 0.2
+
+Tell = Callable[[BenchProgress], None]
 
 
 def config_to_request(config: BenchConfig) -> Message:
@@ -34,7 +39,7 @@ def config_to_request(config: BenchConfig) -> Message:
     return {**asdict(config), "model": str(config.model)}
 
 
-def measure(config: BenchConfig, tell: Callable[[BenchProgress], None]) -> Measurement:
+def measure(config: BenchConfig, tell: Tell) -> Measurement:
     """Measure in this process; honest only in one that has done nothing else before.
 
     Args:
@@ -44,15 +49,16 @@ def measure(config: BenchConfig, tell: Callable[[BenchProgress], None]) -> Measu
     Raises:
         VsrcError: The package cannot be opened or run, or takes no frames of this shape.
     """
+    telemetry = Telemetry(*find_sensors())
+    idle = _idle(telemetry, tell)
     tell(BenchProgress("load"))
     start = time.perf_counter()
     import numpy as np
 
+    from vsrc.runtime.bench_subject import open_subject
     from vsrc.runtime.machine import peak_memory_bytes
     from vsrc.runtime.measurement import Measurement
-    from vsrc.runtime.package import open_package
     from vsrc.runtime.rates import measure_rates
-    from vsrc.runtime.sampling import take_samples
     from vsrc.runtime.versions import loaded_versions
 
     with suppress(ImportError):  # opening the session says what is missing
@@ -60,36 +66,38 @@ def measure(config: BenchConfig, tell: Callable[[BenchProgress], None]) -> Measu
     imported = time.perf_counter()
 
     before_load_bytes = peak_memory_bytes()
-    assert config.model is not None
-    package = open_package(config.model)
-    opened = time.perf_counter()
-    session = package.session(
-        backend=config.backend, precision=config.precision, threads=config.threads
-    )
+    opening = time.perf_counter()
+    subject = open_subject(config)
     loaded = time.perf_counter()
-    _check_shape(config.shape, session.graph)
-
-    shape = (1, session.network.window, *config.shape, 3)
-    lr = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    first_start = time.perf_counter()
-    sr = session(lr)
+    sr = np.asarray(subject.run())
     first_end = time.perf_counter()
-    series = take_samples(lambda: session(lr), _plan(config), progress=_throttled(tell))
+    busy_from = telemetry.now()
+    series = _series(subject, config, telemetry, tell)
+    busy = (busy_from, telemetry.now())
+    telemetry.stop()
     peak_bytes = peak_memory_bytes()
-    session.close()
+    stages = _stages(subject, config, tell)
+    subject.close()
 
     tell(BenchProgress("machine"))
     return Measurement(
+        kind=subject.kind,
+        name=subject.name,
+        network=subject.network,
+        quality=subject.quality,
         import_ms=(imported - start) * 1000,
-        load_ms=(loaded - opened) * 1000,
-        first_inference_ms=(first_end - first_start) * 1000,
+        load_ms=(loaded - opening) * 1000,
+        first_inference_ms=(first_end - loaded) * 1000,
         series=series,
-        frames_per_run=sr.shape[1] if sr.ndim == 5 else 1,
-        session=session.label,
-        graph_sha256=session.graph.sha256,
-        precision=session.graph.precision,
+        frames_per_run=sr.shape[1] if subject.network and sr.ndim == 5 else 1,
+        fed_bytes=sr.nbytes + sum(array.nbytes for array in subject.feeds.values()),
+        session=subject.label,
+        graph_sha256=subject.graph_sha256,
+        precision=subject.precision,
         before_load_bytes=before_load_bytes,
         peak_bytes=peak_bytes,
+        stages=stages,
+        watched=_watched(telemetry, idle, busy),
         rates=measure_rates(threads=config.threads),
         versions=loaded_versions(),
     )
@@ -105,27 +113,62 @@ def _answer(request: Message, tell: Callable[[Message], None]) -> Message:
     return asdict(measure(BenchConfig(**values), lambda step: tell(asdict(step))))
 
 
-def _check_shape(shape: tuple[int, int], graph: GraphSpec) -> None:
-    """A session pads frames that are too small; timing those would flatter or slander the size."""
-    for axis, size, (least, most) in zip("HW", shape, (graph.height, graph.width), strict=True):
-        if not least <= size <= most:
-            takes = f"{least} only" if least == most else f"{least} to {most}"
-            raise MismatchError(
-                f"{axis}={size} is not a size that {graph.file} takes ({takes} LR pixels); "
-                "choose another --shape, or export the package for this one"
-            )
+def _idle(telemetry: Telemetry, tell: Tell) -> tuple[float, float]:
+    """Watch the machine doing nothing, where it tells its power."""
+    telemetry.look()
+    telemetry.start()
+    if telemetry.totals:
+        tell(BenchProgress("idle"))
+        time.sleep(IDLE_SECONDS)
+    return 0.0, telemetry.now()
 
 
-def _plan(config: BenchConfig) -> Plan:
-    from vsrc.runtime.sampling import Plan
+def _series(subject: Subject, config: BenchConfig, telemetry: Telemetry, tell: Tell) -> Series:
+    from vsrc.runtime.power import has_settled
+    from vsrc.runtime.sampling import Plan, soak, take_samples
 
+    progress = _throttled(tell)
+    if config.minutes is not None:
+        began = telemetry.now()
+
+        def settled() -> bool:
+            readings = [one for one in telemetry.readings if one.seconds >= began]
+            return has_settled(readings) is True
+
+        return soak(subject.run, config.minutes * 60, settled, progress=progress)
     if config.iterations is not None:
-        return Plan(samples=config.iterations)
+        return take_samples(subject.run, Plan(samples=config.iterations), progress=progress)
     least = SAMPLES_FOR_P99 if config.max_p99_ms is not None else 1
-    return Plan(samples=least, seconds=config.seconds)
+    plan = Plan(samples=least, seconds=config.seconds)
+    return take_samples(subject.run, plan, progress=progress)
 
 
-def _throttled(tell: Callable[[BenchProgress], None]) -> Callable[[int, float], None]:
+def _stages(subject: Subject, config: BenchConfig, tell: Tell) -> StageTimes:
+    from vsrc.runtime.bench_stages import time_stages
+    from vsrc.runtime.measurement import StageTimes
+
+    if not config.stages:
+        why = "left out with --no-stages"
+        stages = ("decode", "pre", "network", "post", "encode", "end_to_end")
+        return StageTimes(missing=dict.fromkeys(stages, why))
+    tell(BenchProgress("stages"))
+    return time_stages(subject, config)
+
+
+def _watched(telemetry: Telemetry, idle: tuple[float, float], busy: tuple[float, float]) -> Watched:
+    from vsrc.runtime.measurement import Watched
+
+    return Watched(
+        facts=telemetry.facts,
+        unreadable=telemetry.unreadable,
+        totals=telemetry.totals,
+        readings=tuple(telemetry.readings),
+        idle=idle,
+        busy=busy,
+    )
+
+
+def _throttled(tell: Tell) -> Callable[[int, float], None]:
     """Progress a few times a second, so that telling it costs the samples nothing."""
     last = 0.0
 

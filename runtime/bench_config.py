@@ -9,21 +9,28 @@ from typing import Literal
 SAMPLES_FOR_P99 = 100
 """A 99th percentile means something once one sample in a hundred can lie beyond it."""
 
+GATES = ("max_p99_ms", "min_fps", "max_watts", "max_rss_mb")
+
 
 @dataclass(frozen=True)
 class BenchConfig:
     """What is measured, for how long, and which limits it must keep.
 
     Attributes:
-        model: A package; None for the student that ships with vsrc.
+        model: A package, or an ONNX file; None for the student that ships with vsrc.
         shape: Height and width of the LR frames, pixels.
         backend: What runs the graph; see `vsrc.runtime.session.BACKENDS`.
         precision: Name of the graph ("fp32", ...), or `auto`.
         threads: CPU threads, 0 for as many as this process may use.
         iterations: Samples to keep after warm-up; None: as many as `seconds` allow.
         seconds: Time to sample for after warm-up, where `iterations` is None.
+        minutes: Soak: sample until the temperature settles, at most so long; None: no soak.
+        stages: Also time each stage, and the whole pipeline on a clip.
+        fps: Frames a second of the stream that it shall keep up with; None where none is meant.
         max_p99_ms: Gate: the 99th percentile of latency must not exceed it, ms.
         min_fps: Gate: throughput must reach it, output frames a second.
+        max_watts: Gate: mean power while it runs must not exceed it, W.
+        max_rss_mb: Gate: peak memory must not exceed it, 1e6 bytes.
     """
 
     model: Path | None = None
@@ -33,8 +40,13 @@ class BenchConfig:
     threads: int = 0
     iterations: int | None = None
     seconds: float = 5.0
+    minutes: float | None = None
+    stages: bool = True
+    fps: float | None = None
     max_p99_ms: float | None = None
     min_fps: float | None = None
+    max_watts: float | None = None
+    max_rss_mb: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
@@ -43,18 +55,18 @@ class BenchConfig:
             raise ValueError(f"threads={self.threads} must not be negative (0: all there are)")
         if self.iterations is not None and self.iterations < 1:
             raise ValueError(f"iterations={self.iterations} must be at least 1")
-        # `not >` refuses NaN too.
-        if not 0 < self.seconds < float("inf"):
-            raise ValueError(f"seconds={self.seconds} must be a positive number")
-        for name in ("max_p99_ms", "min_fps"):
-            limit = getattr(self, name)
-            if limit is not None and not 0 < limit < float("inf"):
-                raise ValueError(f"{name}={limit} must be a positive number")
+        for name in ("seconds", "minutes", "fps", *GATES):
+            value = getattr(self, name)
+            # `not <` refuses NaN too.
+            if value is not None and not 0 < value < float("inf"):
+                raise ValueError(f"{name}={value} must be a positive number")
         if self.max_p99_ms is not None and (self.iterations or SAMPLES_FOR_P99) < SAMPLES_FOR_P99:
             raise ValueError(
                 f"iterations={self.iterations} cannot tell a 99th percentile; a limit on it needs "
                 f"at least {SAMPLES_FOR_P99}"
             )
+        if self.minutes is not None and self.iterations is not None:
+            raise ValueError("a soak lasts for minutes; leave iterations out")
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,6 @@ class BenchProgress:
         seconds: Time spent on them.
     """
 
-    stage: Literal["load", "sample", "machine"]
+    stage: Literal["idle", "load", "sample", "stages", "machine"]
     samples: int = 0
     seconds: float = 0.0

@@ -8,135 +8,33 @@ up when a field goes away or changes its meaning.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from vsrc.runtime.bench_sections import (
+    Arithmetic,
+    Device,
+    Feed,
+    Gate,
+    Intervals,
+    Memory,
+    Power,
+    Soak,
+    Stages,
+    Startup,
+    Stream,
+    Subject,
+    Warmup,
+)
 from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.schema import to_json
 
+KIND = "vsrc-bench"
 SCHEMA_VERSION = 1
 """Version of the report's JSON."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What was measured.
-
-    Attributes:
-        model: Path of the package as it was named.
-        network: Name of the network.
-        graph_sha256: Hash of the graph that ran.
-        precision: Its arithmetic.
-        session: What ran it ("ort-cpu fp32").
-        threads: CPU threads inside one operator.
-        versions: Package -> version, of what takes part.
-        scale: Integer SR/LR side ratio.
-        window_frames: Frames fed at once.
-        lookahead_frames: Frames after the one restored that must be there first: the latency of the
-            method itself, in frame times, which no faster machine takes away.
-        parameters: Weights as deployed.
-        gmac_per_frame: Multiply-accumulates for one output frame at this size, 1e9.
-    """
-
-    model: str
-    network: str
-    graph_sha256: str
-    precision: str
-    session: str
-    threads: int
-    versions: dict[str, str]
-    scale: int
-    window_frames: int
-    lookahead_frames: int
-    parameters: int
-    gmac_per_frame: float
-
-
-@dataclass(frozen=True)
-class Feed:
-    """What it was fed: noise of a fixed seed, uint8, in main memory."""
-
-    batch: int
-    height_px: int
-    width_px: int
-
-
-@dataclass(frozen=True)
-class Startup:
-    """What happens once, in a process that did nothing before.
-
-    Attributes:
-        import_ms: Loading vsrc's runtime and the library that runs the graph.
-        load_ms: Checking the graph's hash and opening a session on it.
-        first_inference_ms: The first frame; it allocates and may tune.
-    """
-
-    import_ms: float
-    load_ms: float
-    first_inference_ms: float
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Main memory of the measuring process, which held nothing else; None where unknown.
-
-    Attributes:
-        before_load_bytes: Peak after the imports, before the model was opened.
-        peak_bytes: Peak after the last frame.
-    """
-
-    before_load_bytes: int | None
-    peak_bytes: int | None
-
-
-@dataclass(frozen=True)
-class Warmup:
-    """How the measured series began; see `vsrc.runtime.steady`.
-
-    Attributes:
-        samples_ms: Frames after the first that were not yet steady, ms; in no other number.
-        steady: Whether the series kept its level afterwards; None: too few samples to tell.
-    """
-
-    samples_ms: tuple[float, ...]
-    steady: bool | None
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """How much of the machine the network uses.
-
-    Attributes:
-        gflop_per_s: 2 x gmac_per_frame x throughput_fps.
-        matmul_share: The same as a fraction of the measured matrix-multiply rate: 1.0 means that
-            nothing but a smaller or lower-precision network can make it faster.
-    """
-
-    gflop_per_s: float
-    matmul_share: float
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A limit and whether it was kept.
-
-    Attributes:
-        name: Name of the option, with its unit.
-        limit: What was demanded.
-        measured: What was found.
-        passed: False too where nothing could be measured.
-    """
-
-    name: str
-    limit: float
-    measured: float | None
-    passed: bool
-
-    def __str__(self) -> str:
-        value = "nothing" if self.measured is None else f"{self.measured:.4g}"
-        option = "--" + self.name.replace("_", "-")
-        return f"{option} {self.limit:g}: {'kept' if self.passed else 'missed'}, measured {value}"
 
 
 @dataclass(frozen=True)
@@ -150,9 +48,16 @@ class BenchReport:
         startup: Times of what happens once.
         warmup: What was left out.
         latency_ms: One frame, from uint8 in main memory to uint8 in main memory, ms.
+        jitter_ms: Mean difference between one sample and the next, ms.
         throughput_fps: Output frames a second over the steady part, wall time.
+        intervals: How far the numbers above can be trusted.
+        stream: What it means for a stream of `--fps` frames a second.
+        stages: Where the time goes.
         memory: Main memory used.
+        power: Watts and joules.
         arithmetic: Share of the machine's arithmetic.
+        soak: How it held out; None unless it was asked for.
+        device: What the device said while the network ran.
         machine: What it ran on.
         rates: How fast that machine multiplies and copies, measured in the same process.
         gates: Limits asked for.
@@ -166,9 +71,16 @@ class BenchReport:
     startup: Startup
     warmup: Warmup
     latency_ms: Distribution
+    jitter_ms: float | None
     throughput_fps: float
+    intervals: Intervals
+    stream: Stream
+    stages: Stages
     memory: Memory
+    power: Power
     arithmetic: Arithmetic
+    soak: Soak | None
+    device: Device
     machine: Machine
     rates: Rates
     gates: tuple[Gate, ...]
@@ -178,5 +90,25 @@ class BenchReport:
 
 def report_to_text(report: BenchReport) -> str:
     """The JSON text of a report."""
-    head = {"kind": "vsrc-bench", "schema_version": SCHEMA_VERSION}
-    return json.dumps({**head, **to_json(report)}, indent=2, allow_nan=False) + "\n"
+    return _text(_data(report))
+
+
+def reports_to_text(reports: Sequence[BenchReport]) -> str:
+    """The JSON text of a report, or of several as a set."""
+    if len(reports) == 1:
+        return report_to_text(reports[0])
+    return _text(
+        {
+            "kind": f"{KIND}-set",
+            "schema_version": SCHEMA_VERSION,
+            "reports": [_data(report) for report in reports],
+        }
+    )
+
+
+def _data(report: BenchReport) -> dict[str, Any]:
+    return {"kind": KIND, "schema_version": SCHEMA_VERSION, **to_json(report)}
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.distribution import Distribution
+from vsrc.runtime.interval import Interval
 
 WIDTH = 80
 _LABEL_WIDTH = 17
@@ -12,13 +14,20 @@ _LABEL_WIDTH = 17
 
 def bench_text(report: BenchReport) -> str:
     """The report in a dozen lines."""
-    rows = [*_speed_rows(report), *_cost_rows(report), *_notes(report)]
+    rows = [*_speed_rows(report), *_cost_rows(report), *report_notes(report)]
     return "\n".join([*_heading(report), "", *_latency_table(report), "", *map(_row, rows)])
 
 
-def latency_cells(report: BenchReport) -> list[tuple[str, str]]:
-    """Column heading and value of each number of the distribution, ms; a dash where unknown."""
-    latency = report.latency_ms
+def latency_cells(
+    report: BenchReport, latency: Distribution | None = None
+) -> list[tuple[str, str]]:
+    """Column heading and value of each number of the distribution, ms; a dash where unknown.
+
+    Args:
+        report: The report.
+        latency: The distribution of a stage; None for that of the whole.
+    """
+    latency = latency or report.latency_ms
     cells = {
         "min": latency.min,
         "p50": latency.p50,
@@ -34,8 +43,11 @@ def latency_cells(report: BenchReport) -> list[tuple[str, str]]:
 
 def _heading(report: BenchReport) -> list[str]:
     subject, feed = report.subject, report.feed
-    sr_height, sr_width = feed.height_px * subject.scale, feed.width_px * subject.scale
     threads = _count(subject.threads, "thread")
+    if subject.scale is None or subject.window_frames is None:
+        size = f"{feed.width_px}x{feed.height_px}"
+        return [f"{subject.network} on {subject.session}, {threads}", size]
+    sr_height, sr_width = feed.height_px * subject.scale, feed.width_px * subject.scale
     return [
         f"{subject.network} x{subject.scale} on {subject.session}, {threads}",
         f"{feed.width_px}x{feed.height_px} to {sr_width}x{sr_height}, "
@@ -55,21 +67,81 @@ def _latency_table(report: BenchReport) -> list[str]:
 
 
 def _speed_rows(report: BenchReport) -> list[tuple[str, str]]:
-    startup, arithmetic, rates = report.startup, report.arithmetic, report.rates
-    return [
-        ("Throughput", f"{report.throughput_fps:.1f} frames/s"),
+    startup = report.startup
+    rows = [
+        ("Median", _trusted(report.latency_ms.p50, report.intervals.p50_ms, "ms")),
+        (
+            "Throughput",
+            _trusted(report.throughput_fps, report.intervals.throughput_fps, "frames/s"),
+        ),
+        ("Jitter", "-" if report.jitter_ms is None else f"{_ms(report.jitter_ms)} ms"),
+        *_stream_rows(report),
         ("First inference", f"{_ms(startup.first_inference_ms)} ms"),
         ("Model load", f"{_ms(startup.load_ms)} ms (imports: {_ms(startup.import_ms)} ms)"),
-        (
-            "Arithmetic",
-            f"{arithmetic.gflop_per_s:.1f} GFLOP/s, {arithmetic.matmul_share:.0%} of the "
-            f"{rates.matmul_gflop_per_s:.0f} GFLOP/s at which this machine multiplies matrices",
-        ),
+        *_stage_rows(report),
+        *_soak_rows(report),
     ]
+    return [row for row in rows if row[1] != "-"]
+
+
+def _trusted(value: float | None, interval: Interval | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    if interval is None:
+        return f"{_ms(value)} {unit}"
+    return f"{_ms(value)} {unit}, 95 % interval {_ms(interval.low)} to {_ms(interval.high)}"
+
+
+def _stream_rows(report: BenchReport) -> list[tuple[str, str]]:
+    stream = report.stream
+    if stream.deadline_ms is None or stream.deadline_miss_share is None:
+        return []
+    missed = (
+        f"{stream.deadline_misses} of {report.latency_ms.count} frames "
+        f"({stream.deadline_miss_share:.1%}) took longer than {_ms(stream.deadline_ms)} ms"
+    )
+    rows = [(f"At {stream.fps:g} frames/s", missed)]
+    if stream.lookahead_ms is not None:
+        frames = _count(report.subject.lookahead_frames or 0, "frame")
+        rows.append(("Look-ahead", f"{_ms(stream.lookahead_ms)} ms: {frames} must come first"))
+    return rows
+
+
+def _stage_rows(report: BenchReport) -> list[tuple[str, str]]:
+    stages = report.stages
+    parts = {
+        "decode": stages.decode_ms,
+        "upload": stages.upload_ms,
+        "pre": stages.pre_ms,
+        "network": stages.network_ms,
+        "post": stages.post_ms,
+        "download": stages.download_ms,
+        "encode": stages.encode_ms,
+    }
+    found = [f"{name} {_ms(part.p50 or part.mean)}" for name, part in parts.items() if part]
+    rows = [("Stages", ", ".join(found) + " ms (median, each by itself)")] if found else []
+    if stages.end_to_end_fps is not None and stages.first_frame_ms is not None:
+        words = f"{_ms(stages.end_to_end_fps)} frames/s from file to file, the first after "
+        rows.append(("End to end", f"{words}{_ms(stages.first_frame_ms)} ms"))
+    return rows
+
+
+def _soak_rows(report: BenchReport) -> list[tuple[str, str]]:
+    soak = report.soak
+    if soak is None:
+        return []
+    settled = {None: "temperature unknown", True: "settled", False: "still warming up"}
+    words = f"{soak.minutes_run:.1f} minutes, {settled[soak.settled]}"
+    if soak.first_minute_fps is not None and soak.last_minute_fps is not None:
+        words += (
+            f"; first minute {_ms(soak.first_minute_fps)} frames/s, "
+            f"last {_ms(soak.last_minute_fps)}"
+        )
+    return [("Soak", words)]
 
 
 def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
-    memory, machine = report.memory, report.machine
+    memory, machine, told = report.memory, report.machine, report.device.facts
     total = machine.memory_bytes
     facts = [
         machine.cpu or machine.architecture,
@@ -78,10 +150,37 @@ def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
         f"copies {report.rates.copy_gb_per_s:.0f} GB/s",
     ]
     peak = f"{_mb(memory.peak_bytes)}, {_mb(memory.before_load_bytes)} of it before loading"
-    return [("Peak memory", peak), ("Machine", ", ".join(facts))]
+    return [
+        *_arithmetic_rows(report),
+        ("Peak memory", peak),
+        ("Power", _power_words(report)),
+        ("Machine", ", ".join(facts)),
+        *([("Device", "; ".join(f"{k}: {v}" for k, v in told.items()))] if told else []),
+    ]
 
 
-def _notes(report: BenchReport) -> list[tuple[str, str]]:
+def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
+    arithmetic, rates = report.arithmetic, report.rates
+    if arithmetic.gflop_per_s is None or arithmetic.matmul_share is None:
+        return []
+    words = (
+        f"{arithmetic.gflop_per_s:.1f} GFLOP/s, {arithmetic.matmul_share:.0%} of the "
+        f"{rates.matmul_gflop_per_s:.0f} GFLOP/s at which this machine multiplies matrices"
+    )
+    return [("Arithmetic", words)]
+
+
+def _power_words(report: BenchReport) -> str:
+    power = report.power
+    if power.joule_per_frame is None or power.busy_w is None or power.idle_w is None:
+        return f"unknown ({report.null_reasons.get('power.busy_w', 'not told')})"
+    return (
+        f"{power.joule_per_frame:.3g} J a frame ({power.source}: {power.busy_w:.1f} W, idle "
+        f"{power.idle_w:.1f} W)"
+    )
+
+
+def report_notes(report: BenchReport) -> list[tuple[str, str]]:
     """What a reader must know before believing the numbers."""
     notes = [("Gate", str(gate)) for gate in report.gates]
     load = report.machine.load_average
@@ -90,6 +189,9 @@ def _notes(report: BenchReport) -> list[tuple[str, str]]:
     if load is not None and load > max(0.5, 0.25 * report.machine.cores):
         words = f"other work was running (load average {load:.1f}); alone it is faster"
         notes.append(("Warning", words))
+    for cause, times in (report.device.throttle_events or {}).items():
+        if times:
+            notes.append(("Warning", f"clocks were held down: {cause}, {_count(times, 'time')}"))
     dashes = [name for name, value in latency_cells(report) if value == "-"]
     if dashes:
         count = _count(report.latency_ms.count, "sample")

@@ -1,8 +1,8 @@
-"""Measure how fast a package runs on this machine, and what it costs."""
+"""Measure how fast a package or graph runs on this machine, and what it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -14,7 +14,7 @@ from vsrc.runtime.errors import GateError
 from vsrc.runtime.fresh_process import ask
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.measurement import Measurement
-from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.package import shipped
 from vsrc.runtime.schema import from_json
 
 DEFAULT_STUDENT = "edge-s"
@@ -35,22 +35,33 @@ def bench(
         VsrcError: The package cannot be opened or run, or takes no frames of this shape.
     """
     config = replace(config, model=config.model or shipped(DEFAULT_STUDENT))
-    assert config.model is not None
-    network = open_package(
-        config.model
-    ).spec.network  # a bad one is refused before a process starts
     started, machine = datetime.now(timezone.utc), this_machine()
     found = _measured_apart(config, progress)
-    return assemble(config, network, found, machine=machine, started=started)
+    return assemble(config, found, machine=machine, started=started)
 
 
-def check_gates(report: BenchReport) -> None:
+def bench_all(
+    configs: Sequence[BenchConfig],
+    *,
+    progress: Callable[[BenchProgress], None] = lambda _step: None,
+) -> list[BenchReport]:
+    """Measure several, one after the other; see `bench`."""
+    return [bench(config, progress=progress) for config in configs]
+
+
+def check_gates(*reports: BenchReport) -> None:
     """Raise if a limit was missed.
 
     Raises:
         GateError: Names every limit that was missed and what was measured instead.
     """
-    if missed := [str(gate) for gate in report.gates if not gate.passed]:
+    missed = [
+        f"{report.subject.network}: {gate}" if len(reports) > 1 else str(gate)
+        for report in reports
+        for gate in report.gates
+        if not gate.passed
+    ]
+    if missed:
         raise GateError("; ".join(missed))
 
 

@@ -11,16 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc import __version__
-from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.whole_file import write_whole
-
-_ASSETS = Path(__file__).resolve().parent / "assets"
+from vsrc.runtime.page_file import write_page
 
 
 @dataclass(frozen=True)
@@ -128,7 +123,7 @@ def before_after_page(
     ]
     media = {"kind": "picture", "views": views, "width": max(widths), "height": max(heights)}
     text = {"title": title, "summary": summary, "tables": tables, "credit": credit}
-    return _write(path, {**media, **text})
+    return write_page(path, "page.html", {**media, **text})
 
 
 def before_after_clips_page(
@@ -150,7 +145,7 @@ def before_after_clips_page(
     media = {"kind": "clip", "views": views, "width": shape.width, "height": shape.height}
     timing = {"frames": shape.frames, "fps": float(shape.fps)}
     text = {"title": title, "summary": summary, "tables": tables, "credit": credit}
-    return _write(path, {**media, **timing, **text})
+    return write_page(path, "page.html", {**media, **timing, **text})
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
@@ -171,24 +166,6 @@ def _check_labels(labels: list[str]) -> None:
         raise ValueError(f"{len(labels)} to compare; a page needs at least two")
     if len(set(labels)) != len(labels):
         raise ValueError(f"labels must differ from each other: {', '.join(labels)}")
-
-
-def _write(path: Path, values: dict[str, Any]) -> Path:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"jinja2 is not importable ({error}); install it: pip install 'vsrc[report]'"
-        ) from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_ASSETS),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    page = environment.get_template("page.html").render({"version": __version__, **values})
-    write_whole(path, page)
-    return path
 
 
 def _data_url(kind: str, data: bytes) -> str:

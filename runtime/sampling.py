@@ -96,6 +96,56 @@ def take_samples(
         )
 
 
+_STILL_SAMPLES = 1000
+SOAK_HEAD_SECONDS = 10.0
+"""Warm-up of a soak is looked for in its beginning: what comes later is what it is for."""
+
+
+def soak(
+    run: Callable[[], object],
+    seconds: float,
+    settled: Callable[[], bool],
+    *,
+    progress: Callable[[int, float], None] = lambda _samples, _seconds: None,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> Series:
+    """Call `run` until the device has settled, for `seconds` at most.
+
+    Args:
+        run: What is timed.
+        seconds: Longest time.
+        settled: Whether the device has settled; asked about once a second.
+        progress: Told the number of samples and the seconds so far, after each.
+        clock: Monotonic time, ns.
+
+    Raises:
+        VsrcError: The clock ran backwards or stood still.
+    """
+    began = clock()
+    starts: list[int] = []
+    durations_ms: list[float] = []
+    asked = head = 0
+    elapsed = 0.0
+    while elapsed < seconds:
+        starts.append(clock())
+        run()
+        durations_ms.append(_elapsed_ms(starts[-1], clock()))
+        elapsed = (starts[-1] - began) / 1e9 + durations_ms[-1] / 1000
+        progress(len(durations_ms), elapsed)
+        if len(starts) >= _STILL_SAMPLES and elapsed == 0:
+            raise VsrcError("the clock stood still; nothing can be timed with it")
+        if elapsed < SOAK_HEAD_SECONDS:
+            head = len(durations_ms)
+        if int(elapsed) > asked:
+            asked = int(elapsed)
+            if settled():
+                break
+    warmup = warmup_length(durations_ms[:head])
+    wall_ms = _elapsed_ms(starts[warmup], starts[-1]) + durations_ms[-1]
+    kept = durations_ms[warmup:]
+    return Series(tuple(durations_ms[:warmup]), tuple(kept), wall_ms / 1000, is_steady(kept))
+
+
 def timed_ms(
     run: Callable[[], object], *, clock: Callable[[], int] = time.perf_counter_ns
 ) -> float:

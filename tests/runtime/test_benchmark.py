@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import onnx
+import onnx.helper
 import pytest
 from click.testing import CliRunner
 
@@ -19,11 +21,12 @@ from vsrc.runtime.bench_text import WIDTH, bench_text
 from vsrc.runtime.benchmark import bench, check_gates
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.machine import Machine
-from vsrc.runtime.measurement import Measurement
+from vsrc.runtime.measurement import Measurement, StageTimes, Watched
 from vsrc.runtime.package import open_package
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
-from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.spec import NetworkSpec, Quality
+from vsrc.runtime.telemetry import Reading
 
 SCHEMA_FILE = (
     Path(__file__).resolve().parents[2] / "runtime" / "assets" / "bench-report.schema.json"
@@ -59,8 +62,33 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
+WATCHED = Watched(
+    facts={"board": "a board"},
+    unreadable={"gpu": "there is none"},
+    totals=("VDD_IN",),
+    # Idle at 5 W for 3 s, then busy at 12 W: 7 W are the network's.
+    readings=tuple(
+        Reading(seconds=float(at), watts={"VDD_IN": 5.0 if at <= 3 else 12.0}) for at in range(10)
+    ),
+    idle=(0.0, 3.0),
+    busy=(4.0, 9.0),
+)
+STAGES = StageTimes(
+    durations_ms={"pre": (1.0,) * 30, "network": (15.0,) * 30, "post": (2.0,) * 30},
+    missing={"decode": "not now", "encode": "not now", "end_to_end": "not now"},
+    clock="a profiler",
+)
+
+
 def measurement(durations_ms: tuple[float, ...], *, steady: bool | None = True) -> Measurement:
     return Measurement(
+        kind="package",
+        name="edge-s",
+        network=NETWORK,
+        quality=(Quality("a", "psnr_y", "p", 26.0), Quality("b", "psnr_y", "p", 28.0)),
+        fed_bytes=1_000_000,
+        stages=STAGES,
+        watched=WATCHED,
         import_ms=100.0,
         load_ms=20.0,
         first_inference_ms=50.0,
@@ -86,7 +114,7 @@ def report(
     config = BenchConfig(model=Path("student.vsrc"), **options)
     started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
     found = measurement(durations_ms, steady=steady)
-    return assemble(config, NETWORK, found, machine=machine, started=started)
+    return assemble(config, found, machine=machine, started=started)
 
 
 def documented(schema: dict[str, Any], value: object, where: str = "report") -> Iterator[str]:
@@ -164,7 +192,7 @@ def test_a_network_that_doubles_the_frame_rate_is_paid_by_the_frame() -> None:
     config = BenchConfig(model=Path("student.vsrc"))
     found = dataclasses.replace(measurement((20.0,) * 100), frames_per_run=3)
     started = datetime.now(timezone.utc)
-    whole = assemble(config, NETWORK, found, machine=MACHINE, started=started)
+    whole = assemble(config, found, machine=MACHINE, started=started)
     assert whole.throughput_fps == pytest.approx(150.0)
 
 
@@ -224,6 +252,125 @@ def test_gates_hold_at_their_limit_and_not_beyond(options: dict[str, Any], misse
         check_gates(found)
 
 
+def test_power_is_paid_by_the_frame_and_idle_is_taken_off() -> None:
+    found = report((20.0,) * 100, max_watts=11.9)
+    assert (found.power.source, found.power.idle_w) == ("VDD_IN", pytest.approx(5.0))
+    assert found.power.busy_w == pytest.approx(12.0)
+    assert found.power.joule_per_frame == pytest.approx(7.0 / 50)
+    with pytest.raises(GateError, match=r"--max-watts 11\.9: missed, measured 12"):
+        check_gates(found)
+
+
+def test_memory_has_a_gate() -> None:
+    check_gates(report(max_rss_mb=80.0))
+    with pytest.raises(GateError, match="--max-rss-mb 79: missed, measured 80"):
+        check_gates(report(max_rss_mb=79.0))
+
+
+def test_deadlines_of_a_stream_are_counted_and_look_ahead_is_told_apart() -> None:
+    found = report((20.0,) * 90 + (50.0,) * 10, fps=25.0)
+    assert found.stream.deadline_ms == 40.0
+    assert found.stream.deadline_misses == 10
+    assert found.stream.deadline_miss_share == pytest.approx(0.1)
+    assert found.stream.lookahead_ms == pytest.approx(2 * 40.0)  # two frames of a window of five
+    assert "10 of 100 frames (10.0%) took longer than 40 ms" in " ".join(bench_text(found).split())
+
+
+def test_jitter_is_the_change_from_one_frame_to_the_next() -> None:
+    assert report((10.0, 14.0, 10.0, 12.0)).jitter_ms == pytest.approx((4 + 4 + 2) / 3)
+    assert report((10.0,)).jitter_ms is None
+
+
+def test_intervals_hold_the_numbers_they_belong_to() -> None:
+    found = report(tuple(10 + index % 7 for index in range(200)))
+    for name, value in (("p50_ms", found.latency_ms.p50), ("mean_ms", found.latency_ms.mean)):
+        ends = getattr(found.intervals, name)
+        assert ends.low <= value <= ends.high
+    rate = found.intervals.throughput_fps
+    assert rate
+    assert rate.low <= found.throughput_fps <= rate.high
+
+
+def test_a_soak_sets_the_first_minute_against_the_last() -> None:
+    cooling_lost = (10.0,) * 6000 + (15.0,) * 4000  # a minute at 100 frames/s, one at 67
+    found = report(cooling_lost, minutes=2.0)
+    assert found.soak
+    assert found.soak.first_minute_fps == pytest.approx(100.0, rel=0.01)
+    assert found.soak.last_minute_fps == pytest.approx(66.7, rel=0.01)
+    assert found.soak.settled is None  # these readings hold no temperature
+    assert "first minute 100 frames/s, last 66.7" in " ".join(bench_text(found).split())
+    short = report((10.0,) * 100, minutes=2.0)
+    assert short.soak
+    assert short.soak.first_minute_fps is None
+    assert short.null_reasons["soak.first_minute_fps"] == "the soak lasted less than two minutes"
+
+
+def test_the_quality_of_a_package_is_the_mean_over_its_clips() -> None:
+    subject = report().subject
+    assert (subject.quality_db, subject.quality_data) == (27.0, "a, b")
+
+
+def test_the_stages_of_a_real_run_are_those_that_are_there(real: BenchReport) -> None:
+    stages = real.stages
+    for part in (stages.decode_ms, stages.pre_ms, stages.network_ms, stages.post_ms):
+        assert part is not None
+        assert part.mean > 0
+    assert stages.encode_ms
+    assert stages.upload_ms is None
+    assert "nothing is moved" in real.null_reasons["stages.upload_ms"]
+    assert stages.end_to_end_frames == 24
+    assert stages.end_to_end_fps is not None
+    # Everything together is no faster than the slowest stage alone: the network.
+    assert stages.end_to_end_fps < 2000 / stages.network_ms.mean
+    assert real.stages.first_frame_ms is not None
+
+
+def test_a_graph_by_itself_is_measured_like_its_package(tiny_package: Path) -> None:
+    path = tiny_package / "graphs" / "fp32.onnx"
+    options = {"shape": (24, 32), "iterations": 12, "stages": False}
+    found = bench(BenchConfig(model=path, **options))  # type: ignore[arg-type]
+    spec = open_package(tiny_package).spec
+    assert (found.subject.kind, found.subject.network) == ("graph", spec.network.name)
+    assert found.subject.graph_sha256 == spec.graphs["fp32"].sha256
+    assert found.subject.parameters == spec.network.parameters
+    assert found.null_reasons["stages.decode_ms"] == "left out with --no-stages"
+
+
+def test_a_graph_of_somebody_else_is_measured_with_noise(
+    tmp_path: Path, schema: dict[str, Any]
+) -> None:
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [value("x", onnx.TensorProto.FLOAT, ["n", 3, 24, "w"])],
+        [value("y", onnx.TensorProto.FLOAT, ["n", 3, 24, "w"])],
+    )
+    opset = [onnx.helper.make_opsetid("", 18)]
+    path = tmp_path / "theirs.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+    found = bench(BenchConfig(model=path, shape=(24, 32), iterations=20))
+    jsonschema.validate(json.loads(report_to_text(found)), schema)
+    assert (found.subject.network, found.subject.parameters) == ("theirs", None)
+    assert "does not say" in found.null_reasons["subject.parameters"]
+    assert found.null_reasons["stages.network_ms"] == "nothing in the graph multiplies matrices"
+    with pytest.raises(MismatchError, match="axis 2 of input x is 24, not 25"):
+        bench(BenchConfig(model=path, shape=(25, 32), iterations=20))
+
+
+def test_several_are_set_side_by_side(tiny_package: Path, tmp_path: Path) -> None:
+    arguments = [str(tiny_package), str(tiny_package / "graphs" / "fp32.onnx")]
+    arguments += ["--shape", "24x32", "--iterations", "12", "--no-stages"]
+    path, page = tmp_path / "set.json", tmp_path / "set.html"
+    done = CliRunner().invoke(main, ["bench", *arguments, "--json", str(path), "--html", str(page)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(path.read_text())
+    assert found["kind"] == "vsrc-bench-set"
+    assert [one["subject"]["kind"] for one in found["reports"]] == ["package", "graph"]
+    assert done.stdout.count("edge-s x2") == 2
+    assert "<svg" in page.read_text()
+
+
 def test_a_gate_on_what_could_not_be_measured_is_missed() -> None:
     found = report((20.0,) * 99, max_p99_ms=1e6)
     with pytest.raises(GateError, match="measured nothing"):
@@ -243,6 +390,11 @@ def test_a_gate_on_what_could_not_be_measured_is_missed() -> None:
         ({"max_p99_ms": 0.0}, "max_p99_ms=0.0 must be a positive number"),
         ({"min_fps": float("nan")}, "min_fps=nan must be a positive number"),
         ({"max_p99_ms": 5.0, "iterations": 99}, "needs at least 100"),
+        ({"fps": 0.0}, "fps=0.0 must be a positive number"),
+        ({"minutes": float("inf")}, "minutes=inf must be a positive number"),
+        ({"max_watts": -1.0}, "max_watts=-1.0 must be a positive number"),
+        ({"max_rss_mb": 0.0}, "max_rss_mb=0.0 must be a positive number"),
+        ({"minutes": 1.0, "iterations": 5}, "leave iterations out"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -273,7 +425,8 @@ def test_no_package_is_an_error(tmp_path: Path) -> None:
 
 def test_progress_reaches_the_caller(tiny_package: Path) -> None:
     told: list[BenchProgress] = []
-    bench(BenchConfig(model=tiny_package, shape=(24, 32), seconds=0.7), progress=told.append)
+    config = BenchConfig(model=tiny_package, shape=(24, 32), seconds=0.7, stages=False)
+    bench(config, progress=told.append)
     assert [step.stage for step in told[:1] + told[-1:]] == ["load", "machine"]
     samples = [step.samples for step in told if step.stage == "sample"]
     assert samples == sorted(samples)
@@ -299,6 +452,7 @@ def test_the_command_prints_one_json_document_and_fails_at_a_gate(
     tiny_package: Path, schema: dict[str, Any]
 ) -> None:
     arguments = ["bench", str(tiny_package), "--shape", "24x32", "--iterations", "2"]
+    arguments.append("--no-stages")
     done = CliRunner().invoke(main, [*arguments, "--min-fps", "1e9", "--json", "-"])
     assert done.exit_code == 4
     jsonschema.validate(json.loads(done.stdout), schema)

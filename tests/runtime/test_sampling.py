@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from vsrc.runtime.errors import VsrcError
-from vsrc.runtime.sampling import PATIENCE, Plan, Series, take_samples
+from vsrc.runtime.sampling import PATIENCE, Plan, Series, soak, take_samples
 
 
 class FakeTime:
@@ -99,3 +99,42 @@ def test_a_clock_that_runs_backwards_is_an_error() -> None:
 def test_a_clock_that_stands_still_is_an_error() -> None:
     with pytest.raises(VsrcError, match="stood still"):
         FakeTime(constant(0.0)).take(Plan(samples=3))
+
+
+def test_a_soak_lasts_as_long_as_it_was_asked_for() -> None:
+    time = FakeTime(constant(100.0))
+    series = soak(time.run, 30.0, lambda: False, clock=time.clock)
+    assert len(series.steady_ms) == 300
+    assert series.warmup_ms == ()
+
+
+def test_a_soak_ends_when_the_device_has_settled() -> None:
+    time, asked = FakeTime(constant(100.0)), []
+
+    def settled() -> bool:
+        asked.append(time.now_ns)
+        return len(asked) == 7
+
+    series = soak(time.run, 600.0, settled, clock=time.clock)
+    assert len(series.steady_ms) == pytest.approx(70, abs=1)  # asked once a second
+    assert len(asked) == 7
+
+
+def test_warm_up_of_a_soak_lies_in_its_beginning_and_heat_stays_in() -> None:
+    def heating() -> Iterator[float]:
+        yield from [80.0] * 20
+        yield from [20.0] * 1500
+        yield from constant(40.0)
+
+    time = FakeTime(heating())
+    series = soak(time.run, 90.0, lambda: False, clock=time.clock)
+    assert series.warmup_ms == (80.0,) * 20
+    assert series.steady_ms[0] == 20.0
+    assert series.steady_ms[-1] == 40.0
+    assert series.steady is False
+
+
+def test_a_soak_on_a_clock_that_stands_still_is_an_error() -> None:
+    time = FakeTime(constant(0.0))
+    with pytest.raises(VsrcError, match="stood still"):
+        soak(time.run, 1.0, lambda: False, clock=time.clock)

@@ -1,0 +1,241 @@
+"""Latency reports as a page: figures, charts and tables, one file, light and dark, printable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.bench_sections import Stages
+from vsrc.runtime.bench_table import COLUMNS, median_ms, on_front, table_rows
+from vsrc.runtime.bench_text import latency_cells, report_notes
+from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, number, scatter, waterfall
+from vsrc.runtime.page import Table
+from vsrc.runtime.page_file import write_page
+from vsrc.runtime.telemetry import Reading
+
+STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
+_BAD = ("Gate", "Warning")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number in large type."""
+
+    name: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture with its heading, the names of its series and how to read it."""
+
+    title: str
+    svg: str
+    legend: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A part of the page."""
+
+    title: str = ""
+    figures: tuple[Figure, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line that a reader must see first."""
+
+    text: str
+    bad: bool = False
+
+
+def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
+    """Write a page of one or several latency reports; replaces what was there.
+
+    Raises:
+        MissingDependencyError: jinja2 is missing.
+    """
+    first = reports[0]
+    feed, machine = first.feed, first.machine
+    names = list(dict.fromkeys(report.subject.network for report in reports))
+    title = f"Latency of {', '.join(names)}"
+    summary = (
+        f"{feed.width_px}x{feed.height_px} LR frames on {machine.cpu or machine.architecture}, "
+        f"{machine.cores} cores, {machine.system}. Measured {first.started_utc}."
+    )
+    several = len(reports) > 1
+    groups = [_overview(reports)] if several else []
+    groups += [report_group(report, titled=several) for report in reports]
+    notes = [note for report in reports for note in _notes(report, named=several)]
+    values = {"title": title, "summary": summary, "notes": notes, "groups": groups}
+    return write_page(path, "bench.html", values)
+
+
+def report_group(report: BenchReport, *, titled: bool) -> Group:
+    """All that a page shows of one report."""
+    subject = report.subject
+    return Group(
+        title=f"{subject.network} on {subject.session}" if titled else "",
+        figures=tuple(_figures(report)),
+        charts=tuple(chart for chart in _charts(report) if chart.svg),
+        tables=tuple(_tables(report)),
+    )
+
+
+def _notes(report: BenchReport, *, named: bool) -> Iterator[Note]:
+    for kind, words in report_notes(report):
+        label = f"{report.subject.network}: " if named else ""
+        bad = kind in _BAD and not ("Gate" in kind and ": kept" in words)
+        yield Note(f"{label}{kind}: {words}", bad)
+
+
+def _overview(reports: Sequence[BenchReport]) -> Group:
+    table = Table("Side by side", COLUMNS, tuple(table_rows(reports)))
+    dots = [
+        Dot(_dot_label(report), median_ms(report), report.subject.quality_db, is_on)
+        for report, is_on in zip(reports, on_front(reports), strict=True)
+        if report.subject.quality_db is not None
+    ]
+    if not dots:
+        return Group(tables=(table,))
+    title = "Quality against latency"
+    svg = scatter(dots, name=title, x_label="median latency, ms", y_label="PSNR of luma, dB")
+    note = "Filled: no other is both faster and better. dB as each package says it was measured."
+    return Group(tables=(table,), charts=(Chart(title, svg, note=note),))
+
+
+def _dot_label(report: BenchReport) -> str:
+    return f"{report.subject.network} {report.subject.precision or ''}".strip()
+
+
+def _figures(report: BenchReport) -> Iterator[Figure]:
+    ends, fps = report.intervals.p50_ms, report.intervals.throughput_fps
+    yield Figure(
+        "Median latency",
+        f"{number(median_ms(report))} ms",
+        f"95 %: {number(ends.low)} to {number(ends.high)}" if ends else "",
+    )
+    p99 = report.latency_ms.p99
+    detail = report.null_reasons.get("latency_ms.p99", "")
+    yield Figure("99 % are faster than", "-" if p99 is None else f"{number(p99)} ms", detail)
+    yield Figure(
+        "Throughput",
+        f"{report.throughput_fps:.4g} frames/s",
+        f"95 %: {number(fps.low)} to {number(fps.high)}" if fps else "",
+    )
+    peak = report.memory.peak_bytes
+    yield Figure("Peak memory", "-" if peak is None else f"{peak / 1e6:.0f} MB")
+    joule = report.power.joule_per_frame
+    words = f"{report.power.source}, idle taken off" if joule is not None else "no sensor to read"
+    yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
+    share = report.arithmetic.matmul_share
+    if share is not None:
+        yield Figure("Of the machine's matrix rate", f"{share:.0%}", "float32, same threads")
+
+
+def _charts(report: BenchReport) -> Iterator[Chart]:
+    latency, samples = report.latency_ms, report.samples_ms
+    marks = {"p50": latency.p50, "p95": latency.p95, "p99": latency.p99}
+    yield Chart(
+        "Distribution",
+        histogram(
+            samples,
+            name="Histogram of latency",
+            x_label="latency, ms",
+            marks={name: value for name, value in marks.items() if value is not None},
+        ),
+        note=f"{len(samples)} samples" + (", the slowest 0.5 % cut off" * (len(samples) >= 200)),
+    )
+    ends = [ms / 1000 for ms in accumulate(samples)]
+    yield Chart(
+        "Over time",
+        line_chart(
+            [Line("latency", ends, samples)],
+            name="Latency over time",
+            x_label="seconds",
+            y_label="latency, ms",
+        ),
+    )
+    yield Chart("Stages", _stages_chart(report.stages), note="Medians, each stage by itself.")
+    yield from _device_charts(report.device.readings)
+
+
+def _stages_chart(stages: Stages) -> str:
+    bars, at = [], 0.0
+    for name in STAGE_NAMES:
+        part = getattr(stages, f"{name}_ms")
+        if part is None:
+            continue
+        value = part.mean if part.p50 is None else part.p50
+        bars.append(Bar(name, at, at + value, f"{number(value)} ms"))
+        at += value
+    return waterfall(bars, name="Stages of a frame", x_label="ms") if bars else ""
+
+
+def _device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
+    for title, field, unit in (
+        ("Power", "watts", "W"),
+        ("Temperature", "celsius", "degrees Celsius"),
+        ("Clocks", "mhz", "MHz"),
+        ("Load", "load", "share of time"),
+    ):
+        told = [(one.seconds, getattr(one, field)) for one in readings]
+        names = dict.fromkeys(name for _, values in told for name in values)
+        lines = [
+            Line(
+                name,
+                [seconds for seconds, values in told if name in values],
+                [values[name] for _, values in told if name in values],
+            )
+            for name in names
+        ]
+        svg = line_chart(
+            lines,
+            name=f"{title} over time",
+            x_label="seconds",
+            y_label=unit,
+            from_zero=field != "celsius",
+        )
+        yield Chart(title, svg, tuple(names))
+
+
+def _tables(report: BenchReport) -> Iterator[Table]:
+    cells = latency_cells(report)
+    names, values = zip(*cells, strict=True)
+    yield Table("Latency, ms", ("", *names), (("a frame", *values), *_stage_rows(report)))
+    yield Table("What was measured", ("", ""), tuple(_facts(report)))
+    if report.null_reasons:
+        rows = tuple(sorted(report.null_reasons.items()))
+        yield Table("What is not known, and why", ("field", "reason"), rows)
+
+
+def _stage_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:
+    for name in STAGE_NAMES:
+        if (part := getattr(report.stages, f"{name}_ms")) is not None:
+            yield (name, *(value for _, value in latency_cells(report, part)))
+
+
+def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
+    subject, startup = report.subject, report.startup
+    yield "model", subject.model
+    yield "graph", subject.graph_sha256[:16]
+    yield "runs on", f"{subject.session}, {subject.threads} threads"
+    if subject.parameters is not None:
+        yield (
+            "size",
+            f"{subject.parameters:,} parameters, {subject.gmac_per_frame:.3g} GMAC a frame",
+        )
+    yield "model load", f"{number(startup.load_ms)} ms"
+    yield "first inference", f"{number(startup.first_inference_ms)} ms"
+    if report.stages.end_to_end_fps is not None:
+        yield "end to end", f"{number(report.stages.end_to_end_fps)} frames/s from file to file"
+    yield from report.device.facts.items()
+    yield "versions", ", ".join(f"{name} {text}" for name, text in subject.versions.items())

@@ -1,0 +1,105 @@
+"""Why a field of a latency report is null."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.distribution import PERCENTILES, samples_needed
+from vsrc.runtime.interval import LEAST_SAMPLES as INTERVAL_SAMPLES
+from vsrc.runtime.machine import Machine, machine_null_reasons
+from vsrc.runtime.measurement import Measurement
+from vsrc.runtime.steady import LEAST_SAMPLES
+
+_FOREIGN = "the graph was not written by vsrc and does not say"
+_REASON_OF = {
+    "end_to_end_fps": "end_to_end",
+    "end_to_end_frames": "end_to_end",
+    "first_frame": "end_to_end",
+    "clock": "network",
+}
+"""Field of the stages -> the stage whose reason it shares."""
+_ON_CPU = "the network runs in main memory: nothing is moved"
+
+
+def reasons_of(
+    paths: Iterable[str], config: BenchConfig, found: Measurement, machine: Machine
+) -> dict[str, str]:
+    """Dotted path -> why, for each of the paths of a null field."""
+    known = machine_null_reasons(machine)
+    sections: dict[str, Callable[[str], str]] = {
+        "subject": _subject,
+        "latency_ms": lambda name: _few(name, len(found.series.steady_ms)),
+        "jitter_ms": lambda _: _few("std", 1),
+        "warmup": lambda _: _needs(LEAST_SAMPLES, len(found.series.steady_ms)),
+        "intervals": lambda name: _interval(name, len(found.series.steady_ms)),
+        "stream": lambda _: _FOREIGN if config.fps else "no --fps was given",
+        "stages": lambda name: _stage(name, found),
+        "memory": lambda _: "no VmHWM in /proc/self/status",
+        "power": lambda _: _power(found),
+        "arithmetic": lambda _: _FOREIGN,
+        "soak": lambda name: _soak(name, found),
+        "device": lambda _: "nothing on this machine counts them",
+    }
+    reasons = {}
+    for path in paths:
+        section, _, name = path.partition(".")
+        reasons[path] = known[path] if path in known else sections[section](name)
+    return reasons
+
+
+def _needs(needed: int, there: int) -> str:
+    are = "is 1" if there == 1 else f"are {there}"
+    return f"needs {needed} samples; there {are}"
+
+
+def _few(name: str, count: int) -> str:
+    return _needs(2 if name == "std" else samples_needed(PERCENTILES[name]), count)
+
+
+def _interval(name: str, count: int) -> str:
+    if name == "p99_ms" and count < samples_needed(99):
+        return _needs(samples_needed(99), count)
+    return _needs(INTERVAL_SAMPLES, count)
+
+
+def _subject(name: str) -> str:
+    if name.startswith("quality"):
+        return "the package holds no measured PSNR; vsrc eval measures it"
+    return _FOREIGN
+
+
+def _stage(name: str, found: Measurement) -> str:
+    missing = found.stages.missing
+    stage, _, rest = name.partition(".")
+    if rest:  # inside a distribution
+        count = len(found.stages.durations_ms[stage.removesuffix("_ms")])
+        return _few(rest, count)
+    stage = stage.removesuffix("_ms")
+    stage = (
+        "end_to_end" if stage in ("end_to_end_fps", "end_to_end_frames", "first_frame") else stage
+    )
+    stage = "network" if stage == "clock" else stage
+    if stage in missing:
+        return missing[stage]
+    if stage == "enqueue":
+        return "the call returns when the frame is done"
+    return _ON_CPU
+
+
+def _power(found: Measurement) -> str:
+    seen = found.watched
+    if seen.totals:
+        return f"{' + '.join(seen.totals)} told fewer than two values in that time"
+    kinds = ("gpu", "power rails", "cpu energy", "nvidia", "jetson")
+    why = [f"{kind}: {seen.unreadable[kind]}" for kind in kinds if kind in seen.unreadable]
+    return "; ".join(why) or "no sensor of this machine tells its power"
+
+
+def _soak(name: str, found: Measurement) -> str:
+    if not name:
+        return "no --minutes was given"
+    if name == "settled":
+        why = found.watched.unreadable.get("temperature")
+        return why or "the temperature was read for less than two minutes"
+    return "the soak lasted less than two minutes"

@@ -1,0 +1,101 @@
+"""Time each stage by itself, and the whole pipeline on a clip of the size that is measured."""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.measurement import StageTimes
+
+if TYPE_CHECKING:
+    from vsrc.runtime.bench_subject import Subject
+
+_FRAMES = 24
+_FPS = Fraction(24)
+_PROFILE_SECONDS = 1.0
+
+
+def time_stages(subject: Subject, config: BenchConfig) -> StageTimes:
+    """Look inside the graph, then restore a clip with everything at work.
+
+    Args:
+        subject: What is measured, opened.
+        config: At which shape, with how many threads.
+    """
+    durations_ms, missing, clock = _inside(subject, config)
+    if subject.session is None:
+        why = "the graph takes no pictures of which vsrc knows how to feed them"
+        missing |= dict.fromkeys(("decode", "encode", "end_to_end"), why)
+        return StageTimes(durations_ms, missing, clock)
+    try:
+        return _on_a_clip(subject, config, durations_ms, missing, clock)
+    except (VsrcError, OSError) as error:
+        why = f"the clip could not be restored: {error}"
+        missing |= dict.fromkeys(("decode", "encode", "end_to_end"), why)
+        return StageTimes(durations_ms, missing, clock)
+
+
+def _inside(
+    subject: Subject, config: BenchConfig
+) -> tuple[dict[str, tuple[float, ...]], dict[str, str], str | None]:
+    """Durations of pre, network and post; why some are missing; with what they were timed."""
+    names = ("pre", "network", "post")
+    if subject.graph is None or not subject.label.startswith("ort-cpu"):
+        why = f"{subject.label} does not tell its parts apart"
+        return {}, dict.fromkeys(names, why), None
+    from vsrc.runtime.ort_stages import graph_stages
+
+    found = graph_stages(
+        subject.graph, subject.feeds, threads=config.threads, seconds=_PROFILE_SECONDS
+    )
+    if found is None:
+        return {}, dict.fromkeys(names, "nothing in the graph multiplies matrices"), None
+    durations_ms = {"pre": found.pre_ms, "network": found.network_ms, "post": found.post_ms}
+    return durations_ms, {}, "profiler of ONNX Runtime, in a session of its own"
+
+
+def _on_a_clip(
+    subject: Subject,
+    config: BenchConfig,
+    durations_ms: dict[str, tuple[float, ...]],
+    missing: dict[str, str],
+    clock: str | None,
+) -> StageTimes:
+    from vsrc.runtime.infer_config import InferConfig
+    from vsrc.runtime.inference import infer
+    from vsrc.runtime.stage_clock import StageClock
+
+    stages = StageClock()
+    with tempfile.TemporaryDirectory(prefix="vsrc-bench.") as folder:
+        source = Path(folder) / "clip.mp4"
+        source.write_bytes(_clip(*config.shape))
+        job = InferConfig((source,), Path(folder) / "sr.mp4", threads=config.threads)
+        (file,) = infer(job, session=subject.session, clock=stages).files
+    outside = {name: tuple(stages.durations_ms[name]) for name in ("decode", "encode")}
+    return StageTimes(
+        durations_ms={**durations_ms, **outside},
+        missing=missing,
+        clock=clock,
+        end_to_end_fps=file.frames / file.seconds,
+        end_to_end_frames=file.frames,
+        first_frame_ms=file.first_frame_seconds * 1000,
+    )
+
+
+def _clip(height: int, width: int) -> bytes:
+    """Frames of the sample clip, tiled or cut to the size, as H.264 in MP4."""
+    from vsrc.runtime.page_video import PageVideo
+    from vsrc.runtime.sample import sample_frames
+
+    frames = sample_frames(_FRAMES)
+    repeats = (-(-height // frames.shape[1]), -(-width // frames.shape[2]))
+    video = PageVideo(width=width, height=height, fps=_FPS)
+    for frame in frames:
+        video.write(np.tile(frame, (*repeats, 1))[:height, :width])
+    return video.finish()

@@ -1,0 +1,97 @@
+"""What a graph spends before, in and after its convolutions, from ONNX Runtime's own profiler."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+_HEAVY = ("Conv", "MatMul", "Gemm")
+"""Part of the names of operators that multiply matrices, whatever they were fused with."""
+
+
+@dataclass(frozen=True)
+class GraphStages:
+    """Durations of each run, ms.
+
+    Attributes:
+        pre_ms: All nodes before the first that multiplies matrices.
+        network_ms: From that to the last of them.
+        post_ms: All nodes after it.
+    """
+
+    pre_ms: tuple[float, ...]
+    network_ms: tuple[float, ...]
+    post_ms: tuple[float, ...]
+
+
+def graph_stages(
+    path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, seconds: float, runs: int = 10
+) -> GraphStages | None:
+    """Run a graph under the profiler, which itself costs some per cent.
+
+    Args:
+        path: The ONNX file.
+        feeds: What it is fed.
+        threads: CPU threads, 0 for as many as there are cores.
+        seconds: Longest time to spend; three runs are done in any case.
+        runs: Most runs.
+
+    Returns:
+        None if nothing in the graph multiplies matrices.
+    """
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory(prefix="vsrc-stages.") as folder:
+        options = onnxruntime.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+        began, done = time.perf_counter(), 0
+        while done < 3 or (done < runs and time.perf_counter() - began < seconds):
+            session.run(None, dict(feeds))
+            done += 1
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return stages_of(events)
+
+
+def stages_of(events: list[dict[str, Any]]) -> GraphStages | None:
+    """Sums of each run, from the events of a profile."""
+    rows: list[tuple[float, float, float]] = []
+    for nodes in _runs(events):
+        heavy = [at for at, (name, _) in enumerate(nodes) if any(op in name for op in _HEAVY)]
+        if not heavy:
+            return None
+        edges = ((0, heavy[0]), (heavy[0], heavy[-1] + 1), (heavy[-1] + 1, len(nodes)))
+        pre, network, post = (sum(ms for _, ms in nodes[low:high]) for low, high in edges)
+        rows.append((pre, network, post))
+    if len(rows) < 2:
+        return None
+    # The first run allocates.
+    pre_ms, network_ms, post_ms = zip(*rows[1:], strict=True)
+    return GraphStages(pre_ms, network_ms, post_ms)
+
+
+def _runs(events: list[dict[str, Any]]) -> list[list[tuple[str, float]]]:
+    """For each run its nodes in the order in which they ran: operator and duration, ms."""
+    nodes = [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
+    spans = [e for e in events if e.get("name") == "model_run"]
+    found = []
+    for span in sorted(spans, key=lambda event: float(event["ts"])):
+        begin, end = span["ts"], span["ts"] + span["dur"]
+        inside = [node for node in nodes if begin <= node["ts"] < end]
+        inside.sort(key=lambda event: float(event["ts"]))
+        found.append([(node["args"]["op_name"], node["dur"] / 1000) for node in inside])
+    return found

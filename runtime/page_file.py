@@ -1,0 +1,42 @@
+"""Render a template of `assets/` into a page that is one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vsrc import __version__
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.whole_file import write_whole
+
+_ASSETS = Path(__file__).resolve().parent / "assets"
+
+
+def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
+    """Write a page, whole or not at all; replaces what was there.
+
+    Args:
+        path: Where.
+        template: Name of a file in `assets/`.
+        values: What it shows; every name that the template uses must be there.
+
+    Returns:
+        `path`.
+
+    Raises:
+        MissingDependencyError: jinja2 is missing.
+    """
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"jinja2 is not importable ({error}); install it: pip install 'vsrc[report]'"
+        ) from error
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    write_whole(path, environment.get_template(template).render({"version": __version__, **values}))
+    return path

@@ -1,0 +1,79 @@
+"""Watts, throttling and settled heat, from the readings of a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vsrc.runtime.telemetry import Reading
+
+SETTLED_SECONDS = 120.0
+"""Length of the look back that tells whether the temperature has settled."""
+SETTLED_CELSIUS = 1.0
+"""Rise over that time below which it has."""
+_LEAST_READINGS = 2
+
+
+def mean_watts(
+    readings: Sequence[Reading], sources: Sequence[str], *, start: float, end: float
+) -> float | None:
+    """Mean power of all sources together from `start` to `end`, seconds; None where unknown.
+
+    An energy counter is exact over any time; power readings are averaged over time.
+    """
+    inside = [reading for reading in readings if start <= reading.seconds <= end]
+    if not sources or len(inside) < _LEAST_READINGS:
+        return None
+    parts = [_watts_of(inside, source) for source in sources]
+    return None if any(part is None for part in parts) else sum(filter(None, parts))
+
+
+def _watts_of(inside: Sequence[Reading], source: str) -> float | None:
+    counted = [(one.seconds, one.joules[source]) for one in inside if source in one.joules]
+    if len(counted) >= _LEAST_READINGS and counted[-1][1] > counted[0][1]:
+        return (counted[-1][1] - counted[0][1]) / (counted[-1][0] - counted[0][0])
+    read = [(one.seconds, one.watts[source]) for one in inside if source in one.watts]
+    if len(read) < _LEAST_READINGS:
+        return None
+    seconds, watts = np.array(read).T
+    return float(np.trapezoid(watts, seconds) / (seconds[-1] - seconds[0]))
+
+
+def throttle_events(readings: Sequence[Reading]) -> dict[str, int] | None:
+    """Cause -> times that clocks were held down between the first reading and the last.
+
+    A counter of the kernel is taken by its difference; a state that is only seen now and then
+    counts each time that it begins. None where no reading tells either.
+    """
+    counted: dict[str, list[int]] = {}
+    for reading in readings:
+        for cause, count in reading.throttle_counts.items():
+            counted.setdefault(cause, []).append(count)
+    found = {cause: counts[-1] - counts[0] for cause, counts in counted.items()}
+    before: set[str] = set()
+    for reading in readings:
+        now = set(reading.throttle)
+        for cause in now - before:
+            found[cause] = found.get(cause, 0) + 1
+        before = now
+    if found:
+        return found
+    return {} if any("gpu" in reading.watts for reading in readings) else None
+
+
+def has_settled(readings: Sequence[Reading]) -> bool | None:
+    """Whether the hottest zone has stopped warming up.
+
+    Returns:
+        None where no temperature is read, or not for long enough yet.
+    """
+    hot = [(one.seconds, max(one.celsius.values())) for one in readings if one.celsius]
+    if not hot or hot[-1][0] - hot[0][0] < SETTLED_SECONDS:
+        return None
+    end = hot[-1][0]
+    recent = np.array([pair for pair in hot if pair[0] >= end - SETTLED_SECONDS])
+    if len(recent) < _LEAST_READINGS:
+        return None
+    slope = float(np.polyfit(recent[:, 0], recent[:, 1], 1)[0])
+    return abs(slope) * SETTLED_SECONDS < SETTLED_CELSIUS

@@ -1,0 +1,189 @@
+"""Power rails, GPU clock and load, power mode and over-current events of an NVIDIA Jetson.
+
+From sysfs, as the Jetson Linux developer guide and the kernel's ina3221 driver describe it: the
+current rails of L4T 34 and later (`in1_label`, `in1_input` mV, `curr1_input` mA), and those of L4T
+32 (`rail_name_0`, `in_power0_input` mW). Written from those documents; not yet seen on a board.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from vsrc.runtime.sensor import SensorLostError, Values, file_number, file_text, why_unreadable
+
+WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
+"""Rails that carry everything; where a board has neither, the rails are added up."""
+
+_JETPACKS = {"R38": "7", "R36": "6", "R35": "5", "R34": "5", "R32": "4"}
+"""Release of L4T -> JetPack that comes with it."""
+
+Power = Callable[[], float | None]
+
+
+def is_jetson(root: Path = Path("/")) -> bool:
+    """Whether this is a Jetson: its board says so, or L4T runs on it."""
+    model = file_text(root / "proc/device-tree/model") or ""
+    return "jetson" in model.lower() or (root / "etc/nv_tegra_release").exists()
+
+
+class JetsonSensor:
+    """A Jetson board.
+
+    Args:
+        root: Where `/sys`, `/proc` and `/etc` lie; another place in tests.
+        power_mode: What `nvpmodel -q` says.
+    """
+
+    name = "jetson"
+
+    def __init__(
+        self, root: Path = Path("/"), power_mode: Callable[[], str | None] | None = None
+    ) -> None:
+        self._root = root
+        self._rails = _rails(root)
+        self._gpu = _first(root, "sys/class/devfreq/*", r"gpu|gv11b|gp10b|ga10b|gm20b|gb10b")
+        self._load = _first(root, "sys/devices/platform/**/load", r"gpu|gv11b|gp10b|ga10b|gm20b")
+        self._currents = _over_current_files(root)
+        self.total = tuple(name for name in WHOLE_BOARD if name in self._rails)[:1]
+        self.total = self.total or tuple(self._rails)
+        mode = (power_mode or _nvpmodel)()
+        self.facts = _facts(root, mode, self._gpu)
+        self.unreadable = self._unreadable(mode)
+
+    def read(self) -> Values:
+        """Look now."""
+        watts = {name: value for name, rail in self._rails.items() if (value := rail()) is not None}
+        if self._rails and not watts:
+            raise SensorLostError("the power rails of the board answer no more")
+        events = {name: file_number(path) for name, path in self._currents}
+        return Values(
+            watts=watts,
+            mhz=self._clock(),
+            load=self._busy(),
+            memory_bytes=_shared_memory(self._root),
+            throttle_counts={
+                name: round(count) for name, count in events.items() if count is not None
+            },
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _clock(self) -> dict[str, float]:
+        hertz = None if self._gpu is None else file_number(self._gpu / "cur_freq")
+        return {} if hertz is None else {"gpu": hertz / 1e6}
+
+    def _busy(self) -> dict[str, float]:
+        per_mille = None if self._load is None else file_number(self._load)
+        return {} if per_mille is None else {"gpu": per_mille / 1000}
+
+    def _unreadable(self, mode: str | None) -> Mapping[str, str]:
+        missing = {}
+        if not self._rails:
+            missing["power rails"] = why_unreadable(self._root / "sys/bus/i2c/drivers/ina3221")
+        if self._gpu is None:
+            missing["gpu clock"] = f"no GPU under {self._root / 'sys/class/devfreq'}"
+        if self._load is None:
+            missing["gpu load"] = f"no load of a GPU under {self._root / 'sys/devices/platform'}"
+        if mode is None:
+            missing["power mode"] = "nvpmodel -q did not answer"
+        return missing
+
+
+def _rails(root: Path) -> dict[str, Power]:
+    """Name of each power rail -> how to read its watts."""
+    found: dict[str, Power] = {}
+    for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221*/*/hwmon/hwmon*")):
+        for channel in (1, 2, 3):  # 4 and on are shunt voltages
+            name = file_text(folder / f"in{channel}_label")
+            files = (folder / f"in{channel}_input", folder / f"curr{channel}_input")
+            if name and name != "NC" and all(file_number(path) is not None for path in files):
+                found[name] = _volts_times_amperes(*files)
+    for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*")):
+        for channel in (0, 1, 2):
+            name = file_text(folder / f"rail_name_{channel}")
+            path = folder / f"in_power{channel}_input"
+            if name and file_number(path) is not None:
+                found[name] = _milliwatts(path)
+    return found
+
+
+def _volts_times_amperes(millivolts: Path, milliamperes: Path) -> Power:
+    def watts() -> float | None:
+        volts, amperes = file_number(millivolts), file_number(milliamperes)
+        return None if volts is None or amperes is None else volts * amperes / 1e6
+
+    return watts
+
+
+def _milliwatts(path: Path) -> Power:
+    def watts() -> float | None:
+        value = file_number(path)
+        return None if value is None else value / 1000
+
+    return watts
+
+
+def _over_current_files(root: Path) -> list[tuple[str, Path]]:
+    """Counters of the times that the board lowered its clocks for drawing too much."""
+    found = []
+    for path in sorted(root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")):
+        number = re.findall(r"\d+", path.name)[0]
+        found.append((f"over-current {number}", path))
+    return found
+
+
+def _first(root: Path, pattern: str, names: str) -> Path | None:
+    paths = (path for path in sorted(root.glob(pattern)) if re.search(names, str(path)))
+    return next(paths, None)
+
+
+def _shared_memory(root: Path) -> dict[str, int]:
+    """What processor and GPU together use of the memory that they share."""
+    text = file_text(root / "proc/meminfo") or ""
+    kilobytes = {key: int(size) for key, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
+    if not {"MemTotal", "MemAvailable"} <= kilobytes.keys():
+        return {}
+    return {"shared": (kilobytes["MemTotal"] - kilobytes["MemAvailable"]) * 1024}
+
+
+def _facts(root: Path, mode: str | None, gpu: Path | None) -> dict[str, str]:
+    release = file_text(root / "etc/nv_tegra_release") or ""
+    found = re.search(r"(R\d+).*?REVISION: ([\d.]+)", release)
+    l4t = f"{found[1]}.{found[2]}" if found else ""
+    clocks = [] if gpu is None else [file_number(gpu / f"{end}_freq") for end in ("min", "max")]
+    range_mhz = "" if None in clocks or not clocks else _clock_range(*clocks)
+    facts = {
+        "board": file_text(root / "proc/device-tree/model") or "",
+        "l4t": l4t,
+        "jetpack": _JETPACKS.get(found[1], "") if found else "",
+        "power mode": mode or "",
+        "gpu clock range": range_mhz,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _clock_range(lowest: float | None, highest: float | None) -> str:
+    assert lowest is not None
+    assert highest is not None
+    fixed = ", fixed" if lowest == highest else ""
+    return f"{lowest / 1e6:.0f} to {highest / 1e6:.0f} MHz{fixed}"
+
+
+def _nvpmodel() -> str | None:
+    """`NV Power Mode: MAXN` and the number of the mode, in one line."""
+    program = shutil.which("nvpmodel")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, "-q"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"NV Power Mode: *(.+)", done.stdout)
+    return found[1].strip() if found else None

@@ -1,0 +1,126 @@
+"""Power, clocks, temperature, memory and clock-event reasons of NVIDIA GPUs, through NVML."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vsrc.runtime.sensor import SensorLostError, Values
+
+_REASONS = {
+    "SwPowerCap": "power limit",
+    "HwSlowdown": "hardware slowdown",
+    "HwThermalSlowdown": "heat (hardware)",
+    "SwThermalSlowdown": "heat",
+    "HwPowerBrakeSlowdown": "power brake",
+}
+"""Reasons that hold clocks down; being idle or fixed by the user are no faults."""
+
+
+def open_nvidia(index: int = 0) -> NvidiaSensor | str:
+    """The GPU, or why there is none to read."""
+    try:
+        import pynvml
+    except ImportError:
+        return "nvidia-ml-py is not installed (pip install nvidia-ml-py)"
+    try:
+        pynvml.nvmlInit()
+        return NvidiaSensor(pynvml, index)
+    except pynvml.NVMLError as error:
+        return f"NVML: {error}"
+
+
+class NvidiaSensor:
+    """One GPU of a desktop or server.
+
+    Args:
+        nvml: The module `pynvml`, initialised.
+        index: Which GPU, as nvidia-smi counts.
+    """
+
+    name = "nvidia"
+    total: tuple[str, ...] = ("gpu",)
+
+    def __init__(self, nvml: Any, index: int = 0) -> None:  # noqa: ANN401  it has no types
+        self._nvml = nvml
+        self._gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+        self.unreadable: dict[str, str] = {}
+        self.facts = self._facts()
+        self._readable = self._try_all()
+
+    def read(self) -> Values:
+        """Look now."""
+        questions = self._questions()
+        try:
+            found = {quantity: questions[quantity]() for quantity in self._readable}
+        except self._nvml.NVMLError as error:
+            raise SensorLostError(f"the GPU answers no more: {error}") from error
+        return Values(
+            watts={"gpu": found["power"]} if "power" in found else {},
+            joules={"gpu": found["energy"]} if "energy" in found else {},
+            celsius={"gpu": found["temperature"]} if "temperature" in found else {},
+            mhz=found.get("clocks", {}),
+            load={"gpu": found["load"]} if "load" in found else {},
+            memory_bytes={"gpu": found["memory"]} if "memory" in found else {},
+            throttle=found.get("clock events", ()),
+        )
+
+    def close(self) -> None:
+        """Let go of NVML."""
+        with contextlib.suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
+
+    def _questions(self) -> Mapping[str, Callable[[], Any]]:
+        """Quantity -> how to ask for it, in the units of `Values`."""
+        nvml, gpu = self._nvml, self._gpu
+        return {
+            "power": lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+            "energy": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000,
+            "temperature": lambda: float(
+                nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU)
+            ),
+            "clocks": lambda: {
+                "gpu": float(nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM)),
+                "gpu memory": float(nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM)),
+            },
+            "load": lambda: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100,
+            "memory": lambda: int(nvml.nvmlDeviceGetMemoryInfo(gpu).used),
+            "clock events": lambda: self._reasons(),
+        }
+
+    def _reasons(self) -> tuple[str, ...]:
+        nvml = self._nvml
+        bits = nvml.nvmlDeviceGetCurrentClocksEventReasons(self._gpu)
+        names = {f"nvmlClocksEventReason{name}": words for name, words in _REASONS.items()}
+        return tuple(words for name, words in names.items() if bits & getattr(nvml, name, 0))
+
+    def _try_all(self) -> tuple[str, ...]:
+        """Ask for everything once; a card that cannot tell something is not asked again."""
+        readable = []
+        for quantity, ask in self._questions().items():
+            try:
+                ask()
+            except (self._nvml.NVMLError, AttributeError) as error:  # noqa: PERF203  seven in all
+                self.unreadable[f"gpu {quantity}"] = f"NVML: {error}"
+            else:
+                readable.append(quantity)
+        return tuple(readable)
+
+    def _facts(self) -> dict[str, str]:
+        nvml, gpu = self._nvml, self._gpu
+        asked: dict[str, Callable[[], object]] = {
+            "gpu": lambda: nvml.nvmlDeviceGetName(gpu),
+            "driver": nvml.nvmlSystemGetDriverVersion,
+            "compute capability": lambda: ".".join(
+                map(str, nvml.nvmlDeviceGetCudaComputeCapability(gpu))
+            ),
+            "gpu power limit": lambda: (
+                f"{nvml.nvmlDeviceGetPowerManagementLimit(gpu) / 1000:.0f} W"
+            ),
+        }
+        facts = {}
+        for name, ask in asked.items():
+            with contextlib.suppress(nvml.NVMLError):
+                facts[name] = str(ask())
+        return facts

@@ -1,0 +1,132 @@
+"""Watch the device while a network runs on it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from vsrc.runtime.sensor import Sensor, SensorLostError, Values
+from vsrc.runtime.sensor_cpu import CpuSensor
+from vsrc.runtime.sensor_jetson import JetsonSensor, is_jetson
+from vsrc.runtime.sensor_nvidia import NvidiaSensor, open_nvidia
+
+PERIOD_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that the sensors said at one time; what was not said is not there.
+
+    Attributes:
+        seconds: Since watching began.
+        watts: Power by source.
+        celsius: Temperature by zone.
+        mhz: Clock by unit.
+        load: Share of the time that a unit was busy, in [0, 1].
+        memory_bytes: Memory in use.
+        joules: Energy counters; only differences mean something.
+        throttle: Why clocks are held down at this moment.
+        throttle_counts: Times that clocks were held down since the machine started, by cause.
+    """
+
+    seconds: float
+    watts: dict[str, float] = field(default_factory=dict)
+    celsius: dict[str, float] = field(default_factory=dict)
+    mhz: dict[str, float] = field(default_factory=dict)
+    load: dict[str, float] = field(default_factory=dict)
+    memory_bytes: dict[str, int] = field(default_factory=dict)
+    joules: dict[str, float] = field(default_factory=dict)
+    throttle: tuple[str, ...] = ()
+    throttle_counts: dict[str, int] = field(default_factory=dict)
+
+
+def find_sensors(root: Path = Path("/")) -> tuple[list[Sensor], dict[str, str]]:
+    """All sensors of this machine, and why others are missing."""
+    sensors: list[Sensor] = [CpuSensor(root)]
+    if is_jetson(root):
+        return [*sensors, JetsonSensor(root)], {}
+    gpu = open_nvidia()
+    if isinstance(gpu, NvidiaSensor):
+        return [*sensors, gpu], {}
+    return sensors, {"gpu": gpu}
+
+
+class Telemetry:
+    """Reads sensors now and then on a thread of its own, from `start` to `stop`.
+
+    Args:
+        sensors: What is read.
+        missing: Why others are missing.
+        period_seconds: Time from one reading to the next.
+        clock: Seconds; that of the measurements.
+    """
+
+    def __init__(
+        self,
+        sensors: Iterable[Sensor],
+        missing: Mapping[str, str] | None = None,
+        *,
+        period_seconds: float = PERIOD_SECONDS,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._sensors = list(sensors)
+        self._period, self._clock = period_seconds, clock
+        self._began = clock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="vsrc-telemetry", daemon=True)
+        self.readings: list[Reading] = []
+        self.facts = {name: text for one in self._sensors for name, text in one.facts.items()}
+        self.unreadable = dict(missing or {})
+        for one in self._sensors:
+            self.unreadable |= one.unreadable
+        self.totals = tuple(name for one in self._sensors for name in one.total)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take a last reading and let go of the sensors."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.look()
+        for sensor in self._sensors:
+            sensor.close()
+
+    def now(self) -> float:
+        """Seconds since watching began."""
+        return self._clock() - self._began
+
+    def look(self) -> Reading:
+        """Read every sensor now; one that is lost is left out from here on."""
+        seconds, found = self.now(), []
+        for sensor in list(self._sensors):
+            try:
+                found.append(sensor.read())
+            except (SensorLostError, OSError) as error:  # noqa: PERF203  two or three in all
+                self._sensors.remove(sensor)
+                sensor.close()
+                self.unreadable[sensor.name] = f"lost after {seconds:.0f} s: {error}"
+        reading = _joined(seconds, found)
+        self.readings.append(reading)
+        return reading
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._period):
+            self.look()
+
+
+def _joined(seconds: float, values: Sequence[Values]) -> Reading:
+    names = ("watts", "celsius", "mhz", "load", "memory_bytes", "joules", "throttle_counts")
+    merged = {
+        name: {k: v for one in values for k, v in getattr(one, name).items()} for name in names
+    }
+    throttle = tuple(reason for one in values for reason in one.throttle)
+    return Reading(seconds=seconds, throttle=throttle, **merged)

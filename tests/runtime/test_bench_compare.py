@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.runtime.bench_compare import check_no_regression, compare_reports, comparison_text
+from vsrc.runtime.errors import GateError, SpecError
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """A report of samples with 5 % of noise that neighbours share."""
+
+    def make(name: str, level_ms: float, seed: int, **more: Any) -> Path:  # noqa: ANN401
+        generator = np.random.default_rng(seed)
+        noise = np.convolve(generator.standard_normal(320), np.ones(20) / np.sqrt(20), "valid")
+        samples = level_ms * np.exp(0.05 * noise[:300])
+        report = {
+            "kind": "vsrc-bench",
+            "schema_version": 1,
+            "feed": {"height_px": 180, "width_px": 320},
+            "machine": {"cpu": "A CPU", "cores": 2},
+            "subject": {"threads": 2, "session": "ort-cpu fp32"},
+            "memory": {"peak_bytes": 100_000_000},
+            "throughput_fps": 1000 / float(samples.mean()),
+            "samples_ms": list(samples),
+            **more,
+        }
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(report))
+        return path
+
+    return make
+
+
+def verdicts(old: Path, new: Path) -> dict[str, str]:
+    return {one.metric: one.verdict for one in compare_reports(old, new).changes}
+
+
+SPEEDS = ("latency_ms.p50", "latency_ms.mean", "throughput_fps")
+
+
+def test_a_slower_one_is_worse_and_a_faster_one_better(write: Write) -> None:
+    slow, fast = write("slow", 50.0, 1), write("fast", 40.0, 2)
+    assert {verdicts(fast, slow)[name] for name in SPEEDS} == {"worse"}
+    assert {verdicts(slow, fast)[name] for name in SPEEDS} == {"better"}
+
+
+def test_two_runs_of_the_same_thing_do_not_differ(write: Write) -> None:
+    # An interval of 95 % is wrong in 5 of 100 cases, but then seldom by 2 % too.
+    called = 0
+    for seed in range(20):
+        found = verdicts(write("a", 40.0, 2 * seed), write("b", 40.0, 2 * seed + 1))
+        called += found["latency_ms.p50"] != "no difference"
+    assert called <= 3
+
+
+def test_the_change_and_its_interval_hold_the_truth(write: Write) -> None:
+    (change, *_) = compare_reports(write("a", 40.0, 1), write("b", 48.0, 2)).changes
+    assert change.interval
+    assert change.interval.low < 0.2 < change.interval.high
+    assert change.interval.high - change.interval.low < 0.2
+
+
+def test_memory_has_no_noise_and_single_times_are_not_judged(write: Write) -> None:
+    old = write("old", 40.0, 1, startup={"load_ms": 10.0})
+    more = {"memory": {"peak_bytes": 106_000_000}, "startup": {"load_ms": 90.0}}
+    found = verdicts(old, write("new", 40.0, 2, **more))
+    assert found["memory.peak_bytes"] == "worse"
+    assert found["startup.load_ms"] == "not judged"
+    near = write("near", 40.0, 2, memory={"peak_bytes": 104_000_000})
+    assert verdicts(old, near)["memory.peak_bytes"] == "no difference"
+
+
+def test_few_samples_are_not_judged(write: Write) -> None:
+    old, new = write("old", 40.0, 1, samples_ms=[40.0] * 5), write("new", 90.0, 2)
+    found = verdicts(old, new)
+    assert found["latency_ms.p50"] == "not judged"
+    assert found["latency_ms.p99"] == "not judged"
+
+
+def test_what_should_be_alike_and_is_not_is_named(write: Write) -> None:
+    old = write("old", 40.0, 1)
+    new = write("new", 40.0, 2, feed={"height_px": 90, "width_px": 160})
+    found = compare_reports(old, new)
+    assert found.notes == ("shape differs: 180 320, then 90 160",)
+    assert "Note: shape differs" in comparison_text(found)
+
+
+def test_a_regression_ends_with_status_4(write: Write) -> None:
+    old, new = write("old", 40.0, 1), write("new", 60.0, 2)
+    with pytest.raises(GateError, match=r"latency_ms.p50 is .*% worse"):
+        check_no_regression(compare_reports(old, new))
+    done = CliRunner().invoke(main, ["bench", "--compare", str(old), str(new)])
+    assert done.exit_code == 4
+    assert "worse" in done.stdout
+    assert CliRunner().invoke(main, ["bench", "--compare", str(new), str(old)]).exit_code == 0
+
+
+def test_the_comparison_is_json_too(write: Write) -> None:
+    files = [str(write("a", 40.0, 1)), str(write("b", 40.0, 2))]
+    done = CliRunner().invoke(main, ["bench", "--compare", *files, "--json", "-"])
+    assert json.loads(done.stdout)["changes"][0]["metric"] == "latency_ms.p50"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not readable as a latency report"),
+        ("[1]", "no latency report"),
+        ('{"kind": "vsrc-bench-set"}', "no latency report"),
+        ('{"kind": "vsrc-bench", "schema_version": 9}', "schema version 9"),
+        ('{"kind": "vsrc-bench", "schema_version": 1}', "samples_ms must be"),
+        ('{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": ["a"]}', "samples_ms must be"),
+        ('{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": []}', "samples_ms must be"),
+    ],
+)
+def test_what_is_no_report_is_refused(
+    content: str, message: str, write: Write, tmp_path: Path
+) -> None:
+    path = tmp_path / "wrong.json"
+    path.write_text(content)
+    with pytest.raises(SpecError, match=message):
+        compare_reports(write("a", 40.0, 1), path)
+    with pytest.raises(SpecError, match="not readable"):
+        compare_reports(tmp_path / "none.json", path)
