@@ -7,10 +7,12 @@ with the same weights, to the bit, as one that never stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor import checkpoint
 from vsrc.compressor.checkpoint import Checkpoint
-from vsrc.compressor.distill_config import TrainerConfig
+from vsrc.compressor.distill_config import DistillConfig, TrainerConfig
 from vsrc.compressor.ema import Ema
 from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.pace import Pace
@@ -30,6 +32,7 @@ from vsrc.compressor.run_log import RunLog
 from vsrc.compressor.schedule import rate_factor
 from vsrc.compressor.stop_signal import StopSignal, stop_signal
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
+from vsrc.runtime.schema import to_json
 
 
 class Batch(Protocol):
@@ -337,7 +340,8 @@ def _step_seed(seed: int, step: int, process: int) -> int:
 
 
 def _check_recipe(found: str, wanted: str, *, where: Path) -> None:
-    old, new = json.loads(found), json.loads(wanted)
+    # A run of an older version had no other choice than what is now the default.
+    old, new = {**_defaults(), **json.loads(found)}, {**_defaults(), **json.loads(wanted)}
     differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if differing:
         key = differing[0]
@@ -345,3 +349,13 @@ def _check_recipe(found: str, wanted: str, *, where: Path) -> None:
             f"{where} was made with {key}={old.get(key)!r}, this run has {new.get(key)!r}; give "
             "the same setting to resume it, or another run folder (--run-dir) to begin anew"
         )
+
+
+def _defaults() -> dict[str, object]:
+    """Settings that have one, as a recipe records them."""
+    settings = dataclasses.fields(DistillConfig)
+    return {
+        one.name: to_json(one.default if one.default_factory is MISSING else one.default_factory())
+        for one in settings
+        if one.default is not MISSING or one.default_factory is not MISSING
+    }

@@ -36,7 +36,7 @@ def make_trainer(
     *,
     objective: str = "std",
     validate: Callable[[nn.Module], float] | None = None,
-    **recipe: str,
+    **recipe: object,
 ) -> Trainer:
     torch.manual_seed(1)
     student = create("edge-s", window=3)
@@ -123,6 +123,18 @@ def test_another_recipe_is_not_resumed(tmp_path: Path, noise_clips: Clips) -> No
     make_trainer(tmp_path, noise_clips(), objective="none", patch="64").run()
     with pytest.raises(MismatchError, match="was made with patch='64', this run has '32'"):
         make_trainer(tmp_path, noise_clips(), objective="none", patch="32").resume()
+
+
+def test_a_setting_that_came_later_had_its_default(tmp_path: Path, noise_clips: Clips) -> None:
+    make_trainer(tmp_path, noise_clips(), objective="none", patch="64").run()
+    clips = noise_clips()
+    same = make_trainer(
+        tmp_path, clips, objective="none", patch="64", int8_last=0.0, other_widths=[]
+    )
+    assert same.resume() > 0
+    other = make_trainer(tmp_path, clips, objective="none", patch="64", int8_last=0.5)
+    with pytest.raises(MismatchError, match=r"int8_last=0\.0, this run has 0\.5"):
+        other.resume()
 
 
 def test_a_loss_that_is_not_finite_stops_and_says_where(tmp_path: Path, noise_clips: Clips) -> None:
