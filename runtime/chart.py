@@ -97,7 +97,7 @@ def line_chart(
         )
         title = f"<title>{escape(line.label)}</title>"
         parts.append(f'<polyline class="line c{index}" points="{points}">{title}</polyline>')
-    return _svg(parts, name)
+    return _svg(parts, name, extra=_scale(axes))
 
 
 def histogram(values: Sequence[float], *, name: str, x_label: str, marks: dict[str, float]) -> str:
@@ -177,7 +177,7 @@ def ticks(low: float, high: float) -> list[float]:
     """Round numbers between two values, about `_TICKS` of them."""
     rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
+    step = next(power * times for times in (1, 2, 2.5, 5, 10) if power * times >= rough)
     first = math.ceil(low / step - 1e-9)
     return [step * index for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -215,6 +215,13 @@ def _text(x: float, y: float, words: str, anchor: str, transform: str = "") -> s
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turned}>{escape(words)}</text>'
 
 
-def _svg(parts: Sequence[str], name: str, *, height: int = HEIGHT) -> str:
-    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img"'
+def _scale(axes: _Axes) -> str:
+    """What a script needs to know to find the value under a pointer."""
+    places = {"left": _LEFT, "right": WIDTH - _RIGHT, "top": _TOP, "bottom": HEIGHT - _BOTTOM}
+    values = {**places, "low": axes.x[0], "high": axes.x[1]}
+    return "".join(f' data-{name}="{value:g}"' for name, value in values.items())
+
+
+def _svg(parts: Sequence[str], name: str, *, height: int = HEIGHT, extra: str = "") -> str:
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img"{extra}'
     return f'{head} aria-label="{escape(name, quote=True)}">{"".join(parts)}</svg>'

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.clips import PICTURE_SUFFIXES
 from vsrc.runtime.compare_config import CompareConfig, CompareProgress
 from vsrc.runtime.compared import Compared, Comparison, Score, likeness_table, score
+from vsrc.runtime.compared_frames import likeness_curves, worst_frames
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
 from vsrc.runtime.page import (
     ClipShape,
@@ -204,6 +205,8 @@ def _write_clips(
             frames=gathered.count,
             fps=infos[0].rate,
         ),
+        curves=likeness_curves(sources),
+        worst=worst_frames(sources),
         tables=[table] if table else [],
         credit="The clips on this page are H.264; the scores are of the files themselves.",
     )

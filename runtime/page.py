@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.chart import Line, line_chart
 from vsrc.runtime.page_file import write_page
 
 
@@ -82,6 +83,34 @@ class Table:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A number for each frame, of each clip; a click on it goes to the frame.
+
+    Attributes:
+        title: What is drawn.
+        y_label: The number and its unit.
+        lines: One for each clip; x counts frames from 1.
+    """
+
+    title: str
+    y_label: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class WorstFrames:
+    """The frames of a clip to look at first.
+
+    Attributes:
+        label: Which clip.
+        frames: Number of the frame, from 1, and what to say of it; the worst first.
+    """
+
+    label: str
+    frames: tuple[tuple[int, str], ...]
+
+
 def before_after_page(
     path: Path,
     *,
@@ -123,7 +152,7 @@ def before_after_page(
     ]
     media = {"kind": "picture", "views": views, "width": max(widths), "height": max(heights)}
     text = {"title": title, "summary": summary, "tables": tables, "credit": credit}
-    return write_page(path, "page.html", {**media, **text})
+    return write_page(path, "page.html", {**media, **text, "curves": [], "worst": []})
 
 
 def before_after_clips_page(
@@ -133,10 +162,15 @@ def before_after_clips_page(
     clips: Sequence[PageClip],
     shape: ClipShape,
     summary: str = "",
+    curves: Sequence[Curve] = (),
+    worst: Sequence[WorstFrames] = (),
     tables: Sequence[Table] = (),
     credit: str = "",
 ) -> Path:
-    """Write a page that plays clips in step; otherwise as `before_after_page`."""
+    """Write a page that plays clips in step, with a curve of numbers for each frame.
+
+    Otherwise as `before_after_page`.
+    """
     _check_labels([clip.label for clip in clips])
     views = [
         {"label": clip.label, "detail": clip.detail, "data": _data_url("video/mp4", clip.file)}
@@ -145,7 +179,22 @@ def before_after_clips_page(
     media = {"kind": "clip", "views": views, "width": shape.width, "height": shape.height}
     timing = {"frames": shape.frames, "fps": float(shape.fps)}
     text = {"title": title, "summary": summary, "tables": tables, "credit": credit}
-    return write_page(path, "page.html", {**media, **timing, **text})
+    drawn = [
+        {
+            "title": curve.title,
+            "legend": [line.label for line in curve.lines],
+            "svg": line_chart(
+                curve.lines,
+                name=curve.title,
+                x_label="frame",
+                y_label=curve.y_label,
+                from_zero=False,
+            ),
+        }
+        for curve in curves
+    ]
+    numbers = {"curves": drawn, "worst": worst}
+    return write_page(path, "page.html", {**media, **timing, **numbers, **text})
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:

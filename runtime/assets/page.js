@@ -154,9 +154,35 @@
     const frameOf = (seconds) => clamp(Math.floor(seconds / frameSeconds + 0.01), 0, frames - 1);
     const middleOf = (frame) => (frame + 0.5) * frameSeconds; // never on the edge between two frames
 
+    const list = document.querySelector(".frames");
+    const charts = list ? [...list.querySelectorAll("svg.chart")].map(plot) : [];
+    const worst = list ? [...list.querySelectorAll("[data-frame]")] : [];
+
+    // A curve knows its own scale; its playhead shows the frame that is seen.
+    function plot(svg) {
+      const scale = Object.fromEntries(Object.entries(svg.dataset).map(([key, value]) => [key, Number(value)]));
+      const head = document.createElementNS(svg.namespaceURI, "line");
+      head.setAttribute("class", "playhead");
+      head.setAttribute("y1", scale.top);
+      head.setAttribute("y2", scale.bottom);
+      svg.append(head);
+      const share = (scale.right - scale.left) / (scale.high - scale.low);
+      svg.addEventListener("click", (event) => {
+        const edge = svg.getBoundingClientRect();
+        const x = ((event.clientX - edge.left) / edge.width) * svg.viewBox.baseVal.width;
+        show(clamp(Math.round(scale.low + (x - scale.left) / share) - 1, 0, frames - 1));
+      });
+      return (frame) => {
+        const x = scale.left + (frame + 1 - scale.low) * share;
+        head.setAttribute("x1", x);
+        head.setAttribute("x2", x);
+      };
+    }
     function tell(frame) {
       seek.value = frame;
       shown.textContent = `${frame + 1} / ${frames}`;
+      for (const point of charts) point(frame);
+      for (const button of worst) button.setAttribute("aria-current", String(Number(button.dataset.frame) === frame));
     }
     function show(frame) {
       pause();
@@ -193,6 +219,11 @@
     bar.querySelector("[data-act=back]").addEventListener("click", () => step(-1));
     bar.querySelector("[data-act=forth]").addEventListener("click", () => step(1));
     seek.addEventListener("input", () => show(Number(seek.value)));
+    for (const button of worst) button.addEventListener("click", () => show(Number(button.dataset.frame)));
+    if (list) {
+      list.classList.add("live-frames");
+      list.querySelector(".note").hidden = false;
+    }
     range.addEventListener("keydown", (event) => {
       const act = { " ": toggle, ",": () => step(-1), ".": () => step(1) }[event.key];
       if (!act || event.ctrlKey || event.metaKey || event.altKey) return;

@@ -36,7 +36,7 @@ def report(name: str, level_ms: float, decibels: float | None, data: str = "city
         Reading(float(at), {"VDD_IN": 5.0 + at}, {"cpu": 50.0, "gpu": 45.0 + at}, {"gpu": 600.0})
         for at in range(8)
     )
-    stages = {
+    stages: dict[str, tuple[float, ...]] = {
         "decode": (0.5,) * 20, "pre": (1.0,) * 20, "network": (level_ms,) * 20,
         "post": (0.7,) * 20, "encode": (3.0,) * 20,
     }  # fmt: skip

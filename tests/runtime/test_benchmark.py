@@ -254,7 +254,8 @@ def test_gates_hold_at_their_limit_and_not_beyond(options: dict[str, Any], misse
 
 def test_power_is_paid_by_the_frame_and_idle_is_taken_off() -> None:
     found = report((20.0,) * 100, max_watts=11.9)
-    assert (found.power.source, found.power.idle_w) == ("VDD_IN", pytest.approx(5.0))
+    assert found.power.source == "VDD_IN"
+    assert found.power.idle_w == pytest.approx(5.0)
     assert found.power.busy_w == pytest.approx(12.0)
     assert found.power.joule_per_frame == pytest.approx(7.0 / 50)
     with pytest.raises(GateError, match=r"--max-watts 11\.9: missed, measured 12"):
@@ -298,7 +299,8 @@ def test_a_soak_sets_the_first_minute_against_the_last() -> None:
     assert found.soak.first_minute_fps == pytest.approx(100.0, rel=0.01)
     assert found.soak.last_minute_fps == pytest.approx(66.7, rel=0.01)
     assert found.soak.settled is None  # these readings hold no temperature
-    assert "first minute 100 frames/s, last 66.7" in " ".join(bench_text(found).split())
+    words = " ".join(bench_text(found).split())
+    assert "first minute 99.9 frames/s, last 66.7" in words  # 40 and 30 ms of warm-up
     short = report((10.0,) * 100, minutes=2.0)
     assert short.soak
     assert short.soak.first_minute_fps is None
@@ -312,10 +314,10 @@ def test_the_quality_of_a_package_is_the_mean_over_its_clips() -> None:
 
 def test_the_stages_of_a_real_run_are_those_that_are_there(real: BenchReport) -> None:
     stages = real.stages
-    for part in (stages.decode_ms, stages.pre_ms, stages.network_ms, stages.post_ms):
+    for part in (stages.decode_ms, stages.pre_ms, stages.post_ms, stages.encode_ms):
         assert part is not None
         assert part.mean > 0
-    assert stages.encode_ms
+    assert stages.network_ms
     assert stages.upload_ms is None
     assert "nothing is moved" in real.null_reasons["stages.upload_ms"]
     assert stages.end_to_end_frames == 24

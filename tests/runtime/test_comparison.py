@@ -369,3 +369,69 @@ def test_space_plays_and_stops(playing: Page) -> None:
     assert playing.evaluate(paused) == [False, False]
     playing.keyboard.press("Space")
     assert playing.evaluate(paused) == [True, True]
+
+
+@pytest.fixture
+def scored(browser: Browser, tmp_path: Path, lossless: Make) -> Page:
+    """Grey clips against a reference; right gets worse from frame to frame but for frame 5."""
+    grey = 10 + STEP * np.arange(COUNT, dtype=np.uint8)[:, None, None, None]
+    truth = np.broadcast_to(grey, (COUNT, 90, 160, 3)).astype(np.uint8)
+    right = truth.copy()
+    for index in range(COUNT):
+        right[index, ::2] += np.uint8(30 if index == 4 else 1 + index // 4)
+    path = tmp_path / "page.html"
+    files = [lossless(*pair) for pair in (("l", truth + np.uint8(1)), ("r", right), ("t", truth))]
+    compare(CompareConfig(files[0], files[1], files[2], path))
+    page = browser.new_page(viewport={"width": 900, "height": 1400})
+    page.goto(path.as_uri())
+    wait_until(page, "[...document.querySelectorAll('video')].every(v => v.readyState == 4)")
+    return page
+
+
+@pytest.mark.browser
+def test_the_worst_frames_come_first_and_lead_there(scored: Page) -> None:
+    worst = scored.get_by_role("group", name="Worst frames of r.mkv").get_by_role("button")
+    texts = worst.all_inner_texts()
+    assert int(texts[0].split()[0]) == 5
+    decibels = [float(text.split()[1]) for text in texts]
+    assert decibels == sorted(decibels)
+    worst.first.click()
+    assert scored.locator("output").inner_text() == f"5 / {COUNT}"
+    assert worst.first.get_attribute("aria-current") == "true"
+    assert frames_shown(scored)[0] == pytest.approx(4, abs=0.4)
+    worst.nth(1).focus()
+    scored.keyboard.press("Enter")
+    assert scored.locator("output").inner_text() != f"5 / {COUNT}"
+
+
+@pytest.mark.browser
+def test_a_click_on_the_curve_goes_to_its_frame(scored: Page) -> None:
+    curve = scored.get_by_role("img", name="PSNR of luma")
+    places = scored.evaluate("""() => {
+        // Where the browser itself draws each point of the right clip's curve.
+        const line = document.querySelector('svg[aria-label="PSNR of luma"] polyline.c1');
+        const matrix = line.getScreenCTM();
+        return [...line.points].map((p) => p.matrixTransform(matrix)).map((p) => [p.x, p.y]);
+    }""")
+    assert len(places) == COUNT
+    for frame in (0, 11, COUNT - 1):
+        scored.mouse.click(places[frame][0], places[frame][1] + 5)
+        assert scored.locator("output").inner_text() == f"{frame + 1} / {COUNT}"
+        head = curve.locator(".playhead").bounding_box()
+        assert head
+        assert head["x"] + head["width"] / 2 == pytest.approx(places[frame][0], abs=1.5)
+
+
+@pytest.mark.browser
+def test_the_playhead_follows_the_clip(scored: Page) -> None:
+    head = scored.locator(".playhead").first
+    before = head.get_attribute("x1")
+    scored.get_by_role("button", name="Play", exact=True).click()
+    wait_until(scored, f"document.querySelector('.playhead').getAttribute('x1') != {before}")
+    scored.get_by_role("button", name="Pause").click()
+
+
+def test_without_a_reference_there_is_no_curve(lossless: Make, moving: Make, output: Path) -> None:
+    left, right = lossless("l", moving(3)), lossless("r", moving(3, seed=1))
+    compare(CompareConfig(left, right, output=output))
+    assert 'class="frames"' not in output.read_text(encoding="utf-8")
