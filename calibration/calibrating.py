@@ -21,6 +21,7 @@ from vsrc.calibration.calibration_file import (
 )
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import Draw, draw_windows
+from vsrc.calibration.equalise import balanced, equalise
 from vsrc.calibration.feed import drawn_windows
 from vsrc.calibration.fidelity import Fidelity, decibels
 from vsrc.calibration.histogram import Histogram
@@ -46,6 +47,8 @@ from vsrc.runtime.versions import loaded_versions
 if TYPE_CHECKING:
     import onnx
 
+WORTHWHILE = 0.98
+"""Channels are balanced where the squared error falls below this share: 0.1 dB."""
 CHECK_WINDOWS = 8
 CHECK_TILE = (96, 160)
 """Pictures are compared on so many windows, of at most this size, spread over the draw."""
@@ -105,6 +108,8 @@ def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> Calibr
             float_layers=learnt.float_layers,
         )
     fidelity = Fidelity(model, check, threads=config.threads)
+    if not learnt and config.method == "minmax":
+        found = _balanced(model, observer, found, fidelity)
     ranked, choice = _chosen(config, model, found, fidelity, progress)
     done = dataclasses.replace(
         found,
@@ -215,6 +220,30 @@ def _calibration(
     )
 
 
+def _balanced(
+    model: onnx.ModelProto, observer: Observer, found: Calibration, fidelity: Fidelity
+) -> Calibration:
+    """With channels balanced, if that brings int8 pictures nearer to those of fp32."""
+
+    def error(calibration: Calibration) -> float:
+        changed, ranges = _as_calibrated(model, calibration)
+        return int8_error(changed, ranges, fidelity, only=set(ranges))
+
+    with_factors = dataclasses.replace(found, equalised=balanced(model, observer))
+    helps = with_factors.equalised and error(with_factors) < WORTHWHILE * error(found)
+    return with_factors if helps else found
+
+
+def _as_calibrated(
+    model: onnx.ModelProto, found: Calibration
+) -> tuple[onnx.ModelProto, dict[str, Range]]:
+    """The fp32 graph with its channels balanced, and the ranges it then has."""
+    changed = type(model)()
+    changed.CopyFrom(model)
+    ranges, _ = found.ranges_with(equalise(changed, found.equalised))
+    return changed, ranges
+
+
 def _chosen(
     config: CalibrationConfig,
     model: onnx.ModelProto,
@@ -229,15 +258,16 @@ def _chosen(
         raise MismatchError(
             f"{unknown[0]!r} is no convolution of this network; there are: {', '.join(keys)}"
         )
-    as_given = int8_error(model, found.ranges, fidelity, only=set(keys) - set(given))
+    model, ranges = _as_calibrated(model, found)
+    as_given = int8_error(model, ranges, fidelity, only=set(keys) - set(given))
     choice = Choice(given, decibels(as_given))
     enough = choice.psnr_db is None or choice.psnr_db >= config.min_psnr
     if not config.sensitivity and (enough or found.is_learnt):
         return [], choice
-    ranked = sensitivities(model, found.ranges, fidelity, progress=progress)
+    ranked = sensitivities(model, ranges, fidelity, progress=progress)
     if not enough and not found.is_learnt:
         choice = least_float_layers(
-            *(model, found.ranges, fidelity, ranked),
+            *(model, ranges, fidelity, ranked),
             min_psnr_db=config.min_psnr,
             always=given,
             progress=progress,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,27 @@ class CalibratedClip:
 
 
 @dataclass(frozen=True)
+class Equalised:
+    """Two convolutions in a row whose channels between them are balanced for int8.
+
+    Attributes:
+        second: The one that reads what this belongs to.
+        scales: What each channel is divided by.
+        input: Range of the input of the second, once that is done.
+        output: Range of the output of the first.
+    """
+
+    second: str
+    scales: tuple[float, ...]
+    input: Range
+    output: Range
+
+    def __post_init__(self) -> None:
+        if not all(0 < one < math.inf for one in self.scales):
+            raise ValueError("scales must be positive and finite")
+
+
+@dataclass(frozen=True)
 class Calibration:
     """The contents of `calibration.json`.
 
@@ -58,6 +80,8 @@ class Calibration:
         outputs: Convolution -> the same for what it gives, before any activation. ONNX Runtime's
             integer kernels need it.
         float_layers: Convolutions that stay in float.
+        equalised: Convolution -> how its channels are balanced (`calibration/equalise.py`). The
+            ranges above are those without it.
         options: Settings of the method.
         weights_sha256: Of the weights that were calibrated.
         seed: Of the draw.
@@ -74,6 +98,7 @@ class Calibration:
     ranges: dict[str, Range]
     outputs: dict[str, Range] = field(default_factory=dict)
     float_layers: tuple[str, ...] = ()
+    equalised: dict[str, Equalised] = field(default_factory=dict)
     options: dict[str, float] = field(default_factory=dict)
     weights_sha256: str | None = None
     seed: int = 0
@@ -90,6 +115,14 @@ class Calibration:
             for key, (low, high) in known.items():
                 if not (math.isfinite(low) and math.isfinite(high) and low <= high):
                     raise ValueError(f"{kind}.{key} is [{low}, {high}], which is no range")
+
+    def ranges_with(self, applied: Collection[str]) -> tuple[dict[str, Range], dict[str, Range]]:
+        """Ranges and outputs where these convolutions of `equalised` are balanced in the graph."""
+        ranges, outputs = dict(self.ranges), dict(self.outputs)
+        for first in applied:
+            chosen = self.equalised[first]
+            ranges[chosen.second], outputs[first] = chosen.input, chosen.output
+        return ranges, outputs
 
     @property
     def is_learnt(self) -> bool:

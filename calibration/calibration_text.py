@@ -19,6 +19,8 @@ def calibration_text(result: CalibrationResult) -> str:
     psnr = "as fp32" if found.psnr_db is None else f"{found.psnr_db:.2f} dB from fp32"
     blocks.append(f"{result.file}  {how}, {fed}")
     blocks.append(f"int8 pictures are {psnr}; in float stay: {_layers(found.float_layers)}")
+    if found.equalised:
+        blocks.append(f"channels between {_count(len(found.equalised), 'pair')} were balanced")
     return "\n".join(blocks)
 
 

@@ -1,6 +1,6 @@
 """Watch what convolutions read and give while windows pass through the graph.
 
-    x ──┬── Conv ── y          low, high    over the whole tensor, found inside the graph
+    x ──┬── Conv ── y          low, high    of each channel, over all of it, found in the graph
         ├── ReduceMin, ReduceMax            sample  every fifth row and column, for the histogram
         └── Slice [::5, ::5]
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _GRID = 5
 
+Reach = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Lowest and highest value of each channel, `(C,)` both."""
+
 
 class Observer:
     """A graph with histograms on the input and output of each convolution.
@@ -34,6 +37,8 @@ class Observer:
     Attributes:
         inputs: Convolution -> what it read.
         outputs: Convolution -> what it gave, before any activation.
+        read: Convolution -> how far the channels of its input reached.
+        gave: Convolution -> how far those of its output reached.
     """
 
     def __init__(self, model: onnx.ModelProto, *, threads: int, grid: int = _GRID) -> None:
@@ -48,6 +53,8 @@ class Observer:
         ]
         self.inputs: dict[str, Histogram] = {one.key: Histogram() for one in self._found}
         self.outputs: dict[str, Histogram] = {one.key: Histogram() for one in self._found}
+        self.read: dict[str, Reach] = {}
+        self.gave: dict[str, Reach] = {}
 
     def see(self, lr: NDArray[np.uint8]) -> None:
         """Pass one batch of windows through.
@@ -59,32 +66,38 @@ class Observer:
             MismatchError: A value inside the network is not finite.
         """
         results = iter(self._session.run(self._names, {"lr": lr}))
-        values = {
-            name: (float(next(results)), float(next(results)), next(results))
-            for name in self._tensors
-        }
+        values = {name: (next(results), next(results), next(results)) for name in self._tensors}
         for one in self._found:
-            sides = ((one.input, self.inputs, one.unit), (one.output, self.outputs, 1.0))
-            for tensor, kept, unit in sides:
-                low, high, part = values[tensor]
+            sides = (
+                (one.input, self.inputs, self.read, one.unit),
+                (one.output, self.outputs, self.gave, 1.0),
+            )
+            for tensor, histograms, reaches, unit in sides:
+                lows, highs, part = values[tensor]
+                reach = lows.astype(np.float64) / unit, highs.astype(np.float64) / unit
+                low, high = float(reach[0].min()), float(reach[1].max())
                 if not (np.isfinite(low) and np.isfinite(high)):
                     raise MismatchError(
                         f"{one.key}: its values reach [{low}, {high}] on real frames; a network "
                         "that overflows cannot be made int8"
                     )
                 part = part if unit == 1 else part / np.float32(unit)
-                kept[one.key].add(part, low=low / unit, high=high / unit)
+                histograms[one.key].add(part, low=low, high=high)
+                before = reaches.get(one.key, reach)
+                reaches[one.key] = np.minimum(before[0], reach[0]), np.maximum(before[1], reach[1])
 
     def state(self) -> bytes:
         """Everything seen so far, for `restore`."""
         both = self._histograms()
+        arrays: dict[str, Any] = {
+            "counts": np.stack([one.counts for one in both]),
+            "exponents": np.array([one.exponent for one in both]),
+            "ends": np.array([(one.low, one.high) for one in both]),
+        }
+        for what, reaches in (("read", self.read), ("gave", self.gave)):
+            arrays |= {f"{what} {key}": np.stack(reach) for key, reach in reaches.items()}
         file = io.BytesIO()
-        np.savez_compressed(
-            file,
-            counts=np.stack([one.counts for one in both]),
-            exponents=np.array([one.exponent for one in both]),
-            ends=np.array([(one.low, one.high) for one in both]),
-        )
+        np.savez_compressed(file, **arrays)
         return file.getvalue()
 
     def restore(self, state: bytes) -> None:
@@ -95,6 +108,10 @@ class Observer:
             ):
                 one.counts[:] = counts
                 one.exponent, one.low, one.high = int(exponent), float(low), float(high)
+            for what, reaches in (("read", self.read), ("gave", self.gave)):
+                for key in self.inputs:
+                    low, high = data[f"{what} {key}"]
+                    reaches[key] = (low, high)
 
     def _histograms(self) -> list[Histogram]:
         return [*self.inputs.values(), *self.outputs.values()]
@@ -110,11 +127,12 @@ def _watched(model: onnx.ModelProto, tensors: Mapping[str, str], grid: int) -> o
     graph = result.graph
     for name, value in (("seen_zero", [0, 0]), ("seen_end", [2**31, 2**31])):
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
-    for name, value in (("seen_axes", [2, 3]), ("seen_steps", [grid, grid])):
+    of_pictures = ("seen_axes", [2, 3]), ("seen_others", [0, 2, 3]), ("seen_steps", [grid, grid])
+    for name, value in of_pictures:
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
-    cut = ["seen_zero", "seen_end", "seen_axes", "seen_steps"]
+    opset = next(one.version for one in result.opset_import if one.domain in ("", "ai.onnx"))
     # Each is looked at right after it was made, so that it need not live on.
-    ordered = [one for node in graph.node for one in (node, *_looks(node, tensors, cut))]
+    ordered = [one for node in graph.node for one in (node, *_looks(node, tensors, opset))]
     del graph.node[:]
     graph.node.extend(ordered)
     del graph.output[:]
@@ -126,18 +144,20 @@ def _watched(model: onnx.ModelProto, tensors: Mapping[str, str], grid: int) -> o
     return result
 
 
-def _looks(
-    node: onnx.NodeProto, tensors: Mapping[str, str], cut: list[str]
-) -> list[onnx.NodeProto]:
+def _looks(node: onnx.NodeProto, tensors: Mapping[str, str], opset: int) -> list[onnx.NodeProto]:
     """The nodes that look at what a node gives."""
     from onnx import helper
 
     looks = []
     for tensor in node.output:
         if seen := tensors.get(tensor):
-            looks += [
-                helper.make_node("ReduceMin", [tensor], [f"{seen}_low"], keepdims=0),
-                helper.make_node("ReduceMax", [tensor], [f"{seen}_high"], keepdims=0),
-                helper.make_node("Slice", [tensor, *cut], [f"{seen}_part"]),
-            ]
+            for op, what in (("ReduceMin", "low"), ("ReduceMax", "high")):
+                look = helper.make_node(op, [tensor], [f"{seen}_{what}"], keepdims=0)
+                if opset >= 18:  # before that, axes were an attribute
+                    look.input.append("seen_others")
+                else:
+                    look.attribute.append(helper.make_attribute("axes", [0, 2, 3]))
+                looks.append(look)
+            cut = ["seen_zero", "seen_end", "seen_axes", "seen_steps"]
+            looks.append(helper.make_node("Slice", [tensor, *cut], [f"{seen}_part"]))
     return looks

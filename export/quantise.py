@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
+from vsrc.calibration.equalise import equalise
 from vsrc.calibration.qdq import insert_qdq
 from vsrc.export.quantise_cpu import insert_cpu_qdq
 from vsrc.runtime.errors import MismatchError
@@ -52,10 +53,11 @@ def int8_graph(
     result.CopyFrom(model)
     keys = {one.key for one in convolutions(result.graph)}
     chosen = keys - set(calibration.float_layers)
+    ranges, outputs = calibration.ranges_with(equalise(result, calibration.equalised))
     if target == "nvidia":
-        changed = insert_qdq(result, calibration.ranges, only=chosen)
+        changed = insert_qdq(result, ranges, only=chosen)
     else:
-        changed = insert_cpu_qdq(result, calibration.ranges, calibration.outputs, only=chosen)
+        changed = insert_cpu_qdq(result, ranges, outputs, only=chosen)
     if not changed:
         raise MismatchError(_reason(keys, calibration))
     logger.info("%s: %d of %d convolutions are int8", target, changed, len(keys))

@@ -1,0 +1,106 @@
+"""Balanced channels: the same function, ranges as announced, and nothing touched that is shared."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from vsrc.calibration.calibration_file import Equalised
+from vsrc.calibration.equalise import balanced, equalise, pairs
+from vsrc.calibration.fidelity import Fidelity, decibels
+from vsrc.calibration.observer import Observer
+from vsrc.runtime.sample import sample_frames
+
+
+@pytest.fixture(scope="module")
+def windows() -> list[NDArray[np.uint8]]:
+    frames = sample_frames(5)
+    return [frames[None, at : at + 3, 40:88, 60:124].copy() for at in range(3)]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_package: Path) -> onnx.ModelProto:
+    return onnx.load(tiny_package / "graphs/fp32.onnx")
+
+
+def test_function_stays_and_ranges_are_as_announced(
+    model: onnx.ModelProto, windows: list[NDArray[np.uint8]]
+) -> None:
+    observer = Observer(model, threads=1)
+    for window in windows:
+        observer.see(window)
+    factors = balanced(model, observer)
+    # Frames lie between the encoder and the fusion: no pair.
+    assert list(factors) == ["fusion", "body.0", "body.1", "body.2", "body.3"]
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    assert equalise(changed, factors) == set(factors)
+    error = Fidelity(model, windows, threads=1).error(changed)
+    assert (decibels(error) or 999) > 110  # nothing but float32 rounding
+    after = Observer(changed, threads=1)
+    for window in windows:
+        after.see(window)
+    for first, one in factors.items():
+        found = after.inputs[one.second]
+        assert (found.low, found.high) == pytest.approx(one.input, rel=1e-3, abs=1e-6)
+        given = after.outputs[first]
+        assert (given.low, given.high) == pytest.approx(one.output, rel=1e-3, abs=1e-6)
+
+
+def test_channels_reach_more_alike(
+    model: onnx.ModelProto, windows: list[NDArray[np.uint8]]
+) -> None:
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    spread = []
+    observer = Observer(model, threads=1)
+    for watching in (observer, None):
+        if watching is None:
+            equalise(changed, balanced(model, observer))
+            watching = Observer(changed, threads=1)
+        for window in windows:
+            watching.see(window)
+        _, high = watching.read["body.2"]
+        spread.append(float(np.log(high[high > 0]).std()))
+    assert spread[1] < 0.7 * spread[0]
+
+
+def _chain(*, shared: bool = False, read_twice: bool = False) -> onnx.ModelProto:
+    """Conv, Relu, Conv; the second may share its weight, or the tensor between be read again."""
+    rng = np.random.default_rng(0)
+    names = ["a.weight", "a.weight" if shared else "b.weight"]
+    nodes = [
+        helper.make_node("Conv", ["x", names[0]], ["y"], name="first"),
+        helper.make_node("Relu", ["y"], ["z"], name="relu"),
+        helper.make_node("Conv", ["z", names[1]], ["out"], name="second"),
+    ]
+    results = ["out"]
+    if read_twice:
+        nodes.append(helper.make_node("Neg", ["z"], ["again"], name="again"))
+        results.append("again")
+    weights = {name: rng.normal(size=(2, 2, 1, 1)).astype(np.float32) for name in names}
+    picture = [1, 2, 4, 4]
+    graph = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, picture)],
+        [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, picture) for n in results],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+
+
+@pytest.mark.parametrize(("shared", "read_twice"), list(itertools.product([False, True], repeat=2)))
+def test_only_a_pair_of_their_own_is_changed(shared: bool, read_twice: bool) -> None:
+    model = _chain(shared=shared, read_twice=read_twice)
+    assert len(pairs(model.graph)) == (not shared and not read_twice)
+    before = model.SerializeToString()
+    other = Equalised("c", (2.0, 0.5), (0.0, 1.0), (0.0, 1.0))
+    assert equalise(model, {"a": other}) == set()  # factors of another pair
+    assert model.SerializeToString() == before
