@@ -2,7 +2,8 @@ r"""What each objective adds to a student: same clips, same steps, several seeds
 
     python benchmarks/distillation.py --data CLIPS --eval OTHER_CLIPS \
         [--teacher edvr-xs] [--student edge-s] [--steps 600] [--seeds 0,1,2] \
-        [--run none --run std --run "std lambda_space=0.003 lambda_time=0.003"] [-o docs/table.md]
+        [--run none --run std --run "std lambda_space=0.003 lambda_time=0.003"] [-o docs/table.md] \
+        [--set "student_arguments={blocks: 4}"]
 
 Every student of a seed starts from the same weights and sees the same crops in the same order; only
 the loss differs, so the column of differences is taken seed by seed. Clips of --eval are never
@@ -16,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -24,9 +25,9 @@ import yaml
 from vsrc.compressor.data import open_library, validation_clips
 from vsrc.compressor.data.dataset import Batch
 from vsrc.compressor.distill import distill
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.find_network import find_teacher
 from vsrc.compressor.networks.packaged import from_package
+from vsrc.compressor.recipe import read_recipe
 from vsrc.compressor.validation import psnr_on
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Argument
@@ -69,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--patch", type=int, default=64)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--run", action="append")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
@@ -86,14 +88,16 @@ def _trial(options: argparse.Namespace, run: str, *, seed: int, eval_clips: list
     chosen: Mapping[str, Argument] = {
         key: yaml.safe_load(value) for key, value in (s.split("=") for s in settings)
     }
+    data = [str(one) for one in options.data]
+    given = read_recipe(None, settings=options.settings, options={"data": data})
     with tempfile.TemporaryDirectory() as folder:
-        config = DistillConfig(
+        config = replace(
+            given,
             teacher=options.teacher,
             teacher_weights=options.teacher_weights,
             student=options.student,
             objective=objective,
             objective_options=dict(chosen),
-            data=tuple(options.data),
             cache=options.cache,
             output=Path(folder) / "student.vsrc",
             steps=options.steps,
