@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.termination import ends_like_ctrl_c
 from vsrc.runtime.infer_config import InferConfig, parse_seconds
+
+if TYPE_CHECKING:
+    from vsrc.runtime.infer_result import InferResult
 
 
 @click.command("infer")
@@ -57,10 +60,17 @@ from vsrc.runtime.infer_config import InferConfig, parse_seconds
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 @click.option("--allow-hdr", is_flag=True, help="Restore HDR as if its values were SDR.")
 @click.option("--deinterlace", is_flag=True, help="Weave interlaced fields into frames first.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write what it took: a page, or numbers for FILE.json.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def infer_command(
     inputs: tuple[str, ...],
     start: str,
+    report: Path | None,
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -69,11 +79,10 @@ def infer_command(
     Without -m the student that ships with vsrc is taken.
     """
     from vsrc.runtime.errors import MediaError
-    from vsrc.runtime.inference import infer
 
     config = InferConfig(inputs=inputs, start=parse_seconds(start), **options)
     with ends_like_ctrl_c(), InferBar() as bar:
-        result = infer(config, progress=bar)
+        result = _restored(config, bar, report)
     if as_json:
         echo_json(result)
     for file in result.files:
@@ -87,3 +96,12 @@ def infer_command(
     if result.failures:
         total = len(result.files) + len(result.failures)
         raise MediaError(f"{len(result.failures)} of {total} inputs could not be restored")
+
+
+def _restored(config: InferConfig, bar: InferBar, report: Path | None) -> InferResult:
+    from vsrc.runtime.inference import infer
+    from vsrc.runtime.job_report import infer_with_report
+
+    if report is None:
+        return infer(config, progress=bar)
+    return infer_with_report(config, report, progress=bar)

@@ -165,7 +165,7 @@ def _charts(report: BenchReport) -> Iterator[Chart]:
         ),
     )
     yield Chart("Stages", _stages_chart(report.stages), note="Medians, each stage by itself.")
-    yield from _device_charts(report.device.readings)
+    yield from device_charts(report.device.readings)
 
 
 def _stages_chart(stages: Stages) -> str:
@@ -180,7 +180,8 @@ def _stages_chart(stages: Stages) -> str:
     return waterfall(bars, name="Stages of a frame", x_label="ms") if bars else ""
 
 
-def _device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
+def device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
+    """Power, temperature, clocks and load over time, of what the device tells."""
     for title, field, unit in (
         ("Power", "watts", "W"),
         ("Temperature", "celsius", "degrees Celsius"),

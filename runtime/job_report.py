@@ -1,0 +1,243 @@
+"""What a run of `vsrc infer` took: `--report` writes it as JSON, or as a page to look at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from vsrc.runtime.bench_page import Chart, Figure, Group, Note, device_charts
+from vsrc.runtime.bench_sections import Device
+from vsrc.runtime.chart import Bar, Line, histogram, line_chart, number, waterfall
+from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.infer_result import FileResult, InferProgress, InferResult
+from vsrc.runtime.inference import infer
+from vsrc.runtime.machine import (
+    Machine,
+    machine_null_reasons,
+    peak_memory_bytes,
+    this_machine,
+)
+from vsrc.runtime.page import Table
+from vsrc.runtime.page_file import write_page
+from vsrc.runtime.power import mean_watts, throttle_events
+from vsrc.runtime.schema import to_json
+from vsrc.runtime.stage_clock import StageClock
+from vsrc.runtime.telemetry import Telemetry, find_sensors
+from vsrc.runtime.whole_file import write_whole
+
+KIND = "vsrc-infer-report"
+SCHEMA_VERSION = 1
+_THREADS = ("decode", "restore", "encode")
+
+
+@dataclass(frozen=True)
+class JobStage:
+    """One of the three threads of a run.
+
+    Attributes:
+        name: decode, restore or encode.
+        latency_ms: A frame, waiting for the other threads left out, ms.
+        busy_share: Share of the whole time that the thread worked: the one near 1 sets the pace.
+        samples_ms: Every frame in the order of the frames, ms.
+    """
+
+    name: str
+    latency_ms: Distribution
+    busy_share: float
+    samples_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What a run took.
+
+    Attributes:
+        started_utc: When, ISO 8601.
+        seconds: Wall time of all of it.
+        frames: Frames restored.
+        fps: frames / seconds.
+        files: What became of each input.
+        failed: Inputs that could not be restored.
+        stages: The three threads.
+        peak_bytes: Most main memory that the process held; None where unknown.
+        busy_w: Mean power; None where no sensor tells it.
+        joule_per_frame: busy_w x seconds / frames, idle not taken off: there was no idle time.
+        device: What the device said.
+        machine: What it ran on.
+        null_reasons: Dotted path of each field that is null -> why.
+    """
+
+    started_utc: str
+    seconds: float
+    frames: int
+    fps: float
+    files: tuple[FileResult, ...]
+    failed: tuple[str, ...]
+    stages: tuple[JobStage, ...]
+    peak_bytes: int | None
+    busy_w: float | None
+    joule_per_frame: float | None
+    device: Device
+    machine: Machine
+    null_reasons: dict[str, str] = field(default_factory=dict)
+
+
+def infer_with_report(
+    config: InferConfig, path: Path, *, progress: Callable[[InferProgress], None] | None = None
+) -> InferResult:
+    """Restore videos as `infer` does, and write what it took.
+
+    Args:
+        config: What to do.
+        path: `.json` for the numbers; anything else is a page.
+        progress: Told of each frame.
+
+    Raises:
+        VsrcError: As `infer`; nothing is reported then.
+    """
+    started, clock, telemetry = datetime.now(timezone.utc), StageClock(), Telemetry(*find_sensors())
+    telemetry.look()
+    telemetry.start()
+    try:
+        result = infer(config, progress=progress, clock=clock)
+    finally:
+        telemetry.stop()
+    report = job_report(result, clock, telemetry, started=started)
+    if path.suffix.lower() == ".json":
+        write_whole(path, job_report_to_text(report))
+    else:
+        write_job_page(path, report)
+    return result
+
+
+def job_report(
+    result: InferResult, clock: StageClock, telemetry: Telemetry, *, started: datetime
+) -> JobReport:
+    """Sum up a run that has ended."""
+    readings = tuple(telemetry.readings)
+    seconds = readings[-1].seconds
+    frames = sum(file.frames for file in result.files)
+    watts = mean_watts(readings, telemetry.totals, start=0.0, end=seconds)
+    stages = tuple(
+        JobStage(name, distribution(values), sum(values) / 1000 / seconds, tuple(values))
+        for name in _THREADS
+        if (values := clock.durations_ms.get(name))
+    )
+    machine, peak, events = this_machine(), peak_memory_bytes(), throttle_events(readings)
+    silent = {
+        "peak_bytes": (peak, "no VmHWM in /proc/self/status"),
+        "busy_w": (watts, "no sensor of this machine tells its power"),
+        "joule_per_frame": (watts, "no sensor of this machine tells its power"),
+        "device.throttle_events": (events, "nothing on this machine counts them"),
+    }
+    reasons = {path: why for path, (value, why) in silent.items() if value is None}
+    return JobReport(
+        started_utc=started.isoformat(timespec="seconds"),
+        seconds=seconds,
+        frames=frames,
+        fps=frames / seconds,
+        files=result.files,
+        failed=tuple(failure.input for failure in result.failures),
+        stages=stages,
+        peak_bytes=peak,
+        busy_w=watts,
+        joule_per_frame=watts * seconds / frames if watts is not None and frames else None,
+        device=Device(telemetry.facts, telemetry.unreadable, 0.0, seconds, events, readings),
+        machine=machine,
+        null_reasons=reasons | machine_null_reasons(machine) | dict(_few(stages)),
+    )
+
+
+def job_report_to_text(report: JobReport) -> str:
+    """Its JSON."""
+    head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
+    return json.dumps({**head, **to_json(report)}, indent=2, allow_nan=False) + "\n"
+
+
+def write_job_page(path: Path, report: JobReport) -> Path:
+    """Write a page of a run; replaces what was there.
+
+    Raises:
+        MissingDependencyError: jinja2 is missing.
+    """
+    machine = report.machine
+    values = {
+        "title": f"{report.frames} frames restored",
+        "summary": (
+            f"On {machine.cpu or machine.architecture}, {machine.cores} cores, {machine.system}. "
+            f"Started {report.started_utc}."
+        ),
+        "notes": [Note(f"{name} could not be restored", bad=True) for name in report.failed],
+        "groups": [
+            Group(
+                figures=tuple(_figures(report)),
+                charts=tuple(chart for chart in _charts(report) if chart.svg),
+                tables=tuple(_tables(report)),
+            )
+        ],
+    }
+    return write_page(path, "bench.html", values)
+
+
+def _few(stages: tuple[JobStage, ...]) -> Iterator[tuple[str, str]]:
+    for index, stage in enumerate(stages):
+        count = stage.latency_ms.count
+        for name, percent in PERCENTILES.items():
+            if getattr(stage.latency_ms, name) is None:
+                needed = samples_needed(percent)
+                words = f"needs {needed} samples; there are {count}"
+                yield f"stages.{index}.latency_ms.{name}", words
+
+
+def _figures(report: JobReport) -> Iterator[Figure]:
+    yield Figure("Throughput", f"{report.fps:.4g} frames/s", f"{report.seconds:.1f} s in all")
+    for stage in report.stages:
+        middle = stage.latency_ms.p50 or stage.latency_ms.mean
+        busy = f"busy {stage.busy_share:.0%} of the time"
+        yield Figure(f"{stage.name.capitalize()}, median", f"{number(middle)} ms", busy)
+    peak = report.peak_bytes
+    yield Figure("Peak memory", "-" if peak is None else f"{peak / 1e6:.0f} MB")
+    joule = report.joule_per_frame
+    words = "no sensor to read" if joule is None else "idle included"
+    yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
+
+
+def _charts(report: JobReport) -> Iterator[Chart]:
+    bars = []
+    for stage in report.stages:
+        middle = stage.latency_ms.p50 or stage.latency_ms.mean
+        bars.append(Bar(stage.name, 0.0, middle, f"{number(middle)} ms"))
+    note = "Side by side, each on its own thread; waiting for the others is left out."
+    yield Chart("Threads", waterfall(bars, name="Threads", x_label="ms a frame"), note=note)
+    lines = [
+        Line(stage.name, list(range(1, len(stage.samples_ms) + 1)), stage.samples_ms)
+        for stage in report.stages
+    ]
+    svg = line_chart(lines, name="Threads over time", x_label="frame", y_label="ms")
+    yield Chart("Over time", svg, tuple(line.label for line in lines))
+    for stage in report.stages:
+        if stage.name == "restore":
+            marks = {"p50": stage.latency_ms.p50, "p99": stage.latency_ms.p99}
+            known = {name: value for name, value in marks.items() if value is not None}
+            title = "Restoring a frame"
+            svg = histogram(stage.samples_ms, name=title, x_label="ms", marks=known)
+            yield Chart(title, svg, note=f"{len(stage.samples_ms)} frames")
+    yield from device_charts(report.device.readings)
+
+
+def _tables(report: JobReport) -> Iterator[Table]:
+    rows = tuple(
+        (file.input, str(file.frames), f"{file.fps:.1f}", f"{file.seconds:.1f}", file.runs)
+        for file in report.files
+    )
+    yield Table("Inputs", ("", "frames", "frames/s", "s", "by"), rows)
+    if report.null_reasons:
+        yield Table(
+            "What is not known, and why",
+            ("field", "reason"),
+            tuple(sorted(report.null_reasons.items())),
+        )

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+
+
+@pytest.fixture(scope="module")
+def written(clip: Path, tiny_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run, once with a page and once with numbers."""
+    folder = tmp_path_factory.mktemp("job")
+    for suffix in ("json", "html"):
+        arguments = ["infer", str(clip), "-m", str(tiny_package), "--overwrite"]
+        arguments += ["-o", str(folder / "sr.mp4"), "--report", str(folder / f"report.{suffix}")]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_the_numbers_agree_with_each_other(written: Path) -> None:
+    found = json.loads((written / "report.json").read_text())
+    assert (found["kind"], found["schema_version"]) == ("vsrc-infer-report", 1)
+    assert found["frames"] == found["files"][0]["frames"] == 24
+    assert found["fps"] == pytest.approx(24 / found["seconds"])
+    stages = {stage["name"]: stage for stage in found["stages"]}
+    assert list(stages) == ["decode", "restore", "encode"]
+    for stage in stages.values():
+        assert len(stage["samples_ms"]) >= 24
+        # A thread works no longer than the whole run lasts.
+        assert sum(stage["samples_ms"]) / 1000 == pytest.approx(
+            stage["busy_share"] * found["seconds"]
+        )
+        assert stage["busy_share"] <= 1.0
+    assert found["device"]["readings"]
+    for path in ("busy_w", "joule_per_frame"):
+        assert (found[path] is None) == (path in found["null_reasons"])
+
+
+def test_the_page_shows_the_threads_and_loads_nothing(written: Path) -> None:
+    text = (written / "report.html").read_text(encoding="utf-8")
+    assert "24 frames restored" in text
+    assert text.count("<svg") >= 3
+    assert "://" not in text
+    assert "default-src 'none'" in text
+
+
+def test_a_run_that_fails_leaves_no_report(tmp_path: Path, tiny_package: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    report = tmp_path / "report.html"
+    arguments = ["infer", str(broken), "-m", str(tiny_package), "-o", str(tmp_path / "sr.mp4")]
+    done = CliRunner().invoke(main, [*arguments, "--report", str(report)])
+    assert done.exit_code == 1
+    assert not report.exists()
