@@ -87,7 +87,7 @@ if TYPE_CHECKING:
     "gpus",
     multiple=True,
     metavar="X.Y",
-    help="trt-rtx: compute capability to build for, as 8.9; may be repeated. Default: all known.",
+    help="trt-rtx: compute capability to build for, as 8.9; repeatable. Default: 8.0 and newer.",
 )
 @click.option(
     "--timing-cache",

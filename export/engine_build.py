@@ -125,7 +125,7 @@ def _built(
         shapes = _add_profile(builder, network, config, order.shapes_of)
         cache = None
         if backend == "trt-rtx":
-            target_gpus(module, config, order.compute_capabilities)
+            _set_gpus(module, config, chosen_gpus(module, order.compute_capabilities))
         else:
             cache = _configure(module, config, order)
             if not typed:
@@ -200,8 +200,13 @@ def _sides(shape: trt.Dims) -> tuple[int, ...]:
     return tuple(int(shape[axis]) for axis in range(len(shape)))
 
 
-def target_gpus(module: Any, config: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
-    """Tell TensorRT for RTX which GPUs the engine is for; returns their compute capabilities.
+def chosen_gpus(module: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
+    """Compute capabilities that TensorRT for RTX builds for, in its order.
+
+    Args:
+        module: It.
+        wanted: Those that are asked for; empty for all but Turing (7.5), which has no float32
+            matrix products there.
 
     Raises:
         MismatchError: It does not know one of them.
@@ -211,14 +216,17 @@ def target_gpus(module: Any, config: Any, wanted: tuple[str, ...]) -> tuple[str,
         if name not in known:
             raise MismatchError(
                 f"TensorRT for RTX {module.__version__} builds for compute capability "
-                f"{', '.join(known)}, not for {name}"
-                + ("; use --format trt on that GPU" if name in ("8.7", "9.0", "10.0") else "")
+                f"{', '.join(known)}, not for {name}; for a GPU that is not among them use "
+                "--format trt on that GPU"
             )
-    chosen = wanted or tuple(known)
-    config.num_compute_capabilities = len(chosen)
-    for index, name in enumerate(chosen):
+    return tuple(name for name in known if (name in wanted if wanted else name != "7.5"))
+
+
+def _set_gpus(module: Any, config: Any, names: tuple[str, ...]) -> None:  # noqa: ANN401
+    known = known_gpus(module)
+    config.num_compute_capabilities = len(names)
+    for index, name in enumerate(names):
         config.set_compute_capability(known[name], index)
-    return chosen
 
 
 def known_gpus(module: Any) -> dict[str, Any]:  # noqa: ANN401

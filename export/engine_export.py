@@ -19,8 +19,8 @@ from vsrc.export.engine_build import (
     BuiltEngine,
     ShapesOf,
     build_engine,
+    chosen_gpus,
     input_shapes,
-    known_gpus,
 )
 from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.export_result import ExportedEngine, ExportResult
@@ -62,7 +62,7 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     backend: EngineBackend = "trt" if config.format == "trt" else "trt-rtx"
     module = tensorrt_module(backend)
     device = cuda_device() if backend == "trt" else None
-    gpus = () if device else _known(config.gpus, tuple(known_gpus(module)), module.__version__)
+    gpus = () if device else chosen_gpus(module, config.gpus)
     result = _with_graphs(config, progress)
     package = open_package(config.package)
     extent_of(config.shape, multiple=package.spec.network.size_multiple)
@@ -92,17 +92,6 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
         )
         built.append(_placed(package, target, order, graph, config, progress))
     return dataclasses.replace(result, engines=tuple(built))
-
-
-def _known(wanted: tuple[str, ...], known: tuple[str, ...], version: str) -> tuple[str, ...]:
-    for name in wanted:
-        if name not in known:
-            other = "; --format trt builds on that GPU itself" if "." in name else ""
-            raise MismatchError(
-                f"TensorRT for RTX {version} builds for compute capability {', '.join(known)}, "
-                f"not for {name}{other}"
-            )
-    return tuple(name for name in known if name in wanted) if wanted else known
 
 
 def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult:

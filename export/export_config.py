@@ -60,7 +60,7 @@ class ExportConfig:
         min_psnr: Least agreement with torch, dB; None for the limit of each precision.
         allow_lossy: Keep a graph that misses that limit, and mark it.
         gpus: Compute capabilities that a `trt-rtx` engine is built for ("8.9"); empty for all that
-            this version knows.
+            this version knows, but for Turing (7.5), where float32 matrix products do not build.
         timing_cache: File that a `trt` build reads and adds its measurements to; None for the one
             in the cache folder of the user.
         workspace_mib: Most memory of a `trt` build, MiB; None takes it from what is free.

@@ -14,6 +14,7 @@ from vsrc.export.export_report import write_reports
 from vsrc.export.export_result import ExportedGraph, ExportResult
 from vsrc.export.gate import worst_db
 from vsrc.export.graph_name import graph_name
+from vsrc.export.ranges import ranges_for
 from vsrc.export.tracing import Source, trace
 from vsrc.export.typed_graphs import TypedGraph, opset_of
 from vsrc.runtime.package import describe, open_package, write_spec
@@ -46,6 +47,8 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
         from vsrc.export.auto import export_all
 
         return export_all(config, progress)
+    if config.precision in ("int8", "int8-cpu") and not config.calib:
+        ranges_for(open_package(config.package), config, progress)  # before the work, not after
     source = trace(config, [config.precision], progress)
     if config.calib and "fp32" not in source.package.spec.graphs:  # calibration feeds this graph
         add_to_package(source, [drafted(source, "fp32", config, progress)], config)

@@ -8,11 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsrc.export.allowed import refused_operators
 from vsrc.runtime.errors import MissingDependencyError, SpecError
 from vsrc.runtime.inspection import Inspection, size_text
 
 if TYPE_CHECKING:
     import onnx
+
+_READERS = (
+    (17, "ONNX Runtime 1.12 or TensorRT 8.6"),
+    (18, "ONNX Runtime 1.14 or TensorRT 8.6"),
+    (19, "ONNX Runtime 1.15 or TensorRT 10.0"),
+    (20, "ONNX Runtime 1.17 or TensorRT 10.0"),
+    (21, "ONNX Runtime 1.18 or TensorRT 10.15"),
+)
+"""Opset, and the first releases that read it."""
 
 
 def inspect_graph(path: Path) -> Inspection:
@@ -43,6 +53,7 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     nodes = dict(Counter(node.op_type for node in model.graph.node).most_common())
     weights, computed = _numbers_by_dtype(model), _nodes_by_dtype(model)
+    convolved, refused = _convolutions_by_dtype(model), refused_operators(model)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     size_bytes = path.stat().st_size
     rows = [
@@ -51,8 +62,11 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
         ("opset", ", ".join(f"{domain} {version}" for domain, version in opsets.items())),
         ("nodes", f"{sum(nodes.values())}: {_counts(nodes)}"),
         ("precision", f"nodes that give {_counts(computed)}"),
+        *(("", f"convolutions that read {_counts(convolved)}") for _ in convolved and [0]),
         ("weights", _counts(weights) or "none"),
     ]
+    rows.append(("needs", _needs(opsets.get("ai.onnx", 0))))
+    rows += [("refused" if not index else "", text) for index, text in enumerate(refused)]
     if model.producer_name:
         rows.append(("made by", f"{model.producer_name} {model.producer_version}".strip()))
     rows += [(f"[{key}]", value) for key, value in metadata.items()]
@@ -69,6 +83,8 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
             "outputs": outputs,
             "nodes_by_type": nodes,
             "nodes_by_dtype": computed,
+            "convolutions_by_dtype": convolved,
+            "refused_by_tensorrt": list(refused),
             "weights_by_dtype": weights,
             "producer": f"{model.producer_name} {model.producer_version}".strip(),
             "metadata": metadata,
@@ -111,6 +127,30 @@ def _nodes_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
         _dtype(types.get(node.output[0], 0)) for node in graph.node if node.op_type != "Constant"
     )
     return dict(found.most_common())
+
+
+def _convolutions_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
+    """How many convolutions read each type; int8 or uint8 where that comes through Q/DQ."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info,)}
+    types |= {value.name: value.type.tensor_type.elem_type for value in graph.input}
+    stored = {
+        node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"
+    }
+    found = Counter(
+        _dtype(types.get(stored.get(node.input[0], node.input[0]), 0))
+        for node in graph.node
+        if node.op_type in ("Conv", "ConvTranspose")
+    )
+    return dict(found.most_common())
+
+
+def _needs(opset: int) -> str:
+    """What reads a graph of an opset."""
+    known = [needs for first, needs in _READERS if opset >= first]
+    return known[-1] if known else "any ONNX Runtime"
 
 
 def _dtype(elem_type: int) -> str:

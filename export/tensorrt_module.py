@@ -32,7 +32,10 @@ def tensorrt_module(backend: EngineBackend) -> ModuleType:
         raise MissingDependencyError(
             f"{name} does not load ({error}); {_REMEDY[backend]}"
         ) from error
-    check_version(backend, str(module.__version__))
+    version = getattr(module, "__version__", None)
+    if version is None:  # an empty folder of that name imports, too
+        raise MissingDependencyError(f"{name} is not installed; {_REMEDY[backend]}")
+    check_version(backend, str(version))
     return module
 
 

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vsrc.runtime.engine_file import EngineTarget, checked_engine
+from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection import Inspection, size_text
 
 _SIDECAR_LIMIT_BYTES = 4 << 20
+_NAMES = {"trt": "TensorRT", "trt-rtx": "TensorRT for RTX"}
 
 
 def inspect_engine(path: Path) -> Inspection:
@@ -22,6 +25,12 @@ def inspect_engine(path: Path) -> Inspection:
     sidecar, problem = _sidecar(path.with_suffix(".json"))
     rows = [("sha256", sha256)]
     rows += [(str(key), _text(value)) for key, value in (sidecar or {}).items()]
+    if sidecar is not None:
+        try:
+            target = checked_engine(path).target
+            rows.append(("needs", f"{_NAMES[target.backend]} {target.version}, {_gpu(target)}"))
+        except SpecError as error:
+            problem = str(error)
     return Inspection(
         kind="engine",
         path=str(path),
@@ -30,6 +39,12 @@ def inspect_engine(path: Path) -> Inspection:
         facts={"size_bytes": size_bytes, "sha256": sha256, "sidecar": sidecar},
         problems=(problem,) if problem else (),
     )
+
+
+def _gpu(target: EngineTarget) -> str:
+    if target.gpu is not None:
+        return f"the GPU {target.gpu}"
+    return f"a GPU of compute capability {', '.join(target.compute_capabilities)}"
 
 
 def _sidecar(path: Path) -> tuple[dict[str, Any] | None, str]:

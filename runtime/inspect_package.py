@@ -73,7 +73,9 @@ def _entry_text(entry: FileSpec) -> str:
         f"{axis} {low}" if low == high else f"{axis} {low}-{high}"
         for axis, (low, high) in ranges.items()
     )
-    return f"{text}, {entry.precision}, {entry.io}, opset {entry.opset}, {shape}"
+    agreement = "" if entry.psnr_db is None else f", {entry.psnr_db:.1f} dB to torch"
+    lossy = " (LOSSY: it missed its limit)" if entry.lossy else ""
+    return f"{text}, {entry.precision}, {entry.io}, opset {entry.opset}, {shape}{agreement}{lossy}"
 
 
 def _quality_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:

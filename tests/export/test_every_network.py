@@ -1,4 +1,9 @@
-"""Every kind of network of the table goes through `vsrc export`, as pictures and of any size."""
+"""Every kind of network of the table goes through `vsrc export` and through NVIDIA's builder.
+
+Traced are: pictures of any size, and float tensors of one size; each becomes fp32, fp16 and int8,
+and all three are parsed and built. How frames enter and leave is the same code for all networks, so
+the other two mixes are tried on one network of frames and one of windows.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 
+from vsrc.calibration.calibration_file import Calibration
+from vsrc.calibration.convolutions import convolutions
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.deform import ModulatedDeformConv
 from vsrc.compressor.networks.frame_encoder import FrameEncoder
@@ -19,15 +27,19 @@ from vsrc.compressor.networks.table import NETWORKS
 from vsrc.compressor.taps import spec_of
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.agreement import Run, halves_run, real_window, whole_run
+from vsrc.export.allowed import refused_operators
+from vsrc.export.engine_build import BuiltEngine
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.extent import extent_of
 from vsrc.export.graph_export import export
-from vsrc.export.graph_plan import GraphPlan, plan_halves
+from vsrc.export.graph_plan import GraphPlan, plan_halves, plan_whole
+from vsrc.export.half import to_half
+from vsrc.export.quantise import int8_graph
 from vsrc.export.to_onnx import to_onnx
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:
-    from vsrc.runtime.spec import Argument, GraphSpec
+    from vsrc.runtime.spec import Argument, GraphIo, GraphSpec
 
 SMALL: dict[str, dict[str, Argument]] = {
     "edvr-xs": {"window": 3},
@@ -49,9 +61,11 @@ SMALL: dict[str, dict[str, Argument]] = {
 
 TEACHES_ONLY = ("fsrcnn-teacher",)
 
-PYRAMIDS = ("edvr-xs", "stdan")
-"""Their halves are traced at one size, which takes a third of the time; `test_halves` traces halves
-with a pyramid at any size."""
+BOTH_ENDS = ("imdn", "edge-s")
+
+HALVES_OF_ONE_SIZE = {"edvr-xs": [1, 2, 4], "stdan": [1, 2, 4], "fastdvdnet": [1]}
+"""Strides of the features of those whose halves are traced at one size, which takes a third of the
+time; `test_halves` traces halves with a pyramid at any size."""
 
 GRAPHS = {row.name: row.graphs for row in ROWS}
 """What the zoo says that is written of each."""
@@ -108,13 +122,13 @@ def test_the_table_holds_no_other_kind() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_it_exports_and_builds(
-    name: str, pack: Callable[..., Path], build_for_rtx: Callable[..., int]
+    name: str, pack: Callable[..., Path], build_for_rtx: Callable[..., BuiltEngine]
 ) -> None:
     network = lively(name)
     spec = spec_of(network)
-    result = export(ExportConfig(pack(network), shape=SHAPE, halves=name not in PYRAMIDS))
+    result = export(ExportConfig(pack(network), shape=SHAPE, halves=name not in HALVES_OF_ONE_SIZE))
     whole, *pair = result.graphs
-    written = GRAPHS[name] if name not in PYRAMIDS else GRAPHS[name][:1]
+    written = GRAPHS[name] if name not in HALVES_OF_ONE_SIZE else GRAPHS[name][:1]
     assert tuple(one.graph.role for one in result.graphs) == written
     lr = np.repeat(real_window(spec.window, height=48, width=32), 2, axis=0)
     expected = pictures_by_torch(network, lr)
@@ -123,7 +137,64 @@ def test_it_exports_and_builds(
     if pair:
         assert_same_pictures(run_of([one.file for one in pair], pair[0].graph)(lr), expected)
     for one in result.graphs:
-        assert build_for_rtx(one.file, one.graph, SIZES) > 0
+        build_in_every_precision(one.file, one.graph, SIZES, build_for_rtx)
+    half = whole.file.with_name("fp16.onnx")
+    found = whole_run(half)(lr).astype(float)
+    # 8 bits cost up to 59 dB by themselves; a position in half precision costs far more.
+    assert 10 * np.log10(255**2 / np.mean((found - expected) ** 2)) > 45
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "graph_io", "shape"),
+    [
+        *((name, "float", ((16, 24),)) for name in SMALL),
+        *((name, "float", SHAPE) for name in BOTH_ENDS),
+        *((name, "uint8", ((16, 24),)) for name in BOTH_ENDS),
+    ],
+)
+def test_other_ends_and_sizes_build(
+    name: str,
+    graph_io: GraphIo,
+    shape: tuple[tuple[int, int], ...],
+    tmp_path: Path,
+    build_for_rtx: Callable[..., BuiltEngine],
+) -> None:
+    network = lively(name)
+    spec = spec_of(network)
+    extent = extent_of(shape, multiple=spec.size_multiple)
+    plan = plan_whole(network, spec, graph_io=graph_io, extent=extent)
+    model = to_onnx(plan, spec, graph_io=graph_io, extent=extent, opset=18)
+    (tmp_path / "fp32.onnx").write_bytes(model.SerializeToString())
+    sizes = () if extent.fixed else SIZES
+    build_in_every_precision(tmp_path / "fp32.onnx", plan, sizes, build_for_rtx)
+
+
+def build_in_every_precision(
+    file: Path,
+    said: GraphSpec | GraphPlan,
+    sizes: tuple[tuple[int, int, int], ...],
+    build: Callable[..., BuiltEngine],
+) -> None:
+    """Build an fp32 graph, its half and its int8 copy, which are written beside it."""
+    features = [feature.name for feature in said.features]
+    model = onnx.load(file)
+    assert refused_operators(model) == ()
+    convolved = build(file, said, sizes).asked
+    assert set(convolved) <= {"fp32"}
+    to_half(model, halve=features)
+    half = file.with_name(file.name.replace("fp32", "fp16"))
+    onnx.save(model, half)
+    assert build(half, said, sizes, "fp16").asked == {"fp16": sum(convolved.values())}
+    keys = {one.key for one in convolutions(model.graph)}
+    if keys:  # what fuses may have none
+        ranges = Calibration("minmax", ranges=dict.fromkeys(keys, (-4.0, 4.0)))
+        int8 = file.with_name(file.name.replace("fp32", "int8"))
+        onnx.save(int8_graph(model, ranges, target="nvidia"), int8)
+        assert refused_operators(onnx.load(int8)) == ()
+        made = build(int8, said, sizes, "int8").asked
+        assert made["int8"] > 0
+        assert sum(made.values()) == sum(convolved.values())
 
 
 def run_of(files: list[Path], said: GraphSpec | GraphPlan) -> Run:
@@ -139,9 +210,9 @@ def assert_same_pictures(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PYRAMIDS)
-def test_the_halves_of_networks_that_align_pyramids_give_the_whole(
-    name: str, tmp_path: Path, build_for_rtx: Callable[..., int]
+@pytest.mark.parametrize("name", HALVES_OF_ONE_SIZE)
+def test_halves_of_one_size_give_the_whole(
+    name: str, tmp_path: Path, build_for_rtx: Callable[..., BuiltEngine]
 ) -> None:
     network = lively(name)
     assert isinstance(network, FrameEncoder)
@@ -151,13 +222,13 @@ def test_the_halves_of_networks_that_align_pyramids_give_the_whole(
     files = []
     for plan in plans:
         model = to_onnx(plan, spec, graph_io="uint8", extent=extent, opset=18)
-        files.append(tmp_path / f"{plan.role}.onnx")
+        files.append(tmp_path / f"{plan.role}-fp32.onnx")
         files[-1].write_bytes(model.SerializeToString())
-        assert build_for_rtx(files[-1], plan, ()) > 0
-    assert [feature.stride for feature in plan.features] == [1, 2, 4]
+        build_in_every_precision(files[-1], plan, (), build_for_rtx)
+    assert [feature.stride for feature in plan.features] == HALVES_OF_ONE_SIZE[name]
     taken = [value.name for value in model.graph.input]
-    again = ["centre"] if name == "edvr-xs" else []  # STDAN does not look at the frames again
-    assert taken == ["feature1", "feature2", "feature3", *again]
+    again = [] if name == "stdan" else ["centre"]  # STDAN does not look at the frames again
+    assert taken == [*(feature.name for feature in plan.features), *again]
     lr = real_window(spec.window, height=16, width=24)
     assert_same_pictures(run_of(files, plan)(lr), pictures_by_torch(network, lr))
 

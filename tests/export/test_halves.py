@@ -21,6 +21,7 @@ from vsrc.cli import main
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.export import drafts
 from vsrc.export.agreement import Run, halves_run
+from vsrc.export.engine_build import BuiltEngine
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.export.graph_name import METADATA_KEY
@@ -187,7 +188,7 @@ class Pyramid(nn.Module):
 
 def test_maps_of_a_pyramid_follow_the_size_of_the_frame(
     pack: Callable[..., Path],
-    build_for_rtx: Callable[..., int],
+    build_for_rtx: Callable[..., BuiltEngine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(NETWORKS, "pyramid", Pyramid)
@@ -197,7 +198,7 @@ def test_maps_of_a_pyramid_follow_the_size_of_the_frame(
     for one in result.graphs[1:]:
         assert [feature.stride for feature in one.graph.features] == [1, 2, 4]
         assert one.graph.encoded_frames == 2
-        assert build_for_rtx(one.file, one.graph, ((1, 16, 24), (1, 32, 48), (2, 64, 96))) > 0
+        build_for_rtx(one.file, one.graph, ((1, 16, 24), (1, 32, 48), (2, 64, 96)))
 
 
 class Foreign(nn.Module):

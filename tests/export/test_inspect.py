@@ -20,6 +20,7 @@ from vsrc.cli import main
 from vsrc.compressor.networks import create
 from vsrc.export import inspect_checkpoint
 from vsrc.export.inspect import inspect
+from vsrc.runtime.engine_file import EngineSpec, EngineTarget, engine_text
 from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection import (
@@ -238,18 +239,55 @@ def test_a_tensor_outside_its_file_is_a_problem(place: list[int], tmp_path: Path
         check_sound(inspect(path))
 
 
+def test_a_graph_says_what_a_jetson_would_refuse_and_why(tmp_path: Path) -> None:
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Gelu", ["x"], ["a"], name="gelu"),
+            onnx.helper.make_node("Erf", ["a"], ["y"], name="erf"),
+        ],
+        "graph",
+        [value("x", onnx.TensorProto.FLOAT, [1, 3, 4, 4])],
+        [value("y", onnx.TensorProto.FLOAT, [1, 3, 4, 4])],
+    )
+    imports = [onnx.helper.make_opsetid("", 21)]
+    model = onnx.helper.make_model(graph, opset_imports=imports, ir_version=10)
+    path = tmp_path / "g.onnx"
+    onnx.save(model, path)
+    refused = inspect(path).facts["refused_by_tensorrt"]
+    assert len(refused) == 2
+    assert refused[0].startswith("opset 21 is newer than 20")
+    assert refused[1] == "Gelu (gelu): TensorRT 8.6 has none: write it with Erf"
+
+
 # --- Engines --------------------------------------------------------------------------------------
+
+
+def write_engine(path: Path) -> None:
+    """Bytes that no TensorRT made, with the sidecar of an engine that fits them."""
+    path.write_bytes(b"plan" * 100)
+    target = EngineTarget("trt", "10.3.0", "Orin", ("8.7",), "fp16", "0" * 64, "fp16", "uint8", {})
+    spec = EngineSpec(target.key, target, "whole", file_sha256(path), 400, layers={"fp16": 7})
+    path.with_suffix(".json").write_text(engine_text(spec))
 
 
 def test_an_engine_says_what_its_sidecar_says(tmp_path: Path) -> None:
     path = tmp_path / "a.engine"
-    path.write_bytes(b"plan" * 100)
-    (tmp_path / "a.json").write_text(json.dumps({"gpu": "Orin", "tensorrt": "10.3", "sm": [8, 7]}))
+    write_engine(path)
     found = inspect(path)
     check_sound(found)
     assert found.facts["sha256"] == file_sha256(path)
-    assert found.facts["sidecar"]["gpu"] == "Orin"
-    assert rows_of(found)["sm"] == "[8, 7]"
+    assert found.facts["sidecar"]["target"]["gpu"] == "Orin"
+    assert rows_of(found)["layers"] == '{"fp16": 7}'
+    assert rows_of(found)["needs"] == "TensorRT 10.3.0, the GPU Orin"
+
+
+def test_a_truncated_engine_has_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "a.engine"
+    write_engine(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(SpecError, match="has 100 bytes, its sidecar says 400: it is truncated"):
+        check_sound(inspect(path))
 
 
 @pytest.mark.parametrize(
