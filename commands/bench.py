@@ -43,6 +43,13 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="Time to measure for after warm-up; with --profile, each size.",
 )
+@click.option(
+    "--runs",
+    type=int,
+    default=BenchConfig.runs,
+    show_default=True,
+    help="Fresh processes to measure in; from 3 on the intervals know how they differ.",
+)
 @click.option("--minutes", type=float, help="Soak: until the temperature settles, at most so long.")
 @click.option("--stages/--no-stages", default=BenchConfig.stages, help="Time each stage, too.")
 @click.option("--fps", type=float, help="Stream to keep up with: counts missed deadlines.")

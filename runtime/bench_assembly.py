@@ -77,6 +77,7 @@ def assemble(
         "rates": found.rates,
         "gates": tuple(_gates(config, latency_ms, throughput_fps, power, memory)),
         "samples_ms": series.steady_ms,
+        "samples_per_run": tuple(map(len, found.runs_ms)),
     }
     missing = _nulls(to_json(parts))
     return BenchReport(**parts, null_reasons=reasons_of(missing, config, found, machine))
@@ -121,7 +122,7 @@ def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
 
 
 def _intervals(found: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
-    runs = [found.series.steady_ms]
+    runs = found.runs_ms
     of_mean = interval_of(runs, mean)
     rate = None
     if of_mean is not None and of_mean.low > 0:

@@ -21,10 +21,22 @@ import numpy as np
 from vsrc.runtime.bench_report import KIND, SCHEMA_VERSION
 from vsrc.runtime.distribution import samples_needed
 from vsrc.runtime.errors import GateError, SpecError
-from vsrc.runtime.interval import Floats, Interval, block_count, mean, median, resampled, widened
+from vsrc.runtime.interval import (
+    LEAST_RUNS,
+    Floats,
+    Interval,
+    block_count,
+    mean,
+    median,
+    resampled,
+    widened,
+)
+from vsrc.runtime.measurement import split_runs
 
 LEAST_CHANGE = 0.02
 LEAST_MEMORY_CHANGE = 0.05
+LOADED = 0.25
+"""Share of the cores that others want, from which on a report is not to be trusted."""
 
 Verdict = Literal["better", "worse", "no difference", "not judged"]
 
@@ -149,12 +161,15 @@ def comparison_text(found: BenchComparison) -> str:
 
 
 def _sampled(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
-    runs = [[[float(value) for value in report["samples_ms"]]] for report in (before, after)]
+    runs = [
+        split_runs(report["samples_ms"], report.get("samples_per_run", ()))
+        for report in (before, after)
+    ]
+    wholes = [np.concatenate(run) for run in runs]
     for metric, (statistic, percent) in _FROM_SAMPLES.items():
-        enough = [len(run[0]) >= samples_needed(percent) for run in runs]
+        enough = [len(whole) >= samples_needed(percent) for whole in wholes]
         old, new = (
-            statistic(np.asarray(run[0])) if ok else None
-            for run, ok in zip(runs, enough, strict=True)
+            statistic(whole) if ok else None for whole, ok in zip(wholes, enough, strict=True)
         )
         yield _change(metric, old, new, _interval(runs, statistic) if all(enough) else None)
     yield _throughput(before, after, runs)
@@ -177,7 +192,7 @@ def _interval(
     first, second = drawn
     if first is None or second is None:
         return None
-    values = [statistic(np.asarray(run[0])) for run in runs]
+    values = [statistic(np.concatenate(run)) for run in runs]
     if values[0] <= 0 or first.min() <= 0:
         return None
     blocks = min(block_count(run) for run in runs)
@@ -217,6 +232,12 @@ def _notes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
         if old != new:
             words = [" ".join(map(str, values)) for values in (old, new)]
             yield f"{what} differs: {words[0]}, then {words[1]}"
+    for which, report in (("old", before), ("new", after)):
+        load, cores = _value(report, "machine.load_average"), _value(report, "machine.cores")
+        if load is not None and cores and load > LOADED * cores:
+            yield f"other work was running during {which} (load average {load:.1f})"
+    if max(len(report.get("samples_per_run", [0])) for report in (before, after)) < LEAST_RUNS:
+        yield "each was measured in one process, so what differs between processes is not known"
 
 
 def _report(path: Path) -> dict[str, Any]:
@@ -236,6 +257,9 @@ def _report(path: Path) -> dict[str, Any]:
     )
     if not samples or not numbers:
         raise SpecError(f"{path}: samples_ms must be a list of durations")
+    lengths = data.get("samples_per_run", [len(samples)])
+    if not isinstance(lengths, list) or sum(lengths) != len(samples) or min(lengths) < 1:
+        raise SpecError(f"{path}: samples_per_run does not add up to the samples")
     return data
 
 

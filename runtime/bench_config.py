@@ -24,6 +24,8 @@ class BenchConfig:
         threads: CPU threads, 0 for as many as this process may use.
         iterations: Samples to keep after warm-up; None: as many as `seconds` allow.
         seconds: Time to sample for after warm-up, where `iterations` is None.
+        runs: Fresh processes to measure in, one after the other; from three on the intervals know
+            of what differs from one to the next.
         minutes: Soak: sample until the temperature settles, at most so long; None: no soak.
         stages: Also time each stage, and the whole pipeline on a clip.
         fps: Frames a second of the stream that it shall keep up with; None where none is meant.
@@ -40,6 +42,7 @@ class BenchConfig:
     threads: int = 0
     iterations: int | None = None
     seconds: float = 5.0
+    runs: int = 1
     minutes: float | None = None
     stages: bool = True
     fps: float | None = None
@@ -53,20 +56,26 @@ class BenchConfig:
             raise ValueError(f"shape={self.shape} must be at least 1x1")
         if self.threads < 0:
             raise ValueError(f"threads={self.threads} must not be negative (0: all there are)")
-        if self.iterations is not None and self.iterations < 1:
-            raise ValueError(f"iterations={self.iterations} must be at least 1")
+        for name in ("iterations", "runs"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ValueError(f"{name}={count} must be at least 1")
         for name in ("seconds", "minutes", "fps", *GATES):
             value = getattr(self, name)
             # `not <` refuses NaN too.
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{name}={value} must be a positive number")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Refuse options that are right by themselves and not together."""
         if self.max_p99_ms is not None and (self.iterations or SAMPLES_FOR_P99) < SAMPLES_FOR_P99:
             raise ValueError(
                 f"iterations={self.iterations} cannot tell a 99th percentile; a limit on it needs "
                 f"at least {SAMPLES_FOR_P99}"
             )
-        if self.minutes is not None and self.iterations is not None:
-            raise ValueError("a soak lasts for minutes; leave iterations out")
+        if self.minutes is not None and (self.iterations is not None or self.runs > 1):
+            raise ValueError("a soak lasts for minutes, once; leave iterations and runs out")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def reasons_of(
         "latency_ms": lambda name: _few(name, len(found.series.steady_ms)),
         "jitter_ms": lambda _: _few("std", 1),
         "warmup": lambda _: _needs(LEAST_SAMPLES, len(found.series.steady_ms)),
-        "intervals": lambda name: _interval(name, len(found.series.steady_ms)),
+        "intervals": lambda name: _interval(name, found),
         "stream": lambda _: _FOREIGN if config.fps else "no --fps was given",
         "stages": lambda name: _stage(name, found),
         "memory": lambda _: "no VmHWM in /proc/self/status",
@@ -57,9 +57,12 @@ def _few(name: str, count: int) -> str:
     return _needs(2 if name == "std" else samples_needed(PERCENTILES[name]), count)
 
 
-def _interval(name: str, count: int) -> str:
+def _interval(name: str, found: Measurement) -> str:
+    count, runs = len(found.series.steady_ms), len(found.runs_ms)
     if name == "p99_ms" and count < samples_needed(99):
         return _needs(samples_needed(99), count)
+    if runs == 2:
+        return "two runs do not tell how much runs differ; take one, or three and more"
     return _needs(INTERVAL_SAMPLES, count)
 
 

@@ -62,6 +62,7 @@ class BenchReport:
         rates: How fast that machine multiplies and copies, measured in the same process.
         gates: Limits asked for.
         samples_ms: Every steady sample in the order taken, ms.
+        samples_per_run: How many of them each process took, in the same order.
         null_reasons: Dotted path of each field that is null -> why.
     """
 
@@ -85,6 +86,7 @@ class BenchReport:
     rates: Rates
     gates: tuple[Gate, ...]
     samples_ms: tuple[float, ...]
+    samples_per_run: tuple[int, ...]
     null_reasons: dict[str, str] = field(default_factory=dict)
 
 

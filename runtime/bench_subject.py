@@ -80,8 +80,8 @@ def open_subject(config: BenchConfig) -> Subject:
     assert path is not None
     if path.suffix.lower() in (".engine", ".plan", ".trt"):
         raise MismatchError(
-            f"{path}: an engine is measured through its package, whose spec says what to feed it: "
-            f"vsrc bench PACKAGE --backend trt"
+            f"{path}: an engine by itself does not say what to feed it; name the package that it "
+            "was built from"
         )
     if path.is_file() and path.suffix.lower() == ".onnx":
         return _open_graph(path, config)

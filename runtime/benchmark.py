@@ -13,7 +13,7 @@ from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.fresh_process import ask
 from vsrc.runtime.machine import this_machine
-from vsrc.runtime.measurement import Measurement
+from vsrc.runtime.measurement import Measurement, joined
 from vsrc.runtime.package import shipped
 from vsrc.runtime.schema import from_json
 
@@ -36,8 +36,10 @@ def bench(
     """
     config = replace(config, model=config.model or shipped(DEFAULT_STUDENT))
     started, machine = datetime.now(timezone.utc), this_machine()
-    found = _measured_apart(config, progress)
-    return assemble(config, found, machine=machine, started=started)
+    found = [_measured_apart(config, progress)]
+    again = replace(config, stages=False)
+    found += [_measured_apart(again, progress) for _ in range(config.runs - 1)]
+    return assemble(config, joined(found), machine=machine, started=started)
 
 
 def bench_all(

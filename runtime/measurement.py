@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from vsrc.runtime.bench_sections import SubjectKind
 from vsrc.runtime.rates import Rates
@@ -77,6 +79,7 @@ class Measurement:
         watched: What the device said.
         rates: How fast this machine is, measured after the samples.
         versions: Package -> version, of what took part.
+        samples_per_run: Number of steady samples of each process that measured; empty for one.
     """
 
     kind: SubjectKind
@@ -98,3 +101,36 @@ class Measurement:
     watched: Watched
     rates: Rates
     versions: dict[str, str]
+    samples_per_run: tuple[int, ...] = ()
+
+    @property
+    def runs_ms(self) -> list[tuple[float, ...]]:
+        """The steady samples of each process, ms."""
+        return split_runs(self.series.steady_ms, self.samples_per_run)
+
+
+def split_runs(samples_ms: Sequence[float], lengths: Sequence[int]) -> list[tuple[float, ...]]:
+    """Samples of several runs as a series for each; all in one where no lengths are given."""
+    ends = list(accumulate(lengths)) or [len(samples_ms)]
+    return [tuple(samples_ms[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def joined(found: Sequence[Measurement]) -> Measurement:
+    """Several measurements of one thing as one: the samples of all, the rest of the first.
+
+    Peak memory is the largest.
+    """
+    series = [one.series for one in found]
+    steady = [one.steady for one in series if one.steady is not None]
+    peaks = [one.peak_bytes for one in found if one.peak_bytes is not None]
+    return replace(
+        found[0],
+        series=Series(
+            warmup_ms=tuple(value for one in series for value in one.warmup_ms),
+            steady_ms=tuple(value for one in series for value in one.steady_ms),
+            steady_wall_seconds=sum(one.steady_wall_seconds for one in series),
+            steady=all(steady) if steady else None,
+        ),
+        peak_bytes=max(peaks, default=None),
+        samples_per_run=tuple(len(one.steady_ms) for one in series),
+    )

@@ -92,8 +92,28 @@ def test_what_should_be_alike_and_is_not_is_named(write: Write) -> None:
     old = write("old", 40.0, 1)
     new = write("new", 40.0, 2, feed={"height_px": 90, "width_px": 160})
     found = compare_reports(old, new)
-    assert found.notes == ("shape differs: 180 320, then 90 160",)
+    assert found.notes[0] == "shape differs: 180 320, then 90 160"
     assert "Note: shape differs" in comparison_text(found)
+
+
+def test_other_work_and_single_processes_are_named(write: Write) -> None:
+    busy = {"machine": {"cpu": "A CPU", "cores": 2, "load_average": 3.0}}
+    notes = compare_reports(write("old", 40.0, 1), write("new", 40.0, 2, **busy)).notes
+    assert "other work was running during new (load average 3.0)" in notes
+    assert any("in one process" in note for note in notes)
+
+
+def test_what_differs_between_processes_is_noise(write: Write) -> None:
+    # Five processes of 60 samples each, their levels 10 % apart: a change of 4 % is nothing.
+    levels = np.repeat([36.0, 38.0, 40.0, 42.0, 44.0], 60)
+    runs = {"samples_per_run": [60] * 5}
+    old = write("old", 40.0, 1, samples_ms=list(levels), **runs)
+    new = write("new", 40.0, 2, samples_ms=list(levels * 1.04), **runs)
+    assert verdicts(old, new)["latency_ms.p50"] == "no difference"
+    # In one process whose level does not change, the same 4 % are something.
+    flat = write("flat", 40.0, 1, samples_ms=[40.0, 40.1] * 150)
+    more = write("more", 40.0, 1, samples_ms=[41.6, 41.7] * 150)
+    assert verdicts(flat, more)["latency_ms.p50"] == "worse"
 
 
 def test_a_regression_ends_with_status_4(write: Write) -> None:
@@ -122,6 +142,11 @@ def test_the_comparison_is_json_too(write: Write) -> None:
         ('{"kind": "vsrc-bench", "schema_version": 1}', "samples_ms must be"),
         ('{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": ["a"]}', "samples_ms must be"),
         ('{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": []}', "samples_ms must be"),
+        (
+            '{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": [1],'
+            ' "samples_per_run": [2]}',
+            "does not add up",
+        ),
     ],
 )
 def test_what_is_no_report_is_refused(

@@ -21,7 +21,7 @@ from vsrc.runtime.bench_text import WIDTH, bench_text
 from vsrc.runtime.benchmark import bench, check_gates
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.machine import Machine
-from vsrc.runtime.measurement import Measurement, StageTimes, Watched
+from vsrc.runtime.measurement import Measurement, StageTimes, Watched, joined
 from vsrc.runtime.package import open_package
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
@@ -292,6 +292,24 @@ def test_intervals_hold_the_numbers_they_belong_to() -> None:
     assert rate.low <= found.throughput_fps <= rate.high
 
 
+def test_runs_of_fresh_processes_are_kept_apart(tiny_package: Path) -> None:
+    options = {"shape": (24, 32), "iterations": 10, "stages": False, "runs": 3}
+    found = bench(BenchConfig(model=tiny_package, **options))  # type: ignore[arg-type]
+    assert len(found.samples_per_run) == 3
+    assert min(found.samples_per_run) >= 10
+    assert sum(found.samples_per_run) == len(found.samples_ms) == found.latency_ms.count
+    assert found.intervals.p50_ms
+
+
+def test_two_runs_tell_no_interval() -> None:
+    two = joined([measurement((20.0,) * 50), measurement((30.0,) * 50)])
+    assert two.runs_ms == [(20.0,) * 50, (30.0,) * 50]
+    config = BenchConfig(model=Path("student.vsrc"), runs=2)
+    found = assemble(config, two, machine=MACHINE, started=datetime.now(timezone.utc))
+    assert found.intervals.p50_ms is None
+    assert "two runs do not tell" in found.null_reasons["intervals.p50_ms"]
+
+
 def test_a_soak_sets_the_first_minute_against_the_last() -> None:
     cooling_lost = (10.0,) * 6000 + (15.0,) * 4000  # a minute at 100 frames/s, one at 67
     found = report(cooling_lost, minutes=2.0)
@@ -396,7 +414,8 @@ def test_a_gate_on_what_could_not_be_measured_is_missed() -> None:
         ({"minutes": float("inf")}, "minutes=inf must be a positive number"),
         ({"max_watts": -1.0}, "max_watts=-1.0 must be a positive number"),
         ({"max_rss_mb": 0.0}, "max_rss_mb=0.0 must be a positive number"),
-        ({"minutes": 1.0, "iterations": 5}, "leave iterations out"),
+        ({"minutes": 1.0, "iterations": 5}, "leave iterations and runs out"),
+        ({"runs": 0}, "runs=0 must be at least 1"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

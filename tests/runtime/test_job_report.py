@@ -3,10 +3,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
+
+SCHEMA_FILE = (
+    Path(__file__).resolve().parents[2] / "runtime" / "assets" / "infer-report.schema.json"
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +28,9 @@ def written(clip: Path, tiny_package: Path, tmp_path_factory: pytest.TempPathFac
 
 def test_the_numbers_agree_with_each_other(written: Path) -> None:
     found = json.loads((written / "report.json").read_text())
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(found, schema)
     assert (found["kind"], found["schema_version"]) == ("vsrc-infer-report", 1)
     assert found["frames"] == found["files"][0]["frames"] == 24
     assert found["fps"] == pytest.approx(24 / found["seconds"])
