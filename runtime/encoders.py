@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.errors import MediaError, MissingDependencyError
@@ -21,19 +23,21 @@ class Encoder:
         quality: Its option for constant quality; empty where it has none.
         default: Value of that option where the user gives none; None leaves it to the encoder.
         preset: Preset where the user gives none; empty leaves it to the encoder.
+        quiet: Options that keep it from talking on stderr.
     """
 
     name: str
     quality: str = ""
     default: int | None = None
     preset: str = ""
+    quiet: tuple[tuple[str, str], ...] = ()
 
 
 # 18 is where x264 is usually taken to be visually lossless: what was restored should not be lost
 # again in the encoder.
 ENCODERS = {
     "x264": Encoder("libx264", "crf", 18, "medium"),
-    "x265": Encoder("libx265", "crf", 20, "medium"),
+    "x265": Encoder("libx265", "crf", 20, "medium", (("x265-params", "log-level=error"),)),
     "av1": Encoder("libsvtav1", "crf", 28, "8"),
     "vp9": Encoder("libvpx-vp9", "crf", 24),
     "prores": Encoder("prores_ks"),
@@ -52,6 +56,7 @@ def find_encoder(codec: str) -> tuple[Encoder, av.Codec]:
     import av
     from av.codec.codec import UnknownCodecError
 
+    os.environ.setdefault("SVT_LOG", "1")  # errors only, of the AV1 encoder
     by_name = {encoder.name: encoder for encoder in ENCODERS.values()}
     encoder = ENCODERS.get(codec) or by_name.get(codec) or Encoder(codec, "crf")
     try:
@@ -66,8 +71,10 @@ def find_encoder(codec: str) -> tuple[Encoder, av.Codec]:
     return encoder, found
 
 
-def encoder_options(encoder: Encoder, *, crf: int | None, preset: str | None) -> dict[str, str]:
-    """Options for the encoder, in FFmpeg's words.
+def encoder_options(
+    encoder: Encoder, *, crf: int | None, preset: str | None, width: int
+) -> dict[str, str]:
+    """Options for the encoder, in FFmpeg's words; the width is that of the result, pixels.
 
     Raises:
         ValueError: A quality was asked of an encoder that has none.
@@ -80,7 +87,19 @@ def encoder_options(encoder: Encoder, *, crf: int | None, preset: str | None) ->
         options[encoder.quality] = str(quality)
     if preset or encoder.preset:
         options["preset"] = preset or encoder.preset
+    options.update(encoder.quiet)
+    if encoder.name == "libx264" and -(-width // 16) % 16 and _has_avx512():
+        # In x264's AVX-512 code for macroblock trees a row that is no multiple of 16 blocks depends
+        # on what lay in memory before: the same frames would give other bytes each time.
+        options["x264-params"] = "asm=avx2"
     return options
+
+
+def _has_avx512() -> bool:
+    try:
+        return "avx512" in Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux: what is lost is that a resumed job gives the same bytes
+        return False
 
 
 def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -> str:

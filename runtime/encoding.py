@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -54,11 +55,13 @@ class EncodedStream:
         colour: Matrix and range its YUV is made with.
         quarter_turns: Turns counter-clockwise that the pixels need, because the container cannot
             ask a player for them.
+        fresh: Opens one more encoder just like that of the stream.
     """
 
     stream: av.VideoStream
     colour: Colour
     quarter_turns: int
+    fresh: Callable[[], av.VideoCodecContext]
 
 
 def add_video_stream(
@@ -79,7 +82,7 @@ def add_video_stream(
     if turns % 2:
         width, height, aspect = height, width, 1 / aspect if aspect else None
     pix_fmt = pixel_format(info, codec, width=width, height=height)
-    options = encoder_options(encoder, crf=settings.crf, preset=settings.preset)
+    options = encoder_options(encoder, crf=settings.crf, preset=settings.preset, width=width)
     rate = info.rate * settings.time_scale
     try:
         stream = container.add_stream(encoder.name, rate=rate, options=options)
@@ -93,14 +96,28 @@ def add_video_stream(
         info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=settings.scale
     )
     stream.time_base = info.time_base / settings.time_scale
-    _configure(stream.codec_context, (width, height, pix_fmt), aspect, colour, settings.threads)
-    stream.codec_context.time_base = stream.time_base
-    if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
-        stream.codec_context.codec_tag = "hvc1"  # Apple's players take no other
+    time_base, flags = stream.time_base, stream.codec_context.flags
+
+    def configure(context: av.VideoCodecContext) -> None:
+        _configure(context, (width, height, pix_fmt), aspect, colour, settings.threads)
+        context.time_base = time_base
+        if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
+            context.codec_tag = "hvc1"  # Apple's players take no other
+
+    def fresh() -> av.VideoCodecContext:
+        context = av.VideoCodecContext.create(encoder.name, "w")
+        assert isinstance(context, av.VideoCodecContext)
+        context.options, context.framerate = dict(options), rate
+        context.flags |= flags
+        configure(context)
+        context.open()
+        return context
+
+    configure(stream.codec_context)
     if info.display_matrix and container.format.name in _TURNING:
         stream.set_display_matrix(_enlarged(info.display_matrix, settings.scale))
     _open(stream, f"{width}x{height} {pix_fmt}", options)
-    return EncodedStream(stream=stream, colour=colour, quarter_turns=turns)
+    return EncodedStream(stream=stream, colour=colour, quarter_turns=turns, fresh=fresh)
 
 
 def _configure(
@@ -129,7 +146,14 @@ def _open(stream: av.VideoStream, what: str, options: dict[str, str]) -> None:
     try:
         stream.codec_context.open()
     except (av.FFmpegError, ValueError) as error:
-        asked = ", ".join(f"{name}={value}" for name, value in options.items()) or "no options"
+        asked = (
+            ", ".join(
+                f"{name}={value}"
+                for name, value in options.items()
+                if name in ("crf", "cq", "preset")
+            )
+            or "no options"
+        )
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
             f"{stream.codec_context.name} refuses {what} with {asked} at {stream.time_base} s "

@@ -9,10 +9,12 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from math import ceil
+from pathlib import Path
 
+from vsrc import __version__
 from vsrc.runtime import pipeline
 from vsrc.runtime.encoding import VideoSettings
-from vsrc.runtime.errors import MediaError, VsrcError
+from vsrc.runtime.errors import MediaError, StoppedError, VsrcError
 from vsrc.runtime.excerpt import excerpt
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import Failure, FileResult, InferProgress, InferResult
@@ -22,6 +24,7 @@ from vsrc.runtime.pictures import PictureReader
 from vsrc.runtime.probe import VideoInfo, check_supported
 from vsrc.runtime.reader import Reader, VideoReader
 from vsrc.runtime.restore import neighbours, restored
+from vsrc.runtime.segments import SegmentStore, fingerprint
 from vsrc.runtime.session import Session, open_video_session
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source, find_sources
@@ -114,11 +117,13 @@ def _restore_file(
         session = _tiled(network.session(), reader.info, config)
         total = _total(reader.info, config, session.network)
         frames = _wanted(reader, config, session.network)
-        writer = _open_writer(target, reader, config, session.network, total)
+        writer = _open_writer(target, reader, config, session, total)
+        job = _Job(target, reader, writer, session, began, total, progress)
         try:
-            job = _Job(target, reader, writer, session, began, total, progress)
             job.run(frames, batch=config.batch, clock=clock or Untimed())
             return job.result()
+        except KeyboardInterrupt:
+            raise StoppedError(job.stopped()) from None
         finally:
             writer.discard()
 
@@ -153,8 +158,12 @@ class _Job:
             done=0,
             total=total or None,
             seconds=0.0,
-            notes=tuple(writer.notes + session.notes),
+            notes=tuple(writer.notes + session.notes + self._going_on()),
         )
+
+    def _going_on(self) -> list[str]:
+        kept = self._writer.kept_frames
+        return [f"goes on behind the {kept} frames of a run that was stopped"] if kept else []
 
     def run(self, frames: Iterable[SourceFrame], *, batch: int, clock: Untimed) -> None:
         """Restore and write everything.
@@ -163,7 +172,9 @@ class _Job:
             MediaError: No frame was wanted, or the input or output failed.
         """
         self._tell()
-        restore = partial(restored, session=self._session, batch=batch)
+        restore = partial(
+            restored, session=self._session, batch=batch, kept=self._writer.kept_frames
+        )
         pipeline.run(
             clock.source("decode", self._watched(frames)),
             lambda read: self._counted(clock.between("restore", read, restore)),
@@ -175,6 +186,13 @@ class _Job:
                 f"({self._report.info.estimated_frames} frames)"
             )
         self._writer.finish()
+
+    def stopped(self) -> str:
+        """What to say when somebody stopped it."""
+        kept = self._writer.saved_frames
+        if not kept:
+            return "interrupted"
+        return f"interrupted; {kept} frames are kept, and the same command goes on behind them"
 
     def result(self) -> FileResult:
         """What became of it."""
@@ -201,7 +219,7 @@ class _Job:
     def _counted(self, results: Iterable[ResultFrame]) -> Iterator[ResultFrame]:
         for result in results:
             yield result
-            if result.rgb is not None:
+            if result.counts:
                 self._done += 1
                 self._tell()
 
@@ -242,9 +260,9 @@ def _open_reader(source: Source, config: InferConfig) -> Reader:
 
 
 def _open_writer(
-    target: Target, reader: Reader, config: InferConfig, network: NetworkSpec, total: int
+    target: Target, reader: Reader, config: InferConfig, session: TiledSession, total: int
 ) -> Writer:
-    folder = prepare_folder(target)
+    folder, network = prepare_folder(target), session.network
     check_space(folder, reader.info, frames=total, scale=network.scale, pictures=target.is_pictures)
     if target.is_pictures:
         return PictureWriter(
@@ -259,7 +277,23 @@ def _open_writer(
         time_scale=network.time_scale,
         is_excerpt=config.is_excerpt,
     )
-    return VideoWriter(target.path, reader, settings)
+    store = SegmentStore(target.path, _fingerprint(target, config, session))
+    return VideoWriter(target.path, reader, settings, store)
+
+
+def _fingerprint(target: Target, config: InferConfig, session: TiledSession) -> str:
+    """Of all that the bytes of a result depend on."""
+    import av
+
+    sources = [(str(file.resolve()), *_state(file)) for file in target.source.files]
+    options = replace(config, inputs=("-",), output=Path(), model=None, overwrite=False)
+    made_by = (__version__, av.__version__, av.library_versions, session.label)
+    return fingerprint([sources, options, session.graph, session.network, session.tile, *made_by])
+
+
+def _state(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _wanted(reader: Reader, config: InferConfig, network: NetworkSpec) -> Iterable[SourceFrame]:

@@ -26,7 +26,11 @@ class PictureWriter:
     Attributes:
         summary: What is written.
         notes: What pictures cannot keep.
+        kept_frames: Always 0.
+        saved_frames: Always 0.
     """
+
+    kept_frames = saved_frames = 0
 
     def __init__(self, folder: Path, *, pattern: str, info: VideoInfo, scale: int) -> None:
         self.notes: list[str] = []

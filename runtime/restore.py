@@ -13,11 +13,11 @@ from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.stamped import ResultFrame, SourceFrame
-from vsrc.runtime.windows import Window, centred
+from vsrc.runtime.windows import Slot, Window, centred
 
 
 def restored(
-    frames: Iterable[SourceFrame], session: Session, *, batch: int = 1
+    frames: Iterable[SourceFrame], session: Session, *, batch: int = 1, kept: int = 0
 ) -> Iterator[ResultFrame]:
     """Restore frames one after another.
 
@@ -25,6 +25,7 @@ def restored(
         frames: In order; those that are not wanted are neighbours only.
         session: The network.
         batch: Windows fed at once.
+        kept: How many results, from the first on, are there already.
 
     Yields:
         The results in order, and the packets of frames that have none.
@@ -34,6 +35,8 @@ def restored(
         windows = doubled(frames, size=network.window)
     else:
         windows = centred(frames, radius=network.radius)
+    if kept:
+        windows = _without_kept(windows, kept)
     for group in _groups(windows, batch):
         yield from _run(group, session)
 
@@ -43,11 +46,21 @@ def neighbours(network: NetworkSpec) -> int:
     return network.window - 1 if network.time_scale == 2 else network.radius
 
 
+def _without_kept(windows: Iterable[Window], kept: int) -> Iterator[Window]:
+    """Windows whose first results need not be made."""
+    for window in windows:
+        slots = []
+        for slot in window.slots:
+            slots.append(replace(slot, is_kept=slot.wanted and kept > 0))
+            kept -= slot.wanted
+        yield replace(window, slots=tuple(slots))
+
+
 def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
-    """Windows that are fed together; those of which nothing is wanted go alone."""
+    """Windows that are fed together; those of which nothing is missing go alone."""
     group: list[Window] = []
     for window in windows:
-        if batch == 1 or not any(slot.wanted for slot in window.slots):
+        if batch == 1 or not any(slot.is_missing for slot in window.slots):
             if group:
                 yield group
                 group = []
@@ -62,16 +75,19 @@ def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
 
 
 def _run(group: list[Window], session: Session) -> Iterator[ResultFrame]:
-    if not any(slot.wanted for window in group for slot in window.slots):
+    if not any(slot.is_missing for window in group for slot in window.slots):
         for slot in group[0].slots:
-            yield ResultFrame(None, slot.pts, slot.duration, slot.packets, slot.name)
+            yield _result(slot, None)
         return
     lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
     keys = [window.keys for window in group]
     for window, pictures in zip(group, _pictures(lr, keys, session), strict=True):
         for slot in window.slots:
-            rgb = pictures[slot.index] if slot.wanted else None
-            yield ResultFrame(rgb, slot.pts, slot.duration, slot.packets, slot.name)
+            yield _result(slot, pictures[slot.index] if slot.is_missing else None)
+
+
+def _result(slot: Slot, rgb: NDArray[np.uint8] | None) -> ResultFrame:
+    return ResultFrame(rgb, slot.pts, slot.duration, slot.packets, slot.name, slot.is_kept)
 
 
 def _pictures(

@@ -44,11 +44,12 @@ class ResultFrame:
     """One frame of the result; the fields are those of `SourceFrame`.
 
     Attributes:
-        rgb: `(sH, sW, 3)` uint8, or None where only the packets go on.
+        rgb: `(sH, sW, 3)` uint8, or None where only the packets go on, or where the frame is kept.
         pts: In units of the result's time_base.
         duration: The same unit.
         packets: As they rode on the source frame.
         name: File name without suffix, where the source is a row of pictures.
+        is_kept: It is part of the result and encoded already, by a run that was stopped.
     """
 
     rgb: NDArray[np.uint8] | None
@@ -56,3 +57,9 @@ class ResultFrame:
     duration: int = 0
     packets: Packets = ()
     name: str = ""
+    is_kept: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a frame of the result."""
+        return self.rgb is not None or self.is_kept

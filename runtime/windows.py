@@ -35,6 +35,7 @@ class Slot:
         packets: Packets that ride on it.
         wanted: Whether it is part of the result.
         name: As in `SourceFrame`.
+        is_kept: It is there already, from a run that was stopped.
     """
 
     index: int
@@ -43,6 +44,12 @@ class Slot:
     packets: Packets = ()
     wanted: bool = True
     name: str = ""
+    is_kept: bool = False
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the network has to make it."""
+        return self.wanted and not self.is_kept
 
 
 @dataclass(frozen=True, eq=False)

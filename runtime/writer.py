@@ -14,6 +14,8 @@ from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.part_file import PartFile, failures_named
 from vsrc.runtime.reader import Reader
+from vsrc.runtime.segmented import SegmentedEncoder, frames_per_segment
+from vsrc.runtime.segments import SegmentStore, StoredPacket
 from vsrc.runtime.stamped import ResultFrame
 from vsrc.runtime.tracks import (
     TrackCopier,
@@ -25,6 +27,7 @@ from vsrc.runtime.tracks import (
 )
 
 if TYPE_CHECKING:
+    import av
     from av.container import OutputContainer
 
 _OWN_CLOCK = frozenset(("mpeg", "mpegts"))
@@ -39,10 +42,16 @@ class Writer(Protocol):
     Attributes:
         summary: What is written, in a few words.
         notes: What the user should know of it; complete after `finish`.
+        kept_frames: Frames, from the first on, that are there from a run that was stopped.
     """
 
     summary: str
     notes: list[str]
+    kept_frames: int
+
+    @property
+    def saved_frames(self) -> int:
+        """Frames that another run would find there, were this one stopped now."""
 
     def write(self, frame: ResultFrame, /) -> None:
         """Take the next frame."""
@@ -60,12 +69,20 @@ class VideoWriter:
     Attributes:
         summary: Encoder, pixel format and size.
         notes: What could not be kept.
+        kept_frames: Frames that need not be encoded again.
     """
 
-    def __init__(self, path: Path, reader: Reader, settings: VideoSettings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reader: Reader,
+        settings: VideoSettings,
+        store: SegmentStore | None = None,
+    ) -> None:
         self._path = path
         self._info = reader.info
         self._source = reader.container
+        self._store = store
         self._is_excerpt = settings.is_excerpt
         self._time_base = reader.info.time_base / settings.time_scale
         self.notes: list[str] = []
@@ -85,30 +102,31 @@ class VideoWriter:
         """Encode a frame, and copy the packets whose time has come."""
         if self._tracks:
             self._tracks.hold(frame.packets)
-        if frame.rgb is None:
+        if not frame.counts:
             return
         with failures_named(self._path):
             if not self._began:
                 self._begin(frame)
-            turns = self._encoded.quarter_turns
-            picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
-            picture.time_base = self._time_base
-            picture.pts = frame.pts - round(self._shift / self._time_base)
-            picture.duration = frame.duration
             self._end = (frame.pts + frame.duration) * self._time_base
-            self._output.mux(self._encoded.stream.encode(picture))
-            self._release(stop=self._end)
+            self._mux(self._segments.encode(self._picture(frame)), stop=self._end)
 
     def finish(self) -> None:
         """Drain the encoder, write the index, and give the file its name."""
         with failures_named(self._path):
-            self._output.mux(self._encoded.stream.encode(None))
+            self._mux(self._segments.finish(), stop=self._end if self._is_excerpt else None)
             self._release(stop=self._end if self._is_excerpt else None)
             self._output.close()
             self._part.commit()
+            if self._store is not None:
+                self._store.remove()
+
+    @property
+    def saved_frames(self) -> int:
+        """Frames of the segments so far."""
+        return self._segments.saved_frames
 
     def discard(self) -> None:
-        """Remove the unfinished file."""
+        """Remove the unfinished file; its segments stay."""
         self._part.discard()
         if self._container is not None:
             # The file is closed by now, which keeps PyAV from writing an index into it.
@@ -137,6 +155,11 @@ class VideoWriter:
             height=context.height,
             pix_fmt=context.pix_fmt,
         )
+        frames = frames_per_segment(
+            context.name, width=context.width, height=context.height, rate=self._info.rate
+        )
+        self._segments = SegmentedEncoder(self._encoded.fresh, self._store, frames=frames)
+        self.kept_frames = self._segments.kept_frames
         self._tracks: TrackCopier | None = None
         if self._source is not None:
             video = self._source.streams[self._info.index]
@@ -148,9 +171,11 @@ class VideoWriter:
                 self._shift = earliest(self._source)
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
-        """What keeps a muxer from moving time stamps."""
+        """What keeps a muxer from moving time stamps, and the bytes the same each time."""
         if muxer == "mpegts":  # it would add its buffering delay to all of them
             return {"mpegts_copyts": "1"}
+        if muxer in ("matroska", "webm"):  # it would give each file random numbers as its name
+            return {"fflags": "+bitexact"}
         if muxer not in MOV_FAMILY:
             return {}
         # Where a track begins is written in units of the whole file: milliseconds, if not told.
@@ -167,6 +192,31 @@ class VideoWriter:
             self._shift += self._start - self._info.start * self._info.time_base
         if self._source is not None:
             copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
+
+    def _picture(self, frame: ResultFrame) -> av.VideoFrame | None:
+        """What the encoder gets; None for a frame that is kept."""
+        if frame.rgb is None:
+            return None
+        turns = self._encoded.quarter_turns
+        picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
+        picture.time_base = self._time_base
+        picture.pts = frame.pts - round(self._shift / self._time_base)
+        picture.duration = frame.duration
+        return picture
+
+    def _mux(self, packets: list[StoredPacket], *, stop: Fraction | None) -> None:
+        """Hand a complete part to the muxer, with the other tracks' packets of its time."""
+        import av
+
+        if not packets:
+            return
+        self._release(stop=stop)
+        for stored in packets:
+            packet = av.Packet(stored.data)
+            packet.pts, packet.dts, packet.duration = stored.pts, stored.dts, stored.duration
+            packet.time_base, packet.is_keyframe = self._time_base, stored.is_key
+            packet.stream = self._encoded.stream
+            self._output.mux(packet)
 
     def _release(self, *, stop: Fraction | None) -> None:
         if self._tracks:
