@@ -76,6 +76,13 @@ if TYPE_CHECKING:
     help="What computes beside int8; fp32 for TensorRT 8.6.",
 )
 @click.option(
+    "--quantizer",
+    type=click.Choice(["vsrc", "modelopt"]),
+    default=ExportConfig.quantizer,
+    show_default=True,
+    help="What writes int8; modelopt is NVIDIA's, if it is installed, and needs --calib.",
+)
+@click.option(
     "--min-psnr",
     type=float,
     metavar="DB",
@@ -118,6 +125,7 @@ def export_command(
     halves: bool,
     calib: tuple[Path, ...],
     int8_with: Literal["fp16", "fp32"],
+    quantizer: Literal["vsrc", "modelopt"],
     min_psnr: float | None,
     allow_lossy: bool,
     gpus: tuple[str, ...],
@@ -140,6 +148,7 @@ def export_command(
         halves=halves,
         calib=calib,
         int8_with=int8_with,
+        quantizer=quantizer,
         min_psnr=min_psnr,
         allow_lossy=allow_lossy,
         gpus=gpus,

@@ -51,18 +51,7 @@ def drafted(
         GateError: They miss the limit and `allow_lossy` is off, or do not run.
         SpecError: int8, and there are no ranges for it.
     """
-    calibration = None
-    if precision in ("int8", "int8-cpu"):
-        calibration = ranges_for(source.package, config, progress)
-    progress(ExportStep(f"writing {precision}"))
-    lr = source.frames[-1].lr
-    graphs = in_precision(
-        source.traced,
-        precision,
-        frames=lr if config.io == "uint8" else as_float(lr),
-        calibration=calibration,
-        int8_with=config.int8_with,
-    )
+    graphs = _written(source, precision, config, progress)
     progress(ExportStep(f"comparing {precision} with torch"))
     names = [graph_name(precision, config.io, one.plan.role) for one in graphs]
     with tempfile.TemporaryDirectory() as folder:
@@ -75,6 +64,27 @@ def drafted(
         )
     lossy = _is_lossy(found, precision, config)
     return Draft(names[0], precision, tuple(graphs), found, lossy)
+
+
+def _written(
+    source: Source, precision: Precision, config: ExportConfig, progress: ExportProgress
+) -> list[TypedGraph]:
+    if precision == "int8" and config.quantizer == "modelopt":
+        from vsrc.export.quantise_modelopt import modelopt_graph
+
+        return [modelopt_graph(source, config, progress)]
+    calibration = None
+    if precision in ("int8", "int8-cpu"):
+        calibration = ranges_for(source.package, config, progress)
+    progress(ExportStep(f"writing {precision}"))
+    lr = source.frames[-1].lr
+    return in_precision(
+        source.traced,
+        precision,
+        frames=lr if config.io == "uint8" else as_float(lr),
+        calibration=calibration,
+        int8_with=config.int8_with,
+    )
 
 
 def _is_lossy(found: Comparison, precision: Precision, config: ExportConfig) -> bool:

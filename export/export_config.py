@@ -57,6 +57,8 @@ class ExportConfig:
         calib: Clips to find the ranges of int8 on; empty takes those that the package has.
         int8_with: What computes beside int8 in graphs for NVIDIA. Half precision needs opset 19,
             so TensorRT 10; `fp32` is for TensorRT 8.6.
+        quantizer: What writes int8: vsrc from the ranges of a calibration, or NVIDIA's ModelOpt, if
+            it is installed, from `calib`; the latter writes the whole graph alone.
         min_psnr: Least agreement with torch, dB; None for the limit of each precision.
         allow_lossy: Keep a graph that misses that limit, and mark it.
         gpus: Compute capabilities that a `trt-rtx` engine is built for ("8.9"); empty for all that
@@ -77,6 +79,7 @@ class ExportConfig:
     allow_code: bool = False
     calib: tuple[Path, ...] = ()
     int8_with: Literal["fp16", "fp32"] = "fp16"
+    quantizer: Literal["vsrc", "modelopt"] = "vsrc"
     min_psnr: float | None = None
     allow_lossy: bool = False
     gpus: tuple[str, ...] = ()
@@ -94,7 +97,16 @@ class ExportConfig:
             raise ValueError(f"{self.shape=} must ascend: least, usual, largest")
         if not 17 <= self.opset <= 20:
             raise ValueError(f"{self.opset=} must lie in 17..20: what TensorRT 8.6 to 11 share")
+        if self.quantizer == "modelopt":
+            _check_modelopt(self)
         _check_engine(self)
+
+
+def _check_modelopt(config: ExportConfig) -> None:
+    if config.precision != "int8" or config.io != "uint8" or not config.calib:
+        raise ValueError(
+            "--quantizer modelopt writes --precision int8 with --io uint8 and needs --calib CLIPS"
+        )
 
 
 def _check_engine(config: ExportConfig) -> None:

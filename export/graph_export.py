@@ -47,12 +47,18 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
         from vsrc.export.auto import export_all
 
         return export_all(config, progress)
-    if config.precision in ("int8", "int8-cpu") and not config.calib:
+    precision = config.precision
+    if precision in ("int8", "int8-cpu") and not config.calib:
         ranges_for(open_package(config.package), config, progress)  # before the work, not after
-    source = trace(config, [config.precision], progress)
+    if config.quantizer == "modelopt":
+        from vsrc.export.quantise_modelopt import check_modelopt
+
+        check_modelopt()
+        config = dataclasses.replace(config, halves=False)
+    source = trace(config, [precision], progress)
     if config.calib and "fp32" not in source.package.spec.graphs:  # calibration feeds this graph
         add_to_package(source, [drafted(source, "fp32", config, progress)], config)
-    return add_to_package(source, [drafted(source, config.precision, config, progress)], config)
+    return add_to_package(source, [drafted(source, precision, config, progress)], config)
 
 
 def add_to_package(source: Source, drafts: Sequence[Draft], config: ExportConfig) -> ExportResult:

@@ -89,7 +89,7 @@ def _halved(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
     for one, feeds in zip(traced, _feeds(traced, frames), strict=True):
         features = [feature.name for feature in one.plan.features]
         model, kept = half_or_kept(one.model, feeds, halve=features)
-        _name_precision(model, "fp16")
+        name_precision(model, "fp16", opset=opset_of(model))
         found.append(TypedGraph(one.plan, model, kept))
     return found
 
@@ -120,9 +120,10 @@ def _run(model: onnx.ModelProto, lr: NDArray[Any]) -> dict[str, NDArray[np.float
     return dict(zip(names, session.run(names, {"lr": lr}), strict=True))
 
 
-def _name_precision(model: onnx.ModelProto, precision: Precision) -> None:
+def name_precision(model: onnx.ModelProto, precision: Precision, *, opset: int) -> None:
+    """Say in the metadata what the graph now is."""
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
             said = json.loads(entry.value)
-            said["graph"]["precision"] = precision
+            said["graph"].update(precision=precision, opset=opset)
             entry.value = json.dumps(said, sort_keys=True)

@@ -1,0 +1,103 @@
+"""Int8 by NVIDIA's ModelOpt, for those who have it: several GB, so vsrc never asks for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.calibration.draw import draw_windows
+from vsrc.calibration.feed import drawn_windows
+from vsrc.calibration.scenes import lr_sources, survey
+from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.tracing import Source
+from vsrc.export.typed_graphs import TypedGraph, name_precision, opset_of
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.spec import GraphSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+WINDOWS = 32
+TILE = (96, 160)
+"""ModelOpt takes all windows at once, as one array: few and small ones."""
+
+
+def modelopt_graph(source: Source, config: ExportConfig, progress: ExportProgress) -> TypedGraph:
+    """The whole network in int8 and, beside it, fp16, as ModelOpt writes it.
+
+    Args:
+        source: What was traced; the fp32 graph is quantised.
+        config: Names the clips.
+        progress: Told of each clip.
+
+    Raises:
+        MissingDependencyError: ModelOpt is not installed.
+        DataError: No clip holds a window.
+    """
+    check_modelopt()
+    from modelopt.onnx.quantization import quantize
+
+    whole = source.traced[0]
+    progress(ExportStep("drawing windows for ModelOpt"))
+    windows = _windows(source, config)
+    progress(ExportStep(f"ModelOpt quantises on {len(windows)} windows"))
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        before.write_bytes(whole.model.SerializeToString())
+        quantize(
+            str(before),
+            quantize_mode="int8",
+            calibration_data={"lr": windows},
+            calibration_method="max",
+            calibration_eps=["cpu"],
+            high_precision_dtype=config.int8_with,
+            output_path=str(after),
+            log_level="ERROR",
+        )
+        model = _loaded(after)
+    del model.metadata_props[:]
+    model.metadata_props.extend(whole.model.metadata_props)
+    name_precision(model, "int8", opset=opset_of(model))
+    return dataclasses.replace(whole, model=model)
+
+
+def check_modelopt() -> None:
+    """Refuse early where it is missing.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        import modelopt.onnx.quantization  # noqa: F401
+    except ImportError as error:
+        reason = str(error).splitlines()[0]
+        raise MissingDependencyError(
+            f"ModelOpt is not importable ({reason}); install it: pip install "
+            "'nvidia-modelopt[onnx]' (several GB), or leave out --quantizer modelopt"
+        ) from error
+
+
+def _windows(source: Source, config: ExportConfig) -> NDArray[np.uint8]:
+    """Real windows `(N, T, H, W, 3)`, drawn as calibration draws them."""
+    spec, extent = source.package.spec, source.extent
+    graph = GraphSpec(*("", "", 0, "fp32", "uint8", 18), height=extent.height, width=extent.width)
+    clips = [survey(one) for one in lr_sources(config.calib, degradation=spec.degradation)]
+    draw = draw_windows(clips, spec.network, count=WINDOWS, seed=0)
+    tile = extent.height[0], extent.width[0]
+    if not extent.fixed:
+        multiple = spec.network.size_multiple
+        tile = tuple(max(side // multiple, 1) * multiple for side in TILE)  # type: ignore[assignment]
+    fed = drawn_windows(clips, draw, spec.network, graph, tile=tile, seed=0)
+    shaped = [one.lr for one in fed]
+    return np.concatenate([lr for lr in shaped if lr.shape == shaped[0].shape])
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    import onnx
+
+    return onnx.load(str(path))
