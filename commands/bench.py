@@ -95,12 +95,17 @@ def bench_command(
     if compare:
         _compare(compare, json_file)
         return
+    from vsrc.runtime.whole_file import check_place
+
     shapes = parse_shape(shape)
     if profile:
+        check_place(profile)
         run_profile(profile_config(shapes, sizes, options), profile)
         return
     from vsrc.runtime.benchmark import bench_all, check_gates
 
+    for place in filter(None, (html_file, Path(json_file) if json_file else None)):
+        check_place(place)
     if len(shapes) != 1:
         raise ValueError(f"{shape=} holds {len(shapes)} sizes; one is measured at a time")
     configs = [BenchConfig(model=model, shape=shapes[0], **options) for model in models or (None,)]

@@ -101,7 +101,9 @@ def infer_command(
 def _restored(config: InferConfig, bar: InferBar, report: Path | None) -> InferResult:
     from vsrc.runtime.inference import infer
     from vsrc.runtime.job_report import infer_with_report
+    from vsrc.runtime.whole_file import check_place
 
     if report is None:
         return infer(config, progress=bar)
+    check_place(report)
     return infer_with_report(config, report, progress=bar)

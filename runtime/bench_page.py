@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -214,8 +214,16 @@ def _tables(report: BenchReport) -> Iterator[Table]:
     yield Table("Latency, ms", ("", *names), (("a frame", *values), *_stage_rows(report)))
     yield Table("What was measured", ("", ""), tuple(_facts(report)))
     if report.null_reasons:
-        rows = tuple(sorted(report.null_reasons.items()))
-        yield Table("What is not known, and why", ("field", "reason"), rows)
+        yield unknown_table(report.null_reasons)
+
+
+def unknown_table(null_reasons: Mapping[str, str]) -> Table:
+    """A row for each reason, with the fields that it is the reason of."""
+    fields: dict[str, list[str]] = {}
+    for path, why in null_reasons.items():
+        fields.setdefault(why, []).append(path)
+    rows = tuple((why, ", ".join(paths)) for why, paths in fields.items())
+    return Table("What is not known, and why", ("reason", "fields"), rows)
 
 
 def _stage_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:

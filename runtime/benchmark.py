@@ -10,6 +10,7 @@ from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_child import config_to_request
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
 from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.bench_sections import Gate
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.fresh_process import ask
 from vsrc.runtime.machine import this_machine
@@ -18,6 +19,14 @@ from vsrc.runtime.package import shipped
 from vsrc.runtime.schema import from_json
 
 DEFAULT_STUDENT = "edge-s"
+
+_MEASURED_BY = {
+    "max_p99_ms": "latency_ms.p99",
+    "min_fps": "throughput_fps",
+    "max_watts": "power.busy_w",
+    "max_rss_mb": "memory.peak_bytes",
+}
+"""Gate -> field of the report that it is about."""
 
 
 def bench(
@@ -58,13 +67,19 @@ def check_gates(*reports: BenchReport) -> None:
         GateError: Names every limit that was missed and what was measured instead.
     """
     missed = [
-        f"{report.subject.network}: {gate}" if len(reports) > 1 else str(gate)
+        (f"{report.subject.network}: " if len(reports) > 1 else "") + f"{gate}{_why(gate, report)}"
         for report in reports
         for gate in report.gates
         if not gate.passed
     ]
     if missed:
         raise GateError("; ".join(missed))
+
+
+def _why(gate: Gate, report: BenchReport) -> str:
+    """Why nothing was measured, in brackets."""
+    reason = report.null_reasons.get(_MEASURED_BY[gate.name])
+    return f" ({reason})" if gate.measured is None and reason else ""
 
 
 def _measured_apart(config: BenchConfig, progress: Callable[[BenchProgress], None]) -> Measurement:

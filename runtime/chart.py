@@ -168,8 +168,10 @@ def scatter(dots: Sequence[Dot], *, name: str, x_label: str, y_label: str) -> st
             f'<circle class="{shape}" cx="{x:.1f}" cy="{y:.1f}" r="6"><title>{words}</title>'
             "</circle>"
         )
-        side = "end" if x > WIDTH * 0.7 else "start"  # below, where the front does not rise to
-        parts.append(_text(x + (-8 if side == "end" else 8), y + 19, dot.label, side))
+        side = "end" if x > WIDTH * 0.7 else "start"
+        near_floor = y > HEIGHT - _BOTTOM - 24  # else below, where the front does not rise to
+        place = (x + (-8 if side == "end" else 8), y - 10 if near_floor else y + 19)
+        parts.append(_text(*place, dot.label, side))
     return _svg(parts, name)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from vsrc.runtime.bench_page import Chart, Figure, Group, Note, device_charts
+from vsrc.runtime.bench_page import Chart, Figure, Group, Note, device_charts, unknown_table
 from vsrc.runtime.bench_sections import Device
 from vsrc.runtime.chart import Bar, Line, histogram, line_chart, number, waterfall
 from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
@@ -236,8 +236,4 @@ def _tables(report: JobReport) -> Iterator[Table]:
     )
     yield Table("Inputs", ("", "frames", "frames/s", "s", "by"), rows)
     if report.null_reasons:
-        yield Table(
-            "What is not known, and why",
-            ("field", "reason"),
-            tuple(sorted(report.null_reasons.items())),
-        )
+        yield unknown_table(report.null_reasons)

@@ -23,3 +23,16 @@ def write_whole(path: Path, text: str) -> None:
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that `write_whole` could not write to, before the work and not after.
+
+    Raises:
+        VsrcError: The folder is not there, or may not be written to.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise VsrcError(f"{path} cannot be written: {folder} is not a folder that exists")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise VsrcError(f"{path} cannot be written: it is a folder, or {folder} is protected")

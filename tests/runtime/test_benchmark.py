@@ -393,7 +393,7 @@ def test_several_are_set_side_by_side(tiny_package: Path, tmp_path: Path) -> Non
 
 def test_a_gate_on_what_could_not_be_measured_is_missed() -> None:
     found = report((20.0,) * 99, max_p99_ms=1e6)
-    with pytest.raises(GateError, match="measured nothing"):
+    with pytest.raises(GateError, match=r"measured nothing \(needs 100 samples; there are 99\)"):
         check_gates(found)
 
 
@@ -493,3 +493,13 @@ def test_the_command_wants_one_shape(tiny_package: Path) -> None:
     done = CliRunner().invoke(main, ["bench", str(tiny_package), "--shape", "24x32,32x32,64x64"])
     assert done.exit_code == 2
     assert "3 sizes" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--json", "--html", "--profile"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    option: str, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "none" / "file")
+    done = CliRunner().invoke(main, ["bench", option, place])
+    assert done.exit_code == 1
+    assert "none is not a folder that exists" in done.stderr

@@ -188,7 +188,7 @@ def test_this_machine_is_read_without_an_error() -> None:
     telemetry.stop()
     times = [reading.seconds for reading in telemetry.readings]
     assert times == sorted(times)
-    assert all(isinstance(why, str) and why for why in telemetry.unreadable.values())
+    assert all(why.strip() for why in telemetry.unreadable.values())
 
 
 # --- NVML: its Python module is real, its answers are made from the documents of its functions ----
