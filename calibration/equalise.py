@@ -33,7 +33,7 @@ _ALPHA = 0.75
 nothing was drawn from, 0.25 and 0.5 gained less on edge-s and the same on edvr-xs."""
 _MOST = 20.0
 """A channel that is nearly silent is not blown up further than this."""
-_PASSING = ("Relu", "LeakyRelu")
+_PASSING = ("Relu", "LeakyRelu", "PRelu")
 
 
 @dataclass(frozen=True)
