@@ -1,7 +1,7 @@
 """Networks of the `edge` family with random weights, as packages whose speed can be measured.
 
-A convolution takes as long with random weights as with taught ones, so a latency is known before
-anything is taught.
+A convolution takes as long with random weights as with taught ones, and in int8 with any ranges, so
+a latency is known before anything is taught.
 """
 
 from __future__ import annotations
@@ -10,13 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress, ProfileSize
 from vsrc.runtime.spec import GraphSpec, ModelSpec
 
 if TYPE_CHECKING:
+    import onnx
+
+    from vsrc.calibration.calibration_file import Calibration
     from vsrc.compressor.networks.edge import Edge
 
 _OPSET = 18
+_SIDE = 32  # LR pixels of the window on which half precision is tried
 
 
 def write_profile_packages(
@@ -70,19 +77,41 @@ def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpe
     from vsrc.export.extent import extent_of
     from vsrc.export.graph_plan import plan_whole
     from vsrc.export.to_onnx import to_onnx
+    from vsrc.export.typed_graphs import TypedGraph, in_precision, opset_of
     from vsrc.runtime.package import describe
 
     extent = extent_of((), multiple=network.spec.size_multiple)
     plan = plan_whole(network.collapsed().eval(), network.spec, graph_io="uint8", extent=extent)
-    model = to_onnx(plan, network.spec, graph_io="uint8", extent=extent, opset=_OPSET)
+    traced = to_onnx(plan, network.spec, graph_io="uint8", extent=extent, opset=_OPSET)
+    (typed,) = in_precision(
+        [TypedGraph(plan, traced)],
+        config.precision,
+        frames=_noise(config.window),
+        calibration=_made_up_ranges(traced),
+    )
     name = f"graphs/{config.precision}.onnx"
-    (folder / name).write_bytes(model.SerializeToString())
+    (folder / name).write_bytes(typed.model.SerializeToString())
     return GraphSpec(
         **vars(describe(folder, name)),
-        precision="fp32",
+        precision=config.precision,
         io="uint8",
-        opset=_OPSET,
+        opset=opset_of(typed.model),
         height=extent.height,
         width=extent.width,
         batch=extent.batch,
     )
+
+
+def _noise(window: int) -> NDArray[np.uint8]:
+    shape = (1, window, _SIDE, _SIDE, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _made_up_ranges(traced: onnx.ModelProto) -> Calibration:
+    """Any ranges at all: int8 takes as long with them as with those of real frames."""
+    from vsrc.calibration.calibration_file import Calibration
+    from vsrc.calibration.convolutions import convolutions
+
+    keys = [one.key for one in convolutions(traced.graph)]
+    inputs, outputs = dict.fromkeys(keys, (0.0, 1.0)), dict.fromkeys(keys, (-1.0, 1.0))
+    return Calibration(method="made up", ranges=inputs, outputs=outputs)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from vsrc.runtime.spec import Precision
 
 
 @dataclass(frozen=True, order=True)
@@ -57,12 +59,15 @@ class ProfileConfig:
     scale: int = 4
     window: int = 5
     backend: str = "auto"
-    precision: str = "fp32"
+    precision: Precision = "fp32"
     threads: int = 0
     rounds: int = 5
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise ValueError(f"precision={self.precision!r} is not known; there are: {known}")
         if not self.sizes or not self.shapes:
             raise ValueError("a profile needs at least one size and one shape")
         if any(side < 1 for shape in self.shapes for side in shape):

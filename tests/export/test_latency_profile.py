@@ -4,15 +4,41 @@ import json
 from pathlib import Path
 
 import jsonschema
+import numpy as np
+import onnx
+import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.compressor.networks.edge import Edge, EdgeSize
+from vsrc.export.profile_graphs import write_profile_packages
 from vsrc.runtime.latency_profile import LatencyProfile
+from vsrc.runtime.package import open_package
+from vsrc.runtime.profile_config import ProfileConfig, ProfileSize
+from vsrc.runtime.spec import Precision
 
 SCHEMA_FILE = (
     Path(__file__).resolve().parents[2] / "runtime" / "assets" / "latency-profile.schema.json"
 )
+
+
+@pytest.mark.parametrize(
+    ("precision", "operator"), [("fp16", "Cast"), ("int8-cpu", "QuantizeLinear")]
+)
+def test_graphs_are_in_the_precision_they_are_named_after(
+    precision: Precision, operator: str, tmp_path: Path
+) -> None:
+    config = ProfileConfig(sizes=(ProfileSize(4, 8, 1),), precision=precision, window=3)
+    (path,) = write_profile_packages(config, tmp_path, progress=lambda _step: None)
+    graph = open_package(path).spec.graphs[precision]
+    model = onnx.load(path / graph.file)
+    assert graph.precision == precision
+    assert operator in {node.op_type for node in model.graph.node}
+    kinds = {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) == 4}
+    of = onnx.TensorProto
+    assert kinds & {of.FLOAT16 if precision == "fp16" else of.INT8}
+    session = open_package(path).session(precision=precision, threads=1)
+    assert session(np.zeros((1, 3, 16, 24, 3), dtype=np.uint8)).shape == (1, 64, 96, 3)
 
 
 def test_the_command_measures_the_sizes_it_is_given(tmp_path: Path) -> None:

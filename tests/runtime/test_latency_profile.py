@@ -165,6 +165,7 @@ def test_sizes_are_read_from_text() -> None:
         ({"shapes": ()}, "at least one size"),
         ({"shapes": ((0, 4),)}, "at least 1x1"),
         ({"rounds": 0}, "not under 1"),
+        ({"precision": "int4"}, "precision='int4' is not known"),
         ({"threads": -1}, "must not be negative"),
         ({"seconds": float("nan")}, "must be a positive number"),
     ],
