@@ -33,10 +33,11 @@ from vsrc.compressor.networks.packaged import deployed
 from vsrc.compressor.networks.table import create
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
+from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.package import describe, new_folder, open_package, write_spec
 from vsrc.runtime.restore import restored
-from vsrc.runtime.session import Session, open_video_session
+from vsrc.runtime.session import Session
 from vsrc.runtime.spec import ModelSpec, NetworkSpec
 from vsrc.runtime.stamped import SourceFrame
 

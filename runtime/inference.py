@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vsrc import __version__
 from vsrc.runtime import pipeline
+from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.encoding import VideoSettings
 from vsrc.runtime.errors import MediaError, StoppedError, VsrcError
 from vsrc.runtime.excerpt import excerpt
@@ -25,7 +26,7 @@ from vsrc.runtime.probe import VideoInfo, check_supported
 from vsrc.runtime.reader import Reader, VideoReader
 from vsrc.runtime.restore import neighbours, restored
 from vsrc.runtime.segments import SegmentStore, fingerprint
-from vsrc.runtime.session import Session, open_video_session
+from vsrc.runtime.session import Session
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source, find_sources
 from vsrc.runtime.spec import NetworkSpec

@@ -1,4 +1,4 @@
-"""Run a graph with ONNX Runtime on the CPU."""
+"""Run a graph with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, MissingDependencyError
+from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.session import check_windows
 from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
@@ -22,15 +23,23 @@ T = TypeVar("T")
 
 
 class OrtSession:
-    """ONNX Runtime on the CPU, behind the `Session` protocol."""
+    """ONNX Runtime, behind the `Session` protocol."""
 
     def __init__(
-        self, path: Path, *, network: NetworkSpec, graph: GraphSpec, threads: int = 0
+        self,
+        path: Path,
+        *,
+        network: NetworkSpec,
+        graph: GraphSpec,
+        threads: int = 0,
+        provider: Provider = CPU,
     ) -> None:
         self.network = network
         self.graph = graph
-        self.label = f"ort-cpu {graph.precision}"
-        self._session: onnxruntime.InferenceSession | None = open_ort(path, threads=threads)
+        self.label = f"{provider.label} {graph.precision}"
+        self._session: onnxruntime.InferenceSession | None = open_ort(
+            path, threads=threads, provider=provider
+        )
 
     def __call__(self, lr: NDArray[np.uint8], /) -> NDArray[np.uint8]:
         """Restore windows `(N, T, H, W, 3)` uint8; see `Session`."""
@@ -50,12 +59,17 @@ class OrtSession:
         self._session = None
 
 
-def open_ort(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the CPU.
+def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session.
 
     Args:
         path: The ONNX file.
         threads: Threads inside one operator, 0 for as many as this process may use.
+        provider: What it runs on.
+
+    Raises:
+        MissingDependencyError: ONNX Runtime is not installed, or the provider did not load.
+        MismatchError: It cannot load the graph.
     """
     try:
         import onnxruntime
@@ -63,6 +77,8 @@ def open_ort(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
         raise MissingDependencyError(
             f"onnxruntime is not importable ({error}); install it: pip install 'vsrc[cpu]'"
         ) from error
+    cache = path.parent.parent / "engines" / "onnxruntime"
+    providers = provider_list(onnxruntime, provider, cache)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     # A thread that waits by spinning takes the core the encoder needs: on 2 cores the network alone
@@ -70,11 +86,11 @@ def open_ort(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # its words would land in the user's progress line
     try:
-        return onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise MismatchError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+    check_loaded(session, provider)
+    return session
 
 
 _MEMORY_WORDS = ("failed to allocate", "bad_alloc", "bad allocation", "out of memory")

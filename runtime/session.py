@@ -84,7 +84,7 @@ def check_windows(lr: NDArray[np.uint8], network: NetworkSpec, graph: GraphSpec)
             )
 
 
-BACKENDS = ("auto", "ort")
+BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt")
 
 
 def open_session(
@@ -94,7 +94,7 @@ def open_session(
 
     Args:
         package: An opened package.
-        backend: One of `BACKENDS`; `auto` takes the fastest that is there.
+        backend: One of `BACKENDS`; `ort` is ONNX Runtime on the CPU, and so is `auto`.
         precision: Name of the graph; `auto` takes fp32.
         threads: CPU threads, 0 for as many as there are cores.
 
@@ -103,31 +103,11 @@ def open_session(
         MissingDependencyError: The backend is not installed or did not load.
         ValueError: No such backend.
     """
+    from vsrc.runtime.backends import provider_of
     from vsrc.runtime.ort import OrtSession
 
-    if backend not in BACKENDS:
-        raise ValueError(f"{backend=} is not known; there are: {', '.join(BACKENDS)}")
+    provider = provider_of(backend)
     path, graph = package.graph("fp32" if precision == "auto" else precision)
-    return OrtSession(path, network=package.spec.network, graph=graph, threads=threads)
-
-
-def open_video_session(
-    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
-) -> Session:
-    """Open a package for frames that follow one another; arguments as in `open_session`.
-
-    Where the package holds the halves of its network, what is found out about a frame is kept for
-    all windows that it is in.
-    """
-    from vsrc.runtime.feature_ring import RingSession
-    from vsrc.runtime.ort_halves import OrtHalves
-
-    name = "fp32" if precision == "auto" else precision
-    names = (f"encode-{name}", f"fuse-{name}")
-    if not all(half in package.spec.graphs for half in names):
-        return open_session(package, backend=backend, precision=precision, threads=threads)
-    if backend not in BACKENDS:
-        raise ValueError(f"{backend=} is not known; there are: {', '.join(BACKENDS)}")
-    (encode, graph), (fuse, _) = (package.graph(half) for half in names)
-    halves = OrtHalves(encode, fuse, network=package.spec.network, graph=graph, threads=threads)
-    return RingSession(halves)
+    return OrtSession(
+        path, network=package.spec.network, graph=graph, threads=threads, provider=provider
+    )

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vsrc.runtime import memory, tile_choice
+from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package
 from vsrc.runtime.restore import restored
-from vsrc.runtime.session import Session, open_video_session
+from vsrc.runtime.session import Session
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.tile_choice import check_tile, choose_tile, largest_tile

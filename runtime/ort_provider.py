@@ -1,0 +1,71 @@
+"""What ONNX Runtime runs a graph on: the CPU, CUDA, or TensorRT inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vsrc.runtime.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One of ONNX Runtime's execution providers.
+
+    Attributes:
+        label: What people see.
+        name: ONNX Runtime's name.
+        precisions: Graphs it runs fastest, best first.
+    """
+
+    label: str
+    name: str
+    precisions: tuple[str, ...]
+
+
+CPU = Provider("ort-cpu", "CPUExecutionProvider", ("int8-cpu", "fp32"))
+CUDA = Provider("ort-cuda", "CUDAExecutionProvider", ("fp16", "fp32"))
+TENSORRT = Provider("ort-tensorrt", "TensorrtExecutionProvider", ("fp16", "fp32"))
+
+
+def provider_list(
+    runtime: Any,  # noqa: ANN401  the module onnxruntime, which has no types
+    provider: Provider,
+    cache: Path | None,
+) -> list[Any]:
+    """The argument `providers` of a session: the one that is asked for, then what it falls back on.
+
+    Raises:
+        MissingDependencyError: This build of ONNX Runtime does not have it.
+    """
+    if provider.name not in runtime.get_available_providers():
+        raise MissingDependencyError(
+            f"{provider.label}: this onnxruntime {runtime.__version__} has no {provider.name}; "
+            "uninstall onnxruntime, then: pip install 'vsrc[gpu]'"
+        )
+    if provider is CPU:
+        return [CPU.name]
+    if provider is CUDA:
+        return [(CUDA.name, {"cudnn_conv_algo_search": "HEURISTIC"}), CPU.name]
+    options = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
+    if cache is not None:
+        options |= {"trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)}
+    return [(TENSORRT.name, options), CUDA.name, CPU.name]
+
+
+def check_loaded(session: onnxruntime.InferenceSession, provider: Provider) -> None:
+    """Refuse a session that ONNX Runtime silently put on something else.
+
+    Raises:
+        MissingDependencyError: The provider did not load.
+    """
+    found = session.get_providers()
+    if not found or found[0] != provider.name:
+        raise MissingDependencyError(
+            f"{provider.label} did not load, ONNX Runtime took {', '.join(found) or 'nothing'}: "
+            "its CUDA libraries or the driver do not fit; vsrc doctor says more"
+        )

@@ -1,0 +1,94 @@
+"""Backends: the one that was asked for or an error, and with auto the fastest that loads."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vsrc.runtime.backends import (
+    best_precision,
+    first_that_loads,
+    open_video_session,
+    provider_of,
+)
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
+from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.session import BACKENDS
+
+
+def has(*names: str) -> Any:  # noqa: ANN401
+    """Stands for a build of ONNX Runtime and for a session, of which only the providers count."""
+
+    class Found:
+        __version__ = "1.0"
+        get_available_providers = get_providers = staticmethod(lambda: list(names))
+
+    return Found()
+
+
+@pytest.mark.parametrize("provider", [CUDA, TENSORRT])
+def test_a_provider_that_is_not_there_is_status_3(provider: Any) -> None:  # noqa: ANN401
+    with pytest.raises(MissingDependencyError, match=rf"no {provider.name}.*vsrc\[gpu\]") as caught:
+        provider_list(has(CPU.name), provider, None)
+    assert caught.value.exit_status == 3
+
+
+def test_a_silent_fallback_is_an_error() -> None:
+    check_loaded(has(CUDA.name, CPU.name), CUDA)
+    with pytest.raises(MissingDependencyError, match=r"ort-cuda did not load.* took CPUExec"):
+        check_loaded(has(CPU.name), CUDA)
+
+
+def test_tensorrt_keeps_its_engines_and_timings(tmp_path: Path) -> None:
+    every = has(TENSORRT.name, CUDA.name, CPU.name)
+    (name, options), *rest = provider_list(every, TENSORRT, tmp_path)
+    assert (name, rest) == (TENSORRT.name, [CUDA.name, CPU.name])
+    assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "1"
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path)
+
+
+def test_every_backend_has_a_provider(tiny_package: Path) -> None:
+    assert {provider_of(name) for name in BACKENDS} == {CPU, CUDA, TENSORRT}
+    with pytest.raises(ValueError, match="'abacus' is not known; there are: auto, ort, "):
+        open_video_session(open_package(tiny_package), backend="abacus")
+
+
+@pytest.mark.parametrize(("has_gpu", "level"), [(True, logging.WARNING), (False, logging.INFO)])
+def test_auto_says_in_one_line_what_it_passed_over(
+    tiny_package: Path, caplog: pytest.LogCaptureFixture, has_gpu: bool, level: int
+) -> None:
+    package = open_package(tiny_package)
+
+    def open_one(name: str) -> Any:  # noqa: ANN401
+        if name != "ort":
+            raise MissingDependencyError(f"{name} is not there")
+        return open_video_session(package, backend=name)
+
+    with caplog.at_level(logging.INFO):
+        session = first_that_loads(("a", "b", "ort"), open_one, has_gpu=has_gpu)
+    session.close()
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert record.message == "ort-cpu fp32 runs it; passed over: a is not there; b is not there"
+
+
+def with_graphs(package: Package, **lossy: bool) -> Package:
+    graph = package.spec.graphs["fp32"]
+    graphs = {
+        name.replace("_", "-"): replace(graph, lossy=is_lossy) for name, is_lossy in lossy.items()
+    }
+    return Package(package.path, replace(package.spec, graphs=graphs))
+
+
+def test_auto_takes_the_fastest_graph_that_kept_within_its_limit(tiny_package: Path) -> None:
+    package = open_package(tiny_package)
+    every = with_graphs(package, fp32=False, fp16=False, int8_cpu=False)
+    assert best_precision(every, CPU) == "int8-cpu"
+    assert best_precision(every, CUDA) == "fp16"
+    assert best_precision(with_graphs(package, fp32=False, int8_cpu=True), CPU) == "fp32"
+    assert best_precision(package, CUDA) == "fp32"
