@@ -1,4 +1,4 @@
-"""Every precision of the students that ship: agreement with torch, size, time, and what was built.
+"""Every precision of a student that ships: agreement with torch, size, time, and what was built.
 
     python benchmarks/export.py --calib CLIPS [--windows 100] [NAME ...] > docs/results/export.md
 
@@ -26,7 +26,7 @@ from vsrc.export.export_config import ExportConfig
 from vsrc.export.export_result import ExportResult
 from vsrc.export.graph_export import export
 from vsrc.runtime.needs import installed_version
-from vsrc.runtime.package import shipped, shipped_names
+from vsrc.runtime.package import shipped
 
 SHAPE = ((90, 160), (180, 320), (360, 640))
 HEAD = (
@@ -37,7 +37,7 @@ HEAD = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=shipped_names())
+    parser.add_argument("names", nargs="*", default=["edge-s"])
     parser.add_argument("--calib", type=Path, nargs="+", required=True)
     parser.add_argument("--windows", type=int, default=100)
     options = parser.parse_args()
@@ -56,21 +56,22 @@ def measured(name: str, clips: list[Path], windows: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copytree(shipped(name), Path(folder) / f"{name}.vsrc"))
         started = time.process_time()
-        calibrate(CalibrationConfig(path, clips=tuple(clips), windows=windows, overwrite=True))
-        calibrated = time.process_time()
         plain = ExportConfig(path, overwrite=True)
         export(plain)
         exported = time.process_time()
+        calibrate(CalibrationConfig(path, clips=tuple(clips), windows=windows, overwrite=True))
+        calibrated = time.process_time()
         result = export(dataclasses.replace(plain, precision="auto"))
         assert result.choice is not None
         base = next(one for one in result.choice.candidates if one.precision == "fp32")
         for one in result.choice.candidates:
             print(row(name, one, base, engines(path, one)), flush=True)
+        spent = [exported - started, calibrated - exported, time.process_time() - calibrated]
         return (
-            f"{name}, in seconds of processor time: calibrated on {windows} windows in {calibrated - started:.0f} s; fp32 graphs "
-            f"with their halves written and checked in {exported - calibrated:.1f} s, all four "
-            f"precisions in {time.process_time() - exported:.0f} s with timing and engines. "
-            f"Recommended there: {result.choice.recommended} ({result.choice.reason})."
+            f"{name}: {spent[0]:.0f} s of processor time for the fp32 graphs and their checks, "
+            f"{spent[1]:.0f} s to calibrate on {windows} windows, {spent[2]:.0f} s for all four "
+            f"precisions with timing and engines. Recommended on this machine: "
+            f"{result.choice.recommended} ({result.choice.reason})."
         )
 
 

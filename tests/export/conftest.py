@@ -55,7 +55,7 @@ def build_for_rtx() -> Callable[..., BuiltEngine]:
             shapes = [_shape_at(declared, stride, size) for size in sizes]
             return tuple(shapes) if sizes else (declared,)
 
-        made = build_engine("trt-rtx", BuildOrder(path, precision, shapes_of))
+        made = build_engine("trt-rtx", BuildOrder(path, precision, shapes_of, ("8.9",)))
         assert len(made.engine) > 1000
         return made
 
