@@ -93,7 +93,7 @@ def bench_command(
     and several are set side by side.
     """
     if compare:
-        _compare(compare, json_file)
+        _compare(compare, json_file, html_file)
         return
     from vsrc.runtime.whole_file import check_place
 
@@ -132,14 +132,24 @@ def _show(reports: Sequence[BenchReport], json_file: str | None, html_file: Path
     click.echo(table_text(reports) if len(reports) > 1 else bench_text(reports[0]))
 
 
-def _compare(files: tuple[Path, Path], json_file: str | None) -> None:
-    from vsrc.commands.json_output import echo_json
-    from vsrc.runtime.bench_compare import check_no_regression, compare_reports, comparison_text
+def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | None) -> None:
+    from vsrc.runtime.bench_compare import (
+        check_no_regression,
+        compare_reports,
+        comparison_text,
+        comparison_to_text,
+    )
+    from vsrc.runtime.bench_page import write_comparison_page
+    from vsrc.runtime.whole_file import write_whole
 
     found = compare_reports(*files)
+    if html_file:
+        write_comparison_page(html_file, found)
     if json_file == "-":
-        echo_json(found)
+        click.echo(comparison_to_text(found), nl=False)
     else:
+        if json_file:
+            write_whole(Path(json_file), comparison_to_text(found))
         click.echo(comparison_text(found))
     check_no_regression(found)
 

@@ -32,11 +32,14 @@ from vsrc.runtime.interval import (
     widened,
 )
 from vsrc.runtime.measurement import split_runs
+from vsrc.runtime.schema import to_json
 
 LEAST_CHANGE = 0.02
 LEAST_MEMORY_CHANGE = 0.05
 LOADED = 0.25
 """Share of the cores that others want, from which on a report is not to be trusted."""
+
+COLUMNS = ("", "old", "new", "change", "95 % interval", "")
 
 Verdict = Literal["better", "worse", "no difference", "not judged"]
 
@@ -137,27 +140,36 @@ def check_no_regression(found: BenchComparison) -> None:
         raise GateError(f"{found.new} against {found.old}: {'; '.join(words)}")
 
 
+def comparison_rows(found: BenchComparison) -> list[tuple[str, ...]]:
+    """A row of cells for each metric, in the order of `COLUMNS`; a dash where unknown."""
+    return [
+        (
+            one.metric,
+            _number(one.old),
+            _number(one.new),
+            "-" if one.change is None else f"{one.change:+.1%}",
+            "-" if one.interval is None else f"{one.interval.low:+.1%} to {one.interval.high:+.1%}",
+            one.verdict,
+        )
+        for one in found.changes
+    ]
+
+
 def comparison_text(found: BenchComparison) -> str:
     """A line for each metric."""
-    rows = [("", "old", "new", "change", "95 % interval", "")]
-    for one in found.changes:
-        ends = one.interval
-        rows.append(
-            (
-                one.metric,
-                _number(one.old),
-                _number(one.new),
-                "-" if one.change is None else f"{one.change:+.1%}",
-                "-" if ends is None else f"{ends.low:+.1%} to {ends.high:+.1%}",
-                one.verdict,
-            )
-        )
+    rows = [COLUMNS, *comparison_rows(found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, *cells, verdict in rows:
         middle = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
         lines.append("  ".join([name.ljust(widths[0]), *middle, verdict]).rstrip())
     return "\n".join([*lines, *(f"Note: {note}" for note in found.notes)])
+
+
+def comparison_to_text(found: BenchComparison) -> str:
+    """Its JSON."""
+    head = {"kind": f"{KIND}-comparison", "schema_version": SCHEMA_VERSION}
+    return json.dumps({**head, **to_json(found)}, indent=2, allow_nan=False) + "\n"
 
 
 def _sampled(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

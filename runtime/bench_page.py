@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from vsrc.runtime.bench_compare import COLUMNS as COMPARED
+from vsrc.runtime.bench_compare import LEAST_CHANGE, BenchComparison, comparison_rows
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import Stages
 from vsrc.runtime.bench_table import COLUMNS, median_ms, on_front, table_rows
@@ -17,6 +19,7 @@ from vsrc.runtime.page_file import write_page
 from vsrc.runtime.telemetry import Reading
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
+COMPARED_NOTE = f"Better or worse: the interval leaves out zero, and the change is more than {LEAST_CHANGE:.0%}."
 _BAD = ("Gate", "Warning")
 
 
@@ -76,6 +79,23 @@ def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
     groups += [report_group(report, titled=several) for report in reports]
     notes = [note for report in reports for note in _notes(report, named=several)]
     values = {"title": title, "summary": summary, "notes": notes, "groups": groups}
+    return write_page(path, "bench.html", values)
+
+
+def write_comparison_page(path: Path, found: BenchComparison) -> Path:
+    """Write a page of two reports that were compared; replaces what was there.
+
+    Raises:
+        MissingDependencyError: jinja2 is missing.
+    """
+    table = Table("Change by change", COMPARED, tuple(comparison_rows(found)), COMPARED_NOTE)
+    worse = [Note(f"{one.metric} is worse", bad=True) for one in found.worse]
+    values = {
+        "title": f"{Path(found.new).name} against {Path(found.old).name}",
+        "summary": "Something is worse." if worse else "Nothing is worse.",
+        "notes": [*worse, *(Note(words) for words in found.notes)],
+        "groups": [Group(tables=(table,))],
+    }
     return write_page(path, "bench.html", values)
 
 

@@ -126,10 +126,18 @@ def test_a_regression_ends_with_status_4(write: Write) -> None:
     assert CliRunner().invoke(main, ["bench", "--compare", str(new), str(old)]).exit_code == 0
 
 
-def test_the_comparison_is_json_too(write: Write) -> None:
-    files = [str(write("a", 40.0, 1)), str(write("b", 40.0, 2))]
+def test_the_comparison_is_json_and_a_page_too(write: Write, tmp_path: Path) -> None:
+    files = [str(write("a", 40.0, 1)), str(write("b", 60.0, 2))]
+    page, numbers = tmp_path / "page.html", tmp_path / "c.json"
     done = CliRunner().invoke(main, ["bench", "--compare", *files, "--json", "-"])
     assert json.loads(done.stdout)["changes"][0]["metric"] == "latency_ms.p50"
+    more = ["--json", str(numbers), "--html", str(page)]
+    done = CliRunner().invoke(main, ["bench", "--compare", *files, *more])
+    assert done.exit_code == 4  # and both were written all the same
+    assert json.loads(numbers.read_text())["kind"] == "vsrc-bench-comparison"
+    text = page.read_text(encoding="utf-8")
+    assert "latency_ms.p50 is worse" in text
+    assert "://" not in text
 
 
 @pytest.mark.parametrize(
