@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command("infer")
-@click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|DIR|GLOB...")
+@click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|DIR|GLOB|-...")
 @click.option("-m", "--model", type=click.Path(path_type=Path), help="Model package.")
 @click.option(
     "-o",
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="Video, pictures (out/%08d.png), or a folder for any number of inputs.",
+    help="Video, pictures (out/%08d.png), a folder for any number of inputs, or - for y4m.",
 )
 @click.option("--backend", default=InferConfig.backend, show_default=True, help="What runs it.")
 @click.option("--precision", default=InferConfig.precision, show_default=True, help="Which graph.")
@@ -83,14 +83,16 @@ def infer_command(
     config = InferConfig(inputs=inputs, start=parse_seconds(start), **options)
     with ends_like_ctrl_c(), InferBar() as bar:
         result = _restored(config, bar, report)
-    if as_json:
+    frames_on_stdout = str(config.output) == "-"
+    if as_json and not frames_on_stdout:
         echo_json(result)
     for file in result.files:
         for note in file.notes:
             if note not in bar.shown:
                 click.echo(f"{file.input}: {note}", err=True)
-        if not as_json:
-            click.echo(f"{file.output}  {file.frames} frames, {file.fps:.1f} fps")
+        if not as_json or frames_on_stdout:
+            done = f"{file.output}  {file.frames} frames, {file.fps:.1f} fps"
+            click.echo(done, err=frames_on_stdout)
     for failure in result.failures:
         click.echo(failure.error, err=True)
     if result.failures:

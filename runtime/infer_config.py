@@ -11,9 +11,9 @@ class InferConfig:
     """One run over one or more inputs.
 
     Attributes:
-        inputs: Videos, pictures, folders of either, or globs.
+        inputs: Videos, pictures, folders of either, globs, or `-` for a video on stdin.
         output: A video file (the suffix names the container), pictures (`out/%08d.png`), or a
-            folder that takes each input under its own name.
+            folder that takes each input under its own name; `-` writes y4m to stdout.
         model: Model package; None takes the student that ships.
         backend: What runs the network, as in `open_session`.
         precision: Name of the graph; `auto` lets the backend choose.

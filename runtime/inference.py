@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -36,6 +37,7 @@ from vsrc.runtime.targets import Target, check_space, check_target, plan_targets
 from vsrc.runtime.tile_choice import Choice, check_tile, choose_tile
 from vsrc.runtime.tiles import TiledSession
 from vsrc.runtime.writer import VideoWriter, Writer
+from vsrc.runtime.y4m_writer import Y4mWriter
 
 Report = Callable[[InferProgress], None]
 
@@ -263,7 +265,11 @@ def _open_reader(source: Source, config: InferConfig) -> Reader:
 def _open_writer(
     target: Target, reader: Reader, config: InferConfig, session: TiledSession, total: int
 ) -> Writer:
-    folder, network = prepare_folder(target), session.network
+    network = session.network
+    if target.is_pipe:
+        pipe = sys.stdout.buffer
+        return Y4mWriter(pipe, reader.info, scale=network.scale, time_scale=network.time_scale)
+    folder = prepare_folder(target)
     check_space(folder, reader.info, frames=total, scale=network.scale, pictures=target.is_pictures)
     if target.is_pictures:
         return PictureWriter(
@@ -278,6 +284,8 @@ def _open_writer(
         time_scale=network.time_scale,
         is_excerpt=config.is_excerpt,
     )
+    if target.source.is_pipe:  # which nobody can begin again
+        return VideoWriter(target.path, reader, settings)
     store = SegmentStore(target.path, _fingerprint(target, config, session))
     return VideoWriter(target.path, reader, settings, store)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -21,6 +22,7 @@ from vsrc.runtime.lost_frames import (
     LostFrames,
 )
 from vsrc.runtime.probe import VideoInfo, codec_name, from_stream
+from vsrc.runtime.sources import PIPE
 from vsrc.runtime.stamped import SourceFrame
 
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ class VideoReader:
         self._reached_end = False
         self._decoded: Iterator[av.VideoFrame]
         first = self._open()
-        self.info = from_stream(str(path), self._container, self._stream, first)
+        name = "stdin" if str(path) == PIPE else str(path)
+        self.info = from_stream(name, self._container, self._stream, first)
         self._deinterlace = deinterlace and self.info.is_interlaced
         # A field may have a packet of its own.
         self._lost.one_per_packet &= not self.info.is_interlaced
@@ -106,6 +109,8 @@ class VideoReader:
 
     def seek(self, pts: int) -> None:
         """Let the iteration begin at a key frame well before `pts`, or at the first frame."""
+        if str(self._path) == PIPE:
+            return  # it runs past from the beginning
         limit = pts - _NEIGHBOURS * self._step()
         target = limit - round(_MARGIN_SECONDS / self.info.time_base)
         if target > self.info.start and not self._seek_before(target, limit):
@@ -287,6 +292,8 @@ def open_container(path: Path) -> InputContainer:
     """
     import av
 
+    if str(path) == PIPE:
+        return _open_stdin()
     if not path.exists():
         raise MediaError(f"{path} does not exist")
     if not path.is_file():
@@ -308,6 +315,19 @@ def open_container(path: Path) -> InputContainer:
         container.close()
         raise MediaError(f"{path} is a text file, not a video")
     return container
+
+
+def _open_stdin() -> InputContainer:
+    import av
+
+    try:
+        return av.open(sys.stdin.buffer, "r", metadata_errors="surrogateescape")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(
+            f"stdin is not a video that FFmpeg can read as it comes ({reason}); y4m, Matroska and "
+            "MPEG-TS can be piped"
+        ) from error
 
 
 def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:

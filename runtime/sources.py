@@ -10,6 +10,9 @@ from pathlib import Path
 from vsrc.runtime.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_clips, natural_key
 from vsrc.runtime.errors import MediaError
 
+PIPE = "-"
+"""As an input: the video comes on stdin. As an output: frames go to stdout."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -25,6 +28,11 @@ class Source:
     files: tuple[Path, ...]
     is_pictures: bool
 
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it comes on stdin."""
+        return str(self.files[0]) == PIPE
+
 
 def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
     """Sources in the order they were named.
@@ -33,7 +41,7 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
     makes of `frames/*.png`.
 
     Args:
-        inputs: Videos, pictures, folders (searched at any depth) and globs.
+        inputs: Videos, pictures, folders (searched at any depth), globs, and `-` for stdin.
 
     Raises:
         MediaError: A glob matches nothing.
@@ -51,7 +59,9 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
 
 def _find(text: str | Path) -> Iterator[Source]:
     path = Path(text)
-    if path.is_dir():
+    if str(text) == PIPE:
+        yield Source("stdin", (path,), is_pictures=False)
+    elif path.is_dir():
         for clip in find_clips(path).clips:
             yield Source(clip.name, clip.files, is_pictures=not clip.is_video)
     elif path.suffix.lower() in PICTURE_SUFFIXES and path.exists():

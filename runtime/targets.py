@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.probe import VideoInfo
-from vsrc.runtime.sources import Source
+from vsrc.runtime.sources import PIPE, Source
 
 _NUMBERED = re.compile(r"%0?\d*d")
 
@@ -40,6 +40,11 @@ class Target:
     is_pictures: bool
     pattern: str = ""
 
+    @property
+    def is_pipe(self) -> bool:
+        """Whether frames go to stdout."""
+        return str(self.path) == PIPE
+
 
 def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
     """A target for each source.
@@ -52,6 +57,10 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
     Raises:
         ValueError: Several sources would go to one place.
     """
+    if str(output) == PIPE:
+        if len(sources) > 1:
+            raise ValueError(f"{len(sources)} inputs cannot go to one pipe; name a folder")
+        return [Target(sources[0], output, is_pictures=False)]
     if output.is_dir() or not output.suffix:
         several = len(sources) > 1
         targets = [_in_folder(source, output, several=several) for source in sources]
@@ -72,7 +81,7 @@ def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:
         # One row of pictures fills the folder; several get one each.
         path = folder / source.name if several else folder
         return Target(source, path, is_pictures=True)
-    file = source.files[0]
+    file = Path("stdin.mkv") if source.is_pipe else source.files[0]
     suffix = file.suffix if file.suffix.lower() in _KEPT_SUFFIXES else ".mkv"
     return Target(source, folder / f"{file.stem}{suffix}", is_pictures=False)
 
@@ -84,6 +93,8 @@ def check_target(target: Target, *, overwrite: bool) -> None:
         MediaError: The message says which, and what to do.
     """
     path = target.path
+    if target.is_pipe:
+        return
     inputs = {file.resolve() for file in target.source.files}
     inputs |= {file.parent for file in inputs} if target.is_pictures else set()
     if path.resolve() in inputs:

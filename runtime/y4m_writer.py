@@ -1,0 +1,107 @@
+"""Restored frames as YUV4MPEG2 on a pipe: what ffmpeg, x264 and mpv read from stdin."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.colour import FULL, FromRgb, result_colour
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.probe import VideoInfo
+from vsrc.runtime.stamped import ResultFrame
+
+if TYPE_CHECKING:
+    import av
+
+_SPACES = {"gray": "mono", "yuv420p": "420mpeg2", "yuv422p": "422", "yuv444p": "444"}
+"""Our pixel formats and the names that the header has for them."""
+
+
+class Y4mWriter:
+    """Writes raw frames behind one line of header; nothing else goes to the pipe.
+
+    Attributes:
+        summary: Pixel format and size.
+        notes: What a pipe of frames cannot keep.
+        kept_frames: Always 0.
+        saved_frames: Always 0.
+    """
+
+    kept_frames = saved_frames = 0
+
+    def __init__(self, pipe: IO[bytes], info: VideoInfo, *, scale: int, time_scale: int) -> None:
+        self._pipe = pipe
+        self._rate = info.rate * time_scale
+        self._time_base = info.time_base / time_scale
+        self._turns = round(info.rotation / 90) % 4
+        width, height = info.width * scale, info.height * scale
+        colour = result_colour(
+            info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=scale
+        )
+        aspect = info.sample_aspect_ratio or Fraction(0, 1)
+        if self._turns % 2:
+            width, height, aspect = height, width, 1 / aspect if aspect else aspect
+        pix_fmt = _pixel_format(info)
+        self._from_rgb = FromRgb(colour, width=width, height=height, pix_fmt=pix_fmt)
+        self._header = (
+            f"YUV4MPEG2 W{width} H{height} F{self._rate.numerator}:{self._rate.denominator} Ip "
+            f"A{aspect.numerator}:{aspect.denominator} C{_SPACES[pix_fmt]} "
+            f"XCOLORRANGE={'FULL' if colour.range == FULL else 'LIMITED'}\n"
+        ).encode()
+        self.summary = f"y4m {pix_fmt} {width}x{height}"
+        self.notes = ["the other tracks are left out: y4m holds frames"] if info.tracks else []
+        if info.depth > 8:
+            self.notes.append(f"{info.depth}-bit samples are restored and written in 8 bit")
+        self._last_pts: int | None = None
+        self._uneven = False
+
+    def write(self, frame: ResultFrame, /) -> None:
+        """Write one frame."""
+        if frame.rgb is None:
+            return
+        self._watch(frame.pts)
+        rgb: NDArray[np.uint8] = np.rot90(frame.rgb, self._turns) if self._turns else frame.rgb
+        parts = [self._header, b"FRAME\n", *map(_plane_bytes, _planes(self._from_rgb(rgb)))]
+        self._header = b""
+        try:
+            for part in parts:
+                self._pipe.write(part)
+        except BrokenPipeError as error:
+            raise MediaError("the program that reads the frames went away") from error
+
+    def finish(self) -> None:
+        """Push the last frame through."""
+        self._pipe.flush()
+        if self._uneven:
+            rate = f"{float(self._rate):.6g}"
+            self.notes.append(f"the times of the frames vary, y4m shows {rate} of them a second")
+
+    def discard(self) -> None:
+        """Nothing: what was written is gone."""
+
+    def _watch(self, pts: int) -> None:
+        """Note whether the frames are as far apart as their rate says, to half a frame."""
+        if self._last_pts is not None:
+            step = (pts - self._last_pts) * self._time_base * self._rate
+            self._uneven |= not Fraction(1, 2) < step < Fraction(3, 2)
+        self._last_pts = pts
+
+
+def _pixel_format(info: VideoInfo) -> str:
+    if info.pix_fmt.startswith("gray"):
+        return "gray"
+    chroma = next((one for one in ("444", "422") if one in info.pix_fmt), "420")
+    return "yuv420p" if info.is_rgb else f"yuv{chroma}p"
+
+
+def _planes(frame: av.VideoFrame) -> list[av.video.plane.VideoPlane]:
+    return list(frame.planes)
+
+
+def _plane_bytes(plane: av.video.plane.VideoPlane) -> bytes:
+    """The samples of a plane without what lies behind its rows."""
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width].tobytes()
