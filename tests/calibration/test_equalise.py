@@ -10,6 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from vsrc.calibration.calibration_file import Equalised
 from vsrc.calibration.equalise import balanced, equalise, pairs
@@ -104,3 +105,28 @@ def test_only_a_pair_of_their_own_is_changed(shared: bool, read_twice: bool) -> 
     other = Equalised("c", (2.0, 0.5), (0.0, 1.0), (0.0, 1.0))
     assert equalise(model, {"a": other}) == set()  # factors of another pair
     assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize("activation", ["Relu", "LeakyRelu", "PRelu"])
+def test_factors_pass_through_the_activation(activation: str) -> None:
+    model = _chain()
+    node = model.graph.node[1]
+    node.op_type = activation
+    if activation == "PRelu":
+        node.input.append("slope")
+        slope = np.array([[[0.1]], [[-0.4]]], np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(slope, "slope"))
+    x = np.random.default_rng(1).normal(size=(1, 2, 4, 4)).astype(np.float32)
+    expected = _evaluated(model, x)
+    factors = {"a": Equalised("b", (4.0, 0.25), (0.0, 1.0), (0.0, 1.0))}
+    before = model.SerializeToString()
+    assert equalise(model, factors) == {"a"}
+    assert model.SerializeToString() != before
+    found = _evaluated(model, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def _evaluated(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    results = ReferenceEvaluator(model).run(None, {"x": x})
+    assert isinstance(results, list)
+    return np.asarray(results[0])
