@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--cuts/--no-cuts", default=InferConfig.cuts, help="Find scene cuts.  [default: on]")
 @click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
 @click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
+@click.option("--shard", metavar="I/N", help="Take the I-th of N shares of the inputs.")
 @click.option(
     "--codec",
     default=InferConfig.codec,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 def infer_command(
     inputs: tuple[str, ...],
     start: str,
+    shard: str | None,
     report: Path | None,
     as_json: bool,
     **options: Any,  # noqa: ANN401
@@ -79,8 +81,14 @@ def infer_command(
     Without -m the student that ships with vsrc is taken.
     """
     from vsrc.runtime.errors import MediaError
+    from vsrc.runtime.shard import parse_shard
 
-    config = InferConfig(inputs=inputs, start=parse_seconds(start), **options)
+    config = InferConfig(
+        inputs=inputs,
+        start=parse_seconds(start),
+        shard=parse_shard(shard) if shard is not None else None,
+        **options,
+    )
     with ends_like_ctrl_c(), InferBar() as bar:
         result = _restored(config, bar, report)
     frames_on_stdout = str(config.output) == "-"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vsrc.runtime.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class InferConfig:
         cuts: Find scene cuts, so that no frame is restored with the help of another shot.
         start: Where to begin, seconds from the first frame.
         frames: How many frames to restore; None for all that follow.
+        shard: The share of the inputs that this machine takes; None for all.
         codec: x264, x265, av1, prores, ffv1, nvenc, or the name of an FFmpeg encoder.
         crf: Constant quality of the encoder, smaller is better; None for the codec's default.
         preset: Preset of the encoder; None for the codec's default.
@@ -44,6 +49,7 @@ class InferConfig:
     cuts: bool = True
     start: float = 0.0
     frames: int | None = None
+    shard: Shard | None = None
     codec: str = "x264"
     crf: int | None = None
     preset: str | None = None

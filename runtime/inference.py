@@ -28,6 +28,7 @@ from vsrc.runtime.reader import Reader, VideoReader
 from vsrc.runtime.restore import neighbours, restored
 from vsrc.runtime.segments import SegmentStore, fingerprint
 from vsrc.runtime.session import Session
+from vsrc.runtime.shard import shared_out
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source, find_sources
 from vsrc.runtime.spec import NetworkSpec
@@ -66,6 +67,8 @@ def infer(
     """
     sources = find_sources(config.inputs)
     targets = plan_targets(sources, config.output)
+    if config.shard is not None:
+        targets = shared_out(targets, config.shard)
     files: list[FileResult] = []
     failures: list[Failure] = []
     with closing(_Network(config, session)) as network:
@@ -73,7 +76,7 @@ def infer(
             try:
                 files.append(_restore_file(target, config, network, progress, clock))
             except VsrcError as error:  # noqa: PERF203  each file takes minutes
-                if len(targets) == 1 or not isinstance(error, MediaError):
+                if len(sources) == 1 or not isinstance(error, MediaError):
                     raise
                 failures.append(Failure(target.source.name, str(error)))
     return InferResult(tuple(files), tuple(failures))
@@ -295,7 +298,7 @@ def _fingerprint(target: Target, config: InferConfig, session: TiledSession) -> 
     import av
 
     sources = [(str(file.resolve()), *_state(file)) for file in target.source.files]
-    options = replace(config, inputs=("-",), output=Path(), model=None, overwrite=False)
+    options = replace(config, inputs=("-",), output=Path(), model=None, overwrite=False, shard=None)
     made_by = (__version__, av.__version__, av.library_versions, session.label)
     return fingerprint([sources, options, session.graph, session.network, session.tile, *made_by])
 
