@@ -20,7 +20,7 @@ from vsrc.export import engine_build
 from vsrc.export.engine_build import BuildOrder, build_engine
 from vsrc.export.export_config import ExportConfig, ExportStep
 from vsrc.export.graph_export import export
-from vsrc.export.tensorrt_log import Messages, Phases, build_error
+from vsrc.export.tensorrt_log import Messages, Phases, build_error, listener
 from vsrc.export.tensorrt_module import check_version, tensorrt_module
 from vsrc.runtime.cuda_device import cuda_device
 from vsrc.runtime.engine_file import checked_engine, read_engine_spec
@@ -306,3 +306,29 @@ def test_tensorrt_builds_what_it_was_asked_for(copy: Path, tmp_path: Path) -> No
     assert cache.stat().st_size > 0
     assert engine.spec.layers.get("fp16", 0) > 0
     assert checked_engine(engine.file, here=engine.spec.target) == engine.spec
+
+
+@pytest.mark.filterwarnings("ignore:.*Timing cache operations are no-ops:DeprecationWarning")
+def test_memory_names_and_timings_are_set_as_tensorrt_takes_them(tmp_path: Path) -> None:
+    """The settings of a `trt` build, on the builder for RTX; its timing cache is an empty one."""
+    logger = listener(trt_rtx, Messages())  # TensorRT does not keep it alive
+    builder = trt_rtx.Builder(logger)
+    cache = tmp_path / "cache" / "timings"
+    order = BuildOrder(
+        *(tmp_path / "g.onnx", "fp16", lambda _, declared: (declared,)),
+        workspace_bytes=1 << 28,
+        timing_cache=cache,
+    )
+    config = builder.create_builder_config()
+    assert engine_build._configure(trt_rtx, config, order) is not None
+    assert config.get_memory_pool_limit(trt_rtx.MemoryPoolType.WORKSPACE) == 1 << 28
+    assert config.profiling_verbosity == trt_rtx.ProfilingVerbosity.DETAILED
+    engine_build._keep_timings(config, cache)
+    kept = cache.read_bytes()
+    assert kept
+    for content in (kept, b"damaged"):
+        cache.write_bytes(content)
+        again = builder.create_builder_config()
+        assert engine_build._configure(trt_rtx, again, order) is not None
+        assert again.get_timing_cache() is not None
+    assert [file.name for file in cache.parent.iterdir()] == ["timings"]
