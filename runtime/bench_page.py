@@ -19,7 +19,9 @@ from vsrc.runtime.page_file import write_page
 from vsrc.runtime.telemetry import Reading
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
-COMPARED_NOTE = f"Better or worse: the interval leaves out zero, and the change is more than {LEAST_CHANGE:.0%}."
+COMPARED_NOTE = (
+    f"Judged where the interval leaves out zero and the change exceeds {LEAST_CHANGE:.0%}."
+)
 _BAD = ("Gate", "Warning")
 
 

