@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -23,12 +25,14 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        _remove_orphans(path)
         token = secrets.token_hex(4)
         self._temporary = path.with_name(f".{path.stem}.{token}.part{path.suffix}")
         try:
             self.file: IO[bytes] = self._temporary.open("xb+")
         except OSError as error:
             raise MediaError(f"{path} cannot be written: {error.strerror}") from error
+        _lock(self.file)
 
     def commit(self) -> None:
         """Put the file in its place, after its bytes have reached the disk."""
@@ -45,6 +49,25 @@ class PartFile:
             pass
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+def _remove_orphans(path: Path) -> None:
+    """Remove what processes that were killed left of this output: nobody holds its lock."""
+    for orphan in path.parent.glob(f".{glob.escape(path.stem)}.????????.part{path.suffix}"):
+        with contextlib.suppress(OSError), orphan.open("rb") as file:
+            if _lock(file):
+                orphan.unlink()
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Whether the file is locked now; the lock ends with the process."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # Windows, or a file system without locks: orphans stay
+        return False
+    return True
 
 
 @contextmanager
