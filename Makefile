@@ -27,7 +27,7 @@ fix: $(INSTALLED)
 typing:  # lets mypy and editors see the repository root as the package `vsrc`
 	mkdir -p .typing && ln -sfn .. .typing/vsrc
 
-.stubs: $(INSTALLED)  # signatures of TensorRT; inside .venv they would pass for TensorRT itself
+.stubs: | $(INSTALLED)  # signatures of TensorRT; inside .venv they would pass for TensorRT itself
 	$(BIN)/pip install --quiet --no-deps --target $@ tensorrt-stubs==10.13.0.35.1
 
 wheel: $(INSTALLED)
