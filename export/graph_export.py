@@ -64,40 +64,42 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
 def add_to_package(source: Source, drafts: Sequence[Draft], config: ExportConfig) -> ExportResult:
     """Move graphs and reports into the package; its description comes last."""
     path = source.package.path
-    # The folder is a sibling of the graphs: a finished file is moved, never copied.
-    with tempfile.TemporaryDirectory(prefix=".export.", dir=path) as folder:
-        for draft in drafts:
-            for one in draft.graphs:
-                name = graph_name(draft.precision, config.io, one.plan.role)
-                content = one.model.SerializeToString(deterministic=True)
-                (Path(folder) / f"{name}.onnx").write_bytes(content)
-        (path / "graphs").mkdir(exist_ok=True)
-        for file in sorted(Path(folder).iterdir()):
-            file.replace(path / "graphs" / file.name)
     written: list[ExportedGraph] = []
     reports: list[Path] = []
     agreements: dict[str, tuple[Agreement, ...]] = {}
-    for draft in drafts:
-        of_it = [_described(source, draft, one, config) for one in draft.graphs]
-        reports += write_reports(path, draft, of_it, limit_db=config.min_psnr)
-        written += of_it
-        agreements |= draft.comparison.agreements
+    # A sibling of what is there: a finished file is moved, never copied, and only when all are.
+    with tempfile.TemporaryDirectory(prefix=".export.", dir=path) as scratch:
+        draft_of_package = Path(scratch)
+        (draft_of_package / "graphs").mkdir()
+        for draft in drafts:
+            of_it = [_written(source, draft, one, config, draft_of_package) for one in draft.graphs]
+            reports += write_reports(draft_of_package, draft, of_it, limit_db=config.min_psnr)
+            written += of_it
+            agreements |= draft.comparison.agreements
+        for folder in ("reports", "graphs"):
+            (path / folder).mkdir(exist_ok=True)
+            for file in sorted((draft_of_package / folder).iterdir()):
+                file.replace(path / folder / file.name)
     spec = open_package(path).spec
     graphs = {**spec.graphs, **{one.name: one.graph for one in written}}
     write_spec(path, dataclasses.replace(spec, graphs=graphs))
-    return ExportResult(tuple(written), agreements, tuple(reports))
+    there = tuple(path / report.relative_to(scratch) for report in reports)
+    return ExportResult(tuple(written), agreements, there)
 
 
-def _described(
-    source: Source, draft: Draft, one: TypedGraph, config: ExportConfig
+def _written(
+    source: Source, draft: Draft, one: TypedGraph, config: ExportConfig, folder: Path
 ) -> ExportedGraph:
+    """Write a graph below `folder`, as it will lie in the package."""
     name, extent = graph_name(draft.precision, config.io, one.plan.role), source.extent
     found = next(
         of for each, of in draft.comparison.agreements.items() if name in each.split(" + ")
     )
     worst = worst_db(found)
+    content = one.model.SerializeToString(deterministic=True)
+    (folder / "graphs" / f"{name}.onnx").write_bytes(content)
     graph = GraphSpec(
-        **vars(describe(source.package.path, f"graphs/{name}.onnx")),
+        **vars(describe(folder, f"graphs/{name}.onnx")),
         precision=draft.precision,
         io=config.io,
         opset=opset_of(one.model),

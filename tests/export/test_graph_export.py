@@ -112,6 +112,20 @@ def test_what_misses_the_limit_is_not_written_unless_asked_for(copy: Path) -> No
     assert json.loads((copy / "reports/export-fp16.json").read_text())["lossy"] is True
 
 
+def test_a_report_that_cannot_be_written_leaves_the_package_as_it_was(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vsrc.export.graph_export.write_reports", full)
+    before = sorted(path.name for path in copy.rglob("*"))
+    with pytest.raises(OSError, match="No space left"):
+        export(ExportConfig(copy, shape=((12, 16),), halves=False))
+    assert sorted(path.name for path in copy.rglob("*")) == before
+    assert open_package(copy).spec.graphs == {}
+
+
 def test_a_graph_is_replaced_only_when_asked(tiny_package: Path) -> None:
     with pytest.raises(SpecError, match="--overwrite"):
         export(ExportConfig(tiny_package))
