@@ -1,6 +1,6 @@
 r"""What each objective adds to a student: same clips, same steps, several seeds.
 
-    python benchmarks/distillation.py --data CLIPS --eval OTHER_CLIPS \
+    python benchmarks/distillation.py --data CLIPS --eval OTHER_CLIPS [--eval ...] \
         [--teacher edvr-xs] [--student edge-s] [--steps 600] [--seeds 0,1,2] \
         [--run none --run std --run "std lambda_space=0.003 lambda_time=0.003"] [-o docs/table.md] \
         [--set "student_arguments={blocks: 4}"]
@@ -61,7 +61,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, action="append", required=True)
-    parser.add_argument("--eval", type=Path, required=True)
+    parser.add_argument("--eval", type=Path, action="append", required=True)
     parser.add_argument("--teacher", default="edvr-xs")
     parser.add_argument("--teacher-weights", type=Path)
     parser.add_argument("--student", default="edge-s")
@@ -79,8 +79,12 @@ def _options() -> argparse.Namespace:
 
 
 def _eval_clips(options: argparse.Namespace) -> list[Batch]:
-    library = open_library([options.eval], scale=4, degradation="bi", cache=options.cache)
-    return validation_clips(library, clip_length=5, count=6, crop=256)
+    """As many of each folder: one scene alone would make a lottery of its own textures."""
+    clips: list[Batch] = []
+    for folder in options.eval:
+        library = open_library([folder], scale=4, degradation="bi", cache=options.cache)
+        clips += validation_clips(library, clip_length=5, count=6, crop=256)
+    return clips
 
 
 def _trial(options: argparse.Namespace, run: str, *, seed: int, eval_clips: list[Batch]) -> Trial:
