@@ -4,9 +4,9 @@
         [--model PACKAGE] [--steps 600] > docs/results/int8-aware.md
 
 Two students go on from the same weights for the same steps on the same crops: one in float, one
-computing in int8 (`int8_last=1`). Both are exported in float and in int8, with the same layers left
-in float; the ranges of the first are calibrated, those of the second were learnt. `vsrc eval`
-measures all four on clips that neither learning nor calibration has seen.
+computing in int8 (`int8_last=1`). Both are exported in float and in int8, once with the first and
+the last layer left in float and once with none. The ranges of the one are calibrated, those of the
+other were learnt. `vsrc eval` measures on clips that neither learning nor calibration has seen.
 """
 
 from __future__ import annotations
@@ -28,18 +28,17 @@ from vsrc.runtime.evaluate import evaluate
 from vsrc.runtime.package import open_package, shipped
 
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
-HEADER = "| student | ranges | fp32 Y dB | int8 Y dB | lost |"
+HEADER = "| stays float | taught | ranges | fp32 Y dB | int8 Y dB | lost |"
 
 
 def main() -> None:
     options = _options()
     model = options.model or shipped("edge-s")
-    network = from_package(open_package(model))
-    float_layers = edges(convolution_paths(network))
+    found = convolution_paths(from_package(open_package(model)))
     print("# Int8: taught for it, and not\n")
     print(f"`python benchmarks/int8_aware.py --steps {options.steps}`: {model.name}, taught for so")
-    print(f"many steps more; {' and '.join(float_layers)} stay float.\n")
-    print(f"{HEADER}\n|---|---|---:|---:|---:|")
+    print("many steps more.\n")
+    print(f"{HEADER}\n|---|---|---|---:|---:|---:|")
     config = DistillConfig(
         student=str(model),
         data=(options.data,),
@@ -58,21 +57,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         plain = distill(replace(config, output=Path(folder) / "float.vsrc"))
         export(ExportConfig(plain, halves=False))
-        for method in METHODS:
-            calibration = CalibrationConfig(
-                plain,
-                (options.calib,),
-                method=method,
-                windows=100,
-                min_psnr=0.0,
-                float_layers=float_layers,
-                overwrite=True,
+        for number, float_layers in enumerate((edges(found), ())):
+            for method in METHODS:
+                _calibrate(plain, method, float_layers, options.calib)
+                _print_row(float_layers, "in float", method, plain, options.eval)
+            output = Path(folder) / f"aware{number}.vsrc"
+            aware = distill(
+                replace(config, int8_last=1.0, float_layers=float_layers, output=output)
             )
-            calibrate(calibration)
-            _print_row("in float", method, plain, options.eval)
-        aware = distill(replace(config, int8_last=1.0, output=Path(folder) / "aware.vsrc"))
-        export(ExportConfig(aware, halves=False))
-        _print_row("in int8", "learnt", aware, options.eval)
+            export(ExportConfig(aware, halves=False))
+            _print_row(float_layers, "in int8", "learnt", aware, options.eval)
+
+
+def _calibrate(package: Path, method: Method, float_layers: tuple[str, ...], clips: Path) -> None:
+    config = CalibrationConfig(
+        package,
+        (clips,),
+        method=method,
+        windows=100,
+        min_psnr=0.0,
+        float_layers=float_layers,
+        overwrite=True,
+    )
+    calibrate(config)
 
 
 def _options() -> argparse.Namespace:
@@ -86,13 +93,17 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _print_row(taught: str, ranges: str, package: Path, data: Path) -> None:
+def _print_row(
+    float_layers: tuple[str, ...], taught: str, ranges: str, package: Path, data: Path
+) -> None:
     config = ExportConfig(
         package, precision="int8", int8_with="fp32", halves=False, allow_lossy=True, overwrite=True
     )
     export(config)
     whole, small = (_psnr(package, data, precision) for precision in ("fp32", "int8"))
-    print(f"| {taught} | {ranges} | {whole:.3f} | {small:.3f} | {whole - small:.3f} |", flush=True)
+    where = " and ".join(float_layers) or "nothing"
+    numbers = f"{whole:.3f} | {small:.3f} | {whole - small:.3f}"
+    print(f"| {where} | {taught} | {ranges} | {numbers} |", flush=True)
 
 
 def _psnr(package: Path, data: Path, precision: str) -> float:

@@ -92,7 +92,7 @@ def _other_widths(config: DistillConfig, objective: Objective) -> list[nn.Module
 def _quantiser(config: DistillConfig, student: nn.Module) -> Quantiser | None:
     if config.first_int8_step == config.steps:
         return None
-    return Quantiser(student, config.float_layers or None)
+    return Quantiser(student, config.float_layers)
 
 
 def _teacher_dtype(config: DistillConfig) -> torch.dtype:

@@ -27,7 +27,7 @@ class TrainerConfig:
         first_steps: For how many steps it does.
         int8_last: Share of the run, at its end, in which the student computes as its int8 graph
             will; its ranges learn along and go into the package.
-        float_layers: Convolutions that stay float then; none named: the first and the last.
+        float_layers: Convolutions that stay float then; None for the first and the last.
         clip_norm: Largest norm of the gradient; 0 leaves it as it is.
         ema: Decay of the averaged weights, which are what is kept; 0 keeps the last ones.
         targets: Frames of a clip that are restored: `all`, `centre`, or `auto` (all only if the
@@ -55,7 +55,7 @@ class TrainerConfig:
     first_module: str = ""
     first_steps: int = 0
     int8_last: float = 0.0
-    float_layers: tuple[str, ...] = ()
+    float_layers: tuple[str, ...] | None = None
     clip_norm: float = 1.0
     ema: float = 0.999
     targets: Literal["auto", "all", "centre"] = "auto"
