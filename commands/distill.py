@@ -11,6 +11,7 @@ import click
 
 from vsrc.commands.training_bar import TrainingBar
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.export.export_config import parse_shape
 
 
 @click.command("distill")
@@ -36,7 +37,7 @@ from vsrc.compressor.distill_config import DistillConfig
     "--shape",
     "target_shape",
     metavar="HxW",
-    callback=lambda _context, _option, text: _size(text),
+    callback=lambda _context, _option, text: _lr_size(text),
     help="LR frame that the latency is meant for.",
 )
 @click.option(
@@ -81,11 +82,11 @@ def distill_command(
     click.echo(f"next: vsrc export {path} --format onnx", err=True)
 
 
-def _size(text: str | None) -> list[int] | None:
+def _lr_size(text: str | None) -> list[int] | None:
     """`180x320` as `[180, 320]`."""
     if text is None:
         return None
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdigit() for side in sides):
-        raise click.BadParameter(f"{text!r} is not HxW (LR pixels), as in 180x320")
-    return [int(side) for side in sides]
+    sizes = parse_shape(text)
+    if len(sizes) != 1:
+        raise ValueError(f"--shape {text} holds {len(sizes)} sizes; a latency is meant for one")
+    return list(sizes[0])

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vsrc.compressor.distill_config import DistillConfig
-from vsrc.compressor.networks.edge import EdgeSize
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency_profile import LatencyProfile, Prediction
 
@@ -44,11 +44,10 @@ class Candidate:
 
     def text(self) -> str:
         """`16x32x9 (122.0 kMAC/px): 11.2 ms, at most 11.9 (predicted)`."""
-        size = self.size
         how = "measured" if self.latency.measured else "predicted"
         limit = "" if self.latency.high_ms is None else f", at most {self.surely_ms:.2f}"
         return (
-            f"{size.encoded}x{size.features}x{size.blocks} ({self.kilo_mac:.1f} kMAC/px): "
+            f"{self.size} ({self.kilo_mac:.1f} kMAC/px): "
             f"{self.latency.latency_ms:.2f} ms{limit} ({how})"
         )
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress, ProfileSize
+from vsrc.runtime.edge_size import EdgeSize
+from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
 from vsrc.runtime.spec import GraphSpec, ModelSpec
 
 if TYPE_CHECKING:
@@ -49,16 +50,15 @@ def write_profile_packages(
     return paths
 
 
-def _write_package(size: ProfileSize, config: ProfileConfig, path: Path) -> Path:
+def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from vsrc.compressor.networks.edge import Edge, EdgeSize
+    from vsrc.compressor.networks.edge import Edge
     from vsrc.runtime.package import describe, new_folder, write_spec
 
     torch.manual_seed(0)
-    widths = EdgeSize(size.encoded, size.features, size.blocks)
-    network = Edge(widths, scale=config.scale, window=config.window, name="edge").eval()
+    network = Edge(size, scale=config.scale, window=config.window, name="edge").eval()
     with new_folder(path, overwrite=False) as draft:
         save_file(network.state_dict(), draft / "weights.safetensors")
         (draft / "graphs").mkdir()

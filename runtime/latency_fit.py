@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.profile_config import ProfileSize
+from vsrc.runtime.edge_size import EdgeSize
 
 LEAST_POINTS = 4
 """Fewer sizes do not tell widths and depth apart."""
 
 _STEPS = (1, 4, 8, 16, 32)
-Measured = Sequence[tuple[ProfileSize, float]]
+Measured = Sequence[tuple[EdgeSize, float]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class LatencyFit:
     scale: int
     window: int
 
-    def latency_ms(self, size: ProfileSize) -> float:
+    def latency_ms(self, size: EdgeSize) -> float:
         """Median latency of a size, ms."""
         row = _costs(size, step=self.step, scale=self.scale, window=self.window)
         return float(np.dot(row, self.factors))
@@ -117,7 +117,7 @@ def _fit(measured: Measured, *, step: int, scale: int, window: int) -> LatencyFi
     return LatencyFit(tuple(map(float, factors)), step, scale, window)
 
 
-def _costs(size: ProfileSize, *, step: int, scale: int, window: int) -> NDArray[np.float64]:
+def _costs(size: EdgeSize, *, step: int, scale: int, window: int) -> NDArray[np.float64]:
     """The columns of the sum: thousands of multiply-accumulates, or values moved, per pixel."""
 
     def up(channels: int) -> int:

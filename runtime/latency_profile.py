@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.interval import Interval
 from vsrc.runtime.latency_fit import LatencyFit, LeftOut, fit_latency, left_out
 from vsrc.runtime.machine import Machine
-from vsrc.runtime.profile_config import ProfileSize
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.schema import from_json, to_json
 from vsrc.runtime.whole_file import write_whole
@@ -41,7 +41,7 @@ class ProfilePoint:
         rounds_ms: Every sample after warm-up, a list for each round.
     """
 
-    size: ProfileSize
+    size: EdgeSize
     height_px: int
     width_px: int
     parameters: int
@@ -149,7 +149,7 @@ class LatencyProfile:
             MismatchError: The shape was not measured, or too few sizes were.
             ValueError: A size that no network has.
         """
-        size = ProfileSize(encoded, features, blocks)
+        size = EdgeSize(encoded, features, blocks)
         shape = self._measured_shape(shape)
         for point in self.points:
             if (point.size, point.shape) == (size, shape):
@@ -177,7 +177,7 @@ class LatencyProfile:
             raise MismatchError(f"{asked}; the latency profile holds {have}")
         return shape
 
-    def _of_shape(self, shape: tuple[int, int]) -> list[tuple[ProfileSize, float]]:
+    def _of_shape(self, shape: tuple[int, int]) -> list[tuple[EdgeSize, float]]:
         return [(point.size, point.median_ms) for point in self.points if point.shape == shape]
 
     @cached_property

@@ -5,33 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.spec import Precision
 
 
-@dataclass(frozen=True, order=True)
-class ProfileSize:
-    """Channels and depth of one member of the `edge` family.
-
-    Attributes:
-        encoded: Channels of a frame's features.
-        features: Channels of the body.
-        blocks: 3x3 convolutions of the body.
-    """
-
-    encoded: int
-    features: int
-    blocks: int
-
-    def __post_init__(self) -> None:
-        if min(self.encoded, self.features, self.blocks) < 1:
-            raise ValueError(f"size {self} must be at least 1x1x1")
-
-    def __str__(self) -> str:
-        return f"{self.encoded}x{self.features}x{self.blocks}"
-
-
-def _sizes(*triples: tuple[int, int, int]) -> tuple[ProfileSize, ...]:
-    return tuple(ProfileSize(*triple) for triple in triples)
+def _sizes(*triples: tuple[int, int, int]) -> tuple[EdgeSize, ...]:
+    return tuple(EdgeSize(*triple) for triple in triples)
 
 
 @dataclass(frozen=True)
@@ -51,7 +30,7 @@ class ProfileConfig:
         seconds: Time to sample each for in each round, after warm-up.
     """
 
-    sizes: tuple[ProfileSize, ...] = _sizes(
+    sizes: tuple[EdgeSize, ...] = _sizes(
         *((8, 8, 4), (8, 16, 2), (8, 16, 10), (8, 24, 4), (8, 24, 12), (12, 28, 6), (16, 32, 3)),
         *((16, 32, 9), (16, 40, 6), (16, 48, 3), (16, 48, 10), (16, 64, 4), (16, 64, 16)),
     )
@@ -88,7 +67,7 @@ class ProfileProgress:
     what: str = ""
 
 
-def parse_sizes(text: str) -> tuple[ProfileSize, ...]:
+def parse_sizes(text: str) -> tuple[EdgeSize, ...]:
     """`"8x24x4,16x32x9"` (encoded x features x blocks) as sizes.
 
     Raises:
@@ -101,5 +80,5 @@ def parse_sizes(text: str) -> tuple[ProfileSize, ...]:
             raise ValueError(
                 f"size {part.strip()!r} is not ENCODEDxFEATURESxBLOCKS, as in 8x24x4,16x32x9"
             )
-        sizes.append(ProfileSize(*map(int, numbers)))
+        sizes.append(EdgeSize(*map(int, numbers)))
     return tuple(dict.fromkeys(sizes))

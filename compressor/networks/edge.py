@@ -14,7 +14,7 @@ No warping, no attention, no activation but ReLU: INT8 ranges stay tame and ever
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 
 import torch
@@ -22,35 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.spec import Argument, NetworkSpec
-
-
-@dataclass(frozen=True)
-class EdgeSize:
-    """Channels and depth of one member of the family.
-
-    Attributes:
-        encoded: Channels of a frame's features.
-        features: Channels of the body.
-        blocks: 3x3 convolutions of the body.
-    """
-
-    encoded: int
-    features: int
-    blocks: int
-
-    def __post_init__(self) -> None:
-        if min(self.encoded, self.features, self.blocks) < 1:
-            raise ValueError(f"{self} must be at least 1 in each")
-
-    def kilo_mac(self, *, scale: int, window: int) -> float:
-        """1000 multiply-accumulates of a restored frame for each LR pixel, branches merged."""
-        encoder = window * 3 * self.encoded
-        fusion = window * self.encoded * self.features
-        body = self.blocks * self.features**2
-        tail = self.features * 3 * scale**2
-        return 9 * (encoder + fusion + body + tail) / 1000
-
 
 SIZES = {
     "s": EdgeSize(encoded=8, features=24, blocks=4),

@@ -24,11 +24,12 @@ from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill import distill
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.networks import create, load_weights
-from vsrc.compressor.networks.edge import Edge, EdgeSize
+from vsrc.compressor.networks.edge import Edge
 from vsrc.compressor.plan import plan
 from vsrc.compressor.progress import TrainProgress
 from vsrc.compressor.split import split
 from vsrc.compressor.taps import spec_of
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Argument

@@ -13,27 +13,25 @@ from vsrc.cli import main
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.latency_target import aimed, choose
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.edge import EdgeSize
 from vsrc.compressor.taps import spec_of
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency_profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.machine import Machine
-from vsrc.runtime.profile_config import ProfileSize
 from vsrc.runtime.rates import Rates
 
 ENCODED, FEATURES, BLOCKS = (8, 16), (8, 16, 32), (1, 4, 8)
 SHAPE = (90, 160)
 
 
-def device_ms(size: ProfileSize) -> float:
+def device_ms(size: EdgeSize) -> float:
     """A device whose time is its arithmetic, and a little for each layer: 20 GMAC/s."""
-    shape = EdgeSize(size.encoded, size.features, size.blocks)
-    return 0.5 + shape.kilo_mac(scale=4, window=5) * 1e3 * SHAPE[0] * SHAPE[1] / 20e6
+    return 0.5 + size.kilo_mac(scale=4, window=5) * 1e3 * SHAPE[0] * SHAPE[1] / 20e6
 
 
 @pytest.fixture(scope="module")
 def profile() -> LatencyProfile:
-    sizes = [ProfileSize(*three) for three in itertools.product(ENCODED, FEATURES, BLOCKS)]
+    sizes = [EdgeSize(*three) for three in itertools.product(ENCODED, FEATURES, BLOCKS)]
     points = tuple(
         ProfilePoint(size, *SHAPE, 1, 1.0, device_ms(size), None, ((device_ms(size),),))
         for size in sizes
@@ -81,7 +79,7 @@ def test_the_most_arithmetic_that_keeps_the_latency_is_taken(
     every = itertools.product(ENCODED, range(8, 33, 4), range(1, 9))
     kept = []
     for encoded, features, blocks in every:
-        size = ProfileSize(encoded, features, blocks)
+        size = EdgeSize(encoded, features, blocks)
         margin = 1.0 if features in FEATURES and blocks in BLOCKS else 1 + left_out.largest
         if device_ms(size) * margin <= target_ms * (1 + 1e-6):
             kept.append(EdgeSize(encoded, features, blocks).kilo_mac(scale=4, window=5))

@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.compressor.networks.edge import Edge, EdgeSize
+from vsrc.compressor.networks.edge import Edge
 from vsrc.export.profile_graphs import write_profile_packages
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.latency_profile import LatencyProfile
 from vsrc.runtime.package import open_package
-from vsrc.runtime.profile_config import ProfileConfig, ProfileSize
+from vsrc.runtime.profile_config import ProfileConfig
 from vsrc.runtime.spec import Precision
 
 SCHEMA_FILE = (
@@ -28,7 +29,7 @@ SCHEMA_FILE = (
 def test_graphs_are_in_the_precision_they_are_named_after(
     precision: Precision, operator: str, tmp_path: Path
 ) -> None:
-    config = ProfileConfig(sizes=(ProfileSize(4, 8, 1),), precision=precision, window=3)
+    config = ProfileConfig(sizes=(EdgeSize(4, 8, 1),), precision=precision, window=3)
     (path,) = write_profile_packages(config, tmp_path, progress=lambda _step: None)
     graph = open_package(path).spec.graphs[precision]
     model = onnx.load(path / graph.file)
@@ -55,7 +56,7 @@ def test_the_command_measures_the_sizes_it_is_given(tmp_path: Path) -> None:
     # 24x32 pixels of some 60k multiply-accumulates against some 5k: the order is certain.
     assert large.median_ms > small.median_ms
     for point in profile.points:
-        network = Edge(EdgeSize(**vars(point.size)), name="edge")
+        network = Edge(point.size, name="edge")
         assert point.parameters == network.spec.parameters
         assert len(point.rounds_ms) == 5
         assert all(len(values) >= 3 for values in point.rounds_ms)

@@ -8,11 +8,12 @@ import jsonschema
 import numpy as np
 import pytest
 
+from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.interval import Interval
 from vsrc.runtime.latency_profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.machine import Machine
-from vsrc.runtime.profile_config import ProfileConfig, ProfileSize, parse_sizes
+from vsrc.runtime.profile_config import ProfileConfig, parse_sizes
 from vsrc.runtime.profile_text import profile_text
 from vsrc.runtime.rates import Rates
 
@@ -22,7 +23,7 @@ SCHEMA_FILE = (
 SHAPE = (90, 160)
 
 
-def device_ms(size: ProfileSize) -> float:
+def device_ms(size: EdgeSize) -> float:
     """A made-up device: 1 ms and what 16-wide vectors take for each convolution."""
 
     def wide(channels: int) -> int:
@@ -33,7 +34,7 @@ def device_ms(size: ProfileSize) -> float:
     return 1.0 + macs * 14_400 / 40e9 * 1000 + 0.004 * wide(size.features) * size.blocks
 
 
-def profile(sizes: tuple[ProfileSize, ...], *, noise: float = 0.0) -> LatencyProfile:
+def profile(sizes: tuple[EdgeSize, ...], *, noise: float = 0.0) -> LatencyProfile:
     generator = np.random.default_rng(0)
     points = []
     for size in sizes:
@@ -75,8 +76,8 @@ def test_what_was_measured_is_told_as_it_was_measured() -> None:
     assert found.low_ms == pytest.approx(0.98 * device_ms(size))
 
 
-@pytest.mark.parametrize("size", [ProfileSize(8, 20, 7), ProfileSize(16, 56, 5)])
-def test_unmeasured_sizes_are_predicted_on_a_device_of_wide_vectors(size: ProfileSize) -> None:
+@pytest.mark.parametrize("size", [EdgeSize(8, 20, 7), EdgeSize(16, 56, 5)])
+def test_unmeasured_sizes_are_predicted_on_a_device_of_wide_vectors(size: EdgeSize) -> None:
     found = profile(ProfileConfig.sizes).predict(**vars(size))
     assert not found.measured
     assert found.latency_ms == pytest.approx(device_ms(size), rel=0.02)
@@ -98,7 +99,7 @@ def test_the_stated_error_is_that_of_left_out_points() -> None:
     guess = noisy.predict(encoded=8, features=20, blocks=7)
     assert guess.low_ms is not None
     assert guess.high_ms is not None
-    assert guess.low_ms < device_ms(ProfileSize(8, 20, 7)) < guess.high_ms
+    assert guess.low_ms < device_ms(EdgeSize(8, 20, 7)) < guess.high_ms
 
 
 def test_more_work_is_never_predicted_to_be_faster() -> None:
@@ -150,7 +151,7 @@ def test_what_is_no_profile_is_refused(content: str, message: str, tmp_path: Pat
 
 
 def test_sizes_are_read_from_text() -> None:
-    assert parse_sizes("8x24x4, 16X32x9,8x24x4") == (ProfileSize(8, 24, 4), ProfileSize(16, 32, 9))
+    assert parse_sizes("8x24x4, 16X32x9,8x24x4") == (EdgeSize(8, 24, 4), EdgeSize(16, 32, 9))
     for wrong in ("8x24", "8x24xa", "", "8x-1x4", "8x24x4,"):
         with pytest.raises(ValueError, match="is not ENCODEDxFEATURESxBLOCKS"):
             parse_sizes(wrong)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vsrc.compressor.networks.edge import Edge, EdgeSize, RepConv
+from vsrc.compressor.networks.edge import Edge, RepConv
 from vsrc.compressor.networks.table import create
+from vsrc.runtime.edge_size import EdgeSize
 
 TINY = EdgeSize(encoded=3, features=5, blocks=2)
 
