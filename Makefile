@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PAGES := $(BIN)/pytest -m browser --timeout 120 --timeout-method thread
 
 .PHONY: demo test check fix typing unit wheel
 
@@ -18,7 +19,8 @@ check: $(INSTALLED) typing
 
 unit: $(INSTALLED) typing
 	-$(MAKE) --silent .stubs  # without them one test skips
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not browser"
+	$(PAGES) || $(PAGES)  # Chromium may hang as it starts; a page that is wrong is so twice
 
 fix: $(INSTALLED)
 	$(BIN)/ruff check --fix .

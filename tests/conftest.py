@@ -75,7 +75,10 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
     with playwright.sync_playwright() as driver:
-        # Chromium's own sandbox does not start for root, as in most containers.
-        found = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        # Chromium's own sandbox does not start for root, as in most containers; and a machine
+        # without a screen has no GPU to look for.
+        found = driver.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"], timeout=60_000
+        )
         yield found
         found.close()
