@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vsrc.benchmarks.packages import spec_of, write_package
 from vsrc.compressor.networks.counting import shape_twin
 from vsrc.compressor.networks.frame_encoder import FrameEncoder, encoded_runs
 from vsrc.compressor.networks.packaged import deployed
@@ -35,10 +35,9 @@ from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.feature_ring import RingSession
-from vsrc.runtime.package import describe, new_folder, open_package, write_spec
+from vsrc.runtime.package import open_package
 from vsrc.runtime.restore import restored
 from vsrc.runtime.session import Session
-from vsrc.runtime.spec import ModelSpec, NetworkSpec
 from vsrc.runtime.stamped import SourceFrame
 
 NETWORKS = ("edge-s", "edge-m", "fastdvdnet", "edvr-m", "stdan")
@@ -57,7 +56,7 @@ def main() -> None:
     for name in options.networks:
         with tempfile.TemporaryDirectory(prefix="vsrc-ring-") as folder:
             package = Path(folder) / "a.vsrc"
-            network = write_package(name, package)
+            network = exported(name, package)
             frames = made_up(options.frames + spec_of(network).window, height, width)
             measured, difference = compare(package, frames, options.rounds)
         predicted = prediction(network, height, width)
@@ -68,23 +67,13 @@ def main() -> None:
         )
 
 
-def write_package(name: str, path: Path) -> nn.Module:
+def exported(name: str, path: Path) -> nn.Module:
     """Export a network with random weights, with its halves; returns it as it is deployed."""
     torch.manual_seed(0)
     network = create(name)
-    with new_folder(path, overwrite=False) as folder:
-        weights = {key: value.contiguous() for key, value in network.state_dict().items()}
-        save_file(weights, folder / "weights.safetensors")
-        entry = describe(folder, "weights.safetensors")
-        write_spec(folder, ModelSpec(network=spec_of(network), weights=entry, degradation="bi"))
+    write_package(network, path)
     export(ExportConfig(path))
     return deployed(network)
-
-
-def spec_of(network: nn.Module) -> NetworkSpec:
-    spec = network.spec
-    assert isinstance(spec, NetworkSpec)
-    return spec
 
 
 def made_up(count: int, height: int, width: int) -> list[SourceFrame]:

@@ -108,7 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="vsrc-runtime-") as name:
         folder = Path(name)
         clip = folder / "lr.mp4"
-        _write_lr_clip(options.clip, clip, options.size, options.frames)
+        write_lr_clip(options.clip, clip, options.size, options.frames)
         print(f"{options.model.name}, {options.size}, {options.frames} frames, {CORES} cores")
         print_speed(options.model, clip, folder, options.rounds, options.threads)
         print_start(options.model, clip, folder)
@@ -206,7 +206,8 @@ def _command(
     return json.loads(text), usage.ru_maxrss * 1024
 
 
-def _write_lr_clip(source: Path, target: Path, size: str, frames: int) -> None:
+def write_lr_clip(source: Path, target: Path, size: str, frames: int) -> None:
+    """A clip of `frames` frames of HxW, with sound, made from another over and over."""
     height, width = size.split("x")
     _ffmpeg(
         *("-stream_loop", "-1", "-i", source, "-vf", f"scale={width}:{height}:flags=bicubic"),

