@@ -27,7 +27,6 @@ from vsrc.export.export_result import ExportedEngine, ExportResult
 from vsrc.export.extent import extent_of
 from vsrc.export.graph_name import graph_name
 from vsrc.export.layer_precisions import check_share
-from vsrc.export.tensorrt_module import tensorrt_module
 from vsrc.runtime.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.engine_file import (
     EngineBackend,
@@ -40,6 +39,7 @@ from vsrc.runtime.errors import GateError, MismatchError, SpecError, VsrcError
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
+from vsrc.runtime.tensorrt_module import tensorrt_module
 from vsrc.runtime.whole_file import write_whole
 
 _SHARE_OF_FREE = 0.75

@@ -1,4 +1,4 @@
-"""What TensorRT says while it builds: errors for the line that is shown, progress for the bar."""
+"""What TensorRT says while it builds: the error that is shown, progress for the bar."""
 
 from __future__ import annotations
 
@@ -8,34 +8,13 @@ from typing import Any
 
 from vsrc.export.export_config import ExportProgress, ExportStep
 from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.tensorrt_messages import Messages
 
 _NO_MEMORY = re.compile(
     r"out ?of ?memory|cudaErrorMemoryAllocation|insufficient memory|failed to allocate|bad_alloc|"
     r"memory allocation",
     re.IGNORECASE,
 )
-
-
-class Messages:
-    """Errors that were logged, the first one first: it is the cause, the others follow from it."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-
-
-def listener(module: Any, messages: Messages) -> Any:  # noqa: ANN401  classes of TensorRT
-    """A logger of TensorRT that keeps errors and is silent otherwise."""
-    loud = (module.ILogger.Severity.INTERNAL_ERROR, module.ILogger.Severity.ERROR)
-
-    class Listener(module.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-
-        def log(self, severity: object, text: str) -> None:
-            if severity in loud:
-                messages.errors.append(text)
-
-    return Listener()
 
 
 class Phases:
