@@ -34,7 +34,12 @@ def provider_of(backend: str) -> Provider:
 
 
 def open_video_session(
-    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
+    package: Package,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    is_deep: bool = False,
 ) -> Session:
     """Open a package for frames that follow one another.
 
@@ -47,6 +52,8 @@ def open_video_session(
         precision: Name of the graph; `auto` takes the fastest for the backend, of those that kept
             within their limit when they were exported.
         threads: CPU threads, 0 for as many as there are cores.
+        is_deep: Take the graph with float edges where the package has one: it sees more than 8
+            bits of a sample.
 
     Raises:
         SpecError: The package lacks the graph, or it is damaged.
@@ -56,6 +63,9 @@ def open_video_session(
 
     def on(name: str) -> Session:
         provider = provider_of(name)
+        deep = deep_graph(package, provider, precision) if is_deep else None
+        if deep is not None:
+            return open_session(package, backend=name, precision=deep, threads=threads)
         graph = best_precision(package, provider) if precision == "auto" else precision
         return _opened(package, name, graph, threads)
 
@@ -93,6 +103,14 @@ def best_precision(package: Package, provider: Provider) -> str:
         if name in graphs and not graphs[name].lossy:
             return name
     return "fp32"  # if it is missing, too, the error says how to make it
+
+
+def deep_graph(package: Package, provider: Provider, precision: str) -> str | None:
+    """The graph with float edges that a provider runs fastest, or None if there is none."""
+    graphs = package.spec.graphs
+    wanted = (*provider.precisions, "fp32") if precision == "auto" else (precision,)
+    names = (f"{one}-float" for one in wanted)
+    return next((name for name in names if name in graphs and not graphs[name].lossy), None)
 
 
 def _opened(package: Package, backend: str, precision: str, threads: int) -> Session:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.pixels import Pixels, to_8_bits
+
 if TYPE_CHECKING:
     import av
 
@@ -38,7 +40,7 @@ _WITH_A_WAY_TO_RGB = frozenset((RGB, UNSPECIFIED, 1, 4, 5, 6, 7, 9, 10))
 # SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP of libswscale/swscale.h:
 # none of its shortcuts, so luma returns to the bit and chroma is interpolated. Not all versions of
 # PyAV have names for them.
-_ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
+ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class ToRgb:
             frame.colorspace, frame.color_range = self._matrix, self._range
         width, height = self._size
         rgb = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=_ACCURATE, threads=1
+            frame, width, height, "rgb24", interpolation=ACCURATE, threads=1
         )
         return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
 
@@ -153,15 +155,15 @@ class FromRgb:
             (height, width, 3), np.uint8, buffer=memoryview(plane), strides=(plane.line_size, 3, 1)
         )
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> av.VideoFrame:
-        """A frame in the encoder's pixel format from `(H, W, 3)` uint8 RGB."""
-        self._pixels[:] = rgb
+    def __call__(self, rgb: Pixels) -> av.VideoFrame:
+        """A frame in the encoder's pixel format from `(H, W, 3)` RGB."""
+        self._pixels[:] = to_8_bits(rgb)
         is_grey = self._pix_fmt == "gray"
         frame = self._reformatter.reformat(
             self._padded,
             format="yuv444p" if is_grey else self._pix_fmt,
             dst_color_range=self._range,
-            interpolation=_ACCURATE,
+            interpolation=ACCURATE,
             threads=1,
         )
         return _without_chroma(frame) if is_grey else frame

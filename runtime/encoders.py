@@ -103,7 +103,9 @@ def _has_avx512() -> bool:
 
 
 def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -> str:
-    """The 8-bit format nearest to the source's that the encoder takes for this size.
+    """The format nearest to the source's that the encoder takes for this size.
+
+    Depth goes before subsampling: samples of 10 bits in 4:2:0 are better than 8 in 4:4:4.
 
     H.264 and its successors cannot say "one row less" in 4:2:0: chroma rows come in pairs. So that
     no pixel is added or lost, an odd width or height is encoded without subsampling it.
@@ -120,15 +122,29 @@ def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -
     fitting = ["gray"] if info.pix_fmt.startswith("gray") else []
     fitting += [f"yuv{chroma}p" for chroma in _chroma(info) if _divides(chroma, width, height)]
     offered = [video_format.name for video_format in codec.video_formats or []]
-    for name in fitting:
-        # An encoder for professional formats may take 10 bits and nothing less.
-        for candidate in (name, f"{name}10le"):
-            if candidate in offered:
-                return candidate
+    for depth in _depths(info.depth):
+        for name in fitting:
+            for candidate in _named(name, depth):
+                if candidate in offered:
+                    return candidate
     raise MediaError(
         f"{codec.name} takes {', '.join(offered) or 'no known format'}, and none of them fits "
         f"{width}x{height} from {info.pix_fmt}; choose another --codec"
     )
+
+
+def _depths(depth: int) -> list[int]:
+    """Depths to try, best first: the source's, then the least that hold it, then the most below."""
+    known = (8, 10, 12, 14, 16)
+    return [one for one in known if one >= depth] + [one for one in known[::-1] if one < depth]
+
+
+def _named(family: str, depth: int) -> tuple[str, ...]:
+    """FFmpeg's names of a format, planar first, then as hardware encoders have it."""
+    if depth == 8:
+        return (family,)
+    semi_planar = ("p010le",) if (family, depth) == ("yuv420p", 10) else ()
+    return (f"{family}{depth}le", *semi_planar)
 
 
 def _chroma(info: VideoInfo) -> tuple[str, ...]:

@@ -88,25 +88,27 @@ class _Network:
     def __init__(self, config: InferConfig, given: Session | None) -> None:
         self._config = config
         self._given = given
-        self._own: Session | None = None
+        self._own: dict[bool, Session] = {}
 
-    def session(self) -> Session:
+    def session(self, info: VideoInfo) -> Session:
         if self._given is not None:
             return self._given
-        if self._own is None:
+        is_deep = info.depth > 8
+        if is_deep not in self._own:
             config = self._config
             package = open_package(config.model or shipped(DEFAULT_STUDENT))
-            self._own = open_video_session(
+            self._own[is_deep] = open_video_session(
                 package,
                 backend=config.backend,
                 precision=config.precision,
                 threads=config.threads,
+                is_deep=is_deep,
             )
-        return self._own
+        return self._own[is_deep]
 
     def close(self) -> None:
-        if self._own is not None:
-            self._own.close()
+        for session in self._own.values():
+            session.close()
 
 
 def _restore_file(
@@ -120,7 +122,8 @@ def _restore_file(
     check_target(target, overwrite=config.overwrite)
     with closing(_open_reader(target.source, config)) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
-        session = _tiled(network.session(), reader.info, config)
+        session = _tiled(network.session(reader.info), reader.info, config)
+        reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
         total = _total(reader.info, config, session.network)
         frames = _wanted(reader, config, session.network)
         writer = _open_writer(target, reader, config, session, total)
@@ -250,6 +253,11 @@ def _tiled(session: Session, info: VideoInfo, config: InferConfig) -> TiledSessi
     tiled = TiledSession(session, tile=choice.tile)
     check_tile(choice.tile, session.network)
     tiled.notes += [choice.note] if choice.note else []
+    if info.depth > 8 and session.graph.io == "uint8":
+        tiled.notes.append(
+            f"{info.depth}-bit samples are restored in 8 bits: the graph sees no more; "
+            "vsrc export PACKAGE --io float adds one that does"
+        )
     if 0 < choice.tile < max(height, width) and not session.network.halo_is_exact:
         tiled.notes.append(
             f"{session.network.name} looks at the whole picture: tiles come close to what it gives "

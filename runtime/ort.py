@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, MissingDependencyError
+from vsrc.runtime.graph_edges import from_graph, to_graph
 from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import check_windows
 from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
@@ -41,8 +42,8 @@ class OrtSession:
             path, threads=threads, provider=provider
         )
 
-    def __call__(self, lr: NDArray[np.uint8], /) -> NDArray[np.uint8]:
-        """Restore windows `(N, T, H, W, 3)` uint8; see `Session`."""
+    def __call__(self, lr: Pixels, /) -> Pixels:
+        """Restore windows `(N, T, H, W, 3)`; see `Session`."""
         if self._session is None:
             raise RuntimeError("the session was closed")
         check_windows(lr, self.network, self.graph)
@@ -50,9 +51,11 @@ class OrtSession:
         least = (self.graph.height[0], self.graph.width[0])
         padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
         session = self._session
-        (sr,) = memory_errors_named(lambda: session.run(None, {"lr": padded}), self.label)
+        fed = to_graph(padded, self.graph)
+        (sr,) = memory_errors_named(lambda: session.run(None, {"lr": fed}), self.label)
         scale = self.network.scale
-        return np.asarray(sr[..., : height * scale, : width * scale, :], dtype=np.uint8)
+        pictures = from_graph(sr, self.graph, like=lr)
+        return pictures[..., : height * scale, : width * scale, :]
 
     def close(self) -> None:
         """Free the graph and its arena."""

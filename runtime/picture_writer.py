@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.part_file import failures_named
+from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
 from vsrc.runtime.probe import VideoInfo
 from vsrc.runtime.stamped import ResultFrame
 
@@ -44,7 +44,8 @@ class PictureWriter:
         size = (info.width * scale, info.height * scale)
         self._width, self._height = size[::-1] if self._quarter_turns % 2 else size
         self._encoder: av.VideoCodecContext | None = None
-        self.summary = f"png {self._width}x{self._height}"
+        self._pix_fmt = "rgb24" if info.depth <= 8 else "rgb48be"
+        self.summary = f"png {self._pix_fmt} {self._width}x{self._height}"
         self._temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
         with failures_named(folder):
             self._temporary.mkdir()
@@ -78,15 +79,19 @@ class PictureWriter:
         """Remove what was written."""
         shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def _png(self, rgb: NDArray[np.uint8]) -> bytes:
+    def _png(self, rgb: Pixels) -> bytes:
         import av
 
         if self._encoder is None:
             self._encoder = av.CodecContext.create("png", "w")
             self._encoder.width, self._encoder.height = self._width, self._height
-            self._encoder.pix_fmt = "rgb24"
+            self._encoder.pix_fmt = self._pix_fmt
             self._encoder.time_base = Fraction(1, 25)
             # With more threads a picture would come out when a later one goes in.
             self._encoder.thread_count = 1
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+        if self._pix_fmt == "rgb24":
+            samples: Pixels = np.ascontiguousarray(to_8_bits(rgb))
+        else:
+            samples = np.ascontiguousarray(to_16_bits(rgb))
+        frame = av.VideoFrame.from_ndarray(samples, self._pix_fmt)
         return b"".join(bytes(packet) for packet in self._encoder.encode(frame))

@@ -8,7 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.colour import FULL, ToRgb
+from vsrc.runtime.colour import FULL
+from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.probe import VideoInfo, from_stream
 from vsrc.runtime.reader import open_container
@@ -25,14 +26,16 @@ class PictureReader:
     Attributes:
         info: What the pictures hold; PTS count them.
         container: None: there are no other tracks.
+        is_deep: Pictures come as uint16 rather than uint8.
     """
 
     container: InputContainer | None = None
+    is_deep = False
 
     def __init__(self, files: Sequence[Path], *, fps: Fraction, name: str) -> None:
         self._files = files
         self._first = 0
-        first, info = _decode(files[0])
+        _, info = _decode(files[0])
         colour = replace(info.colour, range=info.colour.range or FULL)
         self.info = replace(
             info,
@@ -46,21 +49,22 @@ class PictureReader:
             file_duration=Fraction(0),
             start=0,
         )
-        self._to_rgb = ToRgb(colour, width=first.width, height=first.height)
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the pictures; their PTS are their places in the row."""
+        info = self.info
+        to_rgb = rgb_maker(info.colour, width=info.width, height=info.height, is_deep=self.is_deep)
         for index in range(self._first, len(self._files)):
             path = self._files[index]
-            picture, info = _decode(path)
-            if (picture.width, picture.height) != (self.info.width, self.info.height):
+            picture, found = _decode(path)
+            if (picture.width, picture.height) != (info.width, info.height):
                 raise MediaError(
                     f"{path} is {picture.width}x{picture.height}, but the first picture is "
-                    f"{self.info.width}x{self.info.height}; all must have one size"
+                    f"{info.width}x{info.height}; all must have one size"
                 )
-            if info.has_alpha:
-                raise MediaError(f"{path} has transparency ({info.pix_fmt}); remove it first")
-            yield SourceFrame(self._to_rgb(picture), pts=index, duration=1, name=path.stem)
+            if found.has_alpha:
+                raise MediaError(f"{path} has transparency ({found.pix_fmt}); remove it first")
+            yield SourceFrame(to_rgb(picture), pts=index, duration=1, name=path.stem)
 
     def seek(self, pts: int) -> None:
         """Begin up to 64 pictures before the one whose place is `pts`."""

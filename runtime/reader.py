@@ -10,10 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vsrc.runtime.colour import ToRgb
+from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.deinterlace import deinterlaced
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.lost_frames import (
@@ -21,6 +18,7 @@ from vsrc.runtime.lost_frames import (
     ONE_FRAME_PER_PACKET,
     LostFrames,
 )
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.probe import VideoInfo, codec_name, from_stream
 from vsrc.runtime.sources import PIPE
 from vsrc.runtime.stamped import SourceFrame
@@ -48,10 +46,12 @@ class Reader(Protocol):
     Attributes:
         info: What the source holds.
         container: The open file, whose other tracks the writer copies; None for pictures.
+        is_deep: Frames come as uint16 rather than uint8. To be set before the iteration.
     """
 
     info: VideoInfo
     container: InputContainer | None
+    is_deep: bool
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames, once."""
@@ -72,9 +72,11 @@ class VideoReader:
     Attributes:
         info: What the file holds.
         container: The open file.
+        is_deep: Frames come as uint16 rather than uint8.
     """
 
     container: InputContainer | None
+    is_deep = False
 
     def __init__(self, path: Path, *, deinterlace: bool = False) -> None:
         self._path = path
@@ -90,7 +92,6 @@ class VideoReader:
         self._deinterlace = deinterlace and self.info.is_interlaced
         # A field may have a packet of its own.
         self._lost.one_per_packet &= not self.info.is_interlaced
-        self._to_rgb = ToRgb(self.info.colour, width=self.info.width, height=self.info.height)
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames in the order they are shown.
@@ -230,13 +231,15 @@ class VideoReader:
 
     def _repaired(self) -> Iterator[SourceFrame]:
         """Yield RGB frames, with repeats where frames were lost, at growing PTS."""
-        rgb: NDArray[np.uint8] | None = None
+        info = self.info
+        to_rgb = rgb_maker(info.colour, width=info.width, height=info.height, is_deep=self.is_deep)
+        rgb: Pixels | None = None
         decoded = deinterlaced(self._decoded) if self._deinterlace else self._decoded
         for frame in decoded:
             pts = self._pts(frame)
             if frame.pts is not None and self._lost.is_surplus(pts):
                 continue
-            new = self._to_rgb(frame)
+            new = to_rgb(frame)
             for lost in self._lost.received(pts):
                 yield self._repeat(new if rgb is None else rgb, lost)
             rgb = new
@@ -245,7 +248,7 @@ class VideoReader:
             for lost in self._lost.rest():
                 yield self._repeat(rgb, lost)
 
-    def _repeat(self, rgb: NDArray[np.uint8], pts: int) -> SourceFrame:
+    def _repeat(self, rgb: Pixels, pts: int) -> SourceFrame:
         self._repeated += 1
         return self._stamped(SourceFrame(rgb, pts))
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsrc.runtime.doubling import doubled
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.stamped import ResultFrame, SourceFrame
@@ -86,13 +86,11 @@ def _run(group: list[Window], session: Session) -> Iterator[ResultFrame]:
             yield _result(slot, pictures[slot.index] if slot.is_missing else None)
 
 
-def _result(slot: Slot, rgb: NDArray[np.uint8] | None) -> ResultFrame:
+def _result(slot: Slot, rgb: Pixels | None) -> ResultFrame:
     return ResultFrame(rgb, slot.pts, slot.duration, slot.packets, slot.name, slot.is_kept)
 
 
-def _pictures(
-    lr: NDArray[np.uint8], keys: Sequence[tuple[int, ...]], session: Session
-) -> NDArray[np.uint8]:
+def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> Pixels:
     """`(N, K, sH, sW, 3)` from `(N, T, H, W, 3)`: K pictures of each window, 1 or 2T - 1."""
     network = session.network
     sr = session.keyed(lr, keys) if isinstance(session, KeyedSession) else session(lr)
@@ -102,9 +100,9 @@ def _pictures(
         expected: tuple[int, ...] = (count, *picture)
     else:
         expected = (count, 2 * window - 1, *picture)
-    if sr.shape != expected or sr.dtype != np.uint8:
+    if sr.shape != expected or sr.dtype != lr.dtype:
         raise MismatchError(
             f"{session.label} gave {sr.dtype} {sr.shape} for {lr.shape}; {network.name} x"
-            f"{network.scale} should give uint8 {expected}: export the package again"
+            f"{network.scale} should give {lr.dtype} {expected}: export the package again"
         )
     return sr.reshape(count, -1, *picture)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
@@ -28,14 +26,15 @@ class Session(Protocol):
     network: NetworkSpec
     graph: GraphSpec
 
-    def __call__(self, lr: NDArray[np.uint8], /) -> NDArray[np.uint8]:
+    def __call__(self, lr: Pixels, /) -> Pixels:
         """Restore one batch of windows.
 
         Args:
             lr: `(N, T, H, W, 3)` uint8 RGB, any H and W; padded and cropped as the network needs.
+                A float graph also takes uint16.
 
         Returns:
-            `(N, sH, sW, 3)` uint8 RGB; `(N, T', sH, sW, 3)` when time_scale is 2.
+            `(N, sH, sW, 3)` RGB of the same type; `(N, T', sH, sW, 3)` when time_scale is 2.
         """
 
     def close(self) -> None:
@@ -48,11 +47,11 @@ class KeyedSession(Protocol):
 
     def keyed(
         self,
-        lr: NDArray[np.uint8],
+        lr: Pixels,
         keys: Sequence[tuple[int, ...]],
         *,
         place: Hashable = 0,
-    ) -> NDArray[np.uint8]:
+    ) -> Pixels:
         """Restore windows whose frames are known by name.
 
         Args:
@@ -62,17 +61,23 @@ class KeyedSession(Protocol):
         """
 
 
-def check_windows(lr: NDArray[np.uint8], network: NetworkSpec, graph: GraphSpec) -> None:
+def check_windows(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> None:
     """Refuse windows that the graph does not take.
 
     Raises:
         ValueError: Wrong type, or not as many frames as the network sees.
         MismatchError: A side is longer than the graph takes.
     """
-    if lr.dtype != np.uint8 or lr.ndim != 5 or lr.shape[1] != network.window or lr.shape[4] != 3:
+    takes = ("uint8", "uint16") if graph.io == "float" else ("uint8",)
+    if (
+        str(lr.dtype) not in takes
+        or lr.ndim != 5
+        or lr.shape[1] != network.window
+        or lr.shape[4] != 3
+    ):
         raise ValueError(
             f"lr is {lr.dtype} {lr.shape}; "
-            f"{network.name} takes uint8 (N, {network.window}, H, W, 3)"
+            f"{network.name} takes {' or '.join(takes)} (N, {network.window}, H, W, 3)"
         )
     sizes = {"N": lr.shape[0], "H": lr.shape[2], "W": lr.shape[3]}
     limits = {"N": graph.batch[1], "H": graph.height[1], "W": graph.width[1]}

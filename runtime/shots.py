@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.cuts import CutDetector
+from vsrc.runtime.pixels import Pixels, to_8_bits
 from vsrc.runtime.stamped import SourceFrame
 
 _WEIGHTS = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
@@ -25,7 +26,7 @@ def mark_shots(frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
         yield replace(frame, starts_shot=True) if detector.feed(_luma(frame.rgb)) else frame
 
 
-def _luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`(h, w)` uint8 of every n-th pixel of `(H, W, 3)`."""
+def _luma(rgb: Pixels) -> NDArray[np.uint8]:
+    """`(h, w)` uint8 of every n-th pixel of `(H, W, 3)`, uint8 or uint16."""
     down, right = (max(1, size // _SAMPLES) for size in rgb.shape[:2])
-    return (rgb[::down, ::right] @ _WEIGHTS + 0.5).astype(np.uint8)
+    return (to_8_bits(rgb[::down, ::right]) @ _WEIGHTS + 0.5).astype(np.uint8)

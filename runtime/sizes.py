@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from vsrc.runtime.pixels import Pixels
 
 
-def pad_to_fit(
-    lr: NDArray[np.uint8], *, multiple: int, least: tuple[int, int] = (1, 1)
-) -> NDArray[np.uint8]:
+def pad_to_fit(lr: Pixels, *, multiple: int, least: tuple[int, int] = (1, 1)) -> Pixels:
     """Reflect at the bottom and right edge until H and W fit.
 
     Args:

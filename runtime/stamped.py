@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from vsrc.runtime.pixels import Pixels
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -20,7 +19,7 @@ class SourceFrame:
     """One frame of the source.
 
     Attributes:
-        rgb: `(H, W, 3)` uint8.
+        rgb: `(H, W, 3)` uint8, or uint16 where the source has more than 8 bits.
         pts: When it is shown, in units of the stream's time_base.
         duration: How long it is shown, the same unit; 0 where nothing says so.
         packets: Packets of the other tracks that lie before it in the file, on their way to the
@@ -30,7 +29,7 @@ class SourceFrame:
         name: File name without suffix, where the source is a row of pictures.
     """
 
-    rgb: NDArray[np.uint8]
+    rgb: Pixels
     pts: int
     duration: int = 0
     packets: Packets = ()
@@ -44,7 +43,8 @@ class ResultFrame:
     """One frame of the result; the fields are those of `SourceFrame`.
 
     Attributes:
-        rgb: `(sH, sW, 3)` uint8, or None where only the packets go on, or where the frame is kept.
+        rgb: `(sH, sW, 3)` of the source's type, or None where only the packets go on, or where the
+            frame is kept.
         pts: In units of the result's time_base.
         duration: The same unit.
         packets: As they rode on the source frame.
@@ -52,7 +52,7 @@ class ResultFrame:
         is_kept: It is part of the result and encoded already, by a run that was stopped.
     """
 
-    rgb: NDArray[np.uint8] | None
+    rgb: Pixels | None
     pts: int
     duration: int = 0
     packets: Packets = ()

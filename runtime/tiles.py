@@ -17,15 +17,13 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsrc.runtime.errors import DeviceMemoryError
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.sizes import pad_to_fit
 
 logger = logging.getLogger(__name__)
-
-Pictures = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,11 @@ class TiledSession:
         self.notes: list[str] = []
         self._halved = False
 
-    def __call__(self, lr: Pictures, /) -> Pictures:
+    def __call__(self, lr: Pixels, /) -> Pixels:
         """Restore windows; see `Session`."""
         return self._restore(lr, None, 0)
 
-    def keyed(
-        self, lr: Pictures, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0
-    ) -> Pictures:
+    def keyed(self, lr: Pixels, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0) -> Pixels:
         """Restore windows whose frames are known; see `KeyedSession`."""
         return self._restore(lr, keys, place)
 
@@ -101,8 +97,8 @@ class TiledSession:
         self._session.close()
 
     def _restore(
-        self, lr: Pictures, keys: Sequence[tuple[int, ...]] | None, place: Hashable
-    ) -> Pictures:
+        self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
+    ) -> Pixels:
         try:
             return self._in_tiles(lr, keys, place)
         except DeviceMemoryError as error:
@@ -119,13 +115,13 @@ class TiledSession:
         logger.info("%s", note)
 
     def _in_tiles(
-        self, lr: Pictures, keys: Sequence[tuple[int, ...]] | None, place: Hashable
-    ) -> Pictures:
+        self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
+    ) -> Pixels:
         if not self.tile:
             return self._fed(lr, keys, place)
         network = self.network
         padded = pad_to_fit(lr, multiple=network.size_multiple)
-        sr: Pictures | None = None
+        sr: Pixels | None = None
         for rows, columns in self._plan(padded.shape[2], padded.shape[3]):
             part = padded[:, :, rows.start : rows.stop, columns.start : columns.stop]
             made = self._fed(part, keys, (place, rows.start, columns.start))
@@ -148,9 +144,7 @@ class TiledSession:
             for columns in across:
                 yield rows, columns
 
-    def _fed(
-        self, lr: Pictures, keys: Sequence[tuple[int, ...]] | None, place: Hashable
-    ) -> Pictures:
+    def _fed(self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable) -> Pixels:
         if keys is not None and isinstance(self._session, KeyedSession):
             return self._session.keyed(lr, keys, place=place)
         return self._session(np.ascontiguousarray(lr))

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.stamped import Packets, SourceFrame
 
 _SLACK_BYTES = 32 << 20
@@ -57,13 +57,13 @@ class Window:
     """Frames that are fed at once, and what is taken from the result.
 
     Attributes:
-        lr: `(T, H, W, 3)` uint8, a view that is overwritten when the next window is asked for.
+        lr: `(T, H, W, 3)`, a view that is overwritten when the next window is asked for.
         slots: Results, in order.
         keys: One number for each frame: its place in the video. Where a frame is repeated, so is
             its number.
     """
 
-    lr: NDArray[np.uint8]
+    lr: Pixels
     slots: tuple[Slot, ...]
     keys: tuple[int, ...] = ()
 
@@ -127,10 +127,10 @@ class _Ring:
     a window each `slack` frames, and every window is contiguous.
     """
 
-    def __init__(self, size: int, frame: NDArray[np.uint8]) -> None:
+    def __init__(self, size: int, frame: Pixels) -> None:
         slack = min(16, max(1, _SLACK_BYTES // max(1, frame.nbytes)))
         self._size = size
-        self._frames = np.empty((size + slack, *frame.shape), dtype=np.uint8)
+        self._frames = np.empty((size + slack, *frame.shape), dtype=frame.dtype)
         self._keys: deque[int] = deque(maxlen=size)
         self._stop = 0
 
@@ -142,7 +142,7 @@ class _Ring:
         self._stop = 0
         self._keys.clear()
 
-    def push(self, key: int, frame: NDArray[np.uint8]) -> None:
+    def push(self, key: int, frame: Pixels) -> None:
         if self._stop == len(self._frames):
             kept = self._size - 1
             self._frames[:kept] = self._frames[self._stop - kept :]

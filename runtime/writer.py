@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from vsrc.runtime.colour import FromRgb
+from vsrc.runtime.deep_colour import bits_of, frame_maker
 from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.part_file import PartFile, failures_named
@@ -147,9 +147,11 @@ class VideoWriter:
         context = self._encoded.stream.codec_context
         assert context.pix_fmt is not None
         self.summary = f"{context.name} {context.pix_fmt} {context.width}x{context.height}"
-        if self._info.depth > 8:
-            self.notes.append(f"{self._info.depth}-bit samples are restored and written in 8 bit")
-        self._from_rgb = FromRgb(
+        if (bits := bits_of(context.pix_fmt)) < min(self._info.depth, 16):
+            self.notes.append(
+                f"{context.name} cannot keep {self._info.depth} bits: written in {bits}"
+            )
+        self._from_rgb = frame_maker(
             self._encoded.colour,
             width=context.width,
             height=context.height,

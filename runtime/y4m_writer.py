@@ -6,18 +6,19 @@ from fractions import Fraction
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vsrc.runtime.colour import FULL, FromRgb, result_colour
+from vsrc.runtime.colour import FULL, result_colour
+from vsrc.runtime.deep_colour import frame_maker
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.probe import VideoInfo
 from vsrc.runtime.stamped import ResultFrame
 
 if TYPE_CHECKING:
-    import av
+    from av.video.plane import VideoPlane
 
 _SPACES = {"gray": "mono", "yuv420p": "420mpeg2", "yuv422p": "422", "yuv444p": "444"}
-"""Our pixel formats and the names that the header has for them."""
+_DEEP_SPACES = {"gray": "mono", "yuv420p": "420p", "yuv422p": "422p", "yuv444p": "444p"}
+"""Our pixel formats and the names that the header has for them; the depth follows the latter."""
 
 
 class Y4mWriter:
@@ -44,17 +45,18 @@ class Y4mWriter:
         aspect = info.sample_aspect_ratio or Fraction(0, 1)
         if self._turns % 2:
             width, height, aspect = height, width, 1 / aspect if aspect else aspect
-        pix_fmt = _pixel_format(info)
-        self._from_rgb = FromRgb(colour, width=width, height=height, pix_fmt=pix_fmt)
+        family, depth = _pixel_format(info)
+        pix_fmt = family if depth == 8 else f"{family}{depth}le"
+        self._bytes_per_sample = 1 if depth == 8 else 2
+        space = _SPACES[family] if depth == 8 else f"{_DEEP_SPACES[family]}{depth}"
+        self._from_rgb = frame_maker(colour, width=width, height=height, pix_fmt=pix_fmt)
         self._header = (
             f"YUV4MPEG2 W{width} H{height} F{self._rate.numerator}:{self._rate.denominator} Ip "
-            f"A{aspect.numerator}:{aspect.denominator} C{_SPACES[pix_fmt]} "
+            f"A{aspect.numerator}:{aspect.denominator} C{space} "
             f"XCOLORRANGE={'FULL' if colour.range == FULL else 'LIMITED'}\n"
         ).encode()
         self.summary = f"y4m {pix_fmt} {width}x{height}"
         self.notes = ["the other tracks are left out: y4m holds frames"] if info.tracks else []
-        if info.depth > 8:
-            self.notes.append(f"{info.depth}-bit samples are restored and written in 8 bit")
         self._last_pts: int | None = None
         self._uneven = False
 
@@ -63,8 +65,9 @@ class Y4mWriter:
         if frame.rgb is None:
             return
         self._watch(frame.pts)
-        rgb: NDArray[np.uint8] = np.rot90(frame.rgb, self._turns) if self._turns else frame.rgb
-        parts = [self._header, b"FRAME\n", *map(_plane_bytes, _planes(self._from_rgb(rgb)))]
+        rgb = np.rot90(frame.rgb, self._turns) if self._turns else frame.rgb
+        made = self._from_rgb(rgb)
+        parts = [self._header, b"FRAME\n", *map(self._plane_bytes, made.planes)]
         self._header = b""
         try:
             for part in parts:
@@ -89,19 +92,16 @@ class Y4mWriter:
             self._uneven |= not Fraction(1, 2) < step < Fraction(3, 2)
         self._last_pts = pts
 
+    def _plane_bytes(self, plane: VideoPlane) -> bytes:
+        """The samples of a plane without what lies behind its rows."""
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return rows[: plane.height, : plane.width * self._bytes_per_sample].tobytes()
 
-def _pixel_format(info: VideoInfo) -> str:
+
+def _pixel_format(info: VideoInfo) -> tuple[str, int]:
+    """Family of the pixel format and depth: 8, or the next of those that y4m has names for."""
+    depth = next((depth for depth in (8, 10, 12, 14) if depth >= info.depth), 16)
     if info.pix_fmt.startswith("gray"):
-        return "gray"
+        return "gray", depth
     chroma = next((one for one in ("444", "422") if one in info.pix_fmt), "420")
-    return "yuv420p" if info.is_rgb else f"yuv{chroma}p"
-
-
-def _planes(frame: av.VideoFrame) -> list[av.video.plane.VideoPlane]:
-    return list(frame.planes)
-
-
-def _plane_bytes(plane: av.video.plane.VideoPlane) -> bytes:
-    """The samples of a plane without what lies behind its rows."""
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width].tobytes()
+    return "yuv420p" if info.is_rgb else f"yuv{chroma}p", depth

@@ -1,0 +1,241 @@
+"""YUV of more than 8 bits to RGB of 16, and back, to the last bit.
+
+swscale's own way to RGB loses 2 or 3 of 1023 steps in full range. So it only does what it does
+exactly here, resizing chroma and reordering samples; the matrix is applied in float32:
+
+    yuv420p10  --swscale-->  yuv444p10  --3 x 3 matrix-->  RGB uint16, 0..65535
+
+Formulas: ITU-T H.273, section 8.3, equations for MatrixCoefficients and VideoFullRangeFlag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.colour import (
+    ACCURATE,
+    FULL,
+    LIMITED,
+    Colour,
+    FromRgb,
+    ToRgb,
+    assumed_matrix,
+)
+from vsrc.runtime.pixels import WHITE_16, Pixels, to_16_bits
+
+if TYPE_CHECKING:
+    import av
+
+_KR_KB = {
+    1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087),
+    9: (0.2627, 0.0593), 10: (0.2627, 0.0593),
+}  # fmt: skip
+"""Weights of red and blue in luma, by code point of the matrix (H.273, table 4)."""
+
+_ROWS = 64
+"""Rows that are computed at once: they stay in the cache."""
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """`out = matrix @ in + offset`, for three samples in and out."""
+
+    matrix: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+    def __call__(self, samples: NDArray[np.float32], *, largest: int) -> NDArray[np.uint16]:
+        """`(3, n)` rounded samples in 0..largest from `(3, n)`."""
+        out = self.matrix @ samples
+        out += self.offset
+        np.rint(out, out=out)
+        np.clip(out, 0, largest, out=out)
+        return out.astype(np.uint16)
+
+
+class DeepToRgb:
+    """Turns decoded frames of more than 8 bits into RGB of 16."""
+
+    def __init__(self, colour: Colour, *, width: int, height: int) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._shallow = ToRgb(colour, width=width, height=height)
+        self._size = (width, height)
+        self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        self._is_full = colour.range == FULL
+
+    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint16]:
+        """`(H, W, 3)` uint16 RGB; a frame of another size is scaled to that of the first."""
+        depth = min(16, bits_of(frame.format.name))
+        if depth <= 8:  # a stream may change on its way
+            return to_16_bits(self._shallow(frame))
+        if frame.format.is_rgb:
+            return self._from_rgb(frame, depth)
+        if frame.format.name.startswith("gray"):
+            (luma,) = planes(self._as(frame, _named("gray", depth)))
+            return self._from_luma(luma, depth)
+        return self._from_yuv(planes(self._as(frame, _named("yuv444p", depth))), depth)
+
+    def _as(self, frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+        # Both sides alike, so that the samples are moved and never converted.
+        frame.colorspace, frame.color_range = self._matrix, LIMITED
+        width, height = self._size
+        return self._reformatter.reformat(
+            frame, width, height, pix_fmt, interpolation=ACCURATE, threads=1
+        )
+
+    def _from_yuv(self, yuv: list[NDArray[np.uint16]], depth: int) -> NDArray[np.uint16]:
+        convert = _to_rgb(self._matrix, depth=depth, is_full=self._is_full)
+        height, width = yuv[0].shape
+        rgb = np.empty((height, width, 3), np.uint16)
+        for top in range(0, height, _ROWS):
+            rows = slice(top, top + _ROWS)
+            samples = np.stack([plane[rows].ravel() for plane in yuv]).astype(np.float32)
+            rgb[rows] = convert(samples, largest=WHITE_16).T.reshape(-1, width, 3)
+        return rgb
+
+    def _from_luma(self, luma: NDArray[np.uint16], depth: int) -> NDArray[np.uint16]:
+        scale, black = _luma_span(depth, is_full=self._is_full)
+        levels = (luma.astype(np.float32) - black) * (WHITE_16 / scale)
+        grey = np.clip(np.rint(levels), 0, WHITE_16).astype(np.uint16)
+        return np.repeat(grey[..., None], 3, axis=-1)
+
+    def _from_rgb(self, frame: av.VideoFrame, depth: int) -> NDArray[np.uint16]:
+        width, height = self._size
+        if frame.format.name.startswith("gbrp"):
+            g, b, r = planes(self._as(frame, _named("gbrp", depth)))
+            levels = np.stack([r, g, b], axis=-1) * np.float32(WHITE_16 / (2**depth - 1))
+            return np.asarray(np.rint(levels), dtype=np.uint16)
+        packed = self._reformatter.reformat(
+            frame, width, height, "rgb48le", interpolation=ACCURATE, threads=1
+        )
+        return np.asarray(packed.to_ndarray(), dtype=np.uint16)
+
+
+class DeepFromRgb:
+    """Turns RGB pictures of one size into frames of more than 8 bits for an encoder."""
+
+    def __init__(self, colour: Colour, *, width: int, height: int, pix_fmt: str) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._pix_fmt = pix_fmt
+        self._depth = bits_of(pix_fmt)
+        is_grey = len(av.VideoFormat(pix_fmt).components) == 1
+        self._range = colour.range or LIMITED
+        self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        self._convert = _from_rgb(self._matrix, depth=self._depth, is_full=self._range == FULL)
+        self._frame_format = _named("gray" if is_grey else "yuv444p", self._depth)
+
+    def __call__(self, rgb: Pixels) -> av.VideoFrame:
+        """A frame in the encoder's pixel format from `(H, W, 3)` uint8 or uint16 RGB."""
+        import av
+
+        height, width = rgb.shape[:2]
+        frame = av.VideoFrame(width, height, self._frame_format)
+        frame.colorspace, frame.color_range = self._matrix, self._range
+        targets = planes(frame)
+        for top in range(0, height, _ROWS):
+            rows = slice(top, top + _ROWS)
+            samples = to_16_bits(rgb[rows]).reshape(-1, 3).T.astype(np.float32)
+            found = self._convert(samples, largest=2**self._depth - 1)
+            for plane, values in zip(targets, found, strict=False):
+                plane[rows] = values.reshape(-1, width)
+        if self._frame_format == self._pix_fmt:
+            return frame
+        return self._reformatter.reformat(
+            frame,
+            format=self._pix_fmt,
+            src_color_range=self._range,
+            dst_color_range=self._range,
+            interpolation=ACCURATE,
+            threads=1,
+        )
+
+
+def rgb_maker(
+    colour: Colour, *, width: int, height: int, is_deep: bool
+) -> Callable[[av.VideoFrame], Pixels]:
+    """What turns decoded frames of one stream into `(H, W, 3)` RGB, uint16 if deep."""
+    if is_deep:
+        return DeepToRgb(colour, width=width, height=height)
+    return ToRgb(colour, width=width, height=height)
+
+
+def frame_maker(
+    colour: Colour, *, width: int, height: int, pix_fmt: str
+) -> Callable[[Pixels], av.VideoFrame]:
+    """What turns `(H, W, 3)` RGB into frames for an encoder, of the depth of its pixel format."""
+    if bits_of(pix_fmt) > 8:
+        return DeepFromRgb(colour, width=width, height=height, pix_fmt=pix_fmt)
+    return FromRgb(colour, width=width, height=height, pix_fmt=pix_fmt)
+
+
+def bits_of(pix_fmt: str) -> int:
+    """Bits of a sample in a pixel format of FFmpeg's."""
+    import av
+
+    return max(component.bits for component in av.VideoFormat(pix_fmt).components)
+
+
+def planes(frame: av.VideoFrame) -> list[NDArray[np.uint16]]:
+    """The planes of a frame of 9 to 16 bits in little-endian order, `(h, w)` views."""
+    return [
+        np.ndarray(
+            (plane.height, plane.width),
+            np.dtype("<u2"),
+            buffer=memoryview(plane),
+            strides=(plane.line_size, 2),
+        )
+        for plane in frame.planes
+    ]
+
+
+def _named(family: str, depth: int) -> str:
+    """FFmpeg's name of a planar format ("yuv444p", 10: "yuv444p10le")."""
+    return f"{family}{depth}le"
+
+
+def _luma_span(depth: int, *, is_full: bool) -> tuple[int, int]:
+    """Steps from black to white, and black."""
+    step = 2 ** (depth - 8)
+    return (2**depth - 1, 0) if is_full else (219 * step, 16 * step)
+
+
+def _chroma_span(depth: int, *, is_full: bool) -> tuple[int, int]:
+    """Steps over the whole range of a colour difference, and its zero."""
+    return (2**depth - 1 if is_full else 224 * 2 ** (depth - 8)), 2 ** (depth - 1)
+
+
+def _weights(matrix: int) -> NDArray[np.float64]:
+    """Y in [0, 1], U and V in [-0.5, 0.5] from R, G, B in [0, 1]."""
+    red, blue = _KR_KB[matrix]
+    luma = np.array([red, 1 - red - blue, blue])
+    u = (np.array([0, 0, 1]) - luma) / (2 - 2 * blue)
+    v = (np.array([1, 0, 0]) - luma) / (2 - 2 * red)
+    return np.stack([luma, u, v])
+
+
+def _spans(depth: int, *, is_full: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    luma, black = _luma_span(depth, is_full=is_full)
+    chroma, zero = _chroma_span(depth, is_full=is_full)
+    return np.array([luma, chroma, chroma], float), np.array([black, zero, zero], float)
+
+
+def _from_rgb(matrix: int, *, depth: int, is_full: bool) -> _Affine:
+    spans, zeros = _spans(depth, is_full=is_full)
+    weights = _weights(matrix) * spans[:, None] / WHITE_16
+    return _Affine(weights.astype(np.float32), zeros[:, None].astype(np.float32))
+
+
+def _to_rgb(matrix: int, *, depth: int, is_full: bool) -> _Affine:
+    spans, zeros = _spans(depth, is_full=is_full)
+    weights = np.linalg.inv(_weights(matrix)) / spans * WHITE_16
+    offset = -(weights @ zeros)[:, None]
+    return _Affine(weights.astype(np.float32), offset.astype(np.float32))

@@ -1,0 +1,171 @@
+"""A network that changes nothing, through the whole of `infer`: what comes out is what went in."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.inference import infer
+from vsrc.runtime.package import describe, write_spec
+from vsrc.runtime.spec import GraphSpec, ModelSpec, NetworkSpec
+
+Make = Callable[..., Any]
+Planes = list[NDArray[np.uint16]]
+
+# Kr and Kb: BT.601 section 2.5.1, BT.709 section 3.2, BT.2020 table 4.
+WEIGHTS = {"bt709": (1, 0.2126, 0.0722), "bt601": (6, 0.299, 0.114), "bt2020": (9, 0.2627, 0.0593)}
+CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1), "gray": (1, 1)}
+HEIGHT, WIDTH = 48, 96
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package whose graphs hand the one frame of their window on, as uint8 and as float."""
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path_factory.mktemp("identity") / "identity.vsrc"
+    (path / "graphs").mkdir(parents=True)
+    (path / "weights.safetensors").write_bytes(b"")
+    graphs = {}
+    for name, io, shape in (
+        ("fp32", "uint8", ["N", 1, "H", "W", 3]),
+        ("fp32-float", "float", ["N", 1, 3, "H", "W"]),
+    ):
+        kind = onnx.TensorProto.UINT8 if io == "uint8" else onnx.TensorProto.FLOAT
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("Squeeze", ["lr", "axes"], ["sr"])],
+            "identity",
+            [onnx.helper.make_tensor_value_info("lr", kind, shape)],
+            [onnx.helper.make_tensor_value_info("sr", kind, [shape[0], *shape[2:]])],
+            [onnx.helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1])],
+        )
+        opset = [onnx.helper.make_opsetid("", 18)]
+        model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+        onnx.save(model, path / f"graphs/{name}.onnx")
+        graphs[name] = GraphSpec(
+            **vars(describe(path, f"graphs/{name}.onnx")),
+            precision="fp32", io=io, opset=18, height=(1, 4096), width=(1, 4096), batch=(1, 8),
+        )  # fmt: skip
+    network = NetworkSpec("identity", {}, 1, 1, halo=0, parameters=0, gmac_per_lr_pixel=0.0)
+    weights = describe(path, "weights.safetensors")
+    write_spec(path, ModelSpec(network, weights, "none", graphs))
+    return path
+
+
+def picture(seed: int, *, is_smooth: bool) -> NDArray[np.float64]:
+    """`(H, W, 3)` RGB in [0, 1]; smooth is what chroma of half the size can hold."""
+    if not is_smooth:
+        return np.random.default_rng(seed).random((HEIGHT, WIDTH, 3))
+    down, across = np.mgrid[0:HEIGHT, 0:WIDTH] / HEIGHT
+    waves = [across / 2 + down / 4 + seed, across / 3 - down / 3, 1 - across / 2 + down / 5]
+    return np.stack([0.5 + 0.45 * np.sin(2 * wave) for wave in waves], axis=-1)
+
+
+def yuv_of(
+    rgb: NDArray[np.float64], weights: tuple[float, float], depth: int, full: bool
+) -> Planes:
+    red, blue = weights
+    r, g, b = np.moveaxis(rgb, -1, 0)
+    y = red * r + (1 - red - blue) * g + blue * b
+    u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
+    largest, unit = 2**depth - 1, 2 ** (depth - 8)
+    if full:
+        found = [y * largest, u * largest + 128 * unit, v * largest + 128 * unit]
+    else:
+        found = [unit * (219 * y + 16), unit * (224 * u + 128), unit * (224 * v + 128)]
+    return [np.clip(np.round(plane), 0, largest).astype(np.uint16) for plane in found]
+
+
+def halved(plane: NDArray[np.uint16], across: int, down: int) -> NDArray[np.uint16]:
+    height, width = plane.shape
+    blocks = plane.reshape(height // down, down, width // across, across)
+    return np.round(blocks.mean(axis=(1, 3))).astype(np.uint16)
+
+
+def write_raw(path: Path, frames: list[Planes], pix_fmt: str, colour: tuple[int, int]) -> None:
+    """Lossless video of exactly these samples."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        stream.codec_context.colorspace, stream.codec_context.color_range = colour
+        for index, samples in enumerate(frames):
+            frame = av.VideoFrame(WIDTH, HEIGHT, pix_fmt)
+            for plane, values in zip(frame.planes, samples, strict=False):
+                kind = np.uint16 if pix_fmt.endswith("le") else np.uint8
+                rows = np.zeros((plane.height, plane.line_size // kind().itemsize), kind)
+                rows[:, : plane.width] = values
+                plane.update(rows.tobytes().ljust(plane.buffer_size, b"\0"))
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            frame.colorspace, frame.color_range = colour
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def decoded(
+    ffmpeg_out: Make, path: Path, shapes: list[tuple[int, int]], depth: int
+) -> list[Planes]:
+    """The samples of a file as ffmpeg has them, untouched."""
+    kind = np.dtype("<u2" if depth > 8 else "u1")
+    samples = np.frombuffer(ffmpeg_out(path), kind).astype(np.uint16)
+    frames = samples.reshape(-1, sum(height * width for height, width in shapes))
+    ends = np.cumsum([height * width for height, width in shapes])[:-1]
+    return [
+        [part.reshape(shape) for part, shape in zip(np.split(one, ends), shapes, strict=True)]
+        for one in frames
+    ]
+
+
+@pytest.fixture(scope="module")
+def ffmpeg_out() -> Make:
+    """Decodes a file to raw samples in the pixel format it has."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed; apt-get install ffmpeg")
+
+    def call(path: Path) -> bytes:
+        command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "rawvideo", "-"]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    return call
+
+
+@pytest.mark.parametrize("chroma", CHROMA)
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("matrix", WEIGHTS)
+def test_yuv_comes_back_within_one(
+    tmp_path: Path,
+    identity: Path,
+    ffmpeg_out: Make,
+    matrix: str,
+    full: bool,
+    depth: int,
+    chroma: str,
+) -> None:
+    code, *weights = WEIGHTS[matrix]
+    across, down = CHROMA[chroma]
+    frames = []
+    for seed in range(2):
+        rgb = picture(seed, is_smooth=across > 1)
+        y, *uv = yuv_of(rgb, (weights[0], weights[1]), depth, full)
+        frames.append([y] if chroma == "gray" else [y, *(halved(one, across, down) for one in uv)])
+    pix_fmt = "gray" if chroma == "gray" else f"yuv{chroma}p"
+    pix_fmt += f"{depth}le" if depth > 8 else ""
+    source, output = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    write_raw(source, frames, pix_fmt, (code, 2 if full else 1))
+    result = infer(InferConfig((source,), output, model=identity, codec="ffv1", threads=1))
+    assert result.files[0].notes == ()
+    shapes = [plane.shape for plane in frames[0]]
+    returned = decoded(ffmpeg_out, output, shapes, depth)
+    assert len(returned) == 2
+    for found, expected in zip(returned, frames, strict=True):
+        for plane, samples in zip(found, expected, strict=True):
+            assert np.abs(plane.astype(int) - samples).max() <= 1
