@@ -37,7 +37,8 @@ class OrtSession:
     ) -> None:
         self.network = network
         self.graph = graph
-        self.label = f"{provider.label} {graph.precision}"
+        edges = "-float" if graph.io == "float" else ""
+        self.label = f"{provider.label} {graph.precision}{edges}"
         self._session: onnxruntime.InferenceSession | None = open_ort(
             path, threads=threads, provider=provider
         )
