@@ -14,7 +14,7 @@ At the end of the slots those that are still needed move to the front.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -40,15 +40,15 @@ class FeatureMemory(Protocol):
     def copy(self, source: int, target: int, count: int, /) -> None:
         """Copy slots; the two runs may overlap if `target` is the lower one."""
 
-    def fuse(self, first: int, centre: Pictures, /) -> Pictures:
-        """Restore the window whose features begin in slot `first`.
+    def fuse(self, first: int, centre: Pictures, /) -> Callable[[], Pictures]:
+        """Begin to restore the window whose features begin in slot `first`.
 
         Args:
             first: Its first slot.
             centre: The middle frame, `(H, W, 3)`.
 
         Returns:
-            `(1, sH, sW, 3)`; `(1, T', sH, sW, 3)` when time_scale is 2.
+            What waits for `(1, sH, sW, 3)`; for `(1, T', sH, sW, 3)` when time_scale is 2.
         """
 
 
@@ -59,11 +59,13 @@ class Halves(Protocol):
         label: What runs them, for people.
         network: What the outside must know to feed it.
         graph: The encode graph.
+        ahead: Windows that may be under way beside the newest; see `StartedSession`.
     """
 
     label: str
     network: NetworkSpec
     graph: GraphSpec
+    ahead: int
 
     def memory(self, slots: int, height: int, width: int) -> FeatureMemory:
         """Room for the features of so many frames; sides as the graphs take them."""
@@ -78,6 +80,7 @@ class RingSession:
     def __init__(self, halves: Halves) -> None:
         self._halves = halves
         self.label, self.network, self.graph = halves.label, halves.network, halves.graph
+        self.ahead = halves.ahead
         self.runs = self.network.window - self.graph.encoded_frames + 1
         self._rings: dict[Hashable, _Ring] = {}
 
@@ -95,15 +98,29 @@ class RingSession:
         self, lr: Pictures, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0
     ) -> Pictures:
         """Restore windows whose frames are known by name; see `KeyedSession`."""
+        return self.start(lr, keys, place=place)()
+
+    def start(
+        self, lr: Pictures, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
+    ) -> Callable[[], Pictures]:
+        """Begin to restore windows; see `StartedSession`."""
+        if keys is None:
+            made = self(lr)
+            return lambda: made
         check_windows(lr, self.network, self.graph)
         height, width = lr.shape[2:4]
         least = (self.graph.height[0], self.graph.width[0])
         padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
         ring = self._ring(place, padded.shape[2], padded.shape[3])
-        sr = [ring.restored(window, key) for window, key in zip(padded, keys, strict=True)]
+        begun = [ring.started(window, key) for window, key in zip(padded, keys, strict=True)]
         scale = self.network.scale
-        whole = sr[0] if len(sr) == 1 else np.concatenate(sr)
-        return whole[..., : height * scale, : width * scale, :]
+
+        def restored() -> Pictures:
+            sr = [pending() for pending in begun]
+            whole = sr[0] if len(sr) == 1 else np.concatenate(sr)
+            return whole[..., : height * scale, : width * scale, :]
+
+        return restored
 
     def feature_bytes(self, height: int, width: int) -> int:
         """Memory that the kept features of frames of this size take."""
@@ -141,8 +158,8 @@ class _Ring:
         self._kept: list[tuple[int, ...]] = []  # keys of the last sets, at most `runs`
         self._stop = 0
 
-    def restored(self, window: Pictures, keys: tuple[int, ...]) -> Pictures:
-        """Restore `(T, H, W, 3)` whose frames have these keys."""
+    def started(self, window: Pictures, keys: tuple[int, ...]) -> Callable[[], Pictures]:
+        """Begin to restore `(T, H, W, 3)` whose frames have these keys."""
         wanted = [keys[at : at + self._frames] for at in range(self._runs)]
         held = self._held(wanted)
         for at in range(held, self._runs):

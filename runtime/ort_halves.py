@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ Pictures = NDArray[np.uint8]
 
 class OrtHalves:
     """The encode and the fuse graph on the CPU, behind the `Halves` protocol."""
+
+    ahead = 0
 
     def __init__(
         self,
@@ -88,8 +90,8 @@ class OrtFeatures:
             for at in range(count):
                 array[target + at] = array[source + at]
 
-    def fuse(self, first: int, centre: Pictures, /) -> Pictures:
-        """Restore a window; see `FeatureMemory`."""
+    def fuse(self, first: int, centre: Pictures, /) -> Callable[[], Pictures]:
+        """Restore a window, at once; see `FeatureMemory`."""
         binding = self._fuse.io_binding()
         for name, array in self._arrays.items():
             window = array[None, first : first + self._runs]
@@ -99,7 +101,7 @@ class OrtFeatures:
         binding.bind_output("sr")
         memory_errors_named(lambda: self._fuse.run_with_iobinding(binding), self._label)
         (sr,) = binding.copy_outputs_to_cpu()
-        return np.asarray(sr)
+        return lambda: np.asarray(sr)
 
 
 def _shape(feature: FeatureSpec, size: tuple[int, int]) -> tuple[int, int, int]:

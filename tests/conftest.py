@@ -67,6 +67,18 @@ def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactor
     return path
 
 
+@pytest.fixture(scope="session")
+def halves_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the whole and both halves in fp32; never change it."""
+    from vsrc.export.export_config import ExportConfig
+    from vsrc.export.graph_export import export
+
+    path = tmp_path_factory.mktemp("halves") / "student.vsrc"
+    shutil.copytree(untaught_package, path)
+    export(ExportConfig(path))
+    return path
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, driven by Playwright; nothing is downloaded."""

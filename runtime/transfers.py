@@ -1,0 +1,194 @@
+"""Pictures to a device and back, while the device computes.
+
+    copies    U0    U1 ----- D0  U2 -- D1  U3           U upload to a stage, D download from one
+    network      N0--------- N1------- N2-------        N the network, between its own copies from
+                                                        and to the stages
+
+The network reads and writes memory of its own that never moves (a CUDA graph has the addresses
+inside); what is on its way lies in stages beside it, two for each direction, so that window n + 1
+comes while window n is computed and n - 1 leaves. A download stands in the queue of copies only
+behind the uploads of the next window, or when somebody waits for it: else they would wait for it,
+and it for the network.
+
+What waits for what:
+
+    host writes pinned stage     until its last upload has left it               `sent`
+    copies: upload to stage      until the network has read what was in there    `read`
+    network: copy from stage     until the upload is there                       `arrived`
+    copies: download             until the network has written it                `made`
+    host reads pinned stage      until the download is there                     `taken`
+
+A stage for downloads is used again only when the host has read it, so nobody else need wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.gpu import Address, Gpu, Pinned, Stream
+
+T = TypeVar("T")
+
+_STAGES = 2
+
+Pending = Callable[[], NDArray[Any]]
+"""Waits for what was asked for, and gives it; asking again gives the same."""
+
+
+class Transfers:
+    """Copies to and from a device, in the order of its network.
+
+    Attributes:
+        network: The stream that the network runs on.
+    """
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+        self._copies, self.network = gpu.stream(), gpu.stream()
+        self._up: dict[int, list[_Upload]] = {}
+        self._down: dict[int, list[_Download]] = {}
+        self._due: list[_Download] = []
+
+    def upload(self, array: NDArray[Any], target: Address) -> None:
+        """Bring an array to the device; what the network is given next finds it in `target`."""
+        array = np.ascontiguousarray(array)
+        stage = self._up_stage(array.nbytes)
+        stage.send(array, target)
+
+    def download(self, source: Address, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pending:
+        """Bring back what the network has in `source` once it has done what it was given."""
+        self._send_due()
+        size = int(np.prod(shape)) * dtype.itemsize
+        stage = self._down_stage(size)
+        pending = stage.make(source, shape, dtype)
+        self._due.append(stage)
+
+        def result() -> NDArray[Any]:
+            if stage in self._due:
+                self._send_due()
+            return pending()
+
+        return result
+
+    def drain(self) -> None:
+        """Wait until the device has nothing to do."""
+        self._send_due()
+        self._gpu.drain(self.network)
+        self._gpu.drain(self._copies)
+
+    def forget(self) -> None:
+        """Give back all stages, when frames of another size come; results are brought in first."""
+        self.drain()
+        for going in self._up.values():
+            for one in going:
+                one.release()
+        for coming in self._down.values():
+            for stage in coming:
+                stage.release()
+        self._up.clear()
+        self._down.clear()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.forget()
+        for stream in (self._copies, self.network):
+            self._gpu.release_stream(stream)
+
+    def _send_due(self) -> None:
+        for stage in self._due:
+            stage.leave()
+        self._due.clear()
+
+    def _up_stage(self, size: int) -> _Upload:
+        def make() -> _Upload:
+            return _Upload(self._gpu, size, self._copies, self.network)
+
+        return _least_recent(self._up.setdefault(size, []), make)
+
+    def _down_stage(self, size: int) -> _Download:
+        def make() -> _Download:
+            return _Download(self._gpu, size, self._copies, self.network)
+
+        return _least_recent(self._down.setdefault(size, []), make)
+
+
+def _least_recent(stages: list[T], make: Callable[[], T]) -> T:
+    """Of the stages of one size the one that was used least recently, or a new one."""
+    stages.append(stages.pop(0) if len(stages) == _STAGES else make())
+    return stages[-1]
+
+
+class _Upload:
+    """One stage on the way to the device; see the table above."""
+
+    def __init__(self, gpu: Gpu, size_bytes: int, copies: Stream, network: Stream) -> None:
+        self._gpu, self._size, self._copies, self._network = gpu, size_bytes, copies, network
+        self._host, self._device = gpu.pinned(size_bytes), gpu.allocate(size_bytes)
+        self._arrived, self._read = gpu.event(), gpu.event()
+
+    def send(self, array: NDArray[Any], target: Address) -> None:
+        gpu = self._gpu
+        gpu.wait(self._arrived)  # once it has arrived it was sent
+        self._host.bytes[: self._size] = array.reshape(-1).view(np.uint8)
+        gpu.hold(self._copies, self._read)
+        gpu.copy(self._device, self._host.address, self._size, self._copies)
+        gpu.record(self._arrived, self._copies)
+        gpu.hold(self._network, self._arrived)
+        gpu.copy(target, self._device, self._size, self._network)
+        gpu.record(self._read, self._network)
+
+    def release(self) -> None:
+        _release(self._gpu, self._host, self._device)
+        self._gpu.release_event(self._arrived)
+        self._gpu.release_event(self._read)
+
+
+class _Download:
+    """One stage on the way back."""
+
+    def __init__(self, gpu: Gpu, size_bytes: int, copies: Stream, network: Stream) -> None:
+        self._gpu, self._size, self._copies, self._network = gpu, size_bytes, copies, network
+        self._host, self._device = gpu.pinned(size_bytes), gpu.allocate(size_bytes)
+        self._made, self._taken = gpu.event(), gpu.event()
+        self._unread: Pending | None = None
+
+    def make(self, source: Address, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pending:
+        """Copy what the network has made to the stage; `leave` sends it on."""
+        if self._unread is not None:
+            self._unread()
+        gpu = self._gpu
+        gpu.copy(self._device, source, self._size, self._network)
+        gpu.record(self._made, self._network)
+        kept: list[NDArray[Any]] = []
+
+        def result() -> NDArray[Any]:
+            if not kept:
+                gpu.wait(self._taken)
+                kept.append(self._host.bytes[: self._size].copy().view(dtype).reshape(shape))
+                self._unread = None
+            return kept[0]
+
+        self._unread = result
+        return result
+
+    def leave(self) -> None:
+        """Put the download behind the copies that are queued."""
+        self._gpu.hold(self._copies, self._made)
+        self._gpu.copy(self._host.address, self._device, self._size, self._copies)
+        self._gpu.record(self._taken, self._copies)
+
+    def release(self) -> None:
+        if self._unread is not None:
+            self._unread()  # somebody may still ask for it
+        _release(self._gpu, self._host, self._device)
+        self._gpu.release_event(self._made)
+        self._gpu.release_event(self._taken)
+
+
+def _release(gpu: Gpu, host: Pinned, device: Address) -> None:
+    gpu.release_pinned(host)
+    gpu.release(device)

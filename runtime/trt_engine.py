@@ -1,0 +1,129 @@
+"""An engine file in TensorRT 8.6 to 11, or TensorRT for RTX, behind the `Engine` protocol."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vsrc.runtime.engine_file import EngineBackend
+from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
+from vsrc.runtime.gpu import Address, Stream
+from vsrc.runtime.tensorrt_messages import Messages, listener
+from vsrc.runtime.tensorrt_module import tensorrt_module
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+
+class TrtEngine:
+    """An engine that was loaded, with a context of its own; see `Engine`."""
+
+    def __init__(self, path: Path, backend: EngineBackend) -> None:
+        module = tensorrt_module(backend)
+        self._path, self._messages = path, Messages()
+        logger: trt.ILogger = listener(module, self._messages)
+        runtime: trt.Runtime = module.Runtime(logger)
+        engine: trt.ICudaEngine | None = runtime.deserialize_cuda_engine(path.read_bytes())
+        if engine is None:
+            raise MismatchError(
+                f"TensorRT {module.__version__} does not load {path} ({self._messages.cause()}); "
+                f"build it here: vsrc export --format {backend} --overwrite"
+            )
+        self.is_capturable = backend == "trt"  # that for RTX records its runs by itself
+        self._kernels = _kernel_cache(path) if backend == "trt-rtx" else None
+        self._config: Any = None
+        if backend == "trt-rtx":
+            self._config = _rtx_config(module, engine, self._kernels)
+            context = engine.create_execution_context(self._config)
+        else:
+            context = engine.create_execution_context()
+        if context is None:
+            raise DeviceMemoryError(f"no room to run {path.name} ({self._messages.cause()})")
+        # A context needs its engine, an engine its runtime, and that its logger.
+        self._held: tuple[object, ...] = (logger, runtime, engine)
+        self._context: trt.IExecutionContext | None = context
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        types = {name: _type(module, engine, name) for name in names}
+        fed = {name for name in names if engine.get_tensor_mode(name) == module.TensorIOMode.INPUT}
+        self.inputs = {name: types[name] for name in names if name in fed}
+        self.outputs = {name: types[name] for name in names if name not in fed}
+
+    def reshape(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """See `Engine`."""
+        context = self._open()
+        for name, shape in shapes.items():
+            if not context.set_input_shape(name, shape):
+                raise MismatchError(
+                    f"{self._path.name} does not take {name} of {shape} ({self._messages.cause()});"
+                    " build one for this size: vsrc export --shape"
+                )
+        return {name: _sides(context.get_tensor_shape(name)) for name in self.outputs}
+
+    def bind(self, name: str, address: Address) -> None:
+        """See `Engine`."""
+        if not self._open().set_tensor_address(name, address):
+            raise VsrcError(f"{self._path.name} has no tensor {name}")
+
+    def enqueue(self, stream: Stream) -> None:
+        """See `Engine`."""
+        if not self._open().execute_async_v3(stream):
+            raise VsrcError(
+                f"TensorRT could not run {self._path.name} ({self._messages.cause()}); "
+                "vsrc doctor says whether the GPU is well"
+            )
+
+    def close(self) -> None:
+        """See `Engine`; kernels that were compiled on the way are kept for the next time."""
+        if self._context is None:
+            return
+        if self._kernels is not None:
+            _keep_kernels(self._config, self._kernels)
+        self._context, self._config, self._held = None, None, ()
+
+    def _open(self) -> trt.IExecutionContext:
+        if self._context is None:
+            raise RuntimeError("the session was closed")
+        return self._context
+
+
+def _rtx_config(module: Any, engine: Any, cached: Path | None) -> Any:  # noqa: ANN401
+    """How TensorRT for RTX runs: recorded as a graph, with the kernels of earlier runs."""
+    config = engine.create_runtime_config()
+    if hasattr(module, "CudaGraphStrategy"):  # since 1.2
+        config.cuda_graph_strategy = module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    cache = config.create_runtime_cache()
+    if cached is not None and cached.is_file():
+        cache.deserialize(cached.read_bytes())  # of another version: it begins anew
+    config.set_runtime_cache(cache)
+    return config
+
+
+def _keep_kernels(config: Any, path: Path) -> None:  # noqa: ANN401
+    found = config.get_runtime_cache()
+    compiled = found.serialize() if found is not None else None
+    if compiled is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(bytes(compiled))
+        temporary.replace(path)
+    except OSError:  # a home that cannot be written costs the next start some seconds
+        return
+
+
+def _kernel_cache(engine: Path) -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "vsrc" / f"{engine.stem}.kernels"
+
+
+def _type(module: Any, engine: trt.ICudaEngine, name: str) -> np.dtype[Any]:  # noqa: ANN401
+    found: np.dtype[Any] = np.dtype(module.nptype(engine.get_tensor_dtype(name)))
+    return found
+
+
+def _sides(shape: trt.Dims) -> tuple[int, ...]:
+    return tuple(int(shape[axis]) for axis in range(len(shape)))
