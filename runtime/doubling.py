@@ -74,6 +74,7 @@ def _shown(frame: SourceFrame, index: int, *, until: int) -> Slot:
         duration=until - 2 * frame.pts,
         packets=frame.packets,
         wanted=frame.wanted,
+        starts_shot=frame.starts_shot,
     )
 
 

@@ -37,7 +37,9 @@ class Encoder:
 # again in the encoder.
 ENCODERS = {
     "x264": Encoder("libx264", "crf", 18, "medium"),
-    "x265": Encoder("libx265", "crf", 20, "medium", (("x265-params", "log-level=error"),)),
+    "x265": Encoder(
+        "libx265", "crf", 20, "medium", (("x265-params", "log-level=error:frame-threads=3"),)
+    ),
     "av1": Encoder("libsvtav1", "crf", 28, "8"),
     "vp9": Encoder("libvpx-vp9", "crf", 24),
     "prores": Encoder("prores_ks"),

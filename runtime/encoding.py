@@ -23,6 +23,9 @@ _TURNING = MOV_FAMILY | {"matroska"}
 """Containers that can tell a player to turn the picture."""
 
 
+_THREADS = 8
+
+
 @dataclass(frozen=True)
 class VideoSettings:
     """How the result is encoded.
@@ -31,7 +34,7 @@ class VideoSettings:
         codec: Short name or FFmpeg's name of the encoder.
         crf: Constant quality, or None for the encoder's default.
         preset: Preset, or None for the encoder's default.
-        threads: Threads of the encoder, 0 for its own choice.
+        threads: Threads of the encoder, 0 for as many on every machine: x264's bytes depend on it.
         scale: Side ratio of the result to the source.
         time_scale: 2 where the result has twice the frame rate.
         is_excerpt: The result is a part of the source, moved to where the source begins.
@@ -134,7 +137,7 @@ def _configure(
         context.sample_aspect_ratio = aspect
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     context.colorspace, context.color_range = colour.matrix, colour.range
-    context.thread_count = threads
+    context.thread_count = threads or _THREADS
     # PyAV asks for slices by default, which x264 takes as "cut each frame": a larger file.
     context.thread_type = ThreadType.FRAME
     context.flags |= int(Flags.frame_duration)

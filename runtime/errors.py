@@ -3,6 +3,7 @@
     VsrcError                   exit status 1: the job failed
     ├── SpecError               a model package or its model.json is not what it must be
     ├── MediaError              a video, audio track or picture cannot be read or written
+    │   └── DiskFullError       the disk, or a quota, is full
     ├── DataError               a data folder holds nothing to learn from
     ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
     ├── TrainingError           a run that cannot go on (a loss that is not finite)
@@ -31,6 +32,10 @@ class SpecError(VsrcError):
 
 class MediaError(VsrcError):
     """A video, audio track or picture cannot be read or written."""
+
+
+class DiskFullError(MediaError):
+    """There is no room left for a result."""
 
 
 class DataError(VsrcError):

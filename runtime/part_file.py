@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import DiskFullError, MediaError
 
 
 class PartFile:
@@ -75,14 +75,15 @@ def failures_named(path: Path) -> Iterator[None]:
     """Turn what an encoder, a muxer or the disk says into one line about the output.
 
     Raises:
-        MediaError: In place of any of FFmpeg's errors and of the system's.
+        DiskFullError: There is no room left.
+        MediaError: In place of any other of FFmpeg's errors and of the system's.
     """
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
         code, reason = getattr(error, "errno", None), getattr(error, "strerror", None) or error
         if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise MediaError(
+            raise DiskFullError(
                 f"{path}: there is no room left for it ({reason}), so the unfinished result was "
                 "removed; free some space, or write elsewhere"
             ) from error

@@ -27,10 +27,9 @@ class PictureWriter:
         summary: What is written.
         notes: What pictures cannot keep.
         kept_frames: Always 0.
-        saved_frames: Always 0.
     """
 
-    kept_frames = saved_frames = 0
+    kept_frames = 0
 
     def __init__(self, folder: Path, *, pattern: str, info: VideoInfo, scale: int) -> None:
         self.notes: list[str] = []
@@ -49,6 +48,10 @@ class PictureWriter:
         self._temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
         with failures_named(folder):
             self._temporary.mkdir()
+
+    def is_kept(self, _number: int, /) -> bool:
+        """Nothing is kept of pictures."""
+        return False
 
     def write(self, frame: ResultFrame, /) -> None:
         """Write one file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,12 @@ from vsrc.runtime.windows import Slot, Window, centred
 
 
 def restored(
-    frames: Iterable[SourceFrame], session: Session, *, batch: int = 1, kept: int = 0
+    frames: Iterable[SourceFrame],
+    session: Session,
+    *,
+    batch: int = 1,
+    is_kept: Callable[[int], bool] | None = None,
+    first: int = 0,
 ) -> Iterator[ResultFrame]:
     """Restore frames one after another.
 
@@ -25,7 +30,8 @@ def restored(
         frames: In order; those that are not wanted are neighbours only.
         session: The network.
         batch: Windows fed at once.
-        kept: How many results, from the first on, are there already.
+        is_kept: Says of the n-th result whether it is there already.
+        first: Number of the first result.
 
     Yields:
         The results in order, and the packets of frames that have none.
@@ -35,8 +41,8 @@ def restored(
         windows = doubled(frames, size=network.window)
     else:
         windows = centred(frames, radius=network.radius)
-    if kept:
-        windows = _without_kept(windows, kept)
+    if is_kept is not None:
+        windows = _without_kept(windows, is_kept, first)
     for group in _groups(windows, batch):
         yield from _run(group, session)
 
@@ -46,26 +52,37 @@ def neighbours(network: NetworkSpec) -> int:
     return network.window - 1 if network.time_scale == 2 else network.radius
 
 
-def _without_kept(windows: Iterable[Window], kept: int) -> Iterator[Window]:
-    """Windows whose first results need not be made."""
+def window_step(network: NetworkSpec) -> int:
+    """How many frames lie between the first frames of two windows of a shot."""
+    return network.window - 1 if network.time_scale == 2 else 1
+
+
+def _without_kept(
+    windows: Iterable[Window], is_kept: Callable[[int], bool], number: int
+) -> Iterator[Window]:
+    """Windows whose results that are there need not be made."""
     for window in windows:
         slots = []
         for slot in window.slots:
-            slots.append(replace(slot, is_kept=slot.wanted and kept > 0))
-            kept -= slot.wanted
+            slots.append(replace(slot, is_kept=slot.wanted and is_kept(number)))
+            number += slot.wanted
         yield replace(window, slots=tuple(slots))
 
 
 def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
-    """Windows that are fed together; those of which nothing is missing go alone."""
+    """Windows that are fed together: so many of a shot, counted from its start.
+
+    So the company that a window is fed in, which may change the last bit of what a GPU makes of it,
+    does not depend on what is there already.
+    """
     group: list[Window] = []
     for window in windows:
-        if batch == 1 or not any(slot.is_missing for slot in window.slots):
-            if group:
-                yield group
-                group = []
+        if batch == 1:
             yield [window]
             continue
+        if group and window.slots[0].starts_shot:
+            yield group
+            group = []
         group.append(replace(window, lr=window.lr.copy()))  # the view will be overwritten
         if len(group) == batch:
             yield group
@@ -76,8 +93,9 @@ def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
 
 def _run(group: list[Window], session: Session) -> Iterator[ResultFrame]:
     if not any(slot.is_missing for window in group for slot in window.slots):
-        for slot in group[0].slots:
-            yield _result(slot, None)
+        for window in group:
+            for slot in window.slots:
+                yield _result(slot, None)
         return
     lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
     keys = [window.keys for window in group]
@@ -87,7 +105,9 @@ def _run(group: list[Window], session: Session) -> Iterator[ResultFrame]:
 
 
 def _result(slot: Slot, rgb: Pixels | None) -> ResultFrame:
-    return ResultFrame(rgb, slot.pts, slot.duration, slot.packets, slot.name, slot.is_kept)
+    return ResultFrame(
+        rgb, slot.pts, slot.duration, slot.packets, slot.name, slot.is_kept, slot.starts_shot
+    )
 
 
 def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> Pixels:

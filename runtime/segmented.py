@@ -1,8 +1,8 @@
 """Encode a video in parts that depend on nothing before them.
 
-    frames    0 ........ 119 | 120 ...... 239 | 240 ...
-    encoder   one            | another        | another
-    packets   ---- kept ---->| ---- kept ---->|
+    shots     a . . . . . . . . . . . . b . . . . . c . . . .
+    parts     | 120      | rest of a    |  b        |  c          a part ends at 120 frames, or at
+    encoder   one        | another      | ...                     a cut once it has 60
 
 What an encoder gives for a part is handed on when the part is complete, and so is a part that is
 taken from the store: the order in which a muxer sees packets does not tell them apart.
@@ -11,6 +11,7 @@ taken from the store: the order in which a muxer sees packets does not tell them
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -32,19 +33,26 @@ _INTRA_ONLY = frozenset(("dnxhd", "ffv1", "huffyuv", "mjpeg", "png", "prores", "
 
 
 def frames_per_segment(encoder: str, *, width: int, height: int, rate: Fraction) -> int:
-    """How many frames make a part, by what does not change when a job is begun again."""
+    """The most frames that make a part, by what does not change when a job is begun again."""
     frames = min(_FRAMES, int(_SECONDS * rate))
     if encoder in _INTRA_ONLY:
         frames = min(frames, _INTRA_BYTES // (2 * width * height))
     return max(8, frames)
 
 
+def ends_part(length: int, *, starts_shot: bool, most: int) -> bool:
+    """Whether a part of `length` frames is over before a frame that may start a shot."""
+    return length >= most or (starts_shot and 2 * length >= most)
+
+
 class SegmentedEncoder:
     """Turns frames into packets, part by part.
 
-    Attributes:
-        frames: Length of a part.
-        kept_frames: How many frames, from the first on, need not be encoded again.
+    Args:
+        fresh: Opens an encoder.
+        store: Where finished parts are kept; None keeps none.
+        most: Longest part, frames.
+        first: Number of the first frame that will come.
     """
 
     def __init__(
@@ -52,55 +60,53 @@ class SegmentedEncoder:
         fresh: Callable[[], av.VideoCodecContext],
         store: SegmentStore | None,
         *,
-        frames: int,
+        most: int,
+        first: int = 0,
     ) -> None:
         self._fresh = fresh
         self._store = store
-        self.frames = frames
-        self._kept = store.count if store else 0
-        self.kept_frames = self._kept * frames
+        self._most = most
+        self._first = self._next = first
         self._context: av.VideoCodecContext | None = None
         self._packets: list[StoredPacket] = []
-        self._seen = 0
         self._last_dts: int | None = None
 
-    @property
-    def saved_frames(self) -> int:
-        """How many frames the store holds by now."""
-        return self._store.count * self.frames if self._store else 0
-
-    def encode(self, frame: av.VideoFrame | None) -> list[StoredPacket]:
+    def encode(
+        self, frame: av.VideoFrame | None, *, starts_shot: bool = False
+    ) -> list[StoredPacket]:
         """Take the next frame; None stands for one that is kept.
 
         Returns:
             The packets of the part that is complete now, or none.
         """
-        index = self._seen // self.frames
+        length = self._next - self._first
+        done = (
+            self._close(keep=True)
+            if length and ends_part(length, starts_shot=starts_shot, most=self._most)
+            else []
+        )
         if frame is not None:
             if self._context is None:
                 self._context = self._fresh()
             self._take(self._context.encode(frame))
-        self._seen += 1
-        if self._seen % self.frames:
-            return []
-        if index < self._kept:
-            assert self._store is not None
-            return self._in_order(self._store.load(index))
-        packets = self._flush()
-        if self._store is not None:
-            self._store.save(packets)
-        return self._in_order(packets)
+        self._next += 1
+        return done
 
-    def finish(self) -> list[StoredPacket]:
-        """The packets of the last part."""
-        return self._in_order(self._flush())
+    def finish(self, *, keep: bool = False) -> list[StoredPacket]:
+        """The packets of the last part; kept, too, if another process is to put them together."""
+        return self._close(keep=keep) if self._next > self._first else []
 
-    def _flush(self) -> list[StoredPacket]:
+    def _close(self, *, keep: bool) -> list[StoredPacket]:
+        first, self._first = self._first, self._next
+        if self._store is not None and self._store.at(first):
+            return self._in_order(self._store.load(first))
         if self._context is not None:
             self._take(self._context.encode(None))
         self._context = None
         packets, self._packets = self._packets, []
-        return packets
+        if self._store is not None and keep:
+            self._store.save(first, self._next, packets)
+        return self._in_order(packets)
 
     def _take(self, packets: list[Packet[Stream]]) -> None:
         for packet in packets:
@@ -118,7 +124,5 @@ class SegmentedEncoder:
             if self._last_dts is not None and dts <= self._last_dts:
                 dts = self._last_dts + 1
             self._last_dts = dts
-            ordered.append(
-                StoredPacket(packet.pts, dts, packet.duration, packet.is_key, packet.data)
-            )
+            ordered.append(replace(packet, dts=dts))
         return ordered

@@ -1,12 +1,12 @@
 """Encoded parts of a video on disk, so that a job that was stopped goes on where it was.
 
     .film.mp4.vsrc-resume/
-      job.txt          fingerprint of everything that the bytes depend on
-      00000.segment    a line of JSON (hash, packets), then the bytes of the packets
+      job.txt                      fingerprint of everything that the bytes depend on
+      00000000-00000120.segment    frames [0, 120): a line of JSON (hash, packets), then the packets
 
 A segment is written under another name, brought to the disk and renamed: it is there as a whole or
 not at all, and its hash is checked before it is used. Each is encoded by an encoder of its own, so
-it depends on nothing before it.
+it depends on nothing before it, and any process that sees the folder may add the next one.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from vsrc.runtime.errors import MismatchError
+
 _JOB_FILE = "job.txt"
+_NAME = re.compile(r"(\d{8})-(\d{8})\.segment")
 
 
 @dataclass(frozen=True)
@@ -41,58 +47,127 @@ class StoredPacket:
     data: bytes
 
 
-class SegmentStore:
-    """The finished segments of one job.
+@dataclass(frozen=True)
+class Segment:
+    """A finished part.
 
     Attributes:
-        count: How many there are, from the first on without a gap.
+        first: Its first frame, counted from the first frame of the result.
+        stop: The frame behind its last one.
+        sha256: Of its packets and their time stamps, hex.
+        size_bytes: Of its file.
     """
 
-    def __init__(self, output: Path, fingerprint: str) -> None:
-        self._folder = output.with_name(f".{output.name}.vsrc-resume")
+    first: int
+    stop: int
+    sha256: str
+    size_bytes: int
+
+
+class SegmentStore:
+    """The finished segments of one job, in a folder beside its output.
+
+    Args:
+        output: Where the result of the job goes.
+        fingerprint: Of everything that its bytes depend on.
+        shared: Others work on the job, too, so that what another job left is an error, not waste.
+
+    Raises:
+        MismatchError: The folder holds a shared job with another fingerprint.
+    """
+
+    def __init__(self, output: Path, fingerprint: str, *, shared: bool = False) -> None:
+        self.folder = resume_folder(output)
         self._fingerprint = fingerprint
-        self.count = 0
+        self._found: dict[int, Segment] = {}
+        self._firsts: list[int] = []
         if self._is_of_this_job():
-            self.count = sum(1 for _ in self._whole_ones())
-        elif self._folder.exists():
+            self.look()
+        elif shared and any(self.folder.glob("*.segment")):
+            raise MismatchError(
+                f"{self.folder} holds parts of another job: other options, another package, "
+                "another version of vsrc or a source that changed; remove it, or write elsewhere"
+            )
+        elif self.folder.exists():
             self.remove()
 
-    def save(self, packets: Sequence[StoredPacket]) -> None:
-        """Keep the next segment."""
-        if not self.count:
-            self._folder.mkdir(exist_ok=True)
-            _write_through(self._folder / _JOB_FILE, self._fingerprint.encode())
-        _write_through(self._file(self.count), _to_bytes(packets))
-        self.count += 1
+    @property
+    def frames(self) -> int:
+        """How many frames there are, in all segments."""
+        return sum(segment.stop - segment.first for segment in self._found.values())
 
-    def load(self, index: int) -> list[StoredPacket]:
-        """The packets of a segment that is there."""
-        packets = _from_bytes(self._file(index).read_bytes())
+    @property
+    def firsts(self) -> list[int]:
+        """The first frame of each segment, in order."""
+        return self._firsts.copy()
+
+    def look(self) -> None:
+        """Find what others have added; what is damaged does not count."""
+        for first, stop in segment_spans(self.folder):
+            known = self._found.get(first)
+            if (known is None or known.stop != stop) and (
+                segment := _segment(self._file(first, stop), first, stop)
+            ):
+                self._found[first] = segment
+        self._firsts = sorted(self._found)
+
+    def at(self, first: int) -> Segment | None:
+        """The segment that begins with this frame."""
+        return self._found.get(first)
+
+    def covers(self, frame: int) -> bool:
+        """Whether a segment holds this frame."""
+        place = bisect_right(self._firsts, frame) - 1
+        return place >= 0 and frame < self._found[self._firsts[place]].stop
+
+    def claim(self) -> None:
+        """Make the folder, with the name of the job in it."""
+        if not (self.folder / _JOB_FILE).exists():
+            self.folder.mkdir(exist_ok=True)
+            _write_through(self.folder / _JOB_FILE, self._fingerprint.encode())
+
+    def save(self, first: int, stop: int, packets: Sequence[StoredPacket]) -> None:
+        """Keep the frames [first, stop)."""
+        self.claim()
+        data = _to_bytes(packets)
+        _write_through(self._file(first, stop), data)
+        self._found[first] = Segment(first, stop, _sha256_in(data), len(data))
+        self._firsts = sorted(self._found)
+
+    def load(self, first: int) -> list[StoredPacket]:
+        """The packets of the segment that begins with this frame."""
+        file = self._file(first, self._found[first].stop)
+        packets = _from_bytes(file.read_bytes())
         if packets is None:
-            raise OSError(f"{self._file(index)} changed while it was in use")
+            raise OSError(f"{file} changed while it was in use")
         return packets
 
     def remove(self) -> None:
         """Forget everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self.count = 0
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._found.clear()
+        self._firsts.clear()
 
     def _is_of_this_job(self) -> bool:
         try:
-            return (self._folder / _JOB_FILE).read_text() == self._fingerprint
+            return (self.folder / _JOB_FILE).read_text() == self._fingerprint
         except (OSError, UnicodeDecodeError):
             return False
 
-    def _whole_ones(self) -> Iterator[int]:
-        index = 0
-        while self._file(index).is_file():
-            if _from_bytes(self._file(index).read_bytes()) is None:
-                return
-            yield index
-            index += 1
+    def _file(self, first: int, stop: int) -> Path:
+        return self.folder / f"{first:08d}-{stop:08d}.segment"
 
-    def _file(self, index: int) -> Path:
-        return self._folder / f"{index:05d}.segment"
+
+def resume_folder(output: Path) -> Path:
+    """Where the unfinished parts of a result are kept."""
+    return output.with_name(f".{output.name}.vsrc-resume")
+
+
+def segment_spans(folder: Path) -> Iterator[tuple[int, int]]:
+    """First frame and stop of each segment in a folder, by their names alone."""
+    for file in folder.glob("*.segment"):
+        if found := _NAME.fullmatch(file.name):
+            yield int(found[1]), int(found[2])
 
 
 def fingerprint(parts: Sequence[object]) -> str:
@@ -100,11 +175,26 @@ def fingerprint(parts: Sequence[object]) -> str:
     return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
 
 
+def _segment(file: Path, first: int, stop: int) -> Segment | None:
+    """The segment in a file; None if a single bit is not as it was written."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return None
+    if _from_bytes(data) is None:
+        return None
+    return Segment(first, stop, _sha256_in(data), len(data))
+
+
 def _to_bytes(packets: Sequence[StoredPacket]) -> bytes:
     data = b"".join(packet.data for packet in packets)
     table = [[*astuple(packet)[:4], len(packet.data)] for packet in packets]
     head = {"sha256": _digest(table, data), "packets": table}
     return json.dumps(head).encode() + b"\n" + data
+
+
+def _sha256_in(text: bytes) -> str:
+    return str(json.loads(text.partition(b"\n")[0])["sha256"])
 
 
 def _from_bytes(text: bytes) -> list[StoredPacket] | None:
@@ -130,9 +220,13 @@ def _digest(table: object, data: bytes) -> str:
 
 def _write_through(path: Path, data: bytes) -> None:
     """Write a file that is whole after a power cut, or not there."""
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_suffix(f".{secrets.token_hex(4)}.new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -50,6 +50,7 @@ class ResultFrame:
         packets: As they rode on the source frame.
         name: File name without suffix, where the source is a row of pictures.
         is_kept: It is part of the result and encoded already, by a run that was stopped.
+        starts_shot: It does not continue the frame before it.
     """
 
     rgb: Pixels | None
@@ -58,6 +59,7 @@ class ResultFrame:
     packets: Packets = ()
     name: str = ""
     is_kept: bool = False
+    starts_shot: bool = False
 
     @property
     def counts(self) -> bool:

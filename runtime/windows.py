@@ -36,6 +36,7 @@ class Slot:
         wanted: Whether it is part of the result.
         name: As in `SourceFrame`.
         is_kept: It is there already, from a run that was stopped.
+        starts_shot: As in `SourceFrame`.
     """
 
     index: int
@@ -45,6 +46,7 @@ class Slot:
     wanted: bool = True
     name: str = ""
     is_kept: bool = False
+    starts_shot: bool = False
 
     @property
     def is_missing(self) -> bool:
@@ -114,6 +116,7 @@ def _slot(frame: SourceFrame) -> Slot:
         packets=frame.packets,
         wanted=frame.wanted,
         name=frame.name,
+        starts_shot=frame.starts_shot,
     )
 
 

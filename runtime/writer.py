@@ -42,16 +42,17 @@ class Writer(Protocol):
     Attributes:
         summary: What is written, in a few words.
         notes: What the user should know of it; complete after `finish`.
-        kept_frames: Frames, from the first on, that are there from a run that was stopped.
     """
 
     summary: str
     notes: list[str]
-    kept_frames: int
 
     @property
-    def saved_frames(self) -> int:
-        """Frames that another run would find there, were this one stopped now."""
+    def kept_frames(self) -> int:
+        """Frames that are there: those of a run that was stopped, and those since."""
+
+    def is_kept(self, number: int, /) -> bool:
+        """Whether this frame of the result was there from the beginning."""
 
     def write(self, frame: ResultFrame, /) -> None:
         """Take the next frame."""
@@ -68,8 +69,9 @@ class VideoWriter:
 
     Attributes:
         summary: Encoder, pixel format and size.
+        path: The file.
         notes: What could not be kept.
-        kept_frames: Frames that need not be encoded again.
+        most: Longest segment, frames.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class VideoWriter:
         settings: VideoSettings,
         store: SegmentStore | None = None,
     ) -> None:
-        self._path = path
+        self.path = path
         self._info = reader.info
         self._source = reader.container
         self._store = store
@@ -104,15 +106,16 @@ class VideoWriter:
             self._tracks.hold(frame.packets)
         if not frame.counts:
             return
-        with failures_named(self._path):
+        with failures_named(self.path):
             if not self._began:
-                self._begin(frame)
+                self.begin(frame.pts)
+            packets = self._segments.encode(self.picture(frame), starts_shot=frame.starts_shot)
+            self._mux(packets, stop=self._end)
             self._end = (frame.pts + frame.duration) * self._time_base
-            self._mux(self._segments.encode(self._picture(frame)), stop=self._end)
 
     def finish(self) -> None:
         """Drain the encoder, write the index, and give the file its name."""
-        with failures_named(self._path):
+        with failures_named(self.path):
             self._mux(self._segments.finish(), stop=self._end if self._is_excerpt else None)
             self._release(stop=self._end if self._is_excerpt else None)
             self._output.close()
@@ -121,9 +124,37 @@ class VideoWriter:
                 self._store.remove()
 
     @property
-    def saved_frames(self) -> int:
+    def kept_frames(self) -> int:
         """Frames of the segments so far."""
-        return self._segments.saved_frames
+        return self._store.frames if self._store else 0
+
+    def is_kept(self, number: int, /) -> bool:
+        """Whether a segment holds this frame."""
+        return self._store is not None and self._store.covers(number)
+
+    def begin(self, first_pts: int) -> None:
+        """Fix what depends on the first frame; the header is written with its first packet."""
+        self._began = True
+        if self._is_excerpt:
+            self._start = first_pts * self._time_base
+            self._shift += self._start - self._info.start * self._info.time_base
+        if self._source is not None:
+            copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
+
+    def picture(self, frame: ResultFrame) -> av.VideoFrame | None:
+        """What the encoder gets; None for a frame that is kept."""
+        if frame.rgb is None:
+            return None
+        turns = self._encoded.quarter_turns
+        picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
+        picture.time_base = self._time_base
+        picture.pts = frame.pts - round(self._shift / self._time_base)
+        picture.duration = frame.duration
+        return picture
+
+    def segments(self, first: int) -> SegmentedEncoder:
+        """Encodes frames from this one on; the segments stay in the store."""
+        return SegmentedEncoder(self._encoded.fresh, self._store, most=self.most, first=first)
 
     def discard(self) -> None:
         """Remove the unfinished file; its segments stay."""
@@ -157,11 +188,10 @@ class VideoWriter:
             height=context.height,
             pix_fmt=context.pix_fmt,
         )
-        frames = frames_per_segment(
+        self.most = frames_per_segment(
             context.name, width=context.width, height=context.height, rate=self._info.rate
         )
-        self._segments = SegmentedEncoder(self._encoded.fresh, self._store, frames=frames)
-        self.kept_frames = self._segments.kept_frames
+        self._segments = self.segments(0)
         self._tracks: TrackCopier | None = None
         if self._source is not None:
             video = self._source.streams[self._info.index]
@@ -185,26 +215,6 @@ class VideoWriter:
         units += [unit.denominator for unit in track_units(self._source)] if self._source else []
         common = lcm(*units)
         return {"movie_timescale": str(common if common < 1 << 31 else 1_000_000)}
-
-    def _begin(self, first: ResultFrame) -> None:
-        """Fix what depends on the first frame; the header is written with its first packet."""
-        self._began = True
-        if self._is_excerpt:
-            self._start = first.pts * self._time_base
-            self._shift += self._start - self._info.start * self._info.time_base
-        if self._source is not None:
-            copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
-
-    def _picture(self, frame: ResultFrame) -> av.VideoFrame | None:
-        """What the encoder gets; None for a frame that is kept."""
-        if frame.rgb is None:
-            return None
-        turns = self._encoded.quarter_turns
-        picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
-        picture.time_base = self._time_base
-        picture.pts = frame.pts - round(self._shift / self._time_base)
-        picture.duration = frame.duration
-        return picture
 
     def _mux(self, packets: list[StoredPacket], *, stop: Fraction | None) -> None:
         """Hand a complete part to the muxer, with the other tracks' packets of its time."""

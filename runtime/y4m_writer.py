@@ -28,10 +28,9 @@ class Y4mWriter:
         summary: Pixel format and size.
         notes: What a pipe of frames cannot keep.
         kept_frames: Always 0.
-        saved_frames: Always 0.
     """
 
-    kept_frames = saved_frames = 0
+    kept_frames = 0
 
     def __init__(self, pipe: IO[bytes], info: VideoInfo, *, scale: int, time_scale: int) -> None:
         self._pipe = pipe
@@ -59,6 +58,10 @@ class Y4mWriter:
         self.notes = ["the other tracks are left out: y4m holds frames"] if info.tracks else []
         self._last_pts: int | None = None
         self._uneven = False
+
+    def is_kept(self, _number: int, /) -> bool:
+        """Nothing is kept of a pipe."""
+        return False
 
     def write(self, frame: ResultFrame, /) -> None:
         """Write one frame."""

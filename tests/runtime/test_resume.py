@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime import segmented
-from vsrc.runtime.errors import StoppedError
+from vsrc.runtime.errors import MismatchError, StoppedError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress, InferResult
 from vsrc.runtime.inference import infer
@@ -39,18 +39,23 @@ def some_packets(seed: int) -> list[StoredPacket]:
 def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
     store = SegmentStore(tmp_path / "a.mp4", JOB)
     assert list(tmp_path.iterdir()) == []  # nothing until there is something to keep
-    for seed in range(3):
-        store.save(some_packets(seed))
+    for seed in (2, 0, 1):  # several processes may add to it, in any order
+        store.save(8 * seed, 8 * seed + 8, some_packets(seed))
     again = SegmentStore(tmp_path / "a.mp4", JOB)
-    assert again.count == 3
-    assert [again.load(index) for index in range(3)] == [some_packets(seed) for seed in range(3)]
+    assert again.frames == 24
+    assert [again.at(8 * seed) for seed in range(3)] == [store.at(8 * seed) for seed in range(3)]
+    assert [again.load(8 * seed) for seed in range(3)] == [some_packets(seed) for seed in range(3)]
+    assert [again.covers(frame) for frame in (-1, 0, 7, 8, 23, 24)] == [False, *[True] * 4, False]
     again.remove()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_segments_of_another_job_are_forgotten(tmp_path: Path) -> None:
-    SegmentStore(tmp_path / "a.mp4", JOB).save(some_packets(0))
-    assert SegmentStore(tmp_path / "a.mp4", fingerprint(["another job"])).count == 0
+    SegmentStore(tmp_path / "a.mp4", JOB).save(0, 8, some_packets(0))
+    other = fingerprint(["another job"])
+    with pytest.raises(MismatchError, match="holds parts of another job"):
+        SegmentStore(tmp_path / "a.mp4", other, shared=True)  # which may be at work
+    assert SegmentStore(tmp_path / "a.mp4", other).frames == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -58,8 +63,8 @@ def test_segments_of_another_job_are_forgotten(tmp_path: Path) -> None:
 def test_only_segments_that_are_whole_count(tmp_path: Path, how: str) -> None:
     store = SegmentStore(tmp_path / "a.mp4", JOB)
     for seed in range(4):
-        store.save(some_packets(seed))
-    (file,) = tmp_path.rglob("00002.segment")
+        store.save(8 * seed, 8 * seed + 8, some_packets(seed))
+    (file,) = tmp_path.rglob("00000016-00000024.segment")
     data = bytearray(file.read_bytes())
     if how == "gone":
         file.unlink()
@@ -69,9 +74,9 @@ def test_only_segments_that_are_whole_count(tmp_path: Path, how: str) -> None:
         for place in np.random.default_rng(0).integers(0, len(data), 20):
             data[place] ^= 4
             file.write_bytes(data)
-            assert SegmentStore(tmp_path / "a.mp4", JOB).count == 2
+            assert SegmentStore(tmp_path / "a.mp4", JOB).firsts == [0, 8, 24]
             data[place] ^= 4
-    assert SegmentStore(tmp_path / "a.mp4", JOB).count == 2
+    assert SegmentStore(tmp_path / "a.mp4", JOB).firsts == [0, 8, 24]
 
 
 def test_parts_are_short_enough_for_a_muxer_to_sort() -> None:

@@ -1,0 +1,130 @@
+"""One input on its way through decode, network and encode, with its counters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+
+from vsrc.runtime import pipeline
+from vsrc.runtime.errors import DiskFullError, MediaError, StoppedError
+from vsrc.runtime.infer_result import FileResult, InferProgress
+from vsrc.runtime.opened import Opened
+from vsrc.runtime.restore import restored
+from vsrc.runtime.stage_clock import Untimed
+from vsrc.runtime.stamped import ResultFrame, SourceFrame
+from vsrc.runtime.writer import Writer
+
+Report = Callable[[InferProgress], None]
+
+
+class InferJob:
+    """One input on its way through the pipeline, with its counters."""
+
+    def __init__(
+        self, opened: Opened, writer: Writer, began: float, progress: Report | None
+    ) -> None:
+        self._opened = opened
+        self._writer = writer
+        self._began = began
+        self._progress = progress
+        self._done = 0
+        self._shots = 1
+        self._first_seconds = 0.0
+        self._report = InferProgress(
+            input=opened.target.source.name,
+            output=str(opened.target.path),
+            info=opened.reader.info,
+            writes=writer.summary,
+            runs=opened.session.label,
+            done=0,
+            total=opened.total or None,
+            seconds=0.0,
+            notes=tuple(writer.notes + opened.session.notes + self._going_on()),
+        )
+
+    def _going_on(self) -> list[str]:
+        kept = self._writer.kept_frames
+        return [f"goes on behind the {kept} frames of a run that was stopped"] if kept else []
+
+    def run(self, clock: Untimed) -> None:
+        """Restore and write everything.
+
+        Raises:
+            MediaError: No frame was wanted, or the input or output failed.
+            StoppedError: Ctrl+C; the message says what is kept.
+        """
+        try:
+            self._run(clock)
+        except KeyboardInterrupt:
+            raise StoppedError(self._with_kept("interrupted")) from None
+        except DiskFullError as error:
+            raise DiskFullError(self._with_kept(str(error))) from error
+
+    def _run(self, clock: Untimed) -> None:
+        self._tell()
+        restore = partial(
+            restored,
+            session=self._opened.session,
+            batch=self._opened.config.batch,
+            is_kept=self._writer.is_kept,
+        )
+        pipeline.run(
+            clock.source("decode", self._watched(self._opened.frames())),
+            lambda read: self._counted(clock.between("restore", read, restore)),
+            clock.sink("encode", self._write),
+        )
+        if self._done == 0:
+            raise MediaError(
+                f"{self._report.input}: --start lies behind its last frame "
+                f"({self._report.info.estimated_frames} frames)"
+            )
+        self._writer.finish()
+
+    def result(self) -> FileResult:
+        """What became of it."""
+        seconds = time.perf_counter() - self._began
+        return FileResult(
+            input=self._report.input,
+            output=self._report.output,
+            frames=self._done,
+            shots=self._shots,
+            seconds=round(seconds, 3),
+            first_frame_seconds=round(self._first_seconds, 3),
+            fps=round(self._done / seconds, 3),
+            runs=self._report.runs,
+            notes=tuple(
+                self._opened.reader.notes() + self._writer.notes + self._opened.session.notes
+            ),
+        )
+
+    def _with_kept(self, what: str) -> str:
+        kept = self._writer.kept_frames
+        if not kept:
+            return what
+        return f"{what}; {kept} frames are kept, and the same command goes on behind them"
+
+    def _watched(self, frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
+        began = False
+        for frame in frames:
+            self._shots += frame.starts_shot and frame.wanted and began
+            began = began or frame.wanted
+            yield frame
+
+    def _counted(self, results: Iterable[ResultFrame]) -> Iterator[ResultFrame]:
+        for result in results:
+            yield result
+            if result.counts:
+                self._done += 1
+                self._tell()
+
+    def _write(self, result: ResultFrame) -> None:
+        self._writer.write(result)
+        if result.rgb is not None and not self._first_seconds:
+            self._first_seconds = time.perf_counter() - self._began
+
+    def _tell(self) -> None:
+        if self._progress:
+            seconds = time.perf_counter() - self._began
+            self._progress(replace(self._report, done=self._done, seconds=seconds))

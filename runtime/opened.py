@@ -1,0 +1,236 @@
+"""One input opened for work: where its frames come from, what restores them, where they go."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+
+from vsrc import __version__
+from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.encoding import VideoSettings
+from vsrc.runtime.excerpt import excerpt
+from vsrc.runtime.hashing import sampled_sha256
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.picture_writer import PictureWriter
+from vsrc.runtime.pictures import PictureReader
+from vsrc.runtime.probe import VideoInfo, check_supported
+from vsrc.runtime.reader import Reader, VideoReader
+from vsrc.runtime.restore import neighbours
+from vsrc.runtime.segments import SegmentStore, fingerprint
+from vsrc.runtime.session import Session
+from vsrc.runtime.shots import mark_shots
+from vsrc.runtime.sources import Source
+from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.targets import Target, check_space, prepare_folder
+from vsrc.runtime.tile_choice import Choice, check_tile, choose_tile
+from vsrc.runtime.tiles import TiledSession
+from vsrc.runtime.writer import VideoWriter, Writer
+from vsrc.runtime.y4m_writer import Y4mWriter
+
+DEFAULT_STUDENT = "edge-s"
+
+
+class Network:
+    """The session, opened once the first input has turned out to be readable."""
+
+    def __init__(self, config: InferConfig, given: Session | None = None) -> None:
+        self._config = config
+        self._given = given
+        self._own: dict[bool, Session] = {}
+
+    def session(self, info: VideoInfo) -> Session:
+        """The session that was given, or that of the config for this depth."""
+        if self._given is not None:
+            return self._given
+        is_deep = info.depth > 8
+        if is_deep not in self._own:
+            config = self._config
+            package = open_package(config.model or shipped(DEFAULT_STUDENT))
+            self._own[is_deep] = open_video_session(
+                package,
+                backend=config.backend,
+                precision=config.precision,
+                threads=config.threads,
+                is_deep=is_deep,
+            )
+        return self._own[is_deep]
+
+    def close(self) -> None:
+        """Free what was opened here."""
+        for session in self._own.values():
+            session.close()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One input, ready to be restored.
+
+    Attributes:
+        target: The input and where its result goes.
+        config: What was asked for.
+        reader: The open input.
+        session: The network, fed in tiles if need be.
+        total: Frames of the result, 0 where the source does not say.
+    """
+
+    target: Target
+    config: InferConfig
+    reader: Reader
+    session: TiledSession
+    total: int
+
+    def frames(self) -> Iterable[SourceFrame]:
+        """The frames of the source that are restored, and their neighbours."""
+        config, network, reader = self.config, self.session.network, self.reader
+        time_base = reader.info.time_base
+        first_pts = reader.info.start + ceil(_seconds(config.start) / time_base)
+        if config.is_excerpt:
+            reader.seek(first_pts)
+        has_neighbours = network.window > 1
+        frames = mark_shots(reader) if config.cuts and has_neighbours else reader
+        if not config.is_excerpt:
+            return frames
+        return excerpt(
+            frames,
+            first_pts=first_pts,
+            count=config.frames,
+            context=neighbours(network),
+            time_base=time_base,
+        )
+
+    def another_reader(self) -> Reader:
+        """The same input, opened once more."""
+        reader = _open_reader(self.target.source, self.config)
+        reader.is_deep = self.reader.is_deep
+        return reader
+
+    def writer(self) -> Writer:
+        """Where the result goes: a pipe, pictures or a video."""
+        target, info, network = self.target, self.reader.info, self.session.network
+        if target.is_pipe:
+            pipe = sys.stdout.buffer
+            return Y4mWriter(pipe, info, scale=network.scale, time_scale=network.time_scale)
+        self.make_room(self.total)
+        if target.is_pictures:
+            return PictureWriter(
+                target.path, pattern=target.pattern, info=info, scale=network.scale
+            )
+        if target.source.is_pipe:  # which nobody can begin again
+            return VideoWriter(target.path, self.reader, self.settings())
+        return self.video_writer(self.store(shared=False))
+
+    def video_writer(self, store: SegmentStore) -> VideoWriter:
+        """A writer whose finished parts are kept."""
+        return VideoWriter(self.target.path, self.reader, self.settings(), store)
+
+    def store(self, *, shared: bool) -> SegmentStore:
+        """The finished parts of the result."""
+        return SegmentStore(self.target.path, self.fingerprint(), shared=shared)
+
+    def settings(self) -> VideoSettings:
+        """How the result is encoded."""
+        config, network = self.config, self.session.network
+        return VideoSettings(
+            codec=config.codec,
+            crf=config.crf,
+            preset=config.preset,
+            threads=config.threads,
+            scale=network.scale,
+            time_scale=network.time_scale,
+            is_excerpt=config.is_excerpt,
+        )
+
+    def fingerprint(self) -> str:
+        """Of all that the bytes of the result depend on, the same on every machine of a kind."""
+        import av
+
+        sources = [(file.name, sampled_sha256(file)) for file in self.target.source.files]
+        options = replace(
+            self.config,
+            inputs=("-",),
+            output=Path(),
+            model=None,
+            overwrite=False,
+            shard=None,
+            tile=None,
+        )
+        session = self.session
+        made_by = (__version__, av.__version__, av.library_versions, session.label)
+        return fingerprint(
+            [sources, options, session.graph, session.network, session.tile, *made_by]
+        )
+
+    def make_room(self, frames: int) -> None:
+        """Make the folder of the result, and refuse a disk that cannot hold so many frames."""
+        check_space(
+            prepare_folder(self.target),
+            self.reader.info,
+            frames=frames,
+            scale=self.session.network.scale,
+            pictures=self.target.is_pictures,
+        )
+
+
+@contextmanager
+def opened(target: Target, config: InferConfig, network: Network) -> Iterator[Opened]:
+    """Open one input, and the network for it.
+
+    Raises:
+        MediaError: It cannot be read, or not be restored as it is.
+    """
+    with closing(_open_reader(target.source, config)) as reader:
+        check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
+        session = _tiled(network.session(reader.info), reader.info, config)
+        reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
+        yield Opened(target, config, reader, session, _total(reader.info, config, session.network))
+
+
+def _open_reader(source: Source, config: InferConfig) -> Reader:
+    if source.is_pictures:
+        fps = Fraction(config.fps).limit_denominator(1001)
+        return PictureReader(source.files, fps=fps, name=source.name)
+    return VideoReader(source.files[0], deinterlace=config.deinterlace)
+
+
+def _tiled(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
+    """The session, fed with tiles where they were asked for or memory asks for them."""
+    height, width = info.height, info.width
+    if config.tile is None:
+        choice = choose_tile(session, height=height, width=width, batch=config.batch)
+    else:
+        choice = Choice(config.tile)
+    tiled = TiledSession(session, tile=choice.tile)
+    check_tile(choice.tile, session.network)
+    tiled.notes += [choice.note] if choice.note else []
+    if info.depth > 8 and session.graph.io == "uint8":
+        tiled.notes.append(
+            f"{info.depth}-bit samples are restored in 8 bits: the graph sees no more; "
+            "vsrc export PACKAGE --io float adds one that does"
+        )
+    if 0 < choice.tile < max(height, width) and not session.network.halo_is_exact:
+        tiled.notes.append(
+            f"{session.network.name} looks at the whole picture: tiles come close to what it gives "
+            "for whole frames, and no more"
+        )
+    return tiled
+
+
+def _seconds(value: float) -> Fraction:
+    """The fraction a user meant: 0.2 is a fifth, not the double just above it."""
+    return Fraction(value).limit_denominator(1_000_000)
+
+
+def _total(info: VideoInfo, config: InferConfig, network: NetworkSpec) -> int:
+    """Frames of the result, 0 where the source does not say."""
+    known = info.estimated_frames
+    left = max(0, known - ceil(config.start * info.rate)) if known else 0
+    if config.frames is not None:
+        left = min(left, config.frames) if known else config.frames
+    return max(0, 2 * left - 1) if network.time_scale == 2 else left

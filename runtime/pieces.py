@@ -1,0 +1,223 @@
+"""A long video shared between processes that see one folder and otherwise do not talk.
+
+    parts of the result    |  |    |  |  |   |  |    |  |  each encoded by itself (segmented.py)
+    pieces                 |    0     |    1    |     2    |  ending where parts end, best at a cut
+    what 1 reads         ..|==========|.. .                    with the neighbours its windows see
+
+Each process makes the parts of its pieces; whoever finds all of them there joins them, by running
+the whole job, of which nothing is left to do but to put it together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from vsrc.runtime import pipeline
+from vsrc.runtime.errors import MediaError, MismatchError
+from vsrc.runtime.frame_table import (
+    FrameTable,
+    load_table,
+    part_borders,
+    read_table,
+    save_table,
+)
+from vsrc.runtime.opened import Opened
+from vsrc.runtime.part_file import failures_named
+from vsrc.runtime.restore import neighbours, restored, window_step
+from vsrc.runtime.segments import SegmentStore
+from vsrc.runtime.stamped import ResultFrame, SourceFrame
+from vsrc.runtime.writer import VideoWriter
+
+_TABLE_FILE = "frames.json"
+
+Tell = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Frames [first, stop) of a result."""
+
+    first: int
+    stop: int
+
+    def __str__(self) -> str:
+        return f"frames {self.first} to {self.stop - 1}"
+
+
+@dataclass(frozen=True)
+class SharedVideo:
+    """A video that is made in pieces.
+
+    Attributes:
+        job: The input, the network and where the result goes.
+        store: The parts that are there.
+        table: All frames of the source.
+        borders: First frame of each part, and the number of frames of the result.
+    """
+
+    job: Opened
+    store: SegmentStore
+    table: FrameTable
+    borders: list[int]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all parts are there, whoever made them."""
+        self.store.look()
+        return not self.missing(Piece(0, self.borders[-1]))
+
+    def missing(self, piece: Piece) -> list[Piece]:
+        """The parts of a piece that are not there."""
+        parts = itertools.starmap(Piece, itertools.pairwise(self.borders))
+        return [
+            part
+            for part in parts
+            if piece.first <= part.first < piece.stop and self.store.at(part.first) is None
+        ]
+
+    def pieces(self, count: int) -> list[Piece]:
+        """At most so many pieces of about one length, which end at cuts where some are near."""
+        total = self.borders[-1]
+        inner = self.borders[1:-1]
+        reach = total / count / 4
+        ends = set()
+        for number in range(1, count if inner else 1):
+            ideal = total * number / count
+            near = [border for border in inner if abs(border - ideal) <= reach]
+            cuts = [border for border in near if self._starts_shot(border)]
+            ends.add(min(cuts or inner, key=lambda border: abs(border - ideal)))
+        return [Piece(*ends) for ends in itertools.pairwise([0, *sorted(ends), total])]
+
+    def _starts_shot(self, result: int) -> bool:
+        return self.table.starts_shot(result, time_scale=self.job.session.network.time_scale)
+
+
+def shared_video(job: Opened) -> SharedVideo:
+    """Read a source to its end, unless somebody has, and find the borders of its parts.
+
+    Raises:
+        MismatchError: The place of the result holds parts of another job.
+        MediaError: There is nothing to restore, or no room for it.
+    """
+    job.make_room(0)
+    store = job.store(shared=True)
+    writer = job.video_writer(store)
+    writer.discard()
+    with failures_named(job.target.path):
+        store.claim()
+    table = load_table(store.folder / _TABLE_FILE)
+    if table is None:
+        table = read_table(job.frames())
+        save_table(table, store.folder / _TABLE_FILE)
+    if not any(table.wanted):
+        raise MediaError(f"{job.target.source.name}: --start lies behind its last frame")
+    scale = job.session.network.time_scale
+    return SharedVideo(job, store, table, part_borders(table, time_scale=scale, most=writer.most))
+
+
+def make_piece(video: SharedVideo, piece: Piece, tell: Tell) -> int:
+    """Make the parts of a piece that are not there; they stay in the store.
+
+    Args:
+        video: The video.
+        piece: The piece.
+        tell: Hears how many frames are made.
+
+    Returns:
+        How many frames were made.
+
+    Raises:
+        MismatchError: The source is not what it was when it was read to its end.
+    """
+    missing = video.missing(piece)
+    if not missing:
+        return 0
+    frames = sum(part.stop - part.first for part in missing)
+    video.job.make_room(frames)
+    span = Piece(missing[0].first, missing[-1].stop)
+    try:
+        _make(video, span, tell, winds=True)
+    except MismatchError:
+        # A damaged or odd file: what is decoded behind a jump is not what the whole run sees.
+        _make(video, span, tell, winds=False)
+    return frames
+
+
+def _make(video: SharedVideo, piece: Piece, tell: Tell, *, winds: bool) -> None:
+    job, table = video.job, video.table
+    begin, stop = frames_for(video, piece)
+    time_scale = job.session.network.time_scale
+    number = max(0, begin - table.first_wanted) * time_scale
+    writer = job.video_writer(video.store)
+    sink = _PieceSink(writer, piece, number, time_scale * table.pts[table.first_wanted])
+    transform = partial(
+        restored,
+        session=job.session,
+        batch=job.config.batch,
+        is_kept=lambda frame: not piece.first <= frame < piece.stop or video.store.covers(frame),
+        first=number,
+    )
+    try:
+        with closing(job.another_reader()) as reader:
+            if winds:
+                reader.seek(table.pts[begin])
+            frames: Iterable[SourceFrame] = table.frames_of(reader, begin, stop)
+            pipeline.run(frames, lambda read: _counted(transform(read), tell), sink.write)
+            sink.finish()
+    finally:
+        writer.discard()
+
+
+def frames_for(video: SharedVideo, piece: Piece) -> tuple[int, int]:
+    """Which frames of the source have to be read, [begin, stop), as places in the table.
+
+    Those whose results are wanted; before and behind them the neighbours that their windows see;
+    and so many more that windows and batches begin where they begin in a run over the whole shot.
+    """
+    network, table = video.job.session.network, video.table
+    context, batch, step = neighbours(network), video.job.config.batch, window_step(network)
+    first = table.first_wanted + piece.first // network.time_scale
+    last = table.first_wanted + (piece.stop - 1) // network.time_scale
+    shot = max((at for at in range(first + 1) if table.shots[at]), default=0)
+    begin = shot + max(0, first - context - shot) // (step * batch) * (step * batch)
+    # One more tells whether the shot ends there.
+    return begin, min(len(table.pts), last + context + (batch - 1) * step + 2)
+
+
+class _PieceSink:
+    """Hands the frames of a piece to an encoder whose parts stay in the store."""
+
+    def __init__(self, writer: VideoWriter, piece: Piece, number: int, first_pts: int) -> None:
+        self._writer = writer
+        self._piece = piece
+        self._number = number
+        self._parts = writer.segments(piece.first)
+        writer.begin(first_pts)
+
+    def write(self, frame: ResultFrame) -> None:
+        """Take the next frame of the result."""
+        if not frame.counts:
+            return
+        if self._piece.first <= self._number < self._piece.stop:
+            with failures_named(self._writer.path):
+                picture = self._writer.picture(frame)
+                self._parts.encode(picture, starts_shot=frame.starts_shot)
+        self._number += 1
+
+    def finish(self) -> None:
+        """Keep the last part."""
+        with failures_named(self._writer.path):
+            self._parts.finish(keep=True)
+
+
+def _counted(results: Iterable[ResultFrame], tell: Tell) -> Iterator[ResultFrame]:
+    done = 0
+    for result in results:
+        yield result
+        if result.rgb is not None:
+            done += 1
+            tell(done)
