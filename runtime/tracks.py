@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil
@@ -36,6 +37,7 @@ class TrackCopier:
         self.notes: list[str] = []
         self._target = target
         self._streams: dict[int, Stream] = {}
+        self._refused: Counter[int] = Counter()
         self._held: list[Packet[Stream]] = []
         for stream in copied_tracks(source):
             self._add(stream)
@@ -67,7 +69,16 @@ class TrackCopier:
                 self._write(packet, shift)
         self._held = later
 
+    def losses(self) -> list[str]:
+        """What could not be copied after all, because it is damaged."""
+        return [
+            f"{count} damaged packets of the {self._streams[index].type} track {index} are left out"
+            for index, count in sorted(self._refused.items())
+        ]
+
     def _write(self, packet: Packet[Stream], shift: Fraction) -> None:
+        import av.error
+
         if packet.stream.index not in self._streams:
             return
         offset = round(shift / packet.time_base)
@@ -75,10 +86,20 @@ class TrackCopier:
             packet.pts -= offset
         if packet.dts is not None:
             packet.dts -= offset
-        packet.stream = self._streams[packet.stream.index]
-        self._target.mux(packet)
+        index = packet.stream.index
+        packet.stream = self._streams[index]
+        try:
+            self._target.mux(packet)
+        except (av.error.ArgumentError, av.error.InvalidDataError):
+            self._refused[index] += 1  # no time stamp that can be, or no header
 
     def _add(self, stream: Stream) -> None:
+        if stream.type == "audio" and stream.codec_context and not stream.codec_context.sample_rate:
+            self.notes.append(
+                f"the audio track {stream.index} ({codec_name(stream)}) is left out: it is cut off "
+                "or damaged, so that not even its sample rate is known"
+            )
+            return
         try:
             copy = self._target.add_stream_from_template(stream, opaque=True)
         except ValueError:

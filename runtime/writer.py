@@ -120,6 +120,7 @@ class VideoWriter:
             self._release(stop=self._end if self._is_excerpt else None)
             self._output.close()
             self._part.commit()
+            self.notes += self._tracks.losses() if self._tracks else []
             if self._store is not None:
                 self._store.remove()
 
@@ -133,13 +134,14 @@ class VideoWriter:
         return self._store is not None and self._store.covers(number)
 
     def begin(self, first_pts: int) -> None:
-        """Fix what depends on the first frame; the header is written with its first packet."""
+        """Fix what depends on the first frame, and write the header."""
         self._began = True
         if self._is_excerpt:
             self._start = first_pts * self._time_base
             self._shift += self._start - self._info.start * self._info.time_base
         if self._source is not None:
             copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
+        self._output.start_encoding()
 
     def picture(self, frame: ResultFrame) -> av.VideoFrame | None:
         """What the encoder gets; None for a frame that is kept."""
