@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.engines import ENGINE_BACKENDS, open_engines
+from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, Provider
 from vsrc.runtime.session import BACKENDS, Session, open_session
 
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 _PROVIDERS = {"auto": CPU, "ort": CPU, "ort-cuda": CUDA, "ort-tensorrt": TENSORRT}
 
-_AUTO = ("ort-cuda", "ort")
-"""Fastest first. TensorRT is left to those who ask for it: it builds for minutes at first."""
+_AUTO = ("trt", "trt-rtx", "ort-cuda", "ort")
+"""Fastest first. TensorRT inside ONNX Runtime is left to those who ask: it builds for minutes."""
 
 
 def provider_of(backend: str) -> Provider:
@@ -40,6 +40,8 @@ def open_video_session(
     precision: str = "auto",
     threads: int = 0,
     is_deep: bool = False,
+    size: tuple[int, int] | None = None,
+    say: Callable[[str], None] = logger.info,
 ) -> Session:
     """Open a package for frames that follow one another.
 
@@ -54,54 +56,75 @@ def open_video_session(
         threads: CPU threads, 0 for as many as there are cores.
         is_deep: Take the graph with float edges where the package has one: it sees more than 8
             bits of a sample.
+        size: H and W of the frames that will come, where they are known.
+        say: Told in one line what `auto` took, and why not what would be faster.
 
     Raises:
         SpecError: The package lacks the graph, or it is damaged.
         MissingDependencyError: The backend that was asked for is not installed or did not load.
         ValueError: No such backend.
     """
+    passed_over: list[str] = []
 
     def on(name: str) -> Session:
+        if name in ENGINE_BACKENDS:
+            return open_engines(
+                package, backend=name, precision=precision, size=size, is_deep=is_deep
+            )
         provider = provider_of(name)
         deep = deep_graph(package, provider, precision) if is_deep else None
         if deep is not None:
             return open_session(package, backend=name, precision=deep, threads=threads)
-        graph = best_precision(package, provider) if precision == "auto" else precision
+        graph = precision
+        if precision == "auto":
+            graph = best_precision(package, provider, passed_over)
         return _opened(package, name, graph, threads)
 
-    return first_that_loads(_AUTO, on, has_gpu=_has_nvidia()) if backend == "auto" else on(backend)
-
-
-def first_that_loads(
-    names: tuple[str, ...], open_one: Callable[[str], Session], *, has_gpu: bool
-) -> Session:
-    """The first backend that opens; says why those before it did not.
-
-    Args:
-        names: Backends, fastest first.
-        open_one: Opens one.
-        has_gpu: Whether a GPU stays idle if only the last one opens, which the user should know.
-    """
-    passed_over = []
-    for name in names[:-1]:
-        try:
-            session = open_one(name)
-        except MissingDependencyError as error:
-            passed_over.append(str(error))
-            continue
-        return session
-    session = open_one(names[-1])
-    level = logging.WARNING if has_gpu else logging.INFO
-    logger.log(level, "%s runs it; passed over: %s", session.label, "; ".join(passed_over))
+    session = first_that_loads(_AUTO, on, passed_over) if backend == "auto" else on(backend)
+    if passed_over:
+        say(f"{session.label} runs it; passed over: {', '.join(passed_over)}")
     return session
 
 
-def best_precision(package: Package, provider: Provider) -> str:
-    """The graph that a provider runs fastest, of those the package holds and trusts."""
+def first_that_loads(
+    names: tuple[str, ...], open_one: Callable[[str], Session], passed_over: list[str]
+) -> Session:
+    """The first backend that opens.
+
+    Args:
+        names: Backends, fastest first; what is wrong with the last one is raised.
+        open_one: Opens one.
+        passed_over: Takes what is wrong with each that does not open: "ort-cuda (...)".
+    """
+    for name in names[:-1]:
+        try:
+            return open_one(name)
+        except VsrcError as error:  # noqa: PERF203  there are four
+            passed_over.append(f"{name} ({short_reason(error, name)})")
+    return open_one(names[-1])
+
+
+def short_reason(error: VsrcError, backend: str) -> str:
+    """What is wrong with a backend, without its name and without what to do about it."""
+    return str(error).split("; ")[0].removeprefix(f"{backend}: ")
+
+
+def best_precision(
+    package: Package, provider: Provider, passed_over: list[str] | None = None
+) -> str:
+    """The graph that a provider runs fastest, of those the package holds and trusts.
+
+    Args:
+        package: An opened package.
+        provider: What will run it.
+        passed_over: Takes the faster ones that missed their limit, with that reason.
+    """
     graphs = package.spec.graphs
     for name in provider.precisions:
         if name in graphs and not graphs[name].lossy:
             return name
+        if name in graphs and passed_over is not None:
+            passed_over.append(f"{name} (it missed its limit when it was exported)")
     return "fp32"  # if it is missing, too, the error says how to make it
 
 
@@ -126,7 +149,3 @@ def _opened(package: Package, backend: str, precision: str, threads: int) -> Ses
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
     halves = OrtHalves(encode, fuse, network=package.spec.network, graph=graph, threads=threads)
     return RingSession(halves)
-
-
-def _has_nvidia() -> bool:
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/nvhost-gpu").exists()

@@ -43,7 +43,8 @@ def from_graph(sr: NDArray[Any], graph: GraphSpec, *, like: Pixels) -> Pixels:
         return np.asarray(sr, dtype=np.uint8)
     largest = np.iinfo(like.dtype).max
     levels = sr.astype(np.float32) * np.float32(largest)
-    np.clip(np.rint(levels, out=levels), 0, largest, out=levels)
+    np.rint(levels, out=levels)
+    np.fmin(np.fmax(levels, 0, out=levels), largest, out=levels)  # a NaN becomes black, not chance
     pictures = np.empty((*sr.shape[:-3], *sr.shape[-2:], 3), like.dtype)
     pictures[...] = np.moveaxis(levels, -3, -1)
     return pictures

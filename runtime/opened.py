@@ -44,6 +44,7 @@ class Network:
         self._config = config
         self._given = given
         self._own: dict[bool, Session] = {}
+        self.notes: list[str] = []
 
     def session(self, info: VideoInfo) -> Session:
         """The session that was given, or that of the config for this depth."""
@@ -59,6 +60,8 @@ class Network:
                 precision=config.precision,
                 threads=config.threads,
                 is_deep=is_deep,
+                size=(info.height, info.width),
+                say=self.notes.append,
             )
         return self._own[is_deep]
 
@@ -188,6 +191,7 @@ def opened(target: Target, config: InferConfig, network: Network) -> Iterator[Op
     with closing(_open_reader(target.source, config)) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
         session = _tiled(network.session(reader.info), reader.info, config)
+        session.notes[:0] = network.notes
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
         yield Opened(target, config, reader, session, _total(reader.info, config, session.network))
 

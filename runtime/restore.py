@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vsrc.runtime.doubling import doubled
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.guard import Guard
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.stamped import ResultFrame, SourceFrame
+from vsrc.runtime.started import PendingPixels, StartedSession
 from vsrc.runtime.windows import Slot, Window, centred
 
 
@@ -23,6 +26,7 @@ def restored(
     batch: int = 1,
     is_kept: Callable[[int], bool] | None = None,
     first: int = 0,
+    guard: Guard | None = None,
 ) -> Iterator[ResultFrame]:
     """Restore frames one after another.
 
@@ -32,6 +36,7 @@ def restored(
         batch: Windows fed at once.
         is_kept: Says of the n-th result whether it is there already.
         first: Number of the first result.
+        guard: Looks at every frame that is made.
 
     Yields:
         The results in order, and the packets of frames that have none.
@@ -43,8 +48,13 @@ def restored(
         windows = centred(frames, radius=network.radius)
     if is_kept is not None:
         windows = _without_kept(windows, is_kept, first)
+    begun: deque[_Begun] = deque()
     for group in _groups(windows, batch):
-        yield from _run(group, session)
+        begun.append(_begin(group, session))
+        if len(begun) > _ahead(session):
+            yield from _end(begun.popleft(), guard)
+    while begun:
+        yield from _end(begun.popleft(), guard)
 
 
 def neighbours(network: NetworkSpec) -> int:
@@ -91,17 +101,45 @@ def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
         yield group
 
 
-def _run(group: list[Window], session: Session) -> Iterator[ResultFrame]:
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """Windows on their way.
+
+    Attributes:
+        group: They, with the places of their results.
+        lr: What was fed, `(N, T, H, W, 3)`; None where nothing is missing of their one window.
+        pending: Waits for the pictures, `(N, K, sH, sW, 3)`.
+    """
+
+    group: list[Window]
+    lr: Pixels | None
+    pending: PendingPixels
+
+
+def _begin(group: list[Window], session: Session) -> _Begun:
     if not any(slot.is_missing for window in group for slot in window.slots):
-        for window in group:
+        return _Begun(group, None, lambda: np.empty(0, np.uint8))
+    lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
+    if _ahead(session):
+        lr = lr.copy()  # a view that is overwritten before its picture is there
+    return _Begun(group, lr, _pictures(lr, [window.keys for window in group], session))
+
+
+def _end(begun: _Begun, guard: Guard | None) -> Iterator[ResultFrame]:
+    if begun.lr is None:
+        for window in begun.group:
             for slot in window.slots:
                 yield _result(slot, None)
         return
-    lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
-    keys = [window.keys for window in group]
-    for window, pictures in zip(group, _pictures(lr, keys, session), strict=True):
+    for window, fed, made in zip(begun.group, begun.lr, begun.pending(), strict=True):
+        missing = [slot.index for slot in window.slots if slot.is_missing]
+        pictures = made if guard is None else guard.mended(fed, window.keys, made, missing)
         for slot in window.slots:
             yield _result(slot, pictures[slot.index] if slot.is_missing else None)
+
+
+def _ahead(session: Session) -> int:
+    return session.ahead if isinstance(session, StartedSession) else 0
 
 
 def _result(slot: Slot, rgb: Pixels | None) -> ResultFrame:
@@ -110,10 +148,18 @@ def _result(slot: Slot, rgb: Pixels | None) -> ResultFrame:
     )
 
 
-def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> Pixels:
-    """`(N, K, sH, sW, 3)` from `(N, T, H, W, 3)`: K pictures of each window, 1 or 2T - 1."""
-    network = session.network
+def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> PendingPixels:
+    """Begin `(N, K, sH, sW, 3)` of `(N, T, H, W, 3)`: K pictures a window, 1 or 2T - 1."""
+    if isinstance(session, StartedSession):
+        pending = session.start(lr, keys)
+        return lambda: _checked(pending(), lr, session)
     sr = session.keyed(lr, keys) if isinstance(session, KeyedSession) else session(lr)
+    return lambda: _checked(sr, lr, session)
+
+
+def _checked(sr: Pixels, lr: Pixels, session: Session) -> Pixels:
+    """The pictures of each window along an axis of their own, if they are what they must be."""
+    network = session.network
     count, window, height, width, _ = lr.shape
     picture = (height * network.scale, width * network.scale, 3)
     if network.time_scale == 1:

@@ -89,7 +89,7 @@ def check_windows(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> None:
             )
 
 
-BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt")
+BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx")
 
 
 def open_session(
@@ -99,8 +99,9 @@ def open_session(
 
     Args:
         package: An opened package.
-        backend: One of `BACKENDS`; `ort` is ONNX Runtime on the CPU, and so is `auto`.
-        precision: Name of the graph; `auto` takes fp32.
+        backend: One of `BACKENDS`; `ort` is ONNX Runtime on the CPU, and so is `auto`; `trt` and
+            `trt-rtx` run the engines that the package holds for this device.
+        precision: Name of the graph; `auto` takes fp32, and of engines the best there is.
         threads: CPU threads, 0 for as many as there are cores.
 
     Raises:
@@ -109,8 +110,11 @@ def open_session(
         ValueError: No such backend.
     """
     from vsrc.runtime.backends import provider_of
+    from vsrc.runtime.engines import ENGINE_BACKENDS, open_engines
     from vsrc.runtime.ort import OrtSession
 
+    if backend in ENGINE_BACKENDS:
+        return open_engines(package, backend=backend, precision=precision, keeps_features=False)
     provider = provider_of(backend)
     path, graph = package.graph("fp32" if precision == "auto" else precision)
     return OrtSession(

@@ -13,6 +13,7 @@ a pyramid falls on the same pixels as in the whole picture.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.sizes import pad_to_fit
+from vsrc.runtime.started import PendingPixels, StartedSession
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class TiledSession:
     """A session that feeds another one tile by tile, and takes smaller ones if memory runs out.
 
     Attributes:
+        ahead: Windows worth having under way beside the newest; see `StartedSession`.
         tile: Longest side that is fed, LR pixels with halo; 0 for the whole picture.
         notes: What the user should know.
     """
@@ -80,6 +83,7 @@ class TiledSession:
     def __init__(self, session: Session, *, tile: int = 0) -> None:
         self._session = session
         self.label, self.network, self.graph = session.label, session.network, session.graph
+        self.ahead = session.ahead if isinstance(session, StartedSession) else 0
         self.tile = tile
         self.notes: list[str] = []
         self._halved = False
@@ -91,6 +95,20 @@ class TiledSession:
     def keyed(self, lr: Pixels, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0) -> Pixels:
         """Restore windows whose frames are known; see `KeyedSession`."""
         return self._restore(lr, keys, place)
+
+    def start(
+        self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
+    ) -> PendingPixels:
+        """Begin to restore windows; see `StartedSession`. Tiles are ahead of each other only."""
+        if not self.tile:
+            try:
+                return self._begun(lr, keys, place)
+            except DeviceMemoryError as error:
+                if self._halved:
+                    raise
+                self._halve(max(lr.shape[2:4]), error)
+        made = self._restore(lr, keys, place)
+        return lambda: made
 
     def close(self) -> None:
         """Close the session that is fed."""
@@ -118,13 +136,11 @@ class TiledSession:
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
     ) -> Pixels:
         if not self.tile:
-            return self._fed(lr, keys, place)
+            return self._begun(lr, keys, place)()
         network = self.network
         padded = pad_to_fit(lr, multiple=network.size_multiple)
         sr: Pixels | None = None
-        for rows, columns in self._plan(padded.shape[2], padded.shape[3]):
-            part = padded[:, :, rows.start : rows.stop, columns.start : columns.stop]
-            made = self._fed(part, keys, (place, rows.start, columns.start))
+        for rows, columns, made in self._made(padded, keys, place):
             if sr is None:
                 sides = (side * network.scale for side in padded.shape[2:4])
                 sr = np.empty((*made.shape[:-3], *sides, 3), made.dtype)
@@ -133,6 +149,20 @@ class TiledSession:
         assert sr is not None
         height, width = lr.shape[2:4]
         return sr[..., : height * network.scale, : width * network.scale, :]
+
+    def _made(
+        self, padded: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
+    ) -> Iterator[tuple[Span, Span, Pixels]]:
+        """Each tile and what was made of it; on a device the next ones are begun before."""
+        begun: deque[tuple[Span, Span, PendingPixels]] = deque()
+        for rows, columns in self._plan(padded.shape[2], padded.shape[3]):
+            part = padded[:, :, rows.start : rows.stop, columns.start : columns.stop]
+            pending = self._begun(part, keys, (place, rows.start, columns.start))
+            begun.append((rows, columns, pending))
+            if len(begun) > self.ahead:
+                yield _ended(*begun.popleft())
+        while begun:
+            yield _ended(*begun.popleft())
 
     def _plan(self, height: int, width: int) -> Iterator[tuple[Span, Span]]:
         network = self.network
@@ -144,10 +174,20 @@ class TiledSession:
             for columns in across:
                 yield rows, columns
 
-    def _fed(self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable) -> Pixels:
+    def _begun(
+        self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
+    ) -> PendingPixels:
+        if isinstance(self._session, StartedSession):
+            return self._session.start(lr, keys, place=place)
         if keys is not None and isinstance(self._session, KeyedSession):
-            return self._session.keyed(lr, keys, place=place)
-        return self._session(np.ascontiguousarray(lr))
+            made = self._session.keyed(lr, keys, place=place)
+        else:
+            made = self._session(np.ascontiguousarray(lr))
+        return lambda: made
+
+
+def _ended(rows: Span, columns: Span, pending: PendingPixels) -> tuple[Span, Span, Pixels]:
+    return rows, columns, pending()
 
 
 def _kept(span: Span, scale: int) -> slice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from vsrc.runtime.backends import (
     best_precision,
     first_that_loads,
     open_video_session,
-    provider_of,
 )
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
@@ -52,29 +50,37 @@ def test_tensorrt_keeps_its_engines_and_timings(tmp_path: Path) -> None:
     assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path)
 
 
-def test_every_backend_has_a_provider(tiny_package: Path) -> None:
-    assert {provider_of(name) for name in BACKENDS} == {CPU, CUDA, TENSORRT}
-    with pytest.raises(ValueError, match="'abacus' is not known; there are: auto, ort, "):
-        open_video_session(open_package(tiny_package), backend="abacus")
-
-
-@pytest.mark.parametrize(("has_gpu", "level"), [(True, logging.WARNING), (False, logging.INFO)])
-def test_auto_says_in_one_line_what_it_passed_over(
-    tiny_package: Path, caplog: pytest.LogCaptureFixture, has_gpu: bool, level: int
-) -> None:
+def test_every_backend_is_known(tiny_package: Path) -> None:
     package = open_package(tiny_package)
+    with pytest.raises(ValueError, match="'abacus' is not known; there are: auto, ort, "):
+        open_video_session(package, backend="abacus")
+    for backend in BACKENDS[2:]:  # none of them runs without a GPU
+        with pytest.raises(MissingDependencyError) as caught:
+            open_video_session(package, backend=backend)
+        assert caught.value.exit_status == 3
 
+
+def test_auto_says_in_one_line_what_it_passed_over(tiny_package: Path) -> None:
+    said: list[str] = []
+    package = with_graphs(open_package(tiny_package), fp32=False, int8_cpu=True)
+    open_video_session(package, say=said.append).close()
+    (line,) = said
+    assert line.startswith("ort-cpu fp32 runs it; passed over: trt (student.vsrc holds no trt eng")
+    assert "trt-rtx (student.vsrc holds no trt-rtx engine)" in line
+    assert "ort-cuda (this onnxruntime" in line
+    assert line.endswith("int8-cpu (it missed its limit when it was exported)")
+    open_video_session(package, backend="ort", precision="fp32", say=said.append).close()
+    assert len(said) == 1
+
+
+def test_what_is_wrong_with_the_last_backend_is_raised() -> None:
     def open_one(name: str) -> Any:  # noqa: ANN401
-        if name != "ort":
-            raise MissingDependencyError(f"{name} is not there")
-        return open_video_session(package, backend=name)
+        raise MissingDependencyError(f"{name} is not there; do something")
 
-    with caplog.at_level(logging.INFO):
-        session = first_that_loads(("a", "b", "ort"), open_one, has_gpu=has_gpu)
-    session.close()
-    (record,) = caplog.records
-    assert record.levelno == level
-    assert record.message == "ort-cpu fp32 runs it; passed over: a is not there; b is not there"
+    passed_over: list[str] = []
+    with pytest.raises(MissingDependencyError, match="b is not there; do something"):
+        first_that_loads(("a", "b"), open_one, passed_over)
+    assert passed_over == ["a (a is not there)"]
 
 
 def with_graphs(package: Package, **lossy: bool) -> Package:

@@ -1,0 +1,242 @@
+"""Engines of a package on this very device: found, checked against it, and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.cuda_device import CudaDevice, cuda_device
+from vsrc.runtime.engine_file import (
+    EngineBackend,
+    EngineSpec,
+    EngineTarget,
+    checked_engine,
+    read_engine_spec,
+)
+from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
+from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.tensorrt_module import tensorrt_module
+
+if TYPE_CHECKING:
+    from vsrc.runtime.package import Package
+    from vsrc.runtime.session import Session
+
+ENGINE_BACKENDS: tuple[EngineBackend, ...] = ("trt", "trt-rtx")
+
+_PRECISIONS = ("fp16", "int8", "fp32")
+"""Best first. On convolutions int8 is not sure to be the faster one: it is taken where it was built
+alone, or asked for."""
+
+
+@dataclass(frozen=True)
+class FoundEngine:
+    """An engine that runs here.
+
+    Attributes:
+        path: The file.
+        spec: Its sidecar.
+        graph: The graph that it was built from, with the sizes that the engine takes.
+    """
+
+    path: Path
+    spec: EngineSpec
+    graph: GraphSpec
+
+    def takes(self, size: tuple[int, int]) -> bool:
+        """Whether frames of that H and W fit."""
+        return size[0] <= self.graph.height[1] and size[1] <= self.graph.width[1]
+
+
+def open_engines(
+    package: Package,
+    *,
+    backend: EngineBackend,
+    precision: str = "auto",
+    size: tuple[int, int] | None = None,
+    is_deep: bool = False,
+    keeps_features: bool = True,
+) -> Session:
+    """Open what the package holds for this device.
+
+    Args:
+        package: An opened package.
+        backend: Which TensorRT.
+        precision: Of the engine; `auto` takes the first there is of fp16, int8 and fp32.
+        size: H and W of the frames that will come; the engine that fits them best is taken.
+        is_deep: Prefer an engine with float edges, which sees more than 8 bits.
+        keeps_features: Take the two halves where they are there: the features of a frame are
+            found once, and never leave the device.
+
+    Raises:
+        MissingDependencyError: No engine, TensorRT or GPU; or the engines are not for this GPU.
+    """
+    if not any(_sidecars(package, backend)):
+        raise MissingDependencyError(
+            f"{package.path.name} holds no {backend} engine; build one on the device that runs it: "
+            f"vsrc export {package.path} --format {backend} --precision fp16 --shape HxW"
+        )
+    here = Here(backend, str(tensorrt_module(backend).__version__), cuda_device())
+    wanted = _PRECISIONS if precision == "auto" else (precision,)
+    names = [f"{one}-float" for one in wanted if is_deep] + list(wanted)
+    reasons: list[str] = []
+    for name in names:
+        pair = _pair(package, name, here, size) if keeps_features else None
+        found = [] if pair else fitting_engines(package, name, here, reasons)
+        try:
+            if pair:
+                return _halves(package, here, *pair)
+            if found:
+                return _whole(package, here, found)
+        except MismatchError as error:
+            reasons.append(str(error))
+    why = reasons[0] if reasons else f"it holds none of {', '.join(names)}"
+    raise MissingDependencyError(f"no {backend} engine of {package.path.name} runs here: {why}")
+
+
+@dataclass(frozen=True)
+class Here:
+    """What an engine must be for.
+
+    Attributes:
+        backend: Which TensorRT.
+        version: Of it.
+        device: The GPU.
+    """
+
+    backend: EngineBackend
+    version: str
+    device: CudaDevice
+
+    def target(self, name: str, graph: GraphSpec, spec: EngineSpec) -> EngineTarget:
+        """What an engine of a graph would be for if it was built here for the same shapes."""
+        return EngineTarget(
+            backend=self.backend,
+            version=self.version,
+            gpu=self.device.name if self.backend == "trt" else None,
+            compute_capabilities=(self.device.compute_capability,),
+            graph=name,
+            graph_sha256=graph.sha256,
+            precision=graph.precision,
+            io=graph.io,
+            shapes=spec.target.shapes,
+        )
+
+
+def fitting_engines(
+    package: Package, name: str, here: Here, reasons: list[str]
+) -> list[FoundEngine]:
+    """Engines of a graph that are whole, for this device, and kept within their limit.
+
+    Args:
+        package: Where to look.
+        name: Of the graph.
+        here: This device.
+        reasons: Takes one line for each engine that is passed over.
+    """
+    graph = package.spec.graphs.get(name)
+    if graph is None:
+        return []
+    found = (
+        _fitting(path, name, graph, here, reasons)
+        for path in _sidecars(package, here.backend, name)
+    )
+    return [engine for engine in found if engine is not None]
+
+
+def _fitting(
+    path: Path, name: str, graph: GraphSpec, here: Here, reasons: list[str]
+) -> FoundEngine | None:
+    try:
+        spec = read_engine_spec(path)
+        checked_engine(path, here=here.target(name, graph, spec))
+    except (SpecError, MismatchError) as error:
+        reasons.append(str(error))
+        return None
+    if spec.lossy:
+        reasons.append(f"{path.name} missed the limit of its precision")
+        return None
+    return FoundEngine(path, spec, _sized(graph, spec))
+
+
+def _sidecars(package: Package, backend: str, graph: str | None = None) -> Iterator[Path]:
+    """Engine files by what their sidecars say; one that cannot be read counts by its name."""
+    for path in sorted((package.path / "engines").glob("*.engine")):
+        try:
+            target = read_engine_spec(path).target
+            matches = target.backend == backend and graph in (None, target.graph)
+        except SpecError:
+            matches = path.name.startswith(f"{backend}-{graph or ''}")
+        if matches:
+            yield path
+
+
+def _sized(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
+    """A graph with the sizes that an engine of it takes."""
+    if graph.role == "fuse":
+        feature = graph.features[0]
+        least, most = _ends(spec.target.shapes[feature.name])
+        return replace(
+            graph,
+            height=(least[-2] * feature.stride, most[-2] * feature.stride),
+            width=(least[-1] * feature.stride, most[-1] * feature.stride),
+        )
+    least, most = _ends(spec.target.shapes["lr"])
+    row = -3 if graph.io == "uint8" else -2
+    sized = replace(graph, height=(least[row], most[row]), width=(least[row + 1], most[row + 1]))
+    # The halves are given one window after the other, however many come at once.
+    return sized if graph.role == "encode" else replace(sized, batch=(least[0], most[0]))
+
+
+def _ends(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Least and largest of one shape, or of least, usual and largest."""
+    return shapes[0], shapes[-1]
+
+
+def _pair(
+    package: Package, name: str, here: Here, size: tuple[int, int] | None
+) -> tuple[FoundEngine, FoundEngine] | None:
+    """An encode and a fuse engine for the same sizes: the closest fit, else the largest."""
+    fuses = fitting_engines(package, f"fuse-{name}", here, [])
+    pairs = [
+        (encode, fuse)
+        for encode in fitting_engines(package, f"encode-{name}", here, [])
+        for fuse in fuses
+        if (encode.graph.height, encode.graph.width) == (fuse.graph.height, fuse.graph.width)
+    ]
+    pairs.sort(key=lambda pair: pair[0].graph.height[1] * pair[0].graph.width[1])
+    fitting = [pair for pair in pairs if size is not None and pair[0].takes(size)]
+    return fitting[0] if fitting else pairs[-1] if pairs else None
+
+
+def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine) -> Session:
+    from vsrc.runtime.cuda_gpu import CudaGpu
+    from vsrc.runtime.device_halves import DeviceHalves
+    from vsrc.runtime.feature_ring import RingSession
+    from vsrc.runtime.trt_engine import TrtEngine
+
+    return RingSession(
+        DeviceHalves(
+            CudaGpu(here.device),
+            TrtEngine(encode.path, here.backend),
+            TrtEngine(fuse.path, here.backend),
+            network=package.spec.network,
+            graph=encode.graph,
+            label=f"{here.backend} {encode.graph.precision}",
+        )
+    )
+
+
+def _whole(package: Package, here: Here, found: list[FoundEngine]) -> Session:
+    from vsrc.runtime.cuda_gpu import CudaGpu
+    from vsrc.runtime.device_session import DeviceSession
+    from vsrc.runtime.trt_engine import TrtEngine
+
+    engines = [(TrtEngine(one.path, here.backend), one.graph) for one in found]
+    return DeviceSession(
+        CudaGpu(here.device),
+        engines,
+        network=package.spec.network,
+        label=f"{here.backend} {found[0].graph.precision}",
+    )
