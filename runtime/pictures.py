@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.colour import FULL
 from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.numbering import missing_numbers
 from vsrc.runtime.probe import VideoInfo, from_stream
 from vsrc.runtime.reader import open_container
 from vsrc.runtime.stamped import SourceFrame
@@ -48,6 +49,7 @@ class PictureReader:
             duration=len(files) / fps,
             file_duration=Fraction(0),
             start=0,
+            gaps=missing_numbers(files),
         )
 
     def __iter__(self) -> Iterator[SourceFrame]:

@@ -71,6 +71,7 @@ class VideoInfo:
         rotation: The part of it that is a rotation, degrees counter-clockwise.
         tracks: The streams beside the video.
         chapters: Number of chapters.
+        gaps: Numbers that a row of pictures skips, in words.
     """
 
     path: str
@@ -96,6 +97,7 @@ class VideoInfo:
     rotation: int
     tracks: tuple[Track, ...] = ()
     chapters: int = 0
+    gaps: str = ""
 
     @property
     def estimated_frames(self) -> int:
@@ -118,6 +120,8 @@ class VideoInfo:
         parts += [str(track) for track in self.tracks]
         if self.chapters:
             parts.append(f"{self.chapters} chapters")
+        if self.gaps:
+            parts.append(self.gaps)
         return ", ".join(parts)
 
 

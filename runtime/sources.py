@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vsrc.runtime.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_clips, natural_key
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.numbering import is_pattern, matching
 
 PIPE = "-"
 """As an input: the video comes on stdin. As an output: frames go to stdout."""
@@ -41,10 +42,11 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
     makes of `frames/*.png`.
 
     Args:
-        inputs: Videos, pictures, folders (searched at any depth), globs, and `-` for stdin.
+        inputs: Videos, pictures, folders (searched at any depth), globs, patterns as printf has
+            them (`frame_%04d.png`), and `-` for stdin.
 
     Raises:
-        MediaError: A glob matches nothing.
+        MediaError: A glob or pattern matches nothing.
         DataError: A folder holds neither videos nor pictures.
     """
     sources: list[Source] = []
@@ -66,6 +68,8 @@ def _find(text: str | Path) -> Iterator[Source]:
             yield Source(clip.name, clip.files, is_pictures=not clip.is_video)
     elif path.suffix.lower() in PICTURE_SUFFIXES and path.exists():
         yield Source(path.parent.name or "frames", (path,), is_pictures=True)
+    elif not path.exists() and is_pattern(path):
+        yield Source(path.parent.name or "frames", tuple(matching(path)), is_pictures=True)
     elif path.exists() or not glob.has_magic(str(text)):
         yield Source(str(path), (path,), is_pictures=False)
     else:

@@ -48,6 +48,41 @@ def test_pictures_come_in_order_at_the_rate_asked_for(row: list[Path], moving: M
     assert str(reader.info).startswith("png 48x32, 24 fps, 9 frames, rgb24")
 
 
+def test_numbers_that_are_missing_are_told_in_the_line(row: list[Path]) -> None:
+    del row[3:5]
+    info = PictureReader(row, fps=Fraction(25), name="row").info
+    assert str(info).endswith("numbers 5 to 6 missing")
+
+
+@pytest.mark.parametrize("pix_fmt", ["rgb48be", "gray16be"])
+def test_16_bits_come_in_and_go_out(tmp_path: Path, pix_fmt: str) -> None:
+    is_grey = pix_fmt.startswith("gray")
+    shape = (32, 48) if is_grey else (32, 48, 3)
+    levels = np.random.default_rng(0).integers(0, 65536, shape, np.uint16)
+    path = tmp_path / "im1.png"
+    write_samples(path, levels, pix_fmt)
+    reader = PictureReader([path], fps=Fraction(25), name="row")
+    reader.is_deep = True
+    (frame,) = reader
+    expected = np.repeat(levels[..., None], 3, axis=-1) if is_grey else levels
+    np.testing.assert_array_equal(frame.rgb, expected)
+    writer = PictureWriter(tmp_path / "out", pattern="", info=reader.info, scale=1)
+    writer.write(ResultFrame(frame.rgb, pts=0, name="im1"))
+    writer.finish()
+    with av.open(str(tmp_path / "out" / "im1.png")) as container:
+        (made,) = container.decode(video=0)
+    assert made.format.name == "rgb48be"
+    np.testing.assert_array_equal(made.to_ndarray(), expected)
+
+
+def write_samples(path: Path, samples: NDArray[np.uint16], pix_fmt: str) -> None:
+    with av.open(str(path), "w", options={"update": "1"}) as container:
+        stream: Any = container.add_stream("png", rate=1)
+        stream.height, stream.width, stream.pix_fmt = *samples.shape[:2], pix_fmt
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(samples, pix_fmt)))
+        container.mux(stream.encode(None))
+
+
 def test_a_picture_of_another_size_is_named(row: list[Path], moving: Make) -> None:
     write_picture(row[4], moving(1, 16, 16)[0])
     with pytest.raises(MediaError, match=r"im6\.png is 16x16, but the first picture is 48x32"):

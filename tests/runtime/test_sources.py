@@ -62,6 +62,13 @@ def test_a_library_is_searched_at_any_depth(library: Path) -> None:
     assert [Path(file).name for file in found] == ["a.mp4", "b.mkv", "im1.png", "c.mov", "x.jpg"]
 
 
+def test_a_pattern_is_one_source(library: Path) -> None:
+    assert library.exists()
+    assert names("frames/im%d.png") == [["frames/im1.png", "frames/im2.png", "frames/im10.png"]]
+    with pytest.raises(MediaError, match=r"none%04d\.png matches no file"):
+        find_sources(["frames/none%04d.png"])
+
+
 def test_what_matches_nothing_is_said(library: Path) -> None:
     assert library.exists()
     with pytest.raises(MediaError, match=r"'\*\.avi' matches no file"):

@@ -1,0 +1,62 @@
+"""Numbers in the names of pictures: printf patterns, and the numbers that a row leaves out."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from vsrc.runtime.errors import MediaError
+
+_PLACE = re.compile(r"%(0?)(\d*)d")
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether the name stands for a row of files ("frame_%04d.png"), as printf has it."""
+    return len(_PLACE.findall(path.name)) == 1 and path.name.count("%") == 1
+
+
+def matching(pattern: Path) -> list[Path]:
+    """The files that a pattern stands for, in the order of their numbers, from whichever on.
+
+    Raises:
+        MediaError: There are none.
+    """
+    before, zero, digits, after = _PLACE.split(pattern.name)
+    name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
+    width = int(digits or 1) if zero else 1
+    found = {}
+    for file in pattern.parent.iterdir() if pattern.parent.is_dir() else ():
+        number = name.fullmatch(file.name)
+        if number and number[1] == f"{int(number[1]):0{width}d}":
+            found[int(number[1])] = file
+    files = [found[number] for number in sorted(found)]
+    if not files:
+        raise MediaError(f"{pattern} matches no file")
+    return files
+
+
+def missing_numbers(files: Sequence[Path]) -> str:
+    """Which numbers a row of pictures skips ("numbers 3, 7 to 9 missing"); empty for none.
+
+    A row whose names differ in more than their last number is not numbered, and one that counts in
+    larger steps skips nothing.
+    """
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name) for file in files]
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts) or len({(part[1], part[3]) for part in found}) != 1:
+        return ""
+    numbers = [int(part[2]) for part in found]
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    least = min(steps, default=1)
+    if least < 1 or all(step == least for step in steps):
+        return ""
+    gaps = [
+        (before + least, before + step - least)
+        for before, step in zip(numbers, steps, strict=False)
+        if step > least
+    ]
+    words = [str(low) if low == high else f"{low} to {high}" for low, high in gaps]
+    more = f" and in {len(words) - 5} more places" if len(words) > 5 else ""
+    return f"numbers {', '.join(words[:5])}{more} missing"
