@@ -1,0 +1,136 @@
+"""Documents say what works: their commands parse, their Python runs, links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from vsrc.cli import main
+from vsrc.runtime.sample import SAMPLE_CLIP
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = re.compile(r"^(?: {4})?(?:[A-Z_]+=\S+ )*(?:.*[|&(] *)?(vsrc .*)$")
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Each `vsrc ...` of the indented and fenced blocks, as a shell would split it."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    fenced = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    indented = "\n".join(line for line in text.splitlines() if line.startswith("    "))
+    for line in f"{fenced}\n{indented}".splitlines():
+        found = COMMAND.match(line)
+        if found is None or line.strip().startswith(("#", '"', "usage")):
+            continue
+        for part in re.split(r" (?:\||&&|;) ", found.group(1)):
+            words = shlex.split(part, comments=True)
+            if words[:1] == ["vsrc"] and len(words) > 1:
+                yield words[1:]
+
+
+def parse(words: list[str]) -> None:
+    """Have click judge options and choices, without running or opening anything."""
+    command: click.Command = main
+    context = click.Context(main, info_name="vsrc")
+    while isinstance(command, click.Group):
+        while words and words[0].startswith("-"):
+            words = words[1:]
+        found = command.get_command(context, words[0])
+        assert found is not None, f"there is no command {words[0]!r}"
+        command, words = found, words[1:]
+        context = click.Context(command, parent=context)
+    values, _, _ = command.make_parser(context).parse_args(list(words))
+    for parameter in command.params:
+        value = values.get(parameter.name or "")
+        if isinstance(parameter.type, click.Choice) and isinstance(value, str):
+            parameter.type.convert(value, parameter, context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_have_these_options(page: Path) -> None:
+    for words in commands(page):
+        wanted = [word for word in words if word not in ("...", "…")]
+        try:
+            parse(wanted)
+        except click.UsageError as error:
+            pytest.fail(f"{page.name}: vsrc {' '.join(words)}: {error.format_message()}")
+
+
+def test_commands_are_found_at_all() -> None:
+    assert len(list(commands(ROOT / "README.md"))) > 15
+    with pytest.raises(click.UsageError):
+        parse(["infer", "a.mp4", "--no-such-option"])
+    with pytest.raises(click.UsageError):
+        parse(["export", "a.vsrc", "--format", "tflite"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.fixture
+def folder_with_a_clip(tmp_path: Path) -> Path:
+    """Twelve frames of the sample clip, small, as `holiday.mp4`."""
+    import av
+
+    with av.open(str(SAMPLE_CLIP)) as source, av.open(str(tmp_path / "holiday.mp4"), "w") as target:
+        stream = target.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for index, frame in enumerate(source.decode(video=0)):
+            if index == 12:
+                break
+            small = frame.reformat(width=160, height=96, format="yuv420p")
+            small.pts = index
+            target.mux(stream.encode(small))
+        target.mux(stream.encode(None))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_getting_started_can_be_followed(folder_with_a_clip: Path) -> None:
+    text = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    bash = shutil.which("bash")
+    assert bash is not None
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [bash, "-euxc", script],
+        cwd=folder_with_a_clip,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("holiday-x4.mp4", "compare.html", "student.vsrc", "mine.mp4", "report.html"):
+        assert (folder_with_a_clip / name).exists()
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    """Name of the page and text of each fenced block of Python."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL)):
+            found.append((f"{page.stem}-{number}", block))
+    return found
+
+
+@pytest.mark.parametrize(("name", "block"), python_blocks(), ids=[n for n, _ in python_blocks()])
+def test_python_runs(
+    name: str, block: str, folder_with_a_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder_with_a_clip)
+    exec(compile(block, name, "exec"), {"__name__": name})
