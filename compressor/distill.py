@@ -117,7 +117,11 @@ def _trainer(
     config: DistillConfig, built: Built, taught: ClipLibrary, held: ClipLibrary | None
 ) -> Trainer:
     dataset = ClipDataset(
-        taught, clip_length=config.clip_length, patch=config.patch, seed=config.seed
+        taught,
+        clip_length=config.clip_length,
+        patch=config.patch,
+        seed=config.seed,
+        candidates=config.candidates,
     )
     clips = []
     if held is not None:

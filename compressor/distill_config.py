@@ -116,6 +116,8 @@ class DistillConfig(TrainerConfig):
         degradation: How LR is made from HR.
         clip_length: L, frames of a clip.
         patch: Side of the HR crop, pixels.
+        candidates: Places drawn for each crop, of which the one with most detail is taken; more
+            than 1 spends the steps where there is something to learn.
         max_height: Taller HR frames are made smaller first, pixels.
         holdout: Share of the frames that is measured on and never taught from.
         holdout_clips: Held-out clips that are measured.
@@ -148,6 +150,7 @@ class DistillConfig(TrainerConfig):
     degradation: Literal["bi", "bd", "real", "given"] = "bi"
     clip_length: int = 5
     patch: int = 128
+    candidates: int = 1
     max_height: int | None = None
     holdout: float = 0.05
     holdout_clips: int = 4
@@ -163,6 +166,8 @@ class DistillConfig(TrainerConfig):
         super().__post_init__()
         if not self.data:
             raise ValueError("no data: name folders of videos or frames with --data")
+        if self.candidates < 1:
+            raise ValueError(f"candidates={self.candidates} must be 1 or more")
         if self.clip_length < 1 or self.workers < 0 or self.holdout_clips < 0:
             raise ValueError(
                 f"clip_length={self.clip_length} must be at least 1, workers={self.workers} and "

@@ -50,6 +50,14 @@ class Batch:
     sources: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Number of a clip, and what is cut from it."""
+
+    clip: int
+    window: Window
+
+
 class ClipDataset(Dataset[ClipItem]):
     """Crops of `clip_length` consecutive frames of one shot."""
 
@@ -62,6 +70,7 @@ class ClipDataset(Dataset[ClipItem]):
         seed: int,
         length: int | None = None,
         augment: bool = True,
+        candidates: int = 1,
     ) -> None:
         """Prepare to draw.
 
@@ -73,6 +82,8 @@ class ClipDataset(Dataset[ClipItem]):
             length: What `len` says; None for the number of places a clip can start at. Items
                 beyond it exist: an index has no upper bound.
             augment: Mirror, transpose and play backwards at random.
+            candidates: Of so many places drawn for an item the one with most detail is taken; 1
+                takes every place alike.
 
         Raises:
             DataError: No shot is long enough, or no frame large enough.
@@ -80,11 +91,14 @@ class ClipDataset(Dataset[ClipItem]):
         """
         if patch % library.scale or patch <= 0:
             raise ValueError(f"{patch=} must be a multiple of scale={library.scale}")
+        if candidates < 1:
+            raise ValueError(f"{candidates=} must be 1 or more")
         self._library = library
         self._clip_length = clip_length
         self._patch = patch
         self._seed = seed
         self._augment = augment
+        self._candidates = candidates
         self._shots = _usable_shots(library, clip_length=clip_length, patch=patch)
         starts = [shot.stop - shot.start - clip_length + 1 for shot in self._shots]
         self._ends = np.cumsum(starts)
@@ -98,23 +112,37 @@ class ClipDataset(Dataset[ClipItem]):
         if index < 0:
             raise IndexError(f"{index=} must not be negative")
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence((self._seed, index))))
-        place = int(rng.integers(self._ends[-1]))
-        number = int(np.searchsorted(self._ends, place, side="right"))
-        shot = self._shots[number]
-        # `_ends` counts the starts up to the end of each shot, so this counts back from its last.
-        start = shot.stop - self._clip_length + 1 - (int(self._ends[number]) - place)
-        lr, hr = (_tensor(planes) for planes in self._crop(shot, start, rng))
+        places = [self._place(rng) for _ in range(self._candidates)]
+        place = places[0] if len(places) == 1 else max(places, key=self._detail)
+        clip = self._library.clips[place.clip]
+        pair = cut(clip, place.window, scale=self._library.scale, rng=rng)
+        lr, hr = (_tensor(planes) for planes in pair)
         if self._augment:
             lr, hr = _augmented(lr, hr, rng)
-        return ClipItem(lr, hr, f"{self._library.clips[shot.clip].name}@{start}")
+        return ClipItem(lr, hr, f"{clip.name}@{place.window.start}")
 
-    def _crop(self, shot: Shot, start: int, rng: np.random.Generator) -> tuple[Planes, Planes]:
-        clip, scale = self._library.clips[shot.clip], self._library.scale
-        sides = [size // scale for size in clip.hr.shape[2:]]
+    def _place(self, rng: np.random.Generator) -> _Place:
+        at = int(rng.integers(self._ends[-1]))
+        number = int(np.searchsorted(self._ends, at, side="right"))
+        shot = self._shots[number]
+        # `_ends` counts the starts up to the end of each shot, so this counts back from its last.
+        start = shot.stop - self._clip_length + 1 - (int(self._ends[number]) - at)
+        scale = self._library.scale
+        sides = [size // scale for size in self._library.clips[shot.clip].hr.shape[2:]]
         side = self._patch // scale
         top, left = (int(rng.integers(size - side + 1)) for size in sides)
         window = Window(start, start + self._clip_length, top, left, side, side)
-        return cut(clip, window, scale=scale, rng=rng)
+        return _Place(shot.clip, window)
+
+    def _detail(self, place: _Place) -> float:
+        """Mean difference of neighbouring pixels in green of the middle HR frame."""
+        scale, window = self._library.scale, place.window
+        frame = self._library.clips[place.clip].hr_frames(scale)[(window.start + window.stop) // 2]
+        rows = slice(window.top * scale, (window.top + window.height) * scale)
+        columns = slice(window.left * scale, (window.left + window.width) * scale)
+        green = np.asarray(frame[1, rows, columns], dtype=np.int16)
+        steps = (np.abs(np.diff(green, axis=axis)).mean() for axis in (0, 1))
+        return float(sum(steps))
 
 
 def collate(items: Sequence[ClipItem]) -> Batch:

@@ -88,6 +88,22 @@ def test_lr_is_the_crop_of_the_downscaled_whole_frame(
     assert any(np.array_equal(window, item.lr.numpy()) for window in windows)
 
 
+def test_of_several_places_the_one_with_most_detail_is_taken(library: ClipLibrary) -> None:
+    def detail(data: ClipDataset) -> float:
+        crops = torch.stack([data[index].hr[2, 1] for index in range(40)]).float()
+        return float(crops.diff(dim=1).abs().mean() + crops.diff(dim=2).abs().mean())
+
+    def choosing(candidates: int) -> ClipDataset:
+        return ClipDataset(
+            library, clip_length=5, patch=16, seed=3, augment=False, candidates=candidates
+        )
+
+    assert detail(choosing(8)) > detail(choosing(2)) > detail(choosing(1))
+    assert choosing(4)[7].source == choosing(4)[7].source
+    with pytest.raises(ValueError, match="candidates=0"):
+        choosing(0)
+
+
 def test_every_start_of_every_shot_is_drawn(library: ClipLibrary) -> None:
     starts = {dataset(library)[index].source for index in range(300)}
     assert starts == {f"videos/{n}.mkv@{t}" for n in range(2) for t in range(8)}
