@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vsrc.runtime.covers import is_cover
 from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.deinterlace import deinterlaced
 from vsrc.runtime.errors import MediaError
@@ -335,7 +336,7 @@ def _open_stdin() -> InputContainer:
 
 def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     """The video track; a cover picture is none."""
-    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
         raise MediaError(f"{path} has no video track (it has: {', '.join(kinds) or 'nothing'})")
@@ -353,14 +354,8 @@ def copied_tracks(container: InputContainer) -> list[Stream]:
     return [
         stream
         for stream in container.streams
-        if stream.type in ("audio", "subtitle") or _is_cover(stream)
+        if stream.type in ("audio", "subtitle") or is_cover(stream)
     ]
-
-
-def _is_cover(stream: Stream) -> bool:
-    from av.stream import Disposition
-
-    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _output_corrupt() -> int:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.covers import attach_cover, is_cover
 from vsrc.runtime.probe import codec_name
 from vsrc.runtime.reader import copied_tracks
 
@@ -31,21 +32,33 @@ class TrackCopier:
 
     Attributes:
         notes: What could not be copied, and why.
+
+    Args:
+        source: Where the tracks are.
+        target: Where they go.
+        video: Number of the video that is restored.
     """
 
-    def __init__(self, source: InputContainer, target: OutputContainer) -> None:
+    def __init__(self, source: InputContainer, target: OutputContainer, *, video: int) -> None:
         self.notes: list[str] = []
         self._target = target
         self._streams: dict[int, Stream] = {}
         self._refused: Counter[int] = Counter()
         self._held: list[Packet[Stream]] = []
-        for stream in copied_tracks(source):
-            self._add(stream)
         is_matroska = target.format.name == "matroska"
+        for stream in copied_tracks(source):
+            if not (is_matroska and is_cover(stream) and attach_cover(source, stream, target)):
+                self._add(stream)
         for stream in source.streams.attachments if is_matroska else ():
             self._add(stream)
         if source.streams.attachments and not is_matroska:
             self.notes.append("attachments are left out: only .mkv can carry them")
+        self.notes += [
+            f"the {stream.type} track {stream.index} is left out: sound, subtitles and attachments "
+            "go along with one video"
+            for stream in source.streams
+            if _is_left_out(stream) and stream.index != video
+        ]
 
     def hold(self, packets: Iterable[Packet[Stream]]) -> None:
         """Take packets in the order of the source."""
@@ -110,6 +123,11 @@ class TrackCopier:
             return
         copy_tags(stream, copy)
         self._streams[stream.index] = copy
+
+
+def _is_left_out(stream: Stream) -> bool:
+    """A second video, or data that only the program that wrote it understands."""
+    return stream.type == "data" or (stream.type == "video" and not is_cover(stream))
 
 
 def copy_tags(source: Stream, target: Stream) -> None:

@@ -199,7 +199,7 @@ class VideoWriter:
             video = self._source.streams[self._info.index]
             copy_tags(video, self._encoded.stream)
             copy_file_tags(self._source, self._output)
-            self._tracks = TrackCopier(self._source, self._output)
+            self._tracks = TrackCopier(self._source, self._output, video=self._info.index)
             self.notes += self._tracks.notes
             if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
                 self._shift = earliest(self._source)

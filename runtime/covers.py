@@ -1,0 +1,52 @@
+"""Cover pictures: a stream of one packet to FFmpeg, an attached file to Matroska."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.stream import Stream
+
+_KINDS = {
+    "mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png"),
+    "bmp": ("cover.bmp", "image/bmp"), "gif": ("cover.gif", "image/gif"),
+    "tiff": ("cover.tiff", "image/tiff"), "webp": ("cover.webp", "image/webp"),
+}  # fmt: skip
+"""File name and MIME type where the source has none, by codec."""
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a picture that only stands for the file."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def attach_cover(source: InputContainer, stream: Stream, target: OutputContainer) -> bool:
+    """Attach the cover that a stream of the source holds to a Matroska file.
+
+    As a track of its own it would be taken for a second video there.
+
+    Returns:
+        False where the picture cannot be had, or is of a kind with no name.
+    """
+    codec = stream.codec_context.name if stream.codec_context else ""
+    if codec not in _KINDS or not (data := _picture(source, stream.index)):
+        return False
+    name, mime = _KINDS[codec]
+    name, mime = stream.metadata.get("filename", name), stream.metadata.get("mimetype", mime)
+    target.add_attachment(name, mime, data)
+    return True
+
+
+def _picture(source: InputContainer, index: int) -> bytes:
+    """Bytes of the picture, read apart: the source itself is about to be read from its start."""
+    import av
+
+    if source.file is not None:  # a pipe runs past once
+        return b""
+    with av.open(source.name, container_options={"protocol_whitelist": "file"}) as again:
+        for packet in again.demux(again.streams[index]):
+            return bytes(packet)
+    return b""
