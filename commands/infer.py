@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--cuts/--no-cuts", default=InferConfig.cuts, help="Find scene cuts.  [default: on]")
 @click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
 @click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
-@click.option("--shard", metavar="I/N", help="Take the I-th of N shares of the inputs.")
+@click.option("--shard", metavar="I/N", help="Take the I-th of N shares of the work.")
 @click.option(
     "--codec",
     default=InferConfig.codec,
@@ -91,7 +91,13 @@ def infer_command(
     )
     with ends_like_ctrl_c(), InferBar() as bar:
         result = _restored(config, bar, report)
-    frames_on_stdout = str(config.output) == "-"
+    _show(result, bar, as_json=as_json, frames_on_stdout=str(config.output) == "-")
+    if result.failures:
+        total = len(result.files) + len(result.failures) + len(result.pieces)
+        raise MediaError(f"{len(result.failures)} of {total} inputs could not be restored")
+
+
+def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout: bool) -> None:
     if as_json and not frames_on_stdout:
         echo_json(result)
     for file in result.files:
@@ -99,13 +105,13 @@ def infer_command(
             if note not in bar.shown:
                 click.echo(f"{file.input}: {note}", err=True)
         if not as_json or frames_on_stdout:
-            done = f"{file.output}  {file.frames} frames, {file.fps:.1f} fps"
-            click.echo(done, err=frames_on_stdout)
+            pace = f", {file.fps:.1f} fps" if file.seconds else ""
+            click.echo(f"{file.output}  {file.frames} frames{pace}", err=frames_on_stdout)
+    for piece in result.pieces:
+        kept = f"frames {piece.first} to {piece.stop - 1} of {piece.total} are kept"
+        click.echo(f"{piece.output}: {kept}; the last share joins them", err=True)
     for failure in result.failures:
         click.echo(failure.error, err=True)
-    if result.failures:
-        total = len(result.files) + len(result.failures)
-        raise MediaError(f"{len(result.failures)} of {total} inputs could not be restored")
 
 
 def _restored(config: InferConfig, bar: InferBar, report: Path | None) -> InferResult:

@@ -68,6 +68,27 @@ class FileResult:
 
 
 @dataclass(frozen=True)
+class PieceResult:
+    """A piece of one long input, which waits for the other shares.
+
+    Attributes:
+        input: Name of the input.
+        output: Where the result will be.
+        first: First frame of the piece.
+        stop: Behind its last frame.
+        total: Frames of the whole result.
+        made: How many of them this run made; the others were there.
+    """
+
+    input: str
+    output: str
+    first: int
+    stop: int
+    total: int
+    made: int
+
+
+@dataclass(frozen=True)
 class Failure:
     """One input, of several, that could not be restored.
 
@@ -87,7 +108,9 @@ class InferResult:
     Attributes:
         files: Those that were restored.
         failures: Those that were not; always empty for a single input, whose error is raised.
+        pieces: Of long inputs that several shares make together, unless this run joined them.
     """
 
     files: tuple[FileResult, ...]
     failures: tuple[Failure, ...] = ()
+    pieces: tuple[PieceResult, ...] = ()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from contextlib import closing
 
 from vsrc.runtime.errors import MediaError, VsrcError
 from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_job import InferJob, Report
-from vsrc.runtime.infer_result import Failure, FileResult, InferResult
-from vsrc.runtime.opened import Network, opened
+from vsrc.runtime.infer_job import Report
+from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.manifest import Item, Manifest, manifest_path
+from vsrc.runtime.opened import Network
 from vsrc.runtime.session import Session
-from vsrc.runtime.shard import shared_out
+from vsrc.runtime.shard import Unit, shared_out
 from vsrc.runtime.sources import find_sources
 from vsrc.runtime.stage_clock import Untimed
-from vsrc.runtime.targets import Target, check_target, plan_targets
+from vsrc.runtime.targets import Target, plan_targets
+from vsrc.runtime.unit_work import Work, cut_up, restore_file, restore_piece
 
 
 def infer(
@@ -37,37 +39,42 @@ def infer(
             the result and the others go on.
         ValueError: The inputs and the output do not go together.
     """
-    sources = find_sources(config.inputs)
-    targets = plan_targets(sources, config.output)
+    targets = plan_targets(find_sources(config.inputs), config.output)
+    units = [Unit(target) for target in targets]
     if config.shard is not None:
-        targets = shared_out(targets, config.shard)
-    files: list[FileResult] = []
+        pieces = (cut_up(target, config, config.shard.count) for target in targets)
+        units = shared_out([unit for target in pieces for unit in target], config.shard)
+    done: list[FileResult | PieceResult] = []
     failures: list[Failure] = []
     with closing(Network(config, session)) as network:
-        for target in targets:
+        work = Work(config, network, manifest_of(config, targets), progress, clock)
+        for unit in units:
             try:
-                files.append(_restore_file(target, config, network, progress, clock))
+                done.append(_restored(unit, work))
             except VsrcError as error:  # noqa: PERF203  each file takes minutes
-                if len(sources) == 1 or not isinstance(error, MediaError):
+                if len(targets) == 1 or not isinstance(error, MediaError):
                     raise
-                failures.append(Failure(target.source.name, str(error)))
-    return InferResult(tuple(files), tuple(failures))
+                failures.append(Failure(unit.target.source.name, str(error)))
+                _record_failure(unit, work, str(error))
+    files = tuple(result for result in done if isinstance(result, FileResult))
+    waiting = tuple(result for result in done if isinstance(result, PieceResult))
+    return InferResult(files, tuple(failures), waiting)
 
 
-def _restore_file(
-    target: Target,
-    config: InferConfig,
-    network: Network,
-    progress: Report | None,
-    clock: Untimed | None,
-) -> FileResult:
-    began = time.perf_counter()
-    check_target(target, overwrite=config.overwrite)
-    with opened(target, config, network) as job:
-        writer = job.writer()
-        try:
-            run = InferJob(job, writer, began, progress)
-            run.run(clock or Untimed())
-            return run.result()
-        finally:
-            writer.discard()
+def manifest_of(config: InferConfig, targets: Sequence[Target]) -> Manifest | None:
+    """Where a run over many inputs, or a share of any, is written down."""
+    if targets[0].is_pipe or (config.shard is None and len(targets) == 1):
+        return None
+    is_folder = config.output.is_dir() or not config.output.suffix
+    place = config.output if is_folder else targets[0].path
+    return Manifest(manifest_path(place, config.shard, is_folder=is_folder), config.shard)
+
+
+def _restored(unit: Unit, work: Work) -> FileResult | PieceResult:
+    return restore_file(unit.target, work) if unit.count == 1 else restore_piece(unit, work)
+
+
+def _record_failure(unit: Unit, work: Work, error: str) -> None:
+    if work.manifest is not None:
+        name = work.manifest.name(unit.target)
+        work.manifest.record(Item(unit.target.source.name, name, error=error))

@@ -26,7 +26,6 @@ from vsrc.runtime.segments import SegmentStore, fingerprint
 from vsrc.runtime.session import Session
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source
-from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.targets import Target, check_space, prepare_folder
 from vsrc.runtime.tile_choice import Choice, check_tile, choose_tile
@@ -110,7 +109,7 @@ class Opened:
 
     def another_reader(self) -> Reader:
         """The same input, opened once more."""
-        reader = _open_reader(self.target.source, self.config)
+        reader = open_reader(self.target.source, self.config)
         reader.is_deep = self.reader.is_deep
         return reader
 
@@ -188,15 +187,17 @@ def opened(target: Target, config: InferConfig, network: Network) -> Iterator[Op
     Raises:
         MediaError: It cannot be read, or not be restored as it is.
     """
-    with closing(_open_reader(target.source, config)) as reader:
+    with closing(open_reader(target.source, config)) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
         session = _tiled(network.session(reader.info), reader.info, config)
         session.notes[:0] = network.notes
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
-        yield Opened(target, config, reader, session, _total(reader.info, config, session.network))
+        total = result_frames(reader.info, config, time_scale=session.network.time_scale)
+        yield Opened(target, config, reader, session, total)
 
 
-def _open_reader(source: Source, config: InferConfig) -> Reader:
+def open_reader(source: Source, config: InferConfig) -> Reader:
+    """Open a video or a row of pictures."""
     if source.is_pictures:
         fps = Fraction(config.fps).limit_denominator(1001)
         return PictureReader(source.files, fps=fps, name=source.name)
@@ -231,10 +232,10 @@ def _seconds(value: float) -> Fraction:
     return Fraction(value).limit_denominator(1_000_000)
 
 
-def _total(info: VideoInfo, config: InferConfig, network: NetworkSpec) -> int:
+def result_frames(info: VideoInfo, config: InferConfig, *, time_scale: int = 1) -> int:
     """Frames of the result, 0 where the source does not say."""
     known = info.estimated_frames
     left = max(0, known - ceil(config.start * info.rate)) if known else 0
     if config.frames is not None:
         left = min(left, config.frames) if known else config.frames
-    return max(0, 2 * left - 1) if network.time_scale == 2 else left
+    return max(0, 2 * left - 1) if time_scale == 2 else left

@@ -71,6 +71,27 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 @contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Whether no other process is in this block; yes, too, where nothing can tell."""
+    try:
+        file = path.open("ab")
+    except FileNotFoundError:  # somebody was, and has removed the folder
+        yield False
+        return
+    with file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except (ImportError, OSError):
+            pass
+        yield True
+
+
+@contextmanager
 def failures_named(path: Path) -> Iterator[None]:
     """Turn what an encoder, a muxer or the disk says into one line about the output.
 

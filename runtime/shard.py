@@ -1,4 +1,4 @@
-"""A share of many inputs for one machine of several."""
+"""A share of many inputs, or of one long one, for one machine of several."""
 
 from __future__ import annotations
 
@@ -31,6 +31,21 @@ class Shard:
         return f"{self.index}/{self.count}"
 
 
+@dataclass(frozen=True)
+class Unit:
+    """What one machine does without looking up: an input, or a piece of a long one.
+
+    Attributes:
+        target: The input and where its result goes.
+        number: Which piece, counted from 0.
+        count: Pieces there are; 1 for the whole input.
+    """
+
+    target: Target
+    number: int = 0
+    count: int = 1
+
+
 def parse_shard(text: str) -> Shard:
     """`2/4` is the second of four.
 
@@ -43,7 +58,7 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(found[1]), int(found[2]))
 
 
-def shared_out(targets: Sequence[Target], shard: Shard) -> list[Target]:
-    """The targets of one share: every n-th by path, so that all machines agree without talking."""
-    ordered = sorted(targets, key=lambda target: str(target.path))
+def shared_out(units: Sequence[Unit], shard: Shard) -> list[Unit]:
+    """The units of one share: every n-th by path, so that all machines agree without talking."""
+    ordered = sorted(units, key=lambda unit: (str(unit.target.path), unit.number))
     return ordered[shard.index - 1 :: shard.count]

@@ -1,0 +1,182 @@
+"""Does one unit: restores an input, or makes a piece of a long one and joins it when it can."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from vsrc.runtime.errors import StoppedError, VsrcError
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.infer_job import InferJob, Report
+from vsrc.runtime.infer_result import FileResult, InferProgress, PieceResult
+from vsrc.runtime.manifest import Item, Manifest, result_sha256
+from vsrc.runtime.opened import Network, open_reader, opened, result_frames
+from vsrc.runtime.part_file import alone
+from vsrc.runtime.pieces import Piece, SharedVideo, make_piece, shared_video
+from vsrc.runtime.shard import Unit
+from vsrc.runtime.stage_clock import Untimed
+from vsrc.runtime.targets import Target, check_target
+
+LEAST_PIECE = 480
+"""Frames of a piece that is worth a machine of its own: four parts."""
+
+_LOCK_FILE = "join.lock"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all units of a run have in common.
+
+    Attributes:
+        config: What was asked for.
+        network: Opens the session.
+        manifest: Where it is written down; None for a single input.
+        progress: Told of each frame.
+        clock: May time the stages.
+    """
+
+    config: InferConfig
+    network: Network
+    manifest: Manifest | None = None
+    progress: Report | None = None
+    clock: Untimed | None = None
+
+
+def cut_up(target: Target, config: InferConfig, count: int) -> list[Unit]:
+    """A target as units: at most `count` pieces of it if it is long, else as a whole."""
+    pieces = min(count, _known_frames(target, config) // LEAST_PIECE)
+    if pieces < 2:
+        return [Unit(target)]
+    return [Unit(target, number, pieces) for number in range(pieces)]
+
+
+def _known_frames(target: Target, config: InferConfig) -> int:
+    if target.is_pipe or target.source.is_pipe or target.is_pictures:
+        return 0
+    try:
+        reader = open_reader(target.source, config)
+    except VsrcError:  # whoever gets it will say so
+        return 0
+    reader.close()
+    return result_frames(reader.info, config)
+
+
+def restore_file(target: Target, work: Work) -> FileResult:
+    """Restore one input, unless the manifest says that it is done."""
+    began = time.perf_counter()
+    done = _finished(target, work)
+    if done is not None:
+        return done
+    check_target(target, overwrite=work.config.overwrite)
+    with opened(target, work.config, work.network) as job:
+        writer = job.writer()
+        try:
+            run = InferJob(job, writer, began, work.progress)
+            run.run(work.clock or Untimed())
+            result = run.result()
+        finally:
+            writer.discard()
+        if work.manifest is not None:
+            _record(target, work.manifest, job.fingerprint(), result.frames)
+        return result
+
+
+def restore_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
+    """Make a piece of a long input; join it if no other piece is missing."""
+    target = unit.target
+    done = _finished(target, work)
+    if done is not None:
+        return done
+    check_target(target, overwrite=work.config.overwrite)
+    with opened(target, work.config, work.network) as job:
+        video = shared_video(job)
+        pieces = video.pieces(unit.count)
+        piece = pieces[unit.number] if unit.number < len(pieces) else Piece(0, 0)
+        made = _made(video, piece, unit, work)
+        result = PieceResult(
+            target.source.name, str(target.path), piece.first, piece.stop, video.borders[-1], made
+        )
+        if work.manifest is not None:
+            work.manifest.record(_piece_item(video, piece, work.manifest.name(target)))
+        return (_joined(video, work) if video.is_complete else None) or result
+
+
+def _finished(target: Target, work: Work) -> FileResult | None:
+    """What became of it, if a run of this very job has finished it and it is still as it was."""
+    if work.manifest is None or not target.path.exists():
+        return None
+    recorded = work.manifest.recorded(target)
+    if not recorded:
+        return None
+    with opened(target, work.config, work.network) as job:
+        of_this_job = [item for item in recorded if item.job == job.fingerprint()]
+        if not of_this_job or result_sha256(target) != of_this_job[0].sha256:
+            return None
+        return FileResult(
+            input=target.source.name,
+            output=str(target.path),
+            frames=of_this_job[0].frames,
+            shots=1,
+            seconds=0.0,
+            first_frame_seconds=0.0,
+            fps=0.0,
+            runs=job.session.label,
+            notes=("it was there already, from a run with the same options",),
+        )
+
+
+def _made(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
+    """Frames of the piece that were made now."""
+    job = video.job
+    began = time.perf_counter()
+    missing = video.missing(piece)
+    now = InferProgress(
+        input=job.target.source.name,
+        output=str(job.target.path),
+        info=job.reader.info,
+        writes=f"piece {unit.number + 1} of {unit.count} ({piece} of {video.borders[-1]})",
+        runs=job.session.label,
+        done=0,
+        total=sum(part.stop - part.first for part in missing),
+        seconds=0.0,
+        notes=tuple(job.session.notes),
+    )
+
+    def tell(done: int) -> None:
+        if work.progress:
+            work.progress(replace(now, done=done, seconds=time.perf_counter() - began))
+
+    tell(0)
+    try:
+        return make_piece(video, piece, tell)
+    except KeyboardInterrupt:
+        raise StoppedError(
+            "interrupted; finished parts are kept, and the same command goes on behind them"
+        ) from None
+
+
+def _joined(video: SharedVideo, work: Work) -> FileResult | None:
+    """The whole result, put together; None where another process does it or has done it."""
+    with alone(video.store.folder / _LOCK_FILE) as is_alone:
+        if not is_alone or not video.is_complete:
+            return None
+        return restore_file(video.job.target, work)
+
+
+def _record(target: Target, manifest: Manifest, job: str, frames: int) -> None:
+    name = manifest.name(target)
+    before = manifest.items.get(name, Item(target.source.name, name))
+    sha256 = result_sha256(target)
+    manifest.record(replace(before, job=job, frames=frames, sha256=sha256, error=None))
+
+
+def _piece_item(video: SharedVideo, piece: Piece, name: str) -> Item:
+    own = [video.store.at(first) for first in video.borders if piece.first <= first < piece.stop]
+    return Item(
+        input=video.job.target.source.name,
+        output=name,
+        job=video.job.fingerprint(),
+        frames=video.borders[-1],
+        piece=(piece.first, piece.stop),
+        segments=tuple(segment for segment in own if segment is not None),
+    )
