@@ -105,8 +105,7 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
             if note not in bar.shown:
                 click.echo(f"{file.input}: {note}", err=True)
         if not as_json or frames_on_stdout:
-            pace = f", {file.fps:.1f} fps" if file.seconds else ""
-            click.echo(f"{file.output}  {file.frames} frames{pace}", err=frames_on_stdout)
+            click.echo(file.done, err=frames_on_stdout)
     for piece in result.pieces:
         kept = f"frames {piece.first} to {piece.stop - 1} of {piece.total} are kept"
         click.echo(f"{piece.output}: {kept}; the last share joins them", err=True)

@@ -98,16 +98,17 @@ def is_spoilt(sr: Pixels, lr: Sequence[Pixels]) -> bool:
     white = int(np.iinfo(sr.dtype).max)
     away = int(_AWAY * white)
     # One pixel of each block tells whether a closer look is worth it; it hardly ever is.
-    picked = sr[scale // 2 :: scale, scale // 2 :: scale]
-    bounds = (
-        (0, np.logical_and.reduce([frame > away for frame in lr])),
-        (white, np.logical_and.reduce([frame < white - away for frame in lr])),
-    )
-    for bound, is_far in bounds:
-        if not _fills_a_place((picked == bound) & is_far):
+    picked = np.ascontiguousarray(sr[scale // 2 :: scale, scale // 2 :: scale])
+    for bound in (0, white):
+        hit = picked == bound
+        if not _fills_a_place(hit):
+            continue
+        for frame in lr:
+            hit &= frame > away if bound == 0 else frame < white - away
+        if not _fills_a_place(hit):
             continue
         blocks = sr.reshape(height, scale, width, scale, 3)
-        if _fills_a_place((blocks == bound).all(axis=(1, 3)) & is_far):
+        if _fills_a_place((blocks == bound).all(axis=(1, 3)) & hit):
             return True
     return False
 

@@ -41,7 +41,7 @@ class InferJob:
             done=0,
             total=opened.total or None,
             seconds=0.0,
-            notes=tuple(writer.notes + opened.session.notes + self._going_on()),
+            notes=(*opened.said, *writer.notes, *opened.session.notes, *self._going_on()),
         )
 
     def _going_on(self) -> list[str]:
@@ -69,6 +69,7 @@ class InferJob:
             session=self._opened.session,
             batch=self._opened.config.batch,
             is_kept=self._writer.is_kept,
+            guard=self._opened.guard,
         )
         pipeline.run(
             clock.source("decode", self._watched(self._opened.frames())),
@@ -85,6 +86,7 @@ class InferJob:
     def result(self) -> FileResult:
         """What became of it."""
         seconds = time.perf_counter() - self._began
+        opened, guard = self._opened, self._opened.guard
         return FileResult(
             input=self._report.input,
             output=self._report.output,
@@ -94,9 +96,14 @@ class InferJob:
             first_frame_seconds=round(self._first_seconds, 3),
             fps=round(self._done / seconds, 3),
             runs=self._report.runs,
-            notes=tuple(
-                self._opened.reader.notes() + self._writer.notes + self._opened.session.notes
+            notes=(
+                *opened.reader.notes(),
+                *self._writer.notes,
+                *opened.session.notes,
+                *(guard.notes if guard else ()),
             ),
+            redone=guard.redone if guard else 0,
+            spoilt=guard.left if guard else 0,
         )
 
     def _with_kept(self, what: str) -> str:

@@ -54,6 +54,8 @@ class FileResult:
         fps: Frames of the result a second.
         runs: What ran the network.
         notes: What was damaged, missing or could not be kept.
+        redone: Frames that reduced precision had spoilt, and that were restored again in fp32.
+        spoilt: Frames that it had spoilt, and that could not be.
     """
 
     input: str
@@ -65,6 +67,15 @@ class FileResult:
     fps: float
     runs: str
     notes: tuple[str, ...]
+    redone: int = 0
+    spoilt: int = 0
+
+    @property
+    def done(self) -> str:
+        """What there is to say at the end, in one line."""
+        line = f"{self.output}  {self.frames} frames, {self.fps:.1f} fps"
+        line += f", {self.redone} redone in fp32" if self.redone else ""
+        return line + (f", {self.spoilt} left black or white" if self.spoilt else "")
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class JobReport:
         seconds: Wall time of all of it.
         frames: Frames restored.
         fps: frames / seconds.
+        redone: Frames that reduced precision had spoilt, and that were restored again in fp32.
         files: What became of each input.
         failed: Inputs that could not be restored.
         stages: The three threads.
@@ -75,6 +76,7 @@ class JobReport:
     seconds: float
     frames: int
     fps: float
+    redone: int
     files: tuple[FileResult, ...]
     failed: tuple[str, ...]
     stages: tuple[JobStage, ...]
@@ -140,6 +142,7 @@ def job_report(
         seconds=seconds,
         frames=frames,
         fps=frames / seconds,
+        redone=sum(file.redone for file in result.files),
         files=result.files,
         failed=tuple(failure.input for failure in result.failures),
         stages=stages,
@@ -195,6 +198,8 @@ def _few(stages: tuple[JobStage, ...]) -> Iterator[tuple[str, str]]:
 
 def _figures(report: JobReport) -> Iterator[Figure]:
     yield Figure("Throughput", f"{report.fps:.4g} frames/s", f"{report.seconds:.1f} s in all")
+    if report.redone:
+        yield Figure("Redone in fp32", f"{report.redone} frames", "spoilt by reduced precision")
     for stage in report.stages:
         middle = stage.latency_ms.p50 or stage.latency_ms.mean
         busy = f"busy {stage.busy_share:.0%} of the time"

@@ -11,9 +11,10 @@ from math import ceil
 from pathlib import Path
 
 from vsrc import __version__
-from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.backends import first_that_loads, open_video_session
 from vsrc.runtime.encoding import VideoSettings
 from vsrc.runtime.excerpt import excerpt
+from vsrc.runtime.guard import Guard
 from vsrc.runtime.hashing import sampled_sha256
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.package import open_package, shipped
@@ -43,7 +44,8 @@ class Network:
         self._config = config
         self._given = given
         self._own: dict[bool, Session] = {}
-        self.notes: list[str] = []
+        self._exact: dict[bool, Session] = {}
+        self.said: list[str] = []
 
     def session(self, info: VideoInfo) -> Session:
         """The session that was given, or that of the config for this depth."""
@@ -60,13 +62,42 @@ class Network:
                 threads=config.threads,
                 is_deep=is_deep,
                 size=(info.height, info.width),
-                say=self.notes.append,
+                say=self.said.append,
             )
         return self._own[is_deep]
 
+    @property
+    def is_given(self) -> bool:
+        """Whether a session was given, of whose package nothing is known."""
+        return self._given is not None
+
+    def exact(self, info: VideoInfo) -> Session:
+        """The same network in fp32, on the same backend or else on the CPU.
+
+        Raises:
+            VsrcError: The package has no such graph, or nothing to run it is there.
+        """
+        is_deep = info.depth > 8
+        if is_deep not in self._exact:
+            config = self._config
+            package = open_package(config.model or shipped(DEFAULT_STUDENT))
+
+            def on(backend: str) -> Session:
+                return open_video_session(
+                    package,
+                    backend=backend,
+                    precision="fp32",
+                    threads=config.threads,
+                    is_deep=is_deep,
+                    size=(info.height, info.width),
+                )
+
+            self._exact[is_deep] = first_that_loads((config.backend, "ort"), on, [])
+        return self._exact[is_deep]
+
     def close(self) -> None:
         """Free what was opened here."""
-        for session in self._own.values():
+        for session in (*self._own.values(), *self._exact.values()):
             session.close()
 
 
@@ -80,6 +111,8 @@ class Opened:
         reader: The open input.
         session: The network, fed in tiles if need be.
         total: Frames of the result, 0 where the source does not say.
+        guard: Looks at frames of reduced precision; None where they are exact.
+        said: What was chosen by itself, and why not something faster.
     """
 
     target: Target
@@ -87,6 +120,8 @@ class Opened:
     reader: Reader
     session: TiledSession
     total: int
+    guard: Guard | None = None
+    said: tuple[str, ...] = ()
 
     def frames(self) -> Iterable[SourceFrame]:
         """The frames of the source that are restored, and their neighbours."""
@@ -190,10 +225,12 @@ def opened(target: Target, config: InferConfig, network: Network) -> Iterator[Op
     with closing(open_reader(target.source, config)) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
         session = _tiled(network.session(reader.info), reader.info, config)
-        session.notes[:0] = network.notes
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
+        guard = None
+        if session.graph.precision != "fp32" and not network.is_given:
+            guard = Guard(lambda: _tiled(network.exact(reader.info), reader.info, config))
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
-        yield Opened(target, config, reader, session, total)
+        yield Opened(target, config, reader, session, total, guard, tuple(network.said))
 
 
 def open_reader(source: Source, config: InferConfig) -> Reader:

@@ -160,6 +160,7 @@ def _make(video: SharedVideo, piece: Piece, tell: Tell, *, winds: bool) -> None:
         batch=job.config.batch,
         is_kept=lambda frame: not piece.first <= frame < piece.stop or video.store.covers(frame),
         first=number,
+        guard=job.guard,
     )
     try:
         with closing(job.another_reader()) as reader:

@@ -1,0 +1,214 @@
+"""Frames that half precision spoils are noticed, restored again in fp32, and counted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import numpy_helper
+
+from vsrc.cli import main
+from vsrc.export.half import to_half
+from vsrc.runtime.bicubic import imresize
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.guard import Guard, is_spoilt
+from vsrc.runtime.package import describe, open_package, shipped, write_spec
+from vsrc.runtime.pixels import Pixels
+from vsrc.runtime.spec import GraphSpec
+
+Make = Callable[..., Any]
+
+
+def scaled_up(model: onnx.ModelProto, factor: float) -> onnx.ModelProto:
+    """The same function with larger features: ReLU lets a factor pass, the next layer undoes it."""
+    factors = {"fusion.weight": factor, "fusion.bias": factor, "body.0.weight": 1 / factor}
+    for tensor in model.graph.initializer:
+        name = tensor.name.removeprefix("network.")
+        if name in factors:
+            values = numpy_helper.to_array(tensor) * np.float32(factors[name])
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), tensor.name))
+    return model
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The student that ships, with an fp16 graph whose features overflow on bright pictures."""
+    path = tmp_path_factory.mktemp("overflow") / "student.vsrc"
+    shutil.copytree(shipped("edge-s"), path)
+    package = open_package(path)
+    fp32, graph = package.graph("fp32")
+    model = scaled_up(onnx.load(fp32), 1.5e5)
+    assert to_half(model) > 10
+    onnx.save(model, path / "graphs/fp16.onnx")
+    entry = describe(path, "graphs/fp16.onnx")
+    fp16 = replace(graph, **vars(entry), precision="fp16")
+    assert isinstance(fp16, GraphSpec)
+    write_spec(path, replace(package.spec, graphs={**package.spec.graphs, "fp16": fp16}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def lights(tmp_path_factory: pytest.TempPathFactory, write_clip: Make, moving: Make) -> Path:
+    """Twelve frames; from the fourth to the sixth the light is on."""
+    frames = moving(12) // 8
+    frames[3:6] = moving(12)[3:6] // 2 + 100
+    return Path(write_clip(tmp_path_factory.mktemp("lights") / "lights.mp4", frames))
+
+
+def decoded(path: Path) -> Pixels:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def run(package: Path, clip: Path, output: Path, *options: str) -> Any:  # noqa: ANN401
+    asked = ["infer", str(clip), "-m", str(package), "-o", str(output), "--codec", "ffv1"]
+    done = CliRunner().invoke(main, [*asked, "--threads", "1", *options])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_frames_that_overflow_are_redone_in_fp32_and_counted(
+    overflowing: Path, lights: Path, tmp_path: Path
+) -> None:
+    exact, found = tmp_path / "exact.mkv", tmp_path / "found.mkv"
+    assert "redone" not in run(overflowing, lights, exact, "--precision", "fp32").stdout
+    report = tmp_path / "report.json"
+    done = run(overflowing, lights, found, "--precision", "fp16", "--report", str(report))
+    package = open_package(overflowing)
+    # Independent of the guard: what the fp16 graph makes of the same windows, all of one shot each.
+    half, whole = package.session(precision="fp16"), package.session()
+    spoilt = 0
+    for start, stop in ((0, 3), (3, 6), (6, 12)):
+        frames = decoded(lights)[start:stop]
+        for at in range(len(frames)):
+            window = frames[np.clip(np.arange(at - 2, at + 3), 0, len(frames) - 1)][None]
+            spoilt += int(np.abs(half(window).astype(int) - whole(window)).max() > 100)
+    assert spoilt == 3
+    assert done.stdout.endswith("3 redone in fp32\n")
+    # Half precision rounds off up to a level of 255, and chroma of 4:2:0 shares it among four.
+    assert np.abs(decoded(found).astype(int) - decoded(exact)).max() <= 4
+    written = json.loads(report.read_text())
+    assert (written["redone"], written["files"][0]["redone"]) == (3, 3)
+
+
+def test_without_fp32_the_frames_stay_and_one_line_says_so(
+    overflowing: Path, lights: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "student.vsrc"
+    shutil.copytree(overflowing, path)
+    package = open_package(path)
+    write_spec(path, replace(package.spec, graphs={"fp16": package.spec.graphs["fp16"]}))
+    done = run(path, lights, tmp_path / "found.mkv", "--precision", "fp16", "--batch", "4")
+    assert done.stdout.endswith("3 left black or white\n")
+    lines = [line for line in done.stderr.splitlines() if "black or white" in line]
+    assert len(lines) == 1
+    assert "has no fp32 graph (it has: fp16); write it with: vsrc export" in lines[0]
+    assert (tmp_path / "found.mkv").stat().st_size > 0
+
+
+def enlarged(lr: Pixels, scale: int = 4) -> Pixels:
+    return lr.repeat(scale, 0).repeat(scale, 1)
+
+
+def grey(level: int = 120, size: tuple[int, int] = (12, 16)) -> Pixels:
+    return np.full((*size, 3), level, np.uint8)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("channels", [slice(None), slice(1, 2)])
+def test_a_place_at_a_bound_is_spoilt_where_the_input_is_not(level: int, channels: slice) -> None:
+    sr = enlarged(grey())
+    assert not is_spoilt(sr, [grey()])
+    sr[20:32, 24:36, channels] = level  # three by three LR pixels
+    assert is_spoilt(sr, [grey()])
+    deep = sr.astype(np.uint16) * 257
+    assert is_spoilt(deep, [grey().astype(np.uint16) * 257])
+    sr[20, 24, channels] = 128
+    assert not is_spoilt(sr, [grey()])
+
+
+def test_what_is_black_or_white_in_the_input_is_not_spoilt() -> None:
+    lr = grey()
+    lr[:4], lr[8:] = 0, 255
+    assert not is_spoilt(enlarged(lr), [lr])
+    assert not is_spoilt(enlarged(np.zeros_like(lr)), [np.zeros_like(lr)])
+    near = np.where(lr == 0, 30, np.where(lr == 255, 225, lr)).astype(np.uint8)
+    assert not is_spoilt(enlarged(lr), [near])
+
+
+def test_lines_and_checks_that_the_input_hides_are_not_spoilt() -> None:
+    sr = enlarged(grey(255))
+    for at in range(0, sr.shape[0], 8):
+        sr[at : at + 4] = 0  # black lines as wide as an LR pixel, and as far apart
+    lr = sr.reshape(12, 4, 16, 4, 3).mean((1, 3)).astype(np.uint8)
+    assert not is_spoilt(sr, [lr])
+    assert not is_spoilt(sr, [grey(128)])  # as if the input had blurred them all away
+
+
+def test_tiny_pictures_are_never_spoilt() -> None:
+    assert not is_spoilt(np.zeros((8, 8, 3), np.uint8), [grey(size=(2, 2))])
+
+
+def test_between_two_frames_a_change_of_light_is_not_spoilt() -> None:
+    dark, bright = grey(0), grey(200)
+    assert not is_spoilt(enlarged(dark), [dark, bright])
+    assert is_spoilt(enlarged(dark), [bright, bright])
+
+
+def test_real_clips_are_not_suspected(clips: Path) -> None:
+    """The best result there can be, the original itself, beside what it is reduced to."""
+    looked = 0
+    found = [path for path in sorted(clips.rglob("*")) if path.suffix in (".mp4", ".mpg")]
+    for path in found[:: max(1, len(found) // 8)]:
+        with av.open(str(path)) as container:
+            for frame, _ in zip(container.decode(video=0), range(2), strict=False):
+                rgb = frame.to_ndarray(format="rgb24")
+                hr = rgb[: rgb.shape[0] // 4 * 4, : rgb.shape[1] // 4 * 4]
+                assert not is_spoilt(hr, [imresize(hr, numerator=1, denominator=4)]), path.name
+                looked += 1
+    assert looked > 10
+
+
+def test_fp32_is_opened_once_and_only_when_it_is_needed(enlarger: Any) -> None:  # noqa: ANN401
+    opened = []
+
+    def exact() -> Any:  # noqa: ANN401
+        opened.append(1)
+        return enlarger(scale=4)
+
+    guard = Guard(exact)
+    lr = np.stack([grey(), grey(100), grey()])
+    good = enlarged(lr[1])[None]
+    assert guard.mended(lr, (0, 1, 2), good, [0]) is good
+    assert not opened
+    for _ in range(2):
+        np.testing.assert_array_equal(guard.mended(lr, (0, 1, 2), good * 0, [0]), good)
+    np.testing.assert_array_equal(guard.mended(lr, (0, 1, 2), good * 0, []), good * 0)
+    assert (guard.redone, guard.left, len(opened)) == (2, 0, 1)
+
+
+def test_where_fp32_cannot_be_opened_it_is_tried_once() -> None:
+    tried = []
+
+    def exact() -> Any:  # noqa: ANN401
+        tried.append(1)
+        raise SpecError("there is none")
+
+    guard = Guard(exact)
+    black = np.zeros((1, 48, 64, 3), np.uint8)
+    for _ in range(3):
+        assert guard.mended(grey()[None], (0,), black, [0]) is black
+    assert (guard.redone, guard.left, len(tried)) == (0, 3, 1)
+    assert guard.notes == [
+        "frames came out black or white where the input is neither, and fp32 is not there to "
+        "restore them again: there is none"
+    ]
