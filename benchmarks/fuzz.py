@@ -177,12 +177,13 @@ def make_files(folder: Path, seeds: dict[str, Path], count: int, seed: int) -> I
         name = names[index % len(names)]
         kind = kinds[index // len(names) % len(kinds)]
         path = folder / f"{index:04d}-{kind}-{name}"
-        if kind == "packets":
+        mutate = MUTATIONS[kind]
+        if mutate is None:
             damage_packets(seeds[name], path, draw)
             yield Damaged(path, kind, frames_of(seeds[name]))
         else:
             other = seeds[draw.choice(names)]
-            path.write_bytes(MUTATIONS[kind](seeds[name].read_bytes(), other.read_bytes(), draw))
+            path.write_bytes(mutate(seeds[name].read_bytes(), other.read_bytes(), draw))
             yield Damaged(path, kind, None)
 
 

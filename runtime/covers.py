@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.probe import codec_name
+
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
@@ -31,7 +33,7 @@ def attach_cover(source: InputContainer, stream: Stream, target: OutputContainer
     Returns:
         False where the picture cannot be had, or is of a kind with no name.
     """
-    codec = stream.codec_context.name if stream.codec_context else ""
+    codec = codec_name(stream)
     if codec not in _KINDS or not (data := _picture(source, stream.index)):
         return False
     name, mime = _KINDS[codec]

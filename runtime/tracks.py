@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.covers import attach_cover, is_cover
 from vsrc.runtime.probe import codec_name
@@ -107,7 +107,7 @@ class TrackCopier:
             self._refused[index] += 1  # no time stamp that can be, or no header
 
     def _add(self, stream: Stream) -> None:
-        if stream.type == "audio" and stream.codec_context and not stream.codec_context.sample_rate:
+        if not _is_known(stream):
             self.notes.append(
                 f"the audio track {stream.index} ({codec_name(stream)}) is left out: it is cut off "
                 "or damaged, so that not even its sample rate is known"
@@ -123,6 +123,13 @@ class TrackCopier:
             return
         copy_tags(stream, copy)
         self._streams[stream.index] = copy
+
+
+def _is_known(stream: Stream) -> bool:
+    """Whether a file says enough of a track for another to hold it."""
+    # Without a decoder there is no context, and what is known of the track cannot be asked for.
+    context: Any = stream.codec_context
+    return stream.type != "audio" or context is None or bool(context.sample_rate)
 
 
 def _is_left_out(stream: Stream) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
@@ -59,7 +60,7 @@ def test_depth_and_chroma_are_kept_where_the_codec_can(
     assert videos(ffprobe, output)[0]["pix_fmt"] == expected
 
 
-def write_ffv1(path: Path, frames: np.ndarray[Any, Any], pix_fmt: str) -> None:
+def write_ffv1(path: Path, frames: NDArray[np.uint8], pix_fmt: str) -> None:
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("ffv1", rate=25)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pix_fmt
