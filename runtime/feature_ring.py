@@ -122,6 +122,10 @@ class RingSession:
 
         return restored
 
+    def forget(self) -> None:
+        """Let go of all features: keys of frames mean other frames from here on."""
+        self._rings.clear()
+
     def feature_bytes(self, height: int, width: int) -> int:
         """Memory that the kept features of frames of this size take."""
         return set_bytes(self.graph, height, width) * (

@@ -14,6 +14,7 @@ from vsrc import __version__
 from vsrc.runtime.backends import first_that_loads, open_video_session
 from vsrc.runtime.encoding import VideoSettings
 from vsrc.runtime.excerpt import excerpt
+from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.guard import Guard
 from vsrc.runtime.hashing import sampled_sha256
 from vsrc.runtime.infer_config import InferConfig
@@ -244,6 +245,8 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
 def _tiled(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
     """The session, fed with tiles where they were asked for or memory asks for them."""
     height, width = info.height, info.width
+    if isinstance(session, RingSession):
+        session.forget()  # every input numbers its frames from 0
     if config.tile is None:
         choice = choose_tile(session, height=height, width=width, batch=config.batch)
     else:

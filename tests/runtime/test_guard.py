@@ -171,7 +171,7 @@ def test_real_clips_are_not_suspected(clips: Path) -> None:
     for path in found[:: max(1, len(found) // 8)]:
         with av.open(str(path)) as container:
             for frame, _ in zip(container.decode(video=0), range(2), strict=False):
-                rgb = frame.to_ndarray(format="rgb24")
+                rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                 hr = rgb[: rgb.shape[0] // 4 * 4, : rgb.shape[1] // 4 * 4]
                 assert not is_spoilt(hr, [imresize(hr, numerator=1, denominator=4)]), path.name
                 looked += 1

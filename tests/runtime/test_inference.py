@@ -293,3 +293,15 @@ def test_time_is_read_as_people_write_it() -> None:
     for text in ("", "a", "1:2:3:4", "-1", "1:-2"):
         with pytest.raises(ValueError, match="is no time"):
             parse_seconds(text)
+
+
+def test_what_was_found_out_about_frames_ends_with_their_input(
+    tmp_path: Path, halves_package: Path, write_clip: Make, moving: Make
+) -> None:
+    clips = [write_clip(tmp_path / f"{n}.mkv", moving(1, seed=n), codec="ffv1") for n in range(2)]
+    apart = [tmp_path / f"apart{n}.mkv" for n in range(2)]
+    for clip, output in zip(clips, apart, strict=True):
+        infer(InferConfig((clip,), output, model=halves_package, codec="ffv1"))
+    infer(InferConfig(tuple(clips), tmp_path / "out", model=halves_package, codec="ffv1"))
+    for clip, output in zip(clips, apart, strict=True):
+        np.testing.assert_array_equal(frames_of(tmp_path / "out" / clip.name), frames_of(output))
