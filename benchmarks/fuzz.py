@@ -50,8 +50,8 @@ TS_PIECE = 12
 """By so many bytes before and behind it a place in a packet of a transport stream is found."""
 
 LEAK_BYTES = 1 << 20
-REPEATS = 10
-"""Runs of a file that is suspected of leaking, of which the last six count."""
+REPEATS = 30
+"""Runs of a file that is suspected of leaking, of which the last 20 count."""
 
 X265 = "-x265-params log-level=none:keyint=6"
 SEEDS = {
@@ -461,7 +461,7 @@ def judge_leaks(outcomes: list[Outcome], folder: Path) -> None:
         file = Damaged(damaged / outcome.name, outcome.kind, None)
         again = run_batch([file] * REPEATS, folder)
         # A buffer that has grown once stays; a leak grows each time.
-        growth = statistics.mean(one.grown_bytes for one in again[-6:])
+        growth = statistics.mean(one.grown_bytes for one in again[-20:])
         if growth > LEAK_BYTES:
             outcome.failure, outcome.detail = "leak", f"{growth / 1e6:.1f} MB a run"
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from vsrc.runtime.clips import ClipSource
 from vsrc.runtime.colour import FULL, ToRgb
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.media_file import open_container
 from vsrc.runtime.probe import VideoInfo, colour_of
-from vsrc.runtime.reader import VideoReader, open_container
+from vsrc.runtime.reader import VideoReader
 
 Frame = NDArray[np.uint8]
 

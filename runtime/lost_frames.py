@@ -16,6 +16,9 @@ ONE_FRAME_PER_PACKET = frozenset(
 # what it refused.
 ONE_FRAME_ONCE_DAMAGED = frozenset(("flv1", "h263", "mpeg4", "msmpeg4v2", "msmpeg4v3"))
 
+EMPTY_BYTES = 12
+"""Such a packet says in a header of up to so many bytes that there is no frame, and no more."""
+
 _MEMORY = 64
 """Frames that are remembered: more than any decoder holds back."""
 
@@ -33,7 +36,8 @@ class LostFrames:
 
     Attributes:
         one_per_packet: Whether each packet holds a shown frame.
-        one_once_damaged: Whether that is so as soon as a packet was refused.
+        one_once_damaged: Whether that is so as soon as a packet was refused, and in any case of
+            packets that hold more than a header.
         damaged: Packets that the decoder refused, or that were marked damaged.
     """
 
@@ -43,19 +47,22 @@ class LostFrames:
         self.one_once_damaged = one_once_damaged
         self._sent_any = False
         self._first_key: int | None = None
+        self._full: set[int] = set()
         self._waiting: list[int] = []
         self._given_up: set[int] = set()
         self._received: deque[int] = deque(maxlen=_MEMORY)
         self._credit = 0
         self._began = False
 
-    def sent(self, pts: int | None, *, is_key: bool = False) -> None:
-        """A packet whose frame should be shown goes to the decoder."""
+    def sent(self, pts: int | None, *, is_key: bool = False, size: int = 0) -> None:
+        """A packet whose frame should be shown goes to the decoder; its size is in bytes."""
         if is_key and not self._sent_any:
             self._first_key = pts
         self._sent_any = True
         if pts is not None:
             heapq.heappush(self._waiting, pts)
+            if self.one_once_damaged and size > EMPTY_BYTES:
+                self._full.add(pts)
 
     def refused(self) -> None:
         """The decoder could not make anything of a packet."""
@@ -80,6 +87,7 @@ class LostFrames:
             late.append(heapq.heappop(self._waiting))
         if self._waiting and self._waiting[0] == pts:
             heapq.heappop(self._waiting)
+        self._full.discard(pts)
         lost = self._judge(late)
         self._began = True
         return lost
@@ -92,6 +100,7 @@ class LostFrames:
 
     def _judge(self, late: list[int]) -> list[int]:
         unsure = [pts for pts in late if not self._is_owed(pts)]
+        self._full.difference_update(late)
         excused = set(unsure[self._credit :])
         lost = [pts for pts in late if pts not in excused]
         self._credit = max(0, self._credit - len(late))
@@ -100,6 +109,6 @@ class LostFrames:
 
     def _is_owed(self, pts: int) -> bool:
         """Whether a frame that did not come is lost, whatever the decoder said."""
-        if not self.one_per_packet:
+        if not (self.one_per_packet or pts in self._full):
             return False
         return self._began or (self._first_key is not None and pts >= self._first_key)

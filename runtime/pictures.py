@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.colour import FULL
 from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.media_file import open_container
 from vsrc.runtime.numbering import missing_numbers
 from vsrc.runtime.probe import VideoInfo, from_stream
-from vsrc.runtime.reader import open_container
 from vsrc.runtime.stamped import SourceFrame
 
 if TYPE_CHECKING:

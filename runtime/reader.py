@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vsrc.runtime.covers import is_cover
+from vsrc.runtime.decoding import Decoding
 from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.deinterlace import deinterlaced
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.lost_frames import (
-    ONE_FRAME_ONCE_DAMAGED,
-    ONE_FRAME_PER_PACKET,
-    LostFrames,
-)
+from vsrc.runtime.media_file import open_container, video_stream
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.probe import VideoInfo, codec_name, from_stream
+from vsrc.runtime.probe import VideoInfo, from_stream
 from vsrc.runtime.sources import PIPE
 from vsrc.runtime.stamped import SourceFrame
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
-    from av.packet import Packet
-    from av.stream import Stream
 
 _MARGIN_SECONDS = 2
 """How far before the first frame that matters a seek aims, so that a key frame lies between."""
 
 _NEIGHBOURS = 64
 """Frames that matter before the wanted one: as many as the longest window has."""
-
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
 """Headers round the length of a file, and some count its last frame differently."""
@@ -81,18 +73,14 @@ class VideoReader:
 
     def __init__(self, path: Path, *, deinterlace: bool = False) -> None:
         self._path = path
-        self._packets: list[Packet[Stream]] = []
-        self._repeated = self._restamped = self._video_packets = 0
+        self._repeated = self._restamped = 0
         self._last_pts: int | None = None
-        self._end_seconds = Fraction(0)
-        self._reached_end = False
-        self._decoded: Iterator[av.VideoFrame]
+        self._frames: Iterator[av.VideoFrame]
         first = self._open()
         name = "stdin" if str(path) == PIPE else str(path)
         self.info = from_stream(name, self._container, self._stream, first)
         self._deinterlace = deinterlace and self.info.is_interlaced
-        # A field may have a packet of its own.
-        self._lost.one_per_packet &= not self.info.is_interlaced
+        self._decoding.lost.one_per_packet &= not self.info.is_interlaced
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames in the order they are shown.
@@ -118,13 +106,15 @@ class VideoReader:
         if target > self.info.start and not self._seek_before(target, limit):
             self._container.close()
             self._open()
+            self._decoding.lost.one_per_packet &= not self.info.is_interlaced
 
     def notes(self) -> list[str]:
         """What the user should know of the file, after the iteration."""
         notes = []
-        if self._lost.damaged:
+        damaged = self._decoding.lost.damaged
+        if damaged:
             notes.append(
-                f"{self._lost.damaged} damaged packets; {self._repeated} frames that could not be "
+                f"{damaged} damaged packets; {self._repeated} frames that could not be "
                 "decoded are repeats of their neighbours"
             )
         elif self._repeated:
@@ -133,7 +123,7 @@ class VideoReader:
             )
         if self._restamped:
             notes.append(f"{self._restamped} time stamps did not grow and were moved")
-        if self._reached_end and (short := self._missing_end()):
+        if self._decoding.is_complete and (short := self._missing_end()):
             notes.append(short)
         return notes
 
@@ -142,15 +132,15 @@ class VideoReader:
         self._container.close()
         # The generator holds this reader. Left to the garbage collector, its decoder might be freed
         # in a forked child, which would wait forever for decoding threads that it does not have.
-        self._decoded = iter(())
+        self._frames = iter(())
 
     def _open(self) -> av.VideoFrame:
         """Open the file and decode its first frame."""
         self.container = self._container = open_container(self._path)
         try:
-            self._stream = _video_stream(self._container, self._path)
-            self._begin()
-            first = next(self._decoded, None)
+            self._stream = video_stream(self._container, self._path)
+            self._begin(is_interlaced=False)
+            first = next(self._frames, None)
             if first is None:
                 raise MediaError(
                     f"{self._path} has a video track, but no frame of it can be decoded"
@@ -158,20 +148,12 @@ class VideoReader:
         except BaseException:
             self._container.close()
             raise
-        self._decoded = itertools.chain([first], self._decoded)
+        self._frames = itertools.chain([first], self._frames)
         return first
 
-    def _begin(self) -> None:
-        self._packets.clear()
-        codec = codec_name(self._stream)
-        # AVI packs two MPEG-4 frames into one packet.
-        is_avi = self._container.format.name == "avi"
-        self._lost = LostFrames(
-            one_per_packet=codec in ONE_FRAME_PER_PACKET,
-            one_once_damaged=codec in ONE_FRAME_ONCE_DAMAGED and not is_avi,
-        )
-        self._video_packets = 0
-        self._decoded = self._decode()
+    def _begin(self, *, is_interlaced: bool) -> None:
+        self._decoding = Decoding(self._container, self._stream, is_interlaced=is_interlaced)
+        self._frames = self._decoding.frames()
 
     def _seek_before(self, target: int, limit: int) -> bool:
         """Whether the file could be wound to a key frame at or before `limit`."""
@@ -181,73 +163,33 @@ class VideoReader:
             self._container.seek(target, stream=self._stream)
         except av.FFmpegError:
             return False
-        self._begin()
-        self._lost.one_per_packet &= not self.info.is_interlaced
+        self._begin(is_interlaced=self.info.is_interlaced)
         # Transport streams land anywhere; what comes before a key frame leans on what was skipped.
-        first = next((frame for frame in self._decoded if frame.key_frame), None)
+        first = next((frame for frame in self._frames if frame.key_frame), None)
         if first is None or first.pts is None or first.pts > limit:
             return False
-        self._decoded = itertools.chain([first], self._decoded)
+        self._frames = itertools.chain([first], self._frames)
         return True
-
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """Yield what the decoder gives; packets of the other tracks are laid aside on the way."""
-        import av
-
-        try:
-            for packet in self._container.demux(self._stream, *copied_tracks(self._container)):
-                if packet.stream is self._stream:
-                    yield from self._decode_packet(packet)
-                elif packet.size:
-                    self._saw(packet)
-                    self._packets.append(packet)
-        except av.FFmpegError:  # the file cannot be read on; the decoder may still hold frames
-            self._lost.refused()
-            yield from self._decode_packet(None)
-        self._reached_end = True
-
-    def _decode_packet(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
-        import av
-
-        if packet is not None and packet.size:
-            self._saw(packet)
-            self._video_packets += 1
-            if not packet.is_discard:
-                self._lost.sent(packet.pts, is_key=packet.is_keyframe)
-        try:
-            frames = self._stream.decode(packet)
-        except av.EOFError:
-            return []
-        except av.FFmpegError:
-            self._lost.refused()
-            return []
-        if packet is not None and packet.is_corrupt:
-            self._lost.refused()
-        return frames
-
-    def _saw(self, packet: Packet[Stream]) -> None:
-        if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * packet.time_base
-            self._end_seconds = max(self._end_seconds, end)
 
     def _repaired(self) -> Iterator[SourceFrame]:
         """Yield RGB frames, with repeats where frames were lost, at growing PTS."""
         info = self.info
         to_rgb = rgb_maker(info.colour, width=info.width, height=info.height, is_deep=self.is_deep)
         rgb: Pixels | None = None
-        decoded = deinterlaced(self._decoded) if self._deinterlace else self._decoded
-        for frame in decoded:
+        frames = deinterlaced(self._frames) if self._deinterlace else self._frames
+        lost = self._decoding.lost
+        for frame in frames:
             pts = self._pts(frame)
-            if frame.pts is not None and self._lost.is_surplus(pts):
+            if frame.pts is not None and lost.is_surplus(pts):
                 continue
             new = to_rgb(frame)
-            for lost in self._lost.received(pts):
-                yield self._repeat(new if rgb is None else rgb, lost)
+            for missing in lost.received(pts):
+                yield self._repeat(new if rgb is None else rgb, missing)
             rgb = new
             yield self._stamped(SourceFrame(rgb, pts, frame.duration))
         if rgb is not None:
-            for lost in self._lost.rest():
-                yield self._repeat(rgb, lost)
+            for missing in lost.rest():
+                yield self._repeat(rgb, missing)
 
     def _repeat(self, rgb: Pixels, pts: int) -> SourceFrame:
         self._repeated += 1
@@ -268,97 +210,21 @@ class VideoReader:
         return frame
 
     def _loaded(self, frame: SourceFrame, *, duration: int) -> SourceFrame:
-        packets = tuple(self._packets)
-        self._packets.clear()
-        return replace(frame, packets=packets, duration=duration)
+        return replace(frame, packets=self._decoding.take_packets(), duration=duration)
 
     def _step(self) -> int:
         return max(1, round(1 / (self.info.rate * self.info.time_base)))
 
     def _missing_end(self) -> str:
         """A sentence, if the file ends before the place its header names."""
-        if self.info.frames > self._video_packets:
-            return f"it is cut short: {self._video_packets} of {self.info.frames} frames are there"
+        read = self._decoding
+        # AVI counts empty chunks, which stand for frames that an encoder left out.
+        if self.info.container != "avi" and self.info.frames > read.video_packets:
+            return f"it is cut short: {read.video_packets} of {self.info.frames} frames are there"
         duration = self.info.file_duration
-        if self._end_seconds + _TOLERANCE_SECONDS < duration:
+        if read.end_seconds + _TOLERANCE_SECONDS < duration:
             return (
-                f"it is cut short: {float(self._end_seconds):.1f} of {float(duration):.1f} seconds "
+                f"it is cut short: {float(read.end_seconds):.1f} of {float(duration):.1f} seconds "
                 "are there"
             )
         return ""
-
-
-def open_container(path: Path) -> InputContainer:
-    """Open a local media file.
-
-    Raises:
-        MediaError: It does not exist, or FFmpeg cannot read it.
-    """
-    import av
-
-    if str(path) == PIPE:
-        return _open_stdin()
-    if not path.exists():
-        raise MediaError(f"{path} does not exist")
-    if not path.is_file():
-        raise MediaError(f"{path} is not a file")
-    try:
-        # "file:" keeps a colon in a name from being taken for a protocol; a playlist cannot make
-        # FFmpeg fetch anything from elsewhere.
-        container = av.open(
-            f"file:{path}",
-            container_options={"protocol_whitelist": "file"},
-            metadata_errors="surrogateescape",
-        )
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MediaError(
-            f"{path} is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
-        ) from error
-    if container.format.name == "tty":  # FFmpeg would play any text file as terminal art
-        container.close()
-        raise MediaError(f"{path} is a text file, not a video")
-    return container
-
-
-def _open_stdin() -> InputContainer:
-    import av
-
-    try:
-        return av.open(sys.stdin.buffer, "r", metadata_errors="surrogateescape")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MediaError(
-            f"stdin is not a video that FFmpeg can read as it comes ({reason}); y4m, Matroska and "
-            "MPEG-TS can be piped"
-        ) from error
-
-
-def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The video track; a cover picture is none."""
-    streams = [stream for stream in container.streams.video if not is_cover(stream)]
-    if not streams:
-        kinds = sorted({stream.type for stream in container.streams})
-        raise MediaError(f"{path} has no video track (it has: {', '.join(kinds) or 'nothing'})")
-    best = container.streams.best("video")
-    stream = next((stream for stream in streams if stream is best), streams[0])
-    if codec_name(stream) == "unknown":
-        raise MediaError(f"{path}: this build of FFmpeg has no decoder for its video track")
-    # Frames with concealed damage are better than none: they keep the count and the time.
-    stream.codec_context.flags |= _output_corrupt()
-    return stream
-
-
-def copied_tracks(container: InputContainer) -> list[Stream]:
-    """The tracks whose packets ride on the frames: sound, subtitles, cover pictures."""
-    return [
-        stream
-        for stream in container.streams
-        if stream.type in ("audio", "subtitle") or is_cover(stream)
-    ]
-
-
-def _output_corrupt() -> int:
-    from av.codec.context import Flags
-
-    return int(Flags.output_corrupt)

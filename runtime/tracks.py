@@ -9,8 +9,8 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.covers import attach_cover, is_cover
+from vsrc.runtime.media_file import copied_tracks
 from vsrc.runtime.probe import codec_name
-from vsrc.runtime.reader import copied_tracks
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer

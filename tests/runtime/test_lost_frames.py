@@ -82,3 +82,10 @@ def test_a_decoder_that_drops_after_damage_owes_every_frame() -> None:
     assert [ledger.received(pts) for pts in (0, 2)] == [[], []]  # 1 was left out by the encoder
     ledger.refused()
     assert ledger.received(5) == [3, 4]
+
+
+def test_a_packet_that_holds_more_than_a_header_owes_a_frame_where_others_may_be_empty() -> None:
+    ledger = LostFrames(one_per_packet=False, one_once_damaged=True)
+    for pts, size in enumerate((900, 8, 60, 0, 60)):
+        ledger.sent(pts, is_key=pts == 0, size=size)
+    assert [ledger.received(pts) for pts in (0, 4)] == [[], [2]]

@@ -1,0 +1,100 @@
+"""Frames from the packets of a file, with a ledger of those that were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.lost_frames import (
+    ONE_FRAME_ONCE_DAMAGED,
+    ONE_FRAME_PER_PACKET,
+    LostFrames,
+)
+from vsrc.runtime.media_file import copied_tracks
+from vsrc.runtime.probe import codec_name
+from vsrc.runtime.stamped import Packets
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+
+class Decoding:
+    """One pass over a file, from where it stands to its end.
+
+    Attributes:
+        lost: Which frames the decoder owes.
+        video_packets: How many packets of the video were read.
+        end_seconds: When the last of all packets that were read ends.
+        is_complete: The end was reached.
+    """
+
+    def __init__(
+        self, container: InputContainer, stream: av.VideoStream, *, is_interlaced: bool = False
+    ) -> None:
+        self._container, self._stream = container, stream
+        self._aside: list[Packet[Stream]] = []
+        codec = codec_name(stream)
+        self._leaves_out = codec in ONE_FRAME_ONCE_DAMAGED
+        self._is_avi = container.format.name == "avi"
+        self.lost = LostFrames(
+            # A field may have a packet of its own.
+            one_per_packet=codec in ONE_FRAME_PER_PACKET and not is_interlaced,
+            one_once_damaged=self._leaves_out and not self._is_avi,
+        )
+        self.video_packets = 0
+        self.end_seconds = Fraction(0)
+        self.is_complete = False
+
+    def frames(self) -> Iterator[av.VideoFrame]:
+        """Yield what the decoder gives; packets of the other tracks are laid aside on the way."""
+        import av
+
+        tracks = copied_tracks(self._container)
+        try:
+            for packet in self._container.demux(self._stream, *tracks):
+                if packet.stream is self._stream:
+                    yield from self._decoded(packet)
+                elif packet.size:
+                    self._saw(packet)
+                    self._aside.append(packet)
+        except av.FFmpegError:  # the file cannot be read on; the decoder may still hold frames
+            self.lost.refused()
+            yield from self._decoded(None)
+        self.is_complete = True
+
+    def take_packets(self) -> Packets:
+        """The packets that were laid aside since the last call."""
+        packets = tuple(self._aside)
+        self._aside.clear()
+        return packets
+
+    def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
+        import av
+
+        if packet is not None and packet.size:
+            self._saw(packet)
+            self.video_packets += 1
+            if not packet.is_discard:
+                self.lost.sent(packet.pts, is_key=packet.is_keyframe, size=packet.size)
+        try:
+            frames = self._stream.decode(packet)
+        except av.EOFError:
+            return []
+        except av.FFmpegError:
+            self.lost.refused()
+            return []
+        if packet is not None and packet.is_corrupt:
+            self.lost.refused()
+        if self._is_avi:  # which packs two MPEG-4 frames into one packet where there are B-frames
+            has_b_frames = self._stream.codec_context.has_b_frames
+            self.lost.one_once_damaged = self._leaves_out and not has_b_frames
+        return frames
+
+    def _saw(self, packet: Packet[Stream]) -> None:
+        if packet.pts is not None:
+            end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            self.end_seconds = max(self.end_seconds, end)

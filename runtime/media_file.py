@@ -1,0 +1,93 @@
+"""Open media files, and find in them what is restored and what goes along."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.covers import is_cover
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.probe import codec_name
+from vsrc.runtime.sources import PIPE
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.stream import Stream
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a local media file.
+
+    Raises:
+        MediaError: It does not exist, or FFmpeg cannot read it.
+    """
+    import av
+
+    if str(path) == PIPE:
+        return _open_stdin()
+    if not path.exists():
+        raise MediaError(f"{path} does not exist")
+    if not path.is_file():
+        raise MediaError(f"{path} is not a file")
+    try:
+        # "file:" keeps a colon in a name from being taken for a protocol; a playlist cannot make
+        # FFmpeg fetch anything from elsewhere.
+        container = av.open(
+            f"file:{path}",
+            container_options={"protocol_whitelist": "file"},
+            metadata_errors="surrogateescape",
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(
+            f"{path} is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
+        ) from error
+    if container.format.name == "tty":  # FFmpeg would play any text file as terminal art
+        container.close()
+        raise MediaError(f"{path} is a text file, not a video")
+    return container
+
+
+def _open_stdin() -> InputContainer:
+    import av
+
+    try:
+        return av.open(sys.stdin.buffer, "r", metadata_errors="surrogateescape")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(
+            f"stdin is not a video that FFmpeg can read as it comes ({reason}); y4m, Matroska and "
+            "MPEG-TS can be piped"
+        ) from error
+
+
+def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
+    """The video track; a cover picture is none.
+
+    Raises:
+        MediaError: There is none, or no decoder for it.
+    """
+    from av.codec.context import Flags
+
+    streams = [stream for stream in container.streams.video if not is_cover(stream)]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise MediaError(f"{path} has no video track (it has: {', '.join(kinds) or 'nothing'})")
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if stream is best), streams[0])
+    if codec_name(stream) == "unknown":
+        raise MediaError(f"{path}: this build of FFmpeg has no decoder for its video track")
+    # Frames with concealed damage are better than none: they keep the count and the time.
+    stream.codec_context.flags |= int(Flags.output_corrupt)
+    return stream
+
+
+def copied_tracks(container: InputContainer) -> list[Stream]:
+    """The tracks whose packets ride on the frames: sound, subtitles, cover pictures."""
+    return [
+        stream
+        for stream in container.streams
+        if stream.type in ("audio", "subtitle") or is_cover(stream)
+    ]
