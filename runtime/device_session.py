@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.gpu import Engine, Gpu
 from vsrc.runtime.graph_edges import from_graph, to_graph
@@ -15,6 +17,9 @@ from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.started import PendingPixels
 from vsrc.runtime.transfers import Transfers
+
+_ANY_NUMBER = 1 << 16
+"""Windows that may come at once: they are fed in as many runs as the engine asks for."""
 
 
 class DeviceSession:
@@ -52,21 +57,32 @@ class DeviceSession:
         if self._transfers is None:
             raise RuntimeError("the session was closed")
         check_windows(lr, self.network, self.graph)
+        program, graph = self._fitting(lr.shape[2], lr.shape[3])
+        most = graph.batch[1]
+        begun = [
+            self._begun(self._transfers, program, graph, lr[first : first + most])
+            for first in range(0, len(lr), most)
+        ]
+        if len(begun) == 1:
+            return begun[0]
+        return lambda: np.concatenate([pending() for pending in begun])
+
+    def _begun(
+        self, transfers: Transfers, program: Program, graph: GraphSpec, lr: Pixels
+    ) -> PendingPixels:
         height, width = lr.shape[2:4]
-        program, graph = self._fitting(lr)
         least = (graph.height[0], graph.width[0])
         padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
         fed = to_graph(padded, graph)
         if fed.shape != self._shape:
-            self._transfers.forget()
+            transfers.forget()
             self._shape = fed.shape
         program.reshape({"lr": fed.shape})
-        self._transfers.upload(fed, program.address("lr"))
+        transfers.upload(fed, program.address("lr"))
         program.run()
-        pending = self._transfers.download(
-            program.address("sr"), program.shapes["sr"], program.type("sr")
-        )
-        scale, like = self.network.scale, lr[:0]
+        shape, kind = program.shapes["sr"], program.type("sr")
+        pending = transfers.download(program.address("sr"), shape, kind)
+        scale, like = self.network.scale, lr[:0].copy()
 
         def result() -> Pixels:
             sr = from_graph(pending(), graph, like=like)
@@ -84,42 +100,31 @@ class DeviceSession:
         self._transfers.close()
         self._transfers = None
 
-    def _fitting(self, lr: Pixels) -> tuple[Program, GraphSpec]:
+    def _fitting(self, height: int, width: int) -> tuple[Program, GraphSpec]:
         """The engine that wastes least on frames of this size."""
-        size = (lr.shape[0], *lr.shape[2:4])
         found = [
-            (_most_pixels(graph), index)
+            (graph.height[1] * graph.width[1], index)
             for index, (_, graph) in enumerate(self._programs)
-            if all(one <= most for one, most in zip(size, most_of(graph), strict=True))
+            if height <= graph.height[1] and width <= graph.width[1]
         ]
         if not found:
-            sizes = "; ".join("x".join(map(str, most_of(graph))) for _, graph in self._programs)
+            sizes = ", ".join(f"{one.height[1]}x{one.width[1]}" for _, one in self._programs)
             raise MismatchError(
-                f"no engine takes {'x'.join(map(str, size))} (N, H, W; at most {sizes}); build one "
-                "with a larger --shape, or use tiles"
+                f"no engine takes {height}x{width} (at most {sizes}); build one with a larger "
+                "--shape, or use tiles"
             )
         return self._programs[min(found)[1]]
 
 
-def most_of(graph: GraphSpec) -> tuple[int, int, int]:
-    """Largest N, H and W that it takes."""
-    return graph.batch[1], graph.height[1], graph.width[1]
-
-
-def _most_pixels(graph: GraphSpec) -> int:
-    batch, height, width = most_of(graph)
-    return batch * height * width
-
-
 def widest(graphs: Sequence[GraphSpec]) -> GraphSpec:
-    """The first of them with the smallest and largest sizes of all."""
+    """The first of them with the smallest and largest sizes of all, for any number of windows."""
 
     def span(of_one: Sequence[tuple[int, int]]) -> tuple[int, int]:
         return min(low for low, _ in of_one), max(high for _, high in of_one)
 
     return replace(
         graphs[0],
-        batch=span([graph.batch for graph in graphs]),
+        batch=(1, _ANY_NUMBER),
         height=span([graph.height for graph in graphs]),
         width=span([graph.width for graph in graphs]),
     )

@@ -216,9 +216,10 @@ def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine
     from vsrc.runtime.feature_ring import RingSession
     from vsrc.runtime.trt_engine import TrtEngine
 
+    gpu = CudaGpu(here.device)
     return RingSession(
         DeviceHalves(
-            CudaGpu(here.device),
+            gpu,
             TrtEngine(encode.path, here.backend),
             TrtEngine(fuse.path, here.backend),
             network=package.spec.network,
@@ -233,10 +234,10 @@ def _whole(package: Package, here: Here, found: list[FoundEngine]) -> Session:
     from vsrc.runtime.device_session import DeviceSession
     from vsrc.runtime.trt_engine import TrtEngine
 
-    engines = [(TrtEngine(one.path, here.backend), one.graph) for one in found]
+    gpu = CudaGpu(here.device)
     return DeviceSession(
-        CudaGpu(here.device),
-        engines,
+        gpu,
+        [(TrtEngine(one.path, here.backend), one.graph) for one in found],
         network=package.spec.network,
         label=f"{here.backend} {found[0].graph.precision}",
     )

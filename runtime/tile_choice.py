@@ -10,6 +10,7 @@ from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.session import Session
 from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.started import StartedSession
 from vsrc.runtime.tiles import spans
 
 _SURE_PIXELS = 640 * 480
@@ -47,7 +48,15 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Cho
         width: LR pixels.
         batch: Windows fed at once.
     """
-    if height * width <= _SURE_PIXELS or (free := free_bytes()) is None:
+    graph = session.graph
+    if height > graph.height[1] or width > graph.width[1]:
+        tile = min(graph.height[1], graph.width[1])
+        limit = f"{graph.width[1]}x{graph.height[1]}"
+        note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {tile}"
+        return Choice(tile, note)
+    # What an engine needs for the largest frame that it takes, it got when it was opened.
+    is_on_device = isinstance(session, StartedSession) and session.ahead > 0
+    if is_on_device or height * width <= _SURE_PIXELS or (free := free_bytes()) is None:
         return Choice(0)
     grown = peak_growth(lambda: session(_trial_window(session.network)))
     if grown is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CALLERS = ("export/engine_build.py",)
+CALLERS = ("export/engine_build.py", "runtime/trt_engine.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,216 @@
+"""Engines of a package: which of them runs here, and a video through them.
+
+The engines are built for real, by NVIDIA's builder for RTX, which needs no GPU; running them does.
+So the device is said to be there, and where one is computed on, a stand-in takes the place of both
+the device and the loaded engine (late_gpu.py). test_trt_session.py runs the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from vsrc.cli import main
+from vsrc.runtime import engines
+from vsrc.runtime.cuda_device import CudaDevice
+from vsrc.runtime.engine_file import engine_text, read_engine_spec
+from vsrc.runtime.engines import Here, fitting_engines, open_engines
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.package import open_package
+from vsrc.runtime.reader import VideoReader
+from vsrc.tests.runtime.late_gpu import HostEngine, LateGpu
+
+trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+
+Make = Callable[..., Any]
+ADA = CudaDevice("NVIDIA GeForce RTX 4090", "8.9", 24 << 30, 24 << 30)
+HERE = Here("trt-rtx", trt_rtx.__version__, ADA)
+
+
+def export(package: Path, *options: str) -> None:
+    asked = ["export", str(package), "--format", "trt-rtx", "--precision", "fp32", *options]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.fixture(scope="module")
+def built(halves_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Engines of the whole and of both halves, for 16x16 to 64x96 and for 24x32 alone."""
+    path = tmp_path_factory.mktemp("engines") / "student.vsrc"
+    shutil.copytree(halves_package, path)
+    export(path, "--shape", "16x16,32x48,64x96")
+    export(path, "--shape", "24x32")
+    return path
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "student.vsrc"))
+
+
+def found_for(package: Path, here: Here = HERE, name: str = "fp32") -> tuple[list[Any], list[str]]:
+    reasons: list[str] = []
+    return fitting_engines(open_package(package), name, here, reasons), reasons
+
+
+def test_engines_say_which_frames_they_take(built: Path) -> None:
+    for name in ("fp32", "encode-fp32", "fuse-fp32"):
+        found, reasons = found_for(built, name=name)
+        sizes = sorted((one.graph.height, one.graph.width) for one in found)
+        assert sizes == [((16, 64), (16, 96)), ((24, 24), (32, 32))]
+        assert reasons == []
+    assert found_for(built, name="fp16") == ([], [])
+
+
+def damaged(path: Path, what: str) -> None:
+    for file in (path / "engines").glob("trt-rtx-fp32-*.engine"):
+        if what == "truncated":
+            file.write_bytes(file.read_bytes()[:-1])
+        elif what == "lossy":
+            spec = replace(read_engine_spec(file), lossy=True)
+            file.with_suffix(".json").write_text(engine_text(spec))
+        else:
+            file.with_suffix(".json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("truncated", "it is truncated or was changed"),
+        ("lossy", "missed the limit of its precision"),
+        ("no sidecar", "nothing says which GPU"),
+    ],
+)
+def test_an_engine_that_cannot_be_trusted_is_passed_over(copy: Path, what: str, words: str) -> None:
+    damaged(copy, what)
+    found, reasons = found_for(copy)
+    assert found == []
+    assert len(reasons) == 2
+    assert all(words in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("here", "words"),
+    [
+        (replace(HERE, version="1.0.0"), "another version"),
+        (
+            replace(HERE, device=replace(ADA, compute_capability="7.0")),
+            "another compute capabilities: 8.0, 8.6, 8.9, 12.0, 12.1, and here it is 7.0",
+        ),
+    ],
+)
+def test_an_engine_for_something_else_is_passed_over(built: Path, here: Here, words: str) -> None:
+    found, (reason, *_) = found_for(built, here)
+    assert found == []
+    assert words in reason
+
+
+def test_an_engine_of_a_graph_that_was_exported_again_is_passed_over(copy: Path) -> None:
+    spec = json.loads((copy / "model.json").read_text())
+    spec["graphs"]["fp32"]["sha256"] = "0" * 64
+    (copy / "model.json").write_text(json.dumps(spec))
+    found, (reason, *_) = found_for(copy)
+    assert found == []
+    assert "another graph sha256" in reason
+
+
+def test_engines_that_do_not_run_here_are_status_3(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = open_package(built)
+    with pytest.raises(MissingDependencyError, match="no trt engine; build one on the device"):
+        open_engines(package, backend="trt")
+    with pytest.raises(MissingDependencyError, match=r"no CUDA device 0|no trt-rtx engine of"):
+        open_engines(package, backend="trt-rtx", precision="int8")
+    # A device that is named but cannot be talked to: TensorRT itself says what is wrong.
+    monkeypatch.setattr(engines, "cuda_device", lambda: ADA)
+    with pytest.raises(MissingDependencyError, match=r"does not load .*engine") as caught:
+        open_engines(package, backend="trt-rtx", keeps_features=False)
+    assert caught.value.exit_status == 3
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[LateGpu]]:
+    """Puts host memory in the place of the device, and graphs in that of loaded engines."""
+
+    def place(package: Path) -> list[LateGpu]:
+        gpus: list[LateGpu] = []
+        opened = open_package(package)
+
+        def gpu(_: object) -> LateGpu:
+            gpus.append(LateGpu(len(gpus)))
+            return gpus[-1]
+
+        def engine(path: Path, _: str) -> HostEngine:
+            graph, _spec = opened.graph(read_engine_spec(path).target.graph)
+            return HostEngine(gpus[-1], graph, is_capturable=False)
+
+        monkeypatch.setattr(engines, "cuda_device", lambda: ADA)
+        monkeypatch.setattr("vsrc.runtime.cuda_gpu.CudaGpu", gpu)
+        monkeypatch.setattr("vsrc.runtime.trt_engine.TrtEngine", engine)
+        return gpus
+
+    return place
+
+
+def infer(clip: Path, package: Path, output: Path, *options: str) -> Result:
+    asked = ["infer", str(clip), "-m", str(package), "-o", str(output), "--codec", "ffv1"]
+    done = CliRunner().invoke(main, [*asked, "--threads", "1", *options])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def frames_of(path: Path) -> np.ndarray[Any, Any]:
+    reader = VideoReader(path)
+    frames = np.stack([frame.rgb for frame in reader]).astype(int)
+    reader.close()
+    return frames
+
+
+@pytest.mark.parametrize("has_halves", [True, False])
+@pytest.mark.parametrize("options", [("--tile", "32"), ("--batch", "2")])
+def test_a_video_goes_through_engines_as_through_the_cpu(
+    copy: Path,
+    clip: Path,
+    tmp_path: Path,
+    stand_in: Callable[[Path], list[LateGpu]],
+    options: tuple[str, ...],
+    has_halves: bool,
+) -> None:
+    exact, found = tmp_path / "exact.mkv", tmp_path / "found.mkv"
+    infer(clip, copy, exact, "--backend", "ort", "--frames", "9")
+    if not has_halves:
+        for file in (copy / "engines").glob("trt-rtx-encode-*"):
+            file.unlink()
+    gpus = stand_in(copy)
+    done = infer(clip, copy, found, "--frames", "9", *options)
+    assert "trt-rtx fp32 runs it; passed over: trt (student.vsrc holds no trt" in done.stderr
+    assert "ort-cuda" not in done.stderr
+    assert np.abs(frames_of(found) - frames_of(exact)).max() <= 2
+    (gpu,) = gpus
+    assert "network" in gpu.done
+    assert (gpu.held_bytes, gpu.handles) == (0, 0)
+
+
+def test_frames_that_are_too_large_for_the_engine_are_fed_in_tiles(
+    copy: Path,
+    tmp_path: Path,
+    write_clip: Make,
+    moving: Make,
+    stand_in: Callable[[Path], list[LateGpu]],
+) -> None:
+    clip = write_clip(tmp_path / "large.mkv", moving(3, 104, 152), codec="ffv1")
+    exact, found = tmp_path / "exact.mkv", tmp_path / "found.mkv"
+    infer(clip, copy, exact, "--backend", "ort")
+    stand_in(copy)
+    done = infer(clip, copy, found, "--backend", "trt-rtx")
+    assert "trt-rtx fp32 takes 96x64 at most: 152x104 is fed in tiles of 64" in done.stderr
+    assert np.abs(frames_of(found) - frames_of(exact)).max() <= 2
