@@ -45,6 +45,8 @@ ENCODERS = {
     "prores": Encoder("prores_ks"),
     "ffv1": Encoder("ffv1"),
     "nvenc": Encoder("h264_nvenc", "cq", 20, "p5"),
+    "nvenc-hevc": Encoder("hevc_nvenc", "cq", 22, "p5"),
+    "nvenc-av1": Encoder("av1_nvenc", "cq", 28, "p5"),
 }
 
 
@@ -124,7 +126,9 @@ def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -
     fitting = ["gray"] if info.pix_fmt.startswith("gray") else []
     fitting += [f"yuv{chroma}p" for chroma in _chroma(info) if _divides(chroma, width, height)]
     offered = [video_format.name for video_format in codec.video_formats or []]
-    for depth in _depths(info.depth):
+    # It offers 10 bits whatever GPU there is, and only the newest can do it.
+    wanted = 8 if codec.name == "h264_nvenc" else info.depth
+    for depth in _depths(wanted):
         for name in fitting:
             for candidate in _named(name, depth):
                 if candidate in offered:
