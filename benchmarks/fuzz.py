@@ -50,8 +50,11 @@ TS_PIECE = 12
 """By so many bytes before and behind it a place in a packet of a transport stream is found."""
 
 LEAK_BYTES = 1 << 20
-REPEATS = 30
-"""Runs of a file that is suspected of leaking, of which the last 20 count."""
+REPEATS = 40
+"""Most runs of a file that is suspected of leaking."""
+
+CALM = 5
+"""So many runs in a row that add less than a leak would show that there is none."""
 
 X265 = "-x265-params log-level=none:keyint=6"
 SEEDS = {
@@ -458,12 +461,24 @@ def judge_leaks(outcomes: list[Outcome], folder: Path) -> None:
     for outcome in outcomes:
         if outcome.failure or outcome.grown_bytes <= LEAK_BYTES:
             continue
-        file = Damaged(damaged / outcome.name, outcome.kind, None)
-        again = run_batch([file] * REPEATS, folder)
-        # A buffer that has grown once stays; a leak grows each time.
-        growth = statistics.mean(one.grown_bytes for one in again[-20:])
+        growth = lasting_growth(Damaged(damaged / outcome.name, outcome.kind, None), folder)
         if growth > LEAK_BYTES:
             outcome.failure, outcome.detail = "leak", f"{growth / 1e6:.1f} MB a run"
+
+
+def lasting_growth(file: Damaged, folder: Path) -> float:
+    """Bytes that each run of a file adds, once the buffers that grow but once have grown."""
+    worker = Worker(folder)
+    grown: list[int] = []
+    try:
+        for _ in range(REPEATS):
+            grown.append(judged(file, worker.run(file.path)).grown_bytes)
+            last = grown[-CALM:]
+            if len(grown) > CALM and sum(last) < LEAK_BYTES:
+                break
+    finally:
+        worker.close()
+    return statistics.mean(grown[-CALM:] if len(grown) < REPEATS else grown[REPEATS // 2 :])
 
 
 def summary(outcomes: list[Outcome], *, seconds: float, seed: int) -> dict[str, object]:

@@ -1,0 +1,83 @@
+"""A few damaged videos through the benchmark that takes five hundred, and what it would notice."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz.py"
+
+
+@pytest.fixture(scope="module")
+def fuzz() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["fuzz"] = module  # where its dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_damaged_videos_get_a_status_and_a_line() -> None:
+    words = ["--files", "18", "--seed", "7", "--seeds", "h264.mp4,mpeg4.avi,vp9.webm"]
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False
+    )
+    report = json.loads(done.stdout)
+    assert report["failures"] == []
+    assert done.returncode == 0
+    assert report["files"] == 18
+    # Damage that stops nothing was no damage, and damage that stops everything proves nothing.
+    assert set(report["statuses"]) == {"0", "1"}
+
+
+ANSWER: dict[str, Any] = {
+    "status": 0, "trouble": "", "seconds": 0.1, "out": "b.mkv  12 frames, 9.0 fps\n", "err": "",
+    "left_over": False, "grown_bytes": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "failure"),
+    [
+        ({}, ""),
+        ({"out": "b.mkv  11 frames, 9.0 fps\n"}, "count"),
+        ({"out": ""}, "silent"),
+        ({"status": 1, "err": "vsrc: a.mkv is not a video\n"}, ""),
+        ({"status": 1, "err": "Traceback\n"}, "silent"),
+        ({"status": 2, "err": "vsrc: bad option\n"}, "silent"),
+        ({"status": 1, "err": "vsrc: disk full\n", "left_over": True}, "left over"),
+        ({"status": None, "trouble": "KeyError"}, "crash"),
+    ],
+)
+def test_each_failure_is_noticed(fuzz: ModuleType, change: dict[str, Any], failure: str) -> None:
+    file = fuzz.Damaged(Path("a.mkv"), "packets", 12)
+    assert fuzz.judged(file, {**ANSWER, **change}).failure == failure
+
+
+def test_a_process_that_is_lost_is_noticed(fuzz: ModuleType) -> None:
+    file = fuzz.Damaged(Path("a.mkv"), "bits", None)
+    assert fuzz.judged(file, "hang").failure == "hang"
+    assert fuzz.judged(file, "crash (status -11)").failure == "crash"
+
+
+def test_damage_is_the_same_for_the_same_seed(fuzz: ModuleType) -> None:
+    import random
+
+    data, other = bytes(range(256)) * 20, bytes(5000)
+    for name, mutate in fuzz.MUTATIONS.items():
+        if mutate is None:
+            continue
+        results = [mutate(data, other, random.Random(3)) for _ in range(2)]
+        assert results[0] == results[1], name
+        assert results[0] != data, name
