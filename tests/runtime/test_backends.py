@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from vsrc.runtime.backends import (
     first_that_loads,
     open_video_session,
 )
+from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.bench_subject import open_subject
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
-from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.package import Package, open_package, write_spec
 from vsrc.runtime.session import BACKENDS
 
 
@@ -98,3 +101,22 @@ def test_auto_takes_the_fastest_graph_that_kept_within_its_limit(tiny_package: P
     assert best_precision(every, CUDA) == "fp16"
     assert best_precision(with_graphs(package, fp32=False, int8_cpu=True), CPU) == "fp32"
     assert best_precision(package, CUDA) == "fp32"
+
+
+def test_videos_take_the_fastest_graph_and_measurements_fp32(
+    tiny_package: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(tiny_package, tmp_path / "student.vsrc"))
+    package = open_package(path)
+    graph = package.spec.graphs["fp32"]
+    for is_lossy, expected in ((False, "int8-cpu"), (True, "fp32")):
+        fast = replace(graph, precision="int8-cpu", lossy=is_lossy)
+        write_spec(path, replace(package.spec, graphs={"fp32": graph, "int8-cpu": fast}))
+        changed = open_package(path)
+        assert open_video_session(changed).label == f"ort-cpu {expected}"
+        assert changed.session().label == "ort-cpu fp32"
+        subject = open_subject(BenchConfig(path, shape=(8, 8)))
+        assert subject.label == "ort-cpu fp32"
+        assert subject.graph_sha256 == graph.sha256
+    asked = open_video_session(changed, precision="int8-cpu")
+    assert asked.label == "ort-cpu int8-cpu"  # who names it gets it, lossy or not
