@@ -33,7 +33,7 @@ class InferConfig:
         crf: Constant quality of the encoder, smaller is better; None for the codec's default.
         preset: Preset of the encoder; None for the codec's default.
         overwrite: Replace an output that exists.
-        allow_hdr: Take HDR video, restoring its code values as if they were SDR, in 8 bit.
+        allow_hdr: Take HDR video, restoring its code values as if they were SDR.
         deinterlace: Weave interlaced fields into progressive frames (bwdif) before restoring.
         fps: Frames a second of inputs that are pictures.
     """

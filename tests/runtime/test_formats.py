@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vsrc.runtime.deep_colour import planes
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.reader import VideoReader
@@ -231,3 +232,23 @@ def test_alpha_of_a_video_is_refused(tmp_path: Path, ffmpeg: Make) -> None:
         ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.1", *words, tmp_path / name)
         with pytest.raises(MediaError, match="has transparency"):
             infer(InferConfig((tmp_path / name,), tmp_path / "b.mkv"))
+
+
+def test_the_student_that_ships_sees_more_than_8_bits(tmp_path: Path) -> None:
+    """A ramp of 10 bits has more levels in the result than 8 bits could tell apart."""
+    clip, output = tmp_path / "a.mkv", tmp_path / "b.mkv"
+    with av.open(str(clip), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 256, "gray10le"
+        frame = av.VideoFrame(256, 32, "gray10le")
+        planes(frame)[0][:] = np.arange(400, 656, dtype=np.uint16)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    result = infer(InferConfig((clip,), output, codec="ffv1", threads=1))
+    assert result.files[0].runs.endswith("-float")
+    assert result.files[0].notes == ()
+    with av.open(str(output)) as container:
+        (restored,) = container.decode(video=0)
+    assert restored.format.name == "gray10le"
+    levels = np.unique(planes(restored)[0])
+    assert len(levels) > 200  # in 8 bits there are 64 between 400 and 656
