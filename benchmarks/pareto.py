@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="clips nobody was taught on")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--animevideo", type=Path, required=True)
-    parser.add_argument("--students", type=Path, nargs="*", default=[shipped(n) for n in STUDENTS])
+    parser.add_argument("--students", type=Path, nargs="*", help="packages; those that ship")
     parser.add_argument("--clip", type=Path, default=SAMPLE_CLIP, help="for the times")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--frames", type=int, default=0, help="most frames of a clip")
@@ -108,7 +108,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vsrc-pareto-") as name:
         folder = Path(name)
-        packages = [with_int8(path, folder) for path in options.students]
+        packages = [with_int8(path, folder) for path in options.students or map(shipped, STUDENTS)]
         packages += [official(name, options.weights, folder) for name in OFFICIAL]
         peer = AnimeVideo(options.animevideo)
         candidates = [Candidate("bicubic", bicubic(4)), of_peer(peer)]
@@ -129,7 +129,12 @@ def with_int8(path: Path, folder: Path) -> Package:
         export(ExportConfig(copy))
     if "int8-cpu" not in package.spec.graphs:
         if not (copy / "calibration.json").exists():
-            calibrate(CalibrationConfig(copy, clips=(SAMPLE_CLIP,), windows=100))
+            # No search for layers that should stay in float: times are what this is for.
+            calibrate(
+                CalibrationConfig(
+                    copy, clips=(SAMPLE_CLIP,), windows=100, tile=(96, 128), min_psnr=1.0
+                )
+            )
         export(ExportConfig(copy, precision="int8-cpu", allow_lossy=True))
     return open_package(copy)
 

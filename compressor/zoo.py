@@ -6,7 +6,9 @@ number with the network itself, and `graphs` with what `vsrc export` really writ
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from vsrc.runtime.package import open_package, shipped, shipped_names
@@ -70,8 +72,29 @@ ROWS = (
     ZooNetwork("edge", 40_136, 40.8, window=5, graphs=_HALVES),
     ZooNetwork("edge-s", 40_136, 40.8, window=5, graphs=_HALVES),
     ZooNetwork("edge-m", 120_624, 122.0, window=5, graphs=_HALVES),
-    ZooNetwork("edge-l", 665_136, 665.7, window=5, graphs=_HALVES),
+    ZooNetwork("edge-l", 443_568, 444.5, window=5, graphs=_HALVES),
 )
+
+
+@dataclass(frozen=True)
+class ShippedLatency:
+    """What `vsrc bench` found of a package before it was shipped.
+
+    Attributes:
+        session: What ran it ("ort-cpu fp32").
+        threads: CPU threads.
+        height_px: Of the LR frame.
+        width_px: Of the LR frame.
+        p50_ms: Median time of a frame.
+        machine: Processor.
+    """
+
+    session: str
+    threads: int
+    height_px: int
+    width_px: int
+    p50_ms: float
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +110,7 @@ class ShippedPackage:
         teacher: What it was taught by, if by anything.
         licence: Of the weights.
         quality: What was measured.
+        latency: How long a frame took, each graph by itself.
     """
 
     name: str
@@ -97,6 +121,7 @@ class ShippedPackage:
     teacher: str | None
     licence: str
     quality: tuple[Quality, ...]
+    latency: tuple[ShippedLatency, ...]
 
 
 @dataclass(frozen=True)
@@ -124,7 +149,8 @@ def zoo() -> Zoo:
 
 
 def _package(name: str) -> ShippedPackage:
-    spec = open_package(shipped(name)).spec
+    package = open_package(shipped(name))
+    spec = package.spec
     return ShippedPackage(
         name=name,
         network=spec.network.name,
@@ -134,4 +160,17 @@ def _package(name: str) -> ShippedPackage:
         teacher=spec.provenance.teacher,
         licence=spec.provenance.licence,
         quality=spec.quality,
+        latency=tuple(map(_latency, sorted(package.path.glob("reports/bench-*.json")))),
+    )
+
+
+def _latency(path: Path) -> ShippedLatency:
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return ShippedLatency(
+        session=report["subject"]["session"],
+        threads=report["subject"]["threads"],
+        height_px=report["feed"]["height_px"],
+        width_px=report["feed"]["width_px"],
+        p50_ms=report["latency_ms"]["p50"],
+        machine=report["machine"]["cpu"] or report["machine"]["architecture"],
     )

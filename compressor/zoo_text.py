@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from vsrc.compressor.zoo import ShippedPackage, Zoo, ZooNetwork
+from vsrc.compressor.zoo import ShippedLatency, ShippedPackage, Zoo, ZooNetwork
 from vsrc.runtime.spec import Quality
 
 WIDTH = 100
@@ -78,6 +78,7 @@ def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
             f"  {package.name}: {package.network} x{package.scale}, {taught}",
             f"    degradation {package.degradation}, licence {package.licence}, graphs {graphs}",
             *(f"    {line}" for line in _measured(package.quality)),
+            *(f"    {_timed(one)}" for one in package.latency),
         ]
     protocols = dict.fromkeys(q.protocol for package in packages for q in package.quality)
     return lines + [line for protocol in protocols for line in ("", *_wrapped(protocol))]
@@ -90,6 +91,14 @@ def _measured(quality: Sequence[Quality]) -> list[str]:
         value = f"{one.value:.2f}" if one.value >= 10 else f"{one.value:.4f}"
         by_data.setdefault(one.data, []).append(f"{one.metric} {value}")
     return [f"{data}: {', '.join(cells)}" for data, cells in by_data.items()] or ["not measured"]
+
+
+def _timed(one: ShippedLatency) -> str:
+    size = f"{one.height_px}x{one.width_px}"
+    threads = f"{one.threads} thread{'s' if one.threads > 1 else ''}"
+    return (
+        f"{one.p50_ms:.1f} ms a frame of {size} (median), {one.session}, {threads}, {one.machine}"
+    )
 
 
 def _wrapped(protocol: str) -> list[str]:

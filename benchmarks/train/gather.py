@@ -11,6 +11,7 @@ and `licences.json`. Sources, all fetched by package name:
     plasma-workspace-wallpapers, lomiri-wallpapers-16.04/-20.04, mate-backgrounds
                                          photographs, moved by synthetic camera paths with parallax
     forensics-samples-files              phone clip, CC-BY-SA-4.0
+    none                                 posters, drawn by benchmarks/train/posters.py
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.benchmarks.train.camera_paths import camera_path
+from vsrc.benchmarks.train.posters import poster
 
 Frame = NDArray[np.uint8]
 
@@ -62,6 +64,9 @@ PHOTOGRAPHS = {  # name -> rows to reduce it to before the camera moves over it,
 }
 HELD_OUT = (8150, 8730)
 """Frames of the film that hold the scene of the demo's clip: never taught from."""
+
+POSTERS = 40
+"""Pictures that are drawn, not photographed."""
 
 DEBIAN = (
     "plasma-workspace-wallpapers",
@@ -140,6 +145,11 @@ def all_clips(
         rgb = np.ascontiguousarray(reduce_to(picture[..., ::-1].astype(np.uint8), rows))
         for take in range(8):
             yield f"photo_{name}_{take}", licence, camera_path(rgb, seed=take, name=name)
+    for number in range(POSTERS):
+        drawn = poster(number)
+        for take in range(4):
+            name = f"poster_{number:02d}"
+            yield f"{name}_{take}", "drawn", camera_path(drawn, seed=take, name=name)
     yield "aerial_540", "MIT (package)", reduced(downloads / "bg.mp4", 540)
     (phone,) = downloads.glob("unpacked/forensics-samples-files/**/VID_20191220_170832.mp4")
     yield "phone_540", "CC-BY-SA-4.0", reduced(phone, 540)

@@ -1,6 +1,7 @@
-"""Make a package that ships: weights in half precision, an fp32 graph if it is a student, quality.
+"""Make a package that ships: merged weights in half precision, graphs, quality, time, model card.
 
-python benchmarks/train/ship.py TAUGHT.vsrc runtime/zoo/NAME.vsrc --data FOLDER [--graph]
+python benchmarks/train/ship.py TAUGHT.vsrc runtime/zoo/NAME.vsrc --data FOLDER
+                                [--graphs fp32 int8-cpu] [--float] [--clips CALIBRATION]
 """
 
 from __future__ import annotations
@@ -8,51 +9,69 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from vsrc.benchmarks.train.card import card
+from vsrc.calibration import CalibrationConfig, calibrate
+from vsrc.compressor.networks.packaged import deployed, from_package
 from vsrc.export import ExportConfig, export
+from vsrc.export.export_config import AskedPrecision
+from vsrc.runtime import BenchConfig, bench
+from vsrc.runtime.bench_report import report_to_text
 from vsrc.runtime.eval_config import EvalConfig
-from vsrc.runtime.eval_report import eval_text
+from vsrc.runtime.eval_report import EvalReport, eval_text
 from vsrc.runtime.evaluate import evaluate
 from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, open_package, write_spec
+from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.spec import Quality
+
+PATHS = ("cache", "data", "output", "run_dir", "student_weights")
+GATHERED = ("what benchmarks/train/gather.py collects",)
 
 
 def main() -> None:
-    """Halve, export, measure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Merge, halve, export, measure, describe."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("taught", type=Path)
     parser.add_argument("shipped", type=Path)
-    parser.add_argument("--graph", action="store_true", help="export the fp32 graph too")
+    parser.add_argument("--graphs", nargs="*", default=["fp32", "int8-cpu"])
+    parser.add_argument("--float", action="store_true", help="fp32 with float edges, too")
     parser.add_argument("--data", type=Path, required=True, help="clips never taught on")
+    parser.add_argument("--clips", default=str(SAMPLE_CLIP), help="to find ranges of int8 on")
     options = parser.parse_args()
-    halve(options.taught, options.shipped)
+    merge(options.taught, options.shipped)
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch) / options.shipped.name
         shutil.copytree(options.shipped, trial)
         export(ExportConfig(trial))
-        spec = open_package(options.shipped).spec
-        write_spec(options.shipped, replace(spec, quality=measured(trial, options.data)))
-    if options.graph:
-        export(ExportConfig(options.shipped))
+        report = evaluate(EvalConfig(data=options.data, models=(trial,)))
+    print(eval_text(report))
+    spec = open_package(options.shipped).spec
+    write_spec(options.shipped, replace(spec, quality=measured(report)))
+    add_graphs(options.shipped, options.graphs, options.float, options.clips)
+    for precision in options.graphs:
+        time_graph(options.shipped, precision)
+    (options.shipped / "README.md").write_text(card(options.shipped), encoding="utf-8")
 
 
-def halve(taught: Path, shipped: Path) -> None:
-    """Copy a package with its weights in half precision and without paths of this machine."""
+def merge(taught: Path, shipped: Path) -> None:
+    """Copy a package without training branches, in half precision, without paths."""
     package = open_package(taught)
-    weights = load_file(package.weights())
+    network = deployed(from_package(package))
     with new_folder(shipped, overwrite=True) as folder:
         halves = {
-            name: tensor.half() if tensor.dtype == torch.float32 else tensor
-            for name, tensor in weights.items()
+            name: (tensor.half() if tensor.dtype == torch.float32 else tensor).contiguous()
+            for name, tensor in network.state_dict().items()
         }
         save_file(halves, folder / WEIGHTS_FILE)
         recipe = {k: v for k, v in package.spec.provenance.recipe.items() if k not in PATHS}
-        provenance = replace(package.spec.provenance, recipe=recipe, data=GATHERED, command=COMMAND)
+        command = f"vsrc distill --recipe recipes/ship-{shipped.stem}-cpu.yaml"
+        provenance = replace(package.spec.provenance, recipe=recipe, data=GATHERED, command=command)
         spec = replace(
             package.spec,
             weights=describe(folder, WEIGHTS_FILE),
@@ -63,10 +82,8 @@ def halve(taught: Path, shipped: Path) -> None:
         write_spec(folder, spec)
 
 
-def measured(package: Path, data: Path) -> tuple[Quality, ...]:
-    """PSNR and SSIM of a package with a graph on each clip of `data`."""
-    report = evaluate(EvalConfig(data=data, models=(package,)))
-    print(eval_text(report))
+def measured(report: EvalReport) -> tuple[Quality, ...]:
+    """What the last row of an evaluation says, clip by clip."""
     protocol = "; ".join(report.protocol)
     return tuple(
         Quality(data=clip.clip, metric=metric, protocol=protocol, value=round(value, 4))
@@ -76,9 +93,27 @@ def measured(package: Path, data: Path) -> tuple[Quality, ...]:
     )
 
 
-PATHS = ("cache", "data", "output", "run_dir", "student_weights")
-GATHERED = ("what benchmarks/train/gather.py collects",)
-COMMAND = "vsrc distill --recipe recipes/ship-NAME-cpu.yaml"
+def add_graphs(
+    package: Path, precisions: Sequence[AskedPrecision], float_too: bool, clips: str
+) -> None:
+    """Whole graphs only: the halves of an edge student save nothing on a CPU."""
+    if any(precision.startswith("int8") for precision in precisions):
+        export(ExportConfig(package, halves=False))
+        calibrate(CalibrationConfig(package, clips=(clips,), windows=200, tile=(180, 320)))
+    for precision in precisions:
+        export(ExportConfig(package, precision=precision, halves=False, overwrite=True))
+    if float_too:
+        export(ExportConfig(package, io="float", halves=False))
+    for page in (package / "reports").glob("*.html"):
+        page.unlink()  # half a megabyte of pictures
+
+
+def time_graph(package: Path, precision: str) -> None:
+    """Leave a latency report in the package."""
+    report = bench(BenchConfig(package, precision=precision, shape=(180, 320), seconds=6.0))
+    text = report_to_text(replace(report, subject=replace(report.subject, model=package.name)))
+    (package / "reports" / f"bench-{precision}.json").write_text(text, encoding="utf-8")
+
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,7 @@ from vsrc.cli import main
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.frame_encoder import FrameEncoder
 from vsrc.compressor.taps import spec_of
-from vsrc.compressor.zoo import ROWS, ShippedPackage, Zoo, ZooNetwork, zoo
+from vsrc.compressor.zoo import ROWS, ShippedLatency, ShippedPackage, Zoo, ZooNetwork, zoo
 from vsrc.compressor.zoo_text import zoo_text
 from vsrc.runtime.package import shipped_names
 from vsrc.runtime.spec import Quality
@@ -78,15 +78,17 @@ def test_shipped_packages_are_listed() -> None:
 def test_the_table_fits_a_terminal_and_says_what_was_measured() -> None:
     protocol = "x4, border of 4, mean over frames " * 5
     quality = (Quality("vid4/city", "psnr_y", protocol, 25.9), Quality("vid4", "ssim", "p", 0.7))
+    times = (ShippedLatency("ort-cpu fp32", 2, 180, 320, 51.26, "AMD EPYC"),)
     packages = (
-        ShippedPackage("tiny", "edge-s", 4, "bd", ("fp32",), "edvr-xs", "MIT", quality),
-        ShippedPackage("bare", "edvr-xs", 4, "bi", (), None, "CC0-1.0", ()),
+        ShippedPackage("tiny", "edge-s", 4, "bd", ("fp32",), "edvr-xs", "MIT", quality, times),
+        ShippedPackage("bare", "edvr-xs", 4, "bi", (), None, "CC0-1.0", (), ()),
     )
     text = zoo_text(Zoo(zoo().networks, packages))
     assert max(map(len, text.splitlines())) <= 100
     assert "tiny: edge-s x4, taught by edvr-xs" in text
     assert "degradation bd, licence MIT, graphs fp32" in text
     assert "vid4/city: psnr_y 25.90\n    vid4: ssim 0.7000" in text
+    assert "51.3 ms a frame of 180x320 (median), ort-cpu fp32, 2 threads, AMD EPYC" in text
     assert "not measured" in text
     assert " ".join(text.split()).count("border of 4, mean over frames x4") == 4
     (edsr,) = (line for line in text.splitlines() if line.startswith("edsr"))

@@ -1,0 +1,107 @@
+"""The model card of a package: what it is, learnt from, can do, and where it ends."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from vsrc.runtime.package import open_package
+from vsrc.runtime.spec import ModelSpec, Quality
+
+LIMITS = """
+Clean, sharp sources that were made smaller by bicubic. Noise, strong compression, interlacing and
+blur are not what it has seen: on such video it sharpens what is there, artefacts included. What the
+frames do not show is not invented. No clip was selected by people in it.
+"""
+
+DATA = """
+Big Buck Bunny (CC BY 3.0, Blender Foundation), an aerial clip (MIT package, source of the clip not
+stated), a phone clip (CC BY-SA 4.0), photographs of Debian's wallpaper packages (GPL-2+, CC BY-SA,
+CC0) under synthetic camera paths with parallax, seven further clips (Apache-2.0, BSD-2 and MIT
+repositories)
+"""
+
+
+FRAMES_WITHOUT_POSTERS = 8522
+
+
+def card(package: Path) -> str:
+    """Markdown, all of it from what the package itself says."""
+    spec = open_package(package).spec
+    parts = (
+        f"# {package.stem}",
+        _paragraph(_summary(spec)),
+        "## Measured",
+        "\n".join(_scores(spec.quality)),
+        *(_paragraph(f"Protocol: {each}.") for each in _once(q.protocol for q in spec.quality)),
+        "## Time",
+        "\n".join(_times(package)),
+        "## Taught",
+        _paragraph(_lesson(spec)),
+        _paragraph(_data(spec)),
+        "## Limits",
+        _paragraph(LIMITS),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(spec: ModelSpec) -> str:
+    network = spec.network
+    return (
+        f"`{network.name}` x{network.scale}, {network.window} frames fed, {network.parameters:,} "
+        f"parameters, {network.gmac_per_lr_pixel * 1e6:.1f} kMAC a LR pixel. Licence of the "
+        f"weights: {spec.provenance.licence}. They are in half precision, training branches merged."
+    )
+
+
+def _scores(quality: tuple[Quality, ...]) -> Iterator[str]:
+    metrics = _once(one.metric for one in quality)
+    yield f"| clip | {' | '.join(metrics)} |"
+    yield "|---|" + "---:|" * len(metrics)
+    for clip in _once(one.data for one in quality):
+        values = {one.metric: one.value for one in quality if one.data == clip}
+        cells = (f"{values[name]:.{4 if values[name] < 1 else 3}f}" for name in metrics)
+        yield f"| {clip} | {' | '.join(cells)} |"
+
+
+def _times(package: Path) -> Iterator[str]:
+    yield "| graph | LR frame | median, ms | frames/s | machine |"
+    yield "|---|---|---:|---:|---|"
+    for path in sorted(package.glob("reports/bench-*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        feed, subject = report["feed"], report["subject"]
+        yield (
+            f"| {subject['session']} | {feed['height_px']}x{feed['width_px']} "
+            f"| {report['latency_ms']['p50']:.1f} | {report['throughput_fps']:.1f} "
+            f"| {report['machine']['cpu']}, {subject['threads']} threads |"
+        )
+
+
+def _lesson(spec: ModelSpec) -> str:
+    origin, recipe = spec.provenance, spec.provenance.recipe
+    teacher = f"by {origin.teacher}" if origin.teacher else "without a teacher"
+    return (
+        f"Degradation `{spec.degradation}`, {teacher}, objective `{origin.objective}`. Last run: "
+        f"{origin.steps:,} steps of {recipe['batch']} crops of {recipe['patch']} pixels, learning "
+        f"rate {recipe['learning_rate']}, {recipe['schedule']}, {recipe['precision']}, on "
+        f"{recipe['device']}. Command: `{origin.command}`."
+    )
+
+
+def _data(spec: ModelSpec) -> str:
+    has_posters = (spec.provenance.frames or 0) > FRAMES_WITHOUT_POSTERS
+    more = ", and pictures that are drawn: print, calendars, facades" if has_posters else ""
+    return (
+        f"Data ({spec.provenance.frames:,} frames, collected by `benchmarks/train/gather.py`): "
+        f"{DATA.strip()}{more}. Vid4 and the evaluation clips are not among them."
+    )
+
+
+def _once(words: Iterator[str]) -> list[str]:
+    return list(dict.fromkeys(words))
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 100)
