@@ -14,6 +14,7 @@ No warping, no attention, no activation but ReLU: INT8 ranges stay tame and ever
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 
@@ -28,7 +29,7 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 SIZES = {
     "s": EdgeSize(encoded=8, features=24, blocks=4),
     "m": EdgeSize(encoded=16, features=32, blocks=9),
-    "l": EdgeSize(encoded=16, features=64, blocks=16),
+    "l": EdgeSize(encoded=16, features=64, blocks=10),
 }
 NAMED = tuple(f"edge-{size}" for size in SIZES)
 
@@ -81,6 +82,19 @@ class RepConv(nn.Module):
         """The same result the slow way, branch by branch; what `forward` is judged against."""
         total: Tensor = self.conv3(x) + self.conv1(x) + x + self.reduce(self.expand(x))
         return total
+
+    def branched(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """Weights that amount to a plain kernel, with every branch able to learn on.
+
+        Only `expand` keeps what it has: what follows it is zero.
+        """
+        return {
+            "conv3.weight": kernel - self.identity,
+            "conv3.bias": bias,
+            "conv1.weight": torch.zeros_like(self.conv1.weight),
+            "expand.weight": self.expand.weight.detach(),
+            "reduce.weight": torch.zeros_like(self.reduce.weight),
+        }
 
     def collapsed(self) -> nn.Conv2d:
         """A plain convolution that gives the same output."""
@@ -174,6 +188,17 @@ class Edge(nn.Module):
         (encoded,) = self.encode(lr.flatten(0, 1))
         encoded = encoded.view(batch, window, *encoded.shape[1:])
         return self.fuse((encoded,), lr[:, window // 2])
+
+    def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take weights whose branches were merged already, too."""
+        found = dict(state)
+        for number, block in enumerate(self.body):
+            name = f"body.{number}"
+            if isinstance(block, RepConv) and f"{name}.weight" in found:
+                plain = (found.pop(f"{name}.{part}").float() for part in ("weight", "bias"))
+                branches = block.branched(*plain)
+                found |= {f"{name}.{part}": tensor for part, tensor in branches.items()}
+        return found
 
     def collapsed(self) -> Edge:
         """A copy whose body is plain convolutions; the same function to rounding."""

@@ -7,6 +7,7 @@ import torch
 
 from vsrc.compressor.networks.edge import Edge, RepConv
 from vsrc.compressor.networks.table import create
+from vsrc.compressor.networks.weights import load_state
 from vsrc.runtime.edge_size import EdgeSize
 
 TINY = EdgeSize(encoded=3, features=5, blocks=2)
@@ -43,6 +44,27 @@ def test_collapsed_network_gives_the_same_pictures(scale: int, window: int) -> N
     assert whole.shape == (2, 3, 9 * scale, 11 * scale)
     # Sums in another order: float32 rounding of values around the largest output.
     assert (whole - plain).abs().max() <= 1e-5 * whole.abs().max()
+
+
+def test_merged_weights_are_taken_and_every_branch_learns_on() -> None:
+    torch.manual_seed(4)
+    taught, network = (Edge(TINY, name="tiny").eval() for _ in range(2))
+    plain = taught.collapsed()
+    load_state(network, {key: value.half() for key, value in plain.state_dict().items()}, where="a")
+    lr = torch.rand(1, 5, 3, 8, 8)
+    # Half precision rounds a weight by up to 2^-11 of itself.
+    torch.testing.assert_close(network(lr), plain(lr), rtol=0, atol=2e-3)
+    network(lr).square().mean().backward()
+    gradients = [p.grad for name, p in network.named_parameters() if "expand" not in name]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+    once, again = (from_merged(plain).collapsed().state_dict() for _ in range(2))
+    assert all(torch.equal(once[key], again[key]) for key in once)
+
+
+def from_merged(plain: Edge) -> Edge:
+    network = Edge(TINY, name="tiny")
+    load_state(network, plain.state_dict(), where="a")
+    return network
 
 
 def test_encode_and_fuse_make_the_whole() -> None:
