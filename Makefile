@@ -37,5 +37,5 @@ wheel: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,compress,export,eval,report,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,compress,export,eval,report,cluster,dev]'
 	touch $@

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 @click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
 @click.option("--shard", metavar="I/N", help="Take the I-th of N shares of the work.")
 @click.option(
+    "--ray", "address", metavar="ADDRESS|auto", help="Share the work on a cluster of machines."
+)
+@click.option(
     "--codec",
     default=InferConfig.codec,
     show_default=True,
@@ -72,6 +75,7 @@ def infer_command(
     inputs: tuple[str, ...],
     start: str,
     shard: str | None,
+    address: str | None,
     report: Path | None,
     as_json: bool,
     **options: Any,  # noqa: ANN401
@@ -89,8 +93,12 @@ def infer_command(
         shard=parse_shard(shard) if shard is not None else None,
         **options,
     )
+    if address is not None and (shard is not None or report is not None):
+        raise click.UsageError(
+            "--ray shares out the work by itself: leave out --shard and --report"
+        )
     with ends_like_ctrl_c(), InferBar() as bar:
-        result = _restored(config, bar, report)
+        result = _restored(config, bar, report, address)
     _show(result, bar, as_json=as_json, frames_on_stdout=str(config.output) == "-")
     if result.failures:
         total = len(result.files) + len(result.failures) + len(result.pieces)
@@ -113,11 +121,16 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
         click.echo(failure.error, err=True)
 
 
-def _restored(config: InferConfig, bar: InferBar, report: Path | None) -> InferResult:
+def _restored(
+    config: InferConfig, bar: InferBar, report: Path | None, address: str | None
+) -> InferResult:
+    from vsrc.runtime.cluster import infer_on_cluster
     from vsrc.runtime.inference import infer
     from vsrc.runtime.job_report import infer_with_report
     from vsrc.runtime.whole_file import check_place
 
+    if address is not None:
+        return infer_on_cluster(config, address, progress=bar.of_cluster)
     if report is None:
         return infer(config, progress=bar)
     check_place(report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vsrc.runtime.cluster import ClusterProgress
     from vsrc.runtime.infer_result import InferProgress
 
 
@@ -28,6 +29,7 @@ class InferBar:
         )
         self._task = self._progress.add_task("", total=None, fps=0.0)
         self.shown: set[str] = set()
+        self._nodes = 0
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,5 +44,16 @@ class InferBar:
             self._progress.start()
             self._progress.reset(self._task, total=now.total, fps=0.0)
             return
+        fps = now.done / max(now.seconds, 1e-9)
+        self._progress.update(self._task, completed=now.done, fps=fps)
+
+    def of_cluster(self, now: ClusterProgress) -> None:
+        """Show where a run on several machines is; a line whenever the number of nodes changes."""
+        if now.nodes != self._nodes:
+            self._nodes = now.nodes
+            line = f"{now.tasks_done} of {now.tasks} tasks done; {now.nodes} nodes"
+            self._progress.console.print(line, highlight=False)
+            self._progress.start()
+            self._progress.reset(self._task, total=now.total, fps=0.0)
         fps = now.done / max(now.seconds, 1e-9)
         self._progress.update(self._task, completed=now.done, fps=fps)

@@ -16,7 +16,7 @@ from vsrc.runtime.shard import Unit, shared_out
 from vsrc.runtime.sources import find_sources
 from vsrc.runtime.stage_clock import Untimed
 from vsrc.runtime.targets import Target, plan_targets
-from vsrc.runtime.unit_work import Work, cut_up, restore_file, restore_piece
+from vsrc.runtime.unit_work import Work, cut_up, known_frames, restore_unit
 
 
 def infer(
@@ -42,7 +42,8 @@ def infer(
     targets = plan_targets(find_sources(config.inputs), config.output)
     units = [Unit(target) for target in targets]
     if config.shard is not None:
-        pieces = (cut_up(target, config, config.shard.count) for target in targets)
+        count = config.shard.count
+        pieces = (cut_up(target, known_frames(target, config), count) for target in targets)
         units = shared_out([unit for target in pieces for unit in target], config.shard)
     done: list[FileResult | PieceResult] = []
     failures: list[Failure] = []
@@ -50,12 +51,14 @@ def infer(
         work = Work(config, network, manifest_of(config, targets), progress, clock)
         for unit in units:
             try:
-                done.append(_restored(unit, work))
-            except VsrcError as error:  # noqa: PERF203  each file takes minutes
+                done.append(restore_unit(unit, work))
+            except VsrcError as error:
                 if len(targets) == 1 or not isinstance(error, MediaError):
                     raise
                 failures.append(Failure(unit.target.source.name, str(error)))
                 _record_failure(unit, work, str(error))
+            if work.manifest is not None:
+                work.manifest.save()
     files = tuple(result for result in done if isinstance(result, FileResult))
     waiting = tuple(result for result in done if isinstance(result, PieceResult))
     return InferResult(files, tuple(failures), waiting)
@@ -68,10 +71,6 @@ def manifest_of(config: InferConfig, targets: Sequence[Target]) -> Manifest | No
     is_folder = config.output.is_dir() or not config.output.suffix
     place = config.output if is_folder else targets[0].path
     return Manifest(manifest_path(place, config.shard, is_folder=is_folder), config.shard)
-
-
-def _restored(unit: Unit, work: Work) -> FileResult | PieceResult:
-    return restore_file(unit.target, work) if unit.count == 1 else restore_piece(unit, work)
 
 
 def _record_failure(unit: Unit, work: Work, error: str) -> None:

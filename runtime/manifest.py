@@ -79,8 +79,11 @@ class Manifest:
         return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
     def record(self, item: Item) -> None:
-        """Keep what became of an input, on disk."""
+        """Note what became of an input."""
         self.items[item.output] = item
+
+    def save(self) -> None:
+        """Write it, whole or not at all."""
         head = {
             "kind": KIND,
             "schema_version": SCHEMA_VERSION,

@@ -42,15 +42,16 @@ class Work:
     clock: Untimed | None = None
 
 
-def cut_up(target: Target, config: InferConfig, count: int) -> list[Unit]:
-    """A target as units: at most `count` pieces of it if it is long, else as a whole."""
-    pieces = min(count, _known_frames(target, config) // LEAST_PIECE)
+def cut_up(target: Target, frames: int, count: int | None = None) -> list[Unit]:
+    """A target of so many frames as a whole or, if it is long, in at most `count` pieces."""
+    pieces = frames // LEAST_PIECE if count is None else min(count, frames // LEAST_PIECE)
     if pieces < 2:
         return [Unit(target)]
     return [Unit(target, number, pieces) for number in range(pieces)]
 
 
-def _known_frames(target: Target, config: InferConfig) -> int:
+def known_frames(target: Target, config: InferConfig) -> int:
+    """Frames of the source that are wanted; 0 where nothing says so, or it cannot be cut up."""
     if target.is_pipe or target.source.is_pipe or target.is_pictures:
         return 0
     try:
@@ -59,6 +60,11 @@ def _known_frames(target: Target, config: InferConfig) -> int:
         return 0
     reader.close()
     return result_frames(reader.info, config)
+
+
+def restore_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
+    """Do one unit."""
+    return restore_file(unit.target, work) if unit.count == 1 else restore_piece(unit, work)
 
 
 def restore_file(target: Target, work: Work) -> FileResult:

@@ -1,0 +1,330 @@
+"""Restores videos on a Ray cluster: files, and pieces of long ones, are its tasks.
+
+    driver     cut up      -> submit all                 -> wait, tell, write the manifest
+    workers    long file:     read it once to its end    -> its pieces; whoever finishes the last
+                                                            one joins them
+               short file:    restore it
+
+Only paths travel: every node sees the inputs, the package and the folder of the results under the
+same names. A task that dies with its node is begun again on another, behind the parts that are in
+the store by then, and a second run of the same command goes on in the same way.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError, VsrcError
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.inference import manifest_of
+from vsrc.runtime.manifest import Item, Manifest
+from vsrc.runtime.opened import Network, opened
+from vsrc.runtime.pieces import shared_video
+from vsrc.runtime.segments import resume_folder, segment_spans
+from vsrc.runtime.shard import Unit
+from vsrc.runtime.sources import find_sources
+from vsrc.runtime.targets import Target, plan_targets
+from vsrc.runtime.unit_work import Work, cut_up, known_frames, restore_unit
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+logger = logging.getLogger(__name__)
+
+_RETRIES = 4
+"""How often a task that died with its node, or met an error of the file system, is begun again."""
+
+_TICK_SECONDS = 0.5
+
+_GPU_BACKENDS = frozenset(("ort-cuda", "ort-tensorrt", "trt", "trt-rtx"))
+
+
+@dataclass(frozen=True)
+class ClusterProgress:
+    """How far a run on a cluster has come.
+
+    Attributes:
+        nodes: Machines that are alive.
+        tasks: How many there are.
+        tasks_done: How many are done.
+        done: Frames that are finished, on disk.
+        total: Frames there will be, of inputs that say so.
+        seconds: Time since the tasks were submitted.
+    """
+
+    nodes: int
+    tasks: int
+    tasks_done: int
+    done: int
+    total: int | None
+    seconds: float
+
+
+Report = Callable[[ClusterProgress], None]
+
+
+def infer_on_cluster(
+    config: InferConfig, address: str, *, progress: Report | None = None
+) -> InferResult:
+    """Restore videos as `infer` does, on the machines of a Ray cluster.
+
+    Args:
+        config: What to do; a shard is not needed.
+        address: Of the cluster's head (`10.0.0.1:6379`, `ray://...`); `auto` for the one that runs
+            on this machine.
+        progress: Told twice a second.
+
+    Raises:
+        VsrcError: No cluster is there, a single input could not be restored, or the nodes lack
+            something. Of several inputs, those that fail are named in the result.
+        MissingDependencyError: Ray is not installed.
+        ValueError: The inputs and the output do not go together, or frames would have to travel.
+    """
+    targets = plan_targets(find_sources(config.inputs), config.output)
+    if any(target.is_pipe or target.source.is_pipe for target in targets):
+        raise ValueError("a cluster reads and writes files; name some in place of -")
+    targets = [_absolute(target) for target in targets]
+    config = replace(config, model=config.model.absolute() if config.model else None)
+    manifest = manifest_of(config, targets)
+    with _connected(address):
+        return _Run(config, targets, manifest, progress).result()
+
+
+class _Run:
+    """The tasks of a run, and what became of them."""
+
+    def __init__(
+        self,
+        config: InferConfig,
+        targets: list[Target],
+        manifest: Manifest | None,
+        progress: Report | None,
+    ) -> None:
+        self._targets = targets
+        self._manifest = manifest
+        self._progress = progress
+        self._began = time.perf_counter()
+        self._done: list[FileResult | PieceResult] = []
+        self._failures: dict[str, Failure] = {}
+        frames = {target: known_frames(target, config) for target in targets}
+        self._total = sum(frames.values()) or None
+        self._tasks: dict[ObjectRef[Any], Unit] = {}
+        prepare, work = _remote_functions(config)
+        for target in targets:
+            units = cut_up(target, frames[target])
+            prepared = prepare.remote(target, config) if len(units) > 1 else None
+            for unit in units:
+                file = manifest.path.absolute() if manifest else None
+                self._tasks[work.remote(unit, config, file, prepared)] = unit
+
+    def result(self) -> InferResult:
+        """Wait for all tasks."""
+        import ray
+
+        waiting = list(self._tasks)
+        try:
+            while waiting:
+                ready, waiting = ray.wait(waiting, timeout=_TICK_SECONDS)
+                for task in ready:
+                    self._take(task)
+                self._tell(len(self._tasks) - len(waiting))
+        except KeyboardInterrupt:
+            for task in waiting:
+                ray.cancel(task, force=True)
+            raise StoppedError(
+                "interrupted; finished parts are kept, and the same command goes on behind them"
+            ) from None
+        return self._summed_up()
+
+    def _take(self, task: ObjectRef[Any]) -> None:
+        unit = self._tasks[task]
+        outcome, item = _outcome(task, unit)
+        if isinstance(outcome, Failure):
+            if len(self._targets) == 1:
+                raise MediaError(outcome.error)
+            self._failures[str(unit.target.path)] = outcome
+        else:
+            self._done.append(outcome)
+        if self._manifest is not None and item is not None:
+            self._manifest.record(item)
+            self._manifest.save()
+
+    def _summed_up(self) -> InferResult:
+        seconds = time.perf_counter() - self._began
+        files = [result for result in self._done if isinstance(result, FileResult)]
+        joined = {result.output for result in files}
+        in_pieces = {str(unit.target.path) for unit in self._tasks.values() if unit.count > 1}
+        for at, file in enumerate(files):
+            if file.output in in_pieces and file.seconds:  # not those of putting it together
+                fps = round(file.frames / seconds, 3)
+                files[at] = replace(file, seconds=round(seconds, 3), fps=fps)
+        order = [str(target.path) for target in self._targets]
+        unique = {file.output: file for file in files}
+        pieces = [
+            result
+            for result in self._done
+            if isinstance(result, PieceResult) and result.output not in joined
+        ]
+        return InferResult(
+            tuple(sorted(unique.values(), key=lambda file: order.index(file.output))),
+            tuple(self._failures[path] for path in order if path in self._failures),
+            tuple(pieces),
+        )
+
+    def _tell(self, tasks_done: int) -> None:
+        if self._progress is None:
+            return
+        finished = {
+            result.output: result.frames for result in self._done if isinstance(result, FileResult)
+        }
+        done = sum(
+            finished.get(str(target.path), _frames_on_disk(target)) for target in self._targets
+        )
+        nodes = len(_nodes())
+        seconds = time.perf_counter() - self._began
+        self._progress(
+            ClusterProgress(nodes, len(self._tasks), tasks_done, done, self._total, seconds)
+        )
+
+
+def _outcome(
+    task: ObjectRef[Any], unit: Unit
+) -> tuple[FileResult | PieceResult | Failure, Item | None]:
+    """What a task gives.
+
+    Raises:
+        VsrcError: Something that is wrong with a node, not with the input.
+    """
+    import ray
+
+    name = unit.target.source.name
+    try:
+        outcome: tuple[FileResult | PieceResult | Failure, Item | None] = ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, VsrcError):
+            raise cause from None
+        return Failure(name, f"{name}: {cause!r}"), None
+    except ray.exceptions.RayError as error:
+        why = str(error).strip().splitlines()[0]
+        return Failure(name, f"{name}: its task died {_RETRIES + 1} times ({why})"), None
+    return outcome
+
+
+def _remote_functions(config: InferConfig) -> tuple[Any, Any]:
+    """What the workers run, with what it takes of a node."""
+    import ray
+
+    remote: Any = ray.remote
+    on_node = remote(
+        max_retries=_RETRIES,
+        retry_exceptions=[OSError],  # a file server that was away for a moment
+        scheduling_strategy="SPREAD",
+        **_resources(config),
+    )
+    return on_node(_prepare), on_node(_work)
+
+
+def _resources(config: InferConfig) -> dict[str, float]:
+    """A whole GPU where one can run it, and its share of the processors; else all of a node's."""
+    nodes = [node["Resources"] for node in _nodes()]
+    on_gpu = config.backend in _GPU_BACKENDS or (
+        config.backend == "auto" and any(node.get("GPU") for node in nodes)
+    )
+    if on_gpu:
+        nodes = [node for node in nodes if node.get("GPU")]
+        if not nodes:
+            raise MissingDependencyError(
+                f"{config.backend} needs a GPU, and Ray knows of none in the cluster"
+            )
+    cpus = min(node.get("CPU", 1.0) / max(1.0, node.get("GPU", 0.0)) for node in nodes)
+    return {"num_cpus": config.threads or max(1, int(cpus)), "num_gpus": int(on_gpu)}
+
+
+def _nodes() -> list[dict[str, Any]]:
+    """The machines that are alive."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _prepare(target: Target, config: InferConfig) -> str | None:
+    """Read a long input to its end; says what is wrong with it."""
+    try:
+        with closing(Network(config)) as network, opened(target, config, network) as job:
+            shared_video(job)
+    except MediaError as error:
+        return str(error)
+    return None
+
+
+def _work(
+    unit: Unit, config: InferConfig, manifest_file: Path | None, problem: str | None
+) -> tuple[FileResult | PieceResult | Failure, Item | None]:
+    """Do a unit, unless something is wrong with its input."""
+    name = unit.target.source.name
+    manifest = Manifest(manifest_file, None) if manifest_file else None
+    try:
+        if problem is not None:
+            raise MediaError(problem)
+        with closing(Network(config)) as network:
+            result = restore_unit(unit, Work(config, network, manifest))
+    except MediaError as error:
+        item = Item(name, manifest.name(unit.target), error=str(error)) if manifest else None
+        return Failure(name, str(error)), item
+    return result, manifest.items.get(manifest.name(unit.target)) if manifest else None
+
+
+def _absolute(target: Target) -> Target:
+    source = replace(target.source, files=tuple(file.absolute() for file in target.source.files))
+    return replace(target, source=source, path=target.path.absolute())
+
+
+def _frames_on_disk(target: Target) -> int:
+    return sum(stop - first for first, stop in segment_spans(resume_folder(target.path)))
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[None]:
+    """A connection to the cluster, unless the program has one."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError(
+            "--ray needs Ray: pip install 'vsrc[cluster]', on every machine of the cluster"
+        ) from error
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise VsrcError(
+            f"no Ray cluster answers at {address!r}; start one with `ray start --head`, join it "
+            "with `ray start --address HEAD:6379` on the other machines"
+        ) from error
+    try:
+        with redirect_stdout(_Log()):  # where it tells of nodes that died
+            yield
+    finally:
+        ray.shutdown()
+
+
+class _Log(io.TextIOBase):
+    """Keeps what a library prints out of the results."""
+
+    def write(self, text: str, /) -> int:
+        """Log a piece of text."""
+        if text.strip():
+            logger.info("%s", text.rstrip())
+        return len(text)

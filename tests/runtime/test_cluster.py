@@ -1,0 +1,84 @@
+"""A library restored on Ray: the files of one machine, and what failed named at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.inference import infer
+
+Make = Callable[..., Any]
+
+PROGRAM = """
+import ray, sys
+from vsrc.cli import main
+ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80 << 20)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_files_of_one_machine(
+    tmp_path: Path, clip: Path, write_clip: Make, moving: Make, tiny_package: Path
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install ray")
+    library = tmp_path / "library"
+    library.mkdir()
+    frames = moving(1000, 16, 16)
+    write_clip(library / "long.mp4", frames, sound=True, options={"preset": "ultrafast"})
+    shutil.copy(clip, library / "short.mp4")
+    (library / "broken.mp4").write_bytes(b"no video")
+    options: dict[str, Any] = {"model": tiny_package, "preset": "ultrafast", "threads": 1}
+    infer(InferConfig((library,), tmp_path / "one", **options))
+    command = [sys.executable, "-c", PROGRAM, "infer", str(library), "-o", str(tmp_path / "many")]
+    command += ["-m", str(tiny_package), "--preset", "ultrafast", "--threads", "1"]
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    done = subprocess.run(
+        [*command, "--ray", "auto", "--json"],
+        env={**os.environ, **quiet},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "1 of 3 inputs could not be restored" in done.stderr
+    found = json.loads(done.stdout)  # whatever Ray says, it does not say it there
+    assert [Path(file["output"]).name for file in found["files"]] == ["long.mp4", "short.mp4"]
+    assert [failure["input"] for failure in found["failures"]] == ["broken.mp4"]
+    for name in ("long.mp4", "short.mp4"):
+        one, many = (tmp_path / folder / name for folder in ("one", "many"))
+        assert one.read_bytes() == many.read_bytes()
+    assert not list((tmp_path / "many").glob(".*"))
+    items = json.loads((tmp_path / "many" / "vsrc-manifest.json").read_text())["items"]
+    made = [(item["output"], bool(item["sha256"]), bool(item["error"])) for item in items]
+    assert made == [
+        ("broken.mp4", False, True),
+        ("long.mp4", True, False),
+        ("short.mp4", True, False),
+    ]
+
+
+@pytest.mark.parametrize("options", [["--shard", "1/2"], ["--report", "a.html"]])
+def test_what_a_cluster_does_by_itself_is_refused(options: list[str]) -> None:
+    arguments = ["infer", "a.mp4", "-o", "b.mp4", "--ray", "auto", *options]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert "leave out" in done.stderr
+
+
+def test_frames_do_not_travel() -> None:
+    done = CliRunner().invoke(main, ["infer", "-", "-o", "b.mp4", "--ray", "auto"])
+    assert done.exit_code == 2
+    assert "a cluster reads and writes files" in done.stderr
