@@ -60,7 +60,9 @@ def assemble(
         "started_utc": started.isoformat(timespec="seconds"),
         "subject": _subject(config, found),
         "feed": Feed(batch=1, height_px=height, width_px=width),
-        "startup": Startup(found.import_ms, found.load_ms, found.first_inference_ms),
+        "startup": Startup(
+            found.import_ms, found.load_ms, found.first_inference_ms, found.engine_build_ms
+        ),
         "warmup": Warmup(series.warmup_ms, series.steady),
         "latency_ms": latency_ms,
         "jitter_ms": _jitter_ms(series.steady_ms),

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 3.0
 """How long an idle machine is watched, where it tells its power."""
 
-_LIBRARIES = {"auto": "onnxruntime", "ort": "onnxruntime"}
+_LIBRARIES = {
+    "auto": "onnxruntime",
+    "ort": "onnxruntime",
+    "ort-cuda": "onnxruntime",
+    "ort-tensorrt": "onnxruntime",
+    "trt": "tensorrt",
+    "trt-rtx": "tensorrt_rtx",
+}
 """Backend -> what it imports, so that importing it does not count as loading the model."""
 
 _PROGRESS_SECONDS = 0.2
@@ -100,6 +107,7 @@ def measure(config: BenchConfig, tell: Tell) -> Measurement:
         watched=_watched(telemetry, idle, busy),
         rates=measure_rates(threads=config.threads),
         versions=loaded_versions(),
+        engine_build_ms=subject.build_ms,
     )
 
 
@@ -145,12 +153,11 @@ def _series(subject: Subject, config: BenchConfig, telemetry: Telemetry, tell: T
 
 def _stages(subject: Subject, config: BenchConfig, tell: Tell) -> StageTimes:
     from vsrc.runtime.bench_stages import time_stages
-    from vsrc.runtime.measurement import StageTimes
+    from vsrc.runtime.measurement import STAGES, StageTimes
 
     if not config.stages:
         why = "left out with --no-stages"
-        stages = ("decode", "pre", "network", "post", "encode", "end_to_end")
-        return StageTimes(missing=dict.fromkeys(stages, why))
+        return StageTimes(missing=dict.fromkeys(STAGES, why))
     tell(BenchProgress("stages"))
     return time_stages(subject, config)
 

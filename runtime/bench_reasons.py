@@ -29,6 +29,7 @@ def reasons_of(
     known = machine_null_reasons(machine)
     sections: dict[str, Callable[[str], str]] = {
         "subject": _subject,
+        "startup": lambda _: _build(found),
         "latency_ms": lambda name: _few(name, len(found.series.steady_ms)),
         "jitter_ms": lambda _: _few("std", 1),
         "warmup": lambda _: _needs(LEAST_SAMPLES, len(found.series.steady_ms)),
@@ -85,9 +86,17 @@ def _stage(name: str, found: Measurement) -> str:
     stage = "network" if stage == "clock" else stage
     if stage in missing:
         return missing[stage]
+    if not found.session.startswith("ort-cpu"):
+        return f"{found.session} does not tell its parts apart"
     if stage == "enqueue":
         return "the call returns when the frame is done"
     return _ON_CPU
+
+
+def _build(found: Measurement) -> str:
+    if found.session.startswith("ort-tensorrt"):
+        return "it is built while the session opens, and part of load_ms"
+    return "no engine is built: the graph runs as it is"
 
 
 def _power(found: Measurement) -> str:

@@ -69,11 +69,13 @@ class Startup:
         load_ms: Checking the graph's hash and opening a session on it; where the backend builds
             an engine first, that too.
         first_inference_ms: The first frame; it allocates and may tune.
+        engine_build_ms: Building the engine, when it was built; in none of the others.
     """
 
     import_ms: float
     load_ms: float
     first_inference_ms: float
+    engine_build_ms: float | None = None
 
 
 @dataclass(frozen=True)

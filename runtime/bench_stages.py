@@ -29,6 +29,8 @@ def time_stages(subject: Subject, config: BenchConfig) -> StageTimes:
         config: At which shape, with how many threads.
     """
     durations_ms, missing, clock = _inside(subject, config)
+    if subject.on_device is not None:
+        durations_ms, missing, clock = _on_device(subject)
     if subject.session is None:
         why = "the graph takes no pictures of which vsrc knows how to feed them"
         missing |= dict.fromkeys(("decode", "encode", "end_to_end"), why)
@@ -58,6 +60,23 @@ def _inside(
         return {}, dict.fromkeys(names, "nothing in the graph multiplies matrices"), None
     durations_ms = {"pre": found.pre_ms, "network": found.network_ms, "post": found.post_ms}
     return durations_ms, {}, "profiler of ONNX Runtime, in a session of its own"
+
+
+def _on_device(
+    subject: Subject,
+) -> tuple[dict[str, tuple[float, ...]], dict[str, str], str | None]:
+    """Durations of what can be told apart on a device."""
+    assert subject.on_device is not None
+    found = subject.on_device(_PROFILE_SECONDS)
+    durations_ms = {
+        "upload": found.upload_ms,
+        "network": found.network_ms,
+        "download": found.download_ms,
+        "enqueue": found.enqueue_ms,
+    }
+    why = "an engine is one thing: its layout and rounding are part of network_ms"
+    clock = "events of the device; enqueue by the clock of the host"
+    return durations_ms, dict.fromkeys(("pre", "post"), why), clock
 
 
 def _on_a_clip(

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_sections import SubjectKind
+from vsrc.runtime.device_session import DeviceSession
+from vsrc.runtime.device_stages import DeviceStages
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.schema import from_json
@@ -53,6 +55,9 @@ class Subject:
         quality: What the package says was measured.
         session: For the whole pipeline; None where it takes no pictures.
         close: Let go of it.
+        on_device: Times what a frame takes on a device, for at most so many seconds; None where
+            nothing is moved to one, or nobody can tell.
+        build_ms: Time that it took to build its engine; None where there is none.
     """
 
     kind: SubjectKind
@@ -67,6 +72,8 @@ class Subject:
     quality: tuple[Quality, ...]
     session: Session | None
     close: Callable[[], None]
+    on_device: Callable[[float], DeviceStages] | None = None
+    build_ms: float | None = None
 
 
 def open_subject(config: BenchConfig) -> Subject:
@@ -79,10 +86,7 @@ def open_subject(config: BenchConfig) -> Subject:
     path = config.model
     assert path is not None
     if path.suffix.lower() in (".engine", ".plan", ".trt"):
-        raise MismatchError(
-            f"{path}: an engine by itself does not say what to feed it; name the package that it "
-            "was built from"
-        )
+        return _open_engine(path, config)
     if path.is_file() and path.suffix.lower() == ".onnx":
         return _open_graph(path, config)
     return _open_package(path, config)
@@ -125,6 +129,8 @@ def _of_session(
     check_shape(config.shape, session.graph)
     shape = (1, session.network.window, *config.shape, 3)
     lr = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    device = session if isinstance(session, DeviceSession) else None
+    build_seconds = device.build_seconds if device else None
     return Subject(
         kind=kind,
         name=session.network.name,
@@ -138,6 +144,35 @@ def _of_session(
         quality=quality,
         session=session,
         close=session.close,
+        on_device=(lambda seconds: device.stages(lr, seconds=seconds)) if device else None,
+        build_ms=None if build_seconds is None else build_seconds * 1000,
+    )
+
+
+def _open_engine(path: Path, config: BenchConfig) -> Subject:
+    from vsrc.runtime.bench_engine import open_engine
+
+    opened = open_engine(path, config)
+    spec, bare = opened.spec, opened.bare
+    if opened.session is not None and opened.package is not None:
+        quality = opened.package.spec.quality
+        return _of_session("engine", opened.session, config, None, quality)
+    assert bare is not None
+    return Subject(
+        kind="engine",
+        name=path.stem,
+        label=f"{spec.target.backend} {spec.target.precision}",
+        graph_sha256=spec.target.graph_sha256,
+        precision=spec.target.precision,
+        graph=None,
+        feeds=bare.feeds,
+        run=bare.run,
+        network=None,
+        quality=(),
+        session=None,
+        close=bare.close,
+        on_device=lambda seconds: bare.stages(seconds=seconds),
+        build_ms=spec.build_seconds * 1000,
     )
 
 

@@ -74,14 +74,19 @@ def _speed_rows(report: BenchReport) -> list[tuple[str, str]]:
             "Throughput",
             _trusted(report.throughput_fps, report.intervals.throughput_fps, "frames/s"),
         ),
-        ("Jitter", "-" if report.jitter_ms is None else f"{_ms(report.jitter_ms)} ms"),
+        ("Jitter", _optional(report.jitter_ms)),
         *_stream_rows(report),
         ("First inference", f"{_ms(startup.first_inference_ms)} ms"),
         ("Model load", f"{_ms(startup.load_ms)} ms (imports: {_ms(startup.import_ms)} ms)"),
+        ("Engine build", _optional(startup.engine_build_ms)),
         *_stage_rows(report),
         *_soak_rows(report),
     ]
     return [row for row in rows if row[1] != "-"]
+
+
+def _optional(value_ms: float | None) -> str:
+    return "-" if value_ms is None else f"{_ms(value_ms)} ms"
 
 
 def _trusted(value: float | None, interval: Interval | None, unit: str) -> str:
@@ -112,6 +117,7 @@ def _stage_rows(report: BenchReport) -> list[tuple[str, str]]:
     parts = {
         "decode": stages.decode_ms,
         "upload": stages.upload_ms,
+        "enqueue": stages.enqueue_ms,
         "pre": stages.pre_ms,
         "network": stages.network_ms,
         "post": stages.post_ms,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vsrc.runtime.device_stages import DeviceStages, device_stages
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.gpu import Engine, Gpu
 from vsrc.runtime.graph_edges import from_graph, to_graph
@@ -23,7 +24,11 @@ _ANY_NUMBER = 1 << 16
 
 
 class DeviceSession:
-    """Engines of one network, each for a range of sizes; see `Session` and `StartedSession`."""
+    """Engines of one network, each for a range of sizes; see `Session` and `StartedSession`.
+
+    Attributes:
+        build_seconds: Time that it took to build the engines; None where nobody wrote it down.
+    """
 
     ahead = 1
     """Windows that may be under way while the next one is brought; see `StartedSession`."""
@@ -35,9 +40,11 @@ class DeviceSession:
         *,
         network: NetworkSpec,
         label: str,
+        build_seconds: float | None = None,
     ) -> None:
         """Args: `engines` come with what they take: the sizes in their `GraphSpec` are theirs."""
-        self.network, self.label = network, label
+        self.network, self.label, self.build_seconds = network, label, build_seconds
+        self._gpu = gpu
         self.graph = widest([graph for _, graph in engines])
         self._transfers: Transfers | None = Transfers(gpu)
         self._programs = [
@@ -89,6 +96,17 @@ class DeviceSession:
             return sr[..., : height * scale, : width * scale, :]
 
         return result
+
+    def stages(self, lr: Pixels, *, seconds: float) -> DeviceStages:
+        """What a window takes on the device, nothing overlapping; see `device_stages`."""
+        if self._transfers is None:
+            raise RuntimeError("the session was closed")
+        program, graph = self._fitting(lr.shape[2], lr.shape[3])
+        least = (graph.height[0], graph.width[0])
+        padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
+        self._transfers.forget()
+        feeds, stream = {"lr": to_graph(padded, graph)}, self._transfers.network
+        return device_stages(self._gpu, program, stream, feeds, ("sr",), seconds=seconds)
 
     def close(self) -> None:
         """Free the device."""

@@ -16,10 +16,11 @@ from vsrc.runtime.engine_file import (
     read_engine_spec,
 )
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
-from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.tensorrt_module import tensorrt_module
 
 if TYPE_CHECKING:
+    from vsrc.runtime.device_session import DeviceSession
     from vsrc.runtime.package import Package
     from vsrc.runtime.session import Session
 
@@ -77,7 +78,7 @@ def open_engines(
             f"{package.path.name} holds no {backend} engine; build one on the device that runs it: "
             f"vsrc export {package.path} --format {backend} --precision fp16 --shape HxW"
         )
-    here = Here(backend, str(tensorrt_module(backend).__version__), cuda_device())
+    here = this_device(backend)
     wanted = _PRECISIONS if precision == "auto" else (precision,)
     names = [f"{one}-float" for one in wanted if is_deep] + list(wanted)
     reasons: list[str] = []
@@ -88,7 +89,7 @@ def open_engines(
             if pair:
                 return _halves(package, here, *pair)
             if found:
-                return _whole(package, here, found)
+                return open_whole(package.spec.network, here, found)
         except MismatchError as error:
             reasons.append(str(error))
     why = reasons[0] if reasons else f"it holds none of {', '.join(names)}"
@@ -124,6 +125,15 @@ class Here:
         )
 
 
+def this_device(backend: EngineBackend) -> Here:
+    """What an engine must be for to run here.
+
+    Raises:
+        MissingDependencyError: TensorRT or a GPU is missing.
+    """
+    return Here(backend, str(tensorrt_module(backend).__version__), cuda_device())
+
+
 def fitting_engines(
     package: Package, name: str, here: Here, reasons: list[str]
 ) -> list[FoundEngine]:
@@ -157,7 +167,7 @@ def _fitting(
     if spec.lossy:
         reasons.append(f"{path.name} missed the limit of its precision")
         return None
-    return FoundEngine(path, spec, _sized(graph, spec))
+    return FoundEngine(path, spec, sized(graph, spec))
 
 
 def _sidecars(package: Package, backend: str, graph: str | None = None) -> Iterator[Path]:
@@ -172,7 +182,7 @@ def _sidecars(package: Package, backend: str, graph: str | None = None) -> Itera
             yield path
 
 
-def _sized(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
+def sized(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
     """A graph with the sizes that an engine of it takes."""
     if graph.role == "fuse":
         feature = graph.features[0]
@@ -229,7 +239,8 @@ def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine
     )
 
 
-def _whole(package: Package, here: Here, found: list[FoundEngine]) -> Session:
+def open_whole(network: NetworkSpec, here: Here, found: list[FoundEngine]) -> DeviceSession:
+    """Engines of a whole network, as one session."""
     from vsrc.runtime.cuda_gpu import CudaGpu
     from vsrc.runtime.device_session import DeviceSession
     from vsrc.runtime.trt_engine import TrtEngine
@@ -238,6 +249,7 @@ def _whole(package: Package, here: Here, found: list[FoundEngine]) -> Session:
     return DeviceSession(
         gpu,
         [(TrtEngine(one.path, here.backend), one.graph) for one in found],
-        network=package.spec.network,
+        network=network,
         label=f"{here.backend} {found[0].graph.precision}",
+        build_seconds=sum(one.spec.build_seconds for one in found),
     )

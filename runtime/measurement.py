@@ -12,6 +12,11 @@ from vsrc.runtime.sampling import Series
 from vsrc.runtime.spec import NetworkSpec, Quality
 from vsrc.runtime.telemetry import Reading
 
+STAGES = (
+    "decode", "upload", "pre", "network", "post", "download", "encode", "enqueue", "end_to_end",
+)  # fmt: skip
+"""All that may be timed or missing."""
+
 
 @dataclass(frozen=True)
 class StageTimes:
@@ -80,6 +85,7 @@ class Measurement:
         rates: How fast this machine is, measured after the samples.
         versions: Package -> version, of what took part.
         samples_per_run: Number of steady samples of each process that measured; empty for one.
+        engine_build_ms: Time that it took to build its engine; None where there is none.
     """
 
     kind: SubjectKind
@@ -102,6 +108,7 @@ class Measurement:
     rates: Rates
     versions: dict[str, str]
     samples_per_run: tuple[int, ...] = ()
+    engine_build_ms: float | None = None
 
     @property
     def runs_ms(self) -> list[tuple[float, ...]]:

@@ -8,16 +8,20 @@ import subprocess
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 import pytest
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
+
+if TYPE_CHECKING:
+    from vsrc.tests.runtime.late_gpu import HostEngine, LateGpu
 
 Frames = NDArray[np.uint8]
 
@@ -163,3 +167,46 @@ def ffmpeg() -> Callable[..., None]:
         subprocess.run([program, "-v", "error", "-y", *map(str, arguments)], check=True)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def built(halves_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Engines of the whole and of both halves, for 16x16 to 64x96 and for 24x32 alone."""
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    from vsrc.cli import main
+
+    path = tmp_path_factory.mktemp("engines") / "student.vsrc"
+    shutil.copytree(halves_package, path)
+    for shape in ("16x16,32x48,64x96", "24x32"):
+        asked = ["export", str(path), "--format", "trt-rtx", "--precision", "fp32"]
+        done = CliRunner().invoke(main, [*asked, "--shape", shape])
+        assert done.exit_code == 0, done.output
+    return path
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[LateGpu]]:
+    """Puts host memory in the place of the device, and graphs in that of loaded engines."""
+
+    def place(package: Path) -> list[LateGpu]:
+        from vsrc.runtime.engine_file import read_engine_spec
+        from vsrc.runtime.package import open_package
+        from vsrc.tests.runtime.late_gpu import ADA, HostEngine, LateGpu
+
+        gpus: list[LateGpu] = []
+        opened = open_package(package)
+
+        def gpu(_: object) -> LateGpu:
+            gpus.append(LateGpu(len(gpus)))
+            return gpus[-1]
+
+        def engine(path: Path, _: str) -> HostEngine:
+            graph, _spec = opened.graph(read_engine_spec(path).target.graph)
+            return HostEngine(gpus[-1], graph, is_capturable=False)
+
+        monkeypatch.setattr("vsrc.runtime.engines.cuda_device", lambda: ADA)
+        monkeypatch.setattr("vsrc.runtime.cuda_gpu.CudaGpu", gpu)
+        monkeypatch.setattr("vsrc.runtime.trt_engine.TrtEngine", engine)
+        return gpus
+
+    return place

@@ -19,10 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.cuda_device import CudaDevice
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.gpu import Address, Event, Graph, Pinned, Stream
 
 RUBBISH = 0xCD
+ADA = CudaDevice("NVIDIA GeForce RTX 4090", "8.9", 24 << 30, 24 << 30)
+"""The GPU that it stands for, to those who ask what engines are for."""
+
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 

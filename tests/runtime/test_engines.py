@@ -20,35 +20,17 @@ from click.testing import CliRunner, Result
 
 from vsrc.cli import main
 from vsrc.runtime import engines
-from vsrc.runtime.cuda_device import CudaDevice
 from vsrc.runtime.engine_file import engine_text, read_engine_spec
 from vsrc.runtime.engines import Here, fitting_engines, open_engines
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.reader import VideoReader
-from vsrc.tests.runtime.late_gpu import HostEngine, LateGpu
+from vsrc.tests.runtime.late_gpu import ADA, LateGpu
 
 trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
 Make = Callable[..., Any]
-ADA = CudaDevice("NVIDIA GeForce RTX 4090", "8.9", 24 << 30, 24 << 30)
 HERE = Here("trt-rtx", trt_rtx.__version__, ADA)
-
-
-def export(package: Path, *options: str) -> None:
-    asked = ["export", str(package), "--format", "trt-rtx", "--precision", "fp32", *options]
-    done = CliRunner().invoke(main, asked)
-    assert done.exit_code == 0, done.output
-
-
-@pytest.fixture(scope="module")
-def built(halves_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Engines of the whole and of both halves, for 16x16 to 64x96 and for 24x32 alone."""
-    path = tmp_path_factory.mktemp("engines") / "student.vsrc"
-    shutil.copytree(halves_package, path)
-    export(path, "--shape", "16x16,32x48,64x96")
-    export(path, "--shape", "24x32")
-    return path
 
 
 @pytest.fixture
@@ -135,30 +117,6 @@ def test_engines_that_do_not_run_here_are_status_3(
     with pytest.raises(MissingDependencyError, match=r"does not load .*engine") as caught:
         open_engines(package, backend="trt-rtx", keeps_features=False)
     assert caught.value.exit_status == 3
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[LateGpu]]:
-    """Puts host memory in the place of the device, and graphs in that of loaded engines."""
-
-    def place(package: Path) -> list[LateGpu]:
-        gpus: list[LateGpu] = []
-        opened = open_package(package)
-
-        def gpu(_: object) -> LateGpu:
-            gpus.append(LateGpu(len(gpus)))
-            return gpus[-1]
-
-        def engine(path: Path, _: str) -> HostEngine:
-            graph, _spec = opened.graph(read_engine_spec(path).target.graph)
-            return HostEngine(gpus[-1], graph, is_capturable=False)
-
-        monkeypatch.setattr(engines, "cuda_device", lambda: ADA)
-        monkeypatch.setattr("vsrc.runtime.cuda_gpu.CudaGpu", gpu)
-        monkeypatch.setattr("vsrc.runtime.trt_engine.TrtEngine", engine)
-        return gpus
-
-    return place
 
 
 def infer(clip: Path, package: Path, output: Path, *options: str) -> Result:

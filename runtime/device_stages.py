@@ -1,0 +1,105 @@
+"""Where the time of a window goes on a device: one thing after the other, between events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.gpu import Event, Gpu, Pinned, Stream
+from vsrc.runtime.program import Program
+
+_WARMUP_RUNS = 3
+"""The first run settles, the second is recorded as a graph."""
+
+
+@dataclass(frozen=True)
+class DeviceStages:
+    """Durations of each run, ms.
+
+    Attributes:
+        upload_ms: From pinned memory to the device, between events.
+        network_ms: The engine, or the graph that was recorded of it, between events.
+        download_ms: From the device to pinned memory, between events.
+        enqueue_ms: Until the call that starts the network returned, by the clock of the host.
+    """
+
+    upload_ms: tuple[float, ...]
+    network_ms: tuple[float, ...]
+    download_ms: tuple[float, ...]
+    enqueue_ms: tuple[float, ...]
+
+
+def device_stages(
+    gpu: Gpu,
+    program: Program,
+    stream: Stream,
+    feeds: dict[str, NDArray[Any]],
+    outputs: Sequence[str],
+    *,
+    seconds: float,
+    runs: int = 100,
+) -> DeviceStages:
+    """Run a program with nothing overlapping.
+
+    Args:
+        gpu: The device.
+        program: The network; it is made ready for the shapes of `feeds`.
+        stream: Its stream.
+        feeds: What it is fed.
+        outputs: What is brought back.
+        seconds: Longest time to spend; three runs are done in any case.
+        runs: Most runs.
+    """
+    program.reshape({name: array.shape for name, array in feeds.items()})
+    marks = [gpu.event() for _ in range(4)]
+    hosts = {name: gpu.pinned(_bytes(program, name)) for name in (*feeds, *outputs)}
+    try:
+        for name, array in feeds.items():
+            values = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            hosts[name].bytes[: values.size] = values
+        rows: list[tuple[float, float, float, float]] = []
+        began = time.perf_counter()
+        least = _WARMUP_RUNS + 3
+        while len(rows) < least or (len(rows) < runs and time.perf_counter() - began < seconds):
+            rows.append(_one(gpu, program, stream, hosts, (tuple(feeds), outputs), marks))
+    finally:
+        gpu.drain(stream)
+        for mark in marks:
+            gpu.release_event(mark)
+        for host in hosts.values():
+            gpu.release_pinned(host)
+    return DeviceStages(*zip(*rows[_WARMUP_RUNS:], strict=True))
+
+
+def _one(
+    gpu: Gpu,
+    program: Program,
+    stream: Stream,
+    hosts: dict[str, Pinned],
+    names: tuple[Sequence[str], Sequence[str]],
+    marks: list[Event],
+) -> tuple[float, float, float, float]:
+    fed, given = names
+    gpu.record(marks[0], stream)
+    for name in fed:
+        gpu.copy(program.address(name), hosts[name].address, _bytes(program, name), stream)
+    gpu.record(marks[1], stream)
+    start = time.perf_counter()
+    program.run()
+    enqueued = time.perf_counter() - start
+    gpu.record(marks[2], stream)
+    for name in given:
+        gpu.copy(hosts[name].address, program.address(name), _bytes(program, name), stream)
+    gpu.record(marks[3], stream)
+    gpu.wait(marks[3])
+    parts = [gpu.elapsed_ms(marks[at], marks[at + 1]) for at in range(3)]
+    return parts[0], parts[1], parts[2], enqueued * 1000
+
+
+def _bytes(program: Program, name: str) -> int:
+    return int(np.prod(program.shapes[name])) * program.type(name).itemsize
