@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.pixels import Pixels, to_8_bits
+from vsrc.runtime.siting import LeftScaler, Samples, has_half_rows
 
 if TYPE_CHECKING:
     import av
@@ -111,15 +112,26 @@ def result_colour(source: Colour, *, is_rgb: bool, size: tuple[int, int], scale:
 
 
 class ToRgb:
-    """Turns decoded frames of one stream into RGB."""
+    """Turns decoded frames of one stream into RGB.
 
-    def __init__(self, colour: Colour, *, width: int, height: int) -> None:
+    Args:
+        colour: Tags of the stream.
+        width: Of the result, pixels.
+        height: The same.
+        is_left: Chroma of fewer samples lies to the left (`vsrc.runtime.siting`), not in between.
+    """
+
+    def __init__(self, colour: Colour, *, width: int, height: int, is_left: bool = False) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._reformatter = VideoReformatter()
         self._size = (width, height)
         self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
         self._range = colour.range or LIMITED
+        self._scale_left: LeftScaler | None = None
+        if is_left:
+            samples = Samples(self._matrix, self._range)
+            self._scale_left = LeftScaler("rgb24", size=self._size, samples=samples)
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         """`(H, W, 3)` uint8 RGB; a frame of another size is scaled to that of the first."""
@@ -128,16 +140,29 @@ class ToRgb:
         if not frame.format.is_rgb:
             frame.colorspace, frame.color_range = self._matrix, self._range
         width, height = self._size
-        rgb = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=ACCURATE, threads=1
-        )
+        if self._scale_left is not None and has_half_rows(frame.format.name):
+            rgb = self._scale_left(frame)
+        else:
+            rgb = self._reformatter.reformat(
+                frame, width, height, "rgb24", interpolation=ACCURATE, threads=1
+            )
         return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
 
 
 class FromRgb:
-    """Turns RGB pictures of one size into frames for an encoder."""
+    """Turns RGB pictures of one size into frames for an encoder.
 
-    def __init__(self, colour: Colour, *, width: int, height: int, pix_fmt: str) -> None:
+    Args:
+        colour: Tags of the result.
+        width: Pixels.
+        height: The same.
+        pix_fmt: FFmpeg's name of the pixel format.
+        is_left: As for `ToRgb`.
+    """
+
+    def __init__(
+        self, colour: Colour, *, width: int, height: int, pix_fmt: str, is_left: bool = False
+    ) -> None:
         import av
         from av.video.reformatter import VideoReformatter
 
@@ -145,6 +170,10 @@ class FromRgb:
         self._pix_fmt = pix_fmt
         matrix = assumed_matrix(colour.matrix, width=width, height=height)
         self._range = colour.range or LIMITED
+        self._scale_left: LeftScaler | None = None
+        if is_left and has_half_rows(pix_fmt):
+            samples = Samples(matrix, self._range)
+            self._scale_left = LeftScaler(pix_fmt, size=(width, height), samples=samples)
         # swscale may read a few bytes past the end of a row; FFmpeg's own buffers are padded for
         # that, arrays are not. The copy takes a thousandth of the time of a network.
         self._padded = av.VideoFrame(width, height, "rgb24")
@@ -158,6 +187,8 @@ class FromRgb:
     def __call__(self, rgb: Pixels) -> av.VideoFrame:
         """A frame in the encoder's pixel format from `(H, W, 3)` RGB."""
         self._pixels[:] = to_8_bits(rgb)
+        if self._scale_left is not None:
+            return self._scale_left(self._padded)
         is_grey = self._pix_fmt == "gray"
         frame = self._reformatter.reformat(
             self._padded,

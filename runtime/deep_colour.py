@@ -27,6 +27,7 @@ from vsrc.runtime.colour import (
     assumed_matrix,
 )
 from vsrc.runtime.pixels import WHITE_16, Pixels, to_16_bits
+from vsrc.runtime.siting import LeftScaler, Samples, has_half_rows
 
 if TYPE_CHECKING:
     import av
@@ -58,13 +59,15 @@ class _Affine:
 
 
 class DeepToRgb:
-    """Turns decoded frames of more than 8 bits into RGB of 16."""
+    """Turns decoded frames of more than 8 bits into RGB of 16; arguments as for `ToRgb`."""
 
-    def __init__(self, colour: Colour, *, width: int, height: int) -> None:
+    def __init__(self, colour: Colour, *, width: int, height: int, is_left: bool = False) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._reformatter = VideoReformatter()
-        self._shallow = ToRgb(colour, width=width, height=height)
+        self._shallow = ToRgb(colour, width=width, height=height, is_left=is_left)
+        self._is_left = is_left
+        self._left_scalers: dict[str, LeftScaler] = {}
         self._size = (width, height)
         self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
         self._is_full = colour.range == FULL
@@ -82,6 +85,12 @@ class DeepToRgb:
         return self._from_yuv(planes(self._as(frame, _named("yuv444p", depth))), depth)
 
     def _as(self, frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+        if self._is_left and has_half_rows(frame.format.name):
+            if pix_fmt not in self._left_scalers:
+                samples = Samples(self._matrix, LIMITED)
+                scaler = LeftScaler(pix_fmt, size=self._size, samples=samples)
+                self._left_scalers[pix_fmt] = scaler
+            return self._left_scalers[pix_fmt](frame)
         # Both sides alike, so that the samples are moved and never converted.
         frame.colorspace, frame.color_range = self._matrix, LIMITED
         width, height = self._size
@@ -118,9 +127,11 @@ class DeepToRgb:
 
 
 class DeepFromRgb:
-    """Turns RGB pictures of one size into frames of more than 8 bits for an encoder."""
+    """Turns RGB pictures into frames of more than 8 bits; arguments as for `FromRgb`."""
 
-    def __init__(self, colour: Colour, *, width: int, height: int, pix_fmt: str) -> None:
+    def __init__(
+        self, colour: Colour, *, width: int, height: int, pix_fmt: str, is_left: bool = False
+    ) -> None:
         import av
         from av.video.reformatter import VideoReformatter
 
@@ -131,6 +142,10 @@ class DeepFromRgb:
         self._range = colour.range or LIMITED
         self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
         self._convert = _from_rgb(self._matrix, depth=self._depth, is_full=self._range == FULL)
+        self._scale_left: LeftScaler | None = None
+        if is_left and has_half_rows(pix_fmt):
+            samples = Samples(self._matrix, self._range)
+            self._scale_left = LeftScaler(pix_fmt, size=(width, height), samples=samples)
         self._frame_format = _named("gray" if is_grey else "yuv444p", self._depth)
 
     def __call__(self, rgb: Pixels) -> av.VideoFrame:
@@ -149,6 +164,8 @@ class DeepFromRgb:
                 plane[rows] = values.reshape(-1, width)
         if self._frame_format == self._pix_fmt:
             return frame
+        if self._scale_left is not None:
+            return self._scale_left(frame)
         return self._reformatter.reformat(
             frame,
             format=self._pix_fmt,
@@ -160,21 +177,21 @@ class DeepFromRgb:
 
 
 def rgb_maker(
-    colour: Colour, *, width: int, height: int, is_deep: bool
+    colour: Colour, *, width: int, height: int, is_deep: bool, is_left: bool = False
 ) -> Callable[[av.VideoFrame], Pixels]:
     """What turns decoded frames of one stream into `(H, W, 3)` RGB, uint16 if deep."""
     if is_deep:
-        return DeepToRgb(colour, width=width, height=height)
-    return ToRgb(colour, width=width, height=height)
+        return DeepToRgb(colour, width=width, height=height, is_left=is_left)
+    return ToRgb(colour, width=width, height=height, is_left=is_left)
 
 
 def frame_maker(
-    colour: Colour, *, width: int, height: int, pix_fmt: str
+    colour: Colour, *, width: int, height: int, pix_fmt: str, is_left: bool = False
 ) -> Callable[[Pixels], av.VideoFrame]:
     """What turns `(H, W, 3)` RGB into frames for an encoder, of the depth of its pixel format."""
     if bits_of(pix_fmt) > 8:
-        return DeepFromRgb(colour, width=width, height=height, pix_fmt=pix_fmt)
-    return FromRgb(colour, width=width, height=height, pix_fmt=pix_fmt)
+        return DeepFromRgb(colour, width=width, height=height, pix_fmt=pix_fmt, is_left=is_left)
+    return FromRgb(colour, width=width, height=height, pix_fmt=pix_fmt, is_left=is_left)
 
 
 def bits_of(pix_fmt: str) -> int:

@@ -106,6 +106,11 @@ class VideoInfo:
             return self.frames
         return round(self.duration * self.rate)
 
+    @property
+    def has_left_chroma(self) -> bool:
+        """Whether chroma lies where MPEG-2 and its successors have it unless they say otherwise."""
+        return self.container != "pictures" and self.codec not in ("mjpeg", "mpeg1video")
+
     def __str__(self) -> str:
         parts = [
             f"{self.codec} {self.width}x{self.height}",

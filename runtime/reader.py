@@ -174,7 +174,13 @@ class VideoReader:
     def _repaired(self) -> Iterator[SourceFrame]:
         """Yield RGB frames, with repeats where frames were lost, at growing PTS."""
         info = self.info
-        to_rgb = rgb_maker(info.colour, width=info.width, height=info.height, is_deep=self.is_deep)
+        to_rgb = rgb_maker(
+            info.colour,
+            width=info.width,
+            height=info.height,
+            is_deep=self.is_deep,
+            is_left=info.has_left_chroma,
+        )
         rgb: Pixels | None = None
         frames = deinterlaced(self._frames) if self._deinterlace else self._frames
         lost = self._decoding.lost

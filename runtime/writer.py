@@ -189,6 +189,7 @@ class VideoWriter:
             width=context.width,
             height=context.height,
             pix_fmt=context.pix_fmt,
+            is_left=context.name != "mjpeg",
         )
         self.most = frames_per_segment(
             context.name, width=context.width, height=context.height, rate=self._info.rate

@@ -48,7 +48,9 @@ class Y4mWriter:
         pix_fmt = family if depth == 8 else f"{family}{depth}le"
         self._bytes_per_sample = 1 if depth == 8 else 2
         space = _SPACES[family] if depth == 8 else f"{_DEEP_SPACES[family]}{depth}"
-        self._from_rgb = frame_maker(colour, width=width, height=height, pix_fmt=pix_fmt)
+        self._from_rgb = frame_maker(
+            colour, width=width, height=height, pix_fmt=pix_fmt, is_left=True
+        )
         self._header = (
             f"YUV4MPEG2 W{width} H{height} F{self._rate.numerator}:{self._rate.denominator} Ip "
             f"A{aspect.numerator}:{aspect.denominator} C{space} "
