@@ -156,16 +156,18 @@ class Opened:
             pipe = sys.stdout.buffer
             return Y4mWriter(pipe, info, scale=network.scale, time_scale=network.time_scale)
         self.make_room(self.total)
+        if target.source.is_pipe:  # which nobody can begin again
+            store = None
+        else:
+            store = self.store(shared=False)
         if target.is_pictures:
             return PictureWriter(
-                target.path, pattern=target.pattern, info=info, scale=network.scale
+                target.path, pattern=target.pattern, info=info, scale=network.scale, store=store
             )
-        if target.source.is_pipe:  # which nobody can begin again
-            return VideoWriter(target.path, self.reader, self.settings())
-        return self.video_writer(self.store(shared=False))
+        return self.video_writer(store)
 
-    def video_writer(self, store: SegmentStore) -> VideoWriter:
-        """A writer whose finished parts are kept."""
+    def video_writer(self, store: SegmentStore | None) -> VideoWriter:
+        """A writer whose finished parts are kept, if there is a store."""
         return VideoWriter(self.target.path, self.reader, self.settings(), store)
 
     def store(self, *, shared: bool) -> SegmentStore:
@@ -201,8 +203,9 @@ class Opened:
         )
         session = self.session
         made_by = (__version__, av.__version__, av.library_versions, session.label)
+        names = (self.target.is_pictures, self.target.pattern)
         return fingerprint(
-            [sources, options, session.graph, session.network, session.tile, *made_by]
+            [sources, names, options, session.graph, session.network, session.tile, *made_by]
         )
 
     def make_room(self, frames: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
 import shutil
 from fractions import Fraction
@@ -11,33 +13,49 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.hashing import bytes_sha256, file_sha256
 from vsrc.runtime.part_file import failures_named
 from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
 from vsrc.runtime.probe import VideoInfo
+from vsrc.runtime.segments import SegmentStore, StoredPacket
 from vsrc.runtime.stamped import ResultFrame
 
 if TYPE_CHECKING:
     import av
 
 
+_PART = 24
+"""Pictures after which it is written down which are there, with their hashes."""
+
+
 class PictureWriter:
     """Fills a folder with PNG files; they appear in it together, when all are written.
+
+    Until then they lie in the store's folder. A segment of theirs holds names and hashes.
 
     Attributes:
         summary: What is written.
         notes: What pictures cannot keep.
-        kept_frames: Always 0.
     """
 
-    kept_frames = 0
-
-    def __init__(self, folder: Path, *, pattern: str, info: VideoInfo, scale: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        pattern: str,
+        info: VideoInfo,
+        scale: int,
+        store: SegmentStore | None = None,
+    ) -> None:
         self.notes: list[str] = []
         if info.tracks:
             self.notes.append("the other tracks are left out: pictures cannot carry them")
         self._folder = folder
         self._pattern = pattern
-        self._count = 0
+        self._store = store
+        self._number = self._first = 0
+        self._names: set[str] = set()
+        self._part: list[StoredPacket] = []
         # A picture has no player to turn it.
         self._quarter_turns = round(info.rotation / 90) % 4
         size = (info.width * scale, info.height * scale)
@@ -45,42 +63,83 @@ class PictureWriter:
         self._encoder: av.VideoCodecContext | None = None
         self._pix_fmt = "rgb24" if info.depth <= 8 else "rgb48be"
         self.summary = f"png {self._pix_fmt} {self._width}x{self._height}"
-        self._temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
         with failures_named(folder):
-            self._temporary.mkdir()
+            self._temporary = self._place()
 
-    def is_kept(self, _number: int, /) -> bool:
-        """Nothing is kept of pictures."""
-        return False
+    @property
+    def kept_frames(self) -> int:
+        """Pictures that are there, and known to be whole."""
+        return self._store.frames if self._store else 0
+
+    def is_kept(self, number: int, /) -> bool:
+        """Whether this picture is there from a run that was stopped."""
+        return self._store is not None and self._store.covers(number)
 
     def write(self, frame: ResultFrame, /) -> None:
-        """Write one file."""
-        if frame.rgb is None:
+        """Write one file, unless it is there."""
+        if not frame.counts:
             return
         if frame.name and not self._pattern:
             name = f"{frame.name}.png"
         else:
-            name = (self._pattern or "%08d.png") % self._count
-        self._count += 1
+            name = (self._pattern or "%08d.png") % self._number
+        if name in self._names:
+            raise MediaError(f"two pictures would be called {name}; give a pattern: %08d.png")
+        self._names.add(name)
         with failures_named(self._folder):
-            file = self._temporary / name
-            if file.exists():
-                raise MediaError(f"two pictures would be called {name}; give a pattern: %08d.png")
-            file.write_bytes(self._png(np.rot90(frame.rgb, self._quarter_turns)))
+            if frame.rgb is not None:
+                self._save(name, self._png(np.rot90(frame.rgb, self._quarter_turns)))
+            self._number += 1
+            if self._number - self._first == _PART:
+                self._close_part()
 
     def finish(self) -> None:
         """Move the files into their folder."""
         with failures_named(self._folder):
             if not self._folder.exists():
                 self._temporary.replace(self._folder)
-                return
-            for file in sorted(self._temporary.iterdir()):
-                file.replace(self._folder / file.name)
-            self._temporary.rmdir()
+            else:
+                for file in sorted(self._temporary.iterdir()):
+                    file.replace(self._folder / file.name)
+                self._temporary.rmdir()
+            if self._store is not None:
+                self._store.remove()
 
     def discard(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        """Remove what was written; finished parts stay."""
+        if self._store is None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        elif not self._store.frames:
+            self._store.remove()
+
+    def _place(self) -> Path:
+        """A folder for the files, in which those that are not whole are forgotten."""
+        if self._store is None:
+            temporary = self._folder.with_name(f".{self._folder.name}.{secrets.token_hex(4)}.part")
+            temporary.mkdir()
+            return temporary
+        self._store.claim()
+        temporary = self._store.folder / "pictures"
+        temporary.mkdir(exist_ok=True)
+        for first in self._store.firsts:
+            if not all(_is_whole(temporary, entry) for entry in self._store.load(first)):
+                self._store.forget(first)
+        return temporary
+
+    def _save(self, name: str, png: bytes) -> None:
+        with (self._temporary / name).open("wb") as file:
+            file.write(png)
+            file.flush()
+            if self._store is not None:
+                os.fsync(file.fileno())
+        entry = json.dumps([name, bytes_sha256(png)]).encode()
+        self._part.append(StoredPacket(self._number, self._number, 1, True, entry))
+
+    def _close_part(self) -> None:
+        first, self._first = self._first, self._number
+        part, self._part = self._part, []
+        if self._store is not None and self._store.at(first) is None:
+            self._store.save(first, self._number, part)
 
     def _png(self, rgb: Pixels) -> bytes:
         import av
@@ -98,3 +157,11 @@ class PictureWriter:
             samples = np.ascontiguousarray(to_16_bits(rgb))
         frame = av.VideoFrame.from_ndarray(samples, self._pix_fmt)
         return b"".join(bytes(packet) for packet in self._encoder.encode(frame))
+
+
+def _is_whole(folder: Path, entry: StoredPacket) -> bool:
+    name, sha256 = json.loads(entry.data)
+    try:
+        return file_sha256(folder / name) == str(sha256)
+    except OSError:
+        return False

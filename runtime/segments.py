@@ -142,6 +142,11 @@ class SegmentStore:
             raise OSError(f"{file} changed while it was in use")
         return packets
 
+    def forget(self, first: int) -> None:
+        """Remove the segment that begins with this frame."""
+        self._file(first, self._found.pop(first).stop).unlink()
+        self._firsts.remove(first)
+
     def remove(self) -> None:
         """Forget everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -160,6 +165,7 @@ class SegmentStore:
 
 def resume_folder(output: Path) -> Path:
     """Where the unfinished parts of a result are kept."""
+    output = output if output.name else output.absolute()
     return output.with_name(f".{output.name}.vsrc-resume")
 
 

@@ -141,7 +141,8 @@ def check_space(folder: Path, info: VideoInfo, *, frames: int, scale: int, pictu
         MediaError: Less is free than the least it can take.
     """
     pixels = frames * info.width * info.height * scale**2
-    needed = pixels * (_PNG_BYTES_PER_PIXEL if pictures else _VIDEO_BITS_PER_PIXEL / 8)
+    # The parts of a video lie beside the file that they are put into, until the last byte is there.
+    needed = pixels * (_PNG_BYTES_PER_PIXEL if pictures else 2 * _VIDEO_BITS_PER_PIXEL / 8)
     _, used, free = shutil.disk_usage(folder)
     # Of a file system that is none (/proc) nothing is known: opening the file will tell.
     if free < needed and used + free > 0:
