@@ -12,6 +12,7 @@ from typing import TypeVar
 from vsrc.runtime.sensor import Sensor, SensorLostError, Values
 from vsrc.runtime.sensor_cpu import CpuSensor
 from vsrc.runtime.sensor_jetson import JetsonSensor, is_jetson
+from vsrc.runtime.sensor_jtop import JtopSensor, open_jtop
 from vsrc.runtime.sensor_nvidia import NvidiaSensor, open_nvidia
 
 PERIOD_SECONDS = 0.5
@@ -50,7 +51,14 @@ def find_sensors(root: Path = Path("/")) -> tuple[list[Sensor], dict[str, str]]:
     """All sensors of this machine, and why others are missing."""
     sensors: list[Sensor] = [CpuSensor(root)]
     if is_jetson(root):
-        return [*sensors, JetsonSensor(root)], {}
+        jetson, board = JetsonSensor(root), open_jtop()
+        if isinstance(board, str):
+            return [*sensors, jetson], {"jetson-stats": board}
+        beside = JtopSensor(board, wanted=tuple(jetson.unreadable))
+        jetson.unreadable = {
+            name: why for name, why in jetson.unreadable.items() if name not in beside.gives
+        }
+        return [*sensors, jetson, beside], {}
     gpu = open_nvidia()
     if isinstance(gpu, NvidiaSensor):
         return [*sensors, gpu], {}
