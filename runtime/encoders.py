@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.errors import MediaError, MissingDependencyError
+from vsrc.runtime.hdr import NONE, HdrMetadata, hdr_options
 from vsrc.runtime.probe import VideoInfo
 
 if TYPE_CHECKING:
@@ -76,7 +77,12 @@ def find_encoder(codec: str) -> tuple[Encoder, av.Codec]:
 
 
 def encoder_options(
-    encoder: Encoder, *, crf: int | None, preset: str | None, width: int
+    encoder: Encoder,
+    *,
+    crf: int | None,
+    preset: str | None,
+    width: int,
+    hdr: HdrMetadata = NONE,
 ) -> dict[str, str]:
     """Options for the encoder, in FFmpeg's words; the width is that of the result, pixels.
 
@@ -92,10 +98,13 @@ def encoder_options(
     if preset or encoder.preset:
         options["preset"] = preset or encoder.preset
     options.update(encoder.quiet)
+    for name, words in hdr_options(encoder.name, hdr).items():
+        options[name] = f"{options[name]}:{words}" if name in options else words
     if encoder.name == "libx264" and -(-width // 16) % 16 and _has_avx512():
         # In x264's AVX-512 code for macroblock trees a row that is no multiple of 16 blocks depends
         # on what lay in memory before: the same frames would give other bytes each time.
-        options["x264-params"] = "asm=avx2"
+        before = f"{options['x264-params']}:" if "x264-params" in options else ""
+        options["x264-params"] = f"{before}asm=avx2"
     return options
 
 

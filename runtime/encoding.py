@@ -85,7 +85,9 @@ def add_video_stream(
     if turns % 2:
         width, height, aspect = height, width, 1 / aspect if aspect else None
     pix_fmt = pixel_format(info, codec, width=width, height=height)
-    options = encoder_options(encoder, crf=settings.crf, preset=settings.preset, width=width)
+    options = encoder_options(
+        encoder, crf=settings.crf, preset=settings.preset, width=width, hdr=info.hdr
+    )
     rate = info.rate * settings.time_scale
     try:
         stream = container.add_stream(encoder.name, rate=rate, options=options)

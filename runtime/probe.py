@@ -10,6 +10,7 @@ import numpy as np
 
 from vsrc.runtime.colour import FULL, Colour
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.hdr import NONE, HdrMetadata, hdr_metadata
 
 if TYPE_CHECKING:
     import av
@@ -72,6 +73,7 @@ class VideoInfo:
         tracks: The streams beside the video.
         chapters: Number of chapters.
         gaps: Numbers that a row of pictures skips, in words.
+        hdr: What HDR video says of the screen it was made on.
     """
 
     path: str
@@ -98,6 +100,7 @@ class VideoInfo:
     tracks: tuple[Track, ...] = ()
     chapters: int = 0
     gaps: str = ""
+    hdr: HdrMetadata = NONE
 
     @property
     def estimated_frames(self) -> int:
@@ -188,6 +191,7 @@ def from_stream(
         rotation=first.rotation,
         tracks=tuple(_track(other) for other in container.streams if other is not stream),
         chapters=len(container.chapters()),
+        hdr=hdr_metadata(first),
     )
 
 

@@ -1,0 +1,128 @@
+"""What HDR video says of the screen it was made on (ST 2086) and of its brightness (CTA-861.3).
+
+Encoders take both as one of their own options, each in its own words.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+
+Point = tuple[Fraction, Fraction]
+"""x and y of CIE 1931."""
+
+_DYNAMIC = ("DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_RPU_BUFFER", "DOVI_METADATA")
+"""Metadata of single frames, that was made for the frames of the source."""
+
+
+@dataclass(frozen=True)
+class Mastering:
+    """The screen on which a video was graded.
+
+    Attributes:
+        red: Where its primaries and its white lie.
+        green: The same.
+        blue: The same.
+        white: The same.
+        darkest: Its luminance, cd/m2.
+        brightest: The same.
+    """
+
+    red: Point
+    green: Point
+    blue: Point
+    white: Point
+    darkest: Fraction
+    brightest: Fraction
+
+
+@dataclass(frozen=True)
+class HdrMetadata:
+    """What a stream says beside its colour tags.
+
+    Attributes:
+        mastering: The screen, if it says so.
+        light: Largest level of a pixel and largest mean of a frame, cd/m2, if it says so.
+        is_dynamic: Frames have metadata of their own, which cannot be kept.
+    """
+
+    mastering: Mastering | None = None
+    light: tuple[int, int] | None = None
+    is_dynamic: bool = False
+
+
+NONE = HdrMetadata()
+
+
+def hdr_metadata(frame: av.VideoFrame) -> HdrMetadata:
+    """What a decoded frame carries."""
+    carried: Any = frame.side_data  # which PyAV's stubs call a plain dict
+    found = {side.type.name: bytes(side) for side in carried}
+    mastering = found.get("MASTERING_DISPLAY_METADATA")
+    light = found.get("CONTENT_LIGHT_LEVEL")
+    return HdrMetadata(
+        mastering=_mastering(mastering) if mastering else None,
+        light=struct.unpack_from("=II", light) if light else None,
+        is_dynamic=any(name in found for name in _DYNAMIC),
+    )
+
+
+def hdr_options(encoder: str, hdr: HdrMetadata) -> dict[str, str]:
+    """Options with which an encoder of FFmpeg's writes it; none where it has no words for it.
+
+    Returns:
+        For each name what has to be added to it, with colons.
+    """
+    words = []
+    if encoder in ("libx265", "libx264"):
+        # Units of ST 2086 as H.265 has them, annex D.3.28: 0.00002, and 0.0001 cd/m2.
+        display, level = ("master-display", "max-cll")
+        if encoder == "libx264":
+            display, level = ("mastering-display", "cll")
+        if hdr.mastering:
+            words.append(f"{display}={_shown(hdr.mastering, 50_000, 10_000)}")
+        words += [f"{level}={hdr.light[0]},{hdr.light[1]}"] if hdr.light else []
+        return {encoder.removeprefix("lib") + "-params": ":".join(words)} if words else {}
+    if encoder == "libsvtav1":
+        if hdr.mastering:
+            words.append(f"mastering-display={_shown(hdr.mastering, None, None)}")
+        words += [f"content-light={hdr.light[0]},{hdr.light[1]}"] if hdr.light else []
+        return {"svtav1-params": ":".join(words)} if words else {}
+    return {}
+
+
+def _mastering(data: bytes) -> Mastering | None:
+    """FFmpeg's AVMasteringDisplayMetadata: ten rationals, then which of them are there."""
+    *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", data)
+    if not has_primaries or not has_luminance or 0 in numbers[1::2]:
+        return None
+    red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y, darkest, brightest = (
+        Fraction(top, bottom) for top, bottom in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    return Mastering(
+        red=(red_x, red_y),
+        green=(green_x, green_y),
+        blue=(blue_x, blue_y),
+        white=(white_x, white_y),
+        darkest=darkest,
+        brightest=brightest,
+    )
+
+
+def _shown(screen: Mastering, per_unit: int | None, per_candela: int | None) -> str:
+    """`G(x,y)B(x,y)R(x,y)WP(x,y)L(brightest,darkest)`, in whole units or in decimals."""
+
+    def number(value: Fraction, scale: int | None) -> str:
+        return f"{float(value):.7g}" if scale is None else str(round(value * scale))
+
+    points = {"G": screen.green, "B": screen.blue, "R": screen.red, "WP": screen.white}
+    places = "".join(
+        f"{name}({number(x, per_unit)},{number(y, per_unit)})" for name, (x, y) in points.items()
+    )
+    levels = f"{number(screen.brightest, per_candela)},{number(screen.darkest, per_candela)}"
+    return f"{places}L({levels})"
