@@ -155,11 +155,10 @@ class Opened:
         if target.is_pipe:
             pipe = sys.stdout.buffer
             return Y4mWriter(pipe, info, scale=network.scale, time_scale=network.time_scale)
-        self.make_room(self.total)
-        if target.source.is_pipe:  # which nobody can begin again
-            store = None
-        else:
-            store = self.store(shared=False)
+        prepare_folder(target)
+        # A pipe nobody can begin again.
+        store = None if target.source.is_pipe else self.store(shared=False)
+        self.make_room(self.total, kept=store.frames if store else 0)
         if target.is_pictures:
             return PictureWriter(
                 target.path, pattern=target.pattern, info=info, scale=network.scale, store=store
@@ -208,7 +207,7 @@ class Opened:
             [sources, names, options, session.graph, session.network, session.tile, *made_by]
         )
 
-    def make_room(self, frames: int) -> None:
+    def make_room(self, frames: int, *, kept: int = 0) -> None:
         """Make the folder of the result, and refuse a disk that cannot hold so many frames."""
         check_space(
             prepare_folder(self.target),
@@ -216,6 +215,7 @@ class Opened:
             frames=frames,
             scale=self.session.network.scale,
             pictures=self.target.is_pictures,
+            kept=kept,
         )
 
 

@@ -124,7 +124,9 @@ def prepare_folder(target: Target) -> Path:
     return folder
 
 
-def check_space(folder: Path, info: VideoInfo, *, frames: int, scale: int, pictures: bool) -> None:
+def check_space(
+    folder: Path, info: VideoInfo, *, frames: int, scale: int, pictures: bool, kept: int = 0
+) -> None:
     """Refuse a job that cannot fit on the disk.
 
     How well a video compresses is known afterwards only, so the estimate is a low one; a disk that
@@ -136,18 +138,24 @@ def check_space(folder: Path, info: VideoInfo, *, frames: int, scale: int, pictu
         frames: Frames of the result, 0 where unknown.
         scale: Side ratio of the result to the source.
         pictures: PNG files rather than a video.
+        kept: Frames that are there already, in finished parts.
 
     Raises:
         MediaError: Less is free than the least it can take.
     """
-    pixels = frames * info.width * info.height * scale**2
+    pixels = info.width * info.height * scale**2
+    missing = max(0, frames - kept)
     # The parts of a video lie beside the file that they are put into, until the last byte is there.
-    needed = pixels * (_PNG_BYTES_PER_PIXEL if pictures else 2 * _VIDEO_BITS_PER_PIXEL / 8)
+    needed = pixels * (
+        missing * _PNG_BYTES_PER_PIXEL
+        if pictures
+        else (missing + frames) * _VIDEO_BITS_PER_PIXEL / 8
+    )
     _, used, free = shutil.disk_usage(folder)
     # Of a file system that is none (/proc) nothing is known: opening the file will tell.
     if free < needed and used + free > 0:
         raise MediaError(
-            f"{folder} has {free / 1e6:.1f} MB free and {frames} frames of {info.width * scale}x"
+            f"{folder} has {free / 1e6:.1f} MB free and {missing} frames of {info.width * scale}x"
             f"{info.height * scale} need {needed / 1e6:.1f} MB at least; free some space, or write "
             "elsewhere"
         )

@@ -103,3 +103,8 @@ def test_a_disk_that_cannot_hold_the_result_is_named_before_the_start(
     check_space(tmp_path, info, frames=100, scale=4, pictures=False)
     with pytest.raises(MediaError, match="write elsewhere"):
         check_space(tmp_path, info, frames=100_000, scale=4, pictures=False)
+    # 0.6 MB for the file, and as much again for the parts that it is put together from.
+    with pytest.raises(MediaError, match="need 1\\.2 MB"):
+        check_space(tmp_path, info, frames=20_000, scale=4, pictures=False)
+    check_space(tmp_path, info, frames=20_000, scale=4, pictures=False, kept=20_000)
+    check_space(tmp_path, info, frames=100, scale=4, pictures=True, kept=70)
