@@ -8,7 +8,8 @@
 
 Each frame passes the encoder by itself, so a runtime can keep its features from window to window.
 In training every body convolution is the sum of four branches (as in ECBSR, Zhang et al. 2021,
-section 3.2, and ETDS, Chao et al. 2023); `collapsed` folds them into one, which is exported.
+section 3.2, and ETDS, Chao et al. 2023), and the fusion is taught in differences between frames;
+`collapsed` folds each into one plain convolution, which is exported.
 No warping, no attention, no activation but ReLU: INT8 ranges stay tame and every runtime is fast.
 """
 
@@ -108,6 +109,71 @@ class RepConv(nn.Module):
         return plain
 
 
+class FusionConv(nn.Module):
+    """A 3x3 convolution over the features of all frames, taught as differences to the centre's.
+
+        sum_t W_t * e_t  =  W' * e_c  +  gain * sum_(t != c) W'_t * (e_t - e_c)
+
+    The same linear map, so it costs nothing once it is merged; but the gradient of `W'_t` is that
+    of the difference alone, and a small step of it changes much. Neighbours differ from the centre
+    by fractions of a pixel: taught as they are, weights settle on the centre frame, and it takes
+    tens of thousands of steps until the others say anything (edge-m used none of it after 9,000;
+    like this it does after 400).
+
+    Args:
+        frames: T, odd.
+        encoded: Channels of a frame.
+        features: Channels out.
+        gain: How much larger a step of the neighbours is.
+    """
+
+    def __init__(self, frames: int, encoded: int, features: int, *, gain: float = 4.0) -> None:
+        super().__init__()
+        self.frames, self.gain = frames, gain
+        self.conv = nn.Conv2d(frames * encoded, features, 3, padding=1)
+
+    def kernel(self) -> Tensor:
+        """The plain kernel, `(features, T * encoded, 3, 3)`, that the weights amount to."""
+        weight = self._by_frame(self.conv.weight)
+        before, centre, after = self._parted(weight)
+        before, after = self.gain * before, self.gain * after
+        centre = centre - before.sum(1, keepdim=True) - after.sum(1, keepdim=True)
+        return torch.cat((before, centre, after), dim=1).flatten(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, T * encoded, H, W)` to `(N, features, H, W)`."""
+        return self.convolved(x, self.kernel())
+
+    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The features under the plain kernel, or under one near it (its int8, say)."""
+        return F.conv2d(x, kernel, self.conv.bias, padding=1)
+
+    def in_differences(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """Weights that amount to a plain kernel."""
+        weight = self._by_frame(kernel)
+        before, _, after = self._parted(weight)
+        centre = weight.sum(1, keepdim=True)
+        parts = (before / self.gain, centre, after / self.gain)
+        return {"conv.weight": torch.cat(parts, dim=1).flatten(1, 2), "conv.bias": bias}
+
+    def collapsed(self) -> nn.Conv2d:
+        """A plain convolution that gives the same output."""
+        plain = nn.Conv2d(self.conv.in_channels, self.conv.out_channels, 3, padding=1)
+        with torch.no_grad():
+            plain.weight.copy_(self.kernel())
+            assert plain.bias is not None
+            assert self.conv.bias is not None
+            plain.bias.copy_(self.conv.bias)
+        return plain
+
+    def _by_frame(self, weight: Tensor) -> Tensor:
+        return weight.unflatten(1, (self.frames, -1))
+
+    def _parted(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        middle = self.frames // 2
+        return weight[:, :middle], weight[:, middle : middle + 1], weight[:, middle + 1 :]
+
+
 def _identity_kernel(features: int) -> Tensor:
     kernel = torch.zeros(features, features, 3, 3)
     kernel[torch.arange(features), torch.arange(features), 1, 1] = 1.0
@@ -132,7 +198,7 @@ class Edge(nn.Module):
             raise ValueError(f"{window=} must be odd and at least 3")
         self.name, self.size, self.scale, self.window = name, size, scale, window
         self.encoder = nn.Conv2d(3, size.encoded, 3, padding=1)
-        self.fusion = nn.Conv2d(window * size.encoded, size.features, 3, padding=1)
+        self.fusion: nn.Module = FusionConv(window, size.encoded, size.features)
         body = [RepConv(size.features) for _ in range(size.blocks)]
         self.body: nn.ModuleList = nn.ModuleList(body)
         self.tail = nn.Conv2d(size.features, 3 * scale * scale, 3, padding=1)
@@ -192,6 +258,10 @@ class Edge(nn.Module):
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take weights whose branches were merged already, too."""
         found = dict(state)
+        if isinstance(self.fusion, FusionConv) and "fusion.weight" in found:
+            plain = (found.pop(f"fusion.{part}").float() for part in ("weight", "bias"))
+            apart = self.fusion.in_differences(*plain)
+            found |= {f"fusion.{part}": tensor for part, tensor in apart.items()}
         for number, block in enumerate(self.body):
             name = f"body.{number}"
             if isinstance(block, RepConv) and f"{name}.weight" in found:
@@ -201,12 +271,15 @@ class Edge(nn.Module):
         return found
 
     def collapsed(self) -> Edge:
-        """A copy whose body is plain convolutions; the same function to rounding."""
+        """A copy of nothing but plain convolutions; the same function to rounding."""
         plain = Edge(self.size, scale=self.scale, window=self.window, name=self.name)
         plain.body = nn.ModuleList(
             block.collapsed() if isinstance(block, RepConv) else block for block in self.body
         )
-        rest = {k: v for k, v in self.state_dict().items() if not k.startswith("body.")}
+        fusion = self.fusion
+        plain.fusion = fusion.collapsed() if isinstance(fusion, FusionConv) else fusion
+        merged = ("body.", "fusion.")
+        rest = {k: v for k, v in self.state_dict().items() if not k.startswith(merged)}
         plain.load_state_dict(rest, strict=False)
         return plain.to(next(self.parameters()).device).train(self.training)
 

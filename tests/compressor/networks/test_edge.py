@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vsrc.compressor.networks.edge import Edge, RepConv
+from vsrc.compressor.networks.edge import Edge, FusionConv, RepConv
 from vsrc.compressor.networks.table import create
 from vsrc.compressor.networks.weights import load_state
 from vsrc.runtime.edge_size import EdgeSize
@@ -44,6 +44,20 @@ def test_collapsed_network_gives_the_same_pictures(scale: int, window: int) -> N
     assert whole.shape == (2, 3, 9 * scale, 11 * scale)
     # Sums in another order: float32 rounding of values around the largest output.
     assert (whole - plain).abs().max() <= 1e-5 * whole.abs().max()
+
+
+def test_fusion_is_that_of_differences_to_the_centre() -> None:
+    torch.manual_seed(5)
+    fusion = FusionConv(5, 3, 4, gain=2.0)
+    features = torch.randn(2, 5, 3, 7, 6)
+    apart = 2.0 * (features - features[:, 2:3])
+    apart[:, 2] = features[:, 2]
+    expected = fusion.conv(apart.flatten(1, 2))
+    torch.testing.assert_close(fusion(features.flatten(1, 2)), expected, rtol=1e-5, atol=1e-5)
+    merged = fusion.collapsed()
+    assert merged.bias is not None
+    again = fusion.in_differences(merged.weight, merged.bias)
+    torch.testing.assert_close(again["conv.weight"], fusion.conv.weight, rtol=1e-6, atol=1e-7)
 
 
 def test_merged_weights_are_taken_and_every_branch_learns_on() -> None:
@@ -86,7 +100,7 @@ def test_a_fresh_network_starts_near_the_enlarged_centre_frame() -> None:
 
 
 def test_halo_is_the_receptive_field() -> None:
-    network = Edge(TINY, name="tiny").double()
+    network = Edge(TINY, name="tiny").collapsed().double()
     for parameter in network.parameters():
         torch.nn.init.uniform_(parameter, 0.1, 1.0)  # all positive: nothing can cancel
     lr = torch.rand(1, 5, 3, 1, 41, dtype=torch.float64, requires_grad=True)
