@@ -142,7 +142,21 @@ class VideoWriter:
             self._shift += self._start - self._info.start * self._info.time_base
         if self._source is not None:
             copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
-        self._output.start_encoding()
+        self._write_header()
+
+    def _write_header(self) -> None:
+        import av.error
+
+        try:
+            self._output.start_encoding()
+        except (av.error.ArgumentError, av.error.InvalidDataError) as error:
+            if self._source is None:
+                raise
+            raise MediaError(
+                f"{self.path}: no header can be written ({error.strerror}), so a track of "
+                f"{self._info.path} is described wrongly there; take the video alone: "
+                "ffmpeg -i IN -map 0:v -c copy OUT"
+            ) from error
 
     def picture(self, frame: ResultFrame) -> av.VideoFrame | None:
         """What the encoder gets; None for a frame that is kept."""

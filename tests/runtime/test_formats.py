@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.deep_colour import planes
+from vsrc.runtime.errors import MediaError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.reader import VideoReader
@@ -223,8 +224,6 @@ def test_frames_are_as_many_and_as_old_in_ffprobe_when_the_rate_doubles(
 
 
 def test_alpha_of_a_video_is_refused(tmp_path: Path, ffmpeg: Make) -> None:
-    from vsrc.runtime.errors import MediaError
-
     for name, words in {
         "a.mov": ["-c:v", "prores_ks", "-pix_fmt", "yuva444p10le"],
         "a.webm": ["-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p"],
@@ -252,3 +251,33 @@ def test_the_student_that_ships_sees_more_than_8_bits(tmp_path: Path) -> None:
     assert restored.format.name == "gray10le"
     levels = np.unique(planes(restored)[0])
     assert len(levels) > 200  # in 8 bits there are 64 between 400 and 656
+
+
+def test_a_track_whose_description_is_damaged_is_one_line(
+    tmp_path: Path, clip: Path, ffmpeg: Make, enlarger: Make
+) -> None:
+    source = tmp_path / "a.mkv"
+    ffmpeg("-i", clip, "-c:v", "copy", "-c:a", "flac", source)
+    data = bytearray(source.read_bytes())
+    block = data.index(b"fLaC") + 4
+    data[block : block + 4] = b"\x81\0\0\x22"  # no STREAMINFO any more, which has to come first
+    source.write_bytes(data)
+    with pytest.raises(MediaError, match="described wrongly there; take the video alone"):
+        infer(InferConfig((source,), tmp_path / "b.mkv"), session=enlarger())
+    assert not list(tmp_path.glob("*b.mkv*"))
+
+
+def test_sound_that_is_cut_off_before_it_begins_is_left_out(
+    tmp_path: Path, clip: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make
+) -> None:
+    source = tmp_path / "a.ts"
+    ffmpeg("-i", clip, "-c:v", "copy", "-c:a", "mp2", source)
+    data = source.read_bytes()
+    pieces = [data[at : at + 188] for at in range(0, len(data), 188)]
+    sound = {(piece[1] & 31) << 8 | piece[2] for piece in pieces} & {0x101}
+    source.write_bytes(b"".join(p for p in pieces if ((p[1] & 31) << 8 | p[2]) not in sound))
+    result = infer(InferConfig((source,), tmp_path / "b.mkv"), session=enlarger())
+    assert result.files[0].frames == 24
+    assert any("not even its sample rate is known" in note for note in result.files[0].notes)
+    kinds = [one["codec_type"] for one in ffprobe(tmp_path / "b.mkv", "-show_streams")["streams"]]
+    assert kinds == ["video"]
