@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrc.commands.bench_profile import profile_config, run_profile
+from vsrc.commands.model_argument import MODEL
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.export_config import parse_shape
 from vsrc.runtime.bench_config import BenchConfig
@@ -22,7 +23,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command("bench")
-@click.argument("models", nargs=-1, type=_FILE, metavar="[PACKAGE|ONNX]...")
+@click.argument("models", nargs=-1, type=MODEL, metavar="[PACKAGE|ONNX]...")
 @click.option(
     "--shape",
     default="{}x{}".format(*BenchConfig.shape),
@@ -30,7 +31,12 @@ _FILE = click.Path(path_type=Path)
     metavar="HxW",
     help="Height and width of the LR frames.",
 )
-@click.option("--backend", default=BenchConfig.backend, show_default=True, help="What runs it.")
+@click.option(
+    "--backend",
+    default=BenchConfig.backend,
+    show_default=True,
+    help="What runs it; see vsrc infer.",
+)
 @click.option("--precision", default=BenchConfig.precision, show_default=True, help="Which graph.")
 @click.option(
     "--threads", type=int, default=BenchConfig.threads, help="CPU threads.  [default: all]"

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.model_argument import MODEL
 from vsrc.commands.status_line import StatusLine
 from vsrc.runtime.eval_config import METRICS, EvalConfig
 
 
 @click.command("eval")
-@click.argument("models", nargs=-1, metavar="[MODEL]...", type=click.Path(path_type=Path))
+@click.argument("models", nargs=-1, metavar="[MODEL]...", type=MODEL)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Clips, any layout.")
 @click.option(
     "--metrics",
@@ -34,7 +35,9 @@ from vsrc.runtime.eval_config import METRICS, EvalConfig
 @click.option(
     "--frames", type=int, default=EvalConfig.frames, help="Most frames of a clip.  [default: all]"
 )
-@click.option("--backend", default=EvalConfig.backend, show_default=True, help="What runs it.")
+@click.option(
+    "--backend", default=EvalConfig.backend, show_default=True, help="What runs it; see vsrc infer."
+)
 @click.option("--precision", default=EvalConfig.precision, show_default=True, help="Which graph.")
 @click.option(
     "--threads", type=int, default=EvalConfig.threads, help="CPU threads.  [default: all]"

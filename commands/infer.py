@@ -9,6 +9,7 @@ import click
 
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.model_argument import MODEL
 from vsrc.commands.termination import ends_like_ctrl_c
 from vsrc.runtime.infer_config import InferConfig, parse_seconds
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("infer")
 @click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|DIR|GLOB|-...")
-@click.option("-m", "--model", type=click.Path(path_type=Path), help="Model package.")
+@click.option("-m", "--model", type=MODEL, help="Model package, or the name of one that ships.")
 @click.option(
     "-o",
     "--output",
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Video, pictures (out/%08d.png), a folder for any number of inputs, or - for y4m.",
 )
-@click.option("--backend", default=InferConfig.backend, show_default=True, help="What runs it.")
+@click.option(
+    "--backend",
+    default=InferConfig.backend,
+    show_default=True,
+    help="What runs it: auto, ort, ort-cuda, ort-tensorrt, trt or trt-rtx.",
+)
 @click.option("--precision", default=InferConfig.precision, show_default=True, help="Which graph.")
 @click.option(
     "--threads", type=int, default=InferConfig.threads, help="CPU threads.  [default: all]"

@@ -83,7 +83,9 @@ def open_engines(
     names = [f"{one}-float" for one in wanted if is_deep] + list(wanted)
     reasons: list[str] = []
     for name in names:
-        pair = _pair(package, name, here, size) if keeps_features else None
+        # Features are found from 8 bits, so what has float edges runs as a whole.
+        has_pair = keeps_features and not name.endswith("-float")
+        pair = _pair(package, name, here, size) if has_pair else None
         found = [] if pair else fitting_engines(package, name, here, reasons)
         try:
             if pair:

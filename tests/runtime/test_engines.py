@@ -126,8 +126,9 @@ def infer(clip: Path, package: Path, output: Path, *options: str) -> Result:
     return done
 
 
-def frames_of(path: Path) -> np.ndarray[Any, Any]:
+def frames_of(path: Path, *, is_deep: bool = False) -> np.ndarray[Any, Any]:
     reader = VideoReader(path)
+    reader.is_deep = is_deep
     frames = np.stack([frame.rgb for frame in reader]).astype(int)
     reader.close()
     return frames
@@ -172,3 +173,20 @@ def test_frames_that_are_too_large_for_the_engine_are_fed_in_tiles(
     done = infer(clip, copy, found, "--backend", "trt-rtx")
     assert "trt-rtx fp32 takes 96x64 at most: 152x104 is fed in tiles of 64" in done.stderr
     assert np.abs(frames_of(found) - frames_of(exact)).max() <= 2
+
+
+def test_what_has_more_than_8_bits_goes_through_an_engine_with_float_edges(
+    copy: Path, tmp_path: Path, write_clip: Make, moving: Make, stand_in: Callable[..., Any]
+) -> None:
+    asked = ["export", str(copy), "--format", "trt-rtx", "--precision", "fp32", "--io", "float"]
+    done = CliRunner().invoke(main, [*asked, "--shape", "16x16,32x48,64x96"])
+    assert done.exit_code == 0, done.output
+    clip = write_clip(tmp_path / "deep.mkv", moving(5), codec="ffv1", pix_fmt="yuv420p10le")
+    exact, found = tmp_path / "exact.mkv", tmp_path / "found.mkv"
+    infer(clip, copy, exact, "--backend", "ort")
+    stand_in(copy)
+    infer(clip, copy, found, "--backend", "trt-rtx")
+    first, second = frames_of(exact, is_deep=True), frames_of(found, is_deep=True)
+    assert first.max() > 255
+    # One level of 10 bits is 64; had it gone through 8 bits, four of them would be one.
+    assert np.abs(first - second).max() <= 64
