@@ -70,6 +70,30 @@ def test_every_call_reaches_the_driver(call: Callable[[Gpu], object]) -> None:
         call(CudaGpu(NOWHERE))
 
 
+def test_tensorrt_for_rtx_has_what_is_asked_of_it() -> None:
+    """Its engines load only on a GPU, so the names are looked up in its classes."""
+    rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    used = {
+        rtx.ICudaEngine: ("create_runtime_config", "get_tensor_mode", "num_io_tensors"),
+        rtx.IRuntimeConfig: (
+            "create_runtime_cache",
+            "cuda_graph_strategy",
+            "get_runtime_cache",
+            "set_runtime_cache",
+        ),
+        rtx.IRuntimeCache: ("deserialize", "serialize"),
+        rtx.IExecutionContext: (
+            "execute_async_v3",
+            "get_tensor_shape",
+            "set_input_shape",
+            "set_tensor_address",
+        ),
+        rtx.CudaGraphStrategy: ("WHOLE_GRAPH_CAPTURE",),
+    }
+    for kind, names in used.items():
+        assert [name for name in names if not hasattr(kind, name)] == []
+
+
 @pytest.mark.gpu
 @needs_gpu
 def test_copies_and_events_on_the_device() -> None:
