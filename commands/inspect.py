@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.model_argument import MODEL
+
 
 @click.command("inspect")
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("path", metavar="FILE", type=MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
 def inspect_command(path: Path, as_json: bool) -> None:
     """Say what FILE is: a package, graph, engine, weights, video or picture."""

@@ -1,0 +1,34 @@
+"""Names of packages that come with vsrc, where a path is expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.commands.model_argument import MODEL
+from vsrc.runtime.package import shipped, shipped_names
+
+
+def test_a_name_is_the_package_that_ships() -> None:
+    assert [MODEL.convert(name, None, None) for name in shipped_names()] == [
+        shipped(name) for name in shipped_names()
+    ]
+
+
+def test_what_is_there_goes_before_what_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("edge-s").mkdir()
+    assert MODEL.convert("edge-s", None, None) == Path("edge-s")
+    assert MODEL.convert("edge-s.vsrc", None, None) == Path("edge-s.vsrc")
+
+
+def test_the_command_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["inspect", "edge-s"])
+    assert done.exit_code == 0
+    assert "edge-s x4" in done.output
