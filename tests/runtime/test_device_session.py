@@ -17,6 +17,8 @@ from vsrc.runtime.device_session import DeviceSession
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
+from vsrc.runtime.restore import restored
+from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.started import PendingPixels, StartedSession
 from vsrc.tests.runtime.late_gpu import HostEngine, LateGpu
 
@@ -151,6 +153,26 @@ def test_a_result_outlives_a_change_of_size_and_the_session(
     assert late().shape == (1, 20, 28, 3)
     with pytest.raises(RuntimeError, match="closed"):
         session(windows(1)[0])
+
+
+@pytest.mark.parametrize("kept", [set(), {0}, {3, 4}, {8}, set(range(9))])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_frames_that_are_there_already_keep_their_place(
+    tiny_package: Path, kept: set[int], batch: int
+) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (9, 8, 12, 3), dtype=np.uint8)
+    frames = [SourceFrame(one, at, starts_shot=at == 4) for at, one in enumerate(rgb)]
+    whole = open_package(tiny_package).session()
+    expected = [one.rgb for one in restored(frames, whole)]
+    session, (engine,) = opened(tiny_package, LateGpu(1))
+    found = list(restored(frames, session, batch=batch, is_kept=kept.__contains__))
+    assert [one.pts for one in found] == list(range(9))
+    assert {one.pts for one in found if one.is_kept} == kept
+    for one, exact in zip(found, expected, strict=True):
+        if not one.is_kept:
+            np.testing.assert_array_equal(one.rgb, exact)
+    if batch == 1:
+        assert engine.runs == 9 - len(kept)
 
 
 def test_memory_that_is_not_there_says_so(tiny_package: Path) -> None:

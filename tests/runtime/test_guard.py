@@ -20,6 +20,7 @@ from vsrc.cli import main
 from vsrc.export.half import to_half
 from vsrc.runtime.bicubic import imresize
 from vsrc.runtime.errors import SpecError
+from vsrc.runtime.graph_edges import from_graph
 from vsrc.runtime.guard import Guard, is_spoilt
 from vsrc.runtime.package import describe, open_package, shipped, write_spec
 from vsrc.runtime.pixels import Pixels
@@ -94,8 +95,10 @@ def test_frames_that_overflow_are_redone_in_fp32_and_counted(
             spoilt += int(np.abs(half(window).astype(int) - whole(window)).max() > 100)
     assert spoilt == 3
     assert done.stdout.endswith("3 redone in fp32\n")
-    # Half precision rounds off up to a level of 255, and chroma of 4:2:0 shares it among four.
-    assert np.abs(decoded(found).astype(int) - decoded(exact)).max() <= 4
+    first, second = decoded(exact).astype(int), decoded(found).astype(int)
+    np.testing.assert_array_equal(first[3:6], second[3:6])
+    # Elsewhere half precision is a level off here and there, which chroma of 4:2:0 spreads.
+    assert np.abs(first - second).mean() < 0.5
     written = json.loads(report.read_text())
     assert (written["redone"], written["files"][0]["redone"]) == (3, 3)
 
@@ -176,6 +179,16 @@ def test_real_clips_are_not_suspected(clips: Path) -> None:
                 assert not is_spoilt(hr, [imresize(hr, numerator=1, denominator=4)]), path.name
                 looked += 1
     assert looked > 10
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_what_is_not_a_number_becomes_black_not_chance(kind: type[np.unsignedinteger[Any]]) -> None:
+    graph = replace(open_package(shipped("edge-s")).spec.graphs["fp32"], io="float")
+    like = np.zeros((1, 1, 1, 3), kind)
+    sr = np.array([np.nan, np.inf, -np.inf, 0.5], np.float16).reshape(1, 1, 2, 2).repeat(3, 1)
+    white = int(np.iinfo(kind).max)
+    found = from_graph(sr, graph, like=like)[0, :, :, 0]
+    assert found.tolist() == [[0, white], [0, white // 2 + 1]]
 
 
 def test_fp32_is_opened_once_and_only_when_it_is_needed(enlarger: Any) -> None:  # noqa: ANN401
