@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 
+_PICTURE = b"\0\0\1\0"
+"""Begins a picture in MPEG-1 and MPEG-2 (ITU-T H.262, table 6-1)."""
+
+
 class Decoding:
     """One pass over a file, from where it stands to its end.
 
@@ -45,6 +49,9 @@ class Decoding:
             one_per_packet=codec in ONE_FRAME_PER_PACKET and not is_interlaced,
             one_once_damaged=self._leaves_out and not self._is_avi,
         )
+        self._is_parsed_mpeg = codec in ("mpeg1video", "mpeg2video") and (
+            container.format.name in ("mpegts", "mpeg")
+        )
         self.video_packets = 0
         self.end_seconds = Fraction(0)
         self.is_complete = False
@@ -57,7 +64,8 @@ class Decoding:
         try:
             for packet in self._container.demux(self._stream, *tracks):
                 if packet.stream is self._stream:
-                    yield from self._decoded(packet)
+                    for picture in self._pictures(packet):
+                        yield from self._decoded(picture)
                 elif packet.size:
                     self._saw(packet)
                     self._aside.append(packet)
@@ -71,6 +79,21 @@ class Decoding:
         packets = tuple(self._aside)
         self._aside.clear()
         return packets
+
+    def _pictures(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
+        """The packet, or what a parser took for one picture because a header is damaged.
+
+        A decoder gives one frame of such a packet and says nothing. The second picture has lost its
+        time stamp, which is then counted on from that of the frame before.
+        """
+        if not self._is_parsed_mpeg or not self.lost.one_per_packet or not packet.size:
+            return [packet]
+        data = bytes(packet)
+        second = data.find(_PICTURE, data.find(_PICTURE) + 1)
+        if second < 0:
+            return [packet]
+        self.lost.damaged += 1
+        return [_part(packet, data[:second], packet.pts, packet.dts), _part(packet, data[second:])]
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         import av
@@ -98,3 +121,15 @@ class Decoding:
         if packet.pts is not None:
             end = (packet.pts + (packet.duration or 0)) * packet.time_base
             self.end_seconds = max(self.end_seconds, end)
+
+
+def _part(
+    packet: Packet[Stream], data: bytes, pts: int | None = None, dts: int | None = None
+) -> Packet[Stream]:
+    """A packet of its own with a part of the bytes."""
+    import av
+
+    part: Packet[Stream] = av.Packet(data)
+    part.stream, part.time_base = packet.stream, packet.time_base
+    part.pts, part.dts, part.is_keyframe = pts, dts, packet.is_keyframe
+    return part

@@ -151,6 +151,26 @@ def test_damage_inside_packets_never_changes_the_number_of_frames(
         assert len(read(path)[1]) == 24
 
 
+def test_two_pictures_that_a_damaged_header_made_one_are_two(
+    tmp_path: Path, write_clip: Make, moving: Make
+) -> None:
+    path = write_clip(
+        tmp_path / "a.ts", moving(24), codec="mpeg2video", options={"g": "12", "bf": "2"}
+    )
+    good = [frame.pts for frame in read(path)[1]]
+    data = bytearray(path.read_bytes())
+    headers = [at for at in range(len(data) - 8) if data[at : at + 4] == b"\0\0\1\xb5"]
+    pictures = [at for at in headers if data[at + 4] >> 4 == 8]  # H.262, table 6-2
+    assert len(pictures) == 24
+    # A frame becomes a top field, and the parser waits for the other one (section 6.3.10).
+    structure = pictures[13] + 6
+    data[structure] = data[structure] & ~3 | 1
+    path.write_bytes(data)
+    reader, frames = read(path)
+    assert [frame.pts for frame in frames] == good
+    assert "1 damaged packets" in " ".join(reader.notes())
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_damage_never_stops_the_reader(
     tmp_path: Path, write_clip: Make, moving: Make, seed: int
