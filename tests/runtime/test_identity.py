@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import describe, write_spec
-from vsrc.runtime.spec import GraphSpec, ModelSpec, NetworkSpec
+from vsrc.runtime.spec import GraphIo, GraphSpec, ModelSpec, NetworkSpec
 
 Make = Callable[..., Any]
 Planes = list[NDArray[np.uint16]]
@@ -36,10 +36,11 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "graphs").mkdir(parents=True)
     (path / "weights.safetensors").write_bytes(b"")
     graphs = {}
-    for name, io, shape in (
-        ("fp32", "uint8", ["N", 1, "H", "W", 3]),
-        ("fp32-float", "float", ["N", 1, 3, "H", "W"]),
-    ):
+    edges: dict[GraphIo, tuple[str, list[Any]]] = {
+        "uint8": ("fp32", ["N", 1, "H", "W", 3]),
+        "float": ("fp32-float", ["N", 1, 3, "H", "W"]),
+    }
+    for io, (name, shape) in edges.items():
         kind = onnx.TensorProto.UINT8 if io == "uint8" else onnx.TensorProto.FLOAT
         graph = onnx.helper.make_graph(
             [onnx.helper.make_node("Squeeze", ["lr", "axes"], ["sr"])],
@@ -88,7 +89,7 @@ def yuv_of(
 def halved(plane: NDArray[np.uint16], across: int, down: int) -> NDArray[np.uint16]:
     height, width = plane.shape
     blocks = plane.reshape(height // down, down, width // across, across)
-    return np.round(blocks.mean(axis=(1, 3))).astype(np.uint16)
+    return np.asarray(np.round(blocks.mean(axis=(1, 3))), dtype=np.uint16)
 
 
 def write_raw(path: Path, frames: list[Planes], pix_fmt: str, colour: tuple[int, int]) -> None:
