@@ -100,8 +100,8 @@ def shared_video(job: Opened) -> SharedVideo:
     """Read a source to its end, unless somebody has, and find the borders of its parts.
 
     Raises:
-        MismatchError: The place of the result holds parts of another job.
-        MediaError: There is nothing to restore, or no room for it.
+        MediaError: The place of the result holds parts of another job; there is nothing to
+            restore, or no room for it.
     """
     job.make_room(0)
     store = job.store(shared=True)
@@ -131,7 +131,7 @@ def make_piece(video: SharedVideo, piece: Piece, tell: Tell) -> int:
         How many frames were made.
 
     Raises:
-        MismatchError: The source is not what it was when it was read to its end.
+        MediaError: The source is not what it was when it was read to its end.
     """
     missing = video.missing(piece)
     if not missing:
@@ -143,7 +143,11 @@ def make_piece(video: SharedVideo, piece: Piece, tell: Tell) -> int:
         _make(video, span, tell, winds=True)
     except MismatchError:
         # A damaged or odd file: what is decoded behind a jump is not what the whole run sees.
-        _make(video, span, tell, winds=False)
+        try:
+            _make(video, span, tell, winds=False)
+        except MismatchError as error:
+            name = video.job.target.source.name
+            raise MediaError(f"{name} changed while it was restored: {error}") from error
     return frames
 
 

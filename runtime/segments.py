@@ -12,17 +12,18 @@ it depends on nothing before it, and any process that sees the folder may add th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
 import secrets
 import shutil
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.errors import MediaError
 
 _JOB_FILE = "job.txt"
 _NAME = re.compile(r"(\d{8})-(\d{8})\.segment")
@@ -73,7 +74,7 @@ class SegmentStore:
         shared: Others work on the job, too, so that what another job left is an error, not waste.
 
     Raises:
-        MismatchError: The folder holds a shared job with another fingerprint.
+        MediaError: The folder holds a shared job with another fingerprint.
     """
 
     def __init__(self, output: Path, fingerprint: str, *, shared: bool = False) -> None:
@@ -84,7 +85,7 @@ class SegmentStore:
         if self._is_of_this_job():
             self.look()
         elif shared and any(self.folder.glob("*.segment")):
-            raise MismatchError(
+            raise MediaError(
                 f"{self.folder} holds parts of another job: other options, another package, "
                 "another version of vsrc or a source that changed; remove it, or write elsewhere"
             )
@@ -124,23 +125,25 @@ class SegmentStore:
         """Make the folder, with the name of the job in it."""
         if not (self.folder / _JOB_FILE).exists():
             self.folder.mkdir(exist_ok=True)
-            _write_through(self.folder / _JOB_FILE, self._fingerprint.encode())
+            _write_through(self.folder / _JOB_FILE, [self._fingerprint.encode()])
 
     def save(self, first: int, stop: int, packets: Sequence[StoredPacket]) -> None:
         """Keep the frames [first, stop)."""
         self.claim()
-        data = _to_bytes(packets)
-        _write_through(self._file(first, stop), data)
-        self._found[first] = Segment(first, stop, _sha256_in(data), len(data))
+        file, sha256 = self._file(first, stop), _digest(packets)
+        head = {"sha256": sha256, "packets": _table(packets)}
+        data = (packet.data for packet in packets)
+        _write_through(file, itertools.chain([json.dumps(head).encode() + b"\n"], data))
+        self._found[first] = Segment(first, stop, sha256, file.stat().st_size)
         self._firsts = sorted(self._found)
 
     def load(self, first: int) -> list[StoredPacket]:
         """The packets of the segment that begins with this frame."""
         file = self._file(first, self._found[first].stop)
-        packets = _from_bytes(file.read_bytes())
-        if packets is None:
+        found = _read(file)
+        if found is None:
             raise OSError(f"{file} changed while it was in use")
-        return packets
+        return found[0]
 
     def forget(self, first: int) -> None:
         """Remove the segment that begins with this frame."""
@@ -183,53 +186,47 @@ def fingerprint(parts: Sequence[object]) -> str:
 
 def _segment(file: Path, first: int, stop: int) -> Segment | None:
     """The segment in a file; None if a single bit is not as it was written."""
+    found = _read(file)
+    return Segment(first, stop, found[1], file.stat().st_size) if found else None
+
+
+def _read(file: Path) -> tuple[list[StoredPacket], str] | None:
+    """The packets of a file and their hash; None if a single bit is not as it was written."""
+    packets = []
     try:
-        data = file.read_bytes()
-    except OSError:
-        return None
-    if _from_bytes(data) is None:
-        return None
-    return Segment(first, stop, _sha256_in(data), len(data))
-
-
-def _to_bytes(packets: Sequence[StoredPacket]) -> bytes:
-    data = b"".join(packet.data for packet in packets)
-    table = [[*astuple(packet)[:4], len(packet.data)] for packet in packets]
-    head = {"sha256": _digest(table, data), "packets": table}
-    return json.dumps(head).encode() + b"\n" + data
-
-
-def _sha256_in(text: bytes) -> str:
-    return str(json.loads(text.partition(b"\n")[0])["sha256"])
-
-
-def _from_bytes(text: bytes) -> list[StoredPacket] | None:
-    """The packets; None if a single bit is not as it was written."""
-    line, _, data = text.partition(b"\n")
-    try:
-        head = json.loads(line)
-        table = head["packets"]
-        if head["sha256"] != _digest(table, data):
+        with file.open("rb") as stream:
+            head = json.loads(stream.readline())
+            for pts, dts, duration, is_key, size in head["packets"]:
+                packets.append(StoredPacket(pts, dts, duration, is_key, stream.read(size)))
+            rest = stream.read(1)
+        sha256 = str(head["sha256"])
+        if rest or head["packets"] != _table(packets) or sha256 != _digest(packets):
             return None
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    packets, place = [], 0
-    for pts, dts, duration, is_key, size in table:
-        packets.append(StoredPacket(pts, dts, duration, is_key, data[place : place + size]))
-        place += size
-    return packets
+    return packets, sha256
 
 
-def _digest(table: object, data: bytes) -> str:
-    return hashlib.sha256(json.dumps(table).encode() + data).hexdigest()
+def _table(packets: Sequence[StoredPacket]) -> list[list[int]]:
+    return [
+        [packet.pts, packet.dts, packet.duration, packet.is_key, len(packet.data)]
+        for packet in packets
+    ]
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _digest(packets: Sequence[StoredPacket]) -> str:
+    digest = hashlib.sha256(json.dumps(_table(packets)).encode())
+    for packet in packets:
+        digest.update(packet.data)
+    return digest.hexdigest()
+
+
+def _write_through(path: Path, data: Iterable[bytes]) -> None:
     """Write a file that is whole after a power cut, or not there."""
     temporary = path.with_suffix(f".{secrets.token_hex(4)}.new")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime import picture_writer, segmented
-from vsrc.runtime.errors import MismatchError, StoppedError
+from vsrc.runtime.errors import MediaError, StoppedError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress, InferResult
 from vsrc.runtime.inference import infer
@@ -53,7 +53,7 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
 def test_segments_of_another_job_are_forgotten(tmp_path: Path) -> None:
     SegmentStore(tmp_path / "a.mp4", JOB).save(0, 8, some_packets(0))
     other = fingerprint(["another job"])
-    with pytest.raises(MismatchError, match="holds parts of another job"):
+    with pytest.raises(MediaError, match="holds parts of another job"):
         SegmentStore(tmp_path / "a.mp4", other, shared=True)  # which may be at work
     assert SegmentStore(tmp_path / "a.mp4", other).frames == 0
     assert list(tmp_path.iterdir()) == []
@@ -228,15 +228,10 @@ from vsrc.runtime import picture_writer, segmented
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 
-class Slow(Enlarger):
-    def __call__(self, lr):
-        time.sleep(0.002)
-        return super().__call__(lr)
-
 def start(name):
     pid = os.fork()  # no thread runs in this process, so that a fork is all a run needs
     if not pid:
-        infer(InferConfig((source,), folder / name, preset="ultrafast"), session=Slow())
+        infer(InferConfig((source,), folder / name, preset="ultrafast"), session=Enlarger())
         os._exit(0)
     return pid
 
@@ -247,26 +242,23 @@ os.waitpid(start("whole.mp4"), 0)
 took = time.monotonic() - began
 expected = (folder / "whole.mp4").read_bytes()
 random.seed(0)
-killed = finished = went_on = 0
-while killed < 20 or not finished:
-    parts = len(list(folder.glob(".killed.mp4.vsrc-resume/*.segment")))
+killed = went_on = 0
+while True:
+    went_on += any(folder.glob(".killed.mp4.vsrc-resume/*.segment"))
     pid = start("killed.mp4")
-    time.sleep(random.uniform(0, took) if killed < 20 else 2 * took)
     if killed < 20:
+        time.sleep(random.uniform(0, took))
         os.kill(pid, signal.SIGKILL)
     status = os.waitpid(pid, 0)[1]
-    went_on += parts > 0
-    if os.WIFSIGNALED(status):
-        killed += 1
-        assert not (folder / "killed.mp4").exists() or finished
-    else:
-        assert status == 0
-        finished += 1
-    if (folder / "killed.mp4").exists():
+    killed += os.WIFSIGNALED(status)
+    assert os.WIFSIGNALED(status) or status == 0
+    if (folder / "killed.mp4").exists():  # whole, even if it was killed while it tidied up
         assert (folder / "killed.mp4").read_bytes() == expected
         (folder / "killed.mp4").unlink()
+        if killed == 20 and status == 0:
+            break
 assert not list(folder.glob(".*resume"))
-print(killed, finished, went_on)
+print(killed, went_on)
 """
 
 
@@ -274,13 +266,12 @@ def test_a_process_that_is_killed_at_random_leaves_the_same_bytes(
     tmp_path: Path, write_clip: Make, moving: Make
 ) -> None:
     options = {"preset": "ultrafast"}
-    source = write_clip(tmp_path / "a.mp4", moving(120, 32, 32), sound=True, options=options)
+    source = write_clip(tmp_path / "a.mp4", moving(96, 32, 32), sound=True, options=options)
     command = [sys.executable, "-c", KILLER, str(source), str(tmp_path)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    killed, finished, went_on = map(int, done.stdout.split())
+    killed, went_on = map(int, done.stdout.split())
     assert killed == 20
-    assert finished >= 1
     assert went_on >= 5  # most runs found parts of the one before

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.runtime import segmented, unit_work
-from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.errors import MediaError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.reader import VideoReader
@@ -179,7 +179,7 @@ def test_a_share_never_throws_away_what_others_made(
     output = tmp_path / "x.mp4"
     infer(config_of(long_clip, output, "1/2"), session=enlarger())
     kept = sorted(tmp_path.rglob("*.segment"))
-    with pytest.raises(MismatchError, match="holds parts of another job"):
+    with pytest.raises(MediaError, match="holds parts of another job"):
         infer(config_of(long_clip, output, "2/2", crf=40), session=enlarger())
     assert sorted(tmp_path.rglob("*.segment")) == kept
 
@@ -206,3 +206,30 @@ def test_a_file_that_is_not_what_it_was_behind_a_jump_is_read_from_its_beginning
     for share in ("2/2", "1/2"):
         infer(config_of(long_clip, joined, share), session=enlarger())
     assert joined.read_bytes() == whole.read_bytes()
+
+
+def test_a_source_that_changes_between_the_shares_is_named(
+    tmp_path: Path, long_clip: Path, enlarger: Make
+) -> None:
+    output = tmp_path / "x.mp4"
+    infer(config_of(long_clip, output, "1/2"), session=enlarger())
+    (table,) = tmp_path.rglob("frames.json")
+    columns = json.loads(table.read_text())
+    columns["crcs"][50] += 1
+    table.write_text(json.dumps(columns))
+    with pytest.raises(MediaError, match="changed while it was restored: frame 50 is not what"):
+        infer(config_of(long_clip, output, "2/2"), session=enlarger())
+
+
+def test_pictures_and_deep_video_are_cut_up_too(
+    tmp_path: Path, long_clip: Path, enlarger: Make, write_clip: Make, moving: Make
+) -> None:
+    infer(config_of(long_clip, tmp_path / "row" / "%03d.png"), session=enlarger(scale=1))
+    deep = write_clip(tmp_path / "deep.mkv", moving(60), pix_fmt="yuv420p10le")
+    for name, source in (("row", tmp_path / "row"), ("deep", deep)):
+        whole, joined = tmp_path / f"{name}-1.mkv", tmp_path / f"{name}-2.mkv"
+        infer(config_of(source, whole), session=enlarger())
+        for share in ("1/2", "2/2"):
+            result = infer(config_of(source, joined, share), session=enlarger())
+        assert len(result.files) == 1
+        assert joined.read_bytes() == whole.read_bytes()
