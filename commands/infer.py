@@ -133,8 +133,10 @@ def _restored(
     from vsrc.runtime.cluster import infer_on_cluster
     from vsrc.runtime.inference import infer
     from vsrc.runtime.job_report import infer_with_report
+    from vsrc.runtime.memory import give_frames_back
     from vsrc.runtime.whole_file import check_place
 
+    give_frames_back()
     if address is not None:
         return infer_on_cluster(config, address, progress=bar.of_cluster)
     if report is None:

@@ -27,6 +27,7 @@ from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.inference import manifest_of
 from vsrc.runtime.manifest import Item, Manifest
+from vsrc.runtime.memory import give_frames_back
 from vsrc.runtime.opened import Network, opened
 from vsrc.runtime.pieces import shared_video
 from vsrc.runtime.segments import resume_folder, segment_spans
@@ -271,6 +272,7 @@ def _work(
     unit: Unit, config: InferConfig, manifest_file: Path | None, problem: str | None
 ) -> tuple[FileResult | PieceResult | Failure, Item | None]:
     """Do a unit, unless something is wrong with its input."""
+    give_frames_back()
     name = unit.target.source.name
     manifest = Manifest(manifest_file, None) if manifest_file else None
     try:

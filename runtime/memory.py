@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _V2 = Path("/sys/fs/cgroup")
 _V1 = Path("/sys/fs/cgroup/memory")
+
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_LARGE_BYTES = 1_000_000
 
 
 def free_bytes() -> int | None:
@@ -61,3 +65,16 @@ def _status_bytes(name: str) -> int:
 def _field(path: Path, name: str) -> int:
     lines = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
     return int(lines[name].split()[0]) << 10
+
+
+def give_frames_back() -> None:
+    """Let the C library hand large blocks back to the system, for the rest of the process.
+
+    glibc learns from the first large block that is freed to keep such blocks in its heaps, one for
+    each thread. Frames that are made by one thread and freed by another leave holes there: over 960
+    frames of 720p a process grew by a fifth, and does not with this.
+    """
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):  # not Linux, or another C library
+        ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
