@@ -18,8 +18,6 @@ from vsrc.runtime.measurement import Measurement, joined
 from vsrc.runtime.package import shipped
 from vsrc.runtime.schema import from_json
 
-DEFAULT_STUDENT = "edge-s"
-
 _MEASURED_BY = {
     "max_p99_ms": "latency_ms.p99",
     "min_fps": "throughput_fps",
@@ -43,7 +41,7 @@ def bench(
     Raises:
         VsrcError: The package cannot be opened or run, or takes no frames of this shape.
     """
-    config = replace(config, model=config.model or shipped(DEFAULT_STUDENT))
+    config = replace(config, model=config.model or shipped())
     started, machine = datetime.now(timezone.utc), this_machine()
     found = [_measured_apart(config, progress)]
     again = replace(config, stages=False)

@@ -34,8 +34,6 @@ from vsrc.runtime.vmaf import VMAF
 METRIC_KINDS: Mapping[str, MetricKind] = {**FIDELITY, **TEMPORAL, **VMAF}
 """Metrics that need no torch."""
 
-_SHIPPED = "edge-s"
-
 
 @dataclass(frozen=True)
 class Enlarger:
@@ -74,7 +72,7 @@ def evaluate(
         MissingDependencyError: Something that a metric needs is not installed.
     """
     kinds = _kinds(config.metrics, extra or {})
-    packages = [open_package(path) for path in config.models or (shipped(_SHIPPED),)]
+    packages = [open_package(path) for path in config.models or (shipped(),)]
     layout = find_clips(config.data)
     plan = plan_lr(
         layout,

@@ -35,8 +35,6 @@ from vsrc.runtime.tiles import TiledSession
 from vsrc.runtime.writer import VideoWriter, Writer
 from vsrc.runtime.y4m_writer import Y4mWriter
 
-DEFAULT_STUDENT = "edge-s"
-
 
 class Network:
     """The session, opened once the first input has turned out to be readable."""
@@ -55,7 +53,7 @@ class Network:
         is_deep = info.depth > 8
         if is_deep not in self._own:
             config = self._config
-            package = open_package(config.model or shipped(DEFAULT_STUDENT))
+            package = open_package(config.model or shipped())
             self._own[is_deep] = open_video_session(
                 package,
                 backend=config.backend,
@@ -81,7 +79,7 @@ class Network:
         is_deep = info.depth > 8
         if is_deep not in self._exact:
             config = self._config
-            package = open_package(config.model or shipped(DEFAULT_STUDENT))
+            package = open_package(config.model or shipped())
 
             def on(backend: str) -> Session:
                 return open_video_session(

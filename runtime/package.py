@@ -108,7 +108,11 @@ def open_package(path: str | Path) -> Package:
     return package
 
 
-def shipped(name: str) -> Path:
+DEFAULT_STUDENT = "edge-m"
+"""Is taken where no model is named."""
+
+
+def shipped(name: str = DEFAULT_STUDENT) -> Path:
     """Folder of a package that comes with vsrc.
 
     Raises:
