@@ -167,7 +167,8 @@ class FusionConv(nn.Module):
         return plain
 
     def _by_frame(self, weight: Tensor) -> Tensor:
-        return weight.unflatten(1, (self.frames, -1))
+        out, channels, height, width = weight.shape
+        return weight.view(out, self.frames, channels // self.frames, height, width)
 
     def _parted(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         middle = self.frames // 2
