@@ -172,7 +172,7 @@ def test_a_module_can_learn_alone_at_first(tmp_path: Path, noise_clips: Clips) -
         changed.append({name for name, p in before.items() if not torch.equal(p, now[name])})
 
     trainer.run(note)
-    assert changed[0] == changed[3] == {"fusion.weight", "fusion.bias"}
+    assert changed[0] == changed[3] == {"fusion.conv.weight", "fusion.conv.bias"}
     assert changed[4] == set(before)
 
 

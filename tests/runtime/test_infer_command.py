@@ -140,6 +140,7 @@ def test_interrupting_leaves_nothing_and_says_130(
     path = write_clip(tmp_path / "a.mp4", moving(1000, 64, 64), options={"preset": "ultrafast"})
     # A shell that runs the tests in the background lets them ignore Ctrl+C, and theirs, too.
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # or under nohup
     start += "from vsrc.cli import main; main()"
     command = [sys.executable, "-c", start, "infer", str(path)]
     command += ["-m", str(tiny_package), "-o", str(tmp_path / "b.mp4")]

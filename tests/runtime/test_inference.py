@@ -6,6 +6,7 @@ import resource
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -220,22 +221,26 @@ def test_an_error_of_the_network_leaves_the_old_output_alone(
     assert list(tmp_path.iterdir()) == [output]
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """A limit of 20 kB on any file that is written, which fails as a full disk does."""
+    """A limit of 20 kB on any file that is written, which fails as a full disk does.
+
+    No fixture: pytest writes between a test and its end, into a file of its own, perhaps.
+    """
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, old[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_a_disk_that_fills_up_ends_the_job_cleanly(
-    tmp_path: Path, write_clip: Make, moving: Make, enlarger: Make, small_files: None, suffix: str
+    tmp_path: Path, write_clip: Make, moving: Make, enlarger: Make, suffix: str
 ) -> None:
-    assert small_files is None
     source = write_clip(tmp_path / "a.mp4", moving(8))
-    with pytest.raises(MediaError, match="there is no room left for it"):
+    with small_files(), pytest.raises(MediaError, match="there is no room left for it"):
         infer(InferConfig((source,), tmp_path / f"b.{suffix}", crf=0), session=enlarger(scale=16))
     assert list(tmp_path.iterdir()) == [source]
 
