@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 
@@ -234,6 +235,10 @@ def table(candidates: Sequence[Candidate]) -> Iterator[str]:
         yield "| " + " | ".join([one.name, *size, *values, *times]) + " |"
 
 
+BESIDE: dict[str, Any] = {"xytext": (0, -15), "textcoords": "offset points", "ha": "center"}
+"""Where a name stands beside its point."""
+
+
 def draw(candidates: Sequence[Candidate], path: Path) -> None:
     """Two pictures side by side: dB against parameters, and against time."""
     figure, (size, speed) = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
@@ -244,20 +249,18 @@ def draw(candidates: Sequence[Candidate], path: Path) -> None:
             continue
         colour = "tab:red" if one.name.startswith("edge") else "tab:gray"
         size.scatter(one.parameters, one.psnr, color=colour)
-        size.annotate(one.name, (one.parameters, one.psnr), (5, 4), textcoords="offset points")
+        size.annotate(one.name, (one.parameters, one.psnr), **BESIDE)
         for way in one.ms:
             filled = colour if way != INT else "none"
             speed.scatter(one.median(way), one.psnr, facecolor=filled, edgecolor=colour)
-        speed.annotate(
-            one.name, (max(map(one.median, one.ms)), one.psnr), (5, 4), textcoords="offset points"
-        )
+        speed.annotate(one.name, (max(map(one.median, one.ms)), one.psnr), **BESIDE)
     for axes, words in (
         (size, "parameters"),
         (speed, "ms a frame, 180x320 on 2 cores; ring: int8"),
     ):
         axes.set(xscale="log", xlabel=words)
         axes.grid(visible=True, alpha=0.3)
-        axes.margins(x=0.25)
+        axes.margins(x=0.35, y=0.12)
     size.set(ylabel="Y-PSNR, dB")
     size.legend(loc="lower right")
     figure.savefig(path, dpi=110)
