@@ -37,7 +37,9 @@ def scaled_up(model: onnx.ModelProto, factor: float) -> onnx.ModelProto:
     rest = factor**0.5
     factors = {
         **{f"fusion.{part}": factor for part in ("weight", "bias")},
-        **{"body.0.weight": 1 / rest, "body.0.bias": rest, "body.1.weight": 1 / rest},
+        "body.0.weight": 1 / rest,
+        "body.0.bias": rest,
+        "body.1.weight": 1 / rest,
     }
     for tensor in model.graph.initializer:
         name = tensor.name.removeprefix("network.")
