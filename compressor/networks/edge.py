@@ -35,10 +35,46 @@ SIZES = {
 NAMED = tuple(f"edge-{size}" for size in SIZES)
 
 
-class RepConv(nn.Module):
-    """A 3x3 convolution trained as the sum of four branches, without their cost.
+class Merged(nn.Module):
+    """A 3x3 convolution that is taught in another form, and costs no more than it once merged.
 
-    The branches are linear, so their kernels are summed first and the picture is convolved once:
+    Every form is linear, so its kernel is summed up first and the picture is convolved once.
+    """
+
+    def kernel(self) -> Tensor:
+        """The plain kernel, `(O, I, 3, 3)`, that the weights amount to."""
+        raise NotImplementedError
+
+    def bias(self) -> Tensor:
+        """`(O,)`."""
+        raise NotImplementedError
+
+    def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """Weights that amount to a plain kernel, and from which every part can learn on."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, I, H, W)` to `(N, O, H, W)`."""
+        return self.convolved(x, self.kernel())
+
+    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The picture under the plain kernel, or under one near it (its int8, say)."""
+        return F.conv2d(x, kernel, self.bias(), padding=1)
+
+    def collapsed(self) -> nn.Conv2d:
+        """A plain convolution that gives the same output."""
+        with torch.no_grad():
+            kernel = self.kernel()
+            plain = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
+            plain.weight.copy_(kernel)
+            assert plain.bias is not None
+            plain.bias.copy_(self.bias())
+        return plain
+
+
+class RepConv(Merged):
+    """Taught as the sum of four branches.
+
     3x3, 1x1, identity, and 1x1 followed by 3x3 (the 1x1 without bias, so that zero padding means
     the same before and after the two are merged).
 
@@ -65,30 +101,23 @@ class RepConv(nn.Module):
             self.reduce.weight.mul_(0.1)
 
     def kernel(self) -> Tensor:
-        """The one 3x3 kernel, `(C, C, 3, 3)`, that the branches amount to."""
+        """See `Merged`."""
         merged = torch.einsum("omyx,mi->oiyx", self.reduce.weight, self.expand.weight[:, :, 0, 0])
         # Not padded: the gradient would have strides that several processes do not expect.
         one = self.conv1.weight * self.centre
         return self.conv3.weight + one + self.identity + merged
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
-        return self.convolved(x, self.kernel())
-
-    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """The picture under the one kernel, or under one near it (its int8, say)."""
-        return F.conv2d(x, kernel, self.conv3.bias, padding=1)
+    def bias(self) -> Tensor:
+        """See `Merged`."""
+        return _bias_of(self.conv3)
 
     def branches(self, x: Tensor) -> Tensor:
         """The same result the slow way, branch by branch; what `forward` is judged against."""
         total: Tensor = self.conv3(x) + self.conv1(x) + x + self.reduce(self.expand(x))
         return total
 
-    def branched(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
-        """Weights that amount to a plain kernel, with every branch able to learn on.
-
-        Only `expand` keeps what it has: what follows it is zero.
-        """
+    def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """See `Merged`. Only `expand` keeps what it has: what follows it is zero."""
         return {
             "conv3.weight": kernel - self.identity,
             "conv3.bias": bias,
@@ -97,28 +126,16 @@ class RepConv(nn.Module):
             "reduce.weight": torch.zeros_like(self.reduce.weight),
         }
 
-    def collapsed(self) -> nn.Conv2d:
-        """A plain convolution that gives the same output."""
-        features = self.conv3.out_channels
-        plain = nn.Conv2d(features, features, 3, padding=1)
-        with torch.no_grad():
-            plain.weight.copy_(self.kernel())
-            assert plain.bias is not None
-            assert self.conv3.bias is not None
-            plain.bias.copy_(self.conv3.bias)
-        return plain
 
-
-class FusionConv(nn.Module):
-    """A 3x3 convolution over the features of all frames, taught as differences to the centre's.
+class FusionConv(Merged):
+    """Over the features of all frames, taught as differences to the centre's.
 
         sum_t W_t * e_t  =  W' * e_c  +  gain * sum_(t != c) W'_t * (e_t - e_c)
 
-    The same linear map, so it costs nothing once it is merged; but the gradient of `W'_t` is that
-    of the difference alone, and a small step of it changes much. Neighbours differ from the centre
-    by fractions of a pixel: taught as they are, weights settle on the centre frame, and it takes
-    tens of thousands of steps until the others say anything (edge-m used none of it after 9,000;
-    like this it does after 400).
+    The same linear map; but the gradient of `W'_t` is that of the difference alone, and a small
+    step of it changes much. Neighbours differ from the centre by fractions of a pixel: taught as
+    they are, weights settle on the centre frame, and it takes tens of thousands of steps until the
+    others say anything (edge-m used none of it after 9,000; like this it does after 400).
 
     Args:
         frames: T, odd.
@@ -133,46 +150,34 @@ class FusionConv(nn.Module):
         self.conv = nn.Conv2d(frames * encoded, features, 3, padding=1)
 
     def kernel(self) -> Tensor:
-        """The plain kernel, `(features, T * encoded, 3, 3)`, that the weights amount to."""
-        weight = self._by_frame(self.conv.weight)
-        before, centre, after = self._parted(weight)
+        """See `Merged`; I is T * encoded."""
+        before, centre, after = self._by_frame(self.conv.weight)
         before, after = self.gain * before, self.gain * after
         centre = centre - before.sum(1, keepdim=True) - after.sum(1, keepdim=True)
         return torch.cat((before, centre, after), dim=1).flatten(1, 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(N, T * encoded, H, W)` to `(N, features, H, W)`."""
-        return self.convolved(x, self.kernel())
+    def bias(self) -> Tensor:
+        """See `Merged`."""
+        return _bias_of(self.conv)
 
-    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """The features under the plain kernel, or under one near it (its int8, say)."""
-        return F.conv2d(x, kernel, self.conv.bias, padding=1)
+    def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """See `Merged`."""
+        before, centre, after = parts = self._by_frame(kernel)
+        centre = torch.cat(parts, dim=1).sum(1, keepdim=True)
+        apart = torch.cat((before / self.gain, centre, after / self.gain), dim=1)
+        return {"conv.weight": apart.flatten(1, 2), "conv.bias": bias}
 
-    def in_differences(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
-        """Weights that amount to a plain kernel."""
-        weight = self._by_frame(kernel)
-        before, _, after = self._parted(weight)
-        centre = weight.sum(1, keepdim=True)
-        parts = (before / self.gain, centre, after / self.gain)
-        return {"conv.weight": torch.cat(parts, dim=1).flatten(1, 2), "conv.bias": bias}
-
-    def collapsed(self) -> nn.Conv2d:
-        """A plain convolution that gives the same output."""
-        plain = nn.Conv2d(self.conv.in_channels, self.conv.out_channels, 3, padding=1)
-        with torch.no_grad():
-            plain.weight.copy_(self.kernel())
-            assert plain.bias is not None
-            assert self.conv.bias is not None
-            plain.bias.copy_(self.conv.bias)
-        return plain
-
-    def _by_frame(self, weight: Tensor) -> Tensor:
+    def _by_frame(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights of the frames before the centre, of the centre, and of those behind it."""
         out, channels, height, width = weight.shape
-        return weight.view(out, self.frames, channels // self.frames, height, width)
-
-    def _parted(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        weight = weight.view(out, self.frames, channels // self.frames, height, width)
         middle = self.frames // 2
         return weight[:, :middle], weight[:, middle : middle + 1], weight[:, middle + 1 :]
+
+
+def _bias_of(convolution: nn.Conv2d) -> Tensor:
+    assert convolution.bias is not None
+    return convolution.bias
 
 
 def _identity_kernel(features: int) -> Tensor:
@@ -199,7 +204,7 @@ class Edge(nn.Module):
             raise ValueError(f"{window=} must be odd and at least 3")
         self.name, self.size, self.scale, self.window = name, size, scale, window
         self.encoder = nn.Conv2d(3, size.encoded, 3, padding=1)
-        self.fusion: nn.Module = FusionConv(window, size.encoded, size.features)
+        self.fusion = FusionConv(window, size.encoded, size.features)
         body = [RepConv(size.features) for _ in range(size.blocks)]
         self.body: nn.ModuleList = nn.ModuleList(body)
         self.tail = nn.Conv2d(size.features, 3 * scale * scale, 3, padding=1)
@@ -259,29 +264,22 @@ class Edge(nn.Module):
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take weights whose branches were merged already, too."""
         found = dict(state)
-        if isinstance(self.fusion, FusionConv) and "fusion.weight" in found:
-            plain = (found.pop(f"fusion.{part}").float() for part in ("weight", "bias"))
-            apart = self.fusion.in_differences(*plain)
-            found |= {f"fusion.{part}": tensor for part, tensor in apart.items()}
-        for number, block in enumerate(self.body):
-            name = f"body.{number}"
-            if isinstance(block, RepConv) and f"{name}.weight" in found:
+        for name, module in self.named_modules():
+            if isinstance(module, Merged) and f"{name}.weight" in found:
                 plain = (found.pop(f"{name}.{part}").float() for part in ("weight", "bias"))
-                branches = block.branched(*plain)
-                found |= {f"{name}.{part}": tensor for part, tensor in branches.items()}
+                found |= {f"{name}.{key}": each for key, each in module.weights_of(*plain).items()}
         return found
 
     def collapsed(self) -> Edge:
         """A copy of nothing but plain convolutions; the same function to rounding."""
         plain = Edge(self.size, scale=self.scale, window=self.window, name=self.name)
-        plain.body = nn.ModuleList(
-            block.collapsed() if isinstance(block, RepConv) else block for block in self.body
-        )
-        fusion = self.fusion
-        plain.fusion = fusion.collapsed() if isinstance(fusion, FusionConv) else fusion
-        merged = ("body.", "fusion.")
-        rest = {k: v for k, v in self.state_dict().items() if not k.startswith(merged)}
-        plain.load_state_dict(rest, strict=False)
+        for name, module in list(plain.named_modules()):
+            if isinstance(module, Merged):
+                own = self.get_submodule(name)
+                plain.set_submodule(name, own.collapsed() if isinstance(own, Merged) else own)
+        own_state = self.state_dict()
+        shared = plain.state_dict().keys() & own_state.keys()
+        plain.load_state_dict({key: own_state[key] for key in shared}, strict=False)
         return plain.to(next(self.parameters()).device).train(self.training)
 
 

@@ -56,7 +56,7 @@ def test_fusion_is_that_of_differences_to_the_centre() -> None:
     torch.testing.assert_close(fusion(features.flatten(1, 2)), expected, rtol=1e-5, atol=1e-5)
     merged = fusion.collapsed()
     assert merged.bias is not None
-    again = fusion.in_differences(merged.weight, merged.bias)
+    again = fusion.weights_of(merged.weight, merged.bias)
     torch.testing.assert_close(again["conv.weight"], fusion.conv.weight, rtol=1e-6, atol=1e-7)
 
 
