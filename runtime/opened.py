@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -35,6 +36,8 @@ from vsrc.runtime.tiles import TiledSession
 from vsrc.runtime.writer import VideoWriter, Writer
 from vsrc.runtime.y4m_writer import Y4mWriter
 
+logger = logging.getLogger(__name__)
+
 
 class Network:
     """The session, opened once the first input has turned out to be readable."""
@@ -53,15 +56,8 @@ class Network:
         is_deep = info.depth > 8
         if is_deep not in self._own:
             config = self._config
-            package = open_package(config.model or shipped())
-            self._own[is_deep] = open_video_session(
-                package,
-                backend=config.backend,
-                precision=config.precision,
-                threads=config.threads,
-                is_deep=is_deep,
-                size=(info.height, info.width),
-                say=self.said.append,
+            self._own[is_deep] = self._opened(
+                info, config.backend, config.precision, self.said.append
             )
         return self._own[is_deep]
 
@@ -78,26 +74,29 @@ class Network:
         """
         is_deep = info.depth > 8
         if is_deep not in self._exact:
-            config = self._config
-            package = open_package(config.model or shipped())
-
-            def on(backend: str) -> Session:
-                return open_video_session(
-                    package,
-                    backend=backend,
-                    precision="fp32",
-                    threads=config.threads,
-                    is_deep=is_deep,
-                    size=(info.height, info.width),
-                )
-
-            self._exact[is_deep] = first_that_loads((config.backend, "ort"), on, [])
+            backends = (self._config.backend, "ort")
+            self._exact[is_deep] = first_that_loads(
+                backends, lambda backend: self._opened(info, backend, "fp32", logger.info), []
+            )
         return self._exact[is_deep]
 
     def close(self) -> None:
         """Free what was opened here."""
         for session in (*self._own.values(), *self._exact.values()):
             session.close()
+
+    def _opened(
+        self, info: VideoInfo, backend: str, precision: str, say: Callable[[str], None]
+    ) -> Session:
+        return open_video_session(
+            open_package(self._config.model or shipped()),
+            backend=backend,
+            precision=precision,
+            threads=self._config.threads,
+            is_deep=info.depth > 8,
+            size=(info.height, info.width),
+            say=say,
+        )
 
 
 @dataclass(frozen=True)
