@@ -43,7 +43,7 @@ def build(config: DistillConfig) -> Built:
         scale=config.scale,
         weights=config.student_weights,
         arguments=config.student_arguments,
-        partial=config.partial_weights,
+        weights_as=config.student_weights_as,
         allow_code=config.allow_code,
     )
     teacher = _teacher(config)

@@ -99,8 +99,9 @@ class DistillConfig(TrainerConfig):
         teacher: Name, `module:function`, `spandrel:FILE`, or a package; None for objective `none`.
         teacher_weights: Checkpoint of the teacher.
         student_weights: Checkpoint that the student starts from.
-        partial_weights: Take what fits of the student's checkpoint, by name and shape; the rest
-            starts fresh.
+        student_weights_as: What they are to the student: `whole`; `partial`: what fits is taken, by
+            name and shape, the rest starts fresh; `seed`: those of a smaller `edge`, which the
+            student begins as, in its own width and depth.
         target_latency_ms: Latency of a frame that the student shall keep; it is then the largest
             `edge` that does.
         target_shape: LR frame, `(H, W)`, that the latency is meant for; None if the profile holds
@@ -137,7 +138,7 @@ class DistillConfig(TrainerConfig):
     teacher: str | None = None
     teacher_weights: Path | None = None
     student_weights: Path | None = None
-    partial_weights: bool = False
+    student_weights_as: Literal["whole", "partial", "seed"] = "whole"
     target_latency_ms: float | None = None
     target_shape: tuple[int, int] | None = None
     device_profile: Path | None = None

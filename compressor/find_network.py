@@ -6,11 +6,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
 from vsrc.compressor.networks.checkpoint_file import read_weights
+from vsrc.compressor.networks.edge import Edge
+from vsrc.compressor.networks.growth import grow
 from vsrc.compressor.networks.packaged import unfilled
+from vsrc.compressor.networks.renaming import AdaptsCheckpoint
 from vsrc.compressor.networks.table import create
 from vsrc.compressor.networks.weights import load_weights
 from vsrc.compressor.taps import spec_of
@@ -45,7 +49,7 @@ def find_network(
     scale: int,
     weights: Path | None,
     arguments: Mapping[str, Argument],
-    partial: bool = False,
+    weights_as: Literal["whole", "partial", "seed"] = "whole",
     allow_code: bool = False,
 ) -> FoundNetwork:
     """Make a network and fill it.
@@ -55,7 +59,8 @@ def find_network(
         scale: SR/LR side ratio that it must have.
         weights: Checkpoint; where None, a package's own weights, else none.
         arguments: For its constructor; a package says its own.
-        partial: Take what fits of the weights, by name and shape.
+        weights_as: Take them whole, or what fits by name and shape, or as those of a smaller `edge`
+            that the network shall begin as.
         allow_code: A package may name a network outside the table.
 
     Raises:
@@ -73,10 +78,8 @@ def find_network(
         made_as = name
         arguments = arguments if ":" in name else {"scale": scale, **arguments}
         network = create(made_as, **arguments)
-    if weights is not None and partial:
-        _load_what_fits(network, weights)
-    elif weights is not None:
-        load_weights(network, weights)
+    if weights is not None:
+        _FILL[weights_as](network, weights)
     spec = spec_of(network)
     if spec.scale != scale:
         raise MismatchError(
@@ -114,11 +117,25 @@ def find_teacher(
 
 def _load_what_fits(network: nn.Module, path: Path) -> None:
     own, found = network.state_dict(), read_weights(path)
+    if isinstance(network, AdaptsCheckpoint):
+        found = network.adapt_checkpoint(found)
     fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
     if not fitting:
         raise MismatchError(f"{path}: none of its {len(found)} tensors fits by name and shape")
     logger.info("%s: %d of %d tensors taken", path, len(fitting), len(found))
     network.load_state_dict(fitting, strict=False)
+
+
+def _grow(network: nn.Module, path: Path) -> None:
+    if not isinstance(network, Edge):
+        raise MismatchError(
+            f"{path} cannot be the seed of a {type(network).__name__}: only an edge grows; "
+            "expected student_weights_as whole or partial"
+        )
+    grow(network, read_weights(path), where=str(path))
+
+
+_FILL = {"whole": load_weights, "partial": _load_what_fits, "seed": _grow}
 
 
 def _sha256(weights: Path) -> str:

@@ -153,7 +153,7 @@ def test_a_checkpoint_may_fit_in_part(config: DistillConfig) -> None:
     with pytest.raises(MismatchError, match="does not fit edvr-xs"):
         distill(replace(config, student_arguments={"window": 3, "tsa": False}))
     path = distill(
-        replace(config, student_arguments={"window": 3, "tsa": False}, partial_weights=True)
+        replace(config, student_arguments={"window": 3, "tsa": False}, student_weights_as="partial")
     )
     found = load_file(path / "weights.safetensors")
     expected = torch.load(weights or Path(), weights_only=True)
