@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 
@@ -168,7 +169,7 @@ class Opened:
 
     def store(self, *, shared: bool) -> SegmentStore:
         """The finished parts of the result."""
-        return SegmentStore(self.target.path, self.fingerprint(), shared=shared)
+        return SegmentStore(self.target.path, self.fingerprint, shared=shared)
 
     def settings(self) -> VideoSettings:
         """How the result is encoded."""
@@ -183,8 +184,12 @@ class Opened:
             is_excerpt=config.is_excerpt,
         )
 
+    @cached_property
     def fingerprint(self) -> str:
-        """Of all that the bytes of the result depend on, the same on every machine of a kind."""
+        """Of all that the bytes of the result depend on, the same on every machine of a kind.
+
+        Taken once: a job whose tiles become smaller on the way is still the same job.
+        """
         import av
 
         sources = [(file.name, sampled_sha256(file)) for file in self.target.source.files]

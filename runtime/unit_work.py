@@ -83,7 +83,7 @@ def restore_file(target: Target, work: Work) -> FileResult:
         finally:
             writer.discard()
         if work.manifest is not None:
-            _record(target, work.manifest, job.fingerprint(), result.frames)
+            _record(target, work.manifest, job.fingerprint, result.frames)
         return result
 
 
@@ -115,7 +115,7 @@ def _finished(target: Target, work: Work) -> FileResult | None:
     if not recorded:
         return None
     with opened(target, work.config, work.network) as job:
-        of_this_job = [item for item in recorded if item.job == job.fingerprint()]
+        of_this_job = [item for item in recorded if item.job == job.fingerprint]
         if not of_this_job or result_sha256(target) != of_this_job[0].sha256:
             return None
         return FileResult(
@@ -181,7 +181,7 @@ def _piece_item(video: SharedVideo, piece: Piece, name: str) -> Item:
     return Item(
         input=video.job.target.source.name,
         output=name,
-        job=video.job.fingerprint(),
+        job=video.job.fingerprint,
         frames=video.borders[-1],
         piece=(piece.first, piece.stop),
         segments=tuple(segment for segment in own if segment is not None),

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from numpy.typing import NDArray
 
 from vsrc.cli import main
 from vsrc.runtime import segmented, unit_work
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import DeviceMemoryError, MediaError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.reader import VideoReader
@@ -25,6 +27,7 @@ from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.targets import Target
 
 Make = Callable[..., Any]
+Frames = NDArray[np.uint8]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -104,6 +107,28 @@ def test_a_library_goes_on_behind_what_is_done(tmp_path: Path, clip: Path, enlar
     assert len(session.fed) == 2
     other = infer(InferConfig((library,), output, frames=2, crf=40), session=session)
     assert len(other.failures) == 3  # these are results of another job
+
+
+def test_a_file_whose_tiles_became_smaller_is_known_again(
+    tmp_path: Path, clip: Path, enlarger: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    for name in "ab":
+        shutil.copy(clip, library / f"{name}.mp4")
+    config, session = InferConfig((library,), tmp_path / "out", frames=2), enlarger()
+    whole = type(session).__call__
+
+    def hungry(self: object, lr: Frames, /) -> object:
+        if lr.shape[2:4] == (32, 48):
+            raise DeviceMemoryError("no more memory")
+        return whole(self, lr)
+
+    monkeypatch.setattr(enlarger, "__call__", hungry)
+    first = infer(config, session=session)
+    assert "in tiles of 24 pixels" in first.files[0].notes[0]
+    again = infer(config, session=session)
+    assert ["already" in file.notes[0] for file in again.files] == [True, True]
 
 
 @pytest.fixture
