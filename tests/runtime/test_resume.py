@@ -194,15 +194,16 @@ def test_a_picture_that_is_not_as_it_was_is_made_again(
 ) -> None:
     monkeypatch.setattr(picture_writer, "_PART", 4)
     config = InferConfig((clip,), tmp_path / "out" / "%02d.png")
-    with pytest.raises(StoppedError, match="12 frames are kept"):
+    with pytest.raises(StoppedError, match=r"(4|8|12) frames are kept") as stopped:
         infer(config, session=StoppedAt(enlarger(), 15))
-    spoilt = tmp_path / ".out.vsrc-resume" / "pictures" / "05.png"
+    kept = int(str(stopped.value).split()[1])  # how far the encoder came depends on the machine
+    spoilt = tmp_path / ".out.vsrc-resume" / "pictures" / "02.png"
     whole = spoilt.read_bytes()
     spoilt.write_bytes(whole[:-1])
     session = enlarger()
     infer(config, session=session)
-    assert len(session.fed) == 24 - 8  # of the three parts that were there, one is not whole
-    assert (tmp_path / "out" / "05.png").read_bytes() == whole
+    assert len(session.fed) == 24 - (kept - 4)  # one of the parts that were there is not whole
+    assert (tmp_path / "out" / "02.png").read_bytes() == whole
     assert len(list(tmp_path.rglob("*.png"))) == 24
     assert not list(tmp_path.glob(".*"))
 
