@@ -14,7 +14,6 @@ from vsrc.runtime.graph_edges import from_graph, to_graph
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.program import Program
 from vsrc.runtime.session import check_windows
-from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.started import PendingPixels
 from vsrc.runtime.transfers import Transfers
@@ -77,10 +76,7 @@ class DeviceSession:
     def _begun(
         self, transfers: Transfers, program: Program, graph: GraphSpec, lr: Pixels
     ) -> PendingPixels:
-        height, width = lr.shape[2:4]
-        least = (graph.height[0], graph.width[0])
-        padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
-        fed = to_graph(padded, graph)
+        fed = to_graph(lr, self.network, graph)
         if fed.shape != self._shape:
             transfers.forget()
             self._shape = fed.shape
@@ -89,23 +85,16 @@ class DeviceSession:
         program.run()
         shape, kind = program.shapes["sr"], program.type("sr")
         pending = transfers.download(program.address("sr"), shape, kind)
-        scale, like = self.network.scale, lr[:0].copy()
-
-        def result() -> Pixels:
-            sr = from_graph(pending(), graph, like=like)
-            return sr[..., : height * scale, : width * scale, :]
-
-        return result
+        like = lr[:0].copy()  # shape and type, not the pixels
+        return lambda: from_graph(pending(), self.network, graph, like=like)
 
     def stages(self, lr: Pixels, *, seconds: float) -> DeviceStages:
         """What a window takes on the device, nothing overlapping; see `device_stages`."""
         if self._transfers is None:
             raise RuntimeError("the session was closed")
         program, graph = self._fitting(lr.shape[2], lr.shape[3])
-        least = (graph.height[0], graph.width[0])
-        padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
         self._transfers.forget()
-        feeds, stream = {"lr": to_graph(padded, graph)}, self._transfers.network
+        feeds, stream = {"lr": to_graph(lr, self.network, graph)}, self._transfers.network
         return device_stages(self._gpu, program, stream, feeds, ("sr",), seconds=seconds)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Pictures as a graph takes them, and as it gives them: uint8 as they are, or float tensors."""
+"""Pictures as a graph takes them, and as it gives them: of sizes that fit, uint8 or float."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.sizes import pad_to_fit
+from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 
-def to_graph(lr: Pixels, graph: GraphSpec) -> NDArray[Any]:
+def to_graph(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> NDArray[Any]:
     """What the graph is fed with.
 
     Args:
-        lr: `(..., H, W, 3)` uint8, or uint16 for a float graph.
-        graph: Which of the two it takes.
+        lr: `(N, T, H, W, 3)` uint8, or uint16 for a float graph.
+        network: What H and W are padded to multiples of.
+        graph: How small they may be, and which type it takes.
 
     Returns:
-        `lr` itself, or float32 `(..., 3, H, W)` in [0, 1].
+        `lr`, padded, or float32 `(N, T, 3, H, W)` of it in [0, 1].
     """
+    least = (graph.height[0], graph.width[0])
+    lr = pad_to_fit(lr, multiple=network.size_multiple, least=least)
     if graph.io == "uint8":
         return lr
     levels = np.empty((*lr.shape[:-3], 3, *lr.shape[-3:-1]), np.float32)
@@ -28,19 +32,22 @@ def to_graph(lr: Pixels, graph: GraphSpec) -> NDArray[Any]:
     return levels
 
 
-def from_graph(sr: NDArray[Any], graph: GraphSpec, *, like: Pixels) -> Pixels:
+def from_graph(sr: NDArray[Any], network: NetworkSpec, graph: GraphSpec, *, like: Pixels) -> Pixels:
     """Pictures from what the graph gave.
 
     Args:
-        sr: `(..., H, W, 3)` uint8, or float `(..., 3, H, W)` about [0, 1].
+        sr: `(..., sH, sW, 3)` uint8, or float `(..., 3, sH, sW)` about [0, 1].
+        network: Its scale.
         graph: Which of the two it gives.
-        like: What it was fed with; the result has its type.
+        like: `(N, T, H, W, 3)` before it was padded; the result has its type.
 
     Returns:
-        `(..., H, W, 3)`, rounded and clipped.
+        `(..., sH, sW, 3)`, rounded and clipped, without what was padded.
     """
+    height, width = (side * network.scale for side in like.shape[2:4])
     if graph.io == "uint8":
-        return np.asarray(sr, dtype=np.uint8)
+        return np.asarray(sr, dtype=np.uint8)[..., :height, :width, :]
+    sr = sr[..., :height, :width]
     largest = np.iinfo(like.dtype).max
     levels = sr.astype(np.float32) * np.float32(largest)
     np.rint(levels, out=levels)

@@ -14,7 +14,6 @@ from vsrc.runtime.graph_edges import from_graph, to_graph
 from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import check_windows
-from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
@@ -48,15 +47,9 @@ class OrtSession:
         if self._session is None:
             raise RuntimeError("the session was closed")
         check_windows(lr, self.network, self.graph)
-        height, width = lr.shape[2:4]
-        least = (self.graph.height[0], self.graph.width[0])
-        padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
-        session = self._session
-        fed = to_graph(padded, self.graph)
+        session, fed = self._session, to_graph(lr, self.network, self.graph)
         (sr,) = memory_errors_named(lambda: session.run(None, {"lr": fed}), self.label)
-        scale = self.network.scale
-        pictures = from_graph(sr, self.graph, like=lr)
-        return pictures[..., : height * scale, : width * scale, :]
+        return from_graph(sr, self.network, self.graph, like=lr)
 
     def close(self) -> None:
         """Free the graph and its arena."""
