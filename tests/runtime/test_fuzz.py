@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from vsrc.benchmarks.fuzzing.clips import Damaged
+from vsrc.benchmarks.fuzzing.damage import MUTATIONS
+from vsrc.benchmarks.fuzzing.supervisor import judged
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz.py"
-
-
-@pytest.fixture(scope="module")
-def fuzz() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz"] = module  # where its dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
@@ -60,22 +52,20 @@ ANSWER: dict[str, Any] = {
         ({"status": None, "trouble": "KeyError"}, "crash"),
     ],
 )
-def test_each_failure_is_noticed(fuzz: ModuleType, change: dict[str, Any], failure: str) -> None:
-    file = fuzz.Damaged(Path("a.mkv"), "packets", 12)
-    assert fuzz.judged(file, {**ANSWER, **change}).failure == failure
+def test_each_failure_is_noticed(change: dict[str, Any], failure: str) -> None:
+    file = Damaged(Path("a.mkv"), "packets", 12)
+    assert judged(file, {**ANSWER, **change}).failure == failure
 
 
-def test_a_process_that_is_lost_is_noticed(fuzz: ModuleType) -> None:
-    file = fuzz.Damaged(Path("a.mkv"), "bits", None)
-    assert fuzz.judged(file, "hang").failure == "hang"
-    assert fuzz.judged(file, "crash (status -11)").failure == "crash"
+def test_a_process_that_is_lost_is_noticed() -> None:
+    file = Damaged(Path("a.mkv"), "bits", None)
+    assert judged(file, "hang").failure == "hang"
+    assert judged(file, "crash (status -11)").failure == "crash"
 
 
-def test_damage_is_the_same_for_the_same_seed(fuzz: ModuleType) -> None:
-    import random
-
+def test_damage_is_the_same_for_the_same_seed() -> None:
     data, other = bytes(range(256)) * 20, bytes(5000)
-    for name, mutate in fuzz.MUTATIONS.items():
+    for name, mutate in MUTATIONS.items():
         if mutate is None:
             continue
         results = [mutate(data, other, random.Random(3)) for _ in range(2)]
