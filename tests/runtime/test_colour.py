@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.colour import Colour, FromRgb, ToRgb, assumed_matrix, result_colour
+from vsrc.tests.runtime.h273 import WEIGHTS, yuv_of
 
-# Kr and Kb: BT.601 section 2.5.1, BT.709 section 3.2, BT.2020 table 4.
-WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
-
-Planes = tuple[NDArray[np.uint8], ...]
-
-
-def yuv_of(rgb: NDArray[np.uint8], matrix: int, full: bool) -> Planes:
-    red, blue = WEIGHTS[matrix]
-    r, g, b = (rgb[..., i] / 255 for i in range(3))
-    y = red * r + (1 - red - blue) * g + blue * b
-    u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
-    if full:
-        planes = [y * 255, u * 255 + 128, v * 255 + 128]
-    else:
-        planes = [y * 219 + 16, u * 224 + 128, v * 224 + 128]
-    return tuple(np.clip(np.round(plane), 0, 255).astype(np.uint8) for plane in planes)
+Planes = Sequence[NDArray[np.unsignedinteger[Any]]]
 
 
 def rgb_of(planes: Planes, matrix: int, full: bool) -> NDArray[np.uint8]:
@@ -63,7 +52,7 @@ def noise(height: int = 33, width: int = 47) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", WEIGHTS)
 def test_rgb_of_444_is_that_of_the_formula(matrix: int, full: bool) -> None:
-    planes = yuv_of(noise(), matrix, full)
+    planes = yuv_of(noise() / 255, matrix, 8, full)
     convert = ToRgb(Colour(matrix=matrix, range=2 if full else 1), width=47, height=33)
     rgb = convert(frame_of(planes, "yuv444p"))
     difference = rgb.astype(int) - rgb_of(planes, matrix, full)
@@ -75,7 +64,8 @@ def test_rgb_of_444_is_that_of_the_formula(matrix: int, full: bool) -> None:
 def test_444_of_rgb_is_that_of_the_formula(matrix: int, full: bool) -> None:
     colour = Colour(matrix=matrix, range=2 if full else 1)
     frame = FromRgb(colour, width=47, height=33, pix_fmt="yuv444p")(noise())
-    for plane, expected in zip(planes_of(frame), yuv_of(noise(), matrix, full), strict=True):
+    yuv = yuv_of(noise() / 255, matrix, 8, full)
+    for plane, expected in zip(planes_of(frame), yuv, strict=True):
         assert np.abs(plane.astype(int) - expected).max() <= 1
 
 
@@ -87,7 +77,7 @@ def test_yuv_returns_within_one(matrix: int, full: bool, pix_fmt: str) -> None:
     patches = np.random.default_rng(1).integers(30, 226, (2, 3, 3)).astype(np.uint8)
     rgb = patches.repeat(16, 0).repeat(16, 1)
     colour = Colour(matrix=matrix, range=2 if full else 1)
-    y, u, v = yuv_of(rgb, matrix, full)
+    y, u, v = yuv_of(rgb / 255, matrix, 8, full)
     across, down = {"yuv420p": (2, 2), "yuv422p": (2, 1)}.get(pix_fmt, (1, 1))
     planes = (y,) if pix_fmt == "gray" else (y, u[::down, ::across], v[::down, ::across])
     there = ToRgb(colour, width=48, height=32)
@@ -141,5 +131,6 @@ def test_rows_of_a_view_are_taken_as_they_lie() -> None:
     picture = noise(20, 30)
     view = np.rot90(picture)[:, 1:]
     convert = FromRgb(Colour(1, 1, 1, 1), width=19, height=30, pix_fmt="yuv444p")
-    for plane, expected in zip(planes_of(convert(view)), yuv_of(view, 1, False), strict=True):
+    yuv = yuv_of(view / 255, 1, 8, False)
+    for plane, expected in zip(planes_of(convert(view)), yuv, strict=True):
         assert np.abs(plane.astype(int) - expected).max() <= 1

@@ -9,28 +9,11 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.colour import Colour
 from vsrc.runtime.deep_colour import DeepFromRgb, DeepToRgb, bits_of, planes
-
-WEIGHTS = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
-
-Planes = list[NDArray[np.uint16]]
+from vsrc.tests.runtime.h273 import WEIGHTS, Planes, yuv_of
 
 
 def noise(height: int = 33, width: int = 47) -> NDArray[np.float64]:
     return np.random.default_rng(0).random((height, width, 3))
-
-
-def yuv_of(rgb: NDArray[np.float64], matrix: int, depth: int, full: bool) -> Planes:
-    """H.273 (31) to (37) and (38) to (43): one expression each, as they stand there."""
-    red, blue = WEIGHTS[matrix]
-    r, g, b = np.moveaxis(rgb, -1, 0)
-    y = red * r + (1 - red - blue) * g + blue * b
-    u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
-    largest, unit = 2**depth - 1, 2 ** (depth - 8)
-    if full:
-        found = [y * largest, u * largest + 128 * unit, v * largest + 128 * unit]
-    else:
-        found = [unit * (219 * y + 16), unit * (224 * u + 128), unit * (224 * v + 128)]
-    return [np.clip(np.round(plane), 0, largest).astype(np.uint16) for plane in found]
 
 
 def frame_of(values: Planes, pix_fmt: str) -> av.VideoFrame:

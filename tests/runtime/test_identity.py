@@ -18,12 +18,10 @@ from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import describe, write_spec
 from vsrc.runtime.spec import GraphIo, GraphSpec, ModelSpec, NetworkSpec
+from vsrc.tests.runtime.h273 import Planes, yuv_of
 
 Make = Callable[..., Any]
-Planes = list[NDArray[np.uint16]]
-
-# Kr and Kb: BT.601 section 2.5.1, BT.709 section 3.2, BT.2020 table 4.
-WEIGHTS = {"bt709": (1, 0.2126, 0.0722), "bt601": (6, 0.299, 0.114), "bt2020": (9, 0.2627, 0.0593)}
+MATRICES = {"bt709": 1, "bt601": 6, "bt2020": 9}
 CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1), "gray": (1, 1)}
 HEIGHT, WIDTH = 48, 96
 
@@ -69,21 +67,6 @@ def picture(seed: int, *, is_smooth: bool) -> NDArray[np.float64]:
     down, across = np.mgrid[0:HEIGHT, 0:WIDTH] / HEIGHT
     waves = [across / 2 + down / 4 + seed, across / 3 - down / 3, 1 - across / 2 + down / 5]
     return np.stack([0.5 + 0.45 * np.sin(2 * wave) for wave in waves], axis=-1)
-
-
-def yuv_of(
-    rgb: NDArray[np.float64], weights: tuple[float, float], depth: int, full: bool
-) -> Planes:
-    red, blue = weights
-    r, g, b = np.moveaxis(rgb, -1, 0)
-    y = red * r + (1 - red - blue) * g + blue * b
-    u, v = (b - y) / (2 - 2 * blue), (r - y) / (2 - 2 * red)
-    largest, unit = 2**depth - 1, 2 ** (depth - 8)
-    if full:
-        found = [y * largest, u * largest + 128 * unit, v * largest + 128 * unit]
-    else:
-        found = [unit * (219 * y + 16), unit * (224 * u + 128), unit * (224 * v + 128)]
-    return [np.clip(np.round(plane), 0, largest).astype(np.uint16) for plane in found]
 
 
 def halved(plane: NDArray[np.uint16], across: int, down: int) -> NDArray[np.uint16]:
@@ -141,27 +124,26 @@ def ffmpeg_out() -> Make:
 @pytest.mark.parametrize("chroma", CHROMA)
 @pytest.mark.parametrize("depth", [8, 10])
 @pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
-@pytest.mark.parametrize("matrix", WEIGHTS)
+@pytest.mark.parametrize("matrix", MATRICES.values(), ids=MATRICES)
 def test_yuv_comes_back_within_one(
     tmp_path: Path,
     identity: Path,
     ffmpeg_out: Make,
-    matrix: str,
+    matrix: int,
     full: bool,
     depth: int,
     chroma: str,
 ) -> None:
-    code, *weights = WEIGHTS[matrix]
     across, down = CHROMA[chroma]
     frames = []
     for seed in range(2):
         rgb = picture(seed, is_smooth=across > 1)
-        y, *uv = yuv_of(rgb, (weights[0], weights[1]), depth, full)
+        y, *uv = yuv_of(rgb, matrix, depth, full)
         frames.append([y] if chroma == "gray" else [y, *(halved(one, across, down) for one in uv)])
     pix_fmt = "gray" if chroma == "gray" else f"yuv{chroma}p"
     pix_fmt += f"{depth}le" if depth > 8 else ""
     source, output = tmp_path / "a.mkv", tmp_path / "b.mkv"
-    write_raw(source, frames, pix_fmt, (code, 2 if full else 1))
+    write_raw(source, frames, pix_fmt, (matrix, 2 if full else 1))
     result = infer(InferConfig((source,), output, model=identity, codec="ffv1", threads=1))
     assert result.files[0].notes == ()
     shapes = [plane.shape for plane in frames[0]]
