@@ -192,12 +192,14 @@ def test_real_clips_are_not_suspected(clips: Path) -> None:
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_what_is_not_a_number_becomes_black_not_chance(kind: type[np.unsignedinteger[Any]]) -> None:
-    graph = replace(open_package(shipped("edge-s")).spec.graphs["fp32"], io="float")
-    like = np.zeros((1, 1, 1, 3), kind)
-    sr = np.array([np.nan, np.inf, -np.inf, 0.5], np.float16).reshape(1, 1, 2, 2).repeat(3, 1)
+    spec = open_package(shipped("edge-s")).spec
+    graph = replace(spec.graphs["fp32"], io="float")
+    like = np.zeros((1, 3, 1, 1, 3), kind)
+    levels = np.repeat(np.array([np.nan, np.inf, -np.inf, 0.5], np.float16), 4)
+    sr = levels.reshape(1, 1, 4, 4).repeat(3, 1)
     white = int(np.iinfo(kind).max)
-    found = from_graph(sr, graph, like=like)[0, :, :, 0]
-    assert found.tolist() == [[0, white], [0, white // 2 + 1]]
+    found = from_graph(sr, spec.network, graph, like=like)[0, :, :, 0]
+    assert found.tolist() == [[level] * 4 for level in (0, white, 0, white // 2 + 1)]
 
 
 def test_fp32_is_opened_once_and_only_when_it_is_needed(enlarger: Any) -> None:  # noqa: ANN401
