@@ -74,7 +74,7 @@ def open_video_session(
         provider = provider_of(name)
         deep = deep_graph(package, provider, precision) if is_deep else None
         if deep is not None:
-            return open_session(package, backend=name, precision=deep, threads=threads)
+            return _opened(package, name, deep, threads)
         graph = precision
         if precision == "auto":
             graph = best_precision(package, provider, passed_over)
@@ -138,14 +138,20 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
 
 def _opened(package: Package, backend: str, precision: str, threads: int) -> Session:
     from vsrc.runtime.feature_ring import RingSession
+    from vsrc.runtime.lanes import Lanes, LaneSession, lane_count, lane_threads
     from vsrc.runtime.ort_halves import OrtHalves
 
+    if provider_of(backend) is not CPU:
+        # Rings live in the memory of the host so far: on a GPU whole windows are faster.
+        return open_session(package, backend=backend, precision=precision, threads=threads)
+    lanes, threads = lane_count(threads), lane_threads(threads)
     names = (f"encode-{precision}", f"fuse-{precision}")
     graphs = package.spec.graphs
     has_halves = all(name in graphs and not graphs[name].lossy for name in names)
-    # Rings live in the memory of the host so far: on a GPU whole windows are faster.
-    if not has_halves or provider_of(backend) is not CPU:
-        return open_session(package, backend=backend, precision=precision, threads=threads)
+    if not has_halves:
+        whole = open_session(package, backend=backend, precision=precision, threads=threads)
+        return LaneSession(whole, Lanes(lanes)) if lanes > 1 else whole
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
-    halves = OrtHalves(encode, fuse, network=package.spec.network, graph=graph, threads=threads)
+    network = package.spec.network
+    halves = OrtHalves(encode, fuse, network=network, graph=graph, threads=threads, lanes=lanes)
     return RingSession(halves)

@@ -19,7 +19,7 @@ Pictures = NDArray[np.uint8]
 class DeviceHalves:
     """An encode and a fuse engine, behind the `Halves` protocol."""
 
-    ahead = 1
+    ahead, at_once = 1, 0
 
     def __init__(
         self,

@@ -29,8 +29,8 @@ class DeviceSession:
         build_seconds: Time that it took to build the engines; None where nobody wrote it down.
     """
 
-    ahead = 1
-    """Windows that may be under way while the next one is brought; see `StartedSession`."""
+    ahead, at_once = 1, 0
+    """One window comes while another is computed; see `StartedSession`."""
 
     def __init__(
         self,

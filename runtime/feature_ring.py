@@ -60,12 +60,14 @@ class Halves(Protocol):
         network: What the outside must know to feed it.
         graph: The encode graph.
         ahead: Windows that may be under way beside the newest; see `StartedSession`.
+        at_once: Likewise.
     """
 
     label: str
     network: NetworkSpec
     graph: GraphSpec
     ahead: int
+    at_once: int
 
     def memory(self, slots: int, height: int, width: int) -> FeatureMemory:
         """Room for the features of so many frames; sides as the graphs take them."""
@@ -80,7 +82,7 @@ class RingSession:
     def __init__(self, halves: Halves) -> None:
         self._halves = halves
         self.label, self.network, self.graph = halves.label, halves.network, halves.graph
-        self.ahead = halves.ahead
+        self.ahead, self.at_once = halves.ahead, halves.at_once
         self.runs = self.network.window - self.graph.encoded_frames + 1
         self._rings: dict[Hashable, _Ring] = {}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.lanes import Lanes
 from vsrc.runtime.ort import feature_type, memory_errors_named, open_ort
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
 
@@ -21,8 +24,6 @@ Pictures = NDArray[np.uint8]
 class OrtHalves:
     """The encode and the fuse graph on the CPU, behind the `Halves` protocol."""
 
-    ahead = 0
-
     def __init__(
         self,
         encode: Path,
@@ -31,8 +32,11 @@ class OrtHalves:
         network: NetworkSpec,
         graph: GraphSpec,
         threads: int = 0,
+        lanes: int = 1,
     ) -> None:
         self.network, self.graph = network, graph
+        self.ahead, self.at_once = (lanes if lanes > 1 else 0), lanes
+        self._lanes = Lanes(lanes)
         self.label = f"ort-cpu {graph.precision}"
         self._sessions: list[onnxruntime.InferenceSession] = [
             open_ort(path, threads=threads) for path in (encode, fuse)
@@ -43,26 +47,37 @@ class OrtHalves:
         if not self._sessions:
             raise RuntimeError("the session was closed")
         runs = self.network.window - self.graph.encoded_frames + 1
-        return OrtFeatures(self._sessions, self.graph, slots=slots, runs=runs, size=(height, width))
+        return OrtFeatures(
+            self._sessions, self.graph, self._lanes, slots=slots, runs=runs, size=(height, width)
+        )
 
     def close(self) -> None:
         """Free the graphs and their arenas."""
+        self._lanes.close()
         self._sessions.clear()
 
 
 class OrtFeatures:
-    """Features in arrays `(slots, C, h, w)`, bound to the graphs by their addresses."""
+    """Features in arrays `(slots, C, h, w)`, bound to the graphs by their addresses.
+
+    What is begun on a lane waits there only for what was begun before it, so that it cannot wait
+    for itself; slots that windows under way still read are written when these are done.
+    """
 
     def __init__(
         self,
         sessions: Sequence[onnxruntime.InferenceSession],
         graph: GraphSpec,
+        lanes: Lanes,
         *,
         slots: int,
         runs: int,
         size: tuple[int, int],
     ) -> None:
         self._encode, self._fuse = sessions
+        self._lanes = lanes
+        self._made: dict[int, Callable[[], None]] = {}  # by slot: waits until it is filled
+        self._read: deque[tuple[range, threading.Event]] = deque()  # by windows, set when done
         self._label = f"ort-cpu {graph.precision}"
         self._is_run = graph.encoded_frames > 1
         self._runs = runs
@@ -75,7 +90,11 @@ class OrtFeatures:
         }
 
     def encode(self, frames: Pictures, slot: int, /) -> None:
-        """Fill a slot; see `FeatureMemory`."""
+        """Begin to fill a slot; see `FeatureMemory`."""
+        self._free(range(slot, slot + 1))
+        self._made[slot] = self._lanes.begin(lambda: self._encoded(frames, slot))
+
+    def _encoded(self, frames: Pictures, slot: int) -> None:
         binding = self._encode.io_binding()
         fed = np.ascontiguousarray(frames[None] if self._is_run else frames)
         binding.bind_cpu_input("lr", fed)
@@ -86,12 +105,42 @@ class OrtFeatures:
 
     def copy(self, source: int, target: int, count: int, /) -> None:
         """Copy slots; see `FeatureMemory`."""
+        for slot in range(source, source + count):
+            self._made[slot]()
+        self._free(range(target, target + count))
+        for slot in range(target, target + count):
+            self._made[slot] = _is_there
         for array in self._arrays.values():
             for at in range(count):
                 array[target + at] = array[source + at]
 
     def fuse(self, first: int, centre: Pictures, /) -> Callable[[], Pictures]:
-        """Restore a window, at once; see `FeatureMemory`."""
+        """Begin to restore a window; see `FeatureMemory`."""
+        window = range(first, first + self._runs)
+        needs = [self._made[slot] for slot in window]
+        done = threading.Event()
+        while self._read and self._read[0][1].is_set():
+            self._read.popleft()
+        self._read.append((window, done))
+
+        def fused() -> Pictures:
+            try:
+                for wait_for in needs:
+                    wait_for()
+                return self._fused(first, centre)
+            finally:
+                done.set()
+
+        return self._lanes.begin(fused)
+
+    def _free(self, slots: range) -> None:
+        """Wait for the windows under way that read any of these slots."""
+        while self._read and any(
+            max(slots.start, read.start) < min(slots.stop, read.stop) for read, _ in self._read
+        ):
+            self._read.popleft()[1].wait()
+
+    def _fused(self, first: int, centre: Pictures) -> Pictures:
         binding = self._fuse.io_binding()
         for name, array in self._arrays.items():
             window = array[None, first : first + self._runs]
@@ -101,7 +150,11 @@ class OrtFeatures:
         binding.bind_output("sr")
         memory_errors_named(lambda: self._fuse.run_with_iobinding(binding), self._label)
         (sr,) = binding.copy_outputs_to_cpu()
-        return lambda: np.asarray(sr)
+        return np.asarray(sr)
+
+
+def _is_there() -> None:
+    """Nothing to wait for."""
 
 
 def _shape(feature: FeatureSpec, size: tuple[int, int]) -> tuple[int, int, int]:

@@ -17,9 +17,12 @@ class StartedSession(Protocol):
 
     Attributes:
         ahead: Windows that are worth having under way beside the newest.
+        at_once: How many of them are computed at the same time in the memory of the host; 0 on a
+            device, which got all that it needs when it was opened.
     """
 
     ahead: int
+    at_once: int
 
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
@@ -27,7 +30,7 @@ class StartedSession(Protocol):
         """Begin to restore windows.
 
         Args:
-            lr: As for the call of a `Session`; it may be overwritten once this returns.
+            lr: As for the call of a `Session`; it stays as it is until the pictures are there.
             keys: As for a `KeyedSession`; None where nothing is known of the frames.
             place: Likewise.
         """

@@ -14,7 +14,7 @@ from vsrc.runtime.started import StartedSession
 from vsrc.runtime.tiles import spans
 
 _SURE_PIXELS = 640 * 480
-"""LR frames up to this size are fed whole without a question."""
+"""LR pixels, of all windows that are computed at once, that are fed whole without a question."""
 
 _TRIAL_SIDE = 128
 """LR pixels a side of the picture that is fed to see what a pixel takes."""
@@ -55,8 +55,8 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Cho
         note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {tile}"
         return Choice(tile, note)
     # What an engine needs for the largest frame that it takes, it got when it was opened.
-    is_on_device = isinstance(session, StartedSession) and session.ahead > 0
-    if is_on_device or height * width <= _SURE_PIXELS or (free := free_bytes()) is None:
+    at_once = session.at_once if isinstance(session, StartedSession) else 1
+    if height * width * at_once <= _SURE_PIXELS or (free := free_bytes()) is None:
         return Choice(0)
     grown = peak_growth(lambda: session(_trial_window(session.network)))
     if grown is None:
@@ -66,7 +66,7 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Cho
     budget = _SHARE * free - _FRAMES_IN_FLIGHT * frame
     if isinstance(session, RingSession):
         budget -= session.feature_bytes(height, width)
-    pixels = int(budget / (batch * max(1, grown) / _TRIAL_SIDE**2))
+    pixels = int(budget / (at_once * batch * max(1, grown) / _TRIAL_SIDE**2))
     if pixels >= height * width:
         return Choice(0)
     tile = largest_tile(pixels, height=height, width=width, network=network)

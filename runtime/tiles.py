@@ -76,6 +76,7 @@ class TiledSession:
 
     Attributes:
         ahead: Windows worth having under way beside the newest; see `StartedSession`.
+        at_once: Likewise.
         tile: Longest side that is fed, LR pixels with halo; 0 for the whole picture.
         notes: What the user should know.
     """
@@ -83,7 +84,9 @@ class TiledSession:
     def __init__(self, session: Session, *, tile: int = 0) -> None:
         self._session = session
         self.label, self.network, self.graph = session.label, session.network, session.graph
-        self.ahead = session.ahead if isinstance(session, StartedSession) else 0
+        self.ahead, self.at_once = 0, 1
+        if isinstance(session, StartedSession):
+            self.ahead, self.at_once = session.ahead, session.at_once
         self.tile = tile
         self.notes: list[str] = []
         self._halved = False
@@ -100,15 +103,22 @@ class TiledSession:
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
         """Begin to restore windows; see `StartedSession`. Tiles are ahead of each other only."""
-        if not self.tile:
+        if self.tile:
+            made = self._restore(lr, keys, place)
+            return lambda: made
+        try:
+            pending = self._begun(lr, keys, place)
+        except DeviceMemoryError as error:
+            made = self._in_halves(lr, keys, place, error)
+            return lambda: made
+
+        def restored() -> Pixels:
             try:
-                return self._begun(lr, keys, place)
+                return pending()
             except DeviceMemoryError as error:
-                if self._halved:
-                    raise
-                self._halve(max(lr.shape[2:4]), error)
-        made = self._restore(lr, keys, place)
-        return lambda: made
+                return self._in_halves(lr, keys, place, error)
+
+        return restored
 
     def close(self) -> None:
         """Close the session that is fed."""
@@ -124,6 +134,18 @@ class TiledSession:
                 raise
             self._halve(max(lr.shape[2:4]), error)
             return self._in_tiles(lr, keys, place)
+
+    def _in_halves(
+        self,
+        lr: Pixels,
+        keys: Sequence[tuple[int, ...]] | None,
+        place: Hashable,
+        error: DeviceMemoryError,
+    ) -> Pixels:
+        """A window for which there was no memory as a whole; others under way may say so, too."""
+        if not self.tile:
+            self._halve(max(lr.shape[2:4]), error)
+        return self._restore(lr, keys, place)
 
     def _halve(self, side: int, error: DeviceMemoryError) -> None:
         self._halved = True

@@ -50,7 +50,7 @@ class Memory:
 
 class Mean:
     label = "mean"
-    ahead = 0
+    ahead, at_once = 0, 1
 
     def __init__(
         self, window: int, frames: int = 1, time_scale: int = 1, channels: int = 1

@@ -1,0 +1,125 @@
+"""Several windows at once give what one at a time gives, in order, and fail as one would."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vsrc.runtime import feature_ring
+from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.errors import DeviceMemoryError
+from vsrc.runtime.feature_ring import RingSession
+from vsrc.runtime.lanes import Lanes, LaneSession, lane_count, lane_threads
+from vsrc.runtime.package import open_package
+from vsrc.runtime.restore import restored
+from vsrc.runtime.session import Session
+from vsrc.runtime.spec import GraphSpec, NetworkSpec
+from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.started import StartedSession
+from vsrc.runtime.tiles import TiledSession
+
+Pictures = NDArray[np.uint8]
+
+
+def video(count: int, cuts: tuple[int, ...] = ()) -> list[SourceFrame]:
+    frames = np.random.default_rng(0).integers(0, 256, (count, 20, 28, 3), dtype=np.uint8)
+    return [SourceFrame(rgb, at, 1, starts_shot=at in cuts) for at, rgb in enumerate(frames)]
+
+
+def pictures(frames: list[SourceFrame], session: Session, batch: int = 1) -> Pictures:
+    results = restored(iter(frames), session, batch=batch)
+    return np.stack([result.rgb for result in results if result.rgb is not None])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("threads", [2, 5])
+def test_lanes_give_what_one_window_at_a_time_gives(
+    tiny_package: Path, threads: int, batch: int
+) -> None:
+    package, frames = open_package(tiny_package), video(23, cuts=(4, 5))
+    lanes, one = open_video_session(package, threads=threads), package.session(threads=1)
+    assert isinstance(lanes, LaneSession)
+    assert isinstance(TiledSession(lanes), StartedSession)
+    expected = pictures(frames, one)
+    np.testing.assert_array_equal(pictures(frames, TiledSession(lanes), batch), expected)
+    lanes.close()
+    lanes.close()
+
+
+@pytest.mark.parametrize("slack", [1, 32])
+def test_lanes_share_a_ring_whose_slots_are_used_again(
+    halves_package: Path, slack: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_ring, "_SLACK_SLOTS", slack)
+    package, frames = open_package(halves_package), video(60, cuts=(1, 2, 30))
+    one, lanes = open_video_session(package, threads=1), open_video_session(package, threads=4)
+    assert isinstance(lanes, RingSession)
+    expected = pictures(frames, one)
+    np.testing.assert_array_equal(pictures(frames, TiledSession(lanes)), expected)
+    lanes.close()
+
+
+def test_as_many_threads_work_as_were_asked_for() -> None:
+    for threads in range(1, 20):
+        # A lane brings its own thread; those that ONNX Runtime adds are for all of them.
+        assert lane_count(threads) + lane_threads(threads) - 1 == threads
+    assert [lane_count(threads) for threads in (1, 2, 4, 16)] == [1, 2, 4, 4]
+    assert lane_count(0) >= 1
+
+
+def test_windows_are_computed_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=10)  # raises if it is left waiting
+    lanes = Lanes(2)
+    waiting = [lanes.begin(meeting.wait) for _ in range(2)]
+    assert sorted(pending() for pending in waiting) == [0, 1]
+    lanes.close()
+
+
+class Hungry:
+    """Copies the centre; has memory for windows so small, and takes its time for them."""
+
+    label = "hungry"
+    graph = GraphSpec("none", "", 0, "fp32", "uint8", 18, (1, 9999), (1, 9999), (1, 99))
+    network = NetworkSpec("hungry", {}, 1, 1, halo=2, parameters=0, gmac_per_lr_pixel=0)
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.running = 0
+
+    def __call__(self, lr: Pictures, /) -> Pictures:
+        self.running += 1
+        time.sleep(0.01)
+        self.running -= 1
+        if lr.shape[2] * lr.shape[3] > self.most:
+            raise DeviceMemoryError("no more memory")
+        return lr[:, 0]
+
+    def close(self) -> None:
+        pass
+
+
+def test_memory_that_runs_out_in_several_lanes_halves_tiles_once() -> None:
+    frames = video(9)
+    session = TiledSession(LaneSession(Hungry(20 * 14), Lanes(3)))
+    np.testing.assert_array_equal(pictures(frames, session), [frame.rgb for frame in frames])
+    assert session.notes == [
+        "memory ran out (no more memory); from there on it is fed in tiles of 14 pixels"
+    ]
+    with pytest.raises(DeviceMemoryError, match="no more memory"):
+        pictures(frames, TiledSession(LaneSession(Hungry(10), Lanes(3))))
+
+
+def test_other_lanes_are_done_when_memory_ran_out() -> None:
+    hungry = Hungry(0)
+    session = LaneSession(hungry, Lanes(3))
+    lr = np.zeros((1, 1, 4, 4, 3), np.uint8)
+    waiting = [session.start(lr) for _ in range(6)]
+    with pytest.raises(DeviceMemoryError):
+        waiting[0]()
+    assert hungry.running == 0
+    session.close()
