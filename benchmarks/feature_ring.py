@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vsrc.benchmarks.packages import spec_of, write_package
+from vsrc.benchmarks.packages import write_package
 from vsrc.compressor.networks.counting import shape_twin
 from vsrc.compressor.networks.frame_encoder import FrameEncoder, encoded_runs
 from vsrc.compressor.networks.packaged import deployed
 from vsrc.compressor.networks.table import create
+from vsrc.compressor.taps import spec_of
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.runtime.backends import open_video_session

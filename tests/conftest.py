@@ -39,20 +39,13 @@ def clips(reference: Path) -> Path:
 def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random edge-s x2 over 3 frames, not exported yet; copy it before changing it."""
     import torch
-    from safetensors.torch import save_file
 
+    from vsrc.benchmarks.packages import write_package
     from vsrc.compressor.networks.edge import edge_s
-    from vsrc.runtime.package import describe, new_folder, write_spec
-    from vsrc.runtime.spec import ModelSpec
 
-    path = tmp_path_factory.mktemp("package") / "student.vsrc"
     torch.manual_seed(0)
-    network = edge_s(scale=2, window=3)
-    with new_folder(path, overwrite=False) as folder:
-        save_file(network.state_dict(), folder / "weights.safetensors")
-        weights = describe(folder, "weights.safetensors")
-        write_spec(folder, ModelSpec(network=network.spec, weights=weights, degradation="bi"))
-    return path
+    path = tmp_path_factory.mktemp("package") / "student.vsrc"
+    return write_package(edge_s(scale=2, window=3), path)
 
 
 @pytest.fixture(scope="session")

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from torch import nn
 
-from vsrc.compressor.taps import spec_of
+from vsrc.benchmarks.packages import write_package
 from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine
 from vsrc.export.graph_plan import GraphPlan
-from vsrc.runtime.package import describe, new_folder, write_spec
-from vsrc.runtime.spec import GraphSpec, ModelSpec, NetworkSpec, Precision
+from vsrc.runtime.spec import GraphSpec, Precision
 
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Callable[..., Path]:
-    """`pack(network, spec)`: its package, not exported; `spec` where it is not the network's."""
-
-    def write(network: nn.Module, spec: NetworkSpec | None = None) -> Path:
-        from safetensors.torch import save_file
-
-        path = tmp_path / "packed.vsrc"
-        with new_folder(path, overwrite=True) as folder:
-            state = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
-            save_file(state, folder / "weights.safetensors")
-            weights = describe(folder, "weights.safetensors")
-            write_spec(folder, ModelSpec(spec or spec_of(network), weights, degradation="bi"))
-        return path
-
-    return write
+    """`pack(network)`: its package, not exported."""
+    return partial(write_package, path=tmp_path / "packed.vsrc")
 
 
 @pytest.fixture(scope="session")

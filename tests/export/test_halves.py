@@ -37,14 +37,6 @@ def copy(untaught_package: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def exported(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("halves") / "student.vsrc"
-    shutil.copytree(untaught_package, path)
-    export(ExportConfig(path))
-    return path
-
-
 class Ring:
     """Keeps the features of frames from window to window; all it knows is what the package says."""
 
@@ -74,8 +66,8 @@ class Ring:
         return np.asarray(sr[0])
 
 
-def test_features_kept_from_window_to_window_give_the_same_frames(exported: Path) -> None:
-    package = open_package(exported)
+def test_features_kept_from_window_to_window_give_the_same_frames(halves_package: Path) -> None:
+    package = open_package(halves_package)
     clip = np.random.default_rng(0).integers(0, 256, (6, 14, 19, 3), dtype=np.uint8)
     padded = np.concatenate([clip[:1], clip, clip[-1:]])  # a window of 3 at the ends of a video
     whole, ring = package.session(), Ring(package)
@@ -89,8 +81,8 @@ def test_features_kept_from_window_to_window_give_the_same_frames(exported: Path
     assert ring.encoded == 8  # not 3 * 6
 
 
-def test_the_package_says_what_the_pair_hands_over(exported: Path) -> None:
-    graphs = open_package(exported).spec.graphs
+def test_the_package_says_what_the_pair_hands_over(halves_package: Path) -> None:
+    graphs = open_package(halves_package).spec.graphs
     assert list(graphs) == ["fp32", "encode-fp32", "fuse-fp32"]
     assert [graph.role for graph in graphs.values()] == ["whole", "encode", "fuse"]
     assert graphs["fp32"].features == ()
@@ -98,8 +90,8 @@ def test_the_package_says_what_the_pair_hands_over(exported: Path) -> None:
     assert graphs["encode-fp32"].features == (FeatureSpec("feature1", channels=8, stride=1),)
 
 
-def test_inputs_and_outputs_have_the_names_that_are_written_down(exported: Path) -> None:
-    package = open_package(exported)
+def test_inputs_and_outputs_have_the_names_that_are_written_down(halves_package: Path) -> None:
+    package = open_package(halves_package)
     found = {}
     for name in ("encode-fp32", "fuse-fp32"):
         path, _ = package.graph(name)
@@ -114,9 +106,9 @@ def test_inputs_and_outputs_have_the_names_that_are_written_down(exported: Path)
     }
 
 
-def test_a_lone_half_says_which_half_it_is(exported: Path) -> None:
+def test_a_lone_half_says_which_half_it_is(halves_package: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    model = onnx.load(open_package(exported).graph("encode-fp32")[0])
+    model = onnx.load(open_package(halves_package).graph("encode-fp32")[0])
     (entry,) = [prop for prop in model.metadata_props if prop.key == METADATA_KEY]
     said = json.loads(entry.value)["graph"]
     assert (said["role"], said["encoded_frames"]) == ("encode", 1)
@@ -145,13 +137,13 @@ def test_a_pair_that_differs_is_not_written_and_neither_is_the_whole(
 
 
 def test_a_pair_is_replaced_only_when_asked_and_by_the_same_bytes(
-    exported: Path, tmp_path: Path
+    halves_package: Path, tmp_path: Path
 ) -> None:
-    config = ExportConfig(Path(shutil.copytree(exported, tmp_path / "again.vsrc")))
+    config = ExportConfig(Path(shutil.copytree(halves_package, tmp_path / "again.vsrc")))
     with pytest.raises(SpecError, match="has a fp32 graph; add --overwrite"):
         export(config)
     again = export(replace(config, overwrite=True))
-    first = open_package(exported).spec.graphs
+    first = open_package(halves_package).spec.graphs
     assert {one.name: one.graph.sha256 for one in again.graphs} == {
         name: graph.sha256 for name, graph in first.items()
     }

@@ -10,17 +10,17 @@ from types import ModuleType
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import save_file
 from torch import nn
 
+from vsrc.benchmarks.packages import write_package
 from vsrc.cli import main
 from vsrc.compressor.find_network import find_network, find_teacher
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.packaged import from_package
 from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.package import describe, new_folder, open_package, write_spec
-from vsrc.runtime.spec import Argument, ModelSpec, NetworkSpec
+from vsrc.runtime.package import open_package
+from vsrc.runtime.spec import Argument
 
 MODULE = """
 from pathlib import Path
@@ -54,18 +54,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "own_network:make"
 
 
-def packed(network: nn.Module, spec: NetworkSpec) -> Path:
-    path = Path("packed.vsrc")
-    with new_folder(path, overwrite=True) as folder:
-        save_file(network.state_dict(), folder / "weights.safetensors")
-        weights = describe(folder, "weights.safetensors")
-        write_spec(folder, ModelSpec(spec, weights, degradation="bi"))
-    return path
-
-
 def own_package(name: str) -> tuple[Path, nn.Module]:
     network = create(name)
-    path = packed(network, replace(spec_of(network), name=name))
+    path = write_package(network, Path("packed.vsrc"), replace(spec_of(network), name=name))
     sys.modules.pop("own_network")  # as in the process that opens it later
     Path("imported").unlink()
     return path, network
@@ -101,7 +92,8 @@ def test_code_is_not_imported_unless_allowed(own: str) -> None:
 def test_no_name_gets_a_function_called(tmp_path: Path, own: str, name: str) -> None:
     network = create(own)
     arguments: dict[str, Argument] = {"path": str(tmp_path / "made"), "mode": 0o700}
-    path = packed(network, replace(spec_of(network), name=name, arguments=arguments))
+    spec = replace(spec_of(network), name=name, arguments=arguments)
+    path = write_package(network, Path("packed.vsrc"), spec)
     with pytest.raises(SpecError, match="names a network outside the table"):
         from_package(open_package(path))
     assert not (tmp_path / "made").exists()
@@ -131,7 +123,7 @@ def test_a_network_of_spandrel_is_made_from_the_weights_in_the_package(
     teacher = find_network(
         "spandrel:2x_compact.pth", scale=2, weights=None, arguments={"stages": "body.1"}
     )
-    path = packed(teacher.network, teacher.spec)
+    path = write_package(teacher.network, Path("packed.vsrc"), teacher.spec)
     Path("2x_compact.pth").unlink()
     with pytest.raises(SpecError, match="names a network outside the table, 'spandrel:2x_compact"):
         from_package(open_package(path))
