@@ -52,10 +52,11 @@ OFFICIAL = ("fsrcnn", "imdn")
 LR_SIZE = (180, 320)
 TIMED_FRAMES = 16
 FLOAT, INT = "ONNX Runtime fp32", "ONNX Runtime int8-cpu"
+NCNN, BICUBIC = "ncnn", "bicubic"
 GRAPHS = {FLOAT: "fp32", INT: "int8-cpu"}
 METRICS = {
     "psnr_y": 2,
-    "ssim": 4,
+    "ssim_y": 4,
     "lpips": 4,
     "vmaf": 1,
 }  # and how many digits of them say something
@@ -69,26 +70,30 @@ class Candidate:
 
     Attributes:
         name: For the table.
-        enlarger: How it enlarges a clip.
+        enlargers: Name of the arithmetic -> how it enlarges a clip; the exact one first.
         parameters: Learnt numbers.
         gmac: Multiply-accumulates for a frame of `LR_SIZE`, in 1e9.
         ways: Name of the arithmetic -> what enlarges frames with it.
-        values: Metric -> mean over the clips.
+        values: Name of the arithmetic -> metric -> mean over the clips.
         ms: Name of the arithmetic -> milliseconds a frame, of each round.
     """
 
     name: str
-    enlarger: Enlarger
+    enlargers: Mapping[str, Enlarger]
     parameters: int = 0
     gmac: float = 0.0
     ways: Mapping[str, Way] = field(default_factory=dict)
-    values: Values = field(default_factory=dict)
+    values: dict[str, Values] = field(default_factory=dict)
     ms: dict[str, list[float]] = field(default_factory=dict)
 
     @property
-    def psnr(self) -> float:
+    def exact(self) -> Values:
+        """By the exact arithmetic."""
+        return self.values[next(iter(self.enlargers))]
+
+    def psnr(self, way: str) -> float:
         """Of Y, dB."""
-        return self.values["psnr_y"] or 0.0
+        return self.values[way]["psnr_y"] or 0.0
 
     def median(self, way: str) -> float:
         """Milliseconds a frame."""
@@ -113,7 +118,7 @@ def main() -> None:
         packages = [with_int8(path, folder) for path in options.students or ours()]
         packages += [official(name, options.weights, folder) for name in OFFICIAL]
         peer = AnimeVideo(options.animevideo)
-        candidates = [Candidate("bicubic", bicubic(4)), of_peer(peer)]
+        candidates = [Candidate("bicubic", {BICUBIC: bicubic(4)}), of_peer(peer)]
         candidates += [of_package(package) for package in packages]
         kinds = {name: METRIC_KINDS[name] for name in ("psnr", "ssim", "vmaf")}
         if options.lpips_vgg:
@@ -126,8 +131,9 @@ def main() -> None:
 
 
 def ours() -> list[Path]:
-    """The students that ship."""
-    return [shipped(name) for name in shipped_names() if name.startswith("edge-")]
+    """The students for x4 that ship."""
+    names = [name for name in shipped_names() if name.startswith("edge-")]
+    return [path for path in map(shipped, names) if open_package(path).spec.network.scale == 4]
 
 
 def with_int8(path: Path, folder: Path) -> Package:
@@ -165,7 +171,7 @@ def of_package(package: Package) -> Candidate:
     sessions = {way: package.session(precision=name) for way, name in GRAPHS.items()}
     return Candidate(
         package.path.stem,
-        by_session(package.path.stem, sessions[FLOAT]),
+        {way: by_session(way, session) for way, session in sessions.items()},
         network.parameters,
         network.gmac_per_lr_pixel * height * width,
         {way: partial(run, session) for way, session in sessions.items()},
@@ -183,10 +189,10 @@ def of_peer(peer: AnimeVideo) -> Candidate:
     height, width = LR_SIZE
     return Candidate(
         animevideo.NAME,
-        Enlarger(animevideo.NAME, lambda clip: (peer(frame) for frame in clip.lr())),
+        {NCNN: Enlarger(animevideo.NAME, lambda clip: (peer(frame) for frame in clip.lr()))},
         animevideo.PARAMETERS,
         animevideo.WEIGHTS * height * width / 1e9,
-        {"ncnn": lambda frames: [peer(frame) for frame in frames]},
+        {NCNN: lambda frames: [peer(frame) for frame in frames]},
     )
 
 
@@ -195,8 +201,10 @@ def judge(
 ) -> None:
     """Fill in what `vsrc eval` would say."""
     for candidate in candidates:
-        candidate.values = score(candidate.enlarger, clips, kinds, border=0).mean
-        print(f"{candidate.name}: {candidate.psnr:.3f} dB", file=sys.stderr, flush=True)
+        for way, enlarger in candidate.enlargers.items():
+            candidate.values[way] = score(enlarger, clips, kinds, border=0).mean
+            said = f"{candidate.name}, {way}: {candidate.psnr(way):.3f} dB"
+            print(said, file=sys.stderr, flush=True)
 
 
 def clips_of(data: Path, most: int) -> list[EvalClip]:
@@ -223,14 +231,15 @@ def take_times(candidates: Sequence[Candidate], clip: Path, rounds: int) -> None
 def table(candidates: Sequence[Candidate]) -> Iterator[str]:
     """Markdown."""
     yield (
-        "| | parameters | GMAC a frame | PSNR-Y | SSIM | LPIPS | VMAF | ms fp32 | ms int8-cpu |\n"
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+        "| | parameters | GMAC a frame | PSNR-Y | SSIM | LPIPS | VMAF | PSNR-Y int8-cpu "
+        "| ms fp32 | ms int8-cpu |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
     for one in candidates:
-        values = (f"{one.values[n]:.{d}f}" if n in one.values else "" for n, d in METRICS.items())
+        values = [f"{one.exact[n]:.{d}f}" if n in one.exact else "" for n, d in METRICS.items()]
+        values.append(f"{one.psnr(INT):.2f}" if INT in one.values else "")
         times = [f"{one.median(way):.1f}" if way in one.ms else "" for way in (FLOAT, INT)]
-        if "ncnn" in one.ms:
-            times[0] = f"{one.median('ncnn'):.1f} (ncnn)"
+        if NCNN in one.ms:
+            times[0] = f"{one.median(NCNN):.1f} (ncnn)"
         size = (f"{one.parameters:,}", f"{one.gmac:.2f}") if one.parameters else ("", "")
         yield "| " + " | ".join([one.name, *size, *values, *times]) + " |"
 
@@ -243,17 +252,19 @@ def draw(candidates: Sequence[Candidate], path: Path) -> None:
     """Two pictures side by side: dB against parameters, and against time."""
     figure, (size, speed) = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
     for one in candidates:
+        exact = one.exact["psnr_y"] or 0.0
         if not one.parameters:
             for axes in (size, speed):
-                axes.axhline(one.psnr, color="0.6", linestyle=":", label=one.name)
+                axes.axhline(exact, color="0.6", linestyle=":", label=one.name)
             continue
         colour = "tab:red" if one.name.startswith("edge") else "tab:gray"
-        size.scatter(one.parameters, one.psnr, color=colour)
-        size.annotate(one.name, (one.parameters, one.psnr), **BESIDE)
+        size.scatter(one.parameters, exact, color=colour)
+        size.annotate(one.name, (one.parameters, exact), **BESIDE)
         for way in one.ms:
             filled = colour if way != INT else "none"
-            speed.scatter(one.median(way), one.psnr, facecolor=filled, edgecolor=colour)
-        speed.annotate(one.name, (max(map(one.median, one.ms)), one.psnr), **BESIDE)
+            speed.scatter(one.median(way), one.psnr(way), facecolor=filled, edgecolor=colour)
+        slowest = max(one.ms, key=one.median)
+        speed.annotate(one.name, (one.median(slowest), one.psnr(slowest)), **BESIDE)
     for axes, words in (
         (size, "parameters"),
         (speed, "ms a frame, 180x320 on 2 cores; ring: int8"),

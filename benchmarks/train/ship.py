@@ -7,8 +7,6 @@ python benchmarks/train/ship.py TAUGHT.vsrc runtime/zoo/NAME.vsrc --data FOLDER
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,15 +43,11 @@ def main() -> None:
     parser.add_argument("--clips", default=str(SAMPLE_CLIP), help="to find ranges of int8 on")
     options = parser.parse_args()
     merge(options.taught, options.shipped)
-    with tempfile.TemporaryDirectory() as scratch:
-        trial = Path(scratch) / options.shipped.name
-        shutil.copytree(options.shipped, trial)
-        export(ExportConfig(trial))
-        report = evaluate(EvalConfig(data=options.data, models=(trial,)))
+    add_graphs(options.shipped, options.graphs, options.float, options.clips)
+    report = evaluate(EvalConfig(data=options.data, models=(options.shipped,)))
     print(eval_text(report))
     spec = open_package(options.shipped).spec
     write_spec(options.shipped, replace(spec, quality=measured(report)))
-    add_graphs(options.shipped, options.graphs, options.float, options.clips)
     for precision in options.graphs:
         time_graph(options.shipped, precision)
     (options.shipped / "README.md").write_text(card(options.shipped), encoding="utf-8")
@@ -97,11 +91,14 @@ def add_graphs(
     package: Path, precisions: Sequence[AskedPrecision], float_too: bool, clips: str
 ) -> None:
     """Whole graphs only: the halves of an edge student save nothing on a CPU."""
-    if any(precision.startswith("int8") for precision in precisions):
-        export(ExportConfig(package, halves=False))
-        calibrate(CalibrationConfig(package, clips=(clips,), windows=200, tile=(180, 320)))
+    int8 = [precision for precision in precisions if precision.startswith("int8")]
     for precision in precisions:
-        export(ExportConfig(package, precision=precision, halves=False, overwrite=True))
+        if precision not in int8:
+            export(ExportConfig(package, precision=precision, halves=False))
+    if int8:
+        calibrate(CalibrationConfig(package, clips=(clips,), windows=200, tile=(180, 320)))
+    for precision in int8:
+        export(ExportConfig(package, precision=precision, halves=False))
     if float_too:
         export(ExportConfig(package, io="float", halves=False))
     for page in (package / "reports").glob("*.html"):
