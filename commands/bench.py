@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from vsrc.commands.bench_profile import profile_config, run_profile
+from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_profile
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.export_config import parse_shape
-from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.bench_config import LEAST_PER_RUN, RUNS, BenchConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command("bench")
-@click.argument("models", nargs=-1, type=MODEL, metavar="[PACKAGE|ONNX]...")
+@click.argument("models", nargs=-1, type=MODEL, metavar="[PACKAGE|ONNX|ENGINE]...")
 @click.option(
     "--shape",
     default="{}x{}".format(*BenchConfig.shape),
@@ -41,20 +42,21 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--threads", type=int, default=BenchConfig.threads, help="CPU threads.  [default: all]"
 )
-@click.option("--iterations", type=int, help="Frames to time after warm-up, instead of --seconds.")
+@click.option(
+    "--iterations", type=int, help="Frames to time after warm-up in all, instead of --seconds."
+)
 @click.option(
     "--seconds",
     type=float,
-    default=BenchConfig.seconds,
-    show_default=True,
-    help="Time to measure for after warm-up; with --profile, each size.",
+    help="Time to measure for after warm-up, all runs together.  "
+    f"[default: {BenchConfig.seconds:g}; with --profile {SECONDS_A_SIZE:g} for each size]",
 )
 @click.option(
     "--runs",
     type=int,
     default=BenchConfig.runs,
-    show_default=True,
-    help="Fresh processes to measure in; from 3 on the intervals know how they differ.",
+    help="Fresh processes to measure in; intervals and --compare want 3 or more.  "
+    f"[default: {RUNS}; 1 for --minutes and for fewer than {RUNS * LEAST_PER_RUN} --iterations]",
 )
 @click.option("--minutes", type=float, help="Soak: until the temperature settles, at most so long.")
 @click.option("--stages/--no-stages", default=BenchConfig.stages, help="Time each stage, too.")
@@ -95,9 +97,10 @@ def bench_command(
 ) -> None:
     """Measure how fast models run on this machine, and what it costs.
 
-    A model is a package or an ONNX file; without one the student that ships with vsrc is measured,
-    and several are set side by side.
+    A model is a package, an ONNX file or an engine; without one the student that ships with vsrc is
+    measured, and several are set side by side.
     """
+    _check_options(bool(models))
     if compare:
         _compare(compare, json_file, html_file)
         return
@@ -114,11 +117,44 @@ def bench_command(
         check_place(place)
     if len(shapes) != 1:
         raise ValueError(f"{shape=} holds {len(shapes)} sizes; one is measured at a time")
-    configs = [BenchConfig(model=model, shape=shapes[0], **options) for model in models or (None,)]
+    given = {name: value for name, value in options.items() if value is not None}
+    configs = [BenchConfig(model=model, shape=shapes[0], **given) for model in models or (None,)]
     with StatusLine() as status:
         reports = bench_all(configs, progress=lambda now: status(_bench_words(now)))
     _show(reports, json_file, html_file)
     check_gates(*reports)
+
+
+_ALLOWED = {
+    "compare": {"json_file", "html_file"},
+    "profile": {"sizes", "shape", "backend", "precision", "threads", "seconds"},
+}
+"""Option that does something else than to measure models -> what may stand beside it."""
+
+
+def _check_options(models: bool) -> None:
+    """Refuse what would go unheard.
+
+    Raises:
+        click.UsageError: Something stands beside --compare or --profile that they do not heed, or
+            --sizes without --profile.
+    """
+    context = click.get_current_context()
+    given = {
+        option.name: option.opts[0]
+        for option in context.command.params
+        if context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    }
+    given.pop("models", None)
+    for name, allowed in _ALLOWED.items():
+        if name not in given:
+            continue
+        if models:
+            raise click.UsageError(f"{given[name]} measures no models; leave them out")
+        if unheard := [text for key, text in given.items() if key not in {name, *allowed}]:
+            raise click.UsageError(f"{given[name]} does not heed {', '.join(unheard)}")
+    if "sizes" in given and "profile" not in given:
+        raise click.UsageError("--sizes is for --profile FILE")
 
 
 def _show(reports: Sequence[BenchReport], json_file: str | None, html_file: Path | None) -> None:

@@ -14,19 +14,23 @@ if TYPE_CHECKING:
     from vsrc.runtime.profile_config import ProfileProgress
 
 
+SECONDS_A_SIZE = ProfileConfig.seconds * ProfileConfig.rounds
+
+
 def profile_config(
     shapes: tuple[tuple[int, int], ...],
     sizes: str | None,
     options: dict[str, Any],
 ) -> ProfileConfig:
     """The configuration that the options of `vsrc bench` mean."""
+    seconds = options["seconds"]
     return ProfileConfig(
         sizes=parse_sizes(sizes) if sizes else ProfileConfig.sizes,
         shapes=shapes,
         backend=options["backend"],
         precision="fp32" if options["precision"] == "auto" else options["precision"],
         threads=options["threads"],
-        seconds=options["seconds"] / ProfileConfig.rounds,
+        seconds=(SECONDS_A_SIZE if seconds is None else seconds) / ProfileConfig.rounds,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,10 @@ from vsrc.runtime.bench_sections import (
     Subject,
     Warmup,
 )
+from vsrc.runtime.contention import without_others
 from vsrc.runtime.distribution import Distribution, distribution
-from vsrc.runtime.interval import Interval, interval_of, mean
+from vsrc.runtime.interval import Interval, Statistic, enclosing, interval_of, mean
+from vsrc.runtime.interval import median as median_of
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement
 from vsrc.runtime.power import has_settled, mean_watts, throttle_events
@@ -61,7 +63,10 @@ def assemble(
         "subject": _subject(config, found),
         "feed": Feed(batch=1, height_px=height, width_px=width),
         "startup": Startup(
-            found.import_ms, found.load_ms, found.first_inference_ms, found.engine_build_ms
+            median(found.import_ms),
+            median(found.load_ms),
+            median(found.first_inference_ms),
+            found.engine_build_ms,
         ),
         "warmup": Warmup(series.warmup_ms, series.steady),
         "latency_ms": latency_ms,
@@ -80,6 +85,7 @@ def assemble(
         "gates": tuple(_gates(config, latency_ms, throughput_fps, power, memory)),
         "samples_ms": series.steady_ms,
         "samples_per_run": tuple(map(len, found.runs_ms)),
+        "taken_share_per_run": known_shares(found.taken_shares),
     }
     missing = _nulls(to_json(parts))
     return BenchReport(**parts, null_reasons=reasons_of(missing, config, found, machine))
@@ -124,19 +130,30 @@ def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
 
 
 def _intervals(found: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
-    runs = found.runs_ms
-    of_mean = interval_of(runs, mean)
+    shares = known_shares(found.taken_shares) or (0.0,) * len(found.runs_ms)
+    versions = list(without_others(found.runs_ms, shares))
+
+    def interval(statistic: Statistic) -> Interval | None:
+        return enclosing(interval_of(runs, statistic) for runs in versions)
+
+    of_mean = interval(mean)
     rate = None
     if of_mean is not None and of_mean.low > 0:
         # Between the samples lies time that the mean does not hold: scale, do not divide.
         ends = (throughput_fps * latency.mean / end for end in (of_mean.high, of_mean.low))
         rate = Interval(*ends)
     return Intervals(
-        p50_ms=interval_of(runs),
-        p99_ms=None if latency.p99 is None else interval_of(runs, _p99),
+        p50_ms=interval(median_of),
+        p99_ms=None if latency.p99 is None else interval(_p99),
         mean_ms=of_mean,
         throughput_fps=rate,
     )
+
+
+def known_shares(shares: Sequence[float | None]) -> tuple[float, ...] | None:
+    """None where one of them is not known."""
+    known = tuple(share for share in shares if share is not None)
+    return known if len(known) == len(shares) else None
 
 
 def _p99(values: np.ndarray) -> float:
@@ -176,8 +193,7 @@ def _stages(found: Measurement) -> Stages:
 def _power(found: Measurement, throughput_fps: float) -> Power:
     seen = found.watched
     idle_w, busy_w = (
-        mean_watts(seen.readings, seen.totals, start=start, end=end)
-        for start, end in (seen.idle, seen.busy)
+        mean_watts(seen.readings, seen.totals, windows) for windows in ((seen.idle,), seen.busy)
     )
     both = idle_w is not None and busy_w is not None
     return Power(
@@ -201,7 +217,7 @@ def _arithmetic(config: BenchConfig, found: Measurement, throughput_fps: float) 
 def _soak(config: BenchConfig, found: Measurement) -> Soak | None:
     if config.minutes is None:
         return None
-    start, end = found.watched.busy
+    ((start, end),) = found.watched.busy
     inside = [one for one in found.watched.readings if start <= one.seconds <= end]
     samples_ms = (*found.series.warmup_ms, *found.series.steady_ms)
     long_enough = sum(samples_ms) >= 2 * _MINUTE_MS
@@ -222,8 +238,8 @@ def _device(found: Measurement) -> Device:
     return Device(
         facts=seen.facts,
         unreadable=seen.unreadable,
-        busy_from_seconds=seen.busy[0],
-        busy_to_seconds=seen.busy[1],
+        busy_from_seconds=seen.busy[0][0],
+        busy_to_seconds=seen.busy[-1][1],
         throttle_events=throttle_events(seen.readings),
         readings=seen.readings,
     )

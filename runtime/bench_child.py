@@ -7,6 +7,7 @@ time is part of what is measured.
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ from vsrc.runtime.telemetry import Telemetry, find_sensors
 if TYPE_CHECKING:
     from vsrc.runtime.bench_subject import Subject
     from vsrc.runtime.measurement import Measurement, StageTimes, Watched
-    from vsrc.runtime.sampling import Series
+    from vsrc.runtime.sampling import Plan, Series
 
 IDLE_SECONDS = 3.0
 """How long an idle machine is watched, where it tells its power."""
@@ -41,31 +42,36 @@ _PROGRESS_SECONDS = 0.2
 Tell = Callable[[BenchProgress], None]
 
 
-def config_to_request(config: BenchConfig) -> Message:
-    """The configuration as the child reads it."""
-    return {**asdict(config), "model": str(config.model)}
+def request_for(config: BenchConfig, first: Measurement | None = None) -> Message:
+    """What the child is asked: to measure for the first time, or again after `first`."""
+    known = None if first is None else asdict(first.rates)
+    return {"config": {**asdict(config), "model": str(config.model)}, "rates": known}
 
 
-def measure(config: BenchConfig, tell: Tell) -> Measurement:
-    """Measure in this process; honest only in one that has done nothing else before.
+def measure(config: BenchConfig, tell: Tell, known: Message | None = None) -> Measurement:
+    """Measure once, in this process; honest only in one that has done nothing else before.
 
     Args:
-        config: What to measure; its model is a path.
+        config: What to measure; its model is a path. Of what all runs take together, this one takes
+            its part.
         tell: Told about progress, a few times a second.
+        known: `Rates` of this machine, measured a moment ago: it is then neither watched idle nor
+            measured again.
 
     Raises:
         VsrcError: The package cannot be opened or run, or takes no frames of this shape.
     """
     telemetry = Telemetry(*find_sensors())
-    idle = _idle(telemetry, tell)
+    idle = _idle(telemetry, None if known else tell)
     tell(BenchProgress("load"))
     start = time.perf_counter()
     import numpy as np
 
     from vsrc.runtime.bench_subject import open_subject
+    from vsrc.runtime.contention import core_time, taken_share
     from vsrc.runtime.machine import peak_memory_bytes
     from vsrc.runtime.measurement import Measurement
-    from vsrc.runtime.rates import measure_rates
+    from vsrc.runtime.rates import Rates, measure_rates
     from vsrc.runtime.versions import loaded_versions
 
     with suppress(ImportError):  # opening the session says what is missing
@@ -78,23 +84,26 @@ def measure(config: BenchConfig, tell: Tell) -> Measurement:
     loaded = time.perf_counter()
     sr = np.asarray(subject.run())
     first_end = time.perf_counter()
-    busy_from = telemetry.now()
+    busy_from, before = telemetry.now(), core_time()
     series = _series(subject, config, telemetry, tell)
-    busy = (busy_from, telemetry.now())
+    busy, after = (busy_from, telemetry.now()), core_time()
     telemetry.stop()
     peak_bytes = peak_memory_bytes()
     stages = _stages(subject, config, tell)
     subject.close()
 
-    tell(BenchProgress("machine"))
+    if not known:
+        tell(BenchProgress("machine"))
+    rates = Rates(**known) if known else measure_rates(threads=config.threads)
+    on_cores = subject.label.startswith("ort-cpu")
     return Measurement(
         kind=subject.kind,
         name=subject.name,
         network=subject.network,
         quality=subject.quality,
-        import_ms=(imported - start) * 1000,
-        load_ms=(loaded - opening) * 1000,
-        first_inference_ms=(first_end - loaded) * 1000,
+        import_ms=((imported - start) * 1000,),
+        load_ms=((loaded - opening) * 1000,),
+        first_inference_ms=((first_end - loaded) * 1000,),
         series=series,
         frames_per_run=sr.shape[1] if subject.network and sr.ndim == 5 else 1,
         fed_bytes=sr.nbytes + sum(array.nbytes for array in subject.feeds.values()),
@@ -105,27 +114,30 @@ def measure(config: BenchConfig, tell: Tell) -> Measurement:
         peak_bytes=peak_bytes,
         stages=stages,
         watched=_watched(telemetry, idle, busy),
-        rates=measure_rates(threads=config.threads),
+        rates=rates,
         versions=loaded_versions(),
+        taken_shares=(taken_share(before, after, threads=rates.threads) if on_cores else None,),
         engine_build_ms=subject.build_ms,
     )
 
 
 def main() -> None:
-    """Answer one request: a `BenchConfig`, with a `Measurement`."""
+    """Answer the request that `request_for` made, with a `Measurement`."""
     answer(_answer)
 
 
 def _answer(request: Message, tell: Callable[[Message], None]) -> Message:
-    values = request | {"model": Path(request["model"]), "shape": tuple(request["shape"])}
-    return asdict(measure(BenchConfig(**values), lambda step: tell(asdict(step))))
+    asked = request["config"]
+    values = asked | {"model": Path(asked["model"]), "shape": tuple(asked["shape"])}
+    config = BenchConfig(**values)
+    return asdict(measure(config, lambda step: tell(asdict(step)), request["rates"]))
 
 
-def _idle(telemetry: Telemetry, tell: Tell) -> tuple[float, float]:
-    """Watch the machine doing nothing, where it tells its power."""
+def _idle(telemetry: Telemetry, tell: Tell | None) -> tuple[float, float]:
+    """Watch the machine doing nothing, where it tells its power; without `tell` only begin."""
     telemetry.look()
     telemetry.start()
-    if telemetry.totals:
+    if telemetry.totals and tell is not None:
         tell(BenchProgress("idle"))
         time.sleep(IDLE_SECONDS)
     return 0.0, telemetry.now()
@@ -133,7 +145,7 @@ def _idle(telemetry: Telemetry, tell: Tell) -> tuple[float, float]:
 
 def _series(subject: Subject, config: BenchConfig, telemetry: Telemetry, tell: Tell) -> Series:
     from vsrc.runtime.power import has_settled
-    from vsrc.runtime.sampling import Plan, soak, take_samples
+    from vsrc.runtime.sampling import soak, take_samples
 
     progress = _throttled(tell)
     if config.minutes is not None:
@@ -144,11 +156,18 @@ def _series(subject: Subject, config: BenchConfig, telemetry: Telemetry, tell: T
             return has_settled(readings) is True
 
         return soak(subject.run, config.minutes * 60, settled, progress=progress)
+    return take_samples(subject.run, _plan(config), progress=progress)
+
+
+def _plan(config: BenchConfig) -> Plan:
+    """The part of one run."""
+    from vsrc.runtime.sampling import Plan
+
+    runs = config.run_count
     if config.iterations is not None:
-        return take_samples(subject.run, Plan(samples=config.iterations), progress=progress)
+        return Plan(samples=math.ceil(config.iterations / runs))
     least = SAMPLES_FOR_P99 if config.max_p99_ms is not None else 1
-    plan = Plan(samples=least, seconds=config.seconds)
-    return take_samples(subject.run, plan, progress=progress)
+    return Plan(samples=math.ceil(least / runs), seconds=config.seconds / runs)
 
 
 def _stages(subject: Subject, config: BenchConfig, tell: Tell) -> StageTimes:
@@ -171,7 +190,8 @@ def _watched(telemetry: Telemetry, idle: tuple[float, float], busy: tuple[float,
         totals=telemetry.totals,
         readings=tuple(telemetry.readings),
         idle=idle,
-        busy=busy,
+        busy=(busy,),
+        began=telemetry.began,
     )
 
 

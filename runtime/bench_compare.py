@@ -1,11 +1,12 @@
 """Say of two latency reports which is better, metric by metric, and whether noise could do it.
 
-A metric with samples is judged by the interval of its relative change, drawn from the samples of
-both reports (`vsrc.runtime.interval`). It is called better or worse only if that interval leaves
-out zero and the change is more than `LEAST_CHANGE`: less than that two runs of the same thing
-differ by, because a process does not get the same memory twice. Metrics of which a report holds a
-single value have no noise to be judged by, so they are shown and not judged; but peak memory
-hardly has any, and counts from `LEAST_MEMORY_CHANGE` on.
+A metric with samples is judged by the interval of its relative change, drawn from the runs of both
+reports (`vsrc.runtime.interval`), as they were and without what other processes took
+(`vsrc.runtime.contention`). It is called better or worse only if that interval leaves out zero and
+the change is more than `LEAST_CHANGE`. Reports of fewer than `LEAST_RUNS` processes do not tell how
+processes differ, and metrics of which a report holds a single value have no noise to be judged by:
+they are shown and not judged; but peak memory hardly has any, and counts from `LEAST_MEMORY_CHANGE`
+on.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import Any, Literal
 import numpy as np
 
 from vsrc.runtime.bench_report import KIND, SCHEMA_VERSION
+from vsrc.runtime.contention import BUSY_SHARE, overall_share, without_others
 from vsrc.runtime.distribution import samples_needed
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.interval import (
     LEAST_RUNS,
     Floats,
     Interval,
-    block_count,
+    enclosing,
     mean,
     median,
     resampled,
@@ -37,7 +39,7 @@ from vsrc.runtime.schema import to_json
 LEAST_CHANGE = 0.02
 LEAST_MEMORY_CHANGE = 0.05
 LOADED = 0.25
-"""Share of the cores that others want, from which on a report is not to be trusted."""
+"""Load average for each core from which on other work is named, where its share is not known."""
 
 COLUMNS = ("", "old", "new", "change", "95 % interval", "")
 
@@ -173,42 +175,50 @@ def comparison_to_text(found: BenchComparison) -> str:
 
 
 def _sampled(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
-    runs = [
-        split_runs(report["samples_ms"], report.get("samples_per_run", ()))
-        for report in (before, after)
-    ]
-    wholes = [np.concatenate(run) for run in runs]
+    both = [_runs(report) for report in (before, after)]
+    wholes = [np.concatenate(runs) for runs, _ in both]
+    versions = _versions(both)
     for metric, (statistic, percent) in _FROM_SAMPLES.items():
         enough = [len(whole) >= samples_needed(percent) for whole in wholes]
         old, new = (
             statistic(whole) if ok else None for whole, ok in zip(wholes, enough, strict=True)
         )
-        yield _change(metric, old, new, _interval(runs, statistic) if all(enough) else None)
-    yield _throughput(before, after, runs)
-
-
-def _throughput(
-    before: dict[str, Any], after: dict[str, Any], runs: Sequence[Sequence[Sequence[float]]]
-) -> Change:
-    """More is better; its noise is that of the mean latency."""
+        found = [_interval(old, new, statistic) for old, new in versions] if all(enough) else []
+        yield _change(metric, old, new, enclosing(found))
+    # More is better; its noise is that of the mean latency, of which it is the inverse.
     old, new = (_value(report, "throughput_fps") for report in (before, after))
-    ends = _interval(runs[::-1], mean)  # old over new: throughput is the inverse
-    return _change("throughput_fps", old, new, ends)
+    ends = enclosing(_interval(second, first, mean) for first, second in versions)
+    yield _change("throughput_fps", old, new, ends)
+
+
+def _runs(report: dict[str, Any]) -> tuple[list[tuple[float, ...]], Sequence[float]]:
+    """Samples of each process, and the share of its time that others had."""
+    runs = split_runs(report["samples_ms"], report.get("samples_per_run", ()))
+    return runs, report.get("taken_share_per_run") or (0.0,) * len(runs)
+
+
+def _versions(
+    both: Sequence[tuple[Sequence[Sequence[float]], Sequence[float]]],
+) -> list[tuple[list[Floats], list[Floats]]]:
+    """Runs of old and new: as they were, and without what others took of either."""
+    old, new = (list(without_others(runs, shares)) for runs, shares in both)
+    count = max(len(old), len(new))
+    old, new = (part * count if len(part) == 1 else part for part in (old, new))
+    return list(zip(old, new, strict=True))
 
 
 def _interval(
-    runs: Sequence[Sequence[Sequence[float]]], statistic: Callable[[Floats], float]
+    old: Sequence[Floats], new: Sequence[Floats], statistic: Callable[[Floats], float]
 ) -> Interval | None:
     """Interval of the change from the first to the second."""
-    drawn = [resampled(run, statistic, seed=seed) for seed, run in enumerate(runs)]
-    first, second = drawn
+    first, second = (resampled(runs, statistic, seed=at) for at, runs in enumerate((old, new)))
     if first is None or second is None:
         return None
-    values = [statistic(np.concatenate(run)) for run in runs]
+    values = [statistic(np.concatenate(runs)) for runs in (old, new)]
     if values[0] <= 0 or first.min() <= 0:
         return None
-    blocks = min(block_count(run) for run in runs)
-    return widened(values[1] / values[0] - 1, second / first - 1, blocks=blocks)
+    runs = min(len(old), len(new))
+    return widened(values[1] / values[0] - 1, second / first - 1, runs=runs)
 
 
 def _single(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
@@ -242,14 +252,27 @@ def _notes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
     for what, paths in _SAME.items():
         old, new = ([_raw(report, path) for path in paths] for report in (before, after))
         if old != new:
-            words = [" ".join(map(str, values)) for values in (old, new)]
-            yield f"{what} differs: {words[0]}, then {words[1]}"
+            told = [" ".join(map(str, values)) for values in (old, new)]
+            yield f"{what} differs: {told[0]}, then {told[1]}"
     for which, report in (("old", before), ("new", after)):
-        load, cores = _value(report, "machine.load_average"), _value(report, "machine.cores")
-        if load is not None and cores and load > LOADED * cores:
-            yield f"other work was running during {which} (load average {load:.1f})"
-    if max(len(report.get("samples_per_run", [0])) for report in (before, after)) < LEAST_RUNS:
-        yield "each was measured in one process, so what differs between processes is not known"
+        if words := _other_work(report):
+            yield f"other work was running during {which} ({words})"
+        if (runs := len(_runs(report)[0])) < LEAST_RUNS:
+            count = "one process" if runs == 1 else f"{runs} processes"
+            yield (
+                f"{which} was measured in {count}: how much processes differ is not known, so "
+                f"speed is not judged; measure with --runs {LEAST_RUNS} or more"
+            )
+
+
+def _other_work(report: dict[str, Any]) -> str:
+    """How much of it there was; empty for little."""
+    if report.get("taken_share_per_run") is not None:
+        share = overall_share(*_runs(report))
+        return f"up to {share:.0%} of the time" if share > BUSY_SHARE else ""
+    load, cores = _value(report, "machine.load_average"), _value(report, "machine.cores")
+    loaded = load is not None and cores and load > LOADED * cores
+    return f"load average {load:.1f}" if loaded else ""
 
 
 def _report(path: Path) -> dict[str, Any]:
@@ -272,6 +295,9 @@ def _report(path: Path) -> dict[str, Any]:
     lengths = data.get("samples_per_run", [len(samples)])
     if not isinstance(lengths, list) or sum(lengths) != len(samples) or min(lengths) < 1:
         raise SpecError(f"{path}: samples_per_run does not add up to the samples")
+    shares = data.get("taken_share_per_run") or [0.0] * len(lengths)
+    if len(shares) != len(lengths) or not all(0 <= share < 1 for share in shares):
+        raise SpecError(f"{path}: taken_share_per_run must hold a share in [0, 1) for each run")
     return data
 
 

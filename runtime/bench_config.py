@@ -9,6 +9,10 @@ from typing import Literal
 SAMPLES_FOR_P99 = 100
 """A 99th percentile means something once one sample in a hundred can lie beyond it."""
 
+RUNS = 5
+LEAST_PER_RUN = 10
+"""Iterations that are worth a process of their own."""
+
 GATES = ("max_p99_ms", "min_fps", "max_watts", "max_rss_mb")
 
 
@@ -22,10 +26,12 @@ class BenchConfig:
         backend: What runs the graph; see `vsrc.runtime.session.BACKENDS`.
         precision: Name of the graph ("fp32", ...), or `auto`.
         threads: CPU threads, 0 for as many as this process may use.
-        iterations: Samples to keep after warm-up; None: as many as `seconds` allow.
-        seconds: Time to sample for after warm-up, where `iterations` is None.
-        runs: Fresh processes to measure in, one after the other; from three on the intervals know
-            of what differs from one to the next.
+        iterations: Samples to keep after warm-up, of all runs together; None: as many as `seconds`
+            allow.
+        seconds: Time to sample for after warm-up, of all runs together, where `iterations` is None.
+        runs: Fresh processes to measure in, one after the other: what differs from one to the next
+            is what the intervals are made of. None: `RUNS`, but 1 for a soak, and for fewer
+            iterations than `LEAST_PER_RUN` in each.
         minutes: Soak: sample until the temperature settles, at most so long; None: no soak.
         stages: Also time each stage, and the whole pipeline on a clip.
         fps: Frames a second of the stream that it shall keep up with; None where none is meant.
@@ -41,8 +47,8 @@ class BenchConfig:
     precision: str = "auto"
     threads: int = 0
     iterations: int | None = None
-    seconds: float = 5.0
-    runs: int = 1
+    seconds: float = 10.0
+    runs: int | None = None
     minutes: float | None = None
     stages: bool = True
     fps: float | None = None
@@ -67,6 +73,14 @@ class BenchConfig:
                 raise ValueError(f"{name}={value} must be a positive number")
         self._check_together()
 
+    @property
+    def run_count(self) -> int:
+        """Fresh processes to measure in."""
+        if self.runs is not None:
+            return self.runs
+        few = self.iterations is not None and self.iterations < RUNS * LEAST_PER_RUN
+        return 1 if few or self.minutes is not None else RUNS
+
     def _check_together(self) -> None:
         """Refuse options that are right by themselves and not together."""
         if self.max_p99_ms is not None and (self.iterations or SAMPLES_FOR_P99) < SAMPLES_FOR_P99:
@@ -74,7 +88,12 @@ class BenchConfig:
                 f"iterations={self.iterations} cannot tell a 99th percentile; a limit on it needs "
                 f"at least {SAMPLES_FOR_P99}"
             )
-        if self.minutes is not None and (self.iterations is not None or self.runs > 1):
+        if self.iterations is not None and self.run_count > self.iterations:
+            raise ValueError(
+                f"iterations={self.iterations} cannot be shared by runs={self.runs}; every run "
+                "takes one at least"
+            )
+        if self.minutes is not None and (self.iterations is not None or self.run_count > 1):
             raise ValueError("a soak lasts for minutes, once; leave iterations and runs out")
 
 

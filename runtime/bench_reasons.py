@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.distribution import PERCENTILES, samples_needed
-from vsrc.runtime.interval import LEAST_SAMPLES as INTERVAL_SAMPLES
+from vsrc.runtime.interval import LEAST_RUNS
 from vsrc.runtime.machine import Machine, machine_null_reasons
 from vsrc.runtime.measurement import Measurement
 from vsrc.runtime.steady import LEAST_SAMPLES
@@ -40,6 +40,7 @@ def reasons_of(
         "power": lambda _: _power(found),
         "arithmetic": lambda _: _FOREIGN,
         "soak": lambda name: _soak(name, found),
+        "taken_share_per_run": lambda _: _taken(found),
         "device": lambda _: "nothing on this machine counts them",
     }
     reasons = {}
@@ -62,9 +63,8 @@ def _interval(name: str, found: Measurement) -> str:
     count, runs = len(found.series.steady_ms), len(found.runs_ms)
     if name == "p99_ms" and count < samples_needed(99):
         return _needs(samples_needed(99), count)
-    if runs == 2:
-        return "two runs do not tell how much runs differ; take one, or three and more"
-    return _needs(INTERVAL_SAMPLES, count)
+    one = "one process does" if runs == 1 else f"{runs} processes do"
+    return f"{one} not tell how processes differ; --runs {LEAST_RUNS} or more"
 
 
 def _subject(name: str) -> str:
@@ -97,6 +97,12 @@ def _build(found: Measurement) -> str:
     if found.session.startswith("ort-tensorrt"):
         return "it is built while the session opens, and part of load_ms"
     return "no engine is built: the graph runs as it is"
+
+
+def _taken(found: Measurement) -> str:
+    if found.session.startswith("ort-cpu"):
+        return "/proc/stat does not count what the cores do"
+    return f"{found.session} does not run on the cores that others use"
 
 
 def _power(found: Measurement) -> str:

@@ -63,6 +63,8 @@ class BenchReport:
         gates: Limits asked for.
         samples_ms: Every steady sample in the order taken, ms.
         samples_per_run: How many of them each process took, in the same order.
+        taken_share_per_run: Share of that time that others had at most, in the same order; None
+            where nobody can tell.
         null_reasons: Dotted path of each field that is null -> why.
     """
 
@@ -87,6 +89,7 @@ class BenchReport:
     gates: tuple[Gate, ...]
     samples_ms: tuple[float, ...]
     samples_per_run: tuple[int, ...]
+    taken_share_per_run: tuple[float, ...] | None
     null_reasons: dict[str, str] = field(default_factory=dict)
 
 

@@ -62,7 +62,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Startup:
-    """What happens once, in a process that did nothing before.
+    """What happens once in a process that did nothing before; the median of all processes.
 
     Attributes:
         import_ms: Loading vsrc's runtime and the library that runs the graph.
@@ -107,6 +107,8 @@ class Warmup:
 @dataclass(frozen=True)
 class Intervals:
     """95 % intervals of the numbers that say most; see `vsrc.runtime.interval`.
+
+    They hold what the machine alone would take, too: see `vsrc.runtime.contention`.
 
     Attributes:
         p50_ms: Of the median.
@@ -235,7 +237,8 @@ class Device:
     Attributes:
         facts: What does not change: board, power mode, driver, governor.
         unreadable: What cannot be read -> why.
-        busy_from_seconds: When the first sample began, on the clock of the readings.
+        busy_from_seconds: When the first sample of the first process began, on the clock of the
+            readings.
         busy_to_seconds: When the last sample ended.
         throttle_events: Cause -> times that clocks were held down during the run; None where
             nothing counts them.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 
 from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.contention import BUSY_SHARE, overall_share
 from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.interval import Interval
+from vsrc.runtime.measurement import split_runs
 
 WIDTH = 80
 _LABEL_WIDTH = 17
@@ -62,8 +64,10 @@ def _latency_table(report: BenchReport) -> list[str]:
     names = "  ".join(name.rjust(width) for (name, _), width in zip(cells, widths, strict=True))
     values = "  ".join(value.rjust(width) for (_, value), width in zip(cells, widths, strict=True))
     taken = f"Latency in ms a frame, {_count(report.latency_ms.count, 'sample')}"
-    warm = f" after {len(report.warmup.samples_ms) + 1} of warm-up"
-    return [taken + warm, "", f"  {names}", f"  {values}"]
+    runs = len(report.samples_per_run)
+    warm = f" after {len(report.warmup.samples_ms) + runs} of warm-up"
+    where = f", {runs} processes" if runs > 1 else ""
+    return [taken + warm + where, "", f"  {names}", f"  {values}"]
 
 
 def _speed_rows(report: BenchReport) -> list[tuple[str, str]]:
@@ -189,11 +193,9 @@ def _power_words(report: BenchReport) -> str:
 def report_notes(report: BenchReport) -> list[tuple[str, str]]:
     """What a reader must know before believing the numbers."""
     notes = [("Gate", str(gate)) for gate in report.gates]
-    load = report.machine.load_average
     if report.warmup.steady is False:
         notes.append(("Warning", "latency kept drifting: heat, changing clocks or other work"))
-    if load is not None and load > max(0.5, 0.25 * report.machine.cores):
-        words = f"other work was running (load average {load:.1f}); alone it is faster"
+    if words := _other_work(report):
         notes.append(("Warning", words))
     for cause, times in (report.device.throttle_events or {}).items():
         if times:
@@ -203,6 +205,23 @@ def report_notes(report: BenchReport) -> list[tuple[str, str]]:
         count = _count(report.latency_ms.count, "sample")
         notes.append(("Note", f"{count} cannot tell {', '.join(dashes)}; add --seconds"))
     return notes
+
+
+def _other_work(report: BenchReport) -> str:
+    """What others had of the machine, in words; empty where it was nothing much."""
+    load, shares = report.machine.load_average, report.taken_share_per_run
+    if shares is None:
+        if load is None or load <= max(0.5, 0.25 * report.machine.cores):
+            return ""
+        return f"other work was running (load average {load:.1f}); alone it is faster"
+    share = overall_share(split_runs(report.samples_ms, report.samples_per_run), shares)
+    if share <= BUSY_SHARE:
+        return ""
+    alone_ms = report.latency_ms.mean * (1 - share)
+    return (
+        f"other work took up to {share:.0%} of the time; alone a frame may take {_ms(alone_ms)} "
+        "ms in the mean, and the intervals reach down to that"
+    )
 
 
 def _row(row: tuple[str, str]) -> str:

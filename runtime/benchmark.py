@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from vsrc.runtime.bench_assembly import assemble
-from vsrc.runtime.bench_child import config_to_request
+from vsrc.runtime.bench_child import request_for
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import Gate
 from vsrc.runtime.errors import GateError
-from vsrc.runtime.fresh_process import ask
+from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.measurement import Measurement, joined
 from vsrc.runtime.package import shipped
@@ -30,7 +30,7 @@ _MEASURED_BY = {
 def bench(
     config: BenchConfig, *, progress: Callable[[BenchProgress], None] = lambda _step: None
 ) -> BenchReport:
-    """Measure a package in a fresh process and report.
+    """Measure a package in fresh processes and report.
 
     Limits that were missed do not raise: they are part of the report. `check_gates` raises.
 
@@ -43,9 +43,9 @@ def bench(
     """
     config = replace(config, model=config.model or shipped())
     started, machine = datetime.now(timezone.utc), this_machine()
-    found = [_measured_apart(config, progress)]
-    again = replace(config, stages=False)
-    found += [_measured_apart(again, progress) for _ in range(config.runs - 1)]
+    first = _measured_apart(request_for(config), progress)
+    again = request_for(replace(config, stages=False), first)
+    found = [first, *(_measured_apart(again, progress) for _ in range(config.run_count - 1))]
     return assemble(config, joined(found), machine=machine, started=started)
 
 
@@ -80,10 +80,6 @@ def _why(gate: Gate, report: BenchReport) -> str:
     return f" ({reason})" if gate.measured is None and reason else ""
 
 
-def _measured_apart(config: BenchConfig, progress: Callable[[BenchProgress], None]) -> Measurement:
-    found = ask(
-        "vsrc.runtime.bench_child",
-        config_to_request(config),
-        lambda step: progress(BenchProgress(**step)),
-    )
+def _measured_apart(request: Message, progress: Callable[[BenchProgress], None]) -> Measurement:
+    found = ask("vsrc.runtime.bench_child", request, lambda step: progress(BenchProgress(**step)))
     return from_json(Measurement, found, where="measuring process")

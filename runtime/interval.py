@@ -1,28 +1,26 @@
-"""How far a number from samples can be trusted: bootstrap intervals that know of slow noise.
+"""How far a number from samples can be trusted: bootstrap intervals over whole runs.
 
-Neighbouring samples of a latency resemble each other (clocks, heat, other work), so drawing single
-samples anew would promise too much. Whole blocks are drawn instead, as in the circular block
-bootstrap (Politis and Romano 1992). Ten blocks are few enough to be long, and their small number is
-paid for by Student's t, so that the interval holds what it says on series that are far from
-independent (tests/runtime/test_interval.py).
+Neighbouring samples of a latency resemble each other (clocks, heat, other work), and a process
+keeps the memory and the threads it was given: samples of one process say little of the next. So a
+thing is measured in several fresh processes, and whole runs are drawn anew, not samples (Kalibera
+and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). That there are few of them is
+paid for by Student's t, as Georges, Buytaert and Eeckhout do (OOPSLA 2007). How often the intervals
+of real reports agree stands in docs/results/coverage.md.
 
-    one run       │▁▂▁│▁▃▂│▂▂▃│▃▂▂│▂▁▁│ ...   blocks of a tenth of the run, at any start
-    several runs  │▁▂▁▁▂│  │▂▃▂▂▃│  │▁▁▁▂▁│   a run is a block: noise between runs counts
+    run 1 │▁▂▁▁▂│   run 2 │▂▃▂▂▃│   run 3 │▁▁▁▂▁│   drawn: 2 3 3, 1 1 2, 3 2 1, ...
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCKS = 10
-LEAST_SAMPLES = 10
-"""Of fewer samples of one run no interval is told."""
 LEAST_RUNS = 3
+"""Fewer runs do not tell how much runs differ, and have no interval."""
 
 _RESAMPLES = 400
 _OUTSIDE = 2.5  # per cent on either side of a 95 % interval
@@ -57,67 +55,49 @@ def mean(values: Floats) -> float:
 
 
 def interval_of(
-    runs: Sequence[Sequence[float]], statistic: Statistic = median, *, seed: int = 0
+    runs: Sequence[Sequence[float] | Floats], statistic: Statistic = median, *, seed: int = 0
 ) -> Interval | None:
     """Interval of a statistic of all samples together.
 
     Args:
-        runs: Samples in the order taken; a series for each time that it was set up anew.
+        runs: Samples; a series for each time that it was set up anew.
         statistic: Of a `(samples,)` array.
         seed: Of the draw: the same samples give the same interval.
 
     Returns:
-        None where the samples cannot tell: two runs, or fewer than `LEAST_SAMPLES` of one.
+        None for fewer than `LEAST_RUNS`.
     """
     drawn = resampled(runs, statistic, seed=seed)
     if drawn is None:
         return None
-    whole = np.concatenate([np.asarray(run, dtype=np.float64) for run in runs])
-    return widened(statistic(whole), drawn, blocks=block_count(runs))
+    return widened(statistic(np.concatenate(runs)), drawn, runs=len(runs))
 
 
-def block_count(runs: Sequence[Sequence[float]]) -> int:
-    """Number of blocks that `resampled` draws from."""
-    return BLOCKS if len(runs) == 1 else len(runs)
-
-
-def resampled(runs: Sequence[Sequence[float]], statistic: Statistic, *, seed: int) -> Floats | None:
-    """The statistic on samples drawn anew, again and again; None as in `interval_of`."""
+def resampled(
+    runs: Sequence[Sequence[float] | Floats], statistic: Statistic, *, seed: int
+) -> Floats | None:
+    """The statistic on runs drawn anew, again and again; None as in `interval_of`."""
+    if len(runs) < LEAST_RUNS:
+        return None
     generator = np.random.default_rng(seed)
     arrays = [np.asarray(run, dtype=np.float64) for run in runs]
-    if len(arrays) == 1 and len(arrays[0]) >= LEAST_SAMPLES:
-        draw = _blocks_of(arrays[0], generator)
-    elif len(arrays) >= LEAST_RUNS:
-        draw = _some_of(arrays, generator)
-    else:
-        return None
-    return np.asarray([statistic(draw()) for _ in range(_RESAMPLES)])
+    draws = generator.integers(0, len(arrays), (_RESAMPLES, len(arrays)))
+    return np.asarray([statistic(np.concatenate([arrays[at] for at in draw])) for draw in draws])
 
 
-def widened(value: float, drawn: Floats, *, blocks: int) -> Interval:
-    """Interval about a value from resampled ones, made as wide as so few blocks demand."""
+def widened(value: float, drawn: Floats, *, runs: int) -> Interval:
+    """Interval about a value from resampled ones, made as wide as so few runs demand."""
     low, high = np.percentile(drawn, [_OUTSIDE, 100 - _OUTSIDE])
-    student = _STUDENT[blocks - 2] if blocks - 2 < len(_STUDENT) else _NORMAL + 2.4 / blocks
-    factor = student / _NORMAL * math.sqrt(blocks / (blocks - 1))
+    student = _STUDENT[runs - 2] if runs - 2 < len(_STUDENT) else _NORMAL + 2.4 / runs
+    factor = student / _NORMAL * math.sqrt(runs / (runs - 1))
     return Interval(value - (value - float(low)) * factor, value + (float(high) - value) * factor)
 
 
-def _blocks_of(samples: Floats, generator: np.random.Generator) -> Callable[[], Floats]:
-    count = len(samples)
-    length = round(count / BLOCKS)
-    needed = math.ceil(count / length)
-    inside = np.arange(length)
-
-    def draw() -> Floats:
-        starts = generator.integers(0, count, needed)
-        places = (starts[:, None] + inside).ravel()[:count] % count
-        return np.asarray(samples[places])
-
-    return draw
-
-
-def _some_of(runs: Sequence[Floats], generator: np.random.Generator) -> Callable[[], Floats]:
-    def draw() -> Floats:
-        return np.concatenate([runs[at] for at in generator.integers(0, len(runs), len(runs))])
-
-    return draw
+def enclosing(parts: Iterable[Interval | None]) -> Interval | None:
+    """The smallest interval that holds all that are known; None where none is."""
+    known = [part for part in parts if part is not None]
+    return (
+        None
+        if not known
+        else Interval(min(part.low for part in known), max(part.high for part in known))
+    )

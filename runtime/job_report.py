@@ -123,7 +123,7 @@ def job_report(
     readings = tuple(telemetry.readings)
     seconds = readings[-1].seconds
     frames = sum(file.frames for file in result.files)
-    watts = mean_watts(readings, telemetry.totals, start=0.0, end=seconds)
+    watts = mean_watts(readings, telemetry.totals, [(0.0, seconds)])
     stages = tuple(
         JobStage(name, distribution(values), sum(values) / 1000 / seconds, tuple(values))
         for name in _THREADS

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import TypeVar
 
 from vsrc.runtime.bench_sections import SubjectKind
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
 from vsrc.runtime.spec import NetworkSpec, Quality
 from vsrc.runtime.telemetry import Reading
+
+T = TypeVar("T")
 
 STAGES = (
     "decode", "upload", "pre", "network", "post", "download", "encode", "enqueue", "end_to_end",
@@ -49,7 +52,8 @@ class Watched:
         totals: Power sources that together stand for everything.
         readings: In the order taken.
         idle: From when to when nothing ran; equal where there was no need to wait.
-        busy: From when to when samples were taken.
+        busy: From when to when samples were taken, by each process.
+        began: The zero of that clock, seconds on the clock that all processes share.
     """
 
     facts: dict[str, str]
@@ -57,21 +61,22 @@ class Watched:
     totals: tuple[str, ...]
     readings: tuple[Reading, ...]
     idle: tuple[float, float]
-    busy: tuple[float, float]
+    busy: tuple[tuple[float, float], ...]
+    began: float = 0.0
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Raw findings; times in ms, memory in bytes.
+    """Raw findings of one process or, joined, of several; times in ms, memory in bytes.
 
     Attributes:
         kind: What was measured.
         name: Of the network, or of the file.
         network: What the graph says of its network; None for one that vsrc did not write.
         quality: What the package says was measured.
-        import_ms: Importing the runtime and the library that runs the graph.
-        load_ms: From an opened package to a session that is ready.
-        first_inference_ms: The first frame.
+        import_ms: Importing the runtime and the library that runs the graph, in each process.
+        load_ms: From an opened package to a session that is ready, in each process.
+        first_inference_ms: The first frame of each process.
         series: The samples after it.
         frames_per_run: Output frames of one sample.
         fed_bytes: Size of what goes in and comes out in one run.
@@ -86,15 +91,17 @@ class Measurement:
         versions: Package -> version, of what took part.
         samples_per_run: Number of steady samples of each process that measured; empty for one.
         engine_build_ms: Time that it took to build its engine; None where there is none.
+        taken_shares: Share of the time of its samples that others took, at most, for each process;
+            None where nobody can tell.
     """
 
     kind: SubjectKind
     name: str
     network: NetworkSpec | None
     quality: tuple[Quality, ...]
-    import_ms: float
-    load_ms: float
-    first_inference_ms: float
+    import_ms: tuple[float, ...]
+    load_ms: tuple[float, ...]
+    first_inference_ms: tuple[float, ...]
     series: Series
     frames_per_run: int
     fed_bytes: int
@@ -109,6 +116,7 @@ class Measurement:
     versions: dict[str, str]
     samples_per_run: tuple[int, ...] = ()
     engine_build_ms: float | None = None
+    taken_shares: tuple[float | None, ...] = (None,)
 
     @property
     def runs_ms(self) -> list[tuple[float, ...]]:
@@ -123,21 +131,50 @@ def split_runs(samples_ms: Sequence[float], lengths: Sequence[int]) -> list[tupl
 
 
 def joined(found: Sequence[Measurement]) -> Measurement:
-    """Several measurements of one thing as one: the samples of all, the rest of the first.
+    """Several measurements of one thing as one.
 
-    Peak memory is the largest.
+    Samples and readings are those of all, one process after the other; peak memory is the largest;
+    what is the same in all is taken from the first.
     """
-    series = [one.series for one in found]
-    steady = [one.steady for one in series if one.steady is not None]
     peaks = [one.peak_bytes for one in found if one.peak_bytes is not None]
     return replace(
         found[0],
-        series=Series(
-            warmup_ms=tuple(value for one in series for value in one.warmup_ms),
-            steady_ms=tuple(value for one in series for value in one.steady_ms),
-            steady_wall_seconds=sum(one.steady_wall_seconds for one in series),
-            steady=all(steady) if steady else None,
-        ),
+        import_ms=_chained(one.import_ms for one in found),
+        load_ms=_chained(one.load_ms for one in found),
+        first_inference_ms=_chained(one.first_inference_ms for one in found),
+        series=_joined_series([one.series for one in found]),
+        watched=_joined_watched([one.watched for one in found]),
         peak_bytes=max(peaks, default=None),
-        samples_per_run=tuple(len(one.steady_ms) for one in series),
+        samples_per_run=tuple(len(one.series.steady_ms) for one in found),
+        taken_shares=_chained(one.taken_shares for one in found),
     )
+
+
+def _joined_series(series: Sequence[Series]) -> Series:
+    steady = [one.steady for one in series if one.steady is not None]
+    return Series(
+        warmup_ms=_chained(one.warmup_ms for one in series),
+        steady_ms=_chained(one.steady_ms for one in series),
+        steady_wall_seconds=sum(one.steady_wall_seconds for one in series),
+        steady=all(steady) if steady else None,
+    )
+
+
+def _joined_watched(seen: Sequence[Watched]) -> Watched:
+    """All on the clock of the first."""
+    later = [one.began - seen[0].began for one in seen]
+    pairs = list(zip(seen, later, strict=True))
+    return replace(
+        seen[0],
+        unreadable={name: why for one in seen for name, why in one.unreadable.items()},
+        readings=tuple(
+            replace(reading, seconds=reading.seconds + by)
+            for one, by in pairs
+            for reading in one.readings
+        ),
+        busy=tuple((start + by, end + by) for one, by in pairs for start, end in one.busy),
+    )
+
+
+def _chained(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(value for part in parts for value in part)

@@ -16,17 +16,38 @@ _LEAST_READINGS = 2
 
 
 def mean_watts(
-    readings: Sequence[Reading], sources: Sequence[str], *, start: float, end: float
+    readings: Sequence[Reading],
+    sources: Sequence[str],
+    windows: Sequence[tuple[float, float]],
 ) -> float | None:
-    """Mean power of all sources together from `start` to `end`, seconds; None where unknown.
+    """Mean power of all sources together over all windows; None where unknown.
 
     An energy counter is exact over any time; power readings are averaged over time.
+
+    Args:
+        readings: In the order taken.
+        sources: Whose power is added up.
+        windows: From when to when, seconds; one with too few readings does not count.
     """
-    inside = [reading for reading in readings if start <= reading.seconds <= end]
+    found = [_joules(readings, sources, window) for window in windows]
+    known = [one for one in found if one is not None]
+    if not known:
+        return None
+    return sum(joules for joules, _ in known) / sum(seconds for _, seconds in known)
+
+
+def _joules(
+    readings: Sequence[Reading], sources: Sequence[str], window: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Energy of all sources and the seconds between the first reading and the last."""
+    inside = [reading for reading in readings if window[0] <= reading.seconds <= window[1]]
     if not sources or len(inside) < _LEAST_READINGS:
         return None
-    parts = [_watts_of(inside, source) for source in sources]
-    return None if any(part is None for part in parts) else sum(filter(None, parts))
+    watts = [_watts_of(inside, source) for source in sources]
+    seconds = inside[-1].seconds - inside[0].seconds
+    if None in watts or seconds <= 0:
+        return None
+    return sum(filter(None, watts)) * seconds, seconds
 
 
 def _watts_of(inside: Sequence[Reading], source: str) -> float | None:

@@ -73,6 +73,13 @@ class Telemetry:
         missing: Why others are missing.
         period_seconds: Time from one reading to the next.
         clock: Seconds; that of the measurements.
+
+    Attributes:
+        began: When watching began, on that clock.
+        readings: In the order taken.
+        facts: What does not change.
+        unreadable: What cannot be read -> why.
+        totals: Power sources that together stand for everything.
     """
 
     def __init__(
@@ -85,7 +92,7 @@ class Telemetry:
     ) -> None:
         self._sensors = list(sensors)
         self._period, self._clock = period_seconds, clock
-        self._began = clock()
+        self.began = clock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="vsrc-telemetry", daemon=True)
         self.readings: list[Reading] = []
@@ -110,7 +117,7 @@ class Telemetry:
 
     def now(self) -> float:
         """Seconds since watching began."""
-        return self._clock() - self._began
+        return self._clock() - self.began
 
     def look(self) -> Reading:
         """Read every sensor now; one that is lost is left out from here on."""

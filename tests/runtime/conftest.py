@@ -58,6 +58,18 @@ class Enlarger:
 
 
 @pytest.fixture(scope="session")
+def schema() -> dict[str, Any]:
+    """What a latency report must keep to."""
+    from jsonschema import Draft202012Validator
+
+    assets = Path(__file__).resolve().parents[2] / "runtime" / "assets"
+    text = (assets / "bench-report.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    Draft202012Validator.check_schema(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="session")
 def enlarger() -> type[Enlarger]:
     return Enlarger
 

@@ -1,4 +1,4 @@
-"""Measurements made by hand, and the schema that reports of them must keep."""
+"""Measurements made by hand, and reports of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
 from vsrc.runtime.spec import NetworkSpec, Quality
 from vsrc.runtime.telemetry import Reading
-
-SCHEMA_FILE = (
-    Path(__file__).resolve().parents[2] / "runtime" / "assets" / "bench-report.schema.json"
-)
 
 NETWORK = NetworkSpec(
     name="edge-s",
@@ -54,7 +50,7 @@ WATCHED = Watched(
         Reading(seconds=float(at), watts={"VDD_IN": 5.0 if at <= 3 else 12.0}) for at in range(10)
     ),
     idle=(0.0, 3.0),
-    busy=(4.0, 9.0),
+    busy=((4.0, 9.0),),
 )
 STAGES = StageTimes(
     durations_ms={"pre": (1.0,) * 30, "network": (15.0,) * 30, "post": (2.0,) * 30},
@@ -63,8 +59,18 @@ STAGES = StageTimes(
 )
 
 
-def measurement(durations_ms: tuple[float, ...], *, steady: bool | None = True) -> Measurement:
-    return Measurement(
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+def measurement(
+    durations_ms: tuple[float, ...],
+    *,
+    steady: bool | None = True,
+    runs: int = 1,
+    **fields: Any,  # noqa: ANN401  of Measurement
+) -> Measurement:
+    """What one process, or several that took equally many samples, found."""
+    found = Measurement(
         kind="package",
         name="edge-s",
         network=NETWORK,
@@ -72,9 +78,9 @@ def measurement(durations_ms: tuple[float, ...], *, steady: bool | None = True) 
         fed_bytes=1_000_000,
         stages=STAGES,
         watched=WATCHED,
-        import_ms=100.0,
-        load_ms=20.0,
-        first_inference_ms=50.0,
+        import_ms=(100.0,) * runs,
+        load_ms=(20.0,) * runs,
+        first_inference_ms=(50.0,) * runs,
         series=Series((40.0, 30.0), durations_ms, sum(durations_ms) / 1000, steady),
         frames_per_run=1,
         session="ort-cpu fp32",
@@ -84,7 +90,10 @@ def measurement(durations_ms: tuple[float, ...], *, steady: bool | None = True) 
         peak_bytes=80_000_000,
         rates=Rates(2, 200.0, 100.0, 20.0),
         versions={"python": "3.11.7"},
+        samples_per_run=(len(durations_ms) // runs,) * runs,
+        taken_shares=(0.0,) * runs,
     )
+    return dataclasses.replace(found, **fields)
 
 
 def report(
@@ -92,12 +101,14 @@ def report(
     *,
     steady: bool | None = True,
     machine: Machine = MACHINE,
+    runs: int = 1,
+    taken_shares: tuple[float | None, ...] | None = None,
     **options: Any,  # noqa: ANN401  fields of BenchConfig
 ) -> BenchReport:
     config = BenchConfig(model=Path("student.vsrc"), **options)
-    started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
-    found = measurement(durations_ms, steady=steady)
-    return assemble(config, found, machine=machine, started=started)
+    shares = taken_shares or (0.0,) * runs
+    found = measurement(durations_ms, steady=steady, runs=runs, taken_shares=shares)
+    return assemble(config, found, machine=machine, started=STARTED)
 
 
 def documented(schema: dict[str, Any], value: object, where: str = "report") -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,14 @@ from vsrc.runtime.errors import GateError
 from vsrc.runtime.measurement import joined
 from vsrc.tests.runtime.made_reports import (
     MACHINE,
-    SCHEMA_FILE,
     SILENT_MACHINE,
+    STARTED,
     measurement,
     nulls,
     report,
 )
 
-
-@pytest.fixture(scope="module")
-def schema() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(loaded)
-    return loaded
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_arithmetic_is_two_operations_for_each_multiply_accumulate() -> None:
@@ -49,8 +43,7 @@ def test_arithmetic_is_two_operations_for_each_multiply_accumulate() -> None:
 def test_a_network_that_doubles_the_frame_rate_is_paid_by_the_frame() -> None:
     config = BenchConfig(model=Path("student.vsrc"))
     found = dataclasses.replace(measurement((20.0,) * 100), frames_per_run=3)
-    started = datetime.now(timezone.utc)
-    whole = assemble(config, found, machine=MACHINE, started=started)
+    whole = assemble(config, found, machine=MACHINE, started=STARTED)
     assert whole.throughput_fps == pytest.approx(150.0)
 
 
@@ -85,7 +78,7 @@ def explained(schema: dict[str, Any], where: str = "") -> Iterator[str]:
 
 
 def test_the_document_explains_every_field_as_the_schema_does(schema: dict[str, Any]) -> None:
-    document = (SCHEMA_FILE.parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
     section = document.partition("\n## The report\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert rows == list(explained(schema))
@@ -141,7 +134,7 @@ def test_jitter_is_the_change_from_one_frame_to_the_next() -> None:
 
 
 def test_intervals_hold_the_numbers_they_belong_to() -> None:
-    found = report(tuple(10 + index % 7 for index in range(200)))
+    found = report(tuple(10 + index % 7 for index in range(200)), runs=5)
     for name, value in (("p50_ms", found.latency_ms.p50), ("mean_ms", found.latency_ms.mean)):
         ends = getattr(found.intervals, name)
         assert ends.low <= value <= ends.high
@@ -154,9 +147,30 @@ def test_two_runs_tell_no_interval() -> None:
     two = joined([measurement((20.0,) * 50), measurement((30.0,) * 50)])
     assert two.runs_ms == [(20.0,) * 50, (30.0,) * 50]
     config = BenchConfig(model=Path("student.vsrc"), runs=2)
-    found = assemble(config, two, machine=MACHINE, started=datetime.now(timezone.utc))
+    found = assemble(config, two, machine=MACHINE, started=STARTED)
     assert found.intervals.p50_ms is None
-    assert "two runs do not tell" in found.null_reasons["intervals.p50_ms"]
+    assert "2 processes do not tell" in found.null_reasons["intervals.p50_ms"]
+    one = report((20.0,) * 500)
+    assert one.intervals.p50_ms is None
+    assert "one process does not tell" in one.null_reasons["intervals.p50_ms"]
+
+
+def test_intervals_reach_down_to_what_the_machine_alone_would_take() -> None:
+    # Others had half of the time: either all frames took twice as long as they must, or some much
+    # longer; a percentile of the slow ones may be all theirs.
+    busy = tuple(20.0 + index % 5 for index in range(500))
+    found = report(busy, runs=5, taken_shares=(0.5,) * 5)
+    alone = report(busy, runs=5)
+    for name in ("p50_ms", "p99_ms", "mean_ms"):
+        ends, bare = getattr(found.intervals, name), getattr(alone.intervals, name)
+        assert ends.low == pytest.approx(11.0, rel=0.01)  # half of 22, for the slowest as well
+        assert ends.high == bare.high
+    text = " ".join(bench_text(found).split())
+    assert "other work took up to 50% of the time; alone a frame may take 11 ms" in text
+    assert "other work" not in bench_text(alone)
+    unknown = report(busy, runs=5, taken_shares=(None,) * 5)
+    assert unknown.taken_share_per_run is None
+    assert unknown.null_reasons["taken_share_per_run"].startswith("/proc/stat does not count")
 
 
 def test_a_soak_sets_the_first_minute_against_the_last() -> None:
@@ -195,6 +209,7 @@ def test_the_text_fits_a_terminal(count: int, scale_ms: float) -> None:
 
 
 def test_the_text_says_what_few_samples_cannot_tell() -> None:
-    text = bench_text(report((20.0,) * 12, machine=dataclasses.replace(MACHINE, load_average=3.0)))
+    loaded = dataclasses.replace(MACHINE, load_average=3.0)
+    text = bench_text(report((20.0,) * 12, machine=loaded, taken_shares=(None,)))
     assert "12 samples cannot tell p95, p99; add --seconds" in text
     assert "other work was running (load average 3.0)" in text

@@ -18,12 +18,13 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """A report of samples with 5 % of noise that neighbours share."""
+    """A report of five runs: 5 % of noise that neighbours share, and 2 % between the runs."""
 
     def make(name: str, level_ms: float, seed: int, **more: Any) -> Path:  # noqa: ANN401
         generator = np.random.default_rng(seed)
         noise = np.convolve(generator.standard_normal(320), np.ones(20) / np.sqrt(20), "valid")
-        samples = level_ms * np.exp(0.05 * noise[:300])
+        own = 0.02 * generator.standard_normal(5).repeat(60)
+        samples = level_ms * np.exp(0.05 * noise[:300] + own)
         report = {
             "kind": "vsrc-bench",
             "schema_version": 1,
@@ -33,6 +34,7 @@ def write(tmp_path: Path) -> Write:
             "memory": {"peak_bytes": 100_000_000},
             "throughput_fps": 1000 / float(samples.mean()),
             "samples_ms": list(samples),
+            "samples_per_run": [60] * 5,
             **more,
         }
         path = tmp_path / f"{name}.json"
@@ -82,10 +84,23 @@ def test_memory_has_no_noise_and_single_times_are_not_judged(write: Write) -> No
 
 
 def test_few_samples_are_not_judged(write: Write) -> None:
-    old, new = write("old", 40.0, 1, samples_ms=[40.0] * 5), write("new", 90.0, 2)
+    old, new = (
+        write("old", 40.0, 1, samples_ms=[40.0] * 5, samples_per_run=[1] * 5),
+        write("new", 90.0, 2),
+    )
     found = verdicts(old, new)
-    assert found["latency_ms.p50"] == "not judged"
+    assert found["latency_ms.p95"] == "not judged"
     assert found["latency_ms.p99"] == "not judged"
+    assert found["latency_ms.p50"] == "worse"
+
+
+@pytest.mark.parametrize("runs", [[300], [150, 150]])
+def test_fewer_than_three_processes_are_not_judged(write: Write, runs: list[int]) -> None:
+    old, new = write("old", 40.0, 1, samples_per_run=runs), write("new", 90.0, 2)
+    found = compare_reports(old, new)
+    assert {one.verdict for one in found.changes if one.metric in SPEEDS} == {"not judged"}
+    assert "how much processes differ is not known" in found.notes[0]
+    assert "measure with --runs 3 or more" in found.notes[0]
 
 
 def test_what_should_be_alike_and_is_not_is_named(write: Write) -> None:
@@ -96,11 +111,30 @@ def test_what_should_be_alike_and_is_not_is_named(write: Write) -> None:
     assert "Note: shape differs" in comparison_text(found)
 
 
-def test_other_work_and_single_processes_are_named(write: Write) -> None:
+def test_other_work_is_named(write: Write) -> None:
     busy = {"machine": {"cpu": "A CPU", "cores": 2, "load_average": 3.0}}
-    notes = compare_reports(write("old", 40.0, 1), write("new", 40.0, 2, **busy)).notes
+    old = write("old", 40.0, 1)
+    notes = compare_reports(old, write("new", 40.0, 2, **busy)).notes
     assert "other work was running during new (load average 3.0)" in notes
-    assert any("in one process" in note for note in notes)
+    # What others took while it ran says more than the load of the minute before.
+    told = busy | {"taken_share_per_run": [0.4] * 5}
+    notes = compare_reports(old, write("new", 40.0, 2, **told)).notes
+    assert "other work was running during new (up to 40% of the time)" in notes
+    none = busy | {"taken_share_per_run": [0.0] * 5}
+    notes = compare_reports(old, write("new", 40.0, 2, **none)).notes
+    assert not any("other work" in note for note in notes)
+
+
+def test_what_others_took_is_no_regression(write: Write) -> None:
+    old, share = write("old", 40.0, 1), [0.5] * 5
+    slowed = verdicts(old, write("new", 80.0, 2, taken_share_per_run=share))
+    assert {slowed[name] for name in (*SPEEDS, "latency_ms.p99")} == {"no difference"}
+    # Three times as slow is more than they took.
+    worse = verdicts(old, write("new", 120.0, 2, taken_share_per_run=share))
+    assert {worse[name] for name in SPEEDS} == {"worse"}
+    # And an old report of a busy machine is no reason to call the new one better.
+    again = verdicts(write("old", 80.0, 1, taken_share_per_run=share), write("new", 40.0, 2))
+    assert {again[name] for name in SPEEDS} == {"no difference"}
 
 
 def test_what_differs_between_processes_is_noise(write: Write) -> None:
@@ -110,9 +144,9 @@ def test_what_differs_between_processes_is_noise(write: Write) -> None:
     old = write("old", 40.0, 1, samples_ms=list(levels), **runs)
     new = write("new", 40.0, 2, samples_ms=list(levels * 1.04), **runs)
     assert verdicts(old, new)["latency_ms.p50"] == "no difference"
-    # In one process whose level does not change, the same 4 % are something.
-    flat = write("flat", 40.0, 1, samples_ms=[40.0, 40.1] * 150)
-    more = write("more", 40.0, 1, samples_ms=[41.6, 41.7] * 150)
+    # Of processes that all agree, the same 4 % are something.
+    flat = write("flat", 40.0, 1, samples_ms=[40.0, 40.1] * 150, **runs)
+    more = write("more", 40.0, 1, samples_ms=[41.6, 41.7] * 150, **runs)
     assert verdicts(flat, more)["latency_ms.p50"] == "worse"
 
 
@@ -154,6 +188,11 @@ def test_the_comparison_is_json_and_a_page_too(write: Write, tmp_path: Path) -> 
             '{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": [1],'
             ' "samples_per_run": [2]}',
             "does not add up",
+        ),
+        (
+            '{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": [1],'
+            ' "taken_share_per_run": [1.5]}',
+            r"a share in \[0, 1\)",
         ),
     ],
 )

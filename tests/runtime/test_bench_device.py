@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -26,7 +27,7 @@ from vsrc.runtime.engine_file import read_engine_spec
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.package import open_package
 from vsrc.tests.runtime.late_gpu import LateGpu
-from vsrc.tests.runtime.made_reports import MACHINE, SCHEMA_FILE
+from vsrc.tests.runtime.made_reports import MACHINE
 
 Place = Callable[[Path], list[LateGpu]]
 
@@ -41,7 +42,9 @@ def engine_of(package: Path, graph: str, *, fixed: bool = False) -> Path:
 
 
 @pytest.mark.parametrize("by_itself", [False, True])
-def test_stages_on_a_device_are_told_apart(built: Path, stand_in: Place, by_itself: bool) -> None:
+def test_stages_on_a_device_are_told_apart(
+    built: Path, stand_in: Place, schema: dict[str, Any], by_itself: bool
+) -> None:
     stand_in(built)
     model = engine_of(built, "fp32") if by_itself else built
     config = BenchConfig(model, shape=(24, 32), backend="trt-rtx", iterations=4)
@@ -63,7 +66,6 @@ def test_stages_on_a_device_are_told_apart(built: Path, stand_in: Place, by_itse
     ms = [1000 * spec.build_seconds for spec in specs]
     wanted = 1000 * read_engine_spec(model).build_seconds if by_itself else sum(ms)
     assert report.startup.engine_build_ms == pytest.approx(wanted)
-    schema = json.loads(SCHEMA_FILE.read_text())
     jsonschema.validate(json.loads(report_to_text(report)), schema)
     text = bench_text(report)
     assert "Engine build" in text

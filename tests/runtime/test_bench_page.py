@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,12 +15,10 @@ from vsrc.runtime.bench_page import write_bench_page
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_table import on_front, table_text
 from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, scatter, ticks, waterfall
-from vsrc.runtime.machine import Machine
-from vsrc.runtime.measurement import Measurement, StageTimes, Watched
-from vsrc.runtime.rates import Rates
-from vsrc.runtime.sampling import Series
-from vsrc.runtime.spec import NetworkSpec, Quality
+from vsrc.runtime.measurement import StageTimes, Watched
+from vsrc.runtime.spec import Quality
 from vsrc.runtime.telemetry import Reading
+from vsrc.tests.runtime.made_reports import MACHINE, NETWORK, STARTED, measurement
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -31,7 +28,6 @@ Make = Callable[..., BenchReport]
 
 def report(name: str, level_ms: float, decibels: float | None, data: str = "city") -> BenchReport:
     samples = level_ms * np.random.default_rng(0).lognormal(0.0, 0.1, 400)
-    network = NetworkSpec(name, {}, 4, 5, halo=7, parameters=40_000, gmac_per_lr_pixel=4e-5)
     readings = tuple(
         Reading(float(at), {"VDD_IN": 5.0 + at}, {"cpu": 50.0, "gpu": 45.0 + at}, {"gpu": 600.0})
         for at in range(8)
@@ -40,31 +36,18 @@ def report(name: str, level_ms: float, decibels: float | None, data: str = "city
         "decode": (0.5,) * 20, "pre": (1.0,) * 20, "network": (level_ms,) * 20,
         "post": (0.7,) * 20, "encode": (3.0,) * 20,
     }  # fmt: skip
-    found = Measurement(
-        kind="package",
+    found = measurement(
+        tuple(samples),
+        runs=5,
         name=name,
-        network=network,
+        network=dataclasses.replace(NETWORK, name=name, gmac_per_lr_pixel=4e-5),
         quality=() if decibels is None else (Quality(data, "psnr_y", "p", decibels),),
-        import_ms=100.0,
-        load_ms=20.0,
-        first_inference_ms=50.0,
-        series=Series((), tuple(samples), float(samples.sum()) / 1000, True),
-        frames_per_run=1,
-        fed_bytes=1_000_000,
-        session="ort-cpu fp32",
-        graph_sha256="0" * 64,
-        precision="fp32",
-        before_load_bytes=50_000_000,
-        peak_bytes=80_000_000,
         stages=StageTimes(durations_ms=stages, clock="a profiler"),
-        watched=Watched({"board": "<b>"}, {}, ("VDD_IN",), readings, (0.0, 3.0), (4.0, 7.0)),
-        rates=Rates(2, 200.0, 100.0, 20.0),
-        versions={"python": "3.11.7"},
+        watched=Watched({"board": "<b>"}, {}, ("VDD_IN",), readings, (0.0, 3.0), ((4.0, 7.0),)),
     )
-    machine = Machine("A CPU", "x86_64", 2, None, 8_000_000_000, "Linux 6.1", 0.1)
     config = BenchConfig(model=Path(f"{name}.vsrc"), shape=(90, 160), max_p99_ms=2 * level_ms)
-    started = datetime(2026, 1, 2, tzinfo=timezone.utc)
-    return assemble(config, found, machine=machine, started=started)
+    machine = dataclasses.replace(MACHINE, cpu="A CPU")
+    return assemble(config, found, machine=machine, started=STARTED)
 
 
 def test_the_front_holds_what_nothing_beats() -> None:

@@ -18,17 +18,7 @@ from vsrc.runtime.bench_report import BenchReport, report_to_text
 from vsrc.runtime.benchmark import bench, check_gates
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import open_package
-from vsrc.tests.runtime.made_reports import (
-    SCHEMA_FILE,
-    documented,
-)
-
-
-@pytest.fixture(scope="module")
-def schema() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(loaded)
-    return loaded
+from vsrc.tests.runtime.made_reports import documented
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +59,15 @@ def test_memory_is_that_of_a_process_without_torch(real: BenchReport) -> None:
 
 
 def test_runs_of_fresh_processes_are_kept_apart(tiny_package: Path) -> None:
-    options = {"shape": (24, 32), "iterations": 10, "stages": False, "runs": 3}
+    options = {"shape": (24, 32), "iterations": 50, "stages": False, "runs": 3}
     found = bench(BenchConfig(model=tiny_package, **options))  # type: ignore[arg-type]
-    assert len(found.samples_per_run) == 3
-    assert min(found.samples_per_run) >= 10
+    assert len(found.samples_per_run) == len(found.taken_share_per_run or ()) == 3
+    assert min(found.samples_per_run) >= 17  # a third of 50
+    # Readings of all three lie one after the other, on one clock.
+    seconds = [reading.seconds for reading in found.device.readings]
+    assert seconds == sorted(seconds)
+    watched = found.device.busy_to_seconds - found.device.busy_from_seconds
+    assert watched > sum(found.samples_ms) / 1000
     assert sum(found.samples_per_run) == len(found.samples_ms) == found.latency_ms.count
     assert found.intervals.p50_ms
 
@@ -157,11 +152,43 @@ def test_several_are_set_side_by_side(tiny_package: Path, tmp_path: Path) -> Non
         ({"max_rss_mb": 0.0}, "max_rss_mb=0.0 must be a positive number"),
         ({"minutes": 1.0, "iterations": 5}, "leave iterations and runs out"),
         ({"runs": 0}, "runs=0 must be at least 1"),
+        ({"runs": 4, "iterations": 3}, "cannot be shared by runs=4"),
+        ({"runs": 2, "minutes": 1.0}, "leave iterations and runs out"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BenchConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "runs"),
+    [
+        ({}, 5),
+        ({"iterations": 50}, 5),
+        ({"iterations": 49}, 1),
+        ({"minutes": 1.0}, 1),
+        ({"iterations": 3, "runs": 3}, 3),
+    ],
+)
+def test_there_are_as_many_processes_as_are_worth_it(options: dict[str, Any], runs: int) -> None:
+    assert BenchConfig(**options).run_count == runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--compare", "a", "b", "--runs", "3"], "--compare does not heed --runs"),
+        (["--compare", "a", "b", "--max-p99-ms", "3"], "does not heed --max-p99-ms"),
+        (["m.vsrc", "--compare", "a", "b"], "measures no models"),
+        (["--profile", "p", "--json", "-"], "--profile does not heed --json"),
+        (["--sizes", "8x8x4"], "--sizes is for --profile"),
+    ],
+)
+def test_no_option_goes_unheard(arguments: list[str], message: str) -> None:
+    done = CliRunner().invoke(main, ["bench", *arguments])
+    assert done.exit_code == 2
+    assert message in done.stderr
 
 
 def test_a_shape_the_graph_does_not_take_is_an_error(tiny_package: Path) -> None:
@@ -187,7 +214,7 @@ def test_no_package_is_an_error(tmp_path: Path) -> None:
 
 def test_progress_reaches_the_caller(tiny_package: Path) -> None:
     told: list[BenchProgress] = []
-    config = BenchConfig(model=tiny_package, shape=(24, 32), seconds=0.7, stages=False)
+    config = BenchConfig(model=tiny_package, shape=(24, 32), seconds=0.7, runs=1, stages=False)
     bench(config, progress=told.append)
     assert [step.stage for step in told[:1] + told[-1:]] == ["load", "machine"]
     samples = [step.samples for step in told if step.stage == "sample"]

@@ -11,12 +11,12 @@ def test_watts_are_averaged_over_time_and_not_over_readings() -> None:
     times = [0.0, 9.0, 9.0001, 9.25, 9.5, 9.75, 10.0]
     watts = [10.0, 10.0, 20.0, 20.0, 20.0, 20.0, 20.0]
     readings = [Reading(t, watts={"a": w}) for t, w in zip(times, watts, strict=True)]
-    assert mean_watts(readings, ("a",), start=0, end=10) == pytest.approx(11.0, abs=0.01)
+    assert mean_watts(readings, ("a",), [(0, 10)]) == pytest.approx(11.0, abs=0.01)
 
 
 def test_an_energy_counter_goes_before_readings_of_power() -> None:
     readings = [Reading(float(t), joules={"a": 100 + 7.0 * t}, watts={"a": 1.0}) for t in range(5)]
-    assert mean_watts(readings, ("a",), start=0, end=4) == pytest.approx(7.0)
+    assert mean_watts(readings, ("a",), [(0, 4)]) == pytest.approx(7.0)
 
 
 def test_sources_are_added_up() -> None:
@@ -24,12 +24,20 @@ def test_sources_are_added_up() -> None:
         Reading(float(t), joules={"cpu": 3.0 * t}, watts={"gpu": 5.0, "part of gpu": 2.0})
         for t in range(5)
     ]
-    assert mean_watts(readings, ("cpu", "gpu"), start=0, end=4) == pytest.approx(8.0)
+    assert mean_watts(readings, ("cpu", "gpu"), [(0, 4)]) == pytest.approx(8.0)
 
 
 def test_only_the_time_asked_about_counts() -> None:
     readings = [Reading(float(t), watts={"a": 5.0 if t <= 3 else 50.0}) for t in range(10)]
-    assert mean_watts(readings, ("a",), start=0, end=3) == pytest.approx(5.0)
+    assert mean_watts(readings, ("a",), [(0, 3)]) == pytest.approx(5.0)
+
+
+def test_several_windows_are_averaged_by_their_time() -> None:
+    # Three seconds at 5 W and one at 9 W; between them 50 W that nobody asked about.
+    watts = [5.0] * 4 + [50.0] * 3 + [9.0] * 2
+    readings = [Reading(float(t), watts={"a": w}) for t, w in enumerate(watts)]
+    assert mean_watts(readings, ("a",), [(0, 3), (7, 8)]) == pytest.approx(6.0)
+    assert mean_watts(readings, ("a",), [(0, 3), (8, 8)]) == pytest.approx(5.0)  # one reading
 
 
 @pytest.mark.parametrize(
@@ -37,7 +45,7 @@ def test_only_the_time_asked_about_counts() -> None:
 )
 def test_what_is_not_known_is_none_and_never_zero(sources: tuple[str, ...], end: float) -> None:
     readings = [Reading(float(t), watts={"a": 5.0}) for t in range(10)]
-    assert mean_watts(readings, sources, start=0.0, end=end) is None
+    assert mean_watts(readings, sources, [(0.0, end)]) is None
 
 
 def test_throttling_is_counted_from_counters_and_from_states() -> None:
