@@ -121,8 +121,7 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
         if not as_json or frames_on_stdout:
             click.echo(file.done, err=frames_on_stdout)
     for piece in result.pieces:
-        kept = f"frames {piece.first} to {piece.stop - 1} of {piece.total} are kept"
-        click.echo(f"{piece.output}: {kept}; the last share joins them", err=True)
+        click.echo(piece.done, err=True)
     for failure in result.failures:
         click.echo(failure.error, err=True)
 

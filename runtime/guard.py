@@ -16,6 +16,7 @@ place of nine; the bicubic of the input would show both. One spoilt pixel by its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,25 @@ _AWAY = 32 / 255
 """How far all LR pixels of a place are from black or white for it to be spoilt, of the range."""
 
 
+@dataclass(frozen=True, eq=False)
+class Mended:
+    """The pictures of one window.
+
+    Attributes:
+        pictures: `(K, sH, sW, 3)`.
+        redone: Which of them were restored again.
+        spoilt: Which of them are spoilt, and could not be.
+    """
+
+    pictures: Pixels
+    redone: frozenset[int] = frozenset()
+    spoilt: frozenset[int] = frozenset()
+
+
 class Guard:
     """Looks at every frame that is made.
 
     Attributes:
-        redone: Frames that were restored again.
-        left: Frames that are spoilt, and could not be.
         notes: What the user should know.
     """
 
@@ -41,13 +55,12 @@ class Guard:
         """Args: `exact` opens the network in fp32; asked for at the first spoilt frame."""
         self._exact = exact
         self._session: Session | None = None
-        self.redone = 0
-        self.left = 0
+        self._is_there = True
         self.notes: list[str] = []
 
     def mended(
         self, lr: Pixels, keys: tuple[int, ...], made: Pixels, wanted: Iterable[int]
-    ) -> Pixels:
+    ) -> Mended:
         """The pictures of one window, those that were spoilt made again.
 
         Args:
@@ -58,25 +71,24 @@ class Guard:
         """
         spoilt = [at for at in wanted if is_spoilt(made[at], _seen(lr, at, len(made)))]
         if not spoilt:
-            return made
+            return Mended(made)
         session = self._opened()
         if session is None:
-            self.left += len(spoilt)
-            return made
+            return Mended(made, spoilt=frozenset(spoilt))
         if isinstance(session, KeyedSession):
             again = session.keyed(lr[None], [keys])
         else:
             again = session(lr[None])
         mended = made.copy()
         mended[spoilt] = again.reshape(made.shape)[spoilt]
-        self.redone += len(spoilt)
-        return mended
+        return Mended(mended, redone=frozenset(spoilt))
 
     def _opened(self) -> Session | None:
-        if self._session is None and not self.left:
+        if self._session is None and self._is_there:
             try:
                 self._session = self._exact()
             except VsrcError as error:
+                self._is_there = False
                 self.notes.append(
                     f"frames came out black or white where the input is neither, and fp32 is not "
                     f"there to restore them again: {error}"

@@ -30,6 +30,7 @@ class InferJob:
         self._began = began
         self._progress = progress
         self._done = 0
+        self._redone, self._spoilt = writer.kept_redone, writer.kept_spoilt
         self._shots = 1
         self._first_seconds = 0.0
         self._report = InferProgress(
@@ -102,8 +103,8 @@ class InferJob:
                 *opened.session.notes,
                 *(guard.notes if guard else ()),
             ),
-            redone=guard.redone if guard else 0,
-            spoilt=guard.left if guard else 0,
+            redone=self._redone,
+            spoilt=self._spoilt,
         )
 
     def _with_kept(self, what: str) -> str:
@@ -122,6 +123,8 @@ class InferJob:
     def _counted(self, results: Iterable[ResultFrame]) -> Iterator[ResultFrame]:
         for result in results:
             yield result
+            self._redone += result.is_redone
+            self._spoilt += result.is_spoilt
             if result.counts:
                 self._done += 1
                 self._tell()

@@ -74,8 +74,7 @@ class FileResult:
     def done(self) -> str:
         """What there is to say at the end, in one line."""
         line = f"{self.output}  {self.frames} frames, {self.fps:.1f} fps"
-        line += f", {self.redone} redone in fp32" if self.redone else ""
-        return line + (f", {self.spoilt} left black or white" if self.spoilt else "")
+        return line + mended_words(self.redone, self.spoilt)
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,8 @@ class PieceResult:
         stop: Behind its last frame.
         total: Frames of the whole result.
         made: How many of them this run made; the others were there.
+        redone: Of its frames, those restored again in fp32, by this run or the ones before.
+        spoilt: Of its frames, those that reduced precision had spoilt, and that could not be.
     """
 
     input: str
@@ -97,6 +98,21 @@ class PieceResult:
     stop: int
     total: int
     made: int
+    redone: int = 0
+    spoilt: int = 0
+
+    @property
+    def done(self) -> str:
+        """What there is to say at the end, in one line."""
+        kept = f"frames {self.first} to {self.stop - 1} of {self.total} are kept"
+        words = mended_words(self.redone, self.spoilt)
+        return f"{self.output}: {kept}{words}; the last share joins them"
+
+
+def mended_words(redone: int, spoilt: int) -> str:
+    """What was spoilt, as the end of a line; empty where nothing was."""
+    line = f", {redone} redone in fp32" if redone else ""
+    return line + (f", {spoilt} left black or white" if spoilt else "")
 
 
 @dataclass(frozen=True)

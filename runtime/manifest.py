@@ -43,6 +43,8 @@ class Item:
         segments: The encoded parts of the piece, with their hashes.
         sha256: Of the finished result; None where this share has not made it.
         error: Why it could not be restored.
+        redone: Of the finished result, frames that were restored again in fp32.
+        spoilt: Of the finished result, frames that reduced precision has spoilt.
     """
 
     input: str
@@ -53,6 +55,8 @@ class Item:
     segments: Sequence[Segment] = ()
     sha256: str | None = None
     error: str | None = None
+    redone: int = 0
+    spoilt: int = 0
 
 
 @dataclass

@@ -56,6 +56,7 @@ class PictureWriter:
         self._number = self._first = 0
         self._names: set[str] = set()
         self._part: list[StoredPacket] = []
+        self._redone = self._spoilt = 0
         # A picture has no player to turn it.
         self._quarter_turns = round(info.rotation / 90) % 4
         size = (info.width * scale, info.height * scale)
@@ -70,6 +71,16 @@ class PictureWriter:
     def kept_frames(self) -> int:
         """Pictures that are there, and known to be whole."""
         return self._store.frames if self._store else 0
+
+    @property
+    def kept_redone(self) -> int:
+        """How many of them were restored again in fp32."""
+        return self._store.redone if self._store else 0
+
+    @property
+    def kept_spoilt(self) -> int:
+        """How many of them are spoilt."""
+        return self._store.spoilt if self._store else 0
 
     def is_kept(self, number: int, /) -> bool:
         """Whether this picture is there from a run that was stopped."""
@@ -89,6 +100,8 @@ class PictureWriter:
         with failures_named(self._folder):
             if frame.rgb is not None:
                 self._save(name, self._png(np.rot90(frame.rgb, self._quarter_turns)))
+            self._redone += frame.is_redone
+            self._spoilt += frame.is_spoilt
             self._number += 1
             if self._number - self._first == _PART:
                 self._close_part()
@@ -138,8 +151,10 @@ class PictureWriter:
     def _close_part(self) -> None:
         first, self._first = self._first, self._number
         part, self._part = self._part, []
+        redone, self._redone = self._redone, 0
+        spoilt, self._spoilt = self._spoilt, 0
         if self._store is not None and self._store.at(first) is None:
-            self._store.save(first, self._number, part)
+            self._store.save(first, self._number, part, redone=redone, spoilt=spoilt)
 
     def _png(self, rgb: Pixels) -> bytes:
         import av

@@ -209,8 +209,7 @@ class _PieceSink:
             return
         if self._piece.first <= self._number < self._piece.stop:
             with failures_named(self._writer.path):
-                picture = self._writer.picture(frame)
-                self._parts.encode(picture, starts_shot=frame.starts_shot)
+                self._parts.encode(self._writer.picture(frame), frame)
         self._number += 1
 
     def finish(self) -> None:

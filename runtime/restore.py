@@ -10,7 +10,7 @@ import numpy as np
 
 from vsrc.runtime.doubling import doubled
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.guard import Guard
+from vsrc.runtime.guard import Guard, Mended
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.spec import NetworkSpec
@@ -129,22 +129,32 @@ def _end(begun: _Begun, guard: Guard | None) -> Iterator[ResultFrame]:
     if begun.lr is None:
         for window in begun.group:
             for slot in window.slots:
-                yield _result(slot, None)
+                yield _result(slot)
         return
     for window, fed, made in zip(begun.group, begun.lr, begun.pending(), strict=True):
         missing = [slot.index for slot in window.slots if slot.is_missing]
-        pictures = made if guard is None else guard.mended(fed, window.keys, made, missing)
+        mended = Mended(made)
+        if guard is not None:
+            mended = guard.mended(fed, window.keys, made, missing)
         for slot in window.slots:
-            yield _result(slot, pictures[slot.index] if slot.is_missing else None)
+            yield _result(slot, mended if slot.is_missing else None)
 
 
 def _ahead(session: Session) -> int:
     return session.ahead if isinstance(session, StartedSession) else 0
 
 
-def _result(slot: Slot, rgb: Pixels | None) -> ResultFrame:
+def _result(slot: Slot, mended: Mended | None = None) -> ResultFrame:
     return ResultFrame(
-        rgb, slot.pts, slot.duration, slot.packets, slot.name, slot.is_kept, slot.starts_shot
+        None if mended is None else mended.pictures[slot.index],
+        slot.pts,
+        slot.duration,
+        slot.packets,
+        slot.name,
+        slot.is_kept,
+        slot.starts_shot,
+        is_redone=mended is not None and slot.index in mended.redone,
+        is_spoilt=mended is not None and slot.index in mended.spoilt,
     )
 
 

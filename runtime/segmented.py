@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.segments import SegmentStore, StoredPacket
+from vsrc.runtime.stamped import ResultFrame
 
 if TYPE_CHECKING:
     import av
@@ -69,12 +70,15 @@ class SegmentedEncoder:
         self._first = self._next = first
         self._context: av.VideoCodecContext | None = None
         self._packets: list[StoredPacket] = []
+        self._redone = self._spoilt = 0
         self._last_dts: int | None = None
 
-    def encode(
-        self, frame: av.VideoFrame | None, *, starts_shot: bool = False
-    ) -> list[StoredPacket]:
-        """Take the next frame; None stands for one that is kept.
+    def encode(self, picture: av.VideoFrame | None, frame: ResultFrame) -> list[StoredPacket]:
+        """Take the next frame.
+
+        Args:
+            picture: As the encoder takes it; None for one that is kept.
+            frame: What it was made of.
 
         Returns:
             The packets of the part that is complete now, or none.
@@ -82,13 +86,15 @@ class SegmentedEncoder:
         length = self._next - self._first
         done = (
             self._close(keep=True)
-            if length and ends_part(length, starts_shot=starts_shot, most=self._most)
+            if length and ends_part(length, starts_shot=frame.starts_shot, most=self._most)
             else []
         )
-        if frame is not None:
+        if picture is not None:
             if self._context is None:
                 self._context = self._fresh()
-            self._take(self._context.encode(frame))
+            self._take(self._context.encode(picture))
+        self._redone += frame.is_redone
+        self._spoilt += frame.is_spoilt
         self._next += 1
         return done
 
@@ -98,6 +104,8 @@ class SegmentedEncoder:
 
     def _close(self, *, keep: bool) -> list[StoredPacket]:
         first, self._first = self._first, self._next
+        redone, self._redone = self._redone, 0
+        spoilt, self._spoilt = self._spoilt, 0
         if self._store is not None and self._store.at(first):
             return self._in_order(self._store.load(first))
         if self._context is not None:
@@ -105,7 +113,7 @@ class SegmentedEncoder:
         self._context = None
         packets, self._packets = self._packets, []
         if self._store is not None and keep:
-            self._store.save(first, self._next, packets)
+            self._store.save(first, self._next, packets, redone=redone, spoilt=spoilt)
         return self._in_order(packets)
 
     def _take(self, packets: list[Packet[Stream]]) -> None:

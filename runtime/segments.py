@@ -57,12 +57,16 @@ class Segment:
         stop: The frame behind its last one.
         sha256: Of its packets and their time stamps, hex.
         size_bytes: Of its file.
+        redone: Of its frames, those that reduced precision had spoilt and fp32 restored again.
+        spoilt: Of its frames, those that it has spoilt, and that could not be.
     """
 
     first: int
     stop: int
     sha256: str
     size_bytes: int
+    redone: int = 0
+    spoilt: int = 0
 
 
 class SegmentStore:
@@ -98,6 +102,16 @@ class SegmentStore:
         return sum(segment.stop - segment.first for segment in self._found.values())
 
     @property
+    def redone(self) -> int:
+        """How many of the frames were restored again in fp32."""
+        return sum(segment.redone for segment in self._found.values())
+
+    @property
+    def spoilt(self) -> int:
+        """How many of the frames are spoilt."""
+        return sum(segment.spoilt for segment in self._found.values())
+
+    @property
     def firsts(self) -> list[int]:
         """The first frame of each segment, in order."""
         return self._firsts.copy()
@@ -127,14 +141,23 @@ class SegmentStore:
             self.folder.mkdir(exist_ok=True)
             _write_through(self.folder / _JOB_FILE, [self._fingerprint.encode()])
 
-    def save(self, first: int, stop: int, packets: Sequence[StoredPacket]) -> None:
-        """Keep the frames [first, stop)."""
+    def save(
+        self,
+        first: int,
+        stop: int,
+        packets: Sequence[StoredPacket],
+        *,
+        redone: int = 0,
+        spoilt: int = 0,
+    ) -> None:
+        """Keep the frames [first, stop); see `Segment`."""
         self.claim()
-        file, sha256 = self._file(first, stop), _digest(packets)
-        head = {"sha256": sha256, "packets": _table(packets)}
+        counts = (redone, spoilt)
+        file, sha256 = self._file(first, stop), _digest(packets, counts)
+        head = {"sha256": sha256, "counts": counts, "packets": _table(packets)}
         data = (packet.data for packet in packets)
         _write_through(file, itertools.chain([json.dumps(head).encode() + b"\n"], data))
-        self._found[first] = Segment(first, stop, sha256, file.stat().st_size)
+        self._found[first] = Segment(first, stop, sha256, file.stat().st_size, *counts)
         self._firsts = sorted(self._found)
 
     def load(self, first: int) -> list[StoredPacket]:
@@ -187,11 +210,11 @@ def fingerprint(parts: Sequence[object]) -> str:
 def _segment(file: Path, first: int, stop: int) -> Segment | None:
     """The segment in a file; None if a single bit is not as it was written."""
     found = _read(file)
-    return Segment(first, stop, found[1], file.stat().st_size) if found else None
+    return Segment(first, stop, found[1], file.stat().st_size, *found[2]) if found else None
 
 
-def _read(file: Path) -> tuple[list[StoredPacket], str] | None:
-    """The packets of a file and their hash; None if a single bit is not as it was written."""
+def _read(file: Path) -> tuple[list[StoredPacket], str, tuple[int, int]] | None:
+    """The packets of a file, hash and counts; None if a single bit is not as it was written."""
     packets = []
     try:
         with file.open("rb") as stream:
@@ -199,12 +222,13 @@ def _read(file: Path) -> tuple[list[StoredPacket], str] | None:
             for pts, dts, duration, is_key, size in head["packets"]:
                 packets.append(StoredPacket(pts, dts, duration, is_key, stream.read(size)))
             rest = stream.read(1)
-        sha256 = str(head["sha256"])
-        if rest or head["packets"] != _table(packets) or sha256 != _digest(packets):
+        sha256, (redone, spoilt) = str(head["sha256"]), head["counts"]
+        counts = (int(redone), int(spoilt))
+        if rest or head["packets"] != _table(packets) or sha256 != _digest(packets, counts):
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return packets, sha256
+    return packets, sha256, counts
 
 
 def _table(packets: Sequence[StoredPacket]) -> list[list[int]]:
@@ -214,8 +238,8 @@ def _table(packets: Sequence[StoredPacket]) -> list[list[int]]:
     ]
 
 
-def _digest(packets: Sequence[StoredPacket]) -> str:
-    digest = hashlib.sha256(json.dumps(_table(packets)).encode())
+def _digest(packets: Sequence[StoredPacket], counts: tuple[int, int]) -> str:
+    digest = hashlib.sha256(json.dumps([_table(packets), counts]).encode())
     for packet in packets:
         digest.update(packet.data)
     return digest.hexdigest()

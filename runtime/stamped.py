@@ -51,6 +51,8 @@ class ResultFrame:
         name: File name without suffix, where the source is a row of pictures.
         is_kept: It is part of the result and encoded already, by a run that was stopped.
         starts_shot: It does not continue the frame before it.
+        is_redone: Reduced precision had spoilt it, and it was restored again in fp32.
+        is_spoilt: Reduced precision has spoilt it, and it could not be.
     """
 
     rgb: Pixels | None
@@ -60,6 +62,8 @@ class ResultFrame:
     name: str = ""
     is_kept: bool = False
     starts_shot: bool = False
+    is_redone: bool = False
+    is_spoilt: bool = False
 
     @property
     def counts(self) -> bool:

@@ -13,6 +13,7 @@ from vsrc.runtime.manifest import Item, Manifest, result_sha256
 from vsrc.runtime.opened import Network, open_reader, opened, result_frames
 from vsrc.runtime.part_file import alone
 from vsrc.runtime.pieces import Piece, SharedVideo, make_piece, shared_video
+from vsrc.runtime.segments import Segment
 from vsrc.runtime.shard import Unit
 from vsrc.runtime.stage_clock import Untimed
 from vsrc.runtime.targets import Target, check_target
@@ -83,7 +84,7 @@ def restore_file(target: Target, work: Work) -> FileResult:
         finally:
             writer.discard()
         if work.manifest is not None:
-            _record(target, work.manifest, job.fingerprint, result.frames)
+            _record(target, work.manifest, job.fingerprint, result)
         return result
 
 
@@ -99,8 +100,16 @@ def restore_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
         pieces = video.pieces(unit.count)
         piece = pieces[unit.number] if unit.number < len(pieces) else Piece(0, 0)
         made = _made(video, piece, unit, work)
+        own = _segments(video, piece)
         result = PieceResult(
-            target.source.name, str(target.path), piece.first, piece.stop, video.borders[-1], made
+            target.source.name,
+            str(target.path),
+            piece.first,
+            piece.stop,
+            video.borders[-1],
+            made,
+            redone=sum(segment.redone for segment in own),
+            spoilt=sum(segment.spoilt for segment in own),
         )
         if work.manifest is not None:
             work.manifest.record(_piece_item(video, piece, work.manifest.name(target)))
@@ -128,6 +137,8 @@ def _finished(target: Target, work: Work) -> FileResult | None:
             fps=0.0,
             runs=job.session.label,
             notes=("it was there already, from a run with the same options",),
+            redone=of_this_job[0].redone,
+            spoilt=of_this_job[0].spoilt,
         )
 
 
@@ -169,20 +180,34 @@ def _joined(video: SharedVideo, work: Work) -> FileResult | None:
         return restore_file(video.job.target, work)
 
 
-def _record(target: Target, manifest: Manifest, job: str, frames: int) -> None:
+def _record(target: Target, manifest: Manifest, job: str, result: FileResult) -> None:
     name = manifest.name(target)
     before = manifest.items.get(name, Item(target.source.name, name))
     sha256 = result_sha256(target)
-    manifest.record(replace(before, job=job, frames=frames, sha256=sha256, error=None))
+    manifest.record(
+        replace(
+            before,
+            job=job,
+            frames=result.frames,
+            sha256=sha256,
+            error=None,
+            redone=result.redone,
+            spoilt=result.spoilt,
+        )
+    )
 
 
 def _piece_item(video: SharedVideo, piece: Piece, name: str) -> Item:
-    own = [video.store.at(first) for first in video.borders if piece.first <= first < piece.stop]
     return Item(
         input=video.job.target.source.name,
         output=name,
         job=video.job.fingerprint,
         frames=video.borders[-1],
         piece=(piece.first, piece.stop),
-        segments=tuple(segment for segment in own if segment is not None),
+        segments=_segments(video, piece),
     )
+
+
+def _segments(video: SharedVideo, piece: Piece) -> tuple[Segment, ...]:
+    own = [video.store.at(first) for first in video.borders if piece.first <= first < piece.stop]
+    return tuple(segment for segment in own if segment is not None)

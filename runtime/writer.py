@@ -52,6 +52,14 @@ class Writer(Protocol):
     def kept_frames(self) -> int:
         """Frames that are there: those of a run that was stopped, and those since."""
 
+    @property
+    def kept_redone(self) -> int:
+        """How many of them were restored again in fp32."""
+
+    @property
+    def kept_spoilt(self) -> int:
+        """How many of them are spoilt."""
+
     def is_kept(self, number: int, /) -> bool:
         """Whether this frame of the result was there from the beginning."""
 
@@ -110,7 +118,7 @@ class VideoWriter:
         with failures_named(self.path):
             if not self._began:
                 self.begin(frame.pts)
-            packets = self._segments.encode(self.picture(frame), starts_shot=frame.starts_shot)
+            packets = self._segments.encode(self.picture(frame), frame)
             self._mux(packets, stop=self._end)
             self._end = (frame.pts + frame.duration) * self._time_base
 
@@ -129,6 +137,16 @@ class VideoWriter:
     def kept_frames(self) -> int:
         """Frames of the segments so far."""
         return self._store.frames if self._store else 0
+
+    @property
+    def kept_redone(self) -> int:
+        """How many of them were restored again in fp32."""
+        return self._store.redone if self._store else 0
+
+    @property
+    def kept_spoilt(self) -> int:
+        """How many of them are spoilt."""
+        return self._store.spoilt if self._store else 0
 
     def is_kept(self, number: int, /) -> bool:
         """Whether a segment holds this frame."""

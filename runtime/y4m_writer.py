@@ -27,10 +27,10 @@ class Y4mWriter:
     Attributes:
         summary: Pixel format and size.
         notes: What a pipe of frames cannot keep.
-        kept_frames: Always 0.
+        kept_frames: Always 0, and so are the others.
     """
 
-    kept_frames = 0
+    kept_frames = kept_redone = kept_spoilt = 0
 
     def __init__(self, pipe: IO[bytes], info: VideoInfo, *, scale: int, time_scale: int) -> None:
         self._pipe = pipe

@@ -18,10 +18,14 @@ from onnx import numpy_helper
 
 from vsrc.cli import main
 from vsrc.export.half import to_half
+from vsrc.runtime import picture_writer, segmented, unit_work
 from vsrc.runtime.bicubic import imresize
-from vsrc.runtime.errors import SpecError
+from vsrc.runtime.errors import SpecError, StoppedError
 from vsrc.runtime.graph_edges import from_graph
 from vsrc.runtime.guard import Guard, is_spoilt
+from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.infer_result import InferProgress
+from vsrc.runtime.inference import infer
 from vsrc.runtime.package import describe, open_package, shipped, write_spec
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec
@@ -127,6 +131,62 @@ def test_without_fp32_the_frames_stay_and_one_line_says_so(
     assert (tmp_path / "found.mkv").stat().st_size > 0
 
 
+@pytest.fixture(scope="module")
+def two_lights(tmp_path_factory: pytest.TempPathFactory, write_clip: Make, moving: Make) -> Path:
+    """Twenty-four frames; the light is on from the fourth to the sixth, and in the 21st."""
+    frames = moving(24) // 32
+    for lit in (slice(3, 6), slice(20, 21)):
+        frames[lit] = moving(24)[lit]
+    return Path(write_clip(tmp_path_factory.mktemp("lights") / "two.mp4", frames))
+
+
+def test_what_the_shares_of_a_video_redid_is_summed_up(
+    overflowing: Path, two_lights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(unit_work, "LEAST_PIECE", 8)
+    found, whole = tmp_path / "found.mkv", tmp_path / "whole.mkv"
+    assert run(overflowing, two_lights, whole, "--precision", "fp16").stdout.endswith(
+        "4 redone in fp32\n"
+    )
+    options = ("--precision", "fp16", "--shard")
+    first = run(overflowing, two_lights, found, *options, "1/2")
+    assert ", 3 redone in fp32; the last share joins them" in first.stderr
+    again = run(overflowing, two_lights, found, *options, "1/2")  # of parts that are there
+    assert ", 3 redone in fp32; the last share joins them" in again.stderr
+    assert run(overflowing, two_lights, found, *options, "2/2").stdout.endswith(
+        "4 redone in fp32\n"
+    )
+    assert found.read_bytes() == whole.read_bytes()
+    there = run(overflowing, two_lights, found, *options, "2/2")
+    assert "was there already" in there.stderr
+    assert there.stdout.endswith("4 redone in fp32\n")
+
+
+@pytest.mark.parametrize("output", ["found.mkv", "found/%08d.png"])
+def test_what_was_redone_before_a_stop_counts_too(
+    overflowing: Path,
+    two_lights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    output: str,
+) -> None:
+    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(picture_writer, "_PART", 8)
+    config = InferConfig(
+        (two_lights,), tmp_path / output, model=overflowing, precision="fp16", codec="ffv1"
+    )
+
+    def stop(progress: InferProgress) -> None:
+        if progress.done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(StoppedError):
+        infer(config, progress=stop)
+    (file,) = infer(config).files
+    assert (file.frames, file.redone, file.spoilt) == (24, 4, 0)
+
+
 def enlarged(lr: Pixels, scale: int = 4) -> Pixels:
     return lr.repeat(scale, 0).repeat(scale, 1)
 
@@ -212,12 +272,16 @@ def test_fp32_is_opened_once_and_only_when_it_is_needed(enlarger: Any) -> None: 
     guard = Guard(exact)
     lr = np.stack([grey(), grey(100), grey()])
     good = enlarged(lr[1])[None]
-    assert guard.mended(lr, (0, 1, 2), good, [0]) is good
+    assert guard.mended(lr, (0, 1, 2), good, [0]).pictures is good
     assert not opened
     for _ in range(2):
-        np.testing.assert_array_equal(guard.mended(lr, (0, 1, 2), good * 0, [0]), good)
-    np.testing.assert_array_equal(guard.mended(lr, (0, 1, 2), good * 0, []), good * 0)
-    assert (guard.redone, guard.left, len(opened)) == (2, 0, 1)
+        mended = guard.mended(lr, (0, 1, 2), good * 0, [0])
+        np.testing.assert_array_equal(mended.pictures, good)
+        assert (set(mended.redone), set(mended.spoilt)) == ({0}, set())
+    unused = guard.mended(lr, (0, 1, 2), good * 0, [])
+    np.testing.assert_array_equal(unused.pictures, good * 0)
+    assert not unused.redone
+    assert len(opened) == 1
 
 
 def test_where_fp32_cannot_be_opened_it_is_tried_once() -> None:
@@ -230,8 +294,10 @@ def test_where_fp32_cannot_be_opened_it_is_tried_once() -> None:
     guard = Guard(exact)
     black = np.zeros((1, 48, 64, 3), np.uint8)
     for _ in range(3):
-        assert guard.mended(grey()[None], (0,), black, [0]) is black
-    assert (guard.redone, guard.left, len(tried)) == (0, 3, 1)
+        mended = guard.mended(grey()[None], (0,), black, [0])
+        assert mended.pictures is black
+        assert (set(mended.redone), set(mended.spoilt)) == (set(), {0})
+    assert len(tried) == 1
     assert guard.notes == [
         "frames came out black or white where the input is neither, and fp32 is not there to "
         "restore them again: there is none"
