@@ -14,8 +14,8 @@ from vsrc.compressor.networks import create
 from vsrc.compressor.quantiser import Quantiser, convolution_paths, edges
 
 
-def lively_edge() -> nn.Module:
-    torch.manual_seed(0)
+def lively_edge(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
     return create("edge-s", scale=2, window=3)
 
 
@@ -124,15 +124,17 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
     from vsrc.export.quantise import int8_graph
     from vsrc.export.to_onnx import to_onnx
 
-    network = lively_edge()
-    lr = torch.rand(2, 3, 3, 16, 24)
+    # Sums in another order differ in their last bits (1e-5 of a step), so that a value in the middle
+    # between two steps may fall to either. In this draw none is nearer to one than 1.7e-4 of a step.
+    network = lively_edge(seed=34)
+    lr = torch.rand(2, 3, 3, 8, 12)
     quantiser = Quantiser(network)
     with quantiser.applied(network):
         network(lr)  # ranges are found
         with torch.no_grad():
             expected: Tensor = network(lr).clamp(0, 1)
     spec, plain = spec_of(network), deployed(network)
-    extent = extent_of(((16, 24),), multiple=1)
+    extent = extent_of(((8, 12),), multiple=1)
     plan = plan_whole(plain, spec, graph_io="float", extent=extent)
     model = to_onnx(plan, spec, graph_io="float", extent=extent, opset=18)
     calibration = quantiser.calibration(weights_sha256="0" * 64)
@@ -143,7 +145,4 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
     session = ort.InferenceSession(int8, options, providers=["CPUExecutionProvider"])
     found = np.concatenate([session.run(None, {"lr": one[None].numpy()})[0] for one in lr])
     assert float(np.abs(plain(lr).detach().numpy() - expected.numpy()).mean()) > 1e-4
-    difference = np.abs(found - expected.numpy())
-    # Sums in another order: a value between two steps of int8 may fall to either, once in a while.
-    assert np.quantile(difference, 0.98) <= 2e-6
-    assert difference.max() <= 1e-4
+    np.testing.assert_allclose(found, expected.numpy(), atol=2e-6)
