@@ -124,8 +124,8 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
     from vsrc.export.quantise import int8_graph
     from vsrc.export.to_onnx import to_onnx
 
-    # Sums in another order differ in their last bits (1e-5 of a step), so that a value in the middle
-    # between two steps may fall to either. In this draw none is nearer to one than 1.7e-4 of a step.
+    # Sums in another order differ in their last bits (1e-5 of a step), so that a value in the
+    # middle between two steps may fall to either. In this draw none comes nearer than 1.7e-4.
     network = lively_edge(seed=34)
     lr = torch.rand(2, 3, 3, 8, 12)
     quantiser = Quantiser(network)
