@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,14 +29,20 @@ from vsrc.compressor.networks.packaged import deployed
 from vsrc.compressor.taps import spec_of
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.agreement import as_float, halves_run, real_window, whole_run
+from vsrc.export.engine_build import BuildOrder, build_engine, shapes_for
 from vsrc.export.extent import extent_of
 from vsrc.export.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.picture_network import ENDS, WholeGraph
 from vsrc.export.to_onnx import to_onnx
+from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.spec import NetworkSpec
 
 HEIGHT, WIDTH = 48, 64
+SIZES = ((1, 32, 32), (1, HEIGHT, WIDTH), (2, 2 * HEIGHT, 2 * WIDTH))
+"""Least, usual and largest N, H and W of an engine whose sizes are free."""
+
+GPUS = ("8.9",)
 OPSET = 18
 
 
@@ -101,7 +106,7 @@ def lines(name: str, *, free: bool) -> Iterator[str]:
         for label, answer in answers.items():
             graphs = parts[label]
             difference = float(np.abs(answer - expected).max())
-            engine = " + ".join(engine_size(one, free=free) for one in graphs)
+            engine = " + ".join(engine_size(one) for one in graphs)
             nodes = " + ".join(str(one.nodes) for one in graphs)
             seconds = sum(one.seconds for one in graphs)
             yield f"| {name} | {label} | {nodes} | {difference:.1e} | {seconds:.0f} | {engine} |"
@@ -138,36 +143,16 @@ def write(network: nn.Module, spec: NetworkSpec, folder: Path, *, free: bool) ->
     return found
 
 
-def engine_size(written: Written, *, free: bool) -> str:
+def engine_size(written: Written) -> str:
     """Megabytes of the engine, or why there is none."""
+    shapes_of = shapes_for(written.plan.features, SIZES)
     try:
-        import tensorrt_rtx as trt
-    except ImportError:
+        built = build_engine("trt-rtx", BuildOrder(written.file, "fp32", shapes_of, GPUS))
+    except MissingDependencyError:
         return "not installed"
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(written.file)):
-        return f"not parsed: {parser.get_error(0).desc()}"
-    config = builder.create_builder_config()
-    if free:
-        config.add_optimization_profile(profile_of(builder, network, written.plan))
-    engine = builder.build_serialized_network(network, config)
-    return "not built" if engine is None else f"{engine.nbytes / 1e6:.1f}"
-
-
-def profile_of(builder: Any, network: Any, plan: GraphPlan) -> Any:  # noqa: ANN401  TensorRT's
-    """From 32x32 to 96x128, one to two at once."""
-    profile = builder.create_optimization_profile()
-    for value in map(network.get_input, range(network.num_inputs)):
-        stride = next((f.stride for f in plan.features if f.name == value.name), 1)
-        shapes = []
-        for size in ((1, 32, 32), (1, HEIGHT, WIDTH), (2, 2 * HEIGHT, 2 * WIDTH)):
-            axes = iter((size[0], size[1] // stride, size[2] // stride))
-            shapes.append([next(axes) if side == -1 else int(side) for side in value.shape])
-        profile.set_shape(value.name, *shapes)
-    return profile
+    except VsrcError as error:
+        return str(error)
+    return f"{len(built.engine) / 1e6:.1f}"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from vsrc.export.tensorrt_log import Phases, build_error, monitor
 from vsrc.runtime.engine_file import EngineBackend, Shapes
 from vsrc.runtime.errors import MismatchError, VsrcError
 from vsrc.runtime.needs import version_numbers
-from vsrc.runtime.spec import Precision
+from vsrc.runtime.spec import FeatureSpec, Precision
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import FIRST_RELIABLE, FIRST_STRONG, tensorrt_module
 
@@ -29,6 +29,28 @@ if TYPE_CHECKING:
 
 ShapesOf = Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], ...]]
 """Name and declared shape of an input, -1 where free -> least, usual, largest; or the one shape."""
+
+
+def shapes_for(features: Sequence[FeatureSpec], sizes: Sequence[tuple[int, int, int]]) -> ShapesOf:
+    """How sizes of frames become shapes of inputs: the free axes are N and those of the picture.
+
+    Args:
+        features: What the halves hand over; one that is an input is smaller by its stride.
+        sizes: Least, usual and largest `(N, H, W)` of the frames, LR pixels; or the one.
+    """
+    strides = {feature.name: feature.stride for feature in features}
+
+    def shapes_of(name: str, declared: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        stride, free = strides.get(name, 1), [at for at, side in enumerate(declared) if side == -1]
+        if not free:
+            return (declared,)
+        found = []
+        for count, height, width in sizes:
+            sides = zip(free, (count, height // stride, width // stride), strict=True)
+            found.append(tuple({**dict(enumerate(declared)), **dict(sides)}.values()))
+        return tuple(found)
+
+    return shapes_of
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from vsrc.export.engine_build import (
     build_engine,
     chosen_gpus,
     input_shapes,
+    shapes_for,
 )
 from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.export_result import ExportedEngine, ExportResult
@@ -125,7 +126,7 @@ def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path,
 
 
 def _shapes_of(name: str, graph: GraphSpec, config: ExportConfig) -> ShapesOf:
-    """How sizes of frames become shapes of inputs: the free axes are N and those of the picture."""
+    """Shapes of the inputs at the sizes that were asked for, if the graph takes them."""
     for height, width in config.shape:
         for side, (low, high) in ((height, graph.height), (width, graph.width)):
             if not low <= side <= high:
@@ -134,18 +135,7 @@ def _shapes_of(name: str, graph: GraphSpec, config: ExportConfig) -> ShapesOf:
                     f"{graph.height[1]}x{graph.width[1]}, not {height}x{width}; export it with "
                     "another --shape and --overwrite"
                 )
-    strides = {feature.name: feature.stride for feature in graph.features}
-
-    def shapes_of(value: str, declared: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-        stride, found = strides.get(value, 1), []
-        if -1 not in declared:
-            return (declared,)
-        for height, width in config.shape:
-            free = iter((1, height // stride, width // stride))
-            found.append(tuple(next(free) if side == -1 else side for side in declared))
-        return tuple(found)
-
-    return shapes_of
+    return shapes_for(graph.features, [(1, height, width) for height, width in config.shape])
 
 
 def _workspace(config: ExportConfig, device: CudaDevice | None) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vsrc.benchmarks.packages import write_package
-from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine
+from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
 from vsrc.export.graph_plan import GraphPlan
 from vsrc.runtime.spec import GraphSpec, Precision
 
@@ -35,26 +35,9 @@ def build_for_rtx() -> Callable[..., BuiltEngine]:
         sizes: tuple[tuple[int, int, int], ...],
         precision: Precision = "fp32",
     ) -> BuiltEngine:
-        strides = {feature.name: feature.stride for feature in graph.features}
-
-        def shapes_of(name: str, declared: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-            stride = strides.get(name, 1)
-            shapes = [_shape_at(declared, stride, size) for size in sizes]
-            return tuple(shapes) if sizes else (declared,)
-
+        shapes_of = shapes_for(graph.features, sizes)
         made = build_engine("trt-rtx", BuildOrder(path, precision, shapes_of, ("8.9",)))
         assert len(made.engine) > 1000
         return made
 
     return build
-
-
-def _shape_at(
-    declared: tuple[int, ...], stride: int, size: tuple[int, int, int]
-) -> tuple[int, ...]:
-    """Shape of an input for frames of a size: its free axes are N, then those of the picture."""
-    batch, height, width = size
-    free = iter((batch, height // stride, width // stride))
-    shape = tuple(next(free) if side == -1 else side for side in declared)
-    assert next(free, None) is None, f"an axis is fixed: {declared}"
-    return shape
