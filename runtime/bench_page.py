@@ -234,7 +234,7 @@ def _tables(report: BenchReport) -> Iterator[Table]:
     cells = latency_cells(report)
     names, values = zip(*cells, strict=True)
     yield Table("Latency, ms", ("", *names), (("a frame", *values), *_stage_rows(report)))
-    yield Table("What was measured", ("", ""), tuple(_facts(report)))
+    yield Table("What was measured", ("", ""), tuple(_facts(report)), words=True)
     if report.null_reasons:
         yield unknown_table(report.null_reasons)
 
@@ -245,7 +245,7 @@ def unknown_table(null_reasons: Mapping[str, str]) -> Table:
     for path, why in null_reasons.items():
         fields.setdefault(why, []).append(path)
     rows = tuple((why, ", ".join(paths)) for why, paths in fields.items())
-    return Table("What is not known, and why", ("reason", "fields"), rows)
+    return Table("What is not known, and why", ("reason", "fields"), rows, words=True)
 
 
 def _stage_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:

@@ -75,12 +75,14 @@ class Table:
         columns: Heading of each column.
         rows: Cells as they are shown; the first of each row names it.
         note: How to read it: protocol, machine.
+        words: The cells hold words, which are set to the left and broken into lines.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from vsrc import __version__
-from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.needs import needed
 from vsrc.runtime.whole_file import write_whole
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
+_DEFAULTS = {"version": __version__, "summary": "", "credit": ""}
 
 
 def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
@@ -18,7 +19,8 @@ def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
     Args:
         path: Where.
         template: Name of a file in `assets/`.
-        values: What it shows; every name that the template uses must be there.
+        values: What it shows; every name that the template uses must be there, but for a summary
+            and a credit.
 
     Returns:
         `path`.
@@ -26,17 +28,13 @@ def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
     Raises:
         MissingDependencyError: jinja2 is missing.
     """
-    try:
+    with needed("jinja2", "vsrc[report]"):
         import jinja2
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"jinja2 is not importable ({error}); install it: pip install 'vsrc[report]'"
-        ) from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    write_whole(path, environment.get_template(template).render({"version": __version__, **values}))
+    write_whole(path, environment.get_template(template).render({**_DEFAULTS, **values}))
     return path

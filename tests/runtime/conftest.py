@@ -145,6 +145,17 @@ def write_clip() -> Callable[..., Path]:
     return _write_clip
 
 
+@pytest.fixture
+def lossless(tmp_path: Path, write_clip: Callable[..., Path]) -> Callable[..., Path]:
+    """`lossless(name, frames, ...)`: a clip that decodes to these very frames."""
+
+    def write(name: str, frames: Frames, **options: Any) -> Path:  # noqa: ANN401
+        path = tmp_path / f"{name}.mkv"
+        return write_clip(path, frames, codec="ffv1", pix_fmt="bgr0", **options)
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 frames of 48x32 at 25 a second, with sound; to be read only."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.page import Picture, Table, before_after_page, png_bytes
+from vsrc.tests.runtime.seen_page import TEXT, contrasts, opened_quietly
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -158,17 +159,8 @@ def test_without_jinja2_the_line_that_installs_it(
 
 @pytest.fixture
 def opened(browser: Browser, page_file: Path) -> Iterator[Page]:
-    """The page, open; fails the test if it complained or asked for anything."""
-    context = browser.new_context(viewport={"width": 900, "height": 800}, offline=True)
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(request.url))
-    page.goto(page_file.as_uri())
-    yield page
-    context.close()
-    assert [text for text in complaints if not text.startswith("data:")] == [page_file.as_uri()]
+    with opened_quietly(browser, page_file, width=900) as page:
+        yield page
 
 
 def shown(page: Page) -> NDArray[np.uint8]:
@@ -274,11 +266,11 @@ def test_nothing_sticks_out_and_text_can_be_read(
     page = context.new_page()
     page.goto(page_file.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    contrasts = page.evaluate(CONTRASTS)
+    found = contrasts(page, TEXT)
     context.close()
-    assert len(contrasts) >= 10
+    assert len(found) >= 10
     # WCAG 2.2, success criterion 1.4.3 (AA), for text of ordinary size.
-    assert {words: ratio for words, ratio in contrasts.items() if ratio < 4.5} == {}
+    assert [one for one in found if one[1] < 4.5] == []
 
 
 @pytest.mark.browser
@@ -319,31 +311,3 @@ def test_without_a_script_every_picture_is_there(browser: Browser, page_file: Pa
     assert all(image.is_visible() for image in page.locator("figure img").all())
     assert not page.locator(".toolbar").is_visible()
     context.close()
-
-
-CONTRASTS = """() => {
-  // Text of each leaf element -> contrast with the nearest opaque background behind it.
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = (c) => {
-    const [r, g, b] = c.slice(0, 3).map((v) => {
-      v /= 255;
-      return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = rgb(getComputedStyle(at).backgroundColor);
-      if (colour.length < 4 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = {};
-  for (const element of document.querySelectorAll("h1,h2,p,th,td,button,select,label,kbd")) {
-    if (!element.offsetParent || !element.innerText.trim()) continue;
-    const [a, b] = [light(rgb(getComputedStyle(element).color)), light(behind(element))];
-    found[element.tagName + " " + element.innerText.trim().slice(0, 20)] =
-      (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  }
-  return found;
-}"""
