@@ -39,7 +39,8 @@ from vsrc.calibration.sensitivity import (
 from vsrc.calibration.sensitivity_report import write_report
 from vsrc.calibration.thresholds import range_of
 from vsrc.calibration.unfinished import Unfinished
-from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, StoppedError
+from vsrc.runtime.errors import MismatchError, SpecError, StoppedError
+from vsrc.runtime.needs import needed
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import GraphSpec
 from vsrc.runtime.versions import loaded_versions
@@ -123,12 +124,8 @@ def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> Calibr
 
 
 def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
-    try:
+    with needed("onnx", "vsrc[export]"):
         import onnx
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"onnx is not importable ({error}); install it: pip install 'vsrc[export]'"
-        ) from error
     path, graph = package.graph("fp32")
     return onnx.load(path), graph
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.needs import needed
 
 if TYPE_CHECKING:
     import onnx
@@ -21,7 +22,8 @@ def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.Inference
         model: Any graph.
         threads: Threads inside one operator, 0 for as many as this process may use.
     """
-    ort = import_onnxruntime()
+    with needed("onnxruntime", "vsrc[cpu]"):
+        import onnxruntime as ort
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.add_session_config_entry("session.disable_quant_qdq", "1")
@@ -37,14 +39,3 @@ def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.Inference
         )
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise MismatchError(f"ONNX Runtime cannot load the graph: {error}") from error
-
-
-def import_onnxruntime() -> onnxruntime:
-    """The module, or the line that says how to get it."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"onnxruntime is not importable ({error}); install it: pip install 'vsrc[cpu]'"
-        ) from error
-    return onnxruntime

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.export.allowed import refused_operators
-from vsrc.runtime.errors import MissingDependencyError, SpecError
+from vsrc.runtime.errors import SpecError
 from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.needs import needed
 
 if TYPE_CHECKING:
     import onnx
@@ -32,13 +33,9 @@ def inspect_graph(path: Path) -> Inspection:
         MissingDependencyError: onnx is not installed.
         SpecError: Not an ONNX file.
     """
-    try:
+    with needed("onnx", "vsrc[export]"):
         import onnx
         from google.protobuf.message import DecodeError
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"onnx is not importable ({error}); install it: pip install 'vsrc[export]'"
-        ) from error
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError) as error:

@@ -15,6 +15,7 @@ from vsrc.export.extent import Extent
 from vsrc.export.graph_name import METADATA_KEY
 from vsrc.export.graph_plan import GraphPlan
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.needs import needed
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import SCHEMA_VERSION, GraphIo, NetworkSpec
 
@@ -83,12 +84,8 @@ def _exported(plan: GraphPlan, opset: int) -> onnx.ModelProto:
 
 
 def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
-    try:
+    with needed("onnxsim", "vsrc[export]"):
         import onnxsim
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"onnxsim is not importable ({error}); install it: pip install 'vsrc[export]'"
-        ) from error
     simplified: onnx.ModelProto = onnxsim.simplify(model)[0]
     logger.info("onnxsim: %d nodes became %d", len(model.graph.node), len(simplified.graph.node))
     return simplified

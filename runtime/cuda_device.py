@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.needs import needed
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,8 @@ def cuda_device(index: int = 0) -> CudaDevice:
     Raises:
         MissingDependencyError: cuda-bindings is not installed, or there is no driver or no GPU.
     """
-    try:
+    with needed("cuda-bindings", "cuda-bindings"):
         from cuda.bindings import runtime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"cuda-bindings is not importable ({error}); install it: pip install cuda-bindings"
-        ) from error
     failed, properties = runtime.cudaGetDeviceProperties(index)
     if failed == runtime.cudaError_t.cudaSuccess:
         (failed,) = runtime.cudaSetDevice(index)

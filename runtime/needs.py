@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
+
+from vsrc.runtime.errors import MissingDependencyError
 
 _REQUIREMENT = re.compile(
     r"""(?P<name>[A-Za-z0-9._-]+) (?:\[[^\]]*\])? \s* (?:>=\s*(?P<least>[0-9.]+))? [^;]*
@@ -43,6 +48,25 @@ class Need:
         if self.installed is None:
             return False
         return version_numbers(self.installed) >= version_numbers(self.least)
+
+
+@contextmanager
+def needed(name: str, install: str) -> Iterator[None]:
+    """Around an import that may fail.
+
+    Args:
+        name: What is imported.
+        install: What pip brings it with: "vsrc[export]".
+
+    Raises:
+        MissingDependencyError: It is not importable.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{name} is not importable ({error}); install it: pip install {shlex.quote(install)}"
+        ) from error
 
 
 def needs() -> list[Need]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from vsrc.runtime.errors import DeviceMemoryError, MismatchError, MissingDependencyError
+from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.graph_edges import from_graph, to_graph
+from vsrc.runtime.needs import needed
 from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import check_windows
@@ -72,12 +73,8 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
         MissingDependencyError: ONNX Runtime is not installed, or the provider did not load.
         MismatchError: It cannot load the graph.
     """
-    try:
+    with needed("onnxruntime", "vsrc[cpu]"):
         import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"onnxruntime is not importable ({error}); install it: pip install 'vsrc[cpu]'"
-        ) from error
     cache = path.parent.parent / "engines" / "onnxruntime"
     providers = provider_list(onnxruntime, provider, cache)
     options = onnxruntime.SessionOptions()

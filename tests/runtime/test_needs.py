@@ -1,13 +1,22 @@
 from __future__ import annotations
 
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from vsrc.runtime.needs import installed_like, installed_version, needs, version_numbers
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.needs import installed_like, installed_version, needed, needs, version_numbers
+
+
+def test_a_module_that_is_missing_says_what_brings_it() -> None:
+    line = (
+        r"^no_such is not importable \(No module named 'no_such'\); .*'vsrc\[cpu\]'$"
+    )
+    with pytest.raises(MissingDependencyError, match=line), needed("no_such", "vsrc[cpu]"):
+        import_module("no_such")
 
 
 def test_needs_are_what_packaging_reads_from_the_metadata() -> None:
