@@ -30,7 +30,7 @@ class InferJob:
         self._began = began
         self._progress = progress
         self._done = 0
-        self._redone, self._spoilt = writer.kept_redone, writer.kept_spoilt
+        self._redone, self._spoilt = writer.kept.redone, writer.kept.spoilt
         self._shots = 1
         self._first_seconds = 0.0
         self._report = InferProgress(
@@ -46,7 +46,7 @@ class InferJob:
         )
 
     def _going_on(self) -> list[str]:
-        kept = self._writer.kept_frames
+        kept = self._writer.kept.frames
         return [f"goes on behind the {kept} frames of a run that was stopped"] if kept else []
 
     def run(self, clock: Untimed) -> None:
@@ -73,9 +73,9 @@ class InferJob:
             guard=self._opened.guard,
         )
         pipeline.run(
-            clock.source("decode", self._watched(self._opened.frames())),
-            lambda read: self._counted(clock.between("restore", read, restore)),
-            clock.sink("encode", self._write),
+            clock.source("decode", self._watched(self._opened.frames()), lambda read: read.wanted),
+            lambda read: self._counted(clock.between("restore", read, restore, _is_new)),
+            clock.sink("encode", self._write, _is_new),
         )
         if self._done == 0:
             raise MediaError(
@@ -108,7 +108,7 @@ class InferJob:
         )
 
     def _with_kept(self, what: str) -> str:
-        kept = self._writer.kept_frames
+        kept = self._writer.kept.frames
         if not kept:
             return what
         return f"{what}; {kept} frames are kept, and the same command goes on behind them"
@@ -138,3 +138,8 @@ class InferJob:
         if self._progress:
             seconds = time.perf_counter() - self._began
             self._progress(replace(self._report, done=self._done, seconds=seconds))
+
+
+def _is_new(result: ResultFrame) -> bool:
+    """Whether it was restored now: not only packets, and not kept from a run that was stopped."""
+    return result.rgb is not None

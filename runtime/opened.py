@@ -156,7 +156,7 @@ class Opened:
         prepare_folder(target)
         # A pipe nobody can begin again.
         store = None if target.source.is_pipe else self.store(shared=False)
-        self.make_room(self.total, kept=store.frames if store else 0)
+        self.make_room(self.total, kept=store.kept.frames if store else 0)
         if target.is_pictures:
             return PictureWriter(
                 target.path, pattern=target.pattern, info=info, scale=network.scale, store=store

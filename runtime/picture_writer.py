@@ -17,7 +17,7 @@ from vsrc.runtime.hashing import bytes_sha256, file_sha256
 from vsrc.runtime.part_file import failures_named
 from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
 from vsrc.runtime.probe import VideoInfo
-from vsrc.runtime.segments import SegmentStore, StoredPacket
+from vsrc.runtime.segments import Kept, SegmentStore, StoredPacket
 from vsrc.runtime.stamped import ResultFrame
 
 if TYPE_CHECKING:
@@ -68,19 +68,9 @@ class PictureWriter:
             self._temporary = self._place()
 
     @property
-    def kept_frames(self) -> int:
+    def kept(self) -> Kept:
         """Pictures that are there, and known to be whole."""
-        return self._store.frames if self._store else 0
-
-    @property
-    def kept_redone(self) -> int:
-        """How many of them were restored again in fp32."""
-        return self._store.redone if self._store else 0
-
-    @property
-    def kept_spoilt(self) -> int:
-        """How many of them are spoilt."""
-        return self._store.spoilt if self._store else 0
+        return self._store.kept if self._store else Kept()
 
     def is_kept(self, number: int, /) -> bool:
         """Whether this picture is there from a run that was stopped."""
@@ -122,7 +112,7 @@ class PictureWriter:
         """Remove what was written; finished parts stay."""
         if self._store is None:
             shutil.rmtree(self._temporary, ignore_errors=True)
-        elif not self._store.frames:
+        elif not self._store.kept.frames:
             self._store.remove()
 
     def _place(self) -> Path:

@@ -69,6 +69,21 @@ class Segment:
     spoilt: int = 0
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The finished part of a result, at any time.
+
+    Attributes:
+        frames: How many.
+        redone: Of these, those that were restored again in fp32.
+        spoilt: Of these, those that are spoilt.
+    """
+
+    frames: int = 0
+    redone: int = 0
+    spoilt: int = 0
+
+
 class SegmentStore:
     """The finished segments of one job, in a folder beside its output.
 
@@ -97,19 +112,14 @@ class SegmentStore:
             self.remove()
 
     @property
-    def frames(self) -> int:
-        """How many frames there are, in all segments."""
-        return sum(segment.stop - segment.first for segment in self._found.values())
-
-    @property
-    def redone(self) -> int:
-        """How many of the frames were restored again in fp32."""
-        return sum(segment.redone for segment in self._found.values())
-
-    @property
-    def spoilt(self) -> int:
-        """How many of the frames are spoilt."""
-        return sum(segment.spoilt for segment in self._found.values())
+    def kept(self) -> Kept:
+        """What all segments hold."""
+        found = self._found.values()
+        return Kept(
+            sum(segment.stop - segment.first for segment in found),
+            sum(segment.redone for segment in found),
+            sum(segment.spoilt for segment in found),
+        )
 
     @property
     def firsts(self) -> list[int]:

@@ -16,7 +16,7 @@ from vsrc.runtime.hdr import NONE, hdr_options
 from vsrc.runtime.part_file import PartFile, failures_named
 from vsrc.runtime.reader import Reader
 from vsrc.runtime.segmented import SegmentedEncoder, frames_per_segment
-from vsrc.runtime.segments import SegmentStore, StoredPacket
+from vsrc.runtime.segments import Kept, SegmentStore, StoredPacket
 from vsrc.runtime.stamped import ResultFrame
 from vsrc.runtime.tracks import (
     TrackCopier,
@@ -49,16 +49,8 @@ class Writer(Protocol):
     notes: list[str]
 
     @property
-    def kept_frames(self) -> int:
-        """Frames that are there: those of a run that was stopped, and those since."""
-
-    @property
-    def kept_redone(self) -> int:
-        """How many of them were restored again in fp32."""
-
-    @property
-    def kept_spoilt(self) -> int:
-        """How many of them are spoilt."""
+    def kept(self) -> Kept:
+        """What would stay if the run were stopped now, that of earlier runs with it."""
 
     def is_kept(self, number: int, /) -> bool:
         """Whether this frame of the result was there from the beginning."""
@@ -134,19 +126,9 @@ class VideoWriter:
                 self._store.remove()
 
     @property
-    def kept_frames(self) -> int:
-        """Frames of the segments so far."""
-        return self._store.frames if self._store else 0
-
-    @property
-    def kept_redone(self) -> int:
-        """How many of them were restored again in fp32."""
-        return self._store.redone if self._store else 0
-
-    @property
-    def kept_spoilt(self) -> int:
-        """How many of them are spoilt."""
-        return self._store.spoilt if self._store else 0
+    def kept(self) -> Kept:
+        """What the segments hold so far."""
+        return self._store.kept if self._store else Kept()
 
     def is_kept(self, number: int, /) -> bool:
         """Whether a segment holds this frame."""

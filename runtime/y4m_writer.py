@@ -11,6 +11,7 @@ from vsrc.runtime.colour import FULL, result_colour
 from vsrc.runtime.deep_colour import frame_maker
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.probe import VideoInfo
+from vsrc.runtime.segments import Kept
 from vsrc.runtime.stamped import ResultFrame
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ class Y4mWriter:
     Attributes:
         summary: Pixel format and size.
         notes: What a pipe of frames cannot keep.
-        kept_frames: Always 0, and so are the others.
+        kept: Always nothing.
     """
 
-    kept_frames = kept_redone = kept_spoilt = 0
+    kept = Kept()
 
     def __init__(self, pipe: IO[bytes], info: VideoInfo, *, scale: int, time_scale: int) -> None:
         self._pipe = pipe

@@ -42,7 +42,7 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
     for seed in (2, 0, 1):  # several processes may add to it, in any order
         store.save(8 * seed, 8 * seed + 8, some_packets(seed))
     again = SegmentStore(tmp_path / "a.mp4", JOB)
-    assert again.frames == 24
+    assert again.kept.frames == 24
     assert [again.at(8 * seed) for seed in range(3)] == [store.at(8 * seed) for seed in range(3)]
     assert [again.load(8 * seed) for seed in range(3)] == [some_packets(seed) for seed in range(3)]
     assert [again.covers(frame) for frame in (-1, 0, 7, 8, 23, 24)] == [False, *[True] * 4, False]
@@ -55,7 +55,7 @@ def test_segments_of_another_job_are_forgotten(tmp_path: Path) -> None:
     other = fingerprint(["another job"])
     with pytest.raises(MediaError, match="holds parts of another job"):
         SegmentStore(tmp_path / "a.mp4", other, shared=True)  # which may be at work
-    assert SegmentStore(tmp_path / "a.mp4", other).frames == 0
+    assert SegmentStore(tmp_path / "a.mp4", other).kept.frames == 0
     assert list(tmp_path.iterdir()) == []
 
 
