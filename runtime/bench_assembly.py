@@ -220,17 +220,19 @@ def _soak(config: BenchConfig, found: Measurement) -> Soak | None:
     ((start, end),) = found.watched.busy
     inside = [one for one in found.watched.readings if start <= one.seconds <= end]
     samples_ms = (*found.series.warmup_ms, *found.series.steady_ms)
-    long_enough = sum(samples_ms) >= 2 * _MINUTE_MS
-    ends = [_minute_fps(part, found) for part in (samples_ms, samples_ms[::-1])]
+    long_enough = end - start >= 2 * _MINUTE_MS / 1000
+    # Between the samples lies time that no sample holds, the same share of every minute.
+    stretch = found.series.steady_wall_seconds * 1000 / sum(found.series.steady_ms)
+    ends = [_minute_fps(part, found, stretch) for part in (samples_ms, samples_ms[::-1])]
     first_fps, last_fps = ends if long_enough else (None, None)
     return Soak(config.minutes, (end - start) / 60, has_settled(inside), first_fps, last_fps)
 
 
-def _minute_fps(samples_ms: Sequence[float], found: Measurement) -> float:
-    """Frames a second of the samples of the first minute."""
-    ends = np.cumsum(samples_ms)
-    count = int(np.searchsorted(ends, _MINUTE_MS, side="right"))
-    return count * found.frames_per_run / (float(ends[count - 1]) / 1000) if count else 0.0
+def _minute_fps(samples_ms: Sequence[float], found: Measurement, stretch: float) -> float:
+    """Frames a second of the samples that end within the first minute, or of the first one."""
+    ends = np.cumsum(samples_ms) * stretch
+    count = max(int(np.searchsorted(ends, _MINUTE_MS, side="right")), 1)
+    return count * found.frames_per_run / (float(ends[count - 1]) / 1000)
 
 
 def _device(found: Measurement) -> Device:

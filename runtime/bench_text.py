@@ -218,10 +218,9 @@ def _other_work(report: BenchReport) -> str:
     if share <= BUSY_SHARE:
         return ""
     alone_ms = report.latency_ms.mean * (1 - share)
-    return (
-        f"other work took up to {share:.0%} of the time; alone a frame may take {_ms(alone_ms)} "
-        "ms in the mean, and the intervals reach down to that"
-    )
+    words = f"other work took up to {share:.0%} of the time; alone a frame may take "
+    reach = ", and the intervals reach down to that" if report.intervals.mean_ms else ""
+    return f"{words}{_ms(alone_ms)} ms in the mean{reach}"
 
 
 def _row(row: tuple[str, str]) -> str:

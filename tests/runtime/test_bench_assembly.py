@@ -13,15 +13,17 @@ import pytest
 
 from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.bench_report import report_to_text
+from vsrc.runtime.bench_report import BenchReport, report_to_text
 from vsrc.runtime.bench_text import WIDTH, bench_text
 from vsrc.runtime.benchmark import check_gates
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.measurement import joined
+from vsrc.runtime.sampling import Series
 from vsrc.tests.runtime.made_reports import (
     MACHINE,
     SILENT_MACHINE,
     STARTED,
+    WATCHED,
     measurement,
     nulls,
     report,
@@ -173,19 +175,46 @@ def test_intervals_reach_down_to_what_the_machine_alone_would_take() -> None:
     assert unknown.null_reasons["taken_share_per_run"].startswith("/proc/stat does not count")
 
 
+def soaked(durations_ms: tuple[float, ...], *, seconds: float, gap: float = 1.0) -> BenchReport:
+    """A report of a soak whose samples and the time between them took `gap` times the samples."""
+    wall = gap * sum(durations_ms) / 1000
+    found = measurement(
+        durations_ms,
+        series=Series((), durations_ms, wall, steady=False),
+        watched=dataclasses.replace(WATCHED, busy=((4.0, 4.0 + seconds),)),
+    )
+    config = BenchConfig(model=Path("student.vsrc"), minutes=2.0)
+    return assemble(config, found, machine=MACHINE, started=STARTED)
+
+
 def test_a_soak_sets_the_first_minute_against_the_last() -> None:
     cooling_lost = (10.0,) * 6000 + (15.0,) * 4000  # a minute at 100 frames/s, one at 67
-    found = report(cooling_lost, minutes=2.0)
+    found = soaked(cooling_lost, seconds=120.0)
     assert found.soak
-    assert found.soak.first_minute_fps == pytest.approx(100.0, rel=0.01)
+    assert found.soak.first_minute_fps == pytest.approx(100.0)
     assert found.soak.last_minute_fps == pytest.approx(66.7, rel=0.01)
     assert found.soak.settled is None  # these readings hold no temperature
-    words = " ".join(bench_text(found).split())
-    assert "first minute 99.9 frames/s, last 66.7" in words  # 40 and 30 ms of warm-up
-    short = report((10.0,) * 100, minutes=2.0)
+    assert "first minute 100 frames/s, last 66.7" in " ".join(bench_text(found).split())
+    assert "one process" in found.null_reasons["intervals.p50_ms"]
+
+
+def test_time_between_the_samples_is_time_of_the_soak() -> None:
+    # Two minutes of which the samples fill nine tenths: a soak of --minutes 2 never fills them all.
+    found = soaked((9.0,) * 12_000, seconds=120.0, gap=10 / 9)
+    assert found.soak
+    assert found.soak.first_minute_fps == pytest.approx(100.0)
+    assert found.soak.last_minute_fps == pytest.approx(100.0)
+
+
+def test_a_short_soak_has_no_first_and_last_minute() -> None:
+    short = soaked((10.0,) * 100, seconds=119.0)
     assert short.soak
     assert short.soak.first_minute_fps is None
     assert short.null_reasons["soak.first_minute_fps"] == "the soak lasted less than two minutes"
+    slow = soaked((70_000.0, 80_000.0), seconds=150.0)  # no frame within a minute
+    assert slow.soak
+    assert slow.soak.first_minute_fps == pytest.approx(1 / 70)
+    assert slow.soak.last_minute_fps == pytest.approx(1 / 80)
 
 
 def test_the_quality_of_a_package_is_the_mean_over_its_clips() -> None:

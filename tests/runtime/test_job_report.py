@@ -37,7 +37,7 @@ def test_the_numbers_agree_with_each_other(written: Path) -> None:
     stages = {stage["name"]: stage for stage in found["stages"]}
     assert list(stages) == ["decode", "restore", "encode"]
     for stage in stages.values():
-        assert len(stage["samples_ms"]) >= 24
+        assert len(stage["samples_ms"]) == 24
         # A thread works no longer than the whole run lasts.
         assert sum(stage["samples_ms"]) / 1000 == pytest.approx(
             stage["busy_share"] * found["seconds"]
@@ -46,6 +46,19 @@ def test_the_numbers_agree_with_each_other(written: Path) -> None:
     assert found["device"]["readings"]
     for path in ("busy_w", "joule_per_frame"):
         assert (found[path] is None) == (path in found["null_reasons"])
+
+
+def test_there_is_a_sample_for_each_frame_of_an_excerpt(
+    clip: Path, tiny_package: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    arguments = ["infer", str(clip), "-m", str(tiny_package), "-o", str(tmp_path / "sr.mp4")]
+    arguments += ["--start", "0.2", "--frames", "8", "--report", str(report)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    found = json.loads(report.read_text())
+    assert found["frames"] == 8
+    assert [len(stage["samples_ms"]) for stage in found["stages"]] == [8, 8, 8]
 
 
 def test_the_page_shows_the_threads_and_loads_nothing(written: Path) -> None:

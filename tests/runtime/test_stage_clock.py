@@ -55,6 +55,28 @@ def test_each_stage_has_its_own_time_and_no_waiting() -> None:
     assert clock.durations_ms["encode"] == pytest.approx([7] * 6)
 
 
+def test_work_for_what_does_not_count_is_part_of_what_does() -> None:
+    now = Ticking()
+    clock = StageClock(now)
+
+    def read() -> Iterator[int]:
+        for item in range(6):
+            now.work(10)
+            yield item
+
+    def write(_item: int) -> None:
+        now.work(3)
+
+    def counts(item: int) -> bool:
+        return 2 <= item < 4  # two before it, two behind it
+
+    sink = clock.sink("encode", write, counts)
+    for item in clock.source("decode", read(), counts):
+        sink(item)
+    assert clock.durations_ms["decode"] == pytest.approx([30, 30])
+    assert clock.durations_ms["encode"] == pytest.approx([3, 9])
+
+
 @pytest.mark.parametrize("clock", [StageClock(), Untimed()])
 def test_a_pipeline_gives_the_same_with_and_without_a_clock(clock: Untimed) -> None:
     found: list[int] = []
