@@ -24,7 +24,7 @@ from vsrc.runtime.engine_file import engine_text, read_engine_spec
 from vsrc.runtime.engines import Here, fitting_engines, open_engines
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.package import open_package
-from vsrc.runtime.reader import VideoReader
+from vsrc.tests.runtime.decoded import frames_of
 from vsrc.tests.runtime.late_gpu import ADA, LateGpu
 
 trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
@@ -126,14 +126,6 @@ def infer(clip: Path, package: Path, output: Path, *options: str) -> Result:
     return done
 
 
-def frames_of(path: Path, *, is_deep: bool = False) -> np.ndarray[Any, Any]:
-    reader = VideoReader(path)
-    reader.is_deep = is_deep
-    frames = np.stack([frame.rgb for frame in reader]).astype(int)
-    reader.close()
-    return frames
-
-
 @pytest.mark.parametrize("has_halves", [True, False])
 @pytest.mark.parametrize("options", [("--tile", "32"), ("--batch", "2")])
 def test_a_video_goes_through_engines_as_through_the_cpu(
@@ -153,7 +145,7 @@ def test_a_video_goes_through_engines_as_through_the_cpu(
     done = infer(clip, copy, found, "--frames", "9", *options)
     assert "trt-rtx fp32 runs it; passed over: trt (student.vsrc holds no trt" in done.stderr
     assert "ort-cuda" not in done.stderr
-    assert np.abs(frames_of(found) - frames_of(exact)).max() <= 2
+    assert np.abs(frames_of(found).astype(int) - frames_of(exact)).max() <= 2
     (gpu,) = gpus
     assert "network" in gpu.done
     assert (gpu.held_bytes, gpu.handles) == (0, 0)
@@ -172,7 +164,7 @@ def test_frames_that_are_too_large_for_the_engine_are_fed_in_tiles(
     stand_in(copy)
     done = infer(clip, copy, found, "--backend", "trt-rtx")
     assert "trt-rtx fp32 takes 96x64 at most: 152x104 is fed in tiles of 64" in done.stderr
-    assert np.abs(frames_of(found) - frames_of(exact)).max() <= 2
+    assert np.abs(frames_of(found).astype(int) - frames_of(exact)).max() <= 2
 
 
 def test_what_has_more_than_8_bits_goes_through_an_engine_with_float_edges(
@@ -189,4 +181,4 @@ def test_what_has_more_than_8_bits_goes_through_an_engine_with_float_edges(
     first, second = frames_of(exact, is_deep=True), frames_of(found, is_deep=True)
     assert first.max() > 255
     # One level of 10 bits is 64; had it gone through 8 bits, four of them would be one.
-    assert np.abs(first - second).max() <= 64
+    assert np.abs(first.astype(int) - second).max() <= 64

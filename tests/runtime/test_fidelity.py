@@ -15,24 +15,10 @@ from vsrc.runtime.frames import read_picture
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
-from vsrc.runtime.reader import VideoReader
+from vsrc.tests.runtime.decoded import frames_of, times_of
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]
-
-
-def frames_of(path: Path) -> Frames:
-    reader = VideoReader(path)
-    frames = np.stack([frame.rgb for frame in reader])
-    reader.close()
-    return frames
-
-
-def times_of(path: Path) -> list[Fraction]:
-    reader = VideoReader(path)
-    times = [frame.pts * reader.info.time_base for frame in reader]
-    reader.close()
-    return times
 
 
 def packets_of(ffprobe: Make, path: Path, stream: str) -> list[tuple[str, str, str]]:

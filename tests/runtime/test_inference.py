@@ -23,7 +23,7 @@ from vsrc.runtime.infer_config import InferConfig, parse_seconds
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package
-from vsrc.runtime.reader import VideoReader
+from vsrc.tests.runtime.decoded import frames_of, times_of
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]
@@ -35,20 +35,6 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
     yield
     assert not [path for path in tmp_path.rglob(".*") if ".part" in path.name]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsrc-")]
-
-
-def frames_of(path: Path) -> Frames:
-    reader = VideoReader(path)
-    frames = np.stack([frame.rgb for frame in reader])
-    reader.close()
-    return frames
-
-
-def times_of(path: Path) -> list[Fraction]:
-    reader = VideoReader(path)
-    times = [frame.pts * reader.info.time_base for frame in reader]
-    reader.close()
-    return times
 
 
 # --- pictures -------------------------------------------------------------------------------------
