@@ -52,10 +52,12 @@ class CalibrationConfig:
                 "no calibration clips: name videos or folders of what the network will be fed"
             )
         if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} is none of {', '.join(METHODS)}")
+            raise ValueError(f"method={self.method} is none of {', '.join(METHODS)}")
         if self.windows < 1:
             raise ValueError(f"windows={self.windows} leaves nothing to calibrate on; 300 is usual")
         if not 50 < self.percentile <= 100:
             raise ValueError(f"percentile={self.percentile} must lie in (50, 100]")
         if min(self.tile) < 1 or self.threads < 0:
-            raise ValueError(f"{self.tile=} must be 1 or more and {self.threads=} not negative")
+            raise ValueError(
+                f"tile={self.tile} must be 1 or more and threads={self.threads} not negative"
+            )

@@ -92,11 +92,13 @@ class ExportConfig:
                 f"{len(self.shape)} shapes given: one (fixed) or three (least,usual,largest)"
             )
         if any(side < 1 or side > LARGEST_SIDE for size in self.shape for side in size):
-            raise ValueError(f"{self.shape=} must lie in 1..{LARGEST_SIDE}")
+            raise ValueError(f"shape={self.shape} must lie in 1..{LARGEST_SIDE}")
         if len(self.shape) == 3 and not _ascending(self.shape):
-            raise ValueError(f"{self.shape=} must ascend: least, usual, largest")
+            raise ValueError(f"shape={self.shape} must ascend: least, usual, largest")
         if not 17 <= self.opset <= 20:
-            raise ValueError(f"{self.opset=} must lie in 17..20: what TensorRT 8.6 to 11 share")
+            raise ValueError(
+                f"opset={self.opset} must lie in 17..20: what TensorRT 8.6 to 11 share"
+            )
         if self.quantizer == "modelopt":
             _check_modelopt(self)
         _check_engine(self)
@@ -139,6 +141,6 @@ def parse_shape(text: str) -> tuple[Size, ...]:
     for part in text.lower().split(","):
         height, cross, width = part.strip().partition("x")
         if not (cross and height.isdigit() and width.isdigit()):
-            raise ValueError(f"shape {text!r} is not HxW or HxW,HxW,HxW (LR pixels), as in 180x320")
+            raise ValueError(f"shape {text} is not HxW or HxW,HxW,HxW (LR pixels), as in 180x320")
         sizes.append((int(height), int(width)))
     return tuple(sizes)

@@ -66,7 +66,9 @@ class InferConfig:
         if self.frames is not None and self.frames < 1:
             raise ValueError(f"frames={self.frames} leaves nothing to do; ask for 1 or more")
         if self.batch < 1 or self.threads < 0:
-            raise ValueError(f"{self.batch=} must be 1 or more and {self.threads=} not negative")
+            raise ValueError(
+                f"batch={self.batch} must be 1 or more and threads={self.threads} not negative"
+            )
         if self.tile is not None and self.tile < 0:
             raise ValueError(f"tile={self.tile} must be a side in LR pixels, or 0 for whole frames")
         if not 0 < self.fps <= 1000:
@@ -90,5 +92,5 @@ def parse_seconds(text: str) -> float:
     except ValueError:
         numbers = []
     if not 1 <= len(numbers) <= 3 or any(number < 0 for number in numbers):
-        raise ValueError(f"{text!r} is no time; write seconds, MM:SS or HH:MM:SS")
+        raise ValueError(f"{text} is no time; write seconds, MM:SS or HH:MM:SS")
     return sum(number * 60.0**place for place, number in enumerate(reversed(numbers)))

@@ -18,11 +18,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.spec import FileSpec, GraphSpec, ModelSpec, spec_from_text, spec_to_text
+from vsrc.runtime.spec import (
+    FileSpec,
+    GraphSpec,
+    ModelSpec,
+    Precision,
+    spec_from_text,
+    spec_to_text,
+)
 
 if TYPE_CHECKING:
     from vsrc.runtime.session import Session
@@ -67,9 +74,14 @@ class Package:
         """Path and description of the checked graph called `name` ("fp32", ...)."""
         if name not in self.spec.graphs:
             have = ", ".join(self.spec.graphs) or "none"
+            missing = f"{self.path} has no {name} graph (it has: {have})"
+            precision = name.removeprefix("encode-").removeprefix("fuse-").removesuffix("-float")
+            if precision not in get_args(Precision):
+                raise SpecError(f"{missing}; precisions are {', '.join(get_args(Precision))}")
+            deep = " --io float" if name.endswith("-float") else ""
             raise SpecError(
-                f"{self.path} has no {name} graph (it has: {have}); write it with: "
-                f"vsrc export {self.path} --format onnx --precision {name}"
+                f"{missing}; write it with: "
+                f"vsrc export {self.path} --format onnx --precision {precision}{deep}"
             )
         graph = self.spec.graphs[name]
         return self.file(graph), graph

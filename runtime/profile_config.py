@@ -46,13 +46,15 @@ class ProfileConfig:
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             known = ", ".join(get_args(Precision))
-            raise ValueError(f"precision={self.precision!r} is not known; there are: {known}")
+            raise ValueError(f"precision={self.precision} is not known; there are: {known}")
         if not self.sizes or not self.shapes:
             raise ValueError("a profile needs at least one size and one shape")
         if any(side < 1 for shape in self.shapes for side in shape):
-            raise ValueError(f"{self.shapes=} must be at least 1x1")
+            raise ValueError(f"shapes={self.shapes} must be at least 1x1")
         if self.threads < 0 or self.rounds < 1:
-            raise ValueError(f"{self.threads=} must not be negative and {self.rounds=} not under 1")
+            raise ValueError(
+                f"threads={self.threads} must not be negative and rounds={self.rounds} not under 1"
+            )
         if not 0 < self.seconds < float("inf"):
             raise ValueError(f"seconds={self.seconds} must be a positive number")
 
@@ -78,7 +80,7 @@ def parse_sizes(text: str) -> tuple[EdgeSize, ...]:
         numbers = part.strip().split("x")
         if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
             raise ValueError(
-                f"size {part.strip()!r} is not ENCODEDxFEATURESxBLOCKS, as in 8x24x4,16x32x9"
+                f"size {part.strip()} is not ENCODEDxFEATURESxBLOCKS, as in 8x24x4,16x32x9"
             )
         sizes.append(EdgeSize(*map(int, numbers)))
     return tuple(dict.fromkeys(sizes))

@@ -66,7 +66,9 @@ class NetworkSpec:
         if self.time_scale == 1 and self.window % 2 == 0:
             raise ValueError(f"window={self.window} must be odd: its centre is the frame restored")
         if self.halo < 0 or self.size_multiple < 1:
-            raise ValueError(f"{self.halo=} must not be negative and {self.size_multiple=} not < 1")
+            raise ValueError(
+                f"halo={self.halo} must not be negative, size_multiple={self.size_multiple} not < 1"
+            )
 
     @property
     def radius(self) -> int:

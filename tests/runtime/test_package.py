@@ -147,6 +147,13 @@ def test_a_missing_graph_says_how_to_write_it(package: Path) -> None:
         open_package(package).graph("fp32")
 
 
+def test_a_graph_that_nothing_writes_is_told_apart(package: Path) -> None:
+    with pytest.raises(SpecError, match=r"precisions are fp32, fp16, int8, int8-cpu$"):
+        open_package(package).graph("fp64")
+    with pytest.raises(SpecError, match=r"--precision fp16 --io float$"):
+        open_package(package).graph("fp16-float")
+
+
 def test_a_failed_write_leaves_nothing_and_keeps_the_old(package: Path) -> None:
     before = sorted(p.name for p in package.parent.iterdir())
     with pytest.raises(RuntimeError), new_folder(package, overwrite=True) as folder:  # noqa: PT012
