@@ -141,6 +141,6 @@ def parse_shape(text: str) -> tuple[Size, ...]:
     for part in text.lower().split(","):
         height, cross, width = part.strip().partition("x")
         if not (cross and height.isdigit() and width.isdigit()):
-            raise ValueError(f"shape {text} is not HxW or HxW,HxW,HxW (LR pixels), as in 180x320")
+            raise ValueError(f"shape {text!r} is not HxW or HxW,HxW,HxW (LR pixels), as in 180x320")
         sizes.append((int(height), int(width)))
     return tuple(sizes)

@@ -46,7 +46,7 @@ class EvalConfig:
     def __post_init__(self) -> None:
         unknown = [metric for metric in self.metrics if metric not in METRICS]
         if unknown or not self.metrics:
-            raise ValueError(f"metrics={','.join(self.metrics)}; there are: {', '.join(METRICS)}")
+            raise ValueError(f"metrics={','.join(self.metrics)!r}; there are: {', '.join(METRICS)}")
         if self.border is not None and self.border < 0:
             raise ValueError(f"border={self.border} must not be negative")
         if self.frames < 0 or self.threads < 0:
