@@ -52,7 +52,7 @@ class CalibrationConfig:
                 "no calibration clips: name videos or folders of what the network will be fed"
             )
         if self.method not in METHODS:
-            raise ValueError(f"method={self.method} is none of {', '.join(METHODS)}")
+            raise ValueError(f"method={self.method!r} is none of {', '.join(METHODS)}")
         if self.windows < 1:
             raise ValueError(f"windows={self.windows} leaves nothing to calibrate on; 300 is usual")
         if not 50 < self.percentile <= 100:

@@ -92,5 +92,5 @@ def parse_seconds(text: str) -> float:
     except ValueError:
         numbers = []
     if not 1 <= len(numbers) <= 3 or any(number < 0 for number in numbers):
-        raise ValueError(f"{text} is no time; write seconds, MM:SS or HH:MM:SS")
+        raise ValueError(f"{text!r} is no time; write seconds, MM:SS or HH:MM:SS")
     return sum(number * 60.0**place for place, number in enumerate(reversed(numbers)))

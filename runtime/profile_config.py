@@ -46,7 +46,7 @@ class ProfileConfig:
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             known = ", ".join(get_args(Precision))
-            raise ValueError(f"precision={self.precision} is not known; there are: {known}")
+            raise ValueError(f"precision={self.precision!r} is not known; there are: {known}")
         if not self.sizes or not self.shapes:
             raise ValueError("a profile needs at least one size and one shape")
         if any(side < 1 for shape in self.shapes for side in shape):
@@ -80,7 +80,7 @@ def parse_sizes(text: str) -> tuple[EdgeSize, ...]:
         numbers = part.strip().split("x")
         if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
             raise ValueError(
-                f"size {part.strip()} is not ENCODEDxFEATURESxBLOCKS, as in 8x24x4,16x32x9"
+                f"size {part.strip()!r} is not ENCODEDxFEATURESxBLOCKS, as in 8x24x4,16x32x9"
             )
         sizes.append(EdgeSize(*map(int, numbers)))
     return tuple(dict.fromkeys(sizes))
