@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from vsrc.runtime.bench_compare import compare_reports
-from vsrc.runtime.contention import overall_share
-from vsrc.runtime.interval import Interval, interval_of, median
+from vsrc.runtime.contention import interval_alone, overall_share
+from vsrc.runtime.distribution import samples_needed
+from vsrc.runtime.interval import Floats, Interval, Statistic, interval_of, mean, median
 from vsrc.runtime.measurement import split_runs
 
 MODEL = "edge-s"
@@ -117,16 +118,27 @@ def spread(reports: Sequence[Kept]) -> str:
 
 
 def width(reports: Sequence[Kept]) -> str:
-    shares = []
-    for one in reports:
-        ends, value = one.data["intervals"]["p50_ms"], one.data["latency_ms"]["p50"]
-        shares.append((ends["high"] - ends["low"]) / value)
+    shares = [
+        (ends.high - ends.low) / one.data["latency_ms"]["p50"]
+        for one in reports
+        if (ends := stated(median)(one))
+    ]
     return f"{statistics.median(shares):.0%}"
 
 
-def stated(name: str) -> Callable[[Kept], Interval | None]:
-    """The interval that a report states."""
-    return lambda one: Interval(**found) if (found := one.data["intervals"][name]) else None
+def stated(statistic: Statistic, needed: int = 1) -> Callable[[Kept], Interval | None]:
+    """The interval that a report states, if it has as many samples as are needed."""
+
+    def interval(one: Kept) -> Interval | None:
+        if len(one.data["samples_ms"]) < needed:
+            return None
+        return interval_alone(one.runs_ms, one.data["taken_share_per_run"], statistic)
+
+    return interval
+
+
+def p99(values: Floats) -> float:
+    return float(np.percentile(values, 99))
 
 
 def drawn_from_runs(one: Kept) -> Interval | None:
@@ -174,10 +186,9 @@ ROWS: dict[str, Callable[[Sequence[Kept]], str]] = {
     "time that others took, at most: median (least to most)": taken,
     "p50 of a report, ms: median (least to most)": spread,
     "width of its stated interval, median": width,
-    "pairs whose stated intervals of p50 agree": agreeing(stated("p50_ms")),
-    "... of the mean": agreeing(stated("mean_ms")),
-    "... of p99": agreeing(stated("p99_ms")),
-    "... of the throughput": agreeing(stated("throughput_fps")),
+    "pairs whose stated intervals of p50 agree": agreeing(stated(median)),
+    "... of the mean": agreeing(stated(mean)),
+    "... of p99": agreeing(stated(p99, samples_needed(99))),
     "for comparison: of p50, what others took left in": agreeing(drawn_from_runs),
     "for comparison: of p50, samples of one process drawn singly": agreeing(drawn_from_samples),
     "`--compare` sees a change of speed that is none": false_alarms,

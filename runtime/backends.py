@@ -86,6 +86,23 @@ def open_video_session(
     return session
 
 
+def open_window_session(
+    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
+) -> Session:
+    """Open a package for single windows, on the backend and the graph that a video would run on.
+
+    Args and errors are those of `open_video_session`.
+    """
+
+    def on(name: str) -> Session:
+        graph = precision
+        if precision == "auto" and name not in ENGINE_BACKENDS:
+            graph = best_precision(package, provider_of(name))
+        return open_session(package, backend=name, precision=graph, threads=threads)
+
+    return first_that_loads(_AUTO, on, []) if backend == "auto" else on(backend)
+
+
 def first_that_loads(
     names: tuple[str, ...], open_one: Callable[[str], Session], passed_over: list[str]
 ) -> Session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from statistics import fmean, median
 from typing import Any
 
@@ -27,9 +28,9 @@ from vsrc.runtime.bench_sections import (
     Subject,
     Warmup,
 )
-from vsrc.runtime.contention import without_others
+from vsrc.runtime.contention import interval_alone
 from vsrc.runtime.distribution import Distribution, distribution
-from vsrc.runtime.interval import Interval, Statistic, enclosing, interval_of, mean
+from vsrc.runtime.interval import Interval, mean
 from vsrc.runtime.interval import median as median_of
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement
@@ -131,11 +132,7 @@ def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
 
 def _intervals(found: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
     shares = known_shares(found.taken_shares) or (0.0,) * len(found.runs_ms)
-    versions = list(without_others(found.runs_ms, shares))
-
-    def interval(statistic: Statistic) -> Interval | None:
-        return enclosing(interval_of(runs, statistic) for runs in versions)
-
+    interval = partial(interval_alone, found.runs_ms, shares)
     of_mean = interval(mean)
     rate = None
     if of_mean is not None and of_mean.low > 0:

@@ -217,8 +217,8 @@ def _interval(
     values = [statistic(np.concatenate(runs)) for runs in (old, new)]
     if values[0] <= 0 or first.min() <= 0:
         return None
-    runs = min(len(old), len(new))
-    return widened(values[1] / values[0] - 1, second / first - 1, runs=runs)
+    ratio = widened(values[1] / values[0], second / first, runs=min(len(old), len(new)))
+    return Interval(ratio.low - 1, ratio.high - 1)
 
 
 def _single(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

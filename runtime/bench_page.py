@@ -12,7 +12,7 @@ from vsrc.runtime.bench_compare import LEAST_CHANGE, BenchComparison, comparison
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import Stages
 from vsrc.runtime.bench_table import COLUMNS, median_ms, on_front, table_rows
-from vsrc.runtime.bench_text import latency_cells, report_notes
+from vsrc.runtime.bench_text import SOAK_WORDS, latency_cells, report_notes
 from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, number, scatter, waterfall
 from vsrc.runtime.page import Table
 from vsrc.runtime.page_file import write_page
@@ -74,7 +74,7 @@ def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
     title = f"Latency of {', '.join(names)}"
     summary = (
         f"{feed.width_px}x{feed.height_px} LR frames on {machine.cpu or machine.architecture}, "
-        f"{machine.cores} cores, {machine.system}. Measured {first.started_utc}."
+        f"{machine.cores} cores, {machine.system}. Measured {when(first.started_utc)}."
     )
     several = len(reports) > 1
     groups = [_overview(reports)] if several else []
@@ -99,6 +99,11 @@ def write_comparison_page(path: Path, found: BenchComparison) -> Path:
         "groups": [Group(tables=(table,))],
     }
     return write_page(path, "bench.html", values)
+
+
+def when(started_utc: str) -> str:
+    """An ISO 8601 time for people, to the minute."""
+    return f"{started_utc[:16].replace('T', ' ')} UTC"
 
 
 def report_group(report: BenchReport, *, titled: bool) -> Group:
@@ -153,6 +158,7 @@ def _figures(report: BenchReport) -> Iterator[Figure]:
         f"{report.throughput_fps:.4g} frames/s",
         f"95 %: {number(fps.low)} to {number(fps.high)}" if fps else "",
     )
+    yield from _over_time_figures(report)
     peak = report.memory.peak_bytes
     yield Figure("Peak memory", "-" if peak is None else f"{peak / 1e6:.0f} MB")
     joule = report.power.joule_per_frame
@@ -161,6 +167,23 @@ def _figures(report: BenchReport) -> Iterator[Figure]:
     share = report.arithmetic.matmul_share
     if share is not None:
         yield Figure("Of the machine's matrix rate", f"{share:.0%}", "float32, same threads")
+
+
+def _over_time_figures(report: BenchReport) -> Iterator[Figure]:
+    """What a stream and a soak were asked for."""
+    stream, soak = report.stream, report.soak
+    if stream.fps is not None and stream.deadline_miss_share is not None:
+        detail = f"{stream.deadline_misses} took longer than {number(stream.deadline_ms or 0)} ms"
+        yield Figure(
+            f"Late at {stream.fps:g} frames/s", f"{stream.deadline_miss_share:.1%}", detail
+        )
+    if soak is not None:
+        heat = SOAK_WORDS[soak.settled]
+        if soak.first_minute_fps is None or soak.last_minute_fps is None:
+            yield Figure("Soak", f"{soak.minutes_run:.1f} minutes", heat)
+            return
+        words = f"the first {number(soak.first_minute_fps)}; {soak.minutes_run:.1f} minutes, {heat}"
+        yield Figure("Last minute", f"{number(soak.last_minute_fps)} frames/s", words)
 
 
 def _charts(report: BenchReport) -> Iterator[Chart]:
@@ -176,7 +199,7 @@ def _charts(report: BenchReport) -> Iterator[Chart]:
         ),
         note=f"{len(samples)} samples" + (", the slowest 0.5 % cut off" * (len(samples) >= 200)),
     )
-    ends = [ms / 1000 for ms in accumulate(samples)]
+    ends, runs = [ms / 1000 for ms in accumulate(samples)], len(report.samples_per_run)
     yield Chart(
         "Over time",
         line_chart(
@@ -185,6 +208,7 @@ def _charts(report: BenchReport) -> Iterator[Chart]:
             x_label="seconds",
             y_label="latency, ms",
         ),
+        note=f"{runs} processes, one after the other" if runs > 1 else "",
     )
     yield Chart("Stages", _stages_chart(report.stages), note="Medians, each stage by itself.")
     yield from device_charts(report.device.readings)
@@ -264,6 +288,11 @@ def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
             "size",
             f"{subject.parameters:,} parameters, {subject.gmac_per_frame:.3g} GMAC a frame",
         )
+    if report.jitter_ms is not None:
+        yield "jitter", f"{number(report.jitter_ms)} ms from one frame to the next"
+    if report.stream.lookahead_ms is not None:
+        ahead = f"{number(report.stream.lookahead_ms)} ms, on any device"
+        yield "look-ahead", f"{ahead}: {subject.lookahead_frames} frames must come first"
     yield "model load", f"{number(startup.load_ms)} ms"
     yield "first inference", f"{number(startup.first_inference_ms)} ms"
     if report.stages.end_to_end_fps is not None:

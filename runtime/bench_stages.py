@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from vsrc.runtime.measurement import StageTimes
 
 if TYPE_CHECKING:
     from vsrc.runtime.bench_subject import Subject
+    from vsrc.runtime.session import Session
 
 _FRAMES = 24
 _FPS = Fraction(24)
@@ -91,11 +94,14 @@ def _on_a_clip(
     from vsrc.runtime.stage_clock import StageClock
 
     stages = StageClock()
-    with tempfile.TemporaryDirectory(prefix="vsrc-bench.") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="vsrc-bench.") as folder,
+        _session_for_videos(subject, config) as session,
+    ):
         source = Path(folder) / "clip.mp4"
         source.write_bytes(_clip(*config.shape))
         job = InferConfig((source,), Path(folder) / "sr.mp4", threads=config.threads)
-        (file,) = infer(job, session=subject.session, clock=stages).files
+        (file,) = infer(job, session=session, clock=stages).files
     outside = {name: tuple(stages.durations_ms[name]) for name in ("decode", "encode")}
     return StageTimes(
         durations_ms={**durations_ms, **outside},
@@ -105,6 +111,27 @@ def _on_a_clip(
         end_to_end_frames=file.frames,
         first_frame_ms=file.first_frame_seconds * 1000,
     )
+
+
+@contextmanager
+def _session_for_videos(subject: Subject, config: BenchConfig) -> Iterator[Session]:
+    """What `vsrc infer` would open: it keeps features, and computes several windows at once."""
+    from vsrc.runtime.backends import open_video_session
+    from vsrc.runtime.package import open_package
+
+    assert subject.session is not None
+    if subject.kind != "package" or config.model is None:
+        yield subject.session
+        return
+    session = open_video_session(
+        open_package(config.model),
+        backend=config.backend,
+        precision=config.precision,
+        threads=config.threads,
+        size=config.shape,
+    )
+    with closing(session):
+        yield session
 
 
 def _clip(height: int, width: int) -> bytes:

@@ -93,15 +93,17 @@ def open_subject(config: BenchConfig) -> Subject:
 
 
 def _open_package(path: Path, config: BenchConfig) -> Subject:
+    from vsrc.runtime.backends import open_window_session
     from vsrc.runtime.package import open_package
 
     package = open_package(path)
-    session = package.session(
-        backend=config.backend, precision=config.precision, threads=config.threads
+    session = open_window_session(
+        package, backend=config.backend, precision=config.precision, threads=config.threads
     )
-    name = "fp32" if config.precision == "auto" else config.precision
-    graph = package.graph(name)[0] if name in package.spec.graphs else None
-    return _of_session("package", session, config, graph, package.spec.quality)
+    graphs = package.spec.graphs
+    name = next((key for key, graph in graphs.items() if graph == session.graph), None)
+    path_of_graph = None if name is None else package.graph(name)[0]
+    return _of_session("package", session, config, path_of_graph, package.spec.quality)
 
 
 def _open_graph(path: Path, config: BenchConfig) -> Subject:

@@ -83,9 +83,18 @@ def _quality_notes(reports: Sequence[BenchReport]) -> list[str]:
         return []
     words = "dB: PSNR of luma as each package says it was measured, on "
     notes = [f"{words}{' and on '.join(sorted(data))}."]
+    reduced = {report.subject.precision for report in reports} - {"fp32", None}
+    if reduced:
+        notes.append(
+            f"vsrc eval takes fp32 unless told otherwise, so dB may not be of {_or(reduced)}."
+        )
     if len(data) > 1:
         notes.append("Not all were measured on the same data: their dB cannot be compared.")
     return notes
+
+
+def _or(names: set[str | None]) -> str:
+    return " or ".join(sorted(filter(None, names)))
 
 
 def _cells(report: BenchReport) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from vsrc.runtime.interval import Interval
 from vsrc.runtime.measurement import split_runs
 
 WIDTH = 80
+SOAK_WORDS = {None: "temperature unknown", True: "settled", False: "temperature not settled"}
+"""Whether the temperature has settled -> in words."""
 _LABEL_WIDTH = 17
 
 
@@ -140,8 +142,7 @@ def _soak_rows(report: BenchReport) -> list[tuple[str, str]]:
     soak = report.soak
     if soak is None:
         return []
-    settled = {None: "temperature unknown", True: "settled", False: "still warming up"}
-    words = f"{soak.minutes_run:.1f} minutes, {settled[soak.settled]}"
+    words = f"{soak.minutes_run:.1f} minutes, {SOAK_WORDS[soak.settled]}"
     if soak.first_minute_fps is not None and soak.last_minute_fps is not None:
         words += (
             f"; first minute {_ms(soak.first_minute_fps)} frames/s, "

@@ -15,7 +15,7 @@ from html import escape
 import numpy as np
 
 WIDTH, HEIGHT = 560, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 16, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 14, 16, 46
 _TICKS = 6
 COLOURS = 6
 """Series that can be told apart; chart.css has a class for each."""
@@ -155,7 +155,7 @@ def waterfall(bars: Sequence[Bar], *, name: str, x_label: str) -> str:
 
 def scatter(dots: Sequence[Dot], *, name: str, x_label: str, y_label: str) -> str:
     """Named points; the marked ones are joined from left to right."""
-    axes = _Axes(_range([dot.x for dot in dots]), _range([dot.y for dot in dots]))
+    axes = _Axes(_range([dot.x for dot in dots]), _range([dot.y for dot in dots], gap=0.16))
     parts = list(axes.frame(x_label, y_label))
     front = sorted((dot for dot in dots if dot.marked), key=lambda dot: dot.x)
     points = " ".join(f"{axes.across(dot.x):.1f},{axes.up(dot.y):.1f}" for dot in front)
@@ -168,10 +168,12 @@ def scatter(dots: Sequence[Dot], *, name: str, x_label: str, y_label: str) -> st
             f'<circle class="{shape}" cx="{x:.1f}" cy="{y:.1f}" r="6"><title>{words}</title>'
             "</circle>"
         )
-        side = "end" if x > WIDTH * 0.7 else "start"
-        near_floor = y > HEIGHT - _BOTTOM - 24  # else below, where the front does not rise to
-        place = (x + (-8 if side == "end" else 8), y - 10 if near_floor else y + 19)
-        parts.append(_text(*place, dot.label, side))
+        # The front rises to the right: it leaves free what is below on the right of a dot, and
+        # above on its left.
+        if x > WIDTH * 0.6:
+            parts.append(_text(x - 8, y - 11, dot.label, "end"))
+        else:
+            parts.append(_text(x + 8, y + 20, dot.label, "start"))
     return _svg(parts, name)
 
 
@@ -191,12 +193,15 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _range(values: Sequence[float], *, from_zero: bool = False) -> tuple[float, float]:
+def _range(
+    values: Sequence[float], *, from_zero: bool = False, gap: float = 0.06
+) -> tuple[float, float]:
+    """From the least to the largest, and a share `gap` of that on either side."""
     low, high = min(values), max(values)
     if from_zero and low >= 0:
         low = 0.0
-    gap = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
-    return (0.0 if from_zero and low == 0 else low - gap), high + gap
+    more = (high - low) * gap or abs(high) * gap or 1.0
+    return (0.0 if from_zero and low == 0 else low - more), high + more
 
 
 def _thinned(x: Sequence[float], y: Sequence[float]) -> Iterator[tuple[float, float]]:

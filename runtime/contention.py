@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrc.runtime.interval import Floats
+from vsrc.runtime.interval import Floats, Interval, Statistic, enclosing, interval_of
 
 BUSY_SHARE = 0.05
 """Of the time; from here on a report says that others took it."""
@@ -105,6 +105,14 @@ def without_others(
         pairs = list(zip(runs, shares, strict=True))
         yield [run * (1 - share) for run, share in pairs]
         yield [_cut_down(run, share) for run, share in pairs]
+
+
+def interval_alone(
+    runs_ms: Sequence[Sequence[float]], shares: Sequence[float], statistic: Statistic
+) -> Interval | None:
+    """Interval of a statistic that holds what the machine alone would take, too."""
+    versions = without_others(runs_ms, shares)
+    return enclosing(interval_of(runs, statistic) for runs in versions)
 
 
 def _cut_down(samples: Floats, share: float) -> Floats:

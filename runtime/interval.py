@@ -86,11 +86,16 @@ def resampled(
 
 
 def widened(value: float, drawn: Floats, *, runs: int) -> Interval:
-    """Interval about a value from resampled ones, made as wide as so few runs demand."""
+    """Interval about a value from resampled ones, made as wide as so few runs demand.
+
+    By factors, not by differences: however wide, no end of what is positive becomes negative.
+    """
+    if value <= 0 or drawn.min() <= 0:  # a clock that stands still now and then
+        return Interval(float(drawn.min()), float(drawn.max()))
     low, high = np.percentile(drawn, [_OUTSIDE, 100 - _OUTSIDE])
     student = _STUDENT[runs - 2] if runs - 2 < len(_STUDENT) else _NORMAL + 2.4 / runs
-    factor = student / _NORMAL * math.sqrt(runs / (runs - 1))
-    return Interval(value - (value - float(low)) * factor, value + (float(high) - value) * factor)
+    power = student / _NORMAL * math.sqrt(runs / (runs - 1))
+    return Interval(value * float(low / value) ** power, value * float(high / value) ** power)
 
 
 def enclosing(parts: Iterable[Interval | None]) -> Interval | None:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from vsrc.runtime.bench_page import Chart, Figure, Group, Note, device_charts, unknown_table
+from vsrc.runtime.bench_page import (
+    Chart,
+    Figure,
+    Group,
+    Note,
+    device_charts,
+    unknown_table,
+    when,
+)
 from vsrc.runtime.bench_sections import Device
 from vsrc.runtime.chart import Bar, Line, histogram, line_chart, number, waterfall
 from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
@@ -172,7 +180,7 @@ def write_job_page(path: Path, report: JobReport) -> Path:
         "title": f"{report.frames} frames restored",
         "summary": (
             f"On {machine.cpu or machine.architecture}, {machine.cores} cores, {machine.system}. "
-            f"Started {report.started_utc}."
+            f"Started {when(report.started_utc)}."
         ),
         "notes": [Note(f"{name} could not be restored", bad=True) for name in report.failed],
         "groups": [

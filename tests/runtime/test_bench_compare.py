@@ -73,6 +73,14 @@ def test_the_change_and_its_interval_hold_the_truth(write: Write) -> None:
     assert change.interval.high - change.interval.low < 0.2
 
 
+def test_no_change_is_below_all_of_it(write: Write) -> None:
+    levels = [float(level) for level in np.repeat([10.0, 30.0, 90.0, 20.0, 60.0], 60)]
+    old = write("old", 40.0, 1, samples_ms=levels)
+    (change, *_) = compare_reports(old, write("new", 40.0, 2, samples_ms=levels[::-1])).changes
+    assert change.interval
+    assert -1 < change.interval.low < 0 < 1 < change.interval.high
+
+
 def test_memory_has_no_noise_and_single_times_are_not_judged(write: Write) -> None:
     old = write("old", 40.0, 1, startup={"load_ms": 10.0})
     more = {"memory": {"peak_bytes": 106_000_000}, "startup": {"load_ms": 90.0}}

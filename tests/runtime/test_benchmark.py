@@ -82,8 +82,8 @@ def test_the_stages_of_a_real_run_are_those_that_are_there(real: BenchReport) ->
     assert "nothing is moved" in real.null_reasons["stages.upload_ms"]
     assert stages.end_to_end_frames == 24
     assert stages.end_to_end_fps is not None
-    # Everything together is no faster than the slowest stage alone: the network.
-    assert stages.end_to_end_fps < 2000 / stages.network_ms.mean
+    # Everything together is no faster than the slowest stage on every core: the network.
+    assert stages.end_to_end_fps < real.machine.cores * 2000 / stages.network_ms.mean
     assert real.stages.first_frame_ms is not None
 
 

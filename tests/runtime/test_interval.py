@@ -71,6 +71,16 @@ def test_too_few_runs_have_no_interval(runs: list[list[float]]) -> None:
     assert interval_of(runs) is None
 
 
+def test_a_wide_interval_of_what_is_positive_stays_positive() -> None:
+    found = interval_of([[1.0], [10.0], [100.0]], mean)
+    assert found
+    assert found.low > 0
+    assert found.high > 37
+    stood_still = interval_of([[0.0], [1.0], [2.0]], mean)
+    assert stood_still
+    assert stood_still.low >= 0
+
+
 def test_equal_samples_have_an_interval_of_no_width() -> None:
     assert interval_of([[3.0]] * 3) == Interval(3.0, 3.0)
 
