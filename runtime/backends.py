@@ -163,9 +163,9 @@ def _opened(package: Package, backend: str, precision: str, threads: int) -> Ses
         return open_session(package, backend=backend, precision=precision, threads=threads)
     lanes, threads = lane_count(threads), lane_threads(threads)
     names = (f"encode-{precision}", f"fuse-{precision}")
-    graphs = package.spec.graphs
-    has_halves = all(name in graphs and not graphs[name].lossy for name in names)
-    if not has_halves:
+    pair = [package.spec.graphs.get(name) for name in names]
+    # A ring feeds bytes: frames of more than 8 bits go through the whole network.
+    if not all(one and one.io == "uint8" and not one.lossy for one in pair):
         whole = open_session(package, backend=backend, precision=precision, threads=threads)
         return LaneSession(whole, Lanes(lanes)) if lanes > 1 else whole
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
