@@ -17,6 +17,7 @@ from vsrc.runtime.backends import (
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_subject import open_subject
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
 from vsrc.runtime.package import Package, open_package, write_spec
 from vsrc.runtime.session import BACKENDS
@@ -103,9 +104,7 @@ def test_auto_takes_the_fastest_graph_that_kept_within_its_limit(tiny_package: P
     assert best_precision(package, CUDA) == "fp32"
 
 
-def test_videos_and_measurements_take_the_fastest_graph(
-    tiny_package: Path, tmp_path: Path
-) -> None:
+def test_videos_and_measurements_take_the_fastest_graph(tiny_package: Path, tmp_path: Path) -> None:
     path = Path(shutil.copytree(tiny_package, tmp_path / "student.vsrc"))
     package = open_package(path)
     graph = package.spec.graphs["fp32"]
@@ -121,3 +120,14 @@ def test_videos_and_measurements_take_the_fastest_graph(
         subject.close()
     asked = open_video_session(changed, precision="int8-cpu")
     assert asked.label == "ort-cpu int8-cpu"  # who names it gets it, lossy or not
+
+
+def test_halves_with_float_edges_are_not_fed_bytes(halves_package: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(halves_package, tmp_path / "student.vsrc"))
+    spec = open_package(path).spec
+    graphs = {f"{name}-float": replace(one, io="float") for name, one in spec.graphs.items()}
+    write_spec(path, replace(spec, graphs=spec.graphs | graphs))
+    deep, usual = (open_video_session(open_package(path), is_deep=deep) for deep in (True, False))
+    assert deep.label == "ort-cpu fp32-float"
+    assert isinstance(usual, RingSession)
+    assert not isinstance(deep, RingSession)
