@@ -16,13 +16,11 @@ class CudaDevice:
         name: As the driver calls it ("NVIDIA GeForce RTX 4090", "Orin").
         compute_capability: "8.9".
         free_bytes: Memory that is free at the moment.
-        total_bytes: Memory that it has; on a Jetson that of the whole machine.
     """
 
     name: str
     compute_capability: str
     free_bytes: int
-    total_bytes: int
 
 
 def cuda_device(index: int = 0) -> CudaDevice:
@@ -41,11 +39,11 @@ def cuda_device(index: int = 0) -> CudaDevice:
             f"there is no CUDA device {index} ({failed.name}); this needs an NVIDIA GPU and its "
             "driver: nvidia-smi shows whether both are there"
         )
-    failed, free, total = runtime.cudaMemGetInfo()
+    failed, free, _ = runtime.cudaMemGetInfo()
     if failed != runtime.cudaError_t.cudaSuccess:
         raise MissingDependencyError(
             f"CUDA device {index} does not answer ({failed.name}); another program may hold all of "
             "its memory"
         )
     name = properties.name.split(b"\0")[0].decode(errors="replace")
-    return CudaDevice(name, f"{properties.major}.{properties.minor}", int(free), int(total))
+    return CudaDevice(name, f"{properties.major}.{properties.minor}", int(free))

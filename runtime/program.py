@@ -21,7 +21,6 @@ class Program:
 
     Attributes:
         shapes: Of all tensors, as they are now.
-        has_graph: Whether runs are launched as one.
     """
 
     def __init__(
@@ -34,11 +33,6 @@ class Program:
         self._graph: Graph | None = None
         self._runs = 0
         self.shapes: Shapes = {}
-
-    @property
-    def has_graph(self) -> bool:
-        """See the class."""
-        return self._graph is not None
 
     def reshape(self, inputs: Shapes) -> None:
         """Make ready for inputs of these shapes; nothing is done if they are as before.

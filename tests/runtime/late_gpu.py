@@ -24,7 +24,7 @@ from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.gpu import Address, Event, Graph, Pinned, Stream
 
 RUBBISH = 0xCD
-ADA = CudaDevice("NVIDIA GeForce RTX 4090", "8.9", 24 << 30, 24 << 30)
+ADA = CudaDevice("NVIDIA GeForce RTX 4090", "8.9", 24 << 30)
 """The GPU that it stands for, to those who ask what engines are for."""
 
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}

@@ -132,7 +132,7 @@ def test_what_an_engine_does_not_fit_is_one_line(
         open_subject(BenchConfig(lone, shape=(24, 32)))
     from vsrc.runtime.cuda_device import CudaDevice
 
-    old = CudaDevice("Tesla V100", "7.0", 1 << 30, 1 << 30)
+    old = CudaDevice("Tesla V100", "7.0", 1 << 30)
     monkeypatch.setattr("vsrc.runtime.engines.cuda_device", lambda: old)
     for engine in (whole, half):
         with pytest.raises(MismatchError, match=r"built for .*8.9.* here .*7\.0"):

@@ -25,7 +25,7 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.started import StartedSession
 from vsrc.runtime.tensorrt_module import tensorrt_module
 
-NOWHERE = CudaDevice("no GPU", "0.0", 0, 0)
+NOWHERE = CudaDevice("no GPU", "0.0", 0)
 
 
 def device() -> CudaDevice | None:
