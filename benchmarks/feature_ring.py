@@ -126,7 +126,7 @@ def compare(path: Path, frames: list[SourceFrame], rounds: int) -> tuple[float, 
 
 
 def halves_seconds(
-    package: Package, frames: list[SourceFrame], runs: int = 5
+    package: Package, frames: list[SourceFrame], runs: int = 2
 ) -> tuple[float, float]:
     """CPU time of the encode and the fuse graph, each run again and again by itself; medians."""
     (encode, graph), (fuse, _) = (package.graph(f"{half}-fp32") for half in ("encode", "fuse"))
