@@ -23,26 +23,26 @@ class CudaDevice:
     free_bytes: int
 
 
-def cuda_device(index: int = 0) -> CudaDevice:
-    """Ask the driver.
+def cuda_device() -> CudaDevice:
+    """Ask the driver for the first one.
 
     Raises:
         MissingDependencyError: cuda-bindings is not installed, or there is no driver or no GPU.
     """
     with needed("cuda-bindings", "cuda-bindings"):
         from cuda.bindings import runtime
-    failed, properties = runtime.cudaGetDeviceProperties(index)
+    failed, properties = runtime.cudaGetDeviceProperties(0)
     if failed == runtime.cudaError_t.cudaSuccess:
-        (failed,) = runtime.cudaSetDevice(index)
+        (failed,) = runtime.cudaSetDevice(0)
     if failed != runtime.cudaError_t.cudaSuccess:
         raise MissingDependencyError(
-            f"there is no CUDA device {index} ({failed.name}); this needs an NVIDIA GPU and its "
+            f"there is no CUDA device 0 ({failed.name}); this needs an NVIDIA GPU and its "
             "driver: nvidia-smi shows whether both are there"
         )
     failed, free, _ = runtime.cudaMemGetInfo()
     if failed != runtime.cudaError_t.cudaSuccess:
         raise MissingDependencyError(
-            f"CUDA device {index} does not answer ({failed.name}); another program may hold all of "
+            f"CUDA device 0 does not answer ({failed.name}); another program may hold all of "
             "its memory"
         )
     name = properties.name.split(b"\0")[0].decode(errors="replace")

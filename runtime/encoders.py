@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.errors import MediaError, MissingDependencyError
-from vsrc.runtime.hdr import NONE, HdrMetadata, hdr_options
+from vsrc.runtime.hdr import NO_HDR, HdrMetadata, hdr_options
 from vsrc.runtime.probe import VideoInfo
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def encoder_options(
     crf: int | None,
     preset: str | None,
     width: int,
-    hdr: HdrMetadata = NONE,
+    hdr: HdrMetadata = NO_HDR,
 ) -> dict[str, str]:
     """Options for the encoder, in FFmpeg's words; the width is that of the result, pixels.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -88,15 +88,12 @@ class FrameTable:
             raise MismatchError(f"frame {place} is not what it was when the source was read first")
 
 
-def read_table(
-    frames: Iterable[SourceFrame], tell: Callable[[int], None] | None = None
-) -> FrameTable:
-    """Read a source to its end; `tell` hears of each frame's place."""
-    rows = []
-    for place, frame in enumerate(frames):
-        rows.append((frame.pts, frame.duration, frame.starts_shot, frame.wanted, crc(frame.rgb)))
-        if tell:
-            tell(place)
+def read_table(frames: Iterable[SourceFrame]) -> FrameTable:
+    """Read a source to its end."""
+    rows = [
+        (frame.pts, frame.duration, frame.starts_shot, frame.wanted, crc(frame.rgb))
+        for frame in frames
+    ]
     return FrameTable(*zip(*rows, strict=True)) if rows else FrameTable((), (), (), (), ())
 
 

@@ -56,7 +56,7 @@ class HdrMetadata:
     is_dynamic: bool = False
 
 
-NONE = HdrMetadata()
+NO_HDR = HdrMetadata()
 
 
 def hdr_metadata(frame: av.VideoFrame) -> HdrMetadata:

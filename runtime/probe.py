@@ -10,7 +10,7 @@ import numpy as np
 
 from vsrc.runtime.colour import FULL, Colour
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.hdr import NONE, HdrMetadata, hdr_metadata
+from vsrc.runtime.hdr import NO_HDR, HdrMetadata, hdr_metadata
 
 if TYPE_CHECKING:
     import av
@@ -100,7 +100,7 @@ class VideoInfo:
     tracks: tuple[Track, ...] = ()
     chapters: int = 0
     gaps: str = ""
-    hdr: HdrMetadata = NONE
+    hdr: HdrMetadata = NO_HDR
 
     @property
     def estimated_frames(self) -> int:

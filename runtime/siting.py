@@ -14,6 +14,7 @@ filter around swscale can be told.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ class LeftScaler:
         return self._graph.vpull()
 
     def _graph_for(self, frame: av.VideoFrame) -> Graph:
-        from fractions import Fraction
-
         import av.filter
 
         width, height = self._size

@@ -12,7 +12,7 @@ and it for the network.
 
 What waits for what:
 
-    host writes pinned stage     until its last upload has left it               `sent`
+    host writes pinned stage     until its last upload has left it               `arrived`
     copies: upload to stage      until the network has read what was in there    `read`
     network: copy from stage     until the upload is there                       `arrived`
     copies: download             until the network has written it                `made`

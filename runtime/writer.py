@@ -12,7 +12,7 @@ import numpy as np
 from vsrc.runtime.deep_colour import bits_of, frame_maker
 from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.hdr import NONE, hdr_options
+from vsrc.runtime.hdr import NO_HDR, hdr_options
 from vsrc.runtime.part_file import PartFile, failures_named
 from vsrc.runtime.reader import Reader
 from vsrc.runtime.segmented import SegmentedEncoder, frames_per_segment
@@ -197,7 +197,7 @@ class VideoWriter:
         self.summary = f"{context.name} {context.pix_fmt} {context.width}x{context.height}"
         if self._info.hdr.is_dynamic:
             self.notes.append("HDR metadata of single frames (HDR10+, Dolby Vision) is left out")
-        elif self._info.hdr != NONE and not hdr_options(context.name, self._info.hdr):
+        elif self._info.hdr != NO_HDR and not hdr_options(context.name, self._info.hdr):
             self.notes.append(f"{context.name} has no words for HDR's mastering metadata")
         if (bits := bits_of(context.pix_fmt)) < min(self._info.depth, 16):
             self.notes.append(

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from vsrc.runtime.encoders import ENCODERS, encoder_options
-from vsrc.runtime.hdr import NONE, HdrMetadata, hdr_metadata, hdr_options
+from vsrc.runtime.hdr import NO_HDR, HdrMetadata, hdr_metadata, hdr_options
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 
@@ -79,5 +79,5 @@ def test_options_are_added_to_those_that_are_there() -> None:
     options = encoder_options(ENCODERS["x265"], crf=None, preset=None, width=64, hdr=light)
     assert options["x265-params"].startswith("log-level=error:")
     assert options["x265-params"].endswith(":max-cll=600,200")
-    assert hdr_options("libx265", NONE) == {}
+    assert hdr_options("libx265", NO_HDR) == {}
     assert hdr_options("prores_ks", light) == {}
