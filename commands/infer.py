@@ -119,9 +119,9 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
             if note not in bar.shown:
                 click.echo(f"{file.input}: {note}", err=True)
         if not as_json or frames_on_stdout:
-            click.echo(file.done, err=frames_on_stdout)
+            click.echo(file.line, err=frames_on_stdout)
     for piece in result.pieces:
-        click.echo(piece.done, err=True)
+        click.echo(piece.line, err=True)
     for failure in result.failures:
         click.echo(failure.error, err=True)
 

@@ -22,8 +22,8 @@ MOV_FAMILY = frozenset(("3g2", "3gp", "ipod", "mov", "mp4"))
 _TURNING = MOV_FAMILY | {"matroska"}
 """Containers that can tell a player to turn the picture."""
 
-
 _THREADS = 8
+"""Of an encoder where the user says nothing: not the number of cores, for the sake of its bytes."""
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,10 @@ class FileResult:
     spoilt: int = 0
 
     @property
-    def done(self) -> str:
-        """What there is to say at the end, in one line."""
-        line = f"{self.output}  {self.frames} frames, {self.fps:.1f} fps"
-        return line + mended_words(self.redone, self.spoilt)
+    def line(self) -> str:
+        """What there is to say at the end."""
+        words = mended_words(self.redone, self.spoilt)
+        return f"{self.output}  {self.frames} frames, {self.fps:.1f} fps{words}"
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class PieceResult:
     spoilt: int = 0
 
     @property
-    def done(self) -> str:
-        """What there is to say at the end, in one line."""
+    def line(self) -> str:
+        """What there is to say at the end."""
         kept = f"frames {self.first} to {self.stop - 1} of {self.total} are kept"
         words = mended_words(self.redone, self.spoilt)
         return f"{self.output}: {kept}{words}; the last share joins them"
@@ -111,8 +111,8 @@ class PieceResult:
 
 def mended_words(redone: int, spoilt: int) -> str:
     """What was spoilt, as the end of a line; empty where nothing was."""
-    line = f", {redone} redone in fp32" if redone else ""
-    return line + (f", {spoilt} left black or white" if spoilt else "")
+    words = f", {redone} redone in fp32" if redone else ""
+    return words + (f", {spoilt} left black or white" if spoilt else "")
 
 
 @dataclass(frozen=True)

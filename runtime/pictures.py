@@ -14,6 +14,7 @@ from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_file import open_container
 from vsrc.runtime.numbering import missing_numbers
 from vsrc.runtime.probe import VideoInfo, from_stream
+from vsrc.runtime.spec import LONGEST_WINDOW
 from vsrc.runtime.stamped import SourceFrame
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class PictureReader:
             yield SourceFrame(to_rgb(picture), pts=index, duration=1, name=path.stem)
 
     def seek(self, pts: int) -> None:
-        """Begin up to 64 pictures before the one whose place is `pts`."""
-        self._first = max(0, pts - 64)  # 64 is the longest window there is
+        """Begin as many pictures before the one whose place is `pts` as the longest window has."""
+        self._first = max(0, pts - LONGEST_WINDOW)
 
     def notes(self) -> list[str]:
         """Nothing: a picture that cannot be read stops the job."""

@@ -17,6 +17,7 @@ from vsrc.runtime.media_file import open_container, video_stream
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.probe import VideoInfo, from_stream
 from vsrc.runtime.sources import PIPE
+from vsrc.runtime.spec import LONGEST_WINDOW
 from vsrc.runtime.stamped import SourceFrame
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 2
 """How far before the first frame that matters a seek aims, so that a key frame lies between."""
-
-_NEIGHBOURS = 64
-"""Frames that matter before the wanted one: as many as the longest window has."""
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
 """Headers round the length of a file, and some count its last frame differently."""
@@ -101,7 +99,7 @@ class VideoReader:
         """Let the iteration begin at a key frame well before `pts`, or at the first frame."""
         if str(self._path) == PIPE:
             return  # it runs past from the beginning
-        limit = pts - _NEIGHBOURS * self._step()
+        limit = pts - LONGEST_WINDOW * self._step()
         target = limit - round(_MARGIN_SECONDS / self.info.time_base)
         if target > self.info.start and not self._seek_before(target, limit):
             self._container.close()

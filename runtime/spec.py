@@ -12,6 +12,9 @@ from vsrc.runtime.schema import from_json, to_json
 SCHEMA_VERSION = 1
 """Version of `model.json` that this code writes; older ones are read, newer ones refused."""
 
+LONGEST_WINDOW = 64
+"""Frames: a reader that winds to the middle of a file begins so many before."""
+
 Precision = Literal["fp32", "fp16", "int8", "int8-cpu"]
 GraphIo = Literal["uint8", "float"]
 GraphRole = Literal["whole", "encode", "fuse"]
@@ -59,8 +62,8 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         if not 1 <= self.scale <= 16:
             raise ValueError(f"scale={self.scale} must lie in 1..16")
-        if not 1 <= self.window <= 64:
-            raise ValueError(f"window={self.window} must lie in 1..64")
+        if not 1 <= self.window <= LONGEST_WINDOW:
+            raise ValueError(f"window={self.window} must lie in 1..{LONGEST_WINDOW}")
         if self.time_scale not in (1, 2):
             raise ValueError(f"time_scale={self.time_scale} must be 1 or 2")
         if self.time_scale == 1 and self.window % 2 == 0:
