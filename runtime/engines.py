@@ -196,9 +196,9 @@ def sized(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
         )
     least, most = _ends(spec.target.shapes["lr"])
     row = -3 if graph.io == "uint8" else -2
-    sized = replace(graph, height=(least[row], most[row]), width=(least[row + 1], most[row + 1]))
+    taken = replace(graph, height=(least[row], most[row]), width=(least[row + 1], most[row + 1]))
     # The halves are given one window after the other, however many come at once.
-    return sized if graph.role == "encode" else replace(sized, batch=(least[0], most[0]))
+    return taken if graph.role == "encode" else replace(taken, batch=(least[0], most[0]))
 
 
 def _ends(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
