@@ -23,6 +23,11 @@ CC0) under synthetic camera paths with parallax, seven further clips (Apache-2.0
 repositories)
 """
 
+BEGAN = {
+    "seed": "It began as the same function as `{}`. ",
+    "partial": "It began with all of `{}` but the last layer. ",
+}
+"""What `student_weights_as` says, where that is another network."""
 
 FRAMES_WITHOUT_POSTERS = 8522
 
@@ -82,11 +87,13 @@ def _times(package: Path) -> Iterator[str]:
 def _lesson(spec: ModelSpec) -> str:
     origin, recipe = spec.provenance, spec.provenance.recipe
     teacher = f"by {origin.teacher}" if origin.teacher else "without a teacher"
+    start = BEGAN.get(recipe.get("student_weights_as", "whole"), "")
+    start = start.format(recipe.get("student_weights"))
     return (
         f"Degradation `{spec.degradation}`, {teacher}, objective `{origin.objective}`. Last run: "
         f"{origin.steps:,} steps of {recipe['batch']} crops of {recipe['patch']} pixels, learning "
         f"rate {recipe['learning_rate']}, {recipe['schedule']}, {recipe['precision']}, on "
-        f"{recipe['device']}. Command: `{origin.command}`."
+        f"{recipe['device']}. {start}Command: `{origin.command}`."
     )
 
 

@@ -28,7 +28,7 @@ from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, open_packag
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.spec import Quality
 
-PATHS = ("cache", "data", "output", "run_dir", "student_weights")
+PATHS = ("cache", "data", "output", "run_dir")
 GATHERED = ("what benchmarks/train/gather.py collects",)
 
 
@@ -64,6 +64,7 @@ def merge(taught: Path, shipped: Path) -> None:
         }
         save_file(halves, folder / WEIGHTS_FILE)
         recipe = {k: v for k, v in package.spec.provenance.recipe.items() if k not in PATHS}
+        recipe["student_weights"] = Path(recipe["student_weights"]).name
         command = f"vsrc distill --recipe recipes/ship-{shipped.stem}-cpu.yaml"
         provenance = replace(package.spec.provenance, recipe=recipe, data=GATHERED, command=command)
         spec = replace(
