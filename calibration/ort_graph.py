@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.machine import core_count
 from vsrc.runtime.needs import needed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.Inference
     with needed("onnxruntime", "vsrc[cpu]"):
         import onnxruntime as ort
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads or core_count()
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     # Memory first, measured on edvr-xs with all its tensors watched: without these, 2.5 times as
     # much. Node by node in the order given, nothing kept for the next run, no second layout.

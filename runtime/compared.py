@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.page import Table
-from vsrc.runtime.quality import psnr, ssim
-
-_SSIM_WINDOW = 11
+from vsrc.runtime.quality import SSIM_WINDOW, psnr, ssim
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def score(frame: NDArray[np.uint8], truth: NDArray[np.uint8], *, border_px: int)
     if frame.shape != truth.shape or least_side < 1:
         return None
     decibels = psnr(frame, truth, border=border_px)
-    likeness = ssim(frame, truth, border=border_px) if least_side >= _SSIM_WINDOW else None
+    likeness = ssim(frame, truth, border=border_px) if least_side >= SSIM_WINDOW else None
     return Score(None if math.isinf(decibels) else decibels, likeness)
 
 

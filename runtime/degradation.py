@@ -19,6 +19,7 @@ from vsrc.runtime.planes import (
     gaussian_down,
     gaussian_down_from_corner,
 )
+from vsrc.runtime.quality import decibels
 
 Degrade = Callable[[Planes, int], Planes]
 """`(..., H, W)` uint8 and the scale to LR `(..., H/s, W/s)`."""
@@ -89,5 +90,4 @@ def size_ratio(hr: tuple[int, ...], lr: tuple[int, ...]) -> int:
 
 
 def _psnr(made: Planes, given: Planes) -> float:
-    error = float(np.mean((made.astype(np.float64) - given) ** 2))
-    return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
+    return decibels(float(np.mean((made.astype(np.float64) - given) ** 2)))

@@ -11,12 +11,12 @@ in fp32, 1.4 times as many in int8 (docs/results/runtime.md). The arithmetic is 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from vsrc.runtime.errors import DeviceMemoryError
+from vsrc.runtime.machine import core_count
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import Session
 from vsrc.runtime.started import PendingPixels
@@ -29,7 +29,7 @@ _MOST_LANES = 4
 
 def lane_count(threads: int) -> int:
     """How many windows so many threads compute at once; 0 for as many as there are cores."""
-    return min(_MOST_LANES, threads or len(os.sched_getaffinity(0)))
+    return min(_MOST_LANES, threads or core_count())
 
 
 def lane_threads(threads: int) -> int:
@@ -37,7 +37,7 @@ def lane_threads(threads: int) -> int:
 
     With these and the lanes' own as many threads are at work as were asked for.
     """
-    return (threads or len(os.sched_getaffinity(0))) - lane_count(threads) + 1
+    return (threads or core_count()) - lane_count(threads) + 1
 
 
 class Lanes:

@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.eval_report import Values, mean_values
-from vsrc.runtime.quality import psnr, ssim
+from vsrc.runtime.quality import SSIM_WINDOW, psnr, ssim
 
 Frame = NDArray[np.uint8]
-
-_SSIM_WINDOW = 11
 
 
 class Metric(Protocol):
@@ -71,7 +69,7 @@ class Ssim:
 
     def add(self, sr: Frame, truth: Frame) -> None:
         """Take the next pair; see `Metric`."""
-        if min(truth.shape[:2]) - 2 * self._border < _SSIM_WINDOW:
+        if min(truth.shape[:2]) - 2 * self._border < SSIM_WINDOW:
             self._frames.append({"ssim_y": None, "ssim_rgb": None})
             return
         self._frames.append(

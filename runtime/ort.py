@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +10,7 @@ import numpy as np
 
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.graph_edges import from_graph, to_graph
+from vsrc.runtime.machine import core_count
 from vsrc.runtime.needs import needed
 from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.pixels import Pixels
@@ -78,7 +78,7 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
     cache = path.parent.parent / "engines" / "onnxruntime"
     providers = provider_list(onnxruntime, provider, cache)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads or core_count()
     # A thread that waits by spinning takes the core the encoder needs: on 2 cores the network alone
     # is as fast without, and a whole run is 10 % faster (benchmarks/runtime.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+
+from vsrc.runtime.machine import core_count
 
 _HEAVY = ("Conv", "MatMul", "Gemm")
 """Part of the names of operators that multiply matrices, whatever they were fused with."""
@@ -53,7 +54,7 @@ def graph_stages(
         options = onnxruntime.SessionOptions()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = threads or core_count()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(

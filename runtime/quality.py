@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
 
 
+SSIM_WINDOW = 11
+"""Side of the Gaussian window of SSIM, pixels."""
+
+
 def luma(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Y of BT.601 in 16..235, not rounded: `(..., H, W, 3)` uint8 RGB to `(..., H, W)`."""
     return picture @ _LUMA + 16.0
@@ -26,8 +30,12 @@ def psnr(
         border: Pixels left out at each edge.
     """
     left, right = _prepared(picture, truth, y_only=y_only, border=border)
-    error = float(np.mean((left - right) ** 2))
-    return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
+    return decibels(float(np.mean((left - right) ** 2)))
+
+
+def decibels(squared_error: float) -> float:
+    """PSNR of a mean squared difference of values in 0..255; infinite for none."""
+    return float(10 * np.log10(255.0**2 / squared_error)) if squared_error else float("inf")
 
 
 def ssim(
@@ -42,7 +50,7 @@ def ssim(
         border: Pixels left out at each edge.
     """
     left, right = _prepared(picture, truth, y_only=y_only, border=border)
-    if min(left.shape[:2]) < 11:
+    if min(left.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"{left.shape[:2]} is smaller than the 11 x 11 window of SSIM")
     mean_l, mean_r = _blur(left), _blur(right)
     var_l = _blur(left * left) - mean_l**2
