@@ -281,7 +281,7 @@ def test_text_shows_each_clip_then_the_mean_then_the_protocol() -> None:
         ({"metrics": ("psnr", "mse")}, r"metrics='psnr,mse'; there are: psnr, ssim, lpips"),
         ({"metrics": ()}, "there are: psnr"),
         ({"border": -1}, "border=-1 must not be negative"),
-        ({"frames": -1}, "self.frames=-1"),
+        ({"frames": -1}, "^frames=-1 and threads=0 must not"),
     ],
 )
 def test_impossible_settings_are_refused(options: dict[str, Any], message: str) -> None:
