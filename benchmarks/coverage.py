@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from vsrc.runtime.bench_compare import compare_reports
-from vsrc.runtime.contention import interval_alone, overall_share
+from vsrc.runtime.contention import BUSY_SHARE, interval_alone, overall_share
 from vsrc.runtime.distribution import samples_needed
 from vsrc.runtime.interval import Floats, Interval, Statistic, interval_of, mean, median
 from vsrc.runtime.measurement import split_runs
@@ -164,6 +164,14 @@ def agreeing(interval: Callable[[Kept], Interval | None]) -> Callable[[Sequence[
     return words
 
 
+def undisturbed(reports: Sequence[Kept]) -> str:
+    """The reports during which others took little: their p50, widths and agreement."""
+    quiet = [one for one in reports if one.taken <= BUSY_SHARE]
+    if len(quiet) < 2:
+        return f"{len(quiet)} reports"
+    return f"{spread(quiet)}, width {width(quiet)}, {agreeing(stated(median))(quiet)} agree"
+
+
 def false_alarms(reports: Sequence[Kept]) -> str:
     """Pairs of reports, neighbours and far apart, of which a speed is called better or worse."""
     found = [verdicts(old, new) for old, new in _pairs(reports)]
@@ -189,6 +197,7 @@ ROWS: dict[str, Callable[[Sequence[Kept]], str]] = {
     "pairs whose stated intervals of p50 agree": agreeing(stated(median)),
     "... of the mean": agreeing(stated(mean)),
     "... of p99": agreeing(stated(p99, samples_needed(99))),
+    f"the same of reports of which others took at most {BUSY_SHARE:.0%}": undisturbed,
     "for comparison: of p50, what others took left in": agreeing(drawn_from_runs),
     "for comparison: of p50, samples of one process drawn singly": agreeing(drawn_from_samples),
     "`--compare` sees a change of speed that is none": false_alarms,
