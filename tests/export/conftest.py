@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,12 @@ from vsrc.benchmarks.packages import write_package
 from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
 from vsrc.export.graph_plan import GraphPlan
 from vsrc.runtime.spec import GraphSpec, Precision
+
+
+@pytest.fixture
+def copy(untaught_package: Path, tmp_path: Path) -> Path:
+    """A package that is not exported yet, to be changed."""
+    return Path(shutil.copytree(untaught_package, tmp_path / "copy.vsrc"))
 
 
 @pytest.fixture

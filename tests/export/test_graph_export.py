@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,6 @@ from vsrc.export.graph_export import export
 from vsrc.export.graph_name import METADATA_KEY
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.package import open_package
-
-
-@pytest.fixture
-def copy(untaught_package: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "copy.vsrc"
-    shutil.copytree(untaught_package, path)
-    return path
 
 
 def test_graph_and_network_give_the_same_pictures_at_any_size(tiny_package: Path) -> None:

@@ -30,13 +30,6 @@ from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import FeatureSpec, NetworkSpec
 
 
-@pytest.fixture
-def copy(untaught_package: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "copy.vsrc"
-    shutil.copytree(untaught_package, path)
-    return path
-
-
 class Ring:
     """Keeps the features of frames from window to window; all it knows is what the package says."""
 
