@@ -23,6 +23,7 @@ from vsrc.runtime.needs import version_numbers
 from vsrc.runtime.spec import FeatureSpec, Precision
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import FIRST_RELIABLE, FIRST_STRONG, tensorrt_module
+from vsrc.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -279,9 +280,7 @@ def _keep_timings(config: trt.IBuilderConfig, path: Path) -> None:
     if measured is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(bytes(measured.serialize()))
-    temporary.replace(path)
+    write_whole(path, bytes(measured.serialize()))
 
 
 def _allow_precisions(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from vsrc.export.export_result import ExportedEngine, ExportResult
 from vsrc.export.extent import extent_of
 from vsrc.export.graph_name import graph_name
 from vsrc.export.layer_precisions import check_share
+from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.engine_file import (
     EngineBackend,
@@ -36,7 +36,7 @@ from vsrc.runtime.engine_file import (
     checked_engine,
     engine_text,
 )
-from vsrc.runtime.errors import GateError, MismatchError, SpecError, VsrcError
+from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
@@ -148,9 +148,8 @@ def _timing_cache(target: EngineTarget) -> Path | None:
     """One for each GPU and version: TensorRT refuses those of others."""
     if target.gpu is None:
         return None
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{target.version} {target.gpu}")
-    return home / "vsrc" / f"tensorrt-{name}.timing"
+    return cache_folder() / f"tensorrt-{name}.timing"
 
 
 def _placed(
@@ -198,12 +197,5 @@ def _write(file: Path, engine: bytes, spec: EngineSpec) -> None:
     """The engine, then its sidecar, each whole or not at all."""
     file.parent.mkdir(exist_ok=True)
     file.with_suffix(".json").unlink(missing_ok=True)  # of the engine that is replaced
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(engine)
-        temporary.replace(file)
-        write_whole(file.with_suffix(".json"), engine_text(spec))
-    except OSError as error:
-        raise VsrcError(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(file, engine)
+    write_whole(file.with_suffix(".json"), engine_text(spec))

@@ -30,6 +30,7 @@ from vsrc.runtime.spec import (
     spec_from_text,
     spec_to_text,
 )
+from vsrc.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     from vsrc.runtime.session import Session
@@ -167,10 +168,8 @@ def describe(folder: Path, name: str) -> FileSpec:
 
 
 def write_spec(folder: Path, spec: ModelSpec) -> None:
-    """Write `model.json` into `folder` by way of a temporary file: it is never half there."""
-    temporary = folder / f".{SPEC_FILE}.{os.getpid()}"
-    temporary.write_text(spec_to_text(spec), encoding="utf-8")
-    temporary.replace(folder / SPEC_FILE)
+    """Write `model.json` into `folder`; it is never half there."""
+    write_whole(folder / SPEC_FILE, spec_to_text(spec))
 
 
 def check_new_folder(path: Path, *, overwrite: bool) -> None:

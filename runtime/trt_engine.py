@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.engine_file import EngineBackend
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
 from vsrc.runtime.gpu import Address, Stream
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import tensorrt_module
+from vsrc.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -33,7 +34,9 @@ class TrtEngine:
                 f"build it here: vsrc export --format {backend} --overwrite"
             )
         self.is_capturable = backend == "trt"  # that for RTX records its runs by itself
-        self._kernels = _kernel_cache(path) if backend == "trt-rtx" else None
+        self._kernels: Path | None = None
+        if backend == "trt-rtx":
+            self._kernels = cache_folder() / f"{path.stem}.kernels"
         self._config: Any = None
         if backend == "trt-rtx":
             self._config = _rtx_config(module, engine, self._kernels)
@@ -108,16 +111,9 @@ def _keep_kernels(config: Any, path: Path) -> None:  # noqa: ANN401
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(bytes(compiled))
-        temporary.replace(path)
-    except OSError:  # a home that cannot be written costs the next start some seconds
+        write_whole(path, bytes(compiled))
+    except (OSError, VsrcError):  # a home that cannot be written costs the next start some seconds
         return
-
-
-def _kernel_cache(engine: Path) -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "vsrc" / f"{engine.stem}.kernels"
 
 
 def _type(module: Any, engine: trt.ICudaEngine, name: str) -> np.dtype[Any]:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Text files that appear whole or not at all."""
+"""Files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from vsrc.runtime.errors import VsrcError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file by way of a temporary sibling; what was there stays until it is complete.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file by way of a temporary sibling; what was there stays until it is complete.
 
     Raises:
         VsrcError: It cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         temporary.replace(path)
     except OSError as error:
         raise VsrcError(f"{path} cannot be written: {error.strerror}") from error

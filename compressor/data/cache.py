@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +77,6 @@ class CachedClip:
     def frames(self) -> Planes:
         """The HR frames, mapped: `(T, 3, H, W)` uint8 RGB."""
         return np.memmap(self.folder / "hr.u8", dtype=np.uint8, mode="r", shape=self.shape)
-
-
-def default_cache() -> Path:
-    """`$XDG_CACHE_HOME/vsrc`, or `~/.cache/vsrc`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vsrc"
 
 
 class FrameCache:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vsrc.compressor.data.cache import CachedClip, FrameCache, default_cache
+from vsrc.compressor.data.cache import CachedClip, FrameCache
 from vsrc.compressor.data.library import (
     ClipLibrary,
     DataDegradation,
@@ -16,6 +16,7 @@ from vsrc.compressor.data.library import (
     Shot,
     Skipped,
 )
+from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.clips import ClipSource, Layout, find_clips
 from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MediaError
@@ -36,7 +37,7 @@ def open_library(
         folders: Data folders or single videos, any layout of `vsrc.runtime.clips`.
         scale: HR/LR side ratio.
         degradation: How LR is made from HR.
-        cache: Where decoded frames are kept; None for `default_cache()`.
+        cache: Where decoded frames are kept; None for `cache_folder()`.
         max_height: Taller HR frames are made smaller first: soft 720p and 1080p sources have no
             detail at the pixel level and teach more at half size.
         progress: Called after each source, and now and then while a long one is decoded.
@@ -46,7 +47,7 @@ def open_library(
     """
     layouts = [find_clips(folder) for folder in folders]
     sources = [(_name(layout, clip), clip) for layout in layouts for clip in layout.clips]
-    plan = _Plan(FrameCache(cache or default_cache()), scale, degradation, max_height)
+    plan = _Plan(FrameCache(cache or cache_folder()), scale, degradation, max_height)
 
     def report(name: str, done: int, frames: int = 0) -> None:
         if progress:
