@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vsrc.runtime.bench_report import KIND, SCHEMA_VERSION
-from vsrc.runtime.contention import BUSY_SHARE, overall_share, without_others
+from vsrc.runtime.contention import BUSY_SHARE, LOADED, overall_share, without_others
 from vsrc.runtime.distribution import samples_needed
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.interval import (
@@ -38,8 +38,6 @@ from vsrc.runtime.schema import to_json
 
 LEAST_CHANGE = 0.02
 LEAST_MEMORY_CHANGE = 0.05
-LOADED = 0.25
-"""Load average for each core from which on other work is named, where its share is not known."""
 
 COLUMNS = ("", "old", "new", "change", "95 % interval", "")
 

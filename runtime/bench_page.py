@@ -167,6 +167,8 @@ def _figures(report: BenchReport) -> Iterator[Figure]:
     share = report.arithmetic.matmul_share
     if share is not None:
         yield Figure("Of the machine's matrix rate", f"{share:.0%}", "float32, same threads")
+    copied, rate = report.arithmetic.copy_share, number(report.rates.copy_gb_per_s)
+    yield Figure("Of its copy rate", f"{copied:.1%}", f"pictures in and out, of {rate} GB/s")
 
 
 def _over_time_figures(report: BenchReport) -> Iterator[Figure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from vsrc.runtime.bench_report import BenchReport
-from vsrc.runtime.contention import BUSY_SHARE, overall_share
+from vsrc.runtime.contention import BUSY_SHARE, LOADED, overall_share
 from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.interval import Interval
 from vsrc.runtime.measurement import split_runs
@@ -31,13 +31,15 @@ def latency_cells(
         report: The report.
         latency: The distribution of a stage; None for that of the whole.
     """
-    latency = latency or report.latency_ms
+    whole = report.latency_ms
+    latency = latency or whole
     cells = {
         "min": latency.min,
         "p50": latency.p50,
         "p90": latency.p90,
         "p95": latency.p95,
         "p99": latency.p99,
+        **({} if whole.p99_9 is None else {"p99.9": latency.p99_9}),
         "max": latency.max,
         "mean": latency.mean,
         "std": latency.std,
@@ -158,7 +160,6 @@ def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
         machine.cpu or machine.architecture,
         _count(machine.cores, "core"),
         "memory unknown" if total is None else f"{total / 1e9:.0f} GB",
-        f"copies {report.rates.copy_gb_per_s:.0f} GB/s",
     ]
     peak = f"{_mb(memory.peak_bytes)}, {_mb(memory.before_load_bytes)} of it before loading"
     return [
@@ -172,13 +173,18 @@ def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
 
 def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
     arithmetic, rates = report.arithmetic, report.rates
+    moved = (
+        f"{arithmetic.frames_gb_per_s:.2g} GB/s in and out, {arithmetic.copy_share:.1%} of the "
+        f"{rates.copy_gb_per_s:.0f} GB/s at which this machine copies"
+    )
+    rows = [("Pictures", moved)]
     if arithmetic.gflop_per_s is None or arithmetic.matmul_share is None:
-        return []
+        return rows
     words = (
         f"{arithmetic.gflop_per_s:.1f} GFLOP/s, {arithmetic.matmul_share:.0%} of the "
         f"{rates.matmul_gflop_per_s:.0f} GFLOP/s at which this machine multiplies matrices"
     )
-    return [("Arithmetic", words)]
+    return [("Arithmetic", words), *rows]
 
 
 def _power_words(report: BenchReport) -> str:
@@ -212,7 +218,7 @@ def _other_work(report: BenchReport) -> str:
     """What others had of the machine, in words; empty where it was nothing much."""
     load, shares = report.machine.load_average, report.taken_share_per_run
     if shares is None:
-        if load is None or load <= max(0.5, 0.25 * report.machine.cores):
+        if load is None or load <= max(0.5, LOADED * report.machine.cores):
             return ""
         return f"other work was running (load average {load:.1f}); alone it is faster"
     share = overall_share(split_runs(report.samples_ms, report.samples_per_run), shares)

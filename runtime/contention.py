@@ -29,6 +29,9 @@ from vsrc.runtime.interval import Floats, Interval, Statistic, enclosing, interv
 BUSY_SHARE = 0.05
 """Of the time; from here on a report says that others took it."""
 
+LOADED = 0.25
+"""Load average for each core from which on other work is named, where its share is not known."""
+
 _TOLD_SHARE = 0.5
 """A kernel that counts less than this part of our own time does not count at all."""
 

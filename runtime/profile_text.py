@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vsrc.runtime.contention import LOADED
 from vsrc.runtime.latency_profile import LatencyProfile, ProfilePoint
 
 
@@ -19,7 +20,7 @@ def profile_text(profile: LatencyProfile) -> str:
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([head, "", *lines, "", *_accuracy(profile)])
+    return "\n".join([head, "", *lines, "", *_accuracy(profile), *_warning(profile)])
 
 
 def _cells(point: ProfilePoint) -> tuple[str, ...]:
@@ -44,3 +45,11 @@ def _accuracy(profile: LatencyProfile) -> list[str]:
         f"predicted to {one.median:.1%} (median) and {one.largest:.1%} (worst)."
         for one in profile.left_out
     ]
+
+
+def _warning(profile: LatencyProfile) -> list[str]:
+    load, cores = profile.machine.load_average, profile.machine.cores
+    if load is None or load <= LOADED * cores:
+        return []
+    words = f"Warning: other work was running (load average {load:.1f})"
+    return [f"{words}: widths are compared all the same, but alone all of them are faster."]

@@ -42,6 +42,15 @@ def test_arithmetic_is_two_operations_for_each_multiply_accumulate() -> None:
     assert found.subject.lookahead_frames == 2
 
 
+def test_the_text_says_what_is_left_of_the_machine_and_all_percentiles() -> None:
+    words = " ".join(bench_text(report((20.0,) * 1000)).split())
+    assert "144% of the 200 GFLOP/s at which this machine multiplies" in words
+    # A megabyte 50 times a second, of 20 GB/s.
+    assert "0.05 GB/s in and out, 0.2% of the 20 GB/s at which this machine copies" in words
+    assert "p99 p99.9 max" in words
+    assert "p99.9" not in bench_text(report((20.0,) * 999))
+
+
 def test_a_network_that_doubles_the_frame_rate_is_paid_by_the_frame() -> None:
     config = BenchConfig(model=Path("student.vsrc"))
     found = dataclasses.replace(measurement((20.0,) * 100), frames_per_run=3)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -129,6 +130,14 @@ def test_the_table_says_what_was_measured_and_how_well_it_predicts() -> None:
     assert "edge x4 over 5 frames on ort-cpu fp32, 2 threads, A CPU" in text
     assert f"{device_ms(ProfileConfig.sizes[0]):.2f}" in text
     assert "the 13 sizes at 90x160 are predicted to" in text
+
+
+def test_the_table_warns_of_other_work() -> None:
+    quiet = profile(ProfileConfig.sizes)
+    busy = replace(quiet, machine=replace(quiet.machine, load_average=5.04))
+    assert "other work was running (load average 5.0)" in profile_text(busy)
+    idle = replace(quiet, machine=replace(quiet.machine, load_average=0.1))
+    assert "other work" not in profile_text(idle)
 
 
 @pytest.mark.parametrize(
