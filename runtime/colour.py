@@ -29,6 +29,9 @@ _TRANSFERS = {
     11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
     17: "smpte428", 18: "arib-std-b67",
 }  # fmt: skip
+_HDR_TRANSFERS = (16, 18)
+"""PQ (SMPTE ST 2084) and HLG (ARIB STD-B67)."""
+
 _MATRICES = {
     0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco",
     9: "bt2020nc", 10: "bt2020c", 14: "ictcp",
@@ -62,8 +65,8 @@ class Colour:
 
     @property
     def is_hdr(self) -> bool:
-        """PQ (SMPTE ST 2084) or HLG (ARIB STD-B67): code values that no SDR network was taught."""
-        return self.transfer in (16, 18)
+        """PQ or HLG: code values that no SDR network was taught."""
+        return self.transfer in _HDR_TRANSFERS
 
     @property
     def is_convertible(self) -> bool:
@@ -100,9 +103,9 @@ def result_colour(source: Colour, *, is_rgb: bool, size: tuple[int, int], scale:
         scale: Side ratio of the result to the source.
     """
     if is_rgb:
-        known = {2: 1}
-        primaries = known.get(source.primaries, source.primaries)
-        transfer = known.get(source.transfer, source.transfer)
+        primaries, transfer = (
+            BT709 if tag == UNSPECIFIED else tag for tag in (source.primaries, source.transfer)
+        )
         return Colour(primaries=primaries, transfer=transfer, matrix=BT709, range=LIMITED)
     width, height = size
     before = assumed_matrix(source.matrix, width=width, height=height)
