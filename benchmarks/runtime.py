@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--no-memory", action="store_true", help="leave out the longer clip")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vsrc-runtime-") as name:
@@ -123,16 +124,21 @@ def main() -> None:
         clip = folder / "lr.mp4"
         write_lr_clip(options.clip, clip, options.size, options.frames)
         print(f"{options.model.name}, {options.size}, {options.frames} frames, {CORES} cores")
-        print_speed(options.model, clip, folder, options.rounds, options.threads)
+        network = (options.precision, options.threads)
+        print_speed(options.model, clip, folder, options.rounds, network)
         print_start(options.model, clip, folder)
         if not options.no_memory:
             print_memory(options.model, clip, folder)
 
 
-def print_speed(model: Path, clip: Path, folder: Path, rounds: int, threads: int) -> None:
+def print_speed(
+    model: Path, clip: Path, folder: Path, rounds: int, network: tuple[str, int]
+) -> None:
+    """Args: `network` is the graph, and the number of threads."""
+    precision, threads = network
     package = open_package(model)
-    session = package.session(threads=threads)
-    lanes = open_video_session(package, backend="ort", precision="fp32", threads=threads)
+    session = package.session(precision=precision, threads=threads)
+    lanes = open_video_session(package, backend="ort", precision=precision, threads=threads)
     frames = list(VideoReader(clip))
     raw = folder / "sr.rgb"
     height, width = session(frames[0].rgb[None].repeat(session.network.window, 0)[None]).shape[1:3]
@@ -144,7 +150,7 @@ def print_speed(model: Path, clip: Path, folder: Path, rounds: int, threads: int
                 lanes=run_lanes(lanes, frames),
                 decode=_ffmpeg("-i", clip, "-map", "v", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"),
                 encode=encode(raw, f"{width}x{height}", folder / "ffmpeg.mp4"),
-                whole=run_infer(model, clip, folder / "vsrc.mp4", threads),
+                whole=run_infer(model, clip, folder / "vsrc.mp4", network),
             )
         )
         last = done[-1]
@@ -192,11 +198,12 @@ def run_lanes(session: Session, frames: list[SourceFrame]) -> Cost:
     return Cost(time.perf_counter() - started[0], _own_cpu() - started[1])
 
 
-def run_infer(model: Path, clip: Path, output: Path, threads: int) -> Cost:
+def run_infer(model: Path, clip: Path, output: Path, network: tuple[str, int]) -> Cost:
     """Everything, from opening the package to the finished file."""
+    precision, threads = network
     started = time.perf_counter(), _own_cpu()
     config = InferConfig(
-        (clip,), output, model=model, precision="fp32", overwrite=True, threads=threads
+        (clip,), output, model=model, precision=precision, overwrite=True, threads=threads
     )
     infer(config)
     return Cost(time.perf_counter() - started[0], _own_cpu() - started[1])

@@ -6,7 +6,7 @@
                                  | w1 ------------ | w3 ----------    all wait for the slowest
 
 A window takes longer, more windows are done: on 2 cores edge-m restores 1.2 times as many a second
-in fp32, 1.4 times as many in int8 (docs/results/runtime.md). The arithmetic is the same to the bit.
+in fp32, 1.3 times as many in int8 (docs/results/runtime.md). The arithmetic is the same to the bit.
 """
 
 from __future__ import annotations
