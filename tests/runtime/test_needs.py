@@ -12,9 +12,7 @@ from vsrc.runtime.needs import installed_like, installed_version, needed, needs,
 
 
 def test_a_module_that_is_missing_says_what_brings_it() -> None:
-    line = (
-        r"^no_such is not importable \(No module named 'no_such'\); .*'vsrc\[cpu\]'$"
-    )
+    line = r"^no_such is not importable \(No module named 'no_such'\); .*'vsrc\[cpu\]'$"
     with pytest.raises(MissingDependencyError, match=line), needed("no_such", "vsrc[cpu]"):
         import_module("no_such")
 
