@@ -41,12 +41,8 @@ def bench(
     Raises:
         VsrcError: The package cannot be opened or run, or takes no frames of this shape.
     """
-    config = replace(config, model=config.model or shipped())
-    started, machine = datetime.now(timezone.utc), this_machine()
-    first = _measured_apart(request_for(config), progress)
-    again = request_for(replace(config, stages=False), first)
-    found = [first, *(_measured_apart(again, progress) for _ in range(config.run_count - 1))]
-    return assemble(config, joined(found), machine=machine, started=started)
+    (report,) = bench_all([config], progress=progress)
+    return report
 
 
 def bench_all(
@@ -54,8 +50,26 @@ def bench_all(
     *,
     progress: Callable[[BenchProgress], None] = lambda _step: None,
 ) -> list[BenchReport]:
-    """Measure several, one after the other; see `bench`."""
-    return [bench(config, progress=progress) for config in configs]
+    """Measure several; see `bench`.
+
+    They take turns, process by process: what disturbs the machine for a while falls on all alike.
+    """
+    configs = [replace(config, model=config.model or shipped()) for config in configs]
+    started = [datetime.now(timezone.utc)] * len(configs)
+    machine = this_machine()
+    found: list[list[Measurement]] = [[] for _ in configs]
+    for turn in range(max(config.run_count for config in configs)):
+        for at, config in enumerate(configs):
+            if turn == 0:
+                started[at] = datetime.now(timezone.utc)
+                found[at].append(_measured_apart(request_for(config), progress))
+            elif turn < config.run_count:
+                again = request_for(replace(config, stages=False), found[at][0])
+                found[at].append(_measured_apart(again, progress))
+    return [
+        assemble(config, joined(all_runs), machine=machine, started=when)
+        for config, all_runs, when in zip(configs, found, started, strict=True)
+    ]
 
 
 def check_gates(*reports: BenchReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
 from vsrc.runtime.bench_report import BenchReport, report_to_text
-from vsrc.runtime.benchmark import bench, check_gates
+from vsrc.runtime.benchmark import bench, bench_all, check_gates
 from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.package import open_package
 from vsrc.tests.runtime.made_reports import documented
 
@@ -131,6 +133,23 @@ def test_several_are_set_side_by_side(tiny_package: Path, tmp_path: Path) -> Non
     assert [one["subject"]["kind"] for one in found["reports"]] == ["package", "graph"]
     assert done.stdout.count("edge-s x2") == 2
     assert "<svg" in page.read_text()
+
+
+def test_several_take_turns(tiny_package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def noted(module: str, request: Message, progress: Callable[[Message], None]) -> Message:
+        asked.append(Path(request["config"]["model"]).name)
+        return ask(module, request, progress)
+
+    monkeypatch.setattr("vsrc.runtime.benchmark.ask", noted)
+    graph = tiny_package / "graphs" / "fp32.onnx"
+    options = {"shape": (24, 32), "iterations": 4, "runs": 2, "stages": False}
+    configs = [BenchConfig(model=one, **options) for one in (tiny_package, graph)]  # type: ignore[arg-type]
+    first, second = bench_all(configs)
+    assert asked == [tiny_package.name, graph.name] * 2
+    assert (first.subject.kind, second.subject.kind) == ("package", "graph")
+    assert len(first.samples_per_run) == len(second.samples_per_run) == 2
 
 
 @pytest.mark.parametrize(
