@@ -25,6 +25,7 @@ class Encoder:
         default: Value of that option where the user gives none; None leaves it to the encoder.
         preset: Preset where the user gives none; empty leaves it to the encoder.
         quiet: Options that keep it from talking on stderr.
+        coarsest: Largest value of that option, the smallest being 0; None where vsrc does not know.
     """
 
     name: str
@@ -32,21 +33,27 @@ class Encoder:
     default: int | None = None
     preset: str = ""
     quiet: tuple[tuple[str, str], ...] = ()
+    coarsest: int | None = None
 
 
 # 18 is where x264 is usually taken to be visually lossless: what was restored should not be lost
 # again in the encoder.
 ENCODERS = {
-    "x264": Encoder("libx264", "crf", 18, "medium"),
+    "x264": Encoder("libx264", "crf", 18, "medium", coarsest=51),
     "x265": Encoder(
-        "libx265", "crf", 20, "medium", (("x265-params", "log-level=error:frame-threads=3"),)
+        "libx265",
+        "crf",
+        20,
+        "medium",
+        (("x265-params", "log-level=error:frame-threads=3"),),
+        coarsest=51,
     ),
-    "av1": Encoder("libsvtav1", "crf", 28, "8"),
-    "vp9": Encoder("libvpx-vp9", "crf", 24),
+    "av1": Encoder("libsvtav1", "crf", 28, "8", coarsest=63),
+    "vp9": Encoder("libvpx-vp9", "crf", 24, coarsest=63),
     "prores": Encoder("prores_ks"),
     "ffv1": Encoder("ffv1"),
-    "nvenc": Encoder("h264_nvenc", "cq", 20, "p5"),
-    "nvenc-hevc": Encoder("hevc_nvenc", "cq", 22, "p5"),
+    "nvenc": Encoder("h264_nvenc", "cq", 20, "p5", coarsest=51),
+    "nvenc-hevc": Encoder("hevc_nvenc", "cq", 22, "p5", coarsest=51),
     "nvenc-av1": Encoder("av1_nvenc", "cq", 28, "p5"),
 }
 
@@ -87,10 +94,12 @@ def encoder_options(
     """Options for the encoder, in FFmpeg's words; the width is that of the result, pixels.
 
     Raises:
-        ValueError: A quality was asked of an encoder that has none.
+        ValueError: A quality was asked that the encoder does not have.
     """
     if crf is not None and not encoder.quality:
         raise ValueError(f"{crf=} means nothing to {encoder.name}: leave it out")
+    if crf is not None and encoder.coarsest is not None and not 0 <= crf <= encoder.coarsest:
+        raise ValueError(f"{crf=} must lie in [0, {encoder.coarsest}] for {encoder.name}")
     options: dict[str, str] = {}
     quality = encoder.default if crf is None else crf
     if quality is not None:
