@@ -250,8 +250,11 @@ def table(candidates: Sequence[Candidate]) -> Iterator[str]:
         yield "| " + " | ".join([one.name, *size, *values, *times]) + " |"
 
 
-BESIDE: dict[str, Any] = {"xytext": (0, -15), "textcoords": "offset points", "ha": "center"}
-"""Where a name stands beside its point."""
+BEHIND: dict[str, Any] = {"xytext": (7, -3.5), "textcoords": "offset points"}
+BEFORE: dict[str, Any] = {"xytext": (-7, -3.5), "textcoords": "offset points", "ha": "right"}
+"""Where a name stands beside its point, of which the widest networks' lie at the right edge."""
+
+MANY = 600_000
 
 
 def draw(candidates: Sequence[Candidate], path: Path) -> None:
@@ -265,12 +268,14 @@ def draw(candidates: Sequence[Candidate], path: Path) -> None:
             continue
         colour = "tab:red" if one.name.startswith("edge") else "tab:gray"
         size.scatter(one.parameters, exact, color=colour)
-        size.annotate(one.name, (one.parameters, exact), **BESIDE)
+        beside = BEFORE if one.parameters > MANY else BEHIND
+        size.annotate(one.name, (one.parameters, exact), **beside)
         for way in one.ms:
             filled = colour if way != INT else "none"
             speed.scatter(one.median(way), one.psnr(way), facecolor=filled, edgecolor=colour)
-        slowest = max(one.ms, key=one.median)
-        speed.annotate(one.name, (one.median(slowest), one.psnr(slowest)), **BESIDE)
+        points = [(one.median(way), one.psnr(way)) for way in one.ms]
+        speed.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, zorder=0)
+        speed.annotate(one.name, points[0], **beside)
     for axes, words in (
         (size, "parameters"),
         (speed, "ms a frame, 180x320 on 2 cores; ring: int8"),
