@@ -10,7 +10,7 @@ taken from the store: the order in which a muxer sees packets does not tell them
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -111,7 +111,7 @@ class SegmentedEncoder:
         if self._context is not None:
             self._take(self._context.encode(None))
         self._context = None
-        packets, self._packets = self._packets, []
+        packets, self._packets = possible_dts(self._packets), []
         if self._store is not None and keep:
             self._store.save(first, self._next, packets, redone=redone, spoilt=spoilt)
         return self._in_order(packets)
@@ -134,3 +134,19 @@ class SegmentedEncoder:
             self._last_dts = dts
             ordered.append(replace(packet, dts=dts))
         return ordered
+
+
+def possible_dts(packets: Sequence[StoredPacket]) -> list[StoredPacket]:
+    """A part with DTS that can be: none after its PTS, the first not earlier than the part is long.
+
+    x265 takes the delay of its B frames from a frame that a part of one or two does not have; what
+    lay in memory is then its DTS.
+
+    Args:
+        packets: Of a whole part, in the order of decoding.
+    """
+    shown = sorted(packet.pts for packet in packets)
+    if all(2 * shown[0] - shown[-1] <= packet.dts <= packet.pts for packet in packets):
+        return list(packets)
+    delay = max(at - packet.pts for at, packet in zip(shown, packets, strict=True))
+    return [replace(packet, dts=at - delay) for at, packet in zip(shown, packets, strict=True)]
