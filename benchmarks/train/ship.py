@@ -2,6 +2,7 @@
 
 python benchmarks/train/ship.py TAUGHT.vsrc runtime/zoo/NAME.vsrc --data FOLDER
                                 [--graphs fp32 int8-cpu] [--float] [--clips CALIBRATION]
+                                [--float-layers encoder fusion]
 """
 
 from __future__ import annotations
@@ -41,9 +42,17 @@ def main() -> None:
     parser.add_argument("--float", action="store_true", help="fp32 with float edges, too")
     parser.add_argument("--data", type=Path, required=True, help="clips never taught on")
     parser.add_argument("--clips", default=str(SAMPLE_CLIP), help="to find ranges of int8 on")
+    parser.add_argument("--float-layers", nargs="*", default=[], help="no int8 in these")
     options = parser.parse_args()
     merge(options.taught, options.shipped)
-    add_graphs(options.shipped, options.graphs, options.float, options.clips)
+    ranges = CalibrationConfig(
+        options.shipped,
+        clips=(options.clips,),
+        windows=200,
+        tile=(180, 320),
+        float_layers=tuple(options.float_layers),
+    )
+    add_graphs(options.shipped, options.graphs, options.float, ranges)
     report = evaluate(EvalConfig(data=options.data, models=(options.shipped,)))
     print(eval_text(report))
     spec = open_package(options.shipped).spec
@@ -89,7 +98,10 @@ def measured(report: EvalReport) -> tuple[Quality, ...]:
 
 
 def add_graphs(
-    package: Path, precisions: Sequence[AskedPrecision], float_too: bool, clips: str
+    package: Path,
+    precisions: Sequence[AskedPrecision],
+    float_too: bool,
+    ranges: CalibrationConfig,
 ) -> None:
     """Whole graphs only: the halves of an edge student save nothing on a CPU."""
     int8 = [precision for precision in precisions if precision.startswith("int8")]
@@ -97,7 +109,7 @@ def add_graphs(
         if precision not in int8:
             export(ExportConfig(package, precision=precision, halves=False))
     if int8:
-        calibrate(CalibrationConfig(package, clips=(clips,), windows=200, tile=(180, 320)))
+        calibrate(ranges)
     for precision in int8:
         export(ExportConfig(package, precision=precision, halves=False))
     if float_too:
