@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_lanes_share_a_ring_whose_slots_are_used_again(
     expected = pictures(frames, one)
     np.testing.assert_array_equal(pictures(frames, TiledSession(lanes)), expected)
     lanes.close()
+    one.close()
 
 
 def test_as_many_threads_work_as_were_asked_for() -> None:
@@ -105,13 +107,16 @@ class Hungry:
 
 def test_memory_that_runs_out_in_several_lanes_halves_tiles_once() -> None:
     frames = video(9)
-    session = TiledSession(LaneSession(Hungry(20 * 14), Lanes(3)))
-    np.testing.assert_array_equal(pictures(frames, session), [frame.rgb for frame in frames])
+    with closing(TiledSession(LaneSession(Hungry(20 * 14), Lanes(3)))) as session:
+        np.testing.assert_array_equal(pictures(frames, session), [frame.rgb for frame in frames])
     assert session.notes == [
         "memory ran out (no more memory); from there on it is fed in tiles of 14 pixels"
     ]
-    with pytest.raises(DeviceMemoryError, match="no more memory"):
-        pictures(frames, TiledSession(LaneSession(Hungry(10), Lanes(3))))
+    with (
+        closing(TiledSession(LaneSession(Hungry(10), Lanes(3)))) as session,
+        pytest.raises(DeviceMemoryError, match="no more memory"),
+    ):
+        pictures(frames, session)
 
 
 def test_other_lanes_are_done_when_memory_ran_out() -> None:
