@@ -92,8 +92,8 @@ class RepConv(Merged):
         self.conv1 = nn.Conv2d(features, features, 1, bias=False)
         self.expand = nn.Conv2d(features, features * expansion, 1, bias=False)
         self.reduce = nn.Conv2d(features * expansion, features, 3, padding=1, bias=False)
-        self.register_buffer("identity", _identity_kernel(features), persistent=False)
-        self.register_buffer("centre", _identity_kernel(1), persistent=False)
+        self.register_buffer("identity", identity_kernel(features), persistent=False)
+        self.register_buffer("centre", identity_kernel(1), persistent=False)
         with torch.no_grad():
             # The start is the 3x3 branch plus identity, as in a residual block.
             self.conv3.weight.mul_(0.5)
@@ -180,7 +180,8 @@ def _bias_of(convolution: nn.Conv2d) -> Tensor:
     return convolution.bias
 
 
-def _identity_kernel(features: int) -> Tensor:
+def identity_kernel(features: int) -> Tensor:
+    """A 3x3 kernel that changes nothing, `(C, C, 3, 3)`."""
     kernel = torch.zeros(features, features, 3, 3)
     kernel[torch.arange(features), torch.arange(features), 1, 1] = 1.0
     return kernel

@@ -15,7 +15,7 @@ from dataclasses import astuple
 import torch
 from torch import Tensor
 
-from vsrc.compressor.networks.edge import Edge
+from vsrc.compressor.networks.edge import Edge, identity_kernel
 from vsrc.compressor.networks.weights import load_state
 from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError
@@ -44,9 +44,9 @@ def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
         )
     taught = _deepened(small.collapsed().state_dict(), small.size, blocks=network.size.blocks)
     fresh = network.collapsed().state_dict()
-    for state in (taught, fresh):
+    for plain in (taught, fresh):
         # Features of a frame lie together: (O, T * encoded, 3, 3) to (O, T, encoded, 3, 3).
-        state["fusion.weight"] = state["fusion.weight"].unflatten(1, (network.window, -1))
+        plain["fusion.weight"] = plain["fusion.weight"].unflatten(1, (network.window, -1))
     grown = {key: _placed(wide, taught[key]) for key, wide in fresh.items()}
     grown["fusion.weight"] = grown["fusion.weight"].flatten(1, 2)
     load_state(network, grown, where=where)
@@ -54,9 +54,7 @@ def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
 
 def _deepened(taught: Mapping[str, Tensor], size: EdgeSize, *, blocks: int) -> dict[str, Tensor]:
     """With blocks that pass their features on, until there are as many as wanted."""
-    weight = torch.zeros(size.features, size.features, 3, 3)
-    weight[torch.arange(size.features), torch.arange(size.features), 1, 1] = 1.0
-    passing = {"weight": weight, "bias": torch.zeros(size.features)}
+    passing = {"weight": identity_kernel(size.features), "bias": torch.zeros(size.features)}
     further = range(size.blocks, blocks)
     return {**taught, **{f"body.{n}.{part}": passing[part] for n in further for part in passing}}
 
