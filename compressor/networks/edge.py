@@ -111,11 +111,6 @@ class RepConv(Merged):
         """See `Merged`."""
         return _bias_of(self.conv3)
 
-    def branches(self, x: Tensor) -> Tensor:
-        """The same result the slow way, branch by branch; what `forward` is judged against."""
-        total: Tensor = self.conv3(x) + self.conv1(x) + x + self.reduce(self.expand(x))
-        return total
-
     def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
         """See `Merged`. Only `expand` keeps what it has: what follows it is zero."""
         return {

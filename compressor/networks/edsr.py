@@ -17,14 +17,13 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
-from vsrc.compressor.networks.layers import ResidualBlock, Upsampler
-from vsrc.compressor.networks.mean_shift import MeanShift
+from vsrc.compressor.networks.layers import ResidualBlock
+from vsrc.compressor.networks.long_skip import LongSkipNetwork
 from vsrc.compressor.networks.renaming import rename
-from vsrc.runtime.spec import Argument, NetworkSpec
+from vsrc.runtime.spec import NetworkSpec
 
 
-class Edsr(nn.Module):
+class Edsr(LongSkipNetwork):
     """The network of the picture above.
 
     Args:
@@ -33,7 +32,7 @@ class Edsr(nn.Module):
         features: Channels at full width.
         residual_scale: Factor on each block's branch.
         width: Share of the channels that is kept.
-        rgb_range: Range that it was taught in: 255 in the official releases.
+        rgb_range: Range that it was trained in: 255 in the official releases.
     """
 
     def __init__(
@@ -46,41 +45,33 @@ class Edsr(nn.Module):
         width: float = 1.0,
         rgb_range: float = 255.0,
     ) -> None:
-        super().__init__()
-        self.arguments: dict[str, Argument] = {
-            "scale": scale,
-            "blocks": blocks,
-            "features": features,
-            "residual_scale": residual_scale,
-            "width": width,
-            "rgb_range": rgb_range,
-        }
-        self.scale = scale
         kept = kept_channels(features, width)
-        self.mean_shift = MeanShift(rgb_range)
-        self.head = nn.Conv2d(3, kept, 3, padding=1)
         body = (ResidualBlock(kept, scale=residual_scale) for _ in range(blocks))
-        self.body = nn.Sequential(*body)
+        super().__init__(
+            kept,
+            nn.Sequential(*body),
+            scale=scale,
+            rgb_range=rgb_range,
+            arguments={
+                "scale": scale,
+                "blocks": blocks,
+                "features": features,
+                "residual_scale": residual_scale,
+                "width": width,
+                "rgb_range": rgb_range,
+            },
+        )
         self.body_conv = nn.Conv2d(kept, kept, 3, padding=1)
-        self.deep = nn.Identity()  # no weights: a hook sees the feature after the long skip here
-        self.upsampler = Upsampler(kept, scale)
-        self.tail = nn.Conv2d(kept, 3, 3, padding=1)
 
     @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
-        blocks = len(self.body)
-        return NetworkSpec(
-            name="edsr",
-            arguments=self.arguments,
-            scale=self.scale,
-            window=1,
-            halo=1 + 2 * blocks + 1 + len(self.upsampler) // 2 + 1,
-            parameters=parameter_count(self),
-            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
-            hr_features="upsampler",
-            stages=("head", *(f"body.{index}" for index in range(blocks)), "deep"),
-        )
+        return self.describe("edsr", body_reach=2 * len(self.body) + 1)
+
+    def deep_features(self, shallow: Tensor) -> Tensor:
+        """See `LongSkipNetwork`."""
+        deep: Tensor = self.body_conv(self.body(shallow))
+        return deep
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors by our names, from those of EDSR-PyTorch, FAKD, CSD or BasicSR."""
@@ -93,19 +84,6 @@ class Edsr(nn.Module):
             *_fakd_thirds(state),
         ]
         return rename(self.mean_shift.taken_from(state), rules)
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
-
-        Args:
-            lr: `(N, 3, H, W)` float32 RGB in [0, 1].
-
-        Returns:
-            `(N, 3, sH, sW)`, not clipped.
-        """
-        shallow = self.head(self.mean_shift.enter(lr))
-        deep = self.deep(self.body_conv(self.body(shallow)) + shallow)
-        return self.mean_shift.leave(self.tail(self.upsampler(deep)))
 
 
 def kept_channels(channels: int, width: float) -> int:

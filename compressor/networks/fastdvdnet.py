@@ -93,37 +93,6 @@ class DenBlock(nn.Module):
         return y
 
 
-class FastDvdDenoiser(nn.Module):
-    """The denoiser itself, with the names of the official files."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.temp1 = DenBlock(4, _to_frame())
-        self.temp2 = DenBlock(4, _to_frame())
-
-    def forward(self, frames: Tensor, noise: Tensor) -> Tensor:
-        """Denoise the centre frame.
-
-        Args:
-            frames: `(N, 5, 3, H, W)` float32 RGB in [0, 1], H and W multiples of 4.
-            noise: `(N, 1, H, W)`, standard deviation at each pixel, of the same unit.
-
-        Returns:
-            `(N, 3, H, W)`, not clipped.
-        """
-        cleaner = [self._step(self.temp1, frames[:, i : i + TRIPLE], noise) for i in range(TRIPLE)]
-        return self._step(self.temp2, torch.stack(cleaner, dim=1), noise)
-
-    def _step(self, block: DenBlock, frames: Tensor, noise: Tensor) -> Tensor:
-        noisy = torch.cat((frames, noise.unsqueeze(1).expand(-1, TRIPLE, -1, -1, -1)), dim=2)
-        removed: Tensor = block(noisy.flatten(1, 2))
-        return frames[:, 1] - removed
-
-
-def _to_frame() -> Block:
-    return Block(*_conv(FEATURES, FEATURES), nn.Conv2d(FEATURES, 3, 3, padding=1, bias=False))
-
-
 class FastDvdNet(nn.Module):
     """Video super-resolution; see the picture above.
 

@@ -34,9 +34,6 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 SLOPE = 0.05
 """Of every leaky ReLU."""
 
-CROP_OVERLAP = 32
-"""How far each quarter reaches over the middle in `restore_in_quarters`, pixels."""
-
 _OFFICIAL = [
     (r"fea_conv\.(.*)", r"head.\1"),
     *((rf"IMDB{index + 1}\.(.*)", rf"trunk.blocks.{index}.\1") for index in range(32)),
@@ -151,16 +148,20 @@ class Trunk(nn.Module):
         return sr
 
 
-class Imdn(nn.Module):
-    """IMDN for one scale: 694k, 703k and 715k parameters at x2, x3 and x4.
+class TrunkNetwork(nn.Module):
+    """A head and the trunk; a base class, so that both are found as `head` and `trunk`.
 
     Args:
+        head: Its output is what the trunk takes.
         scale: SR/LR side ratio.
         features: Channels.
         blocks: Distillation blocks.
+        shuffle: Factor of the pixel shuffle at the end.
     """
 
-    def __init__(self, *, scale: int = 4, features: int = 64, blocks: int = 6) -> None:
+    def __init__(
+        self, head: nn.Module, *, scale: int, features: int, blocks: int, shuffle: int
+    ) -> None:
         super().__init__()
         self.arguments: dict[str, Argument] = {
             "scale": scale,
@@ -168,21 +169,21 @@ class Imdn(nn.Module):
             "blocks": blocks,
         }
         self.scale = scale
-        self.head = nn.Conv2d(3, features, 3, padding=1)
-        self.trunk = Trunk(features, blocks=blocks, scale=scale)
+        self.head = head
+        self.trunk = Trunk(features, blocks=blocks, scale=shuffle)
 
-    @cached_property
-    def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+    def describe(self, name: str, *, halo: int, size_multiple: int = 1) -> NetworkSpec:
+        """The spec, given what depends on the head."""
         return NetworkSpec(
-            name="imdn",
+            name=name,
             arguments=self.arguments,
             scale=self.scale,
             window=1,
-            halo=1 + self.trunk.reach,
+            halo=halo,
             halo_is_exact=False,
             parameters=parameter_count(self),
             gmac_per_lr_pixel=gmac_per_lr_pixel(self),
+            size_multiple=size_multiple,
             stages=self.trunk.stages,
         )
 
@@ -191,7 +192,7 @@ class Imdn(nn.Module):
         return rename(state, _OFFICIAL)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
+        """Upscale an image.
 
         Args:
             lr: `(N, 3, H, W)` float32 RGB in [0, 1].
@@ -203,57 +204,58 @@ class Imdn(nn.Module):
         return sr
 
 
-class ImdnAs(nn.Module):
-    """IMDN_AS: one set of weights for any scale.
-
-    The picture is enlarged bicubically first; two strided convolutions bring the features down to a
-    quarter of that and the shuffle brings them back.
+class Imdn(TrunkNetwork):
+    """IMDN for one scale: 694k, 703k and 715k parameters at x2, x3 and x4.
 
     Args:
-        scale: SR/LR side ratio; 1 for pictures that were enlarged before.
+        scale: SR/LR side ratio.
         features: Channels.
         blocks: Distillation blocks.
     """
 
     def __init__(self, *, scale: int = 4, features: int = 64, blocks: int = 6) -> None:
-        super().__init__()
-        self.arguments: dict[str, Argument] = {
-            "scale": scale,
-            "features": features,
-            "blocks": blocks,
-        }
-        self.scale = scale
-        self.enlarge = Enlarge(3, scale)
-        self.head = nn.Sequential(
+        head = nn.Conv2d(3, features, 3, padding=1)
+        super().__init__(head, scale=scale, features=features, blocks=blocks, shuffle=scale)
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """What the outside must know to feed it."""
+        return self.describe("imdn", halo=1 + self.trunk.reach)
+
+
+class ImdnAs(TrunkNetwork):
+    """IMDN_AS: one set of weights for any scale.
+
+    The image is upscaled bicubically first; two strided convolutions bring the features down to a
+    quarter of that and the shuffle brings them back.
+
+    Args:
+        scale: SR/LR side ratio; 1 for images that were upscaled before.
+        features: Channels.
+        blocks: Distillation blocks.
+    """
+
+    def __init__(self, *, scale: int = 4, features: int = 64, blocks: int = 6) -> None:
+        head = nn.Sequential(
             nn.Conv2d(3, features, 3, stride=2, padding=1),
             nn.LeakyReLU(SLOPE),
             nn.Conv2d(features, features, 3, stride=2, padding=1),
         )
-        self.trunk = Trunk(features, blocks=blocks, scale=4)
+        super().__init__(head, scale=scale, features=features, blocks=blocks, shuffle=4)
+        self.enlarge = Enlarge(3, scale)
 
     @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
         reach_at_output = 4 * self.trunk.reach + 3 + 3  # head and shuffle, then 4 pixels a feature
-        return NetworkSpec(
-            name="imdn-as",
-            arguments=self.arguments,
-            scale=self.scale,
-            window=1,
+        return self.describe(
+            "imdn-as",
             halo=math.ceil(reach_at_output / self.scale) + REACH,
-            halo_is_exact=False,
-            parameters=parameter_count(self),
-            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
             size_multiple=4 // math.gcd(4, self.scale),
-            stages=self.trunk.stages,
         )
 
-    def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the official release."""
-        return rename(state, _OFFICIAL)
-
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
+        """Upscale an image.
 
         Args:
             lr: `(N, 3, H, W)` float32 RGB in [0, 1].
@@ -261,47 +263,10 @@ class ImdnAs(nn.Module):
         Returns:
             `(N, 3, sH, sW)`, not clipped.
         """
-        enlarged = self.enlarge(lr)
-        height, width = enlarged.shape[-2:]
-        sr: Tensor = self.trunk(self.head(pad_to_multiple(enlarged, 4)))
+        upscaled = self.enlarge(lr)
+        height, width = upscaled.shape[-2:]
+        sr = super().forward(pad_to_multiple(upscaled, 4))
         return crop_to(sr, height=height, width=width)
-
-    def restore_in_quarters(self, lr: Tensor) -> Tensor:
-        """The paper's adaptive cropping (figure 5): no padding, whatever the size.
-
-        Four overlapping corners, each a multiple of 4 on both sides, run as one batch; of each the
-        part up to the middle is kept. Channel attention then sees a quarter of the picture, so the
-        result is near that of `forward` but not equal to it.
-
-        Args:
-            lr: `(N, 3, H, W)` float32 RGB in [0, 1]; at least 4 pixels a side when enlarged.
-
-        Returns:
-            `(N, 3, sH, sW)`, not clipped.
-        """
-        enlarged = self.enlarge(lr)
-        height, width = enlarged.shape[-2:]
-        rows, columns = _corner(height), _corner(width)
-        corners = [
-            enlarged[..., y : y + rows, x : x + columns]
-            for y in (0, height - rows)
-            for x in (0, width - columns)
-        ]
-        restored = self.trunk(self.head(torch.cat(corners)))
-        top_left, top_right, low_left, low_right = restored.chunk(4)
-        down, right = height // 2, width // 2
-        below, beyond = rows - (height - down), columns - (width - right)
-        top = torch.cat((top_left[..., :down, :right], top_right[..., :down, beyond:]), dim=-1)
-        low = torch.cat((low_left[..., below:, :right], low_right[..., below:, beyond:]), dim=-1)
-        return torch.cat((top, low), dim=-2)
-
-
-def _corner(size: int) -> int:
-    """Side of a corner: half of the picture and the overlap, floored to a multiple of 4."""
-    if size < 4:
-        raise ValueError(f"{size} pixels are too few to crop: at least 4")
-    side = min(size // 2 + CROP_OVERLAP, size)
-    return side - side % 4
 
 
 def _lrelu(x: Tensor) -> Tensor:

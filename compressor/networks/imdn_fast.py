@@ -13,6 +13,7 @@ IMDN_RTE: 20 channels at half the resolution, six blocks of six steps, ReLU, alm
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -25,59 +26,62 @@ from vsrc.compressor.networks.renaming import rename
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 
-class ImdnRtc(nn.Module):
-    """IMDN_RTC; 20,190 parameters as released (x2).
+class FastImdn(nn.Module):
+    """What the two share; a base class, so that tensors have the official names without a prefix.
 
     Args:
+        head: Its output is what the blocks take.
+        blocks: Distillation blocks, in order.
+        conv: The 1x1 convolution after them.
         scale: SR/LR side ratio.
         features: Channels.
-        blocks: Distillation blocks.
+        shuffle: Factor of the pixel shuffle at the end.
     """
 
-    def __init__(self, *, scale: int = 2, features: int = 12, blocks: int = 5) -> None:
+    def __init__(
+        self,
+        head: nn.Module,
+        blocks: Sequence[nn.Module],
+        conv: nn.Conv2d,
+        *,
+        scale: int,
+        features: int,
+        shuffle: int,
+    ) -> None:
         super().__init__()
         self.arguments: dict[str, Argument] = {
             "scale": scale,
             "features": features,
-            "blocks": blocks,
+            "blocks": len(blocks),
         }
         self.scale = scale
-        self.head = nn.Conv2d(3, features, 3, padding=1)
-        body = (DistillationBlock(features, attention=False) for _ in range(blocks))
-        self.blocks: nn.ModuleList = nn.ModuleList(body)
-        self.conv = nn.Conv2d(features, features, 1)
+        self.head = head
+        self.blocks: nn.ModuleList = nn.ModuleList(blocks)
+        self.conv = conv
         self.deep = nn.Identity()  # no weights: a hook sees the feature after the long skip here
         self.upsampler = nn.Sequential(
-            nn.Conv2d(features, 3 * scale * scale, 3, padding=1), nn.PixelShuffle(scale)
+            nn.Conv2d(features, 3 * shuffle**2, 3, padding=1), nn.PixelShuffle(shuffle)
         )
 
-    @cached_property
-    def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+    def describe(
+        self, name: str, *, halo: int, halo_is_exact: bool = True, size_multiple: int = 1
+    ) -> NetworkSpec:
+        """The spec, given what depends on head and blocks."""
         return NetworkSpec(
-            name="imdn-rtc",
+            name=name,
             arguments=self.arguments,
             scale=self.scale,
             window=1,
-            halo=1 + 4 * len(self.blocks) + 1,
+            halo=halo,
+            halo_is_exact=halo_is_exact,
             parameters=parameter_count(self),
             gmac_per_lr_pixel=gmac_per_lr_pixel(self),
+            size_multiple=size_multiple,
             stages=("head", *(f"blocks.{index}" for index in range(len(self.blocks))), "deep"),
         )
 
-    def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the official release."""
-        last = len(self.blocks)
-        rules = [
-            (r"(?:model\.)?0\.(.*)", r"head.\1"),
-            (rf"(?:model\.)?1\.sub\.{last}\.(.*)", r"conv.\1"),
-            (r"(?:model\.)?1\.sub\.(\d+)\.(.*)", r"blocks.\1.\2"),
-            (r"(?:model\.)?2\.(.*)", r"upsampler.0.\1"),
-        ]
-        return rename(state, rules)
-
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
+        """Upscale an image.
 
         Args:
             lr: `(N, 3, H, W)` float32 RGB in [0, 1].
@@ -90,6 +94,42 @@ class ImdnRtc(nn.Module):
             x = block(x)
         sr: Tensor = self.upsampler(self.deep(self.conv(x) + shallow))
         return sr
+
+
+class ImdnRtc(FastImdn):
+    """IMDN_RTC; 20,190 parameters as released (x2).
+
+    Args:
+        scale: SR/LR side ratio.
+        features: Channels.
+        blocks: Distillation blocks.
+    """
+
+    def __init__(self, *, scale: int = 2, features: int = 12, blocks: int = 5) -> None:
+        super().__init__(
+            nn.Conv2d(3, features, 3, padding=1),
+            [DistillationBlock(features, attention=False) for _ in range(blocks)],
+            nn.Conv2d(features, features, 1),
+            scale=scale,
+            features=features,
+            shuffle=scale,
+        )
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """What the outside must know to feed it."""
+        return self.describe("imdn-rtc", halo=1 + 4 * len(self.blocks) + 1)
+
+    def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors by our names, from those of the official release."""
+        last = len(self.blocks)
+        rules = [
+            (r"(?:model\.)?0\.(.*)", r"head.\1"),
+            (rf"(?:model\.)?1\.sub\.{last}\.(.*)", r"conv.\1"),
+            (r"(?:model\.)?1\.sub\.(\d+)\.(.*)", r"blocks.\1.\2"),
+            (r"(?:model\.)?2\.(.*)", r"upsampler.0.\1"),
+        ]
+        return rename(state, rules)
 
 
 class LongDistillationBlock(nn.Module):
@@ -125,7 +165,7 @@ class LongDistillationBlock(nn.Module):
         return x + mixed
 
 
-class ImdnRte(nn.Module):
+class ImdnRte(FastImdn):
     """IMDN_RTE; 89,748 parameters as released (x2). It works in 0..255 inside.
 
     Args:
@@ -135,44 +175,25 @@ class ImdnRte(nn.Module):
     """
 
     def __init__(self, *, scale: int = 2, features: int = 20, blocks: int = 6) -> None:
-        super().__init__()
-        self.arguments: dict[str, Argument] = {
-            "scale": scale,
-            "features": features,
-            "blocks": blocks,
-        }
-        self.scale = scale
-        self.head = nn.Sequential(
+        head = nn.Sequential(
             nn.Conv2d(3, features, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(features, features, 3, stride=2, padding=1, bias=False),
         )
-        self.blocks: nn.ModuleList = nn.ModuleList(
-            LongDistillationBlock(features) for _ in range(blocks)
-        )
-        self.conv = nn.Conv2d(features, features, 1, bias=False)
-        self.deep = nn.Identity()  # no weights: a hook sees the feature after the long skip here
-        shuffled = 2 * scale  # the features are at half the resolution of the picture
-        self.upsampler = nn.Sequential(
-            nn.Conv2d(features, 3 * shuffled**2, 3, padding=1), nn.PixelShuffle(shuffled)
+        super().__init__(
+            head,
+            [LongDistillationBlock(features) for _ in range(blocks)],
+            nn.Conv2d(features, features, 1, bias=False),
+            scale=scale,
+            features=features,
+            shuffle=2 * scale,  # the features are at half the resolution of the image
         )
 
     @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
         reach = 2 + 2 * (6 * len(self.blocks) + 1)  # head, then 2 pixels a feature
-        return NetworkSpec(
-            name="imdn-rte",
-            arguments=self.arguments,
-            scale=self.scale,
-            window=1,
-            halo=reach,
-            halo_is_exact=False,
-            parameters=parameter_count(self),
-            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
-            size_multiple=2,
-            stages=("head", *(f"blocks.{index}" for index in range(len(self.blocks))), "deep"),
-        )
+        return self.describe("imdn-rte", halo=reach, halo_is_exact=False, size_multiple=2)
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors by our names, from those of the official release."""
@@ -187,7 +208,7 @@ class ImdnRte(nn.Module):
         return rename(state, rules)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
+        """Upscale an image.
 
         Args:
             lr: `(N, 3, H, W)` float32 RGB in [0, 1].
@@ -196,10 +217,7 @@ class ImdnRte(nn.Module):
             `(N, 3, sH, sW)`, not clipped.
         """
         height, width = lr.shape[-2:]
-        shallow = x = self.head(pad_to_multiple(lr * 255, 2))
-        for block in self.blocks:
-            x = block(x)
-        sr: Tensor = self.upsampler(self.deep(self.conv(x) + shallow)) / 255
+        sr = super().forward(pad_to_multiple(lr * 255, 2)) / 255
         return crop_to(sr, height=height * self.scale, width=width * self.scale)
 
 

@@ -19,12 +19,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
 from vsrc.compressor.networks.edsr import ends_of_edsr, kept_channels
-from vsrc.compressor.networks.layers import Upsampler
-from vsrc.compressor.networks.mean_shift import MeanShift
+from vsrc.compressor.networks.long_skip import LongSkipNetwork
 from vsrc.compressor.networks.renaming import rename
-from vsrc.runtime.spec import Argument, NetworkSpec
+from vsrc.runtime.spec import NetworkSpec
 
 
 class ChannelAttention(nn.Module):
@@ -88,7 +86,7 @@ class ResidualGroup(nn.Module):
         return x + branch
 
 
-class Rcan(nn.Module):
+class Rcan(LongSkipNetwork):
     """The network of the picture above.
 
     Args:
@@ -98,7 +96,7 @@ class Rcan(nn.Module):
         features: Channels at full width.
         reduction: How many times fewer channels there are inside an attention.
         width: Share of the channels that is kept.
-        rgb_range: Range that it was taught in: 255 in the official releases.
+        rgb_range: Range that it was trained in: 255 in the official releases.
     """
 
     def __init__(
@@ -112,46 +110,37 @@ class Rcan(nn.Module):
         width: float = 1.0,
         rgb_range: float = 255.0,
     ) -> None:
-        super().__init__()
-        self.arguments: dict[str, Argument] = {
-            "scale": scale,
-            "groups": groups,
-            "blocks": blocks,
-            "features": features,
-            "reduction": reduction,
-            "width": width,
-            "rgb_range": rgb_range,
-        }
-        self.scale, self.blocks = scale, blocks
         kept = kept_channels(features, width)
         squeezed = kept_channels(features // reduction, width)
-        self.mean_shift = MeanShift(rgb_range)
-        self.head = nn.Conv2d(3, kept, 3, padding=1)
-        self.body = nn.Sequential(
-            *(ResidualGroup(kept, squeezed=squeezed, blocks=blocks) for _ in range(groups))
+        body = (ResidualGroup(kept, squeezed=squeezed, blocks=blocks) for _ in range(groups))
+        super().__init__(
+            kept,
+            nn.Sequential(*body),
+            scale=scale,
+            rgb_range=rgb_range,
+            arguments={
+                "scale": scale,
+                "groups": groups,
+                "blocks": blocks,
+                "features": features,
+                "reduction": reduction,
+                "width": width,
+                "rgb_range": rgb_range,
+            },
         )
+        self.blocks = blocks
         self.body_conv = nn.Conv2d(kept, kept, 3, padding=1)
-        self.deep = nn.Identity()  # no weights: a hook sees the feature after the long skip here
-        self.upsampler = Upsampler(kept, scale)
-        self.tail = nn.Conv2d(kept, 3, 3, padding=1)
 
     @cached_property
     def spec(self) -> NetworkSpec:
         """What the outside must know to feed it."""
-        groups = len(self.body)
-        return NetworkSpec(
-            name="rcan",
-            arguments=self.arguments,
-            scale=self.scale,
-            window=1,
-            # Attention pools over the whole picture, with little weight on any one place.
-            halo=1 + groups * (2 * self.blocks + 1) + 1 + len(self.upsampler) // 2 + 1,
-            halo_is_exact=False,
-            parameters=parameter_count(self),
-            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
-            hr_features="upsampler",
-            stages=("head", *(f"body.{index}" for index in range(groups)), "deep"),
-        )
+        reach = len(self.body) * (2 * self.blocks + 1) + 1
+        return self.describe("rcan", body_reach=reach, sees_everything=True)
+
+    def deep_features(self, shallow: Tensor) -> Tensor:
+        """See `LongSkipNetwork`."""
+        deep: Tensor = self.body_conv(self.body(shallow))
+        return deep
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors by our names, from those of the authors, FAKD, CSD or BasicSR."""
@@ -168,19 +157,6 @@ class Rcan(nn.Module):
             (rf"{group}\.{block}\.{_ATTENTION}\.[23]\.(\w+)", rf"{ours}.attention.excite.\3"),
         ]
         return rename(_csd_attention(self.mean_shift.taken_from(state)), rules)
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
-
-        Args:
-            lr: `(N, 3, H, W)` float32 RGB in [0, 1].
-
-        Returns:
-            `(N, 3, sH, sW)`, not clipped.
-        """
-        shallow = self.head(self.mean_shift.enter(lr))
-        deep = self.deep(self.body_conv(self.body(shallow)) + shallow)
-        return self.mean_shift.leave(self.tail(self.upsampler(deep)))
 
 
 _ATTENTION = r"(?:body\.3\.conv_du|rcab\.3\.attention)"

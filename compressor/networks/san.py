@@ -24,12 +24,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
 from vsrc.compressor.networks.edsr import ends_of_edsr
-from vsrc.compressor.networks.layers import ResidualBlock, Upsampler
-from vsrc.compressor.networks.mean_shift import MeanShift
+from vsrc.compressor.networks.layers import ResidualBlock
+from vsrc.compressor.networks.long_skip import LongSkipNetwork
 from vsrc.compressor.networks.renaming import rename
-from vsrc.runtime.spec import Argument, NetworkSpec
+from vsrc.runtime.spec import NetworkSpec
 
 ITERATIONS = 5
 """Of the Newton-Schulz square root, as published."""
@@ -169,8 +168,8 @@ class AttentionGroup(nn.Module):
         return x + branch
 
 
-class San(nn.Module):
-    """The network of the picture above.
+class San(LongSkipNetwork):
+    """The network of the picture above; its input is at least 2 pixels a side.
 
     Args:
         scale: SR/LR side ratio.
@@ -178,7 +177,7 @@ class San(nn.Module):
         blocks: Residual blocks of a group.
         features: Channels.
         reduction: How many times fewer channels there are inside an attention.
-        rgb_range: Range that it was taught in: 255 in the official releases.
+        rgb_range: Range that it was trained in: 255 in the official releases.
     """
 
     def __init__(
@@ -191,46 +190,42 @@ class San(nn.Module):
         reduction: int = 16,
         rgb_range: float = 255.0,
     ) -> None:
-        super().__init__()
-        self.arguments: dict[str, Argument] = {
-            "scale": scale,
-            "groups": groups,
-            "blocks": blocks,
-            "features": features,
-            "reduction": reduction,
-            "rgb_range": rgb_range,
-        }
-        self.scale, self.blocks = scale, blocks
-        self.mean_shift = MeanShift(rgb_range)
-        self.head = nn.Conv2d(3, features, 3, padding=1)
+        body = (AttentionGroup(features, blocks=blocks, reduction=reduction) for _ in range(groups))
+        super().__init__(
+            features,
+            nn.ModuleList(body),
+            scale=scale,
+            rgb_range=rgb_range,
+            arguments={
+                "scale": scale,
+                "groups": groups,
+                "blocks": blocks,
+                "features": features,
+                "reduction": reduction,
+                "rgb_range": rgb_range,
+            },
+        )
+        self.blocks = blocks
         self.non_local = RegionNonLocal(features, embedded=max(features // 8, 1))
         self.gamma = nn.Parameter(torch.zeros(1))
-        self.body: nn.ModuleList = nn.ModuleList(
-            AttentionGroup(features, blocks=blocks, reduction=reduction) for _ in range(groups)
-        )
-        self.deep = nn.Identity()  # no weights: a hook sees the feature after the long skip here
-        self.upsampler = Upsampler(features, scale)
-        self.tail = nn.Conv2d(features, 3, 3, padding=1)
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
-        groups = len(self.body)
-        return NetworkSpec(
-            name="san",
-            arguments=self.arguments,
-            scale=self.scale,
-            window=1,
-            # Both kinds of attention see the whole picture, with little weight on any one place.
-            halo=1 + groups * (2 * self.blocks + 1) + len(self.upsampler) // 2 + 1,
-            halo_is_exact=False,
-            parameters=parameter_count(self),
-            # Of small pictures: the non-local part grows with their size.
-            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
-            size_multiple=2,  # of an exported graph; here an odd side is cut as in the release
-            hr_features="upsampler",
-            stages=("head", *(f"body.{index}" for index in range(groups)), "deep"),
-        )
+        """What the outside must know to feed it.
+
+        The GMAC are of small pictures: the non-local part grows with their size. An exported graph
+        wants even sides; here an odd side is cut as in the release.
+        """
+        reach = len(self.body) * (2 * self.blocks + 1)
+        return self.describe("san", body_reach=reach, sees_everything=True, size_multiple=2)
+
+    def deep_features(self, shallow: Tensor) -> Tensor:
+        """See `LongSkipNetwork`."""
+        source = x = self.non_local(shallow)
+        for group in self.body:
+            x = group(x) + self.gamma * source  # share-source skip, equation 3
+        deep: Tensor = self.non_local(x)
+        return deep
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Tensors by our names, from those of the authors."""
@@ -247,19 +242,3 @@ class San(nn.Module):
             *ends_of_edsr(),
         ]
         return rename(self.mean_shift.taken_from(state), rules)
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
-
-        Args:
-            lr: `(N, 3, H, W)` float32 RGB in [0, 1], at least 2 pixels a side.
-
-        Returns:
-            `(N, 3, sH, sW)`, not clipped.
-        """
-        shallow = self.head(self.mean_shift.enter(lr))
-        source = x = self.non_local(shallow)
-        for group in self.body:
-            x = group(x) + self.gamma * source  # share-source skip, equation 3
-        deep = self.deep(self.non_local(x) + shallow)
-        return self.mean_shift.leave(self.tail(self.upsampler(deep)))

@@ -109,36 +109,6 @@ class TestAnyScale:
         network = ImdnAs(scale=1, features=16, blocks=1).eval()
         assert network(torch.rand(1, 3, 9, 14)).shape == (1, 3, 9, 14)
 
-    @pytest.mark.parametrize("size", [(80, 96), (128, 84)])
-    def test_quarters_join_without_a_seam(self, size: tuple[int, int]) -> None:
-        torch.manual_seed(0)
-        network = ImdnAs(scale=1, features=16, blocks=1).eval()
-        # The attention of a quarter sees a quarter; a fixed weight leaves the crops alone to judge.
-        for module in network.modules():
-            if isinstance(module, ContrastAttention):
-                nn.init.zeros_(module.conv_du.get_parameter("2.weight"))
-        picture = torch.rand(1, 3, *size)
-        with torch.no_grad():
-            whole, quarters = network(picture), network.restore_in_quarters(picture)
-        # One block sees 30 pixels on each side, less than the 32 of the overlap.
-        torch.testing.assert_close(quarters, whole, rtol=0, atol=1e-5)
-
-    @pytest.mark.parametrize("size", [(4, 5), (6, 7), (65, 63), (130, 71)])
-    def test_quarters_take_sizes_that_are_no_multiple_of_4(self, size: tuple[int, int]) -> None:
-        torch.manual_seed(0)
-        network = ImdnAs(scale=1, features=8, blocks=1).eval()
-        seen = []
-        network.head.register_forward_hook(lambda _m, given, _o: seen.append(given[0].shape))
-        with torch.no_grad():
-            assert network.restore_in_quarters(torch.rand(2, 3, *size)).shape == (2, 3, *size)
-        (shape,) = seen
-        assert shape[0] == 8
-        assert shape[2] % 4 == shape[3] % 4 == 0
-
-    def test_too_few_pixels_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="3 pixels are too few"):
-            ImdnAs(scale=1).restore_in_quarters(torch.rand(1, 3, 3, 9))
-
 
 def official_names(network: nn.Module) -> dict[str, Tensor]:
     """The state of IMDN_AS by the names of the release, under DataParallel's prefix."""
