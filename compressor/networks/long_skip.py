@@ -3,7 +3,7 @@
 A deep body under one long skip, then pixel shuffles and the last convolution:
 
     lr ─ - mean ─ head ─┬─ deep_features ─ + ─ deep ─ upsampler ─ tail ─ + mean ─ sr
-                    └──────────────────┘
+                        └──────────────────┘
 """
 
 from __future__ import annotations
