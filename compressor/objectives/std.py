@@ -1,25 +1,29 @@
 """`std`: space and time distillation for video (Xiao et al., CVPR 2021).
 
-With F^SR the feature at output resolution right before the last convolution, for each of the L
-frames t of a clip:
+With F_t = F^SR, `(C, sH, sW)`, the feature at output resolution right before the last convolution,
+for each of the L frames t of a clip:
 
     M_t  = sum_c F_t^2                      attention over space (or sum |F|, or max |F|^2)
     L_SD = 1/L sum_t || M_t(student) - M_t(teacher) ||_2
-    C    = cell state of a ConvLSTM fed M_1 ... M_L; the same ConvLSTM for both networks
+    C    = cell state of a ConvLSTM fed F_1 ... F_L; the same ConvLSTM for both networks
     L_TD = || C(teacher) - C(student) ||_2
     L    = Charbonnier(SR, HR) + lambda_space L_SD + lambda_time L_TD
 
 The ConvLSTM is trained along, and weights of zero would make L_TD zero for any student; so it is
-frozen once L_TD falls under 1e-8. The paper's lambdas, ConvLSTM size and Charbonnier epsilon are
-not known to us, the defaults below are our own: lambdas from short runs on patches of 64 pixels
-(`benchmarks/distillation.py`), where 0.001 to 0.01 did alike and less did nothing; one hidden
-channel because the cell is fed one, and more cost more than the student. Both norms grow with the
-side of the patch.
+frozen once L_TD falls under 1e-8. It is one for both networks, so both must have as many channels:
+a student with another number, or without a feature at that size, goes through a 1x1 convolution
+(and a pixel shuffle) that exists in training alone. `features="lr"` compares the last features at
+LR size instead: for networks without F^SR, and at 1 / scale^2 of the cost. `temporal_input="maps"`
+feeds the ConvLSTM M_1 ... M_L instead of the features, which costs next to nothing.
+
+The paper's lambdas, ConvLSTM size and Charbonnier epsilon are not known to us; the defaults are our
+own, from short runs on patches of 64 pixels (`benchmarks/distillation.py`). Both norms grow with
+the side of the patch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -37,6 +41,8 @@ from vsrc.compressor.tap_shapes import tap_shapes
 from vsrc.compressor.taps import spec_of
 
 MapKind = Literal["sum", "sum2", "max2"]
+FeatureSize = Literal["sr", "lr"]
+TemporalInput = Literal["features", "maps"]
 FREEZE_BELOW = 1e-8
 
 
@@ -44,15 +50,19 @@ class Std(Objective):
     """Space and time distillation.
 
     Args:
-        student: Taught network. Without an HR feature (`spec.hr_features`), or with another channel
-            count than the teacher's, its last feature goes through a sub-pixel adapter that exists
-            in training alone.
-        teacher: Network with an HR feature.
+        student: Network that is trained.
+        teacher: Network that is imitated.
         lambda_space: Weight of L_SD.
         lambda_time: Weight of L_TD; 0 leaves it out.
         map_kind: `sum2` is sum_c F^2, `sum` is sum_c |F|, `max2` is max_c F^2.
+        temporal_input: What the ConvLSTM is fed: the `features`, as in the paper, or their `maps`.
+        features: `sr`, the features at output size (`spec.hr_features`; a student without them is
+            tapped at its last stage and upsampled), or `lr`, the last of `spec.stages` of both.
         hidden: Channels of the ConvLSTM.
         epsilon: Of the Charbonnier loss.
+
+    Raises:
+        ValueError: An option out of its range, or a network without the features asked for.
     """
 
     needs_time = True
@@ -65,34 +75,59 @@ class Std(Objective):
         lambda_space: float = 1e-3,
         lambda_time: float = 1e-3,
         map_kind: MapKind = "sum2",
+        temporal_input: TemporalInput = "features",
+        features: FeatureSize = "sr",
         hidden: int = 1,
         epsilon: float = 1e-3,
     ) -> None:
         super().__init__()
-        if map_kind not in get_args(MapKind):
-            raise ValueError(f"{map_kind=} is not one of {', '.join(get_args(MapKind))}")
+        _check_choice("map_kind", map_kind, get_args(MapKind))
+        _check_choice("temporal_input", temporal_input, get_args(TemporalInput))
+        _check_choice("features", features, get_args(FeatureSize))
         self.lambda_space, self.lambda_time = lambda_space, lambda_time
         self.map_kind, self.epsilon = map_kind, epsilon
-        self.student_tap, self.teacher_tap = _student_tap(student), _teacher_tap(teacher)
+        self.feeds_features = temporal_input == "features" and lambda_time > 0
+        self.student_tap = _student_tap(student, features)
+        self.teacher_tap = _teacher_tap(teacher, features)
         self.student_taps, self.teacher_taps = (self.student_tap,), (self.teacher_tap,)
-        self.adapter = _adapter(student, self.student_tap, teacher, self.teacher_tap)
+        source = tap_shapes(student, self.student_taps)[self.student_tap]
+        target = tap_shapes(teacher, self.teacher_taps)[self.teacher_tap]
+        self.adapter = None if source == target else SubPixelAdapter(source, target)
+        channels = target.channels if self.feeds_features else 1
         # Without its term it would have parameters that never get a gradient.
-        self.lstm = ConvLstm(1, hidden=hidden) if lambda_time > 0 else None
+        self.lstm = ConvLstm(channels, hidden=hidden) if lambda_time > 0 else None
         self.lstm_frozen: Tensor
         self.register_buffer("lstm_frozen", torch.tensor(False))
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr`, `space` and, unless it weighs nothing, `time`."""
-        student, teacher = self.maps(seen)
+        if self.feeds_features:
+            student, teacher = inputs = self.aligned_features(seen)
+            student_maps, teacher_maps = (
+                attention_map(x.movedim(2, 1), self.map_kind) for x in (student, teacher)
+            )
+        else:
+            student_maps, teacher_maps = self.maps(seen)
+            inputs = (student_maps.unsqueeze(2), teacher_maps.unsqueeze(2))
         terms = {RECONSTRUCTION: charbonnier(seen.student_sr, seen.hr, epsilon=self.epsilon)}
-        terms["space"] = self.lambda_space * space_distance(student, teacher)
+        terms["space"] = self.lambda_space * space_distance(student_maps, teacher_maps)
         if self.lstm is not None:
-            time = time_distance(self.lstm, student, teacher)
-            terms["time"] = self.lambda_time * time
+            terms["time"] = self.lambda_time * time_distance(self.lstm, *inputs)
         return terms
 
+    def aligned_features(self, seen: Observation) -> tuple[Tensor, Tensor]:
+        """Features of student and teacher, `(N, F, C, sH, sW)` each, as wide as the teacher's."""
+        student, teacher = seen.student[self.student_tap], seen.teacher[self.teacher_tap].detach()
+        if self.adapter is not None:
+            student = self.adapter(student)
+        clips = (-1, seen.frames, *teacher.shape[1:])
+        return student.reshape(clips), teacher.reshape(clips)
+
     def maps(self, seen: Observation) -> tuple[Tensor, Tensor]:
-        """Maps of student and teacher, `(N, F, sH, sW)` each."""
+        """Maps of student and teacher, `(N, F, sH, sW)` each.
+
+        The same as `attention_map` of `aligned_features`, at less cost: see `before_shuffle`.
+        """
         with torch.no_grad():
             teacher = attention_map(seen.teacher[self.teacher_tap], self.map_kind)
         feature = seen.student[self.student_tap]
@@ -134,35 +169,46 @@ def space_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def time_distance(lstm: Callable[[Tensor], Tensor], student: Tensor, teacher: Tensor) -> Tensor:
-    """L_TD of maps `(N, L, H, W)`: the L2 norm of the last cells' difference, averaged over N."""
-    cells = lstm(torch.cat((student, teacher)).unsqueeze(2))
-    taught, given = cells.chunk(2)
-    norms: Tensor = torch.linalg.vector_norm(given - taught, dim=(1, 2, 3))
+    """L_TD: the L2 norm of the last cells' difference, averaged over N.
+
+    Args:
+        lstm: From `(2 N, L, C, H, W)` to the cell `(2 N, hidden, H, W)` after the last frame.
+        student: What the ConvLSTM is fed, `(N, L, C, H, W)`.
+        teacher: The same of the teacher.
+    """
+    cells = lstm(torch.cat((student, teacher)))
+    student_cell, teacher_cell = cells.chunk(2)
+    norms: Tensor = torch.linalg.vector_norm(teacher_cell - student_cell, dim=(1, 2, 3))
     return norms.mean()
 
 
-def _student_tap(student: nn.Module) -> str:
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(choices)}")
+
+
+def _student_tap(student: nn.Module, size: FeatureSize) -> str:
     spec = spec_of(student)
-    if spec.hr_features is None and not spec.stages:
+    tap = spec.hr_features if size == "sr" else None
+    if tap is None and not spec.stages:
         raise ValueError(
-            f"{spec.name} names neither hr_features nor stages in its spec: std has nothing to see"
+            f"{spec.name} names neither hr_features nor stages in its spec: std has no feature to "
+            "compare; name them in the network's spec"
         )
-    return spec.hr_features or spec.stages[-1]
+    return tap or spec.stages[-1]
 
 
-def _teacher_tap(teacher: nn.Module) -> str:
+def _teacher_tap(teacher: nn.Module, size: FeatureSize) -> str:
     spec = spec_of(teacher)
+    if size == "lr":
+        if not spec.stages:
+            raise ValueError(
+                f"{spec.name} names no stages in its spec, the last of which is tapped"
+            )
+        return spec.stages[-1]
     if spec.hr_features is None:
         raise ValueError(
-            f"{spec.name} has no feature at output resolution (hr_features in its spec), which std "
-            "learns from: choose another teacher, or another objective"
+            f"{spec.name} has no feature at output resolution (hr_features in its spec): compare "
+            "at LR size with --set objective_options.features=lr, or choose another teacher"
         )
     return spec.hr_features
-
-
-def _adapter(
-    student: nn.Module, student_tap: str, teacher: nn.Module, teacher_tap: str
-) -> SubPixelAdapter | None:
-    source = tap_shapes(student, [student_tap])[student_tap]
-    target = tap_shapes(teacher, [teacher_tap])[teacher_tap]
-    return None if source == target else SubPixelAdapter(source, target)

@@ -27,6 +27,11 @@ def test_one_sample_has_no_spread_and_no_percentile() -> None:
     assert all(getattr(found, name) is None for name in PERCENTILES)
 
 
+def test_two_samples_have_a_spread() -> None:
+    # Worked by hand: mean 4, squares 1 and 1, divided by 2 - 1.
+    assert distribution([3.0, 5.0]).std == pytest.approx(2**0.5)
+
+
 @pytest.mark.parametrize(
     ("percent", "needed"), [(50, 2), (90, 10), (95, 20), (99, 100), (99.9, 1000)]
 )

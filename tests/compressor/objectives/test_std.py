@@ -22,6 +22,7 @@ from vsrc.compressor.objectives.std import (
     time_distance,
 )
 from vsrc.compressor.tap_shapes import TapShape
+from vsrc.compressor.taps import spec_of
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +64,16 @@ def test_time_distance_is_the_formula(golden: dict[str, Tensor]) -> None:
     student, teacher = (golden[f"m2_sum_{who}"][None] for who in ("student", "teacher"))
     cell = lstm(student.unsqueeze(2))
     assert_same(cell[0], golden["lstm1_cell_student"])
-    distance = time_distance(lstm, student, teacher)
+    distance = time_distance(lstm, student.unsqueeze(2), teacher.unsqueeze(2))
     assert_same(distance, golden["lstm1_td_l2norm"])
 
 
 def test_lstm_of_whole_features_is_the_formula(golden: dict[str, Tensor]) -> None:
     lstm = golden_lstm(golden, "lstmF", features=6)
-    cell = lstm(golden["feat_student"][None])
+    student, teacher = (golden[f"feat_{who}"][None] for who in ("student", "teacher"))
+    cell = lstm(student)
     assert_same(cell[0], golden["lstmF_cell_student"])
+    assert_same(time_distance(lstm, student, teacher), golden["lstmF_td_l2norm"])
 
 
 @pytest.mark.parametrize("kind", ["sum", "sum2", "max2"])
@@ -87,7 +90,8 @@ def test_gradients_agree_with_finite_differences(kind: MapKind) -> None:
             cell: Tensor = functional_call(lstm, {"conv.weight": weight}, (frames,))
             return cell
 
-        return space_distance(maps, teacher), time_distance(cells, maps, teacher)
+        fed = (maps.unsqueeze(2), teacher.unsqueeze(2))
+        return space_distance(maps, teacher), time_distance(cells, *fed)
 
     weight = lstm.conv.weight.detach().clone().requires_grad_()
     assert torch.autograd.gradcheck(distances, (student, weight))
@@ -96,7 +100,8 @@ def test_gradients_agree_with_finite_differences(kind: MapKind) -> None:
 def test_equal_networks_have_no_distance_and_a_finite_gradient() -> None:
     maps = torch.rand(2, 3, 4, 4, requires_grad=True)
     space = space_distance(maps, maps.detach())
-    time = time_distance(ConvLstm(1, hidden=2), maps, maps.detach())
+    fed = maps.unsqueeze(2)
+    time = time_distance(ConvLstm(1, hidden=2), fed, fed.detach())
     torch.autograd.backward((space, time))
     assert space == 0
     assert time == 0
@@ -130,6 +135,28 @@ def observation(frames: int = 3) -> Observation:
         student={"body.3": torch.randn(2 * frames, 24, 4, 4)},
         teacher={"hr_features": torch.randn(2 * frames, 16, 16, 16)},
     )
+
+
+@pytest.mark.parametrize("name", ["edge-m", "imdn"])
+def test_networks_without_hr_features_can_be_compared_at_lr_size(name: str) -> None:
+    student, teacher = create("edge-s"), create(name)
+    objective = create_objective("std", student=student, teacher=teacher, features="lr")
+    assert isinstance(objective, Std)
+    (ours,), (theirs,) = objective.student_taps, objective.teacher_taps
+    assert (ours, theirs) == ("body.3", spec_of(teacher).stages[-1])
+    assert objective.lstm is not None
+    width = {"edge-m": 32, "imdn": 64}[name]
+    assert objective.lstm.conv.in_channels == width + 1
+    seen = Observation(
+        lr=torch.rand(1, 2, 3, 4, 4),
+        hr=torch.rand(1, 2, 3, 16, 16),
+        student_sr=torch.rand(1, 2, 3, 16, 16),
+        student={ours: torch.randn(2, 24, 4, 4, requires_grad=True)},
+        teacher={theirs: torch.randn(2, width, 4, 4)},
+    )
+    torch.autograd.backward(sum(objective(seen).values()))
+    assert seen.student[ours].grad is not None
+    assert all(p.grad is not None for p in objective.parameters())
 
 
 def test_terms_are_weighted() -> None:
@@ -181,7 +208,10 @@ def test_wrong_options_are_refused(options: dict[str, str | float], message: str
 
 
 def test_a_teacher_without_hr_features_is_refused() -> None:
-    with pytest.raises(ValueError, match="edge-m has no feature at output resolution"):
+    with pytest.raises(
+        ValueError,
+        match=r"edge-m has no feature at output .*features=lr",
+    ):
         create_objective("std", student=create("edge-s"), teacher=create("edge-m"))
 
 
