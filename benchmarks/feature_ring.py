@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vsrc.benchmarks.packages import write_package
+from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks.counting import shape_twin
 from vsrc.compressor.networks.frame_encoder import FrameEncoder, encoded_runs
 from vsrc.compressor.networks.packaged import deployed

@@ -2,9 +2,10 @@
 
     python benchmarks/fuzz.py [--files 500] [--seed 0] [--lanes 1] [--keep FOLDER] [--json FILE]
 
-Good clips of 12 frames, one for each pair of container and codec (fuzzing/clips.py), are made with
-ffmpeg and damaged (fuzzing/damage.py). Processes of their own (fuzzing/worker.py) take many files
-each, so that what one file leaves behind shows. A file is a failure (fuzzing/supervisor.py) if
+Good clips of 12 frames, one for each pair of container and codec, are made with ffmpeg and damaged.
+Processes of their own take many files each, so that what one file leaves behind shows. All that
+lies in tests/support/fuzzing, as tests need it too: clips.py, damage.py, worker.py and, for the
+verdict, supervisor.py. A file is a failure if
 
     crash      the process died, or an exception came out that is no error of vsrc's
     hang       it took longer than LIMIT_SECONDS
@@ -34,9 +35,10 @@ from pathlib import Path
 
 import av
 
-from vsrc.benchmarks.fuzzing.clips import make_files, make_seeds
-from vsrc.benchmarks.fuzzing.damage import MUTATIONS
-from vsrc.benchmarks.fuzzing.supervisor import Outcome, judge_leaks, run_batch
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # tests share the fuzzer
+from support.fuzzing.clips import make_files, make_seeds
+from support.fuzzing.damage import MUTATIONS
+from support.fuzzing.supervisor import Outcome, judge_leaks, run_batch
 
 FILES_PER_PROCESS = 100
 WARM_UP = 50

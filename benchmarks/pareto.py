@@ -30,9 +30,9 @@ import matplotlib.pyplot as plt
 
 from vsrc.benchmarks import animevideo
 from vsrc.benchmarks.animevideo import AnimeVideo
-from vsrc.benchmarks.packages import write_package
 from vsrc.calibration import CalibrationConfig, calibrate
 from vsrc.compressor.lpips import lpips_kind
+from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks import create, load_weights
 from vsrc.export import ExportConfig, export
 from vsrc.runtime.clips import find_clips

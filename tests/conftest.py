@@ -40,7 +40,7 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random edge-s x2 over 3 frames, not exported yet; copy it before changing it."""
     import torch
 
-    from vsrc.benchmarks.packages import write_package
+    from vsrc.compressor.network_package import write_package
     from vsrc.compressor.networks.edge import edge_s
 
     torch.manual_seed(0)

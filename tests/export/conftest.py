@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.benchmarks.packages import write_package
+from vsrc.compressor.network_package import write_package
 from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
 from vsrc.export.graph_plan import GraphPlan
 from vsrc.runtime.spec import GraphSpec, Precision

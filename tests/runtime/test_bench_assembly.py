@@ -11,15 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from vsrc.runtime.bench_assembly import assemble
-from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.bench_report import BenchReport, report_to_text
-from vsrc.runtime.bench_text import WIDTH, bench_text
-from vsrc.runtime.benchmark import check_gates
-from vsrc.runtime.errors import GateError
-from vsrc.runtime.measurement import joined
-from vsrc.runtime.sampling import Series
-from vsrc.tests.runtime.made_reports import (
+from support.made_reports import (
     MACHINE,
     SILENT_MACHINE,
     STARTED,
@@ -28,6 +20,14 @@ from vsrc.tests.runtime.made_reports import (
     nulls,
     report,
 )
+from vsrc.runtime.bench_assembly import assemble
+from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.bench_report import BenchReport, report_to_text
+from vsrc.runtime.bench_text import WIDTH, bench_text
+from vsrc.runtime.benchmark import check_gates
+from vsrc.runtime.errors import GateError
+from vsrc.runtime.measurement import joined
+from vsrc.runtime.sampling import Series
 
 ROOT = Path(__file__).resolve().parents[2]
 

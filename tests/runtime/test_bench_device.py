@@ -17,6 +17,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from support.late_gpu import LateGpu
+from support.made_reports import MACHINE
 from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_child import measure
 from vsrc.runtime.bench_config import BenchConfig
@@ -26,8 +28,6 @@ from vsrc.runtime.bench_text import bench_text
 from vsrc.runtime.engine_file import read_engine_spec
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.package import open_package
-from vsrc.tests.runtime.late_gpu import LateGpu
-from vsrc.tests.runtime.made_reports import MACHINE
 
 Place = Callable[[Path], list[LateGpu]]
 

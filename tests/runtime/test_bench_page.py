@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pytest
 
+from support.made_reports import MACHINE, NETWORK, STARTED, measurement
+from support.seen_page import TEXT, contrasts, opened_quietly
 from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_page import write_bench_page
@@ -18,8 +20,6 @@ from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, scatter, t
 from vsrc.runtime.measurement import StageTimes, Watched
 from vsrc.runtime.spec import Quality
 from vsrc.runtime.telemetry import Reading
-from vsrc.tests.runtime.made_reports import MACHINE, NETWORK, STARTED, measurement
-from vsrc.tests.runtime.seen_page import TEXT, contrasts, opened_quietly
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

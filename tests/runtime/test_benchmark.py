@@ -13,6 +13,7 @@ import onnx.helper
 import pytest
 from click.testing import CliRunner
 
+from support.made_reports import documented
 from vsrc.cli import main
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
 from vsrc.runtime.bench_report import BenchReport, report_to_text
@@ -20,7 +21,6 @@ from vsrc.runtime.benchmark import bench, bench_all, check_gates
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.package import open_package
-from vsrc.tests.runtime.made_reports import documented
 
 
 @pytest.fixture(scope="module")

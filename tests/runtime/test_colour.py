@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from support.h273 import WEIGHTS, yuv_of
 from vsrc.runtime.colour import Colour, FromRgb, ToRgb, assumed_matrix, result_colour
-from vsrc.tests.runtime.h273 import WEIGHTS, yuv_of
 
 Planes = Sequence[NDArray[np.unsignedinteger[Any]]]
 

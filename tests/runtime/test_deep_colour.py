@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from support.h273 import WEIGHTS, Planes, yuv_of
 from vsrc.runtime.colour import Colour
 from vsrc.runtime.deep_colour import DeepFromRgb, DeepToRgb, bits_of, planes
-from vsrc.tests.runtime.h273 import WEIGHTS, Planes, yuv_of
 
 
 def noise(height: int = 33, width: int = 47) -> NDArray[np.float64]:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.late_gpu import HostEngine, LateGpu
 from vsrc.runtime.device_halves import DeviceHalves
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.feature_ring import Halves, RingSession
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
-from vsrc.tests.runtime.late_gpu import HostEngine, LateGpu
 
 
 def opened(package: Path, gpu: LateGpu) -> RingSession:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.late_gpu import HostEngine, LateGpu
 from vsrc.runtime.device_session import DeviceSession
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.package import open_package
@@ -20,7 +21,6 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.restore import restored
 from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.started import PendingPixels, StartedSession
-from vsrc.tests.runtime.late_gpu import HostEngine, LateGpu
 
 SIZES = ((1, 64), (1, 64))
 

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from support.decoded import frames_of
+from support.late_gpu import ADA, LateGpu
 from vsrc.cli import main
 from vsrc.runtime import engines
 from vsrc.runtime.engine_file import engine_text, read_engine_spec
 from vsrc.runtime.engines import Here, fitting_engines, open_engines
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.package import open_package
-from vsrc.tests.runtime.decoded import frames_of
-from vsrc.tests.runtime.late_gpu import ADA, LateGpu
 
 trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from vsrc.benchmarks.fuzzing.clips import Damaged
-from vsrc.benchmarks.fuzzing.damage import MUTATIONS
-from vsrc.benchmarks.fuzzing.supervisor import judged
+from support.fuzzing.clips import Damaged
+from support.fuzzing.damage import MUTATIONS
+from support.fuzzing.supervisor import judged
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz.py"
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from support.h273 import Planes, yuv_of
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import describe, write_spec
 from vsrc.runtime.spec import GraphIo, GraphSpec, ModelSpec, NetworkSpec
-from vsrc.tests.runtime.h273 import Planes, yuv_of
 
 Make = Callable[..., Any]
 MATRICES = {"bt709": 1, "bt601": 6, "bt2020": 9}

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from support.decoded import frames_of, times_of
 from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.frames import read_picture
 from vsrc.runtime.infer_config import InferConfig, parse_seconds
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package
-from vsrc.tests.runtime.decoded import frames_of, times_of
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]

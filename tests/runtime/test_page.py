@@ -14,9 +14,9 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from support.seen_page import TEXT, contrasts, opened_quietly
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.page import Picture, Table, before_after_page, png_bytes
-from vsrc.tests.runtime.seen_page import TEXT, contrasts, opened_quietly
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -26,7 +26,7 @@ from vsrc.runtime.segments import SegmentStore, StoredPacket, fingerprint
 Make = Callable[..., Any]
 
 JOB = fingerprint(["a job"])
-ROOT = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[1]
 
 
 def some_packets(seed: int) -> list[StoredPacket]:
@@ -224,7 +224,8 @@ def test_another_option_begins_anew(
 KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
-from tests.runtime.conftest import Enlarger
+sys.path.insert(0, sys.argv[3])
+from support.enlarger import Enlarger
 from vsrc.runtime import picture_writer, segmented
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
@@ -268,10 +269,8 @@ def test_a_process_that_is_killed_at_random_leaves_the_same_bytes(
 ) -> None:
     options = {"preset": "ultrafast"}
     source = write_clip(tmp_path / "a.mp4", moving(96, 32, 32), sound=True, options=options)
-    command = [sys.executable, "-c", KILLER, str(source), str(tmp_path)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
-    )
+    command = [sys.executable, "-c", KILLER, str(source), str(tmp_path), str(TESTS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     killed, went_on = map(int, done.stdout.split())
     assert killed == 20

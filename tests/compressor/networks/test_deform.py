@@ -13,7 +13,7 @@ from vsrc.compressor.networks.deform import ModulatedDeformConv, deform_columns,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from vsrc.tests.compressor.networks.conftest import Golden
+    from support.golden import Golden
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c"])

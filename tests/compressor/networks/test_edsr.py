@@ -4,17 +4,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from support.edsr_family import by_basicsr, check, check_widths
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.channel_split import copy_leading_channels
 from vsrc.compressor.networks.counting import parameter_count
 from vsrc.compressor.networks.edsr import Edsr
 from vsrc.compressor.networks.weights import load_state
-from vsrc.compressor.taps import tapped
 
 if TYPE_CHECKING:
-    from vsrc.tests.compressor.networks.conftest import Golden
+    from support.golden import Golden
 
 
 def test_it_gives_what_fakd_gives_features_included(golden: Golden) -> None:
@@ -25,17 +25,6 @@ def test_it_gives_what_fakd_gives_features_included(golden: Golden) -> None:
     check(golden, name, network, ["head", "body.1", "body.3", "deep"])
 
 
-def check(golden: Golden, name: str, network: nn.Module, paths: list[str]) -> None:
-    """Output and distilled features agree; the official networks work in 0..255."""
-    stored = golden.tensors(name)
-    with torch.no_grad(), tapped(network.eval(), paths) as seen:
-        output = network(stored["input"] / 255) * 255
-    found = {f"feature{index}": seen[path] for index, path in enumerate(paths)}
-    for key, tensor in {"output": output, **found}.items():
-        atol = golden.tolerance(name, key)
-        torch.testing.assert_close(tensor, stored[key], rtol=0, atol=atol)
-
-
 @pytest.mark.parametrize("scale", [3, 4])
 def test_it_gives_what_csd_gives_at_both_widths(golden: Golden, scale: int) -> None:
     name = f"csd_edsr_b6f32_x{scale}"
@@ -44,15 +33,6 @@ def test_it_gives_what_csd_gives_at_both_widths(golden: Golden, scale: int) -> N
     student = Edsr(scale=scale, blocks=6, features=32, width=0.25)
     copy_leading_channels(teacher, student)
     check_widths(golden, name, teacher, student)
-
-
-def check_widths(golden: Golden, name: str, teacher: nn.Module, student: nn.Module) -> None:
-    stored = golden.tensors(name)
-    for key, network in (("output_w1", teacher), ("output_w0.25", student)):
-        with torch.no_grad():
-            output = network.eval()(stored["input"] / 255) * 255
-        atol = golden.tolerance(name, key)
-        torch.testing.assert_close(output, stored[key], rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize(
@@ -84,16 +64,6 @@ def by_the_authors(state: dict[str, Tensor], blocks: int) -> dict[str, Tensor]:
             key = f"{names[first]}.{rest}"
         renamed[key] = tensor
     return renamed
-
-
-def by_basicsr(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names of BasicSR."""
-    names = {"head": "conv_first", "body_conv": "conv_after_body", "tail": "conv_last"}
-    names |= {"upsampler": "upsample"}
-    return {
-        f"{names.get(key.partition('.')[0], 'body')}.{key.partition('.')[2]}": tensor
-        for key, tensor in state.items()
-    }
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

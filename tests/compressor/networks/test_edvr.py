@@ -13,8 +13,8 @@ from vsrc.compressor.networks.deform import ModulatedDeformConv
 from vsrc.compressor.networks.edvr import Edvr, EdvrSize, Predeblur, edvr_m, edvr_xs
 
 if TYPE_CHECKING:
+    from support.golden import Golden
     from vsrc.runtime.spec import Argument
-    from vsrc.tests.compressor.networks.conftest import Golden
 
 TINY = EdvrSize(8, 8, groups=2, extract_blocks=1, reconstruct_blocks=1)
 

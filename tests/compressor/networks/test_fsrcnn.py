@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from support.pair_psnr import mean_psnr
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.counting import parameter_count
 from vsrc.compressor.networks.fsrcnn import Fsrcnn, FsrcnnTeacher
 from vsrc.compressor.networks.weights import load_state
 from vsrc.compressor.taps import tapped
-from vsrc.tests.compressor.networks.test_imdn import mean_psnr
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor, nn
 
-    from vsrc.tests.compressor.networks.conftest import Golden
+    from support.golden import Golden
 
 STAGES = {
     "extract": "feature_extraction",

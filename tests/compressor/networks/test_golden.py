@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from vsrc.tests.compressor.networks.conftest import Golden
+    from support.golden import Golden
 
 
 @pytest.mark.parametrize("name", ["edvr_m_tsa", "pisr_fsrcnn_teacher_x4"])

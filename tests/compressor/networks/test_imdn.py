@@ -3,13 +3,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from skimage.io import imread
 from torch import Tensor, nn
 
+from support.pair_psnr import mean_psnr
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.counting import parameter_count
 from vsrc.compressor.networks.imdn import ContrastAttention, Imdn, ImdnAs
@@ -17,13 +16,11 @@ from vsrc.compressor.networks.renaming import rename
 from vsrc.compressor.networks.weights import load_state
 from vsrc.compressor.taps import tapped
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.quality import psnr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from vsrc.tests.compressor.networks.conftest import Golden
+    from support.golden import Golden
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +58,6 @@ def test_set5_is_restored_as_well_as_published(official: nn.Module, reference: P
 @pytest.mark.slow
 def test_set14_is_restored_as_well_as_published(official: nn.Module, reference: Path) -> None:
     assert mean_psnr(official, reference / "data" / "set14_x4") == pytest.approx(28.587, abs=2e-3)
-
-
-def mean_psnr(network: Callable[[Tensor], Tensor], folder: Path) -> float:
-    """Mean PSNR of Y in dB, 4 pixels left out at each edge, over the pairs of a folder."""
-    values = []
-    for path in sorted(folder.glob("*_LR.png")):
-        lr, hr = (
-            in_colour(imread(path.with_name(path.name.replace("LR", k)))) for k in ("LR", "HR")
-        )
-        with torch.no_grad():
-            sr = network(torch.from_numpy(lr).permute(2, 0, 1)[None] / 255)
-        picture = sr[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
-        values.append(psnr(picture, hr, border=4))
-    assert values
-    return float(np.mean(values))
-
-
-def in_colour(picture: np.ndarray) -> np.ndarray:
-    return np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture
 
 
 @pytest.mark.parametrize(("scale", "parameters"), [(2, 694_404), (3, 703_059), (4, 715_176)])

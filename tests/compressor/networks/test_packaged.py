@@ -12,9 +12,9 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from vsrc.benchmarks.packages import write_package
 from vsrc.cli import main
 from vsrc.compressor.find_network import find_network, find_teacher
+from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.packaged import from_package
 from vsrc.compressor.taps import spec_of

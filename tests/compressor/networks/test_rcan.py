@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from support.edsr_family import by_basicsr, check, check_widths
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.channel_split import copy_leading_channels
 from vsrc.compressor.networks.counting import parameter_count
 from vsrc.compressor.networks.rcan import Rcan
 from vsrc.compressor.networks.renaming import rename
 from vsrc.compressor.networks.weights import load_state
-from vsrc.tests.compressor.networks.test_edsr import by_basicsr, check, check_widths
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from vsrc.tests.compressor.networks.conftest import Golden
+    from support.golden import Golden
 
 # FAKD distils the head, groups 3 and 7, and the body after the long skip.
 FAKD = ["head", "body.2", "body.6", "deep"]

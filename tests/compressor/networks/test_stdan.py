@@ -17,7 +17,7 @@ from vsrc.compressor.networks.stdan_stdfa import DeformableAttention
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vsrc.tests.compressor.networks.conftest import Golden
+    from support.golden import Golden
 
 TINY = StdanSize(features=8, embedded=24, encoder_groups=1, reconstruct_groups=1, depth=2)
 

@@ -1,4 +1,4 @@
-"""Packages of networks that nobody taught here; tests take theirs from here, too."""
+"""The package of a network as it is, trained or not."""
 
 from __future__ import annotations
 

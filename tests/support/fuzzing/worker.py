@@ -1,6 +1,6 @@
 """A process that restores one file after another and says what became of each.
 
-python -m vsrc.benchmarks.fuzzing.worker FOLDER
+PYTHONPATH=tests python -m support.fuzzing.worker FOLDER
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
 import statistics
@@ -12,10 +13,11 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsrc.benchmarks.fuzzing.clips import Damaged
+from support.fuzzing.clips import Damaged
 
 LIMIT_SECONDS = 60
-_WORKER = "vsrc.benchmarks.fuzzing.worker"
+_WORKER = "support.fuzzing.worker"
+_TESTS = Path(__file__).resolve().parents[2]
 LEAK_BYTES = 1 << 20
 REPEATS = 40
 """Most runs of a file that is suspected of leaking."""
@@ -88,12 +90,18 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                env={**os.environ, "PYTHONPATH": _search_path()},
             )
             self._answers: queue.Queue[str] = queue.Queue()
             threading.Thread(
                 target=_pass_on, args=(self._process, self._answers), daemon=True
             ).start()
         return self._process, self._answers
+
+
+def _search_path() -> str:
+    """PYTHONPATH with the folder of `support` before what is there."""
+    return os.pathsep.join(filter(None, (str(_TESTS), os.environ.get("PYTHONPATH"))))
 
 
 def _pass_on(process: subprocess.Popen[str], answers: queue.Queue[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 
-from vsrc.benchmarks.fuzzing.damage import MUTATIONS, damage_packets
+from support.fuzzing.damage import MUTATIONS, damage_packets
 
 FRAMES = 12
 X265 = "-x265-params log-level=none:keyint=6"

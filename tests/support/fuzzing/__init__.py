@@ -1,0 +1,1 @@
+"""Damages videos, restores them in processes of their own, and judges what became of each."""
