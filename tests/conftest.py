@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.optional import OptionalFile, skip_without
+from support.places import TESTS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-ROOT = Path(__file__).resolve().parents[1]
+
+EXPORTERS = ("onnx", "onnxscript", "onnxsim")
+"""What writing a graph takes besides torch."""
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Skip files whose packages are not installed, where pytest would report an error."""
+    return OptionalFile.from_parent(parent, path=module_path)
 
 
 def _existing(path: Path, what: str) -> Path:
@@ -25,7 +35,7 @@ def _existing(path: Path, what: str) -> Path:
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """Official weights, benchmark frames and golden numbers."""
-    path = Path(os.environ.get("VSRC_REFERENCE", ROOT.parent / "shared" / "reference"))
+    path = Path(os.environ.get("VSRC_REFERENCE", TESTS.parents[1] / "shared" / "reference"))
     return _existing(path, "reference data")
 
 
@@ -38,6 +48,7 @@ def clips(reference: Path) -> Path:
 @pytest.fixture(scope="session")
 def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random edge-s x2 over 3 frames, not exported yet; copy it before changing it."""
+    skip_without("torch", "safetensors")
     import torch
 
     from vsrc.compressor.network_package import write_package
@@ -51,6 +62,7 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the whole as an fp32 graph, made once for all tests; never change it."""
+    skip_without(*EXPORTERS)
     from vsrc.export.export_config import ExportConfig
     from vsrc.export.graph_export import export
 
@@ -63,6 +75,7 @@ def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def halves_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the whole and both halves in fp32; never change it."""
+    skip_without(*EXPORTERS)
     from vsrc.export.export_config import ExportConfig
     from vsrc.export.graph_export import export
 

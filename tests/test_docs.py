@@ -14,11 +14,13 @@ from pathlib import Path
 import click
 import pytest
 
+from support.places import find_in_checkout
 from vsrc.cli import main
 from vsrc.runtime.sample import SAMPLE_CLIP
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = find_in_checkout("README.md")
+DOCS = find_in_checkout("docs")
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
 COMMAND = re.compile(r"^(?: {4})?(?:[A-Z_]+=\S+ )*(?:.*[|&(] *)?(vsrc .*)$")
 
 
@@ -66,7 +68,7 @@ def test_commands_have_these_options(page: Path) -> None:
 
 
 def test_commands_are_found_at_all() -> None:
-    assert len(list(commands(ROOT / "README.md"))) > 15
+    assert len(list(commands(README))) > 15
     with pytest.raises(click.UsageError):
         parse(["infer", "a.mp4", "--no-such-option"])
     with pytest.raises(click.UsageError):
@@ -100,7 +102,7 @@ def folder_with_a_clip(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_getting_started_can_be_followed(folder_with_a_clip: Path) -> None:
-    text = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    text = (DOCS / "getting-started.md").read_text(encoding="utf-8")
     script = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
     bash = shutil.which("bash")
     assert bash is not None

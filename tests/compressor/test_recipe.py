@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from support.places import PACKAGE
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.networks.table import NETWORKS, names
 from vsrc.compressor.objectives.table import OBJECTIVES
 from vsrc.compressor.recipe import read_recipe
-
-ROOT = Path(__file__).resolve().parents[2]
 
 RECIPE = """
 teacher: edvr-m
@@ -83,7 +82,7 @@ def test_a_recipe_that_is_not_a_mapping_is_refused(tmp_path: Path) -> None:
         read_recipe(path)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_recipe_names_what_exists(path: Path) -> None:
     config = read_recipe(path)
     for name in (config.student, config.teacher):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.compressor.network_package import write_package
 from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
 from vsrc.export.graph_plan import GraphPlan
 from vsrc.runtime.spec import GraphSpec, Precision
@@ -24,6 +23,8 @@ def copy(untaught_package: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def pack(tmp_path: Path) -> Callable[..., Path]:
     """`pack(network)`: its package, not exported."""
+    from vsrc.compressor.network_package import write_package
+
     return partial(write_package, path=tmp_path / "packed.vsrc")
 
 

@@ -32,8 +32,7 @@ from vsrc.runtime.inspection import (
     size_text,
 )
 from vsrc.runtime.package import open_package
-
-SHIPPED_CLIP = Path(__file__).resolve().parents[2] / "runtime" / "assets" / "big_buck_bunny.mp4"
+from vsrc.runtime.sample import SAMPLE_CLIP
 
 
 @pytest.fixture
@@ -310,7 +309,7 @@ def test_an_engine_without_a_sidecar_has_a_problem(
 
 def test_a_video_says_what_it_holds_whatever_it_is_called(tmp_path: Path) -> None:
     for name in ("clip.mp4", "clip.xyz"):
-        path = Path(shutil.copy(SHIPPED_CLIP, tmp_path / name))
+        path = Path(shutil.copy(SAMPLE_CLIP, tmp_path / name))
         found = inspect(path)
         assert found.kind == "video"
         facts = found.facts

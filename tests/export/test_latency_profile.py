@@ -9,6 +9,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from support.places import ASSETS
 from vsrc.cli import main
 from vsrc.compressor.networks.edge import Edge
 from vsrc.export.profile_graphs import write_profile_packages
@@ -18,9 +19,7 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.profile_config import ProfileConfig
 from vsrc.runtime.spec import Precision
 
-SCHEMA_FILE = (
-    Path(__file__).resolve().parents[2] / "runtime" / "assets" / "latency-profile.schema.json"
-)
+SCHEMA_FILE = ASSETS / "latency-profile.schema.json"
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.places import TESTS, find_in_checkout
+
 CALLERS = ("export/engine_build.py", "runtime/trt_engine.py")
 
 
 @pytest.fixture(scope="module")
 def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy without what Python cannot parse: mypy reads none of a file with one such line."""
-    given = ROOT / ".stubs"
+    given = TESTS.parent / ".stubs"
     if not (given / "tensorrt_bindings/tensorrt.pyi").is_file():
         pytest.skip("the signatures of TensorRT are not here: make .stubs")
     path = tmp_path_factory.mktemp("stubs")
@@ -48,7 +49,8 @@ def mypy(*files: Path, stubs: Path, cache: Path) -> str:
         *files,
     ]
     command += ["--ignore-missing-imports", f"--cache-dir={cache}", "--follow-imports=silent"]
-    environment = {**os.environ, "MYPYPATH": f"{stubs}{os.pathsep}{ROOT / '.typing'}"}
+    typing = find_in_checkout(".typing")
+    environment = {**os.environ, "MYPYPATH": f"{stubs}{os.pathsep}{typing}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return str(done.stdout) + str(done.stderr)
 
@@ -64,7 +66,7 @@ def test_calls_of_tensorrt_fit_its_signatures(stubs: Path, tmp_path: Path) -> No
         "def limit(config: trt.IBuilderConfig) -> None:\n"
         "    config.set_memory_pool_limit(1)\n"
     )
-    files = [ROOT / ".typing/vsrc" / name for name in CALLERS]
+    files = [find_in_checkout(f".typing/vsrc/{name}") for name in CALLERS]
     said = mypy(*files, wrong, stubs=stubs, cache=tmp_path)
     # The signatures themselves are machine-made, and not without errors.
     lines = [one for one in said.splitlines() if ": error:" in one and f"{stubs}" not in one]

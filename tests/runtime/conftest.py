@@ -18,6 +18,8 @@ from av.container import OutputContainer
 from click.testing import CliRunner
 
 from support.enlarger import Enlarger, Frames
+from support.optional import skip_without
+from support.places import ASSETS
 
 if TYPE_CHECKING:
     from support.late_gpu import HostEngine, LateGpu
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def schema() -> dict[str, Any]:
     """What a latency report must keep to."""
+    skip_without("jsonschema")
     from jsonschema import Draft202012Validator
 
-    assets = Path(__file__).resolve().parents[2] / "runtime" / "assets"
-    text = (assets / "bench-report.schema.json").read_text(encoding="utf-8")
+    text = (ASSETS / "bench-report.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     Draft202012Validator.check_schema(loaded)
     return loaded

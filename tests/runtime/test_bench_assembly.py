@@ -20,6 +20,7 @@ from support.made_reports import (
     nulls,
     report,
 )
+from support.places import find_in_checkout
 from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_report import BenchReport, report_to_text
@@ -28,8 +29,6 @@ from vsrc.runtime.benchmark import check_gates
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.measurement import joined
 from vsrc.runtime.sampling import Series
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_arithmetic_is_two_operations_for_each_multiply_accumulate() -> None:
@@ -89,7 +88,7 @@ def explained(schema: dict[str, Any], where: str = "") -> Iterator[str]:
 
 
 def test_the_document_explains_every_field_as_the_schema_does(schema: dict[str, Any]) -> None:
-    document = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
+    document = find_in_checkout("docs/bench.md").read_text(encoding="utf-8")
     section = document.partition("\n## The report\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert rows == list(explained(schema))

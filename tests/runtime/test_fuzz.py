@@ -1,33 +1,25 @@
-"""A few damaged videos through the benchmark that takes five hundred, and what it would notice."""
+"""A few damaged videos, where the benchmark takes five hundred, and what both would notice."""
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.fuzzing.clips import Damaged
+from support.fuzzing.campaign import run
+from support.fuzzing.clips import Damaged, make_seeds
 from support.fuzzing.damage import MUTATIONS
 from support.fuzzing.supervisor import judged
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz.py"
-
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
-def test_damaged_videos_get_a_status_and_a_line() -> None:
-    words = ["--files", "18", "--seed", "7", "--seeds", "h264.mp4,mpeg4.avi,vp9.webm"]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False
-    )
-    report = json.loads(done.stdout)
+def test_damaged_videos_get_a_status_and_a_line(tmp_path: Path) -> None:
+    seeds = make_seeds(tmp_path / "seeds", ["h264.mp4", "mpeg4.avi", "vp9.webm"])
+    report = run(seeds, tmp_path, files=18, seed=7)
     assert report["failures"] == []
-    assert done.returncode == 0
     assert report["files"] == 18
     # Damage that stops nothing was no damage, and damage that stops everything proves nothing.
     assert set(report["statuses"]) == {"0", "1"}

@@ -7,11 +7,10 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from support.places import ASSETS
 from vsrc.cli import main
 
-SCHEMA_FILE = (
-    Path(__file__).resolve().parents[2] / "runtime" / "assets" / "infer-report.schema.json"
-)
+SCHEMA_FILE = ASSETS / "infer-report.schema.json"
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from support.places import ASSETS, find_in_checkout
 from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.interval import Interval
@@ -18,9 +19,7 @@ from vsrc.runtime.profile_config import ProfileConfig, parse_sizes
 from vsrc.runtime.profile_text import profile_text
 from vsrc.runtime.rates import Rates
 
-SCHEMA_FILE = (
-    Path(__file__).resolve().parents[2] / "runtime" / "assets" / "latency-profile.schema.json"
-)
+SCHEMA_FILE = ASSETS / "latency-profile.schema.json"
 SHAPE = (90, 160)
 
 
@@ -186,7 +185,7 @@ def test_wrong_options_are_refused(options: dict[str, object], message: str) -> 
 
 
 def test_the_document_explains_every_field_as_the_schema_does() -> None:
-    document = (SCHEMA_FILE.parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
+    document = find_in_checkout("docs/bench.md").read_text(encoding="utf-8")
     section = document.partition("\n## The latency profile of a device\n")[2].partition("\n## ")[0]
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     for name, entry in schema["properties"].items():

@@ -14,14 +14,13 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from support.places import ASSETS
 from support.seen_page import TEXT, contrasts, opened_quietly
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.page import Picture, Table, before_after_page, png_bytes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
-
-ASSETS = Path(__file__).resolve().parents[2] / "runtime" / "assets"
 
 RED, GREEN, BLUE = (200, 30, 40), (30, 180, 60), (20, 60, 210)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from support.places import TESTS
 from vsrc.runtime import picture_writer, segmented
 from vsrc.runtime.errors import MediaError, StoppedError
 from vsrc.runtime.infer_config import InferConfig
@@ -26,7 +27,6 @@ from vsrc.runtime.segments import SegmentStore, StoredPacket, fingerprint
 Make = Callable[..., Any]
 
 JOB = fingerprint(["a job"])
-TESTS = Path(__file__).parents[1]
 
 
 def some_packets(seed: int) -> list[StoredPacket]:

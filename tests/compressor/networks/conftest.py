@@ -6,16 +6,20 @@ import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from support.golden import Golden
+if TYPE_CHECKING:
+    from support.golden import Golden
 
 
 @pytest.fixture(scope="session")
 def golden(reference: Path) -> Golden:
     """Golden numbers of the official code."""
+    from support.golden import Golden
+
     return Golden(reference / "golden")
 
 
