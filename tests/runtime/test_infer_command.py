@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,15 +142,18 @@ def test_interrupting_leaves_nothing_and_says_130(
     # A shell that runs the tests in the background lets them ignore Ctrl+C, and theirs, too.
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     start += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # or under nohup
+    # One part, as only a finished part would be kept.
+    start += "from vsrc.runtime import segmented; segmented._FRAMES = segmented._SECONDS = 10**6; "
     start += "from vsrc.cli import main; main()"
     command = [sys.executable, "-c", start, "infer", str(path)]
     command += ["-m", str(tiny_package), "-o", str(tmp_path / "b.mp4")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "64x64" in process.stderr.readline()  # said when the network is about to run
-    time.sleep(0.3)
+    while process.poll() is None and list(tmp_path.iterdir()) == [path]:
+        os.sched_yield()  # until the unfinished output is there
     process.send_signal(number)
     process.send_signal(number)  # as service managers do
-    _, rest = process.communicate(timeout=20)
+    _, rest = process.communicate(timeout=120)
     assert (process.returncode, rest.splitlines()[-1]) == (130, "vsrc: interrupted")
     assert list(tmp_path.iterdir()) == [path]

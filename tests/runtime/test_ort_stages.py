@@ -47,12 +47,10 @@ def test_a_graph_without_matrices_has_no_stages() -> None:
     assert stages_of([]) is None
 
 
-def test_the_stages_of_a_real_graph_add_up_to_about_a_run(tiny_package: Path) -> None:
+def test_a_real_graph_has_all_stages_in_each_run(tiny_package: Path) -> None:
     lr = np.zeros((1, 3, 64, 96, 3), dtype=np.uint8)
     path = tiny_package / "graphs" / "fp32.onnx"
     found = graph_stages(path, {"lr": lr}, threads=1, seconds=0.5)
     assert found
     assert len(found.pre_ms) == len(found.network_ms) == len(found.post_ms) >= 2
-    # Nine convolutions against moving a picture: no machine has it the other way round.
-    assert np.median(found.network_ms) > np.median(found.pre_ms)
-    assert min(*found.pre_ms, *found.post_ms) > 0
+    assert min(*found.pre_ms, *found.network_ms, *found.post_ms) > 0

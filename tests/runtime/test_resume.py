@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -97,7 +96,6 @@ class StoppedAt:
         self._left -= 1
         if self._left < 0:
             raise KeyboardInterrupt
-        time.sleep(0.001)  # so that the encoder is not always far behind
         return np.asarray(self._session(lr))
 
     def close(self) -> None:
@@ -222,11 +220,11 @@ def test_another_option_begins_anew(
 
 
 KILLER = """
-import os, random, signal, sys, time
+import os, random, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from support.enlarger import Enlarger
-from vsrc.runtime import picture_writer, segmented
+from vsrc.runtime import segmented
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 
@@ -237,11 +235,19 @@ def start(name):
         os._exit(0)
     return pid
 
+def files():
+    return {os.path.join(place, name) for place, _, names in os.walk(folder) for name in names}
+
+def wait_for_changes(pid, count):
+    seen = files()
+    while count and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        now = files()
+        count, seen = count - (now != seen), now
+        os.sched_yield()
+
 segmented._FRAMES = 8
 source, folder = Path(sys.argv[1]), Path(sys.argv[2])
-began = time.monotonic()
 os.waitpid(start("whole.mp4"), 0)
-took = time.monotonic() - began
 expected = (folder / "whole.mp4").read_bytes()
 random.seed(0)
 killed = went_on = 0
@@ -249,7 +255,7 @@ while True:
     went_on += any(folder.glob(".killed.mp4.vsrc-resume/*.segment"))
     pid = start("killed.mp4")
     if killed < 20:
-        time.sleep(random.uniform(0, took))
+        wait_for_changes(pid, random.randrange(20))  # files that come, go or change their names
         os.kill(pid, signal.SIGKILL)
     status = os.waitpid(pid, 0)[1]
     killed += os.WIFSIGNALED(status)

@@ -72,16 +72,23 @@ class Worker:
         if answer:
             found: dict[str, object] = json.loads(answer)
             return found
-        status = process.wait()
-        self._process = None
-        return f"crash (status {status})"
+        return f"crash (status {self._forget(process)})"
 
     def close(self) -> None:
         """End the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
-            self._process = None
+            self._forget(self._process)
+
+    def _forget(self, process: subprocess.Popen[str]) -> int:
+        """Wait for a process that ends, and close its pipes; its exit status."""
+        status = process.wait()
+        self._reader.join()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
+        self._process = None
+        return status
 
     def _started(self) -> tuple[subprocess.Popen[str], queue.Queue[str]]:
         if self._process is None:
@@ -93,9 +100,10 @@ class Worker:
                 env={**os.environ, "PYTHONPATH": _search_path()},
             )
             self._answers: queue.Queue[str] = queue.Queue()
-            threading.Thread(
+            self._reader = threading.Thread(
                 target=_pass_on, args=(self._process, self._answers), daemon=True
-            ).start()
+            )
+            self._reader.start()
         return self._process, self._answers
 
 
