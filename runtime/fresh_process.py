@@ -11,52 +11,65 @@ to its stdin as JSON; it answers in lines of JSON on stdout:
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections import deque
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from vsrc.runtime import errors
+from vsrc.runtime.child_process import PythonChild, prepare_child
 from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.memory import oom_kills, oom_kills_since
+from vsrc.runtime.process_end import describe_end
 
 Message = dict[str, Any]
+
+_KEPT_LINES = 200
+"""Last lines of stderr; Python's report of a crash takes some dozens."""
+
+_END_SECONDS = 30
+"""How long a process that will give no answer may take to end."""
 
 
 def ask(module: str, request: Message, progress: Callable[[Message], None]) -> Message:
     """Have `main` of a module of vsrc answer in a process of its own.
 
+    What the process writes to stderr is passed on.
+
     Args:
         module: Its full name; its `main` calls `answer`.
         request: What it is asked; plain JSON.
-        progress: Told what it reports on the way.
+        progress: Called with what it reports on the way.
 
     Raises:
         VsrcError: What the module raised, by its own class, or how the process ended.
         ValueError: What the module raised.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(
-        [sys.executable, "-c", f"from {module} import main; main()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=environment,
-        text=True,
-        encoding="utf-8",
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
+    child = prepare_child(f"from {module} import main; main()")
+    before = oom_kills()
+    with _Stderr() as stderr, _started(child, stderr) as process:
+        stderr.let_go()
         try:
-            with child.stdin:
-                child.stdin.write(json.dumps(request))
-            found = _heard(child.stdout, progress)
+            _send(process, request)
+            found = _answer_of(process, progress)
+            if found is not None:
+                return found
+            # An exception closes the child's stdout before its traceback is written.
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise VsrcError(
+                f"the measuring process gave no answer, and did not end in {_END_SECONDS} seconds"
+            ) from None
         finally:
-            child.kill()  # no effect on one that has ended
-    if found is None:
-        raise VsrcError(f"the measuring process {how_it_ended(child.returncode)}")
-    return found
+            process.kill()  # no effect on one that has ended
+    end = describe_end(process.returncode, stderr.text(), oom_kills=oom_kills_since(before))
+    raise VsrcError(f"the measuring process {end}")
 
 
 def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> None:
@@ -66,6 +79,7 @@ def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> N
         handle: Given the request and a function that reports progress; returns the answer.
     """
     channel = claim_stdout()
+    faulthandler.enable()  # so that a crash of native code says where it happened
 
     def send(message: Message) -> None:
         channel.write(json.dumps(message) + "\n")
@@ -86,25 +100,87 @@ def claim_stdout() -> TextIO:
     return private
 
 
-def how_it_ended(status: int) -> str:
-    """In words, from the exit status of a process that gave no answer."""
-    if status == -signal.SIGKILL:
-        return "was killed, as the system does when memory runs out; try a smaller --shape"
-    if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"failed with status {status}; its own words are above"
+class _Stderr:
+    """Passes on what a process writes to stderr, as it comes, and keeps the end of it.
+
+    Attributes:
+        write_end: File descriptor for the process; open here until `let_go`.
+    """
+
+    def __init__(self) -> None:
+        read_end, self.write_end = os.pipe()
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._thread = threading.Thread(target=self._run, args=(read_end,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> _Stderr:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait until all that the process wrote is passed on."""
+        self.let_go()
+        self._thread.join(_END_SECONDS)  # a child of the process may hold the pipe open
+
+    def let_go(self) -> None:
+        """Leave the write end to the process."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def text(self) -> str:
+        """The last lines."""
+        return "".join(self._lines)
+
+    def _run(self, read_end: int) -> None:
+        with os.fdopen(read_end, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                self._lines.append(line)
+                sys.stderr.write(line)
 
 
-def _heard(lines: Iterable[str], progress: Callable[[Message], None]) -> Message | None:
-    """What the child said last; None if it ended without a word."""
-    for line in lines:
-        message: Message = json.loads(line)
+def _started(child: PythonChild, stderr: _Stderr) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        child.command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr.write_end,
+        env=child.environment,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _send(process: subprocess.Popen[str], request: Message) -> None:
+    assert process.stdin is not None
+    # One that has ended already does not read; how it ended is then what there is to say.
+    with contextlib.suppress(BrokenPipeError), process.stdin:
+        process.stdin.write(json.dumps(request))
+
+
+def _answer_of(
+    process: subprocess.Popen[str], progress: Callable[[Message], None]
+) -> Message | None:
+    """What a process answers; None if it closes its stdout without an answer."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        message = _message(line)
         if "progress" in message:
             progress(message["progress"])
         elif "answer" in message:
             found: Message = message["answer"]
             return found
-        else:
+        elif "error" in message:
             kind = getattr(errors, message["error"], ValueError)
             raise kind(message["message"])
+        else:  # printed before stdout was claimed, or the half of a message
+            sys.stderr.write(line)
     return None
+
+
+def _message(line: str) -> Message:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -10,6 +10,11 @@ _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _V2 = Path("/sys/fs/cgroup")
 _V1 = Path("/sys/fs/cgroup/memory")
+_OOM_COUNTERS = (
+    Path("/proc/vmstat"),  # of the whole machine, since Linux 4.13
+    _V2 / "memory.events",
+    _V1 / "memory.oom_control",
+)
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _LARGE_BYTES = 1_000_000
@@ -32,6 +37,29 @@ def peak_growth(work: Callable[[], object]) -> int | None:
         work()
         return _status_bytes("VmHWM") - before
     except (OSError, KeyError):  # not Linux, or not allowed
+        return None
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has ended because memory ran out; None where it does not say.
+
+    Only the growth of the number means something: a process may be counted more than once.
+    """
+    counts = [count for count in map(_oom_count, _OOM_COUNTERS) if count is not None]
+    return sum(counts) if counts else None
+
+
+def oom_kills_since(before: int | None) -> int | None:
+    """By how much `oom_kills` has grown; None where the kernel does not say."""
+    now = oom_kills()
+    return None if before is None or now is None else now - before
+
+
+def _oom_count(counter: Path) -> int | None:
+    try:
+        fields = (line.split() for line in counter.read_text().splitlines())
+        return next((int(field[1]) for field in fields if field[:1] == ["oom_kill"]), None)
+    except (OSError, ValueError, IndexError):
         return None
 
 

@@ -7,12 +7,15 @@ none of that must reach the one who asks. `run_trial` starts this file and reads
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from vsrc.runtime.child_process import prepare_child
+from vsrc.runtime.memory import oom_kills, oom_kills_since
+from vsrc.runtime.process_end import describe_end
 
 _SECONDS = 60
 _CODE = "from vsrc.runtime.trials import main; main()"
@@ -33,21 +36,24 @@ class Outcome:
 
 def run_trial(name: str, argument: str = "") -> Outcome:
     """Run the trial called `name` (a key of `TRIALS`) in a fresh process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    child, before = prepare_child(_CODE, name, argument), oom_kills()
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _CODE, name, argument],
+            child.command,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_SECONDS,
             check=False,
-            env=environment,
+            env=child.environment,
         )
     except subprocess.TimeoutExpired:
         return Outcome(False, f"gave no answer within {_SECONDS} seconds")
     last = done.stdout.strip().rpartition("\n")[2]
     if done.returncode or not last.startswith("{"):
-        return Outcome(False, f"ended its process with status {done.returncode}")
+        killed = oom_kills_since(before)
+        end = describe_end(done.returncode, done.stderr, oom_kills=killed)
+        return Outcome(False, f"its process {end}")
     found = json.loads(last)
     return Outcome(works=found["works"], said=found["said"])
 

@@ -35,8 +35,17 @@ def test_an_error_is_one_line_with_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "seconds", "said"),
     [
-        ("import os; os.abort()", 60, "ended its process with status -6"),
-        ("print('a library talks')", 60, "ended its process with status 0"),
+        ("raise OSError('no driver')", 60, "its process failed with status 1: OSError: no driver"),
+        (
+            "import os; os.write(2, b'oops'); os.abort()",
+            60,
+            "its process was ended by SIGABRT (aborted): oops",
+        ),
+        (
+            "print('a library talks')",
+            60,
+            "its process ended without an answer and wrote no message",
+        ),
         ("import signal; signal.pause()", 1, "gave no answer within 1 seconds"),
     ],
 )
