@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from vsrc.calibration.calibrating import calibrate as calibrate
     from vsrc.calibration.calibration_config import CalibrationConfig as CalibrationConfig
 
-__getattr__ = lazy_names(
+__all__ = ["CalibrationConfig", "calibrate"]
+
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "CalibrationConfig": "vsrc.calibration.calibration_config",

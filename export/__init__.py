@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from vsrc.export.export_config import ExportConfig as ExportConfig
     from vsrc.export.graph_export import export as export
 
-__getattr__ = lazy_names(
+__all__ = ["ExportConfig", "export"]
+
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "ExportConfig": "vsrc.export.export_config",

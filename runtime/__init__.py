@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from vsrc.runtime.package import open_package as open_package
     from vsrc.runtime.package import shipped as shipped
 
-__getattr__ = lazy_names(
+__all__ = ["BenchConfig", "InferConfig", "bench", "infer", "open_package", "shipped"]
+
+__getattr__, __dir__ = lazy_names(
     __name__,
     {
         "BenchConfig": "vsrc.runtime.bench_config",

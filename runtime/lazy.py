@@ -7,15 +7,23 @@ names need; so the `__init__.py` of a room lists where its names live and lets t
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
 
-def lazy_names(room: str, homes: Mapping[str, str]) -> Callable[[str], object]:
-    """A module-level `__getattr__` (PEP 562) that imports each name from its home on first use.
+def lazy_names(
+    room: str, homes: Mapping[str, str]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """A module's `__getattr__` and `__dir__` (PEP 562), for names imported on first use.
 
     Args:
-        room: `__name__` of the room, for the message when a name is unknown.
+        room: `__name__` of the room.
         homes: Public name -> absolute name of the module that defines it.
+
+    Returns:
+        What imports a name from its home, and what lists the public names, the modules of the room
+        that are loaded, and the attributes that every module has.
     """
 
     def get(name: str) -> object:
@@ -23,4 +31,9 @@ def lazy_names(room: str, homes: Mapping[str, str]) -> Callable[[str], object]:
             raise AttributeError(f"module {room!r} has no attribute {name!r}")
         return getattr(importlib.import_module(homes[name]), name)
 
-    return get
+    def list_names() -> list[str]:
+        own = vars(sys.modules[room]).items()
+        kept = {key for key, value in own if key[:2] == "__" or isinstance(value, ModuleType)}
+        return sorted({*homes, *kept})
+
+    return get, list_names
