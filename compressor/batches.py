@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import gc
+import re
 import signal
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch.utils.data import DataLoader
 
 from vsrc.compressor.data.dataset import Batch, ClipDataset, ClipItem, collate
+from vsrc.runtime.errors import TrainingError
+from vsrc.runtime.memory import oom_kills, oom_kills_since
+
+_DEATH = re.compile(r"DataLoader worker \(pid.*")
+"""As torch says it, from wherever the main thread is."""
 
 
 def batches_from(
@@ -33,12 +41,37 @@ def batches_from(
         num_workers=workers,
         collate_fn=_as_they_are,
         worker_init_fn=_leave_signals_to_parent,
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )
+    # Workers are copies of this process (`fork`): those of another kind, which Python 3.14 makes by
+    # default, are new interpreters, and these import from the working directory.
     # What was decoded with may hang in reference cycles, here or in the code of a user. A forked
     # worker that frees a decoder waits forever for its threads, which no fork takes along.
     gc.collect()
     for items in loader:
         yield collate(items)
+
+
+@contextmanager
+def explain_dead_workers() -> Iterator[None]:
+    """Turn the death of a process that prepares clips, met anywhere in the block, into one line.
+
+    Raises:
+        TrainingError: Such a process died.
+    """
+    before = oom_kills()
+    try:
+        yield
+    except RuntimeError as error:
+        # The cause, if there is one, names the signal.
+        death = _DEATH.search(f"{error.__cause__}\n{error}")
+        if death is None:
+            raise
+        memory = "; memory ran out" if oom_kills_since(before) else ""
+        raise TrainingError(
+            f"a process that prepares clips died: {death[0].strip(' .')}{memory}. Go on from the "
+            "last checkpoint with --resume, and fewer such processes: --set workers=0"
+        ) from error
 
 
 class _Indices:

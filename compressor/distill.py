@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from vsrc.compressor.batches import batches_from
+from vsrc.compressor.batches import batches_from, explain_dead_workers
 from vsrc.compressor.build import Built, build
 from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
@@ -85,7 +85,8 @@ def _distill(config: DistillConfig, report: Report | None, command: str) -> None
     trainer = _trainer(config, built, taught, held)
     if config.resume:
         trainer.resume()
-    network = trainer.run(report)
+    with explain_dead_workers():
+        network = trainer.run(report)
     if trainer.accelerator.is_main_process:
         write_results(config, built, network, data=taught, command=command, psnr=trainer.psnr)
     trainer.accelerator.wait_for_everyone()

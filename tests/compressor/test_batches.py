@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from vsrc.compressor.batches import batches_from
+from vsrc.compressor.batches import batches_from, explain_dead_workers
 from vsrc.compressor.data.dataset import ClipDataset, ClipItem
+from vsrc.runtime.errors import TrainingError
 
 
 class Numbered:
@@ -57,3 +64,58 @@ def test_bytes_become_floats_in_order(workers: int) -> None:
     )
     values = [batch.lr.mean().item() * 255 for batch in islice(stream, 4)]
     assert values == pytest.approx([0, 1, 2, 3])
+
+
+class Deadly:
+    """Ends the process that asks for an item, in some way."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self._end = end
+
+    def __getitem__(self, index: int) -> ClipItem:
+        self._end()
+        raise AssertionError(index)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "is killed by signal: Killed"),
+        (lambda: os._exit(3), r"DataLoader worker \(pid"),
+    ],
+)
+def test_a_worker_that_dies_is_explained(end: Callable[[], object], said: str) -> None:
+    stream = batches_from(
+        0,
+        dataset=cast("ClipDataset", Deadly(end)),
+        batch=1,
+        process=0,
+        processes=1,
+        workers=1,
+    )
+    message = f"prepares clips died: .*{said}.*--resume"
+    with pytest.raises(TrainingError, match=message) as caught, explain_dead_workers():
+        next(stream)
+    assert "memory" not in str(caught.value)
+
+
+def test_other_errors_are_left_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"), explain_dead_workers():
+        raise RuntimeError("shapes differ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers cannot be copies")
+def test_workers_import_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python 3.14 starts new interpreters by default; `spawn` does the same.
+    for name in ("multiprocessing", "torch", "numpy", "struct", "vsrc"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    method = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        test_bytes_become_floats_in_order(1)
+    finally:
+        multiprocessing.set_start_method(method, force=True)
