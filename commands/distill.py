@@ -23,7 +23,12 @@ from vsrc.export.export_config import parse_shape
 @click.option("--data", multiple=True, help="Folder of videos or frames; may be repeated.")
 @click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
 @click.option("--objective", help=f"What is learnt from.  [default: {DistillConfig.objective}]")
-@click.option("--recipe", type=click.Path(path_type=Path), help="YAML file with any setting.")
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    metavar="FILE|NAME",
+    help="YAML file with any setting, or a recipe that ships, by name.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
 @click.option("--steps", type=int, help=f"Updates.  [default: {DistillConfig.steps}]")
 @click.option(

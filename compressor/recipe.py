@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.recipe_file import find_recipe
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.schema import from_json
 
@@ -30,12 +31,15 @@ NESTED = ("student_arguments", "teacher_arguments", "objective_options")
 
 
 def read_recipe(
-    path: Path | None, *, settings: Sequence[str] = (), options: Mapping[str, object] | None = None
+    path: str | Path | None,
+    *,
+    settings: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
 ) -> DistillConfig:
     """The configuration of a run; later sources win.
 
     Args:
-        path: YAML file; None for none.
+        path: YAML file or the name of a shipped recipe; None for none.
         settings: `key=value`, the value written as in YAML.
         options: Fields given by other means (options of the command line).
 
@@ -44,7 +48,7 @@ def read_recipe(
         FileNotFoundError: No such recipe.
     """
     where = "--set" if path is None else str(path)
-    values: dict[str, Any] = {} if path is None else _mapping(path)
+    values: dict[str, Any] = {} if path is None else _mapping(find_recipe(path))
     for setting in settings:
         _place(values, setting)
     values.update(options or {})
