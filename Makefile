@@ -32,8 +32,8 @@ typing:  # lets mypy and editors see the repository root as the package `vsrc`
 .stubs: | $(INSTALLED)  # signatures of TensorRT; inside .venv they would pass for TensorRT itself
 	$(BIN)/pip install --quiet --no-deps --target $@ tensorrt-stubs==10.13.0.35.1
 
-wheel: $(INSTALLED)
-	$(BIN)/pip wheel --no-deps --wheel-dir dist .
+wheel:  # and the source distribution, checked, in dist/
+	.ci/build
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
