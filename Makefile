@@ -37,5 +37,5 @@ wheel:  # and the source distribution, checked, in dist/
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,compress,export,eval,report,cluster,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,compress,teachers,export,eval,report,cluster,dev]'
 	touch $@

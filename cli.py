@@ -51,13 +51,13 @@ class _Main(click.Group):
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    from vsrc.runtime.needs import extras_with
+    from vsrc.runtime.dependencies import is_declared
+    from vsrc.runtime.installation import missing_text
 
     module = (error.name or "").partition(".")[0]
-    extras = extras_with(module)
-    if not extras:
+    if not is_declared(module):
         raise error  # nothing that the user left out
-    return f"{module} is not installed; install it: pip install 'vsrc[{extras[0]}]'"
+    return f"this needs {missing_text(module)}"
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -39,11 +39,11 @@ from vsrc.calibration.sensitivity import (
 from vsrc.calibration.sensitivity_report import write_report
 from vsrc.calibration.thresholds import range_of
 from vsrc.calibration.unfinished import Unfinished
+from vsrc.runtime.dependencies import loaded_versions
 from vsrc.runtime.errors import MismatchError, SpecError, StoppedError
-from vsrc.runtime.needs import needed
+from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import GraphSpec
-from vsrc.runtime.versions import loaded_versions
 
 if TYPE_CHECKING:
     import onnx
@@ -85,6 +85,7 @@ def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> Calibr
         StoppedError: Ctrl+C while windows were fed; what was found is kept for the next start.
         MissingDependencyError: onnx or onnxruntime is missing.
     """
+    require("vsrc calibrate", "onnx", "onnxruntime", extra="export")
     package = open_package(config.package)
     before = read_calibration(package.path)
     if before and not before.is_learnt and not config.overwrite:
@@ -124,7 +125,7 @@ def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> Calibr
 
 
 def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
-    with needed("onnx", "vsrc[export]"):
+    with explain_missing("onnx", extra="export"):
         import onnx
     path, graph = package.graph("fp32")
     return onnx.load(path), graph

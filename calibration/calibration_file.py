@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vsrc.runtime.errors import SpecError
+from vsrc.runtime.installation import this_installation
 from vsrc.runtime.package import inside
 from vsrc.runtime.schema import from_json, to_json
 from vsrc.runtime.whole_file import write_whole
@@ -153,7 +154,7 @@ def read_calibration(package: Path) -> Calibration | None:
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise SpecError(
             f"{path}: schema version {version} is newer than {SCHEMA_VERSION}, which this vsrc "
-            "reads; update it: pip install -U vsrc"
+            f"reads; {this_installation().newer()}"
         )
     known = {key: value for key, value in data.items() if key in Calibration.__dataclass_fields__}
     return from_json(Calibration, known, where=str(path))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.machine import core_count
-from vsrc.runtime.needs import needed
 
 if TYPE_CHECKING:
     import onnx
@@ -22,7 +22,7 @@ def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.Inference
         model: Any graph.
         threads: Threads inside one operator, 0 for as many as this process may use.
     """
-    with needed("onnxruntime", "vsrc[cpu]"):
+    with explain_missing("onnxruntime"):
         import onnxruntime as ort
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or core_count()

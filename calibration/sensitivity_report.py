@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from vsrc.calibration.sensitivity import Choice, LayerSensitivity
+from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.whole_file import write_whole
 
@@ -39,7 +39,7 @@ def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Choi
         "psnr_db": choice.psnr_db,
     }
     write_whole(folder / f"{NAME}.json", json.dumps(data, indent=2) + "\n")
-    if importlib.util.find_spec("matplotlib"):
+    if is_importable("matplotlib"):
         _draw(folder / f"{NAME}.png", ranked, choice)
 
 

@@ -100,7 +100,11 @@ def bench_command(
     A model is a package, an ONNX file or an engine; without one the student that ships with vsrc is
     measured, and several are set side by side.
     """
+    from vsrc.runtime.page_file import check_pages
+
     _check_options(bool(models))
+    if html_file:
+        check_pages("--html")
     if compare:
         _compare(compare, json_file, html_file)
         return

@@ -64,6 +64,10 @@ def distill_command(
     recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
 ) -> None:
     """Teach a student network from a teacher and clips, and write its package."""
+    from vsrc.compressor.distill_config import TRAINING_MODULES
+    from vsrc.runtime.installation import require_installed
+
+    require_installed("vsrc distill", *TRAINING_MODULES, extra="compress")
     from vsrc.compressor.distill import distill
     from vsrc.compressor.latency_target import aimed
     from vsrc.compressor.plan import plan

@@ -56,6 +56,9 @@ def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: 
     config = EvalConfig(metrics=tuple(metrics.split(",")), **options)
     extra = {}
     if "lpips" in config.metrics:
+        from vsrc.runtime.installation import require_installed
+
+        require_installed("the metric lpips", "torch", "safetensors", extra="eval")
         from vsrc.compressor.lpips import lpips_kind
 
         extra["lpips"] = lpips_kind(config.lpips_vgg, config.lpips_heads)

@@ -16,6 +16,7 @@ from vsrc.compressor.build import Built, build
 from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
 from vsrc.compressor.data.library import IngestProgress
+from vsrc.compressor.data.real import check_codecs
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.latency_target import aimed
 from vsrc.compressor.progress import TrainProgress
@@ -70,6 +71,8 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
 
 def _distill(config: DistillConfig, report: Report | None, command: str) -> None:
     _refuse_to_lose(config)
+    if config.degradation == "real":
+        check_codecs()
     built = build(config)
     library = open_library(
         config.data,

@@ -8,6 +8,9 @@ from typing import Literal
 
 Argument = bool | int | float | str
 
+TRAINING_MODULES = ("torch", "accelerate", "safetensors", "tensorboard", "yaml")
+"""What training imports, here or there; checked before it begins."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vsrc.compressor.distill_config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
+from vsrc.export.export_config import EXPORT_MODULES
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.benchmark import bench
@@ -20,7 +22,9 @@ from vsrc.runtime.bicubic import upscale
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
+from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.page_file import check_pages
 from vsrc.runtime.quality import psnr
 
 if TYPE_CHECKING:
@@ -73,8 +77,12 @@ def demo(
         report: Told how the teaching goes, as by `distill`.
 
     Raises:
+        MissingDependencyError: A step needs what is not installed.
         VsrcError: The folder is somebody else's, or a step failed.
     """
+    require_installed("vsrc demo", *TRAINING_MODULES, extra="compress")
+    require_installed("vsrc demo", *EXPORT_MODULES, extra="export")
+    check_pages("vsrc demo")
     started = time.monotonic()
     folder = _fresh(config.output)
     say(f"1/5  cut the sample clip: {TAUGHT_FRAMES} frames to learn from, 36 others to judge by")

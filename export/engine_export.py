@@ -7,7 +7,6 @@ torch is there, they are written first, with the same checks as ever.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from vsrc.export.graph_name import graph_name
 from vsrc.export.layer_precisions import check_share
 from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.cuda_device import CudaDevice, cuda_device
+from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.engine_file import (
     EngineBackend,
     EngineSpec,
@@ -69,7 +69,7 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     extent_of(config.shape, multiple=package.spec.network.size_multiple)
     built = []
     for name, path, graph in _graphs(package, config):
-        if importlib.util.find_spec("onnx") is not None:  # else TensorRT itself will say
+        if is_importable("onnx"):  # else TensorRT itself will say
             refuse_operators(path)
         shapes_of = _shapes_of(name, graph, config)
         target = EngineTarget(
@@ -101,7 +101,7 @@ def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult
     name = graph_name(config.precision, config.io)
     if name in open_package(config.package).spec.graphs:
         return ExportResult((), {})
-    if importlib.util.find_spec("torch") is None:
+    if not is_importable("torch"):
         raise SpecError(
             f"{config.package} has no {name} graph, and torch is not here to write it; where it "
             f"is: vsrc export {config.package} --precision {config.precision} --io {config.io}"

@@ -15,6 +15,8 @@ Format = Literal["onnx", "trt", "trt-rtx"]
 AskedPrecision = Literal["fp32", "fp16", "int8", "int8-cpu", "auto"]
 FORMATS: tuple[Format, ...] = ("onnx", "trt", "trt-rtx")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-cpu")
+EXPORT_MODULES = ("torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime")
+"""What writing and checking a graph imports, here or there; checked before it begins."""
 LARGEST_SIDE = 8192
 """Upper bound of H and W of a graph with dynamic shapes, LR pixels."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import platform
@@ -16,8 +15,8 @@ from vsrc import __version__
 from vsrc.export.agreement import Agreement
 from vsrc.export.export_result import ExportedGraph
 from vsrc.export.gate import LIMITS_DB
+from vsrc.runtime.dependencies import installed_version, is_importable
 from vsrc.runtime.inspection import size_text
-from vsrc.runtime.needs import installed_version
 from vsrc.runtime.page import Picture, Table, before_after_page
 from vsrc.runtime.sample import SAMPLE_CREDIT
 from vsrc.runtime.schema import to_json
@@ -56,7 +55,7 @@ def write_reports(
     data = _data(draft, written, LIMITS_DB[draft.precision] if limit_db is None else limit_db)
     file = folder / f"export-{draft.name}.json"
     write_whole(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
-    if importlib.util.find_spec("jinja2") is None:
+    if not is_importable("jinja2"):
         return [file]
     return [file, _page(file.with_suffix(".html"), draft, data)]
 

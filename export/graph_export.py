@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vsrc.export.agreement import Agreement
 from vsrc.export.drafts import Draft, drafted
-from vsrc.export.export_config import ExportConfig, ExportProgress
+from vsrc.export.export_config import EXPORT_MODULES, ExportConfig, ExportProgress
 from vsrc.export.export_report import write_reports
 from vsrc.export.export_result import ExportedGraph, ExportResult
 from vsrc.export.gate import worst_db
@@ -17,6 +17,7 @@ from vsrc.export.graph_name import graph_name
 from vsrc.export.ranges import ranges_for
 from vsrc.export.tracing import Source, trace
 from vsrc.export.typed_graphs import TypedGraph, opset_of
+from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import describe, open_package, write_spec
 from vsrc.runtime.spec import GraphSpec
 
@@ -43,6 +44,7 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
         from vsrc.export.engine_export import export_engine
 
         return export_engine(config, progress)
+    require_installed("vsrc export", *EXPORT_MODULES, extra="export")
     if config.precision == "auto":
         from vsrc.export.auto import export_all
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.inspect_weights import TensorInfo, inspect_safetensors, weights_inspection
 from vsrc.runtime.inspection import Inspection
+from vsrc.runtime.installation import require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,10 +37,7 @@ def inspect_checkpoint(path: Path) -> Inspection:
         MissingDependencyError: torch is not installed.
         MismatchError: Not a plain checkpoint.
     """
-    if not _has_torch():
-        raise MissingDependencyError(
-            f"{path} needs torch to be read, which is not installed: pip install 'vsrc[compress]'"
-        )
+    require(f"reading {path}", "torch", "safetensors", extra="compress")
     from vsrc.compressor.networks.checkpoint_file import read_weights
 
     state = read_weights(path)
@@ -52,7 +49,7 @@ def inspect_checkpoint(path: Path) -> Inspection:
 
 
 def _has_torch() -> bool:
-    return all(importlib.util.find_spec(name) for name in ("torch", "safetensors"))
+    return all(is_importable(name) for name in ("torch", "safetensors"))
 
 
 def _with_network(found: Inspection, state: Mapping[str, Tensor]) -> Inspection:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vsrc.export.allowed import refused_operators
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.inspection import Inspection, size_text
-from vsrc.runtime.needs import needed
+from vsrc.runtime.installation import explain_missing
 
 if TYPE_CHECKING:
     import onnx
@@ -33,7 +33,7 @@ def inspect_graph(path: Path) -> Inspection:
         MissingDependencyError: onnx is not installed.
         SpecError: Not an ONNX file.
     """
-    with needed("onnx", "vsrc[export]"):
+    with explain_missing("onnx", extra="export"):
         import onnx
         from google.protobuf.message import DecodeError
     try:

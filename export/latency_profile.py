@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from vsrc.export.export_config import EXPORT_MODULES
 from vsrc.export.profile_graphs import write_profile_packages
+from vsrc.runtime.installation import require_installed
 from vsrc.runtime.latency_profile import LatencyProfile
 from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
 from vsrc.runtime.profiling import measure_profile
@@ -25,6 +27,7 @@ def profile_family(
         MissingDependencyError: What makes or runs the graphs is not installed.
         VsrcError: A graph cannot be run, or takes no frames of a shape.
     """
+    require_installed("vsrc bench --profile", *EXPORT_MODULES, extra="export")
     with tempfile.TemporaryDirectory(prefix="vsrc-profile.") as folder:
         packages = write_profile_packages(config, Path(folder), progress=progress)
         return measure_profile(packages, config, progress=progress)

@@ -17,6 +17,7 @@ from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.tracing import Source
 from vsrc.export.typed_graphs import TypedGraph, name_precision, opset_of
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.installation import this_installation
 from vsrc.runtime.spec import GraphSpec
 
 if TYPE_CHECKING:
@@ -76,9 +77,10 @@ def check_modelopt() -> None:
         import modelopt.onnx.quantization  # noqa: F401
     except ImportError as error:
         reason = str(error).splitlines()[0]
+        line = this_installation().install("nvidia-modelopt[onnx]").text
         raise MissingDependencyError(
-            f"ModelOpt is not importable ({reason}); install it: pip install "
-            "'nvidia-modelopt[onnx]' (several GB), or leave out --quantizer modelopt"
+            f"ModelOpt is not importable ({reason}); leave out --quantizer modelopt, or install it "
+            f"(several GB): {line}"
         ) from error
 
 

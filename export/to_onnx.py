@@ -14,8 +14,8 @@ import torch
 from vsrc.export.extent import Extent
 from vsrc.export.graph_name import METADATA_KEY
 from vsrc.export.graph_plan import GraphPlan
-from vsrc.runtime.errors import MismatchError, MissingDependencyError
-from vsrc.runtime.needs import needed
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import SCHEMA_VERSION, GraphIo, NetworkSpec
 
@@ -54,12 +54,8 @@ def to_onnx(
 
 
 def _exported(plan: GraphPlan, opset: int) -> onnx.ModelProto:
-    try:
+    with explain_missing("onnxscript", extra="export"):
         import onnxscript  # noqa: F401  the exporter imports it late and says so badly
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the ONNX exporter needs onnxscript ({error}); install it: pip install 'vsrc[export]'"
-        ) from error
     # The exporter talks on stdout and warns of its own internals; neither is for the user.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -84,7 +80,7 @@ def _exported(plan: GraphPlan, opset: int) -> onnx.ModelProto:
 
 
 def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
-    with needed("onnxsim", "vsrc[export]"):
+    with explain_missing("onnxsim", extra="export"):
         import onnxsim
     simplified: onnx.ModelProto = onnxsim.simplify(model)[0]
     logger.info("onnxsim: %d nodes became %d", len(model.graph.node), len(simplified.graph.node))

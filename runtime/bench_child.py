@@ -69,10 +69,10 @@ def measure(config: BenchConfig, tell: Tell, known: Message | None = None) -> Me
 
     from vsrc.runtime.bench_subject import open_subject
     from vsrc.runtime.contention import core_time, taken_share
+    from vsrc.runtime.dependencies import loaded_versions
     from vsrc.runtime.machine import peak_memory_bytes
     from vsrc.runtime.measurement import Measurement
     from vsrc.runtime.rates import Rates, measure_rates
-    from vsrc.runtime.versions import loaded_versions
 
     with suppress(ImportError):  # opening the session says what is missing
         importlib.import_module(_LIBRARIES.get(config.backend, "numpy"))

@@ -26,6 +26,7 @@ from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.inference import manifest_of
+from vsrc.runtime.installation import require
 from vsrc.runtime.manifest import Item, Manifest
 from vsrc.runtime.memory import give_frames_back
 from vsrc.runtime.opened import Network, opened
@@ -299,12 +300,9 @@ def _frames_on_disk(target: Target) -> int:
 def _connected(address: str) -> Iterator[None]:
     """A connection to the cluster, unless the program has one."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingDependencyError(
-            "--ray needs Ray: pip install 'vsrc[cluster]', on every machine of the cluster"
-        ) from error
+    require("--ray, on every machine of the cluster,", "ray")
+    import ray
+
     if ray.is_initialized():
         yield
         return

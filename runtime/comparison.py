@@ -24,6 +24,7 @@ from vsrc.runtime.page import (
     before_after_clips_page,
     before_after_page,
 )
+from vsrc.runtime.page_file import check_pages
 from vsrc.runtime.page_video import PageVideo
 from vsrc.runtime.probe import VideoInfo
 from vsrc.runtime.reader import VideoReader
@@ -59,9 +60,11 @@ def compare(
 
     Raises:
         MediaError: A source cannot be read, or holds no frame after `start`.
+        MissingDependencyError: jinja2 is missing.
         MismatchError: A picture against a video, or frames that are not shown at the same time.
         VsrcError: The page exists and `overwrite` is off, or it cannot be written.
     """
+    check_pages("vsrc compare")
     if config.output.exists() and not config.overwrite:
         raise VsrcError(f"{config.output} exists; add --overwrite to replace it")
     of_pictures = [path.suffix.lower() in PICTURE_SUFFIXES for path in config.sources]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.needs import needed
+from vsrc.runtime.installation import explain_missing
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def cuda_device() -> CudaDevice:
     Raises:
         MissingDependencyError: cuda-bindings is not installed, or there is no driver or no GPU.
     """
-    with needed("cuda-bindings", "cuda-bindings"):
+    with explain_missing("cuda.bindings"):
         from cuda.bindings import runtime
     failed, properties = runtime.cudaGetDeviceProperties(0)
     if failed == runtime.cudaError_t.cudaSuccess:

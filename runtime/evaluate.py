@@ -82,12 +82,11 @@ def evaluate(
     )
     border = _border(config.border, layout, plan.scale)
     clips = [EvalClip(source, plan, most=config.frames) for source in layout.clips]
+    for package in packages:  # what is missing is said before the first row, not after it
+        _open_session(package, config).close()
     rows = [score(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
     for package in packages:
-        session = package.session(
-            backend=config.backend, precision=config.precision, threads=config.threads
-        )
-        with closing(session):
+        with closing(_open_session(package, config)) as session:
             enlarger = by_session(package.path.name, session)
             rows.append(score(enlarger, clips, kinds, border=border, progress=progress))
     return EvalReport(
@@ -159,7 +158,15 @@ def _kinds(metrics: Sequence[str], extra: Mapping[str, MetricKind]) -> dict[str,
     known = {**METRIC_KINDS, **extra}
     if absent := [name for name in metrics if name not in known]:
         raise ValueError(f"metric {absent[0]!r} is not at hand; there are: {', '.join(known)}")
+    for name in metrics:
+        known[name].check()
     return {name: known[name] for name in metrics}
+
+
+def _open_session(package: Package, config: EvalConfig) -> Session:
+    return package.session(
+        backend=config.backend, precision=config.precision, threads=config.threads
+    )
 
 
 def _common_scale(packages: Sequence[Package]) -> int:

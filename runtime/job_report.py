@@ -30,7 +30,7 @@ from vsrc.runtime.machine import (
     this_machine,
 )
 from vsrc.runtime.page import Table
-from vsrc.runtime.page_file import write_page
+from vsrc.runtime.page_file import check_pages, write_page
 from vsrc.runtime.power import mean_watts, throttle_events
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.stage_clock import StageClock
@@ -107,8 +107,12 @@ def infer_with_report(
         progress: Told of each frame.
 
     Raises:
+        MissingDependencyError: A page is asked for and jinja2 is missing; nothing is restored then.
         VsrcError: As `infer`; nothing is reported then.
     """
+    is_page = path.suffix.lower() != ".json"
+    if is_page:
+        check_pages(f"--report {path}")
     started, clock, telemetry = datetime.now(timezone.utc), StageClock(), Telemetry(*find_sensors())
     telemetry.look()
     telemetry.start()
@@ -117,10 +121,10 @@ def infer_with_report(
     finally:
         telemetry.stop()
     report = job_report(result, clock, telemetry, started=started)
-    if path.suffix.lower() == ".json":
-        write_whole(path, job_report_to_text(report))
-    else:
+    if is_page:
         write_job_page(path, report)
+    else:
+        write_whole(path, job_report_to_text(report))
     return result
 
 

@@ -33,10 +33,12 @@ class MetricKind:
     Attributes:
         protocol: What is compared and how, one sentence.
         create: A fresh one for each clip, from the border in pixels.
+        check: Raises before the work where something that it needs is not installed.
     """
 
     protocol: str
     create: Callable[[int], Metric]
+    check: Callable[[], None] = lambda: None
 
 
 class Psnr:

@@ -10,9 +10,9 @@ import numpy as np
 
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.graph_edges import from_graph, to_graph
+from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.machine import core_count
-from vsrc.runtime.needs import needed
-from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list
+from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list, warn_of_clash
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import check_windows
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
@@ -73,8 +73,9 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
         MissingDependencyError: ONNX Runtime is not installed, or the provider did not load.
         MismatchError: It cannot load the graph.
     """
-    with needed("onnxruntime", "vsrc[cpu]"):
+    with explain_missing("onnxruntime"):
         import onnxruntime
+    warn_of_clash()
     cache = path.parent.parent / "engines" / "onnxruntime"
     providers = provider_list(onnxruntime, provider, cache)
     options = onnxruntime.SessionOptions()

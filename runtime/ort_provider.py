@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.installation import (
+    clashing_onnxruntimes,
+    has_nvidia_gpu,
+    is_jetson,
+    replace_onnxruntime,
+)
 
 if TYPE_CHECKING:
     import onnxruntime
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,8 @@ def provider_list(
     """
     if provider.name not in runtime.get_available_providers():
         raise MissingDependencyError(
-            f"{provider.label}: this onnxruntime {runtime.__version__} has no {provider.name}; "
-            "uninstall onnxruntime, then: pip install 'vsrc[gpu]'"
+            f"{provider.label}: this onnxruntime {runtime.__version__} has no {provider.name}"
+            f"{_how_to_get_it()}"
         )
     if provider is CPU:
         return [CPU.name]
@@ -55,6 +65,27 @@ def provider_list(
     if cache is not None:
         options |= {"trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)}
     return [(TENSORRT.name, options), CUDA.name, CPU.name]
+
+
+@cache
+def warn_of_clash() -> None:
+    """Say once that two builds of ONNX Runtime are installed, which overwrite each other."""
+    if wheels := clashing_onnxruntimes():
+        extra = "gpu" if has_nvidia_gpu() else "cpu"
+        logger.warning(
+            "%s overwrite each other, and which of them runs is chance; keep one: %s",
+            " and ".join(wheels),
+            replace_onnxruntime(*wheels, extra=extra).text,
+        )
+
+
+def _how_to_get_it() -> str:
+    if is_jetson():
+        return "; NVIDIA builds it for Jetsons, the index has none: use --backend trt"
+    wheels = clashing_onnxruntimes()
+    why = f" ({' and '.join(wheels)} overwrite each other)" if wheels else ""
+    line = replace_onnxruntime(*(wheels or ("onnxruntime",)), extra="gpu").text
+    return f"{why}; replace it by the build for NVIDIA GPUs: {line}"
 
 
 def check_loaded(session: onnxruntime.InferenceSession, provider: Provider) -> None:

@@ -6,11 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from vsrc import __version__
-from vsrc.runtime.needs import needed
+from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.whole_file import write_whole
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _DEFAULTS = {"version": __version__, "summary": "", "credit": ""}
+
+
+def check_pages(purpose: str) -> None:
+    """Check before the work that its page can be written.
+
+    Args:
+        purpose: What the page is for: "vsrc compare".
+
+    Raises:
+        MissingDependencyError: jinja2 is missing.
+    """
+    require(purpose, "jinja2")
 
 
 def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
@@ -28,7 +40,7 @@ def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
     Raises:
         MissingDependencyError: jinja2 is missing.
     """
-    with needed("jinja2", "vsrc[report]"):
+    with explain_missing("jinja2"):
         import jinja2
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_ASSETS),

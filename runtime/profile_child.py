@@ -30,8 +30,8 @@ def _measure(request: Message, tell: Callable[[Message], None]) -> Message:
     Returns:
         `rounds_ms`: for each package and shape a list of samples for each round; what ran it.
     """
+    from vsrc.runtime.dependencies import loaded_versions
     from vsrc.runtime.rates import measure_rates
-    from vsrc.runtime.versions import loaded_versions
 
     packages, shapes, rounds = request["packages"], request["shapes"], request["rounds"]
     found: list[list[list[list[float]]]] = [[[] for _ in shapes] for _ in packages]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vsrc.runtime.installation import this_installation
 from vsrc.runtime.sensor import SensorLostError, Values
 
 SOCKET = Path("/run/jtop.sock")
@@ -26,7 +27,8 @@ def open_jtop() -> Any | str:  # noqa: ANN401  a client of jetson-stats, which h
     try:
         from jtop import JtopException, jtop
     except ImportError as error:
-        return f"{error}; pip install jetson-stats, of the version of its service"
+        line = this_installation().install("jetson-stats").text
+        return f"{error}; install it, in the version of its service: {line}"
     board = jtop(interval=_REFRESH_SECONDS)
     try:
         board.start()

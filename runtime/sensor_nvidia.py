@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vsrc.runtime.installation import this_installation
 from vsrc.runtime.sensor import SensorLostError, Values
 
 _REASONS = {
@@ -23,7 +24,8 @@ def open_nvidia(index: int = 0) -> NvidiaSensor | str:
     try:
         import pynvml
     except ImportError:
-        return "nvidia-ml-py is not installed (pip install nvidia-ml-py)"
+        line = this_installation().install("nvidia-ml-py").text
+        return f"nvidia-ml-py is not installed; install it: {line}"
     try:
         pynvml.nvmlInit()
         return NvidiaSensor(pynvml, index)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vsrc.runtime.errors import SpecError
+from vsrc.runtime.installation import this_installation
 from vsrc.runtime.schema import from_json, to_json
 
 SCHEMA_VERSION = 1
@@ -235,6 +236,6 @@ def spec_from_text(text: str, *, where: str) -> ModelSpec:
     if version > SCHEMA_VERSION:
         raise SpecError(
             f"{where}: schema version {version} is newer than {SCHEMA_VERSION}, which this vsrc "
-            "reads; update it: pip install -U vsrc"
+            f"reads; {this_installation().newer()}"
         )
     return from_json(ModelSpec, data, where=where)

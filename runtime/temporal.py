@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.eval_report import Values
+from vsrc.runtime.installation import require
 from vsrc.runtime.metrics import Frame, MetricKind
 
 if TYPE_CHECKING:
@@ -79,14 +80,26 @@ class Warp:
         return {"warp": _mean(self._errors)}
 
 
+def check_opencv() -> None:
+    """Check that optical flow can be computed.
+
+    Raises:
+        MissingDependencyError: OpenCV is not installed or does not load.
+    """
+    require("optical flow", "cv2")
+
+
 TEMPORAL = {
     "tof": MetricKind(
-        "tOF: mean end-point difference of DIS flow between frames against the truth's, pixels", Tof
+        "tOF: mean end-point difference of DIS flow between frames against the truth's, pixels",
+        Tof,
+        check_opencv,
     ),
     "warp": MetricKind(
         "warp: mean squared difference to the last frame moved by the truth's DIS flow, RGB in "
         "[0, 1], times 1000, where the flow is consistent",
         Warp,
+        check_opencv,
     ),
 }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from vsrc.runtime.dependencies import version_numbers
 from vsrc.runtime.engine_file import EngineBackend
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.needs import version_numbers
+from vsrc.runtime.installation import is_jetson, open_to_system_packages, this_installation
 
 _MODULES: dict[EngineBackend, str] = {"trt": "tensorrt", "trt-rtx": "tensorrt_rtx"}
 _KNOWN_BAD: dict[tuple[int, ...], str] = {(10, 2): "it builds engines that give wrong values"}
@@ -30,22 +31,21 @@ def tensorrt_module(backend: EngineBackend) -> ModuleType:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:  # OSError: its libraries are not there
         raise MissingDependencyError(
-            f"{name} does not load ({error}); {_REMEDY[backend]}"
+            f"{name} does not load ({error}); {_how_to_get_it(backend)}"
         ) from error
     version = getattr(module, "__version__", None)
     if version is None:  # an empty folder of that name imports, too
-        raise MissingDependencyError(f"{name} is not installed; {_REMEDY[backend]}")
+        raise MissingDependencyError(f"{name} is not installed; {_how_to_get_it(backend)}")
     check_version(backend, str(version))
     return module
 
 
-_REMEDY: dict[EngineBackend, str] = {
-    "trt": (
-        "on a Jetson it comes with JetPack (make the environment with --system-site-packages), "
-        "elsewhere: pip install 'vsrc[trt]'"
-    ),
-    "trt-rtx": "install it: pip install 'vsrc[trt-rtx]'",
-}
+def _how_to_get_it(backend: EngineBackend) -> str:
+    if is_jetson():
+        if backend == "trt":
+            return f"it belongs to JetPack; {open_to_system_packages().text}"
+        return "it is for desktop GPUs; on a Jetson use trt"
+    return f"install it: {this_installation().install_extras(backend).text}"
 
 
 def check_version(backend: EngineBackend, version: str) -> None:

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 
 from vsrc.runtime.colour import BT709, LIMITED, Colour, FromRgb
-from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.eval_report import Values
+from vsrc.runtime.installation import require
 from vsrc.runtime.metrics import Frame, MetricKind
 
 _LEAST_SIDE = 32
@@ -71,8 +72,37 @@ class Vmaf:
         return float(pooled["vmaf"]["mean"])
 
 
+def check_vmaf() -> None:
+    """Check that there is an ffmpeg that computes VMAF.
+
+    Raises:
+        MissingDependencyError: imageio-ffmpeg is missing, has no program for this machine, or one
+            without libvmaf.
+    """
+    require("VMAF", "imageio_ffmpeg")
+    import imageio_ffmpeg
+
+    try:
+        program = str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise MissingDependencyError(
+            "imageio-ffmpeg brings no ffmpeg for this machine; set IMAGEIO_FFMPEG_EXE to one that "
+            "has libvmaf, or leave out the metric vmaf"
+        ) from error
+    done = subprocess.run(
+        [program, "-hide_banner", "-filters"], capture_output=True, text=True, check=False
+    )
+    if " libvmaf " not in done.stdout:
+        raise MissingDependencyError(
+            f"{program} has no libvmaf; set IMAGEIO_FFMPEG_EXE to an ffmpeg that has, or leave out "
+            "the metric vmaf"
+        )
+
+
 VMAF = {
     "vmaf": MetricKind(
-        "VMAF: model v0.6.1, frames as YUV 4:2:0 of BT.709, arithmetic mean over the frames", Vmaf
+        "VMAF: model v0.6.1, frames as YUV 4:2:0 of BT.709, arithmetic mean over the frames",
+        Vmaf,
+        check_vmaf,
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.colour import BT601, FULL, LIMITED, Colour, FromRgb, ToRgb
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.installation import reinstall_module
 from vsrc.runtime.planes import Planes
 
 Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264"]
@@ -42,6 +43,16 @@ def code(frames: Planes, codec: Codec, *, quality: int) -> Planes:
     return np.stack(decoded)[:, :height, :width].transpose(0, 3, 1, 2)
 
 
+def check_encoders(codecs: Iterable[Codec]) -> None:
+    """Check before the work that this build of FFmpeg has encoders.
+
+    Raises:
+        MissingDependencyError: It lacks one.
+    """
+    for codec in codecs:
+        _create(codec)
+
+
 def _fitted(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Repeat the last row and column until the sides are even and not too small."""
     pads = [max(_LEAST_SIDE - size, size % 2) for size in pictures.shape[1:3]]
@@ -49,13 +60,7 @@ def _fitted(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _encoder(codec: Codec, quality: int, *, size: tuple[int, ...]) -> av.VideoCodecContext:
-    try:
-        context = av.CodecContext.create(codec, "w")
-    except (av.FFmpegError, ValueError) as error:
-        raise MissingDependencyError(
-            f"this build of FFmpeg has no {codec} encoder, which degradation 'real' needs; install "
-            "PyAV from PyPI: pip install --force-reinstall av"
-        ) from error
+    context = _create(codec)
     context.height, context.width = size
     context.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     context.framerate = Fraction(25)
@@ -67,6 +72,19 @@ def _encoder(codec: Codec, quality: int, *, size: tuple[int, ...]) -> av.VideoCo
     else:
         context.options = {"qmin": str(quality), "qmax": str(quality)}
     return context
+
+
+def _create(codec: Codec) -> av.VideoCodecContext:
+    try:
+        created = av.CodecContext.create(codec, "w")
+    except (av.FFmpegError, ValueError) as error:
+        line = reinstall_module("av")
+        raise MissingDependencyError(
+            f"this build of FFmpeg has no {codec} encoder, which degradation 'real' needs; PyAV's "
+            f"own wheels have it: {line.text}"
+        ) from error
+    assert isinstance(created, av.VideoCodecContext)
+    return created
 
 
 def _through(

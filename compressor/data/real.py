@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsrc.compressor.data.coded import Codec, code
+from vsrc.compressor.data.coded import Codec, check_encoders, code
 from vsrc.runtime.planes import Planes
 
 Resize = Literal["area", "bilinear", "bicubic"]
@@ -55,6 +55,15 @@ class RealDraw:
     jpeg: int
     codec: Codec | None
     quality: int
+
+
+def check_codecs() -> None:
+    """Check before the work that every codec that may be drawn is there.
+
+    Raises:
+        MissingDependencyError: This build of FFmpeg lacks one.
+    """
+    check_encoders(("mjpeg", *_CODECS))
 
 
 def draw_real(rng: np.random.Generator, *, scale: int) -> RealDraw:

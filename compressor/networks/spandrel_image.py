@@ -6,7 +6,10 @@ SwinIR, HAT, SPAN, OmniSR and some thirty others), makes it and fills it.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from difflib import get_close_matches
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +18,9 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoint_file import read_weights
 from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.runtime.dependencies import installed_version
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -25,6 +30,9 @@ if TYPE_CHECKING:
 
 SPANDREL = "spandrel:"
 """What the name of such a network begins with; the rest is the file it began as."""
+
+_DESCRIBED = ("torchvision::nms", "torchvision::qnms")
+"""Operators of torchvision that its Python code describes to torch as it is imported."""
 
 ASSUMED_HALO = 32
 """LR pixels. Spandrel does not say how far a network sees; attention reaches further than this with
@@ -114,17 +122,48 @@ def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> Span
     return recognised(read_weights(path), path=path, hr_features=hr_features, stages=stages)
 
 
+def import_spandrel() -> ModuleType:
+    """Spandrel, also beside a torchvision whose compiled part was built for another torch.
+
+    The index has one torchvision, built for the torch with CUDA. Beside a torch for the CPU its
+    import fails for want of operators that it describes but that nobody runs: spandrel takes Python
+    code alone from it. They are declared here, without anything that computes them.
+
+    Raises:
+        MissingDependencyError: Spandrel or torchvision is missing, or fails in another way.
+    """
+    with explain_missing("spandrel", extra="teachers"):
+        try:
+            return importlib.import_module("spandrel")
+        except RuntimeError as error:
+            if "torchvision::" not in str(error):
+                raise ImportError(str(error), name="spandrel") from error
+        for name in _DESCRIBED:
+            if not _is_declared(name):
+                torch.library.define(name, "(Tensor a, Tensor b, float c) -> Tensor")
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("spandrel", "torchvision"):  # half imported
+                del sys.modules[name]
+        try:
+            return importlib.import_module("spandrel")
+        except RuntimeError as error:
+            raise MissingDependencyError(
+                f"torchvision {installed_version('torchvision')} was built for another torch than "
+                f"{torch.__version__} ({error}); install both from the same wheel index, as "
+                "PyTorch's page 'Get started' shows"
+            ) from error
+
+
+def _is_declared(operator: str) -> bool:
+    namespace, _, name = operator.partition("::")
+    return hasattr(getattr(torch.ops, namespace), name)
+
+
 def recognised(
     state: Mapping[str, Tensor], *, path: str, hr_features: str = "", stages: str = ""
 ) -> SpandrelImage:
     """The same from tensors already read; `path` is the file they come from."""
-    try:
-        import spandrel
-    except (ImportError, RuntimeError) as error:  # a torchvision built for another torch: Runtime
-        raise MissingDependencyError(
-            f"spandrel is not importable ({error}); install it, and the torchvision that belongs "
-            "to this torch: pip install spandrel torchvision"
-        ) from error
+    spandrel = import_spandrel()
     try:
         descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
     except spandrel.UnsupportedModelError as error:

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.runtime import doctor
+from vsrc.runtime.dependencies import Need
 from vsrc.runtime.doctor import Diagnosis, Finding, check_base, examine
 from vsrc.runtime.doctor_text import WIDTH, doctor_text
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.machine import this_machine
-from vsrc.runtime.needs import Need
 from vsrc.runtime.trials import Outcome
 
 

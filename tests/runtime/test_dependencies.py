@@ -7,8 +7,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from vsrc.runtime.dependencies import (
+    installed_like,
+    installed_version,
+    needed,
+    needs,
+    version_numbers,
+)
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.needs import installed_like, installed_version, needed, needs, version_numbers
 
 
 def test_a_module_that_is_missing_says_what_brings_it() -> None:

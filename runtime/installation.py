@@ -1,0 +1,346 @@
+"""How this copy of vsrc is installed, and so what has to be typed to add what it lacks.
+
+Every line that advises an installation is made here:
+
+    a checkout (its files are run)   pip install -c constraints.txt -e '.[cpu]'
+    a wheel, or any other copy       pip install 'onnxruntime>=1.20'
+
+The second names packages and not vsrc, since pip may know vsrc only from the file that it came in.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shlex
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from vsrc import __version__
+from vsrc.runtime.dependencies import (
+    DISTRIBUTION,
+    Dependency,
+    dependencies,
+    dependencies_of,
+    installed_version,
+    is_importable,
+)
+from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.machine import board_model
+
+TORCH_SOURCE = (
+    "where there is no NVIDIA GPU, install torch first from PyTorch's wheel index for CPUs, which "
+    "its page 'Get started' names: the usual build brings several GB of CUDA"
+)
+"""What belongs beside each line that brings torch."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line to type.
+
+    Attributes:
+        text: The line, quoted for a shell.
+        dry_run: Arguments of a program that changes nothing and fails where the line would; empty
+            where there is none.
+    """
+
+    text: str
+    dry_run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How this copy came here, and the pip that it came by.
+
+    Attributes:
+        checkout: Folder whose files are run, a clone or an unpacked source archive; None for a
+            copy in site-packages.
+        constraints: File of versions that were tested together, if it is known and there.
+        source: File or folder that pip took it from; None if it was an index.
+        pip: Words that start the pip of this Python.
+        target: Options that it needs to install here.
+    """
+
+    checkout: Path | None
+    constraints: Path | None
+    source: Path | None
+    pip: tuple[str, ...]
+    target: tuple[str, ...] = ()
+
+    def install(self, *requirements: str, options: Sequence[str] = ()) -> Command:
+        """Install packages, as pip names them."""
+        words = (*options, *self._constraint(), *requirements)
+        return self._command(words, words)
+
+    def install_extras(self, *extras: str, only: Sequence[Dependency] = ()) -> Command:
+        """Install what extras bring.
+
+        Args:
+            extras: Their names.
+            only: The packages that matter; of a wheel they alone are named.
+        """
+        wanted = list(only) or [one for extra in extras for one in dependencies_of(extra)]
+        requirements = [one.requirement for one in wanted]
+        if self.checkout is None:
+            return self.install(*requirements)
+        words = (*self._constraint(), "-e", f"{_short(self.checkout)}[{','.join(extras)}]")
+        # The dry run names the packages: an editable copy would be built for it, in the checkout.
+        return self._command(words, (*self._constraint(), *requirements))
+
+    def uninstall(self, *names: str) -> str:
+        """Remove packages without asking."""
+        yes = () if self.pip[0] == "uv" else ("-y",)
+        return shlex.join((*self.pip, "uninstall", *yes, *self.target, *names))
+
+    def reinstall(self, *requirements: str) -> Command:
+        """Install packages again that are there and do not work, and nothing else."""
+        return self.install(*requirements, options=("--force-reinstall", "--no-deps"))
+
+    def reinstall_itself(self) -> Command | None:
+        """Bring back the files of vsrc; None where that takes more than a line."""
+        if self.checkout is not None:
+            if not (self.checkout / ".git").exists():
+                return None
+            words = ("git", "-C", _short(self.checkout), "restore", "runtime/zoo")
+            return Command(shlex.join(words), ("git", "-C", str(self.checkout), "status"))
+        if self.source is not None:
+            return self.reinstall(str(self.source)) if self.source.exists() else None
+        return self.reinstall(f"{DISTRIBUTION}=={__version__}")
+
+    def newer(self) -> str:
+        """Where a newer vsrc comes from, in words or as a line."""
+        if self.checkout is not None:
+            return f"bring the checkout {_short(self.checkout)} up to date"
+        if self.source is not None:
+            return f"install a newer one in place of what came from {self.source}"
+        return f"update it: {self.install(DISTRIBUTION, options=('-U',)).text}"
+
+    def _constraint(self) -> tuple[str, ...]:
+        return ("-c", _short(self.constraints)) if self.constraints else ()
+
+    def _command(self, words: Sequence[str], checked: Sequence[str]) -> Command:
+        line = shlex.join((*self.pip, "install", *self.target, *words))
+        return Command(line, (*self.pip, "install", "--dry-run", *self.target, *checked))
+
+
+def this_installation() -> Installation:
+    """How the copy that runs is installed."""
+    source = _source()
+    checkout = _PACKAGE if (_PACKAGE / "pyproject.toml").is_file() else None
+    folder = checkout or source
+    pip, target = _pip()
+    return Installation(
+        checkout=checkout,
+        constraints=constraints_in(folder) if folder and folder.is_dir() else None,
+        source=source,
+        pip=pip,
+        target=target,
+    )
+
+
+def constraints_in(checkout: Path) -> Path | None:
+    """The file of a checkout that says which versions were tested together on this Python."""
+    python = "{}.{}".format(*sys.version_info)
+    names = (f"constraints/{python}.txt", f"constraints-{python}.txt", "constraints.txt")
+    return next((checkout / name for name in names if (checkout / name).is_file()), None)
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether NVIDIA's driver is here for ONNX Runtime's wheels, which are for PCs and servers."""
+    is_pc = platform.machine().lower() in ("x86_64", "amd64")
+    return is_pc and shutil.which("nvidia-smi") is not None
+
+
+def is_jetson() -> bool:
+    """Whether this is one of NVIDIA's boards, whose CUDA and TensorRT come with JetPack."""
+    return "Jetson" in (board_model() or "")
+
+
+def open_to_system_packages() -> Command:
+    """What lets this environment see JetPack's TensorRT, or installs that where it sees all."""
+    if sys.prefix == sys.base_prefix or _sees_system_packages():
+        words = ("apt-get", "install", "python3-libnvinfer")
+        return Command(shlex.join(("sudo", *words)), ("apt-get", "--simulate", *words[1:]))
+    python = str(Path(sys.base_prefix, "bin", "python3"))
+    # Again over an environment that exists, venv changes its settings and keeps its packages.
+    return Command(shlex.join((python, "-m", "venv", "--system-site-packages", sys.prefix)))
+
+
+def _sees_system_packages() -> bool:
+    try:
+        text = Path(sys.prefix, "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return re.search(r"include-system-site-packages\s*=\s*true", text) is not None
+
+
+def onnxruntime_extras() -> tuple[str, str]:
+    """The extra that brings the ONNX Runtime for this machine, and the other one."""
+    return ("gpu", "cpu") if has_nvidia_gpu() else ("cpu", "gpu")
+
+
+def clashing_onnxruntimes() -> tuple[str, ...]:
+    """The builds of ONNX Runtime that our extras bring, where both are installed.
+
+    Both unpack into one folder; what is there then is a mixture of the two.
+    """
+    names = ("onnxruntime", "onnxruntime-gpu")
+    return names if all(installed_version(name) for name in names) else ()
+
+
+def replace_onnxruntime(*installed: str, extra: str) -> Command:
+    """Remove the builds of ONNX Runtime that are installed, and install that of an extra."""
+    here = this_installation()
+    install = here.install_extras(extra, only=_bringing("onnxruntime", extra))
+    return Command(f"{here.uninstall(*installed)} && {install.text}", install.dry_run)
+
+
+def require(purpose: str, *modules: str, extra: str | None = None) -> None:
+    """Check before the work that what it imports later is installed.
+
+    Args:
+        purpose: What needs the modules: "vsrc compare".
+        modules: Their names; of each that is there the import is tried, too.
+        extra: The extra of vsrc that is meant for it; else the first that brings the module.
+
+    Raises:
+        MissingDependencyError: One is not installed or cannot be imported; says what to type.
+    """
+    require_installed(purpose, *modules, extra=extra)
+    for module in modules:
+        with explain_missing(module, extra=extra):
+            import_module(module)
+
+
+def require_installed(purpose: str, *modules: str, extra: str | None = None) -> None:
+    """The same, but nothing is imported: for a parent whose child does the work."""
+    missing = [module for module in modules if not is_importable(module)]
+    if missing:
+        raise MissingDependencyError(f"{purpose} needs {missing_text(*missing, extra=extra)}")
+
+
+@contextmanager
+def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
+    """Around an import that may fail.
+
+    Args:
+        module: What is imported.
+        extra: See `require`.
+
+    Raises:
+        MissingDependencyError: It is not importable; says what to type.
+    """
+    try:
+        yield
+    except (ImportError, OSError) as error:  # OSError: a library that it links is not there
+        reason = " ".join(str(error).split())
+        if not is_importable(module):
+            text = missing_text(module, extra=extra)
+            raise MissingDependencyError(
+                f"{module} is not importable ({reason}): {text}"
+            ) from error
+        absent = (getattr(error, "name", None) or "").partition(".")[0]
+        wanted = [one.requirement for one in _bringing(module, extra)] or [module]
+        again = this_installation()
+        # What it imports in turn is missing: pip adds that, and leaves what is there.
+        fix = again.install(absent) if _is_foreign(absent) else again.reinstall(wanted[0])
+        raise MissingDependencyError(
+            f"{module} is installed but not importable ({reason}); try: {fix.text}"
+        ) from error
+
+
+def missing_text(*modules: str, extra: str | None = None) -> str:
+    """What is missing and what to type: "jinja2, which is not installed; install it: ..."."""
+    found = {module: _bringing(module, extra) for module in modules}
+    wanted = [one for several in found.values() for one in several]
+    extras = list(dict.fromkeys(one.extra for one in wanted if one.extra))
+    here = this_installation()
+    if all(found.values()) and extras:
+        command = here.install_extras(*extras, only=wanted)
+    else:  # of vsrc itself, or nothing that vsrc names
+        unnamed = [module for module, several in found.items() if not several]
+        command = here.install(*(one.requirement for one in wanted), *unnamed)
+    several = len(modules) > 1
+    verb, what = ("are", "them") if several else ("is", "it")
+    names = " and ".join(filter(None, [", ".join(modules[:-1]), modules[-1]]))
+    notes = [_other_onnxruntime()] if "onnxruntime" in modules else []
+    notes += [TORCH_SOURCE] if "torch" in modules and not has_nvidia_gpu() else []
+    said = "".join(f" ({note})" for note in notes)
+    return f"{names}, which {verb} not installed{said}; install {what}: {command.text}"
+
+
+def reinstall_module(module: str) -> Command:
+    """Install the package of a module again, which is there and does not work."""
+    wanted = [one.requirement for one in _bringing(module, None)] or [module]
+    return this_installation().reinstall(wanted[0])
+
+
+def _other_onnxruntime() -> str:
+    """The choice that the line beside it does not name."""
+    _, other = onnxruntime_extras()
+    (wanted,) = (one.requirement for one in _bringing("onnxruntime", other))
+    where = "for NVIDIA GPUs" if other == "gpu" else "for the CPU alone"
+    return f"{where} take {wanted}, the extra {other}, instead, never both"
+
+
+def _bringing(module: str, extra: str | None) -> list[Dependency]:
+    """The package that holds a module: in `extra` if that has it, else in the first that has."""
+    try:
+        declared = [one for one in dependencies() if one.holds(module) and one.extra != "dev"]
+    except metadata.PackageNotFoundError:  # vsrc runs from a folder that pip does not know
+        return []
+    if module == "onnxruntime" and extra not in ("cpu", "gpu"):
+        extra, _ = onnxruntime_extras()
+    offered = [one.extra for one in declared]
+    chosen = extra if extra in offered else next(iter(offered), None)
+    return [one for one in declared if one.extra == chosen]
+
+
+def _pip() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What starts the pip of this Python, as short as it may be, and options that it needs."""
+    if not is_importable("pip") and (uv := shutil.which("uv")):  # uv makes environments without
+        return (Path(uv).name, "pip"), ("--python", sys.executable)
+    paths = sysconfig.get_paths()
+    # An administrator's mark (PEP 668): who put vsrc here has said before that pip may.
+    is_managed = (
+        sys.prefix == sys.base_prefix and Path(paths["stdlib"], "EXTERNALLY-MANAGED").exists()
+    )
+    target = ("--break-system-packages",) if is_managed else ()
+    program = shutil.which("pip")
+    if program and Path(program).parent == Path(paths["scripts"]):
+        return ("pip",), target
+    return (sys.executable, "-m", "pip"), target
+
+
+def _is_foreign(module: str) -> bool:
+    return bool(module) and module != "vsrc" and not is_importable(module)
+
+
+def _source() -> Path | None:
+    """What pip noted of a copy that came from a file or folder (PEP 610)."""
+    try:
+        text = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
+    url = urlsplit(json.loads(text)["url"]) if text else None
+    return Path(url2pathname(url.path)) if url and url.scheme == "file" else None
+
+
+def _short(path: Path) -> str:
+    """A path as it is typed from here."""
+    here = Path.cwd()
+    return (
+        "." if path == here else path.name if path.parent == here and path.is_file() else str(path)
+    )
