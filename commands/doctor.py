@@ -9,15 +9,19 @@ from vsrc.commands.status_line import StatusLine
 
 
 @click.command("doctor")
+@click.option("--offline", is_flag=True, help="Ask no package index whether the lines would work.")
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
-def doctor_command(as_json: bool) -> None:
-    """Say what is installed, what of it works, and the line that mends the rest."""
+def doctor_command(offline: bool, as_json: bool) -> None:
+    """Say what is installed, what of it works, and the lines that fix the rest.
+
+    Each line is tried by a dry run of pip, which asks the package index and installs nothing.
+    """
     from vsrc.runtime.doctor import check_base, examine
     from vsrc.runtime.doctor_text import doctor_text
 
     with StatusLine() as status:
         status("trying what is installed")
-        diagnosis = examine()
+        diagnosis = examine(offline=offline)
     if as_json:
         echo_json(diagnosis)
     else:

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.engines import ENGINE_BACKENDS, open_engines
 from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.installation import require_installed
 from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, Provider
 from vsrc.runtime.session import BACKENDS, Session, open_session
+from vsrc.runtime.tensorrt_module import MODULES, tensorrt_module
 
 if TYPE_CHECKING:
     from vsrc.runtime.package import Package
@@ -84,6 +87,23 @@ def open_video_session(
     if passed_over:
         say(f"{session.label} runs it; passed over: {', '.join(passed_over)}")
     return session
+
+
+def require_backend(backend: str) -> None:
+    """Check that what a backend imports is installed, without importing it.
+
+    Args:
+        backend: One of `BACKENDS`; `auto` needs nothing by name.
+
+    Raises:
+        MissingDependencyError: It is not; says what to type.
+    """
+    if backend in ENGINE_BACKENDS:
+        if not is_importable(MODULES[backend]):
+            tensorrt_module(backend)  # raises, and knows where each machine gets it from
+        require_installed(f"the backend {backend}", "cuda.bindings", extra=backend)
+    elif backend != "auto":
+        require_installed(f"the backend {backend}", "onnxruntime")
 
 
 def open_window_session(

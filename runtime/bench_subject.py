@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vsrc.runtime.session import Session
 
 METADATA_KEY = "vsrc"
+ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 _NUMPY = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -85,7 +86,7 @@ def open_subject(config: BenchConfig) -> Subject:
     """
     path = config.model
     assert path is not None
-    if path.suffix.lower() in (".engine", ".plan", ".trt"):
+    if path.suffix.lower() in ENGINE_SUFFIXES:
         return _open_engine(path, config)
     if path.is_file() and path.suffix.lower() == ".onnx":
         return _open_graph(path, config)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from vsrc.runtime.backends import require_backend
 from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_child import request_for
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import Gate
-from vsrc.runtime.errors import GateError
+from vsrc.runtime.bench_subject import ENGINE_SUFFIXES
+from vsrc.runtime.engine_file import read_engine_spec
+from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.measurement import Measurement, joined
@@ -55,6 +59,8 @@ def bench_all(
     They take turns, process by process: what disturbs the machine for a while falls on all alike.
     """
     configs = [replace(config, model=config.model or shipped()) for config in configs]
+    for config in configs:
+        require_backend(_backend_of(config))
     started = [datetime.now(timezone.utc)] * len(configs)
     machine = this_machine()
     found: list[list[Measurement]] = [[] for _ in configs]
@@ -70,6 +76,17 @@ def bench_all(
         assemble(config, joined(all_runs), machine=machine, started=when)
         for config, all_runs, when in zip(configs, found, started, strict=True)
     ]
+
+
+def _backend_of(config: BenchConfig) -> str:
+    """What runs a model: an engine says so itself, and for a graph `auto` is ONNX Runtime."""
+    path = config.model
+    assert path is not None
+    suffix = path.suffix.lower()
+    if suffix in ENGINE_SUFFIXES:
+        with suppress(SpecError):  # opening it says what is wrong
+            return read_engine_spec(path).target.backend
+    return "ort" if suffix == ".onnx" and config.backend == "auto" else config.backend
 
 
 def check_gates(*reports: BenchReport) -> None:

@@ -1,7 +1,8 @@
-"""What is installed, what of it works, and the line that mends what does not.
+"""What is installed, what of it works, and the line that fixes what does not.
 
 Nothing heavy is imported here: versions come from the metadata of the packages, and what is tried
-is tried in a process of its own (`trials.py`). So this works where nearly everything is broken.
+is tried in a process of its own (`trials.py`). So this works where nearly everything is broken. A
+line is advised only after a dry run of it (`dry_run.py`).
 """
 
 from __future__ import annotations
@@ -11,56 +12,30 @@ import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from importlib import metadata
-from typing import Literal
 
 from vsrc import __version__
+from vsrc.runtime.dependencies import DISTRIBUTION, Dependency, dependencies
+from vsrc.runtime.doctor_gpu import examine_nvidia
+from vsrc.runtime.doctor_models import examine_models
+from vsrc.runtime.doctor_onnxruntime import examine_onnxruntime
+from vsrc.runtime.dry_run import DryRun, try_commands
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.finding import Finding, Remedy, examine_package, with_outcome
+from vsrc.runtime.installation import this_installation
 from vsrc.runtime.machine import Machine, board_model, this_machine
-from vsrc.runtime.needs import Need, installed_like, installed_version, needs, version_numbers
-from vsrc.runtime.package import open_package, shipped, shipped_names
-from vsrc.runtime.trials import TRIALS, Outcome, run_trial
-
-State = Literal["ok", "absent", "old", "broken"]
+from vsrc.runtime.trials import TRIALS, run_trial
 
 EXTRAS = {
-    "compress": "To teach students (distill)",
+    "compress": "To train students (distill)",
+    "teachers": "To learn from networks that spandrel loads (distill)",
     "export": "To export graphs (export)",
-    "eval": "To judge quality (eval)",
+    "eval": "To measure quality (eval)",
     "report": "To write pages (compare, demo)",
     "cluster": "To use many machines",
 }
 """Extras whose packages are listed one by one -> what they are for."""
 
-_PROVIDERS = {
-    "CPU": ("CPUExecutionProvider", "pip install --force-reinstall --no-deps onnxruntime"),
-    "CUDA": ("CUDAExecutionProvider", "pip install 'vsrc[gpu]'"),
-    # The wheel of ONNX Runtime links libnvinfer.so.10.
-    "Tensorrt": ("TensorrtExecutionProvider", "pip install 'tensorrt>=10.13.2,<11'"),
-}
-"""Short name -> ONNX Runtime's provider, and the line that mends one that does not load."""
-
-_ON_JETSON = "python3 -m venv --system-site-packages .venv  (TensorRT belongs to JetPack)"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        group: `base` (nothing works without), `run`, `nvidia`, `models`, or the name of an extra.
-        name: What it is.
-        state: Whether it can be used.
-        version: Of what is installed, or empty.
-        said: What was tried and found.
-        fix: The line that mends it, or None where nothing is to be done.
-    """
-
-    group: str
-    name: str
-    state: State
-    version: str = ""
-    said: str = ""
-    fix: str | None = None
+_DRY_RUN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -88,22 +63,30 @@ class Diagnosis:
         return [finding for finding in self.findings if finding.group == group]
 
 
-def examine() -> Diagnosis:
-    """Look at everything; takes a few seconds."""
+def examine(*, offline: bool = False) -> Diagnosis:
+    """Look at everything; takes some seconds, and longer for each line that is advised.
+
+    Args:
+        offline: Ask no package index; whether a line would work is not known then.
+    """
     try:
-        all_needs = needs()
+        needed = dependencies()
     except metadata.PackageNotFoundError as error:
         raise MissingDependencyError(
-            "vsrc itself is not installed, so its needs are unknown; mend it with: pip install -e ."
+            "vsrc runs from a folder and is not installed, so its needs are unknown; install it: "
+            f"{this_installation().install_itself().text}"
         ) from error
-    board, gpus = board_model(), _gpus()
-    findings = [
+    board, gpus = board_model(), find_gpus()
+    has_gpu = bool(gpus) or (board is not None and "Jetson" in board)
+    run = examine_onnxruntime(has_gpu=has_gpu)
+    can_run = any(remedy.finding.state == "ok" for remedy in run)
+    remedies = [
         _python(),
-        *(_base(need) for need in all_needs if need.extra is None),
-        *_onnxruntime(has_gpu=bool(gpus)),
-        *_tensorrt(on_jetson=board is not None and "Jetson" in board),
-        *_models(),
-        *(_of_extra(need) for need in all_needs if need.extra in EXTRAS),
+        *(_base(one, has_gpu=has_gpu) for one in needed if one.extra is None),
+        *run,
+        *examine_nvidia(has_gpu=has_gpu),
+        *examine_models(can_run=can_run),
+        *(remedy for extra in EXTRAS for remedy in examine_extra(extra, needed)),
     ]
     return Diagnosis(
         vsrc=__version__,
@@ -111,7 +94,7 @@ def examine() -> Diagnosis:
         machine=this_machine(),
         board=board,
         gpus=gpus,
-        findings=tuple(findings),
+        findings=checked(remedies, offline=offline),
     )
 
 
@@ -119,109 +102,45 @@ def check_base(diagnosis: Diagnosis) -> None:
     """Raise if no command that runs a network can work.
 
     Raises:
-        MissingDependencyError: With the line that mends it.
+        MissingDependencyError: With the line that fixes it.
     """
     bad = [finding for finding in diagnosis.of("base") if finding.state != "ok"]
     if not bad and not any(finding.state == "ok" for finding in diagnosis.of("run")):
         bad = diagnosis.of("run")[:1]
     if bad:
         what = ", ".join(f"{finding.name} is {finding.state}" for finding in bad)
-        raise MissingDependencyError(f"{what}; mend it with: {bad[0].fix}")
+        how = f"; fix it with: {bad[0].fix}" if bad[0].fix else f" ({bad[0].said})"
+        raise MissingDependencyError(what + how)
 
 
-def _python() -> Finding:
-    found = platform.python_version()
-    least = (metadata.metadata("vsrc")["Requires-Python"] or "").removeprefix(">=")
-    if version_numbers(found) >= version_numbers(least):
-        return Finding("base", "python", "ok", found)
-    return Finding("base", "python", "old", found, fix=f"a Python of {least} or newer")
+def checked(remedies: list[Remedy], *, offline: bool = False) -> tuple[Finding, ...]:
+    """The findings, each with the line that fixes it if a dry run does not say otherwise."""
+    commands = [remedy.command for remedy in remedies if remedy.command is not None]
+    if offline:
+        tried = {one.text: DryRun("unknown", "no package index was asked") for one in commands}
+    else:
+        tried = try_commands(commands, seconds=_DRY_RUN_SECONDS)
+    return tuple(
+        _with_fix(remedy.finding, remedy.command.text, tried[remedy.command.text])
+        if remedy.command is not None
+        else remedy.finding
+        for remedy in remedies
+    )
 
 
-def _base(need: Need) -> Finding:
-    finding = _installed("base", need, fix=f"pip install '{need.wanted}'")
-    if finding.state != "ok" or need.name not in TRIALS:
-        return finding
-    fix = f"pip install --force-reinstall '{need.wanted}'"
-    return _tried(finding, run_trial(need.name), fix=fix)
+def examine_extra(extra: str, needed: list[Dependency]) -> list[Remedy]:
+    """What an extra brings; one line installs all that is missing of it."""
+    packages = [one for one in needed if one.extra == extra]
+    findings = [examine_package(extra, one) for one in packages]
+    pairs = list(zip(packages, findings, strict=True))
+    if missing := [package for package, finding in pairs if finding.state != "ok"]:
+        command = this_installation().install_extras(extra, only=missing)
+        return [Remedy(one, command if one.state != "ok" else None) for one in findings]
+    return [Remedy(one) for one in findings]
 
 
-def _of_extra(need: Need) -> Finding:
-    return _installed(need.extra or "", need, fix=f"pip install 'vsrc[{need.extra}]'")
-
-
-def _installed(group: str, need: Need, *, fix: str) -> Finding:
-    """The finding for what the metadata says alone."""
-    if need.installed is None:
-        return Finding(group, need.name, "absent", fix=fix)
-    if not need.is_met:
-        said, fix = f"{need.least} or newer is needed", f"pip install -U '{need.wanted}'"
-        return Finding(group, need.name, "old", need.installed, said, fix)
-    return Finding(group, need.name, "ok", need.installed)
-
-
-def _tried(finding: Finding, outcome: Outcome, *, fix: str) -> Finding:
-    """The finding, with what trying it showed."""
-    if outcome.works:
-        return replace(finding, state="ok", said=outcome.said)
-    return replace(finding, state="broken", said=outcome.said, fix=fix)
-
-
-def _onnxruntime(*, has_gpu: bool) -> list[Finding]:
-    extra = "gpu" if has_gpu else "cpu"
-    wheels = installed_like("onnxruntime")
-    if not wheels:
-        return [Finding("run", "onnxruntime", "absent", fix=f"pip install 'vsrc[{extra}]'")]
-    if len(wheels) > 1:
-        # Both unpack into one folder; what is there then is a mixture of the two.
-        fix = f"pip uninstall -y {' '.join(wheels)} && pip install 'vsrc[{extra}]'"
-        said = "they overwrite each other"
-        return [Finding("run", " and ".join(wheels), "broken", said=said, fix=fix)]
-    wheel, version = wheels[0], installed_version(wheels[0]) or ""
-    outcome = run_trial("onnxruntime")
-    if not outcome.works:
-        fix = f"pip install --force-reinstall {wheel}"
-        return [Finding("run", wheel, "broken", version, outcome.said, fix)]
-    return [
-        _tried(
-            Finding("run", f"{wheel} {name}", "ok", version),
-            run_trial("provider", provider),
-            fix=fix,
-        )
-        for name, (provider, fix) in _PROVIDERS.items()
-        if name in outcome.said.split()
-    ]
-
-
-def _tensorrt(*, on_jetson: bool) -> list[Finding]:
-    fixes = {
-        "tensorrt": _ON_JETSON if on_jetson else "pip install 'vsrc[trt]'",
-        "tensorrt-rtx": "pip install 'vsrc[trt-rtx]'",
-    }
-    findings = []
-    for name, fix in fixes.items():
-        version, outcome = installed_version(name), run_trial(name)
-        # JetPack's TensorRT may lie on the path without metadata, so the trial decides.
-        if version is None and not outcome.works:
-            findings.append(Finding("nvidia", name, "absent", fix=fix))
-        else:
-            found = Finding("nvidia", name, "ok", version or "")
-            findings.append(_tried(found, outcome, fix=f"pip install --force-reinstall {name}"))
-    return findings
-
-
-def _models() -> list[Finding]:
-    """Restore a frame with each student that ships."""
-    findings = []
-    for name in shipped_names():
-        path = shipped(name)
-        if open_package(path).spec.graphs:
-            fix = "pip install --force-reinstall --no-deps vsrc"
-            found = Finding("models", name, "ok")
-            findings.append(_tried(found, run_trial("package", str(path)), fix=fix))
-    return findings
-
-
-def _gpus() -> tuple[str, ...]:
+def find_gpus() -> tuple[str, ...]:
+    """NVIDIA's GPUs, as nvidia-smi prints them."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ()
@@ -232,3 +151,31 @@ def _gpus() -> tuple[str, ...]:
     except (subprocess.SubprocessError, OSError):
         return ()
     return tuple(line.strip() for line in done.stdout.splitlines() if line.strip())
+
+
+def _python() -> Remedy:
+    from packaging.specifiers import SpecifierSet
+
+    found = platform.python_version()
+    bounds = metadata.metadata(DISTRIBUTION)["Requires-Python"] or ""
+    if SpecifierSet(bounds).contains(found, prereleases=True):
+        return Remedy(Finding("base", "python", "ok", found))
+    return Remedy(Finding("base", "python", "old", found, f"{bounds} is needed"))
+
+
+def _base(package: Dependency, *, has_gpu: bool) -> Remedy:
+    finding, here = examine_package("base", package), this_installation()
+    if finding.state != "ok":
+        return Remedy(finding, here.install(package.requirement))
+    if package.name not in TRIALS:
+        return Remedy(finding)
+    finding = with_outcome(finding, run_trial(package.name, "gpu" if has_gpu else ""))
+    broken = finding.state == "broken"
+    return Remedy(finding, here.reinstall(package.requirement) if broken else None)
+
+
+def _with_fix(finding: Finding, fix: str, tried: DryRun) -> Finding:
+    if tried.state == "impossible":
+        words = f"cannot be installed here: {tried.said}"
+        return replace(finding, said="; ".join(filter(None, [finding.said, words])))
+    return replace(finding, fix=fix, unchecked=tried.said)

@@ -5,10 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from vsrc.runtime.doctor import EXTRAS, Diagnosis, Finding
+from vsrc.runtime.doctor import EXTRAS, Diagnosis
+from vsrc.runtime.finding import Finding
+from vsrc.runtime.installation import TORCH_SOURCE
 
 WIDTH = 80
-_LABELS = {"ok": "ok", "absent": "absent", "old": "OLD", "broken": "BROKEN"}
+_LABELS = {
+    "ok": "ok",
+    "absent": "absent",
+    "no-gpu": "no GPU",
+    "untried": "untried",
+    "old": "OLD",
+    "broken": "BROKEN",
+}
 _INDENT = 10
 _GROUPS = {
     "base": "Always needed",
@@ -69,14 +78,30 @@ def _wrapped(label: str, words: str) -> list[str]:
 
 
 def _advice(diagnosis: Diagnosis) -> list[str]:
-    """Each line that mends something, once, and what it mends."""
-    mends: dict[str, list[str]] = {}
-    for finding in diagnosis.findings:
-        if finding.state != "ok" and finding.fix:
-            mends.setdefault(finding.fix, []).append(finding.name)
-    if not mends:
-        return ["All is there and works."]
-    lines = ["What adds or mends the rest, where you need it:"]
-    for fix, names in mends.items():
-        lines += [f"  {fix}", f"      for {', '.join(dict.fromkeys(names))}"]
-    return lines
+    """Each line that fixes something, once, and what it fixes."""
+    fixes = [finding for finding in diagnosis.findings if finding.fix]
+    known = [finding for finding in fixes if not finding.unchecked]
+    lines = []
+    if known:
+        lines += ["What adds or fixes the rest, where you need it; pip says that each would work:"]
+        lines += _lines(known)
+    for why in dict.fromkeys(finding.unchecked for finding in fixes if finding.unchecked):
+        lines += [f"Whether these would work is not known ({why}):"]
+        lines += _lines([finding for finding in fixes if finding.unchecked == why])
+    if not diagnosis.gpus and any(finding.name == "torch" for finding in fixes):
+        lines += textwrap.wrap(f"{TORCH_SOURCE[0].upper()}{TORCH_SOURCE[1:]}.", WIDTH)
+    if any(finding.state in ("absent", "old", "broken") for finding in diagnosis.findings):
+        return lines or ["What is missing cannot be installed here."]
+    return ["All is there and works."]
+
+
+def _lines(findings: Sequence[Finding]) -> list[str]:
+    """Each line, and under it what it is for."""
+    names: dict[str, list[str]] = {}
+    for finding in findings:
+        names.setdefault(finding.fix or "", []).append(finding.name)
+    return [
+        line
+        for fix, of_it in names.items()
+        for line in (f"  {fix}", f"      for {', '.join(dict.fromkeys(of_it))}")
+    ]

@@ -99,6 +99,11 @@ class Installation:
         # The dry run names the packages: an editable copy would be built for it, in the checkout.
         return self._command(words, (*self._constraint(), *requirements))
 
+    def install_itself(self) -> Command:
+        """Make a folder that Python runs known to pip, and so what it needs."""
+        words = (*self._constraint(), "-e", _short(self.checkout or _PACKAGE))
+        return self._command(words, words)
+
     def uninstall(self, *names: str) -> str:
         """Remove packages without asking."""
         yes = () if self.pip[0] == "uv" else ("-y",)

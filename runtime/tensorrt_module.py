@@ -10,7 +10,8 @@ from vsrc.runtime.engine_file import EngineBackend
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.installation import is_jetson, open_to_system_packages, this_installation
 
-_MODULES: dict[EngineBackend, str] = {"trt": "tensorrt", "trt-rtx": "tensorrt_rtx"}
+MODULES: dict[EngineBackend, str] = {"trt": "tensorrt", "trt-rtx": "tensorrt_rtx"}
+"""Backend -> name of its module."""
 _KNOWN_BAD: dict[tuple[int, ...], str] = {(10, 2): "it builds engines that give wrong values"}
 
 FIRST_STRONG = (10,)
@@ -26,7 +27,7 @@ def tensorrt_module(backend: EngineBackend) -> ModuleType:
         MissingDependencyError: It is not installed, does not load, or has a version that vsrc does
             not know.
     """
-    name = _MODULES[backend]
+    name = MODULES[backend]
     try:
         module = importlib.import_module(name)
     except (ImportError, OSError) as error:  # OSError: its libraries are not there
@@ -61,7 +62,7 @@ def check_version(backend: EngineBackend, version: str) -> None:
         known, expected = numbers[:2] == (8, 6) or numbers[0] in (10, 11), "8.6, 10.x or 11.x"
     if not known:
         raise MissingDependencyError(
-            f"{_MODULES[backend]} {version} is not a version that vsrc knows ({expected}); "
+            f"{MODULES[backend]} {version} is not a version that vsrc knows ({expected}); "
             "install one of these, or a newer vsrc"
         )
     if backend == "trt" and (bad := _KNOWN_BAD.get(numbers[:2])):

@@ -6,12 +6,16 @@ none of that must reach the one who asks. `run_trial` starts this file and reads
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vsrc.runtime.frames import Frame
 
 from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.memory import oom_kills, oom_kills_since
@@ -69,24 +73,60 @@ def main() -> None:
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
 
-def _av(_: str) -> str:
-    """Which of the usual codecs are there."""
+def _av(gpu: str) -> str:
+    """Open the sample clip and encode two frames of it; NVENC is tried where there is a GPU."""
+    import itertools
+
     import av
     from av.codec.codec import UnknownCodecError
 
-    def known(names: dict[str, str], mode: Literal["r", "w"]) -> str:
-        found = []
-        for label, name in names.items():
-            try:
-                av.Codec(name, mode)
-            except UnknownCodecError:
-                continue
-            found.append(label)
-        return " ".join(found) or "nothing"
+    from vsrc.runtime.reader import VideoReader
+    from vsrc.runtime.sample import SAMPLE_CLIP
 
+    with contextlib.closing(VideoReader(SAMPLE_CLIP)) as reader:
+        frames = [frame.rgb for frame in itertools.islice(reader, 2)]
+    problems = {}
+    for codec in ("x264", "x265", "av1", *(("nvenc",) if gpu else ())):
+        try:
+            _encode(codec, frames)
+        except Exception as error:  # noqa: PERF203  whatever a library raises is the finding
+            problems[codec] = str(error)
+    if "x264" in problems:
+        raise RuntimeError(f"x264 does not encode: {problems['x264']}")
     decoders = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d", "vp9": "vp9", "prores": "prores"}
-    encoders = {"x264": "libx264", "x265": "libx265", "av1": "libsvtav1", "nvenc": "h264_nvenc"}
-    return f"decodes {known(decoders, 'r')}; encodes {known(encoders, 'w')}"
+    known = []
+    for label, name in decoders.items():
+        with contextlib.suppress(UnknownCodecError):
+            av.Codec(name, "r")
+            known.append(label)
+    tried = [codec for codec in ("x264", "x265", "av1") if codec not in problems]
+    tried += ["nvenc"] if gpu and "nvenc" not in problems else []
+    return f"opens a video; decodes {' '.join(known)}; encodes {' '.join(tried)}"
+
+
+def _encode(codec: str, frames: Sequence[Frame]) -> None:
+    """Frames through an encoder, with the options that `vsrc infer` gives it."""
+    from fractions import Fraction
+
+    import av
+
+    from vsrc.runtime.encoders import encoder_options, find_encoder
+
+    height, width = frames[0].shape[:2]
+    encoder, _ = find_encoder(codec)
+    context = av.CodecContext.create(encoder.name, "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.framerate, context.time_base = Fraction(25), Fraction(1, 25)
+    context.options = encoder_options(encoder, crf=None, preset=None, width=width)
+    packets = []
+    for pts, rgb in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
+        frame.pts = pts
+        packets += context.encode(frame)
+    packets += context.encode(None)
+    if not packets:
+        raise RuntimeError("it gave nothing")
 
 
 def _numpy(_: str) -> str:
@@ -139,6 +179,14 @@ def _tensorrt_rtx(_: str) -> str:
     return "its builder starts"
 
 
+def _cuda(_: str) -> str:
+    """Ask the driver for its device."""
+    from vsrc.runtime.cuda_device import cuda_device
+
+    device = cuda_device()
+    return f"{device.name}, compute capability {device.compute_capability}"
+
+
 def _package(path: str) -> str:
     """Restore a tiny frame with a model package."""
     import numpy as np
@@ -153,6 +201,7 @@ def _package(path: str) -> str:
 
 TRIALS: dict[str, Callable[[str], str]] = {
     "av": _av,
+    "cuda": _cuda,
     "numpy": _numpy,
     "onnxruntime": _onnxruntime,
     "package": _package,

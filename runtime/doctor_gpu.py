@@ -1,0 +1,70 @@
+"""Part of the diagnosis: what builds and runs engines on NVIDIA GPUs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from vsrc.runtime.dependencies import dependencies_of, installed_version, is_importable, module_of
+from vsrc.runtime.finding import Finding, Remedy, examine_package, with_outcome
+from vsrc.runtime.installation import Command, is_jetson, open_to_system_packages, this_installation
+from vsrc.runtime.trials import run_trial
+
+_CUDA_VERSION = Path("/usr/local/cuda/version.json")
+
+
+def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
+    """Start each builder that is installed, and ask the driver through cuda-bindings."""
+    yield _builder("tensorrt", "trt", has_gpu=has_gpu)
+    if not is_jetson():  # TensorRT for RTX is for desktop GPUs, and builds without one, too
+        yield _builder("tensorrt-rtx", "trt-rtx", has_gpu=has_gpu)
+    yield _cuda_bindings(has_gpu=has_gpu)
+    if has_gpu and not is_jetson():
+        (package,) = (one for one in dependencies_of("gpu") if one.name == "nvidia-ml-py")
+        found = examine_package("nvidia", package)
+        fix = this_installation().install(package.requirement)
+        yield Remedy(found, None if found.state == "ok" else fix)
+
+
+def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
+    version = installed_version(name)
+    # JetPack's TensorRT may lie on the path without metadata, so the module decides.
+    if version is None and not is_importable(module_of(name)):
+        if name == "tensorrt" and not has_gpu:
+            return Remedy(Finding("nvidia", name, "no-gpu"))
+        return Remedy(Finding("nvidia", name, "absent"), _install(name, backend))
+    found = Finding("nvidia", name, "no-gpu", version or "")
+    if name == "tensorrt" and not has_gpu:
+        return Remedy(found)
+    found = with_outcome(found, run_trial(name))
+    broken = found.state == "broken" and version is not None and not is_jetson()
+    return Remedy(found, this_installation().reinstall(f"{name}=={version}") if broken else None)
+
+
+def _cuda_bindings(*, has_gpu: bool) -> Remedy:
+    name, version = "cuda-bindings", installed_version("cuda-bindings")
+    if not has_gpu:
+        return Remedy(Finding("nvidia", name, "no-gpu", version or ""))
+    if version is None:
+        return Remedy(Finding("nvidia", name, "absent"), _install(name, "trt"))
+    found = with_outcome(Finding("nvidia", name, "ok", version), run_trial("cuda"))
+    return Remedy(found, None if found.state == "ok" else _install(name, "trt"))
+
+
+def _install(name: str, extra: str) -> Command:
+    if name == "tensorrt" and is_jetson():
+        return open_to_system_packages()
+    wanted = [one for one in dependencies_of(extra) if one.name == name]
+    if name == "cuda-bindings" and is_jetson():  # the extra would bring TensorRT, too
+        major = _cuda_major()
+        return this_installation().install(f"{name}=={major}.*" if major else name)
+    return this_installation().install_extras(extra, only=wanted)
+
+
+def _cuda_major() -> str | None:
+    """Major version of the CUDA that is installed; cuda-bindings must be of the same."""
+    try:
+        return str(json.loads(_CUDA_VERSION.read_text())["cuda"]["version"]).partition(".")[0]
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,35 @@
+"""Part of the diagnosis: the students that ship with vsrc."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vsrc.runtime.errors import SpecError
+from vsrc.runtime.finding import Finding, Remedy, with_outcome
+from vsrc.runtime.installation import this_installation
+from vsrc.runtime.package import open_package, shipped, shipped_names
+from vsrc.runtime.trials import run_trial
+
+
+def examine_models(*, can_run: bool) -> Iterator[Remedy]:
+    """Restore a frame with each student that ships.
+
+    Args:
+        can_run: ONNX Runtime works; without it no student is to blame.
+    """
+    for name in shipped_names():
+        path = shipped(name)
+        try:
+            is_student = bool(open_package(path).spec.graphs)
+        except SpecError as error:
+            found = Finding("models", name, "broken", said=f"SpecError: {error}")
+            yield Remedy(found, this_installation().reinstall_itself())
+            continue
+        if not is_student:
+            continue
+        if not can_run:
+            yield Remedy(Finding("models", name, "untried", said="no ONNX Runtime to run it"))
+            continue
+        found = with_outcome(Finding("models", name, "ok"), run_trial("package", str(path)))
+        is_damaged = found.said.startswith("SpecError")
+        yield Remedy(found, this_installation().reinstall_itself() if is_damaged else None)

@@ -1,0 +1,73 @@
+"""Part of the diagnosis: the builds of ONNX Runtime, and what each of them runs graphs on."""
+
+from __future__ import annotations
+
+from vsrc.runtime.dependencies import dependencies, installed_version, providers_of
+from vsrc.runtime.finding import Finding, Remedy, with_outcome
+from vsrc.runtime.installation import (
+    Command,
+    is_jetson,
+    onnxruntime_extras,
+    replace_onnxruntime,
+    this_installation,
+)
+from vsrc.runtime.trials import run_trial
+
+_PROVIDERS = {
+    "CPU": "CPUExecutionProvider",
+    "CUDA": "CUDAExecutionProvider",
+    "Tensorrt": "TensorrtExecutionProvider",
+}
+"""Short name -> ONNX Runtime's provider."""
+
+_TENSORRT = "tensorrt>=10.13.2,<11"
+"""The wheel of ONNX Runtime links libnvinfer.so.10."""
+
+
+def examine_onnxruntime(*, has_gpu: bool) -> list[Remedy]:
+    """Find ONNX Runtime, and run a graph on each of its providers that vsrc uses."""
+    extra, _ = onnxruntime_extras()
+    wheels = providers_of("onnxruntime")
+    if not wheels:
+        return [Remedy(Finding("run", "onnxruntime", "absent"), _install(extra))]
+    if len(wheels) > 1:
+        # All unpack into one folder; what is there then is a mixture of them.
+        found = Finding("run", " and ".join(wheels), "broken", said="they overwrite each other")
+        return [Remedy(found, replace_onnxruntime(*wheels, extra=extra))]
+    wheel = wheels[0]
+    version, outcome = installed_version(wheel) or "", run_trial("onnxruntime")
+    if not outcome.works:
+        found = Finding("run", wheel, "broken", version, outcome.said)
+        return [Remedy(found, this_installation().reinstall(_requirement(wheel)))]
+    return [
+        _provider(wheel, version, name, has_gpu=has_gpu)
+        for name in _PROVIDERS
+        if name in outcome.said.split()
+    ]
+
+
+def _provider(wheel: str, version: str, name: str, *, has_gpu: bool) -> Remedy:
+    found = Finding("run", f"{wheel} {name}", "no-gpu", version)
+    if name != "CPU" and not has_gpu:
+        return Remedy(found)
+    found = with_outcome(found, run_trial("provider", _PROVIDERS[name]))
+    if found.state == "ok" or (name != "CPU" and is_jetson()):
+        return Remedy(found)
+    here = this_installation()
+    fixes = {
+        "CPU": lambda: here.reinstall(_requirement(wheel)),
+        "CUDA": lambda: _install("gpu"),
+        "Tensorrt": lambda: here.install(_TENSORRT),
+    }
+    return Remedy(found, fixes[name]())
+
+
+def _install(extra: str) -> Command:
+    wanted = [one for one in dependencies() if one.extra == extra and one.holds("onnxruntime")]
+    return this_installation().install_extras(extra, only=wanted)
+
+
+def _requirement(wheel: str) -> str:
+    """As our metadata asks for a build, or its name alone."""
+    known = [one.requirement for one in dependencies() if one.name == wheel]
+    return known[0] if known else wheel

@@ -1,0 +1,84 @@
+"""Whether a line that installs something would work, without installing anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from vsrc.runtime.installation import Command
+
+_AT_ONCE = 4
+_PIP = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_RETRIES": "1"}
+_NO_ANSWER = ("retrying", "connection", "timed out", "name resolution", "proxyerror", "dns error")
+_REASONS = ("No matching distribution", "conflicting dependencies", "Could not find", "No solution")
+_OLD_PIP = "no such option: --dry-run"
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """How it went.
+
+    Attributes:
+        state: `unknown` where it could not be tried: without network, or with a pip before 22.2.
+        said: Why it would not work, or why that is unknown.
+    """
+
+    state: Literal["possible", "impossible", "unknown"]
+    said: str = ""
+
+
+def try_commands(commands: Iterable[Command], *, seconds: float) -> dict[str, DryRun]:
+    """What would become of commands, by their text.
+
+    pip asks the package index, as it would for the command itself; it may fetch what it has to look
+    into, and keeps none of it.
+
+    Args:
+        commands: What might be typed.
+        seconds: For all of them together.
+    """
+    by_text = {command.text: command for command in commands}
+    end = time.monotonic() + seconds
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = pool.map(lambda command: _try(command, end - time.monotonic()), by_text.values())
+        return dict(zip(by_text, found, strict=True))
+
+
+def _try(command: Command, seconds: float) -> DryRun:
+    if not command.dry_run:
+        return DryRun("unknown", "nothing can try this line")
+    try:
+        done = subprocess.run(
+            command.dry_run,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=max(seconds, 0.1),
+            check=False,
+            env={**_PIP, **os.environ},
+        )
+    except subprocess.TimeoutExpired:
+        return DryRun("unknown", "the package index took too long")
+    except OSError as error:
+        return DryRun("unknown", str(error))
+    if done.returncode == 0:
+        return DryRun("possible")
+    if _OLD_PIP in done.stderr:
+        return DryRun("unknown", "this pip is older than 22.2 and has no --dry-run")
+    if any(words in done.stderr.lower() for words in _NO_ANSWER):
+        return DryRun("unknown", "the package index gave no answer")
+    return DryRun("impossible", _reason(done.stderr))
+
+
+def _reason(stderr: str) -> str:
+    """The line of an installer's error that says most."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if any(words in line for words in _REASONS)]
+    errors = [line for line in lines if line.lower().startswith("error:")]
+    line = next(iter(telling[::-1] or errors[::-1] or lines[-1:]), "no reason was given")
+    return line.removeprefix("ERROR: ").removeprefix("error: ")[:200]
