@@ -43,10 +43,31 @@ def try_commands(commands: Iterable[Command], *, seconds: float) -> dict[str, Dr
         seconds: For all of them together.
     """
     by_text = {command.text: command for command in commands}
+    groups: dict[tuple[str, ...], list[Command]] = {}
+    for command in by_text.values():
+        groups.setdefault(command.dry_run, []).append(command)
     end = time.monotonic() + seconds
+
+    def attempt(command: Command) -> DryRun:
+        return _try(command, end - time.monotonic())
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = pool.map(lambda command: _try(command, end - time.monotonic()), by_text.values())
-        return dict(zip(by_text, found, strict=True))
+        # All together first: what they have in common, as torch is, takes longest to look into.
+        whole = list(pool.map(attempt, map(_merged, groups.values())))
+        found: dict[str, DryRun] = {}
+        for group, outcome in zip(groups.values(), whole, strict=True):
+            if outcome.state == "impossible" and len(group) > 1:
+                outcomes = list(pool.map(attempt, group))
+            else:
+                outcomes = [outcome] * len(group)
+            found |= {one.text: of_it for one, of_it in zip(group, outcomes, strict=True)}
+    return found
+
+
+def _merged(group: list[Command]) -> Command:
+    """One command for those that differ in their packages alone."""
+    packages = dict.fromkeys(name for command in group for name in command.packages)
+    return Command("", group[0].dry_run, tuple(packages))
 
 
 def _try(command: Command, seconds: float) -> DryRun:
@@ -54,7 +75,7 @@ def _try(command: Command, seconds: float) -> DryRun:
         return DryRun("unknown", "nothing can try this line")
     try:
         done = subprocess.run(
-            command.dry_run,
+            (*command.dry_run, *command.packages),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -52,12 +52,14 @@ class Command:
 
     Attributes:
         text: The line, quoted for a shell.
-        dry_run: Arguments of a program that changes nothing and fails where the line would; empty
-            where there is none.
+        dry_run: Arguments of a program that changes nothing and fails where the line would, up to
+            the packages; empty where there is none.
+        packages: The rest of its arguments.
     """
 
     text: str
     dry_run: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ class Installation:
 
     def install(self, *requirements: str, options: Sequence[str] = ()) -> Command:
         """Install packages, as pip names them."""
-        words = (*options, *self._constraint(), *requirements)
-        return self._command(words, words)
+        words = (*options, *self._constraint())
+        return self._command((*words, *requirements), words, requirements)
 
     def install_extras(self, *extras: str, only: Sequence[Dependency] = ()) -> Command:
         """Install what extras bring.
@@ -97,12 +99,12 @@ class Installation:
             return self.install(*requirements)
         words = (*self._constraint(), "-e", f"{_short(self.checkout)}[{','.join(extras)}]")
         # The dry run names the packages: an editable copy would be built for it, in the checkout.
-        return self._command(words, (*self._constraint(), *requirements))
+        return self._command(words, self._constraint(), requirements)
 
     def install_itself(self) -> Command:
         """Make a folder that Python runs known to pip, and so what it needs."""
         words = (*self._constraint(), "-e", _short(self.checkout or _PACKAGE))
-        return self._command(words, words)
+        return self._command(words, words, ())
 
     def uninstall(self, *names: str) -> str:
         """Remove packages without asking."""
@@ -135,9 +137,12 @@ class Installation:
     def _constraint(self) -> tuple[str, ...]:
         return ("-c", _short(self.constraints)) if self.constraints else ()
 
-    def _command(self, words: Sequence[str], checked: Sequence[str]) -> Command:
+    def _command(
+        self, words: Sequence[str], options: Sequence[str], packages: Sequence[str]
+    ) -> Command:
         line = shlex.join((*self.pip, "install", *self.target, *words))
-        return Command(line, (*self.pip, "install", "--dry-run", *self.target, *checked))
+        dry_run = (*self.pip, "install", "--dry-run", *self.target, *options)
+        return Command(line, dry_run, tuple(packages))
 
 
 def this_installation() -> Installation:
@@ -209,7 +214,8 @@ def replace_onnxruntime(*installed: str, extra: str) -> Command:
     """Remove the builds of ONNX Runtime that are installed, and install that of an extra."""
     here = this_installation()
     install = here.install_extras(extra, only=_bringing("onnxruntime", extra))
-    return Command(f"{here.uninstall(*installed)} && {install.text}", install.dry_run)
+    text = f"{here.uninstall(*installed)} && {install.text}"
+    return Command(text, install.dry_run, install.packages)
 
 
 def require(purpose: str, *modules: str, extra: str | None = None) -> None:
