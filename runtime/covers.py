@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.probe import codec_name
+from vsrc.runtime.pyav_versions import open_input
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -44,11 +45,9 @@ def attach_cover(source: InputContainer, stream: Stream, target: OutputContainer
 
 def _picture(source: InputContainer, index: int) -> bytes:
     """Bytes of the picture, read apart: the source itself is about to be read from its start."""
-    import av
-
     if source.file is not None:  # a pipe runs past once
         return b""
-    with av.open(source.name, container_options={"protocol_whitelist": "file"}) as again:
+    with open_input(source.name, options={"protocol_whitelist": "file"}) as again:
         for packet in again.demux(again.streams[index]):
             return bytes(packet)
     return b""

@@ -13,6 +13,7 @@ from vsrc.runtime.lost_frames import (
 )
 from vsrc.runtime.media_file import copied_tracks
 from vsrc.runtime.probe import codec_name
+from vsrc.runtime.pyav_versions import time_base
 from vsrc.runtime.stamped import Packets
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ class Decoding:
             self.video_packets += 1
             if not packet.is_discard:
                 self.lost.sent(packet.pts, is_key=packet.is_keyframe, size=packet.size)
+        if not self._stream.codec_context.is_decoder:
+            # It could not be opened for the packet before. PyAV 19 must not be asked once more.
+            self.lost.refused()
+            return []
         try:
             frames = self._stream.decode(packet)
         except av.EOFError:
@@ -119,7 +124,7 @@ class Decoding:
 
     def _saw(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            end = (packet.pts + (packet.duration or 0)) * time_base(packet)
             self.end_seconds = max(self.end_seconds, end)
 
 

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.pyav_versions import time_base
+
 if TYPE_CHECKING:
     import av
     from av.filter import Graph
@@ -40,7 +42,7 @@ def _bwdif(first: av.VideoFrame) -> Graph:
         width=first.width,
         height=first.height,
         format=first.format,
-        time_base=first.time_base,
+        time_base=time_base(first),
     )
     graph.link_nodes(
         source,

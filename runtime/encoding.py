@@ -121,7 +121,7 @@ def add_video_stream(
     configure(stream.codec_context)
     if info.display_matrix and container.format.name in _TURNING:
         stream.set_display_matrix(_enlarged(info.display_matrix, settings.scale))
-    _open(stream, f"{width}x{height} {pix_fmt}", options)
+    _open(stream, f"{encoder.name} refuses {width}x{height} {pix_fmt}", options)
     return EncodedStream(stream=stream, colour=colour, quarter_turns=turns, fresh=fresh)
 
 
@@ -145,7 +145,7 @@ def _configure(
     context.flags |= int(Flags.frame_duration)
 
 
-def _open(stream: av.VideoStream, what: str, options: dict[str, str]) -> None:
+def _open(stream: av.VideoStream, refusal: str, options: dict[str, str]) -> None:
     import av
 
     try:
@@ -161,8 +161,8 @@ def _open(stream: av.VideoStream, what: str, options: dict[str, str]) -> None:
         )
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
-            f"{stream.codec_context.name} refuses {what} with {asked} at {stream.time_base} s "
-            f"({reason}); choose another --codec, --crf or --preset"
+            f"{refusal} with {asked} at {stream.time_base} s ({reason}); choose another --codec, "
+            "--crf or --preset"
         ) from error
 
 

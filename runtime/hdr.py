@@ -8,7 +8,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.pyav_versions import side_data
 
 if TYPE_CHECKING:
     import av
@@ -61,8 +63,7 @@ NO_HDR = HdrMetadata()
 
 def hdr_metadata(frame: av.VideoFrame) -> HdrMetadata:
     """What a decoded frame carries."""
-    carried: Any = frame.side_data  # which PyAV's stubs call a plain dict
-    found = {side.type.name: bytes(side) for side in carried}
+    found = side_data(frame)
     mastering = found.get("MASTERING_DISPLAY_METADATA")
     light = found.get("CONTENT_LIGHT_LEVEL")
     return HdrMetadata(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.covers import is_cover
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.probe import codec_name
+from vsrc.runtime.pyav_versions import open_input
 from vsrc.runtime.sources import PIPE
 
 if TYPE_CHECKING:
@@ -34,11 +35,7 @@ def open_container(path: Path) -> InputContainer:
     try:
         # "file:" keeps a colon in a name from being taken for a protocol; a playlist cannot make
         # FFmpeg fetch anything from elsewhere.
-        container = av.open(
-            f"file:{path}",
-            container_options={"protocol_whitelist": "file"},
-            metadata_errors="surrogateescape",
-        )
+        container = open_input(f"file:{path}", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
@@ -54,7 +51,7 @@ def _open_stdin() -> InputContainer:
     import av
 
     try:
-        return av.open(sys.stdin.buffer, "r", metadata_errors="surrogateescape")
+        return open_input(sys.stdin.buffer)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from vsrc.runtime.colour import FULL, Colour
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hdr import NO_HDR, HdrMetadata, hdr_metadata
+from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
 
 if TYPE_CHECKING:
     import av
     from av.codec import CodecContext
     from av.container import InputContainer
-    from av.sidedata.sidedata import SideDataContainer
     from av.stream import Stream
 
 _PROGRESSIVE = (0, 1)
@@ -164,9 +163,9 @@ def from_stream(
     path: str, container: InputContainer, stream: av.VideoStream, first: av.VideoFrame
 ) -> VideoInfo:
     """Gather what the container, the stream and the first decoded frame say."""
-    time_base = stream.time_base or Fraction(1, 1000)
+    unit = time_base(stream)
     whole = Fraction(container.duration or 0, 1_000_000)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = fraction(stream.average_rate) or fraction(stream.guessed_rate) or Fraction(25)
     return VideoInfo(
         path=path,
         index=stream.index,
@@ -178,15 +177,15 @@ def from_stream(
         depth=max(component.bits for component in first.format.components),
         is_rgb=first.format.is_rgb,
         has_alpha=_has_alpha(first, stream),
-        is_interlaced=_field_order(stream) not in _PROGRESSIVE or first.interlaced_frame,
+        is_interlaced=field_order(stream) not in _PROGRESSIVE or first.interlaced_frame,
         colour=colour_of(first),
-        time_base=time_base,
+        time_base=unit,
         rate=rate,
         frames=stream.frames,
-        duration=stream.duration * time_base if stream.duration else whole or None,
+        duration=stream.duration * unit if stream.duration else whole or None,
         file_duration=whole,
         start=first_pts(first),
-        sample_aspect_ratio=stream.sample_aspect_ratio or None,
+        sample_aspect_ratio=fraction(stream.sample_aspect_ratio),
         display_matrix=_display_matrix(first),
         rotation=first.rotation,
         tracks=tuple(_track(other) for other in container.streams if other is not stream),
@@ -213,11 +212,6 @@ def first_pts(frame: av.VideoFrame) -> int:
     return frame.dts if frame.dts is not None else 0
 
 
-def _field_order(stream: av.VideoStream) -> int:
-    # PyAV 17, the last one for Python 3.10, does not know it; then the first frame has to tell.
-    return int(getattr(stream.codec_context, "field_order", _PROGRESSIVE[0]))
-
-
 def _has_alpha(frame: av.VideoFrame, stream: av.VideoStream) -> bool:
     # WebM stores alpha as a second stream of its own and says so in a tag only.
     coded = any(component.is_alpha for component in frame.format.components)
@@ -225,14 +219,8 @@ def _has_alpha(frame: av.VideoFrame, stream: av.VideoStream) -> bool:
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    from av.sidedata.sidedata import Type
-
-    found = cast("SideDataContainer", frame.side_data)  # which PyAV's stubs call a plain dict
-    if Type.DISPLAYMATRIX not in found:
-        return None
-    return tuple(
-        int(value) for value in np.frombuffer(memoryview(found[Type.DISPLAYMATRIX]), np.int32)
-    )
+    matrix = side_data(frame).get("DISPLAYMATRIX")
+    return None if matrix is None else struct.unpack_from("=9i", matrix)
 
 
 def _track(stream: Stream) -> Track:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vsrc.runtime.covers import attach_cover, is_cover
 from vsrc.runtime.media_file import copied_tracks
 from vsrc.runtime.probe import codec_name
+from vsrc.runtime.pyav_versions import fraction, time_base
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -43,7 +44,7 @@ class TrackCopier:
         self.notes: list[str] = []
         self._target = target
         self._streams: dict[int, Stream] = {}
-        self._refused: Counter[int] = Counter()
+        self._refused: Counter[tuple[int, str]] = Counter()
         self._held: list[Packet[Stream]] = []
         is_matroska = target.format.name == "matroska"
         for stream in copied_tracks(source):
@@ -75,7 +76,7 @@ class TrackCopier:
         later = []
         for packet in self._held:
             stamp = packet.pts if packet.pts is not None else packet.dts
-            seconds = None if stamp is None else stamp * packet.time_base
+            seconds = None if stamp is None else stamp * time_base(packet)
             if seconds is not None and stop is not None and seconds >= stop:
                 later.append(packet)
             elif seconds is None or start is None or seconds >= start:
@@ -85,8 +86,8 @@ class TrackCopier:
     def losses(self) -> list[str]:
         """What could not be copied after all, because it is damaged."""
         return [
-            f"{count} damaged packets of the {self._streams[index].type} track {index} are left out"
-            for index, count in sorted(self._refused.items())
+            f"{count} damaged packets of the {kind} track {index} are left out"
+            for (index, kind), count in sorted(self._refused.items())
         ]
 
     def _write(self, packet: Packet[Stream], shift: Fraction) -> None:
@@ -94,17 +95,17 @@ class TrackCopier:
 
         if packet.stream.index not in self._streams:
             return
-        offset = round(shift / packet.time_base)
+        offset = round(shift / time_base(packet))
         if packet.pts is not None:
             packet.pts -= offset
         if packet.dts is not None:
             packet.dts -= offset
-        index = packet.stream.index
-        packet.stream = self._streams[index]
+        track = packet.stream.index, packet.stream.type
+        packet.stream = self._streams[packet.stream.index]
         try:
             self._target.mux(packet)
         except (av.error.ArgumentError, av.error.InvalidDataError):
-            self._refused[index] += 1  # no time stamp that can be, or no header
+            self._refused[track] += 1  # no time stamp that can be, or no header
 
     def _add(self, stream: Stream) -> None:
         if not _is_known(stream):
@@ -162,7 +163,7 @@ def copy_chapters(
     """Chapters that do not end before `start`; times in seconds, as in `TrackCopier.release`."""
     chapters: list[Chapter] = []
     for chapter in source.chapters():
-        base = chapter["time_base"] or Fraction(1, 1000)
+        base = fraction(chapter["time_base"]) or Fraction(1, 1000)
         if start is not None and chapter["end"] * base <= start:
             continue
         offset = round(shift / base)
@@ -175,14 +176,14 @@ def copy_chapters(
 
 def track_units(source: InputContainer) -> list[Fraction]:
     """Time bases of the tracks that are copied, seconds."""
-    return [stream.time_base for stream in copied_tracks(source) if stream.time_base is not None]
+    return [time_base(stream) for stream in copied_tracks(source)]
 
 
 def earliest(source: InputContainer) -> Fraction:
     """When the first track begins, seconds."""
     starts = [
-        stream.start_time * stream.time_base
+        stream.start_time * time_base(stream)
         for stream in source.streams
-        if stream.start_time is not None and stream.time_base is not None
+        if stream.start_time is not None
     ]
     return min(starts, default=Fraction(0))

@@ -14,6 +14,7 @@ from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hdr import NO_HDR, hdr_options
 from vsrc.runtime.part_file import PartFile, failures_named
+from vsrc.runtime.pyav_versions import open_output
 from vsrc.runtime.reader import Reader
 from vsrc.runtime.segmented import SegmentedEncoder, frames_per_segment
 from vsrc.runtime.segments import Kept, SegmentStore, StoredPacket
@@ -181,15 +182,11 @@ class VideoWriter:
             self._container.close()
 
     def _open(self, muxer: str, settings: VideoSettings) -> None:
-        import av
-
-        self._container = self._output = av.open(
+        self._container = self._output = open_output(
             self._part.file,
-            "w",
-            format=muxer,
-            container_options=self._muxer_options(muxer),
-            buffer_size=_BUFFER_BYTES,
-            metadata_errors="surrogateescape",
+            muxer,
+            options=self._muxer_options(muxer),
+            buffer_bytes=_BUFFER_BYTES,
         )
         self._encoded = add_video_stream(self._output, self._info, settings)
         context = self._encoded.stream.codec_context
