@@ -97,30 +97,54 @@ class Decoding:
         return [_part(packet, data[:second], packet.pts, packet.dts), _part(packet, data[second:])]
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
-        import av
-
         if packet is not None and packet.size:
             self._saw(packet)
             self.video_packets += 1
             if not packet.is_discard:
                 self.lost.sent(packet.pts, is_key=packet.is_keyframe, size=packet.size)
-        if not self._stream.codec_context.is_decoder:
-            # It could not be opened for the packet before. PyAV 19 must not be asked once more.
-            self.lost.refused()
-            return []
-        try:
-            frames = self._stream.decode(packet)
-        except av.EOFError:
-            return []
-        except av.FFmpegError:
-            self.lost.refused()
-            return []
+        frames = self._frames_of(packet)
         if packet is not None and packet.is_corrupt:
             self.lost.refused()
         if self._is_avi:  # which packs two MPEG-4 frames into one packet where there are B-frames
             has_b_frames = self._stream.codec_context.has_b_frames
             self.lost.one_once_damaged = self._leaves_out and not has_b_frames
         return frames
+
+    def _frames_of(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
+        """What the decoder gives for a packet, and for the end; nothing where it refuses."""
+        import av
+
+        frames: list[av.VideoFrame] = []
+        if not self._stream.codec_context.is_decoder:
+            # It could not be opened before, and PyAV 19 crashes when it is asked once more.
+            self.lost.refused()
+            return frames
+        try:
+            try:
+                frames += self._stream.decode(packet)
+            except av.BlockingIOError:
+                frames += self._restart()
+                frames += self._stream.decode(packet)
+        except av.EOFError:
+            pass
+        except av.FFmpegError:
+            self.lost.refused()
+        return frames
+
+    def _restart(self) -> list[av.VideoFrame]:
+        """Take what a decoder still holds that accepts no packet any more, and begin anew.
+
+        That of AV1 in FFmpeg 9 keeps a packet that it cannot decode, and waits for it to be.
+        """
+        import av
+
+        self.lost.refused()
+        try:
+            return self._stream.decode(None)
+        except av.FFmpegError:
+            return []
+        finally:
+            self._stream.codec_context.flush_buffers()
 
     def _saw(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None:

@@ -13,7 +13,7 @@ here. What a feature is named decides, never a version number.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import av
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-Source = str | BinaryIO
+Source = str | IO[bytes]
 
 
 def open_input(source: Source, *, options: dict[str, str] | None = None) -> InputContainer:
@@ -33,7 +33,8 @@ def open_input(source: Source, *, options: dict[str, str] | None = None) -> Inpu
     """
     import av
 
-    return av.open(source, "r", container_options=options, **_lossless_text())
+    container: InputContainer = av.open(source, container_options=options, **_lossless_text())
+    return container
 
 
 def open_output(
@@ -49,7 +50,7 @@ def open_output(
     """
     import av
 
-    return av.open(
+    container: OutputContainer = av.open(
         target,
         "w",
         format=muxer,
@@ -57,6 +58,7 @@ def open_output(
         buffer_size=buffer_bytes,
         **_lossless_text(),
     )
+    return container
 
 
 def _lossless_text() -> Any:  # noqa: ANN401
