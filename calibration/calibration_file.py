@@ -17,8 +17,8 @@ from pathlib import Path
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.package import inside
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import from_json, to_json
-from vsrc.runtime.whole_file import write_whole
 
 CALIBRATION_FILE = "calibration.json"
 SCHEMA_VERSION = 1
@@ -171,5 +171,5 @@ def write_calibration(package: Path, calibration: Calibration) -> Path:
         there = json.loads(path.read_text(encoding="utf-8"))
         kept = {k: v for k, v in there.items() if k not in Calibration.__dataclass_fields__}
     data = {"schema_version": SCHEMA_VERSION, **kept, **to_json(calibration)}
-    write_whole(path, json.dumps(data, indent=2) + "\n")
+    write_file(path, json.dumps(data, indent=2) + "\n")
     return path

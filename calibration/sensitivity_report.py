@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vsrc.calibration.sensitivity import Choice, LayerSensitivity
 from vsrc.runtime.dependencies import is_importable
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.whole_file import write_whole
 
 NAME = "sensitivity"
 _INT8, _FLOAT = "#3b6ea5", "#c8553d"
@@ -38,7 +38,7 @@ def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Choi
         "float_layers": to_json(choice.float_layers),
         "psnr_db": choice.psnr_db,
     }
-    write_whole(folder / f"{NAME}.json", json.dumps(data, indent=2) + "\n")
+    write_file(folder / f"{NAME}.json", json.dumps(data, indent=2) + "\n")
     if is_importable("matplotlib"):
         _draw(folder / f"{NAME}.png", ranked, choice)
 

@@ -13,7 +13,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-_FILE = ".calibration.part"
+from vsrc.runtime.pending_file import write_file
+
+_FILE = ".calibration.vsrc-resume"
 _KEY_BYTES = 32
 _COUNT_BYTES = 8
 _EVERY_SECONDS = 10.0
@@ -52,9 +54,7 @@ class Unfinished:
 
     def save(self, count: int, state: bytes) -> None:
         """Replace the file; it is never half there."""
-        temporary = self._path.with_name(f"{_FILE}.new")
-        temporary.write_bytes(self._key + count.to_bytes(_COUNT_BYTES, "little") + state)
-        temporary.replace(self._path)
+        write_file(self._path, self._key + count.to_bytes(_COUNT_BYTES, "little") + state)
         self._saved = time.monotonic()
         self.count = count
 

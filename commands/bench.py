@@ -108,7 +108,7 @@ def bench_command(
     if compare:
         _compare(compare, json_file, html_file)
         return
-    from vsrc.runtime.whole_file import check_place
+    from vsrc.runtime.pending_file import check_place
 
     shapes = parse_shape(shape)
     if profile:
@@ -166,10 +166,10 @@ def _show(reports: Sequence[BenchReport], json_file: str | None, html_file: Path
     from vsrc.runtime.bench_report import reports_to_text
     from vsrc.runtime.bench_table import table_text
     from vsrc.runtime.bench_text import bench_text
-    from vsrc.runtime.whole_file import write_whole
+    from vsrc.runtime.pending_file import write_file
 
     if json_file and json_file != "-":
-        write_whole(Path(json_file), reports_to_text(reports))
+        write_file(Path(json_file), reports_to_text(reports))
     if html_file:
         write_bench_page(html_file, reports)
     if json_file == "-":
@@ -186,7 +186,7 @@ def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | 
         comparison_to_text,
     )
     from vsrc.runtime.bench_page import write_comparison_page
-    from vsrc.runtime.whole_file import write_whole
+    from vsrc.runtime.pending_file import write_file
 
     found = compare_reports(*files)
     if html_file:
@@ -195,7 +195,7 @@ def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | 
         click.echo(comparison_to_text(found), nl=False)
     else:
         if json_file:
-            write_whole(Path(json_file), comparison_to_text(found))
+            write_file(Path(json_file), comparison_to_text(found))
         click.echo(comparison_text(found))
     check_no_regression(found)
 

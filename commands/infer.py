@@ -133,7 +133,7 @@ def _restored(
     from vsrc.runtime.inference import infer
     from vsrc.runtime.job_report import infer_with_report
     from vsrc.runtime.memory import give_frames_back
-    from vsrc.runtime.whole_file import check_place
+    from vsrc.runtime.pending_file import check_place
 
     give_frames_back()
     if address is not None:

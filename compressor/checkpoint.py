@@ -11,7 +11,6 @@ The newest ones are kept, the others removed.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from vsrc.runtime.pending_file import open_pending_folder
 
 PARTS = ("student", "ema", "beside")
 
@@ -49,11 +50,10 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
     """Write a checkpoint below `folder`, then remove all but the last `keep`."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{checkpoint.step:08d}"
-    temporary = Path(tempfile.mkdtemp(prefix=".step-", dir=folder))
-    try:
+    with open_pending_folder(target) as pending:
         for part in PARTS:
             tensors = {k: v.contiguous() for k, v in checkpoint.tensors[part].items()}
-            save_file(tensors, temporary / f"{part}.safetensors")
+            save_file(tensors, pending / f"{part}.safetensors")
         state = {
             "step": checkpoint.step,
             "optimizer": checkpoint.optimizer,
@@ -61,11 +61,7 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
             "scaler": dict(checkpoint.scaler),
             "config": checkpoint.config,
         }
-        torch.save(state, temporary / "state.pt")
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        torch.save(state, pending / "state.pt")
     for old in found(folder)[:-keep]:
         shutil.rmtree(old)
     return target

@@ -9,6 +9,8 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from vsrc.runtime.pending_file import write_file
+
 
 class RunLog:
     """Writes `log.jsonl` and TensorBoard's event files in a run's folder.
@@ -23,7 +25,7 @@ class RunLog:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         kept = _lines_until(path, steps_done) if path.exists() else []
-        path.write_text("".join(kept), encoding="utf-8")
+        write_file(path, "".join(kept))
         self._lines = path.open("a", encoding="utf-8")
         self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 

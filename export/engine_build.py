@@ -20,10 +20,10 @@ from vsrc.export.tensorrt_log import Phases, build_error, monitor
 from vsrc.runtime.dependencies import version_numbers
 from vsrc.runtime.engine_file import EngineBackend, Shapes
 from vsrc.runtime.errors import MismatchError, VsrcError
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import FeatureSpec, Precision
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import FIRST_RELIABLE, FIRST_STRONG, tensorrt_module
-from vsrc.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -280,7 +280,7 @@ def _keep_timings(config: trt.IBuilderConfig, path: Path) -> None:
     if measured is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, bytes(measured.serialize()))
+    write_file(path, bytes(measured.serialize()))
 
 
 def _allow_precisions(

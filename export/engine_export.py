@@ -39,9 +39,9 @@ from vsrc.runtime.engine_file import (
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
 from vsrc.runtime.tensorrt_module import tensorrt_module
-from vsrc.runtime.whole_file import write_whole
 
 _SHARE_OF_FREE = 0.75
 """Of the memory that is free, what a build may use: on a Jetson the system needs the rest."""
@@ -197,5 +197,5 @@ def _write(file: Path, engine: bytes, spec: EngineSpec) -> None:
     """The engine, then its sidecar, each whole or not at all."""
     file.parent.mkdir(exist_ok=True)
     file.with_suffix(".json").unlink(missing_ok=True)  # of the engine that is replaced
-    write_whole(file, engine)
-    write_whole(file.with_suffix(".json"), engine_text(spec))
+    write_file(file, engine)
+    write_file(file.with_suffix(".json"), engine_text(spec))

@@ -18,9 +18,9 @@ from vsrc.export.gate import LIMITS_DB
 from vsrc.runtime.dependencies import installed_version, is_importable
 from vsrc.runtime.inspection import size_text
 from vsrc.runtime.page import Picture, Table, before_after_page
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.sample import SAMPLE_CREDIT
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     from vsrc.export.drafts import Draft
@@ -54,7 +54,7 @@ def write_reports(
     folder.mkdir(exist_ok=True)
     data = _data(draft, written, LIMITS_DB[draft.precision] if limit_db is None else limit_db)
     file = folder / f"export-{draft.name}.json"
-    write_whole(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
+    write_file(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
     if not is_importable("jinja2"):
         return [file]
     return [file, _page(file.with_suffix(".html"), draft, data)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from vsrc.export.tracing import Source, trace
 from vsrc.export.typed_graphs import TypedGraph, opset_of
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import describe, open_package, write_spec
+from vsrc.runtime.pending_file import open_pending_files
 from vsrc.runtime.spec import GraphSpec
 
 
@@ -69,23 +69,17 @@ def add_to_package(source: Source, drafts: Sequence[Draft], config: ExportConfig
     written: list[ExportedGraph] = []
     reports: list[Path] = []
     agreements: dict[str, tuple[Agreement, ...]] = {}
-    # A sibling of what is there: a finished file is moved, never copied, and only when all are.
-    with tempfile.TemporaryDirectory(prefix=".export.", dir=path) as scratch:
-        draft_of_package = Path(scratch)
+    with open_pending_files(path) as draft_of_package:
         (draft_of_package / "graphs").mkdir()
         for draft in drafts:
             of_it = [_written(source, draft, one, config, draft_of_package) for one in draft.graphs]
             reports += write_reports(draft_of_package, draft, of_it, limit_db=config.min_psnr)
             written += of_it
             agreements |= draft.comparison.agreements
-        for folder in ("reports", "graphs"):
-            (path / folder).mkdir(exist_ok=True)
-            for file in sorted((draft_of_package / folder).iterdir()):
-                file.replace(path / folder / file.name)
     spec = open_package(path).spec
     graphs = {**spec.graphs, **{one.name: one.graph for one in written}}
     write_spec(path, dataclasses.replace(spec, graphs=graphs))
-    there = tuple(path / report.relative_to(scratch) for report in reports)
+    there = tuple(path / report.relative_to(draft_of_package) for report in reports)
     return ExportResult(tuple(written), agreements, there)
 
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.segmented import ends_part
 from vsrc.runtime.stamped import SourceFrame
-from vsrc.runtime.whole_file import write_whole
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def crc(rgb: NDArray[Any]) -> int:
 
 def save_table(table: FrameTable, path: Path) -> None:
     """Write it as JSON, whole or not at all."""
-    write_whole(path, json.dumps(asdict(table)))
+    write_file(path, json.dumps(asdict(table)))
 
 
 def load_table(path: Path) -> FrameTable | None:

@@ -31,11 +31,11 @@ from vsrc.runtime.machine import (
 )
 from vsrc.runtime.page import Table
 from vsrc.runtime.page_file import check_pages, write_page
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.power import mean_watts, throttle_events
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.stage_clock import StageClock
 from vsrc.runtime.telemetry import Telemetry, find_sensors
-from vsrc.runtime.whole_file import write_whole
 
 KIND = "vsrc-infer-report"
 SCHEMA_VERSION = 1
@@ -124,7 +124,7 @@ def infer_with_report(
     if is_page:
         write_job_page(path, report)
     else:
-        write_whole(path, job_report_to_text(report))
+        write_file(path, job_report_to_text(report))
     return result
 
 

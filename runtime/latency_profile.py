@@ -17,9 +17,9 @@ from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.interval import Interval
 from vsrc.runtime.latency_fit import LatencyFit, LeftOut, fit_latency, left_out
 from vsrc.runtime.machine import Machine
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.schema import from_json, to_json
-from vsrc.runtime.whole_file import write_whole
 
 KIND = "vsrc-latency-profile"
 SCHEMA_VERSION = 1
@@ -122,7 +122,7 @@ class LatencyProfile:
 
     def write(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
-        write_whole(path, self.to_text())
+        write_file(path, self.to_text())
 
     def to_text(self) -> str:
         """Its JSON."""

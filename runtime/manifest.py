@@ -21,10 +21,10 @@ from typing import Any
 
 from vsrc import __version__
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.segments import Segment
 from vsrc.runtime.shard import Shard
 from vsrc.runtime.targets import Target
-from vsrc.runtime.whole_file import write_whole
 
 KIND = "vsrc-manifest"
 SCHEMA_VERSION = 1
@@ -99,7 +99,7 @@ class Manifest:
         }
         items = [asdict(self.items[output]) for output in sorted(self.items)]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, json.dumps({**head, "items": items}, indent=1) + "\n")
+        write_file(self.path, json.dumps({**head, "items": items}, indent=1) + "\n")
 
     def recorded(self, target: Target) -> list[Item]:
         """What this and all manifests beside it say of a result that was finished."""

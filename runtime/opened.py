@@ -165,7 +165,13 @@ class Opened:
 
     def video_writer(self, store: SegmentStore | None) -> VideoWriter:
         """A writer whose finished parts are kept, if there is a store."""
-        return VideoWriter(self.target.path, self.reader, self.settings(), store)
+        return VideoWriter(
+            self.target.path,
+            self.reader,
+            self.settings(),
+            store,
+            overwrite=self.config.overwrite,
+        )
 
     def store(self, *, shared: bool) -> SegmentStore:
         """The finished parts of the result."""

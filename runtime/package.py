@@ -12,8 +12,6 @@ out of the folder, sizes compared before a file is read, hashes before it is use
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, get_args
 
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.pending_file import open_pending_folder, write_file
 from vsrc.runtime.spec import (
     FileSpec,
     GraphSpec,
@@ -30,7 +29,6 @@ from vsrc.runtime.spec import (
     spec_from_text,
     spec_to_text,
 )
-from vsrc.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     from vsrc.runtime.session import Session
@@ -169,7 +167,7 @@ def describe(folder: Path, name: str) -> FileSpec:
 
 def write_spec(folder: Path, spec: ModelSpec) -> None:
     """Write `model.json` into `folder`; it is never half there."""
-    write_whole(folder / SPEC_FILE, spec_to_text(spec))
+    write_file(folder / SPEC_FILE, spec_to_text(spec))
 
 
 def check_new_folder(path: Path, *, overwrite: bool) -> None:
@@ -190,23 +188,12 @@ def check_new_folder(path: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary sibling of `path` that takes its place when the block ends well.
+    """A pending folder that takes the place of `path` when the block ends well.
 
     Raises:
         SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
+        FileExistsError: It was made meanwhile, and `overwrite` is off.
     """
     check_new_folder(path, overwrite=overwrite)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        for made in (temporary, *temporary.rglob("*")):
-            made.chmod(0o755 if made.is_dir() else 0o644)  # some were made private, as a draft is
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.replace(old)
-            temporary.replace(path)
-            shutil.rmtree(old)
-        else:
-            temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with open_pending_folder(path, overwrite=overwrite) as folder:
+        yield folder

@@ -7,7 +7,7 @@ from typing import Any
 
 from vsrc import __version__
 from vsrc.runtime.installation import explain_missing, require
-from vsrc.runtime.whole_file import write_whole
+from vsrc.runtime.pending_file import write_file
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _DEFAULTS = {"version": __version__, "summary": "", "credit": ""}
@@ -48,5 +48,5 @@ def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    write_whole(path, environment.get_template(template).render({**_DEFAULTS, **values}))
+    write_file(path, environment.get_template(template).render({**_DEFAULTS, **values}))
     return path

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +12,7 @@ import numpy as np
 
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
-from vsrc.runtime.part_file import failures_named
+from vsrc.runtime.pending_file import PendingFolder, failures_named, place_files, place_folder
 from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
 from vsrc.runtime.probe import VideoInfo
 from vsrc.runtime.segments import Kept, SegmentStore, StoredPacket
@@ -64,8 +62,13 @@ class PictureWriter:
         self._encoder: av.VideoCodecContext | None = None
         self._pix_fmt = "rgb24" if info.depth <= 8 else "rgb48be"
         self.summary = f"png {self._pix_fmt} {self._width}x{self._height}"
+        self._pending: PendingFolder | None = None
         with failures_named(folder):
-            self._temporary = self._place()
+            if store is None:
+                self._pending = PendingFolder(folder)
+                self._unfinished = self._pending.folder
+            else:
+                self._unfinished = _kept_folder(store)
 
     @property
     def kept(self) -> Kept:
@@ -99,38 +102,22 @@ class PictureWriter:
     def finish(self) -> None:
         """Move the files into their folder."""
         with failures_named(self._folder):
-            if not self._folder.exists():
-                self._temporary.replace(self._folder)
+            if self._folder.exists():
+                place_files(self._unfinished, self._folder)
             else:
-                for file in sorted(self._temporary.iterdir()):
-                    file.replace(self._folder / file.name)
-                self._temporary.rmdir()
+                place_folder(self._unfinished, self._folder)
             if self._store is not None:
                 self._store.remove()
 
     def discard(self) -> None:
         """Remove what was written; finished parts stay."""
-        if self._store is None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-        elif not self._store.kept.frames:
+        if self._pending is not None:
+            self._pending.discard()
+        if self._store is not None and not self._store.kept.frames:
             self._store.remove()
 
-    def _place(self) -> Path:
-        """A folder for the files, in which those that are not whole are forgotten."""
-        if self._store is None:
-            temporary = self._folder.with_name(f".{self._folder.name}.{secrets.token_hex(4)}.part")
-            temporary.mkdir()
-            return temporary
-        self._store.claim()
-        temporary = self._store.folder / "pictures"
-        temporary.mkdir(exist_ok=True)
-        for first in self._store.firsts:
-            if not all(_is_whole(temporary, entry) for entry in self._store.load(first)):
-                self._store.forget(first)
-        return temporary
-
     def _save(self, name: str, png: bytes) -> None:
-        with (self._temporary / name).open("wb") as file:
+        with (self._unfinished / name).open("wb") as file:
             file.write(png)
             file.flush()
             if self._store is not None:
@@ -162,6 +149,17 @@ class PictureWriter:
             samples = np.ascontiguousarray(to_16_bits(rgb))
         frame = av.VideoFrame.from_ndarray(samples, self._pix_fmt)
         return b"".join(bytes(packet) for packet in self._encoder.encode(frame))
+
+
+def _kept_folder(store: SegmentStore) -> Path:
+    """The store's folder for pictures; segments with a damaged picture are forgotten."""
+    store.claim()
+    folder = store.folder / "pictures"
+    folder.mkdir(exist_ok=True)
+    for first in store.firsts:
+        if not all(_is_whole(folder, entry) for entry in store.load(first)):
+            store.forget(first)
+    return folder
 
 
 def _is_whole(folder: Path, entry: StoredPacket) -> bool:

@@ -26,7 +26,7 @@ from vsrc.runtime.frame_table import (
     save_table,
 )
 from vsrc.runtime.opened import Opened
-from vsrc.runtime.part_file import failures_named
+from vsrc.runtime.pending_file import failures_named
 from vsrc.runtime.restore import neighbours, restored, window_step
 from vsrc.runtime.segments import SegmentStore
 from vsrc.runtime.stamped import ResultFrame, SourceFrame

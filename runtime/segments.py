@@ -12,18 +12,16 @@ it depends on nothing before it, and any process that sees the folder may add th
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import os
 import re
-import secrets
 import shutil
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.pending_file import open_pending_file
 
 _JOB_FILE = "job.txt"
 _NAME = re.compile(r"(\d{8})-(\d{8})\.segment")
@@ -149,7 +147,8 @@ class SegmentStore:
         """Make the folder, with the name of the job in it."""
         if not (self.folder / _JOB_FILE).exists():
             self.folder.mkdir(exist_ok=True)
-            _write_through(self.folder / _JOB_FILE, [self._fingerprint.encode()])
+            with open_pending_file(self.folder / _JOB_FILE) as file:
+                file.write(self._fingerprint.encode())
 
     def save(
         self,
@@ -163,11 +162,12 @@ class SegmentStore:
         """Keep the frames [first, stop); see `Segment`."""
         self.claim()
         counts = (redone, spoilt)
-        file, sha256 = self._file(first, stop), _digest(packets, counts)
+        path, sha256 = self._file(first, stop), _digest(packets, counts)
         head = {"sha256": sha256, "counts": counts, "packets": _table(packets)}
-        data = (packet.data for packet in packets)
-        _write_through(file, itertools.chain([json.dumps(head).encode() + b"\n"], data))
-        self._found[first] = Segment(first, stop, sha256, file.stat().st_size, *counts)
+        with open_pending_file(path) as file:
+            file.write(json.dumps(head).encode() + b"\n")
+            file.writelines(packet.data for packet in packets)
+        self._found[first] = Segment(first, stop, sha256, path.stat().st_size, *counts)
         self._firsts = sorted(self._found)
 
     def load(self, first: int) -> list[StoredPacket]:
@@ -253,17 +253,3 @@ def _digest(packets: Sequence[StoredPacket], counts: tuple[int, int]) -> str:
     for packet in packets:
         digest.update(packet.data)
     return digest.hexdigest()
-
-
-def _write_through(path: Path, data: Iterable[bytes]) -> None:
-    """Write a file that is whole after a power cut, or not there."""
-    temporary = path.with_suffix(f".{secrets.token_hex(4)}.new")
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

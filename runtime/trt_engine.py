@@ -11,9 +11,9 @@ from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.engine_file import EngineBackend
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
 from vsrc.runtime.gpu import Address, Stream
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import tensorrt_module
-from vsrc.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -111,7 +111,7 @@ def _keep_kernels(config: Any, path: Path) -> None:  # noqa: ANN401
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, bytes(compiled))
+        write_file(path, bytes(compiled))
     except (OSError, VsrcError):  # a home that cannot be written costs the next start some seconds
         return
 

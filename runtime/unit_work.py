@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, replace
 
 from vsrc.runtime.errors import StoppedError, VsrcError
+from vsrc.runtime.file_lock import alone
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_job import InferJob, Report
 from vsrc.runtime.infer_result import FileResult, InferProgress, PieceResult
 from vsrc.runtime.manifest import Item, Manifest, result_sha256
 from vsrc.runtime.opened import Network, open_reader, opened, result_frames
-from vsrc.runtime.part_file import alone
 from vsrc.runtime.pieces import Piece, SharedVideo, make_piece, shared_video
 from vsrc.runtime.segments import Segment
 from vsrc.runtime.shard import Unit

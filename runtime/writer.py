@@ -13,7 +13,7 @@ from vsrc.runtime.deep_colour import bits_of, frame_maker
 from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hdr import NO_HDR, hdr_options
-from vsrc.runtime.part_file import PartFile, failures_named
+from vsrc.runtime.pending_file import PendingFile, failures_named
 from vsrc.runtime.pyav_versions import open_output
 from vsrc.runtime.reader import Reader
 from vsrc.runtime.segmented import SegmentedEncoder, frames_per_segment
@@ -74,6 +74,13 @@ class VideoWriter:
         path: The file.
         notes: What could not be kept.
         most: Longest segment, frames.
+
+    Args:
+        path: The file.
+        reader: The source.
+        settings: How it is encoded.
+        store: Keeps finished segments.
+        overwrite: Replace what is at `path` when the result is complete.
     """
 
     def __init__(
@@ -82,8 +89,11 @@ class VideoWriter:
         reader: Reader,
         settings: VideoSettings,
         store: SegmentStore | None = None,
+        *,
+        overwrite: bool = True,
     ) -> None:
         self.path = path
+        self._overwrite = overwrite
         self._info = reader.info
         self._source = reader.container
         self._store = store
@@ -94,7 +104,8 @@ class VideoWriter:
         self._start: Fraction | None = None
         self._shift = self._end = Fraction(0)
         muxer = muxer_of(path)
-        self._part = PartFile(path)
+        with failures_named(path):
+            self._pending = PendingFile(path)
         self._container: OutputContainer | None = None
         try:
             self._open(muxer, settings)
@@ -121,7 +132,7 @@ class VideoWriter:
             self._mux(self._segments.finish(), stop=self._end if self._is_excerpt else None)
             self._release(stop=self._end if self._is_excerpt else None)
             self._output.close()
-            self._part.commit()
+            self._pending.commit(overwrite=self._overwrite)
             self.notes += self._tracks.losses() if self._tracks else []
             if self._store is not None:
                 self._store.remove()
@@ -176,14 +187,14 @@ class VideoWriter:
 
     def discard(self) -> None:
         """Remove the unfinished file; its segments stay."""
-        self._part.discard()
+        self._pending.discard()
         if self._container is not None:
             # The file is closed by now, which keeps PyAV from writing an index into it.
             self._container.close()
 
     def _open(self, muxer: str, settings: VideoSettings) -> None:
         self._container = self._output = open_output(
-            self._part.file,
+            self._pending.file,
             muxer,
             options=self._muxer_options(muxer),
             buffer_bytes=_BUFFER_BYTES,

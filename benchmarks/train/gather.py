@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from vsrc.benchmarks.train.camera_paths import camera_path
 from vsrc.benchmarks.train.posters import poster
+from vsrc.runtime.pending_file import open_pending_file
 
 Frame = NDArray[np.uint8]
 
@@ -198,8 +199,10 @@ def reduce_to(picture: Frame, rows: int) -> Frame:
 
 def write_lossless(path: Path, frames: Iterable[Frame]) -> None:
     """FFV1 in RGB: what is read back is what was written."""
-    temporary = path.with_suffix(".part.mkv")
-    with av.open(str(temporary), "w") as container:
+    with (
+        open_pending_file(path) as file,
+        av.open(file, "w", format="matroska", buffer_size=1 << 20) as container,
+    ):
         stream = None
         for frame in frames:
             if stream is None:
@@ -210,7 +213,6 @@ def write_lossless(path: Path, frames: Iterable[Frame]) -> None:
             container.mux(stream.encode(picture.reformat(format="bgr0")))
         assert stream is not None, path
         container.mux(stream.encode(None))
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -112,7 +113,8 @@ class FrameCache:
         with whole_folder(folder, cache=self.folder, size_bytes=size_bytes) as partial:
             frames = ClipFrames(source)
             planes = _reported(_shrunk(frames, max_height), progress)
-            shape = _write(planes, partial / "hr.u8")
+            with (partial / "hr.u8").open("wb") as file:
+                shape = _write(planes, file)
             entry = ClipEntry(str(source.place), sha256, *shape, notes=frames.notes)
             (partial / "clip.json").write_text(json.dumps(to_json(entry), indent=2) + "\n")
         return CachedClip(folder, entry)
@@ -124,8 +126,8 @@ class FrameCache:
             return known
         # Green alone is luma enough to see a cut, and it is a plane of the cache.
         starts = first_frames(frame[1] for frame in clip.frames())
-        with whole_file(path, cache=self.folder, size_bytes=8 * len(starts)) as partial:
-            partial.write_text(json.dumps(starts))
+        with whole_file(path, cache=self.folder, size_bytes=8 * len(starts)) as file:
+            file.write(json.dumps(starts).encode())
         return starts
 
     def lr(
@@ -145,8 +147,8 @@ class FrameCache:
         if path.is_file() and path.stat().st_size == size_bytes:
             return path
         cropped = (frame[..., : rows * scale, : columns * scale] for frame in clip.frames())
-        with whole_file(path, cache=self.folder, size_bytes=size_bytes) as partial:
-            _write((degrade(frame, scale) for frame in cropped), partial)
+        with whole_file(path, cache=self.folder, size_bytes=size_bytes) as file:
+            _write((degrade(frame, scale) for frame in cropped), file)
         return path
 
     def _sha256(self, source: ClipSource) -> str:
@@ -159,8 +161,8 @@ class FrameCache:
         except OSError as error:
             raise MediaError(f"{source.place} cannot be read: {error.strerror}") from error
         sha256 = hashes[0] if source.is_video else _hash_of(hashes)
-        with whole_file(memo, cache=self.folder, size_bytes=64) as partial:
-            partial.write_text(sha256)
+        with whole_file(memo, cache=self.folder, size_bytes=64) as file:
+            file.write(sha256.encode())
         return sha256
 
 
@@ -197,13 +199,12 @@ def _estimated_bytes(source: ClipSource, max_height: int | None) -> int:
     return round(frames * 3 * height * width * factor**2)
 
 
-def _write(frames: Iterable[Planes], path: Path) -> tuple[int, int, int]:
+def _write(frames: Iterable[Planes], file: IO[bytes]) -> tuple[int, int, int]:
     """Write frames `(3, H, W)` one after another; their number, H and W."""
     count, height, width = 0, 0, 0
-    with path.open("wb") as file:
-        for planes in frames:
-            file.write(planes.tobytes())
-            count, height, width = count + 1, planes.shape[1], planes.shape[2]
+    for planes in frames:
+        file.write(planes.tobytes())
+        count, height, width = count + 1, planes.shape[1], planes.shape[2]
     return count, height, width
 
 

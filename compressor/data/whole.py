@@ -1,21 +1,21 @@
 """Files and folders of the cache that appear whole or not at all.
 
-They are filled under `<cache>/partial` and renamed when they are complete. What a full or read-only
-disk says becomes one line with a way out; what a killed process left is removed by the next one.
+They are filled under `<cache>/partial` (see `pending_file`). What a full or read-only disk says
+becomes one line with a way out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import os
 import shutil
-import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.pending_file import PendingFolder, open_pending_file
 
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
@@ -32,21 +32,20 @@ def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path
     Raises:
         DataError: The disk is too small or cannot be written.
     """
-    with _scratch(cache, size_bytes) as scratch:
-        partial = scratch / folder.name
-        partial.mkdir()
-        yield partial
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)  # only what was found damaged is in the way
+    with _partial(cache, size_bytes) as within:
+        pending = PendingFolder(folder, within=within)
         try:
-            partial.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else it holds the same frames, put there a moment ago
-                raise
+            yield pending.folder
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)  # only what was found damaged is in the way
+            with contextlib.suppress(FileExistsError):  # the same frames, put there a moment ago
+                pending.commit(overwrite=False)
+        finally:
+            pending.discard()
 
 
 @contextmanager
-def whole_file(path: Path, *, cache: Path, size_bytes: int) -> Iterator[Path]:
+def whole_file(path: Path, *, cache: Path, size_bytes: int) -> Iterator[IO[bytes]]:
     """A file to write; it replaces `path`.
 
     Args:
@@ -57,24 +56,20 @@ def whole_file(path: Path, *, cache: Path, size_bytes: int) -> Iterator[Path]:
     Raises:
         DataError: The disk is too small or cannot be written.
     """
-    with _scratch(cache, size_bytes) as scratch:
-        yield scratch / path.name
+    with _partial(cache, size_bytes) as within, open_pending_file(path, within=within) as file:
+        yield file
         path.parent.mkdir(parents=True, exist_ok=True)
-        (scratch / path.name).replace(path)
 
 
 @contextmanager
-def _scratch(cache: Path, size_bytes: int) -> Iterator[Path]:
+def _partial(cache: Path, size_bytes: int) -> Iterator[Path]:
     try:
         place = cache / "partial"
         place.mkdir(parents=True, exist_ok=True)
-        _clear_crashed(place)
         free = shutil.disk_usage(place).free
         if size_bytes > free:
             raise OSError(errno.ENOSPC, f"{_text(size_bytes)} needed, {_text(free)} free")
-        owner = f"{socket.gethostname()}-{os.getpid()}-"
-        with tempfile.TemporaryDirectory(dir=place, prefix=owner) as scratch:
-            yield Path(scratch)
+        yield place
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
@@ -83,16 +78,6 @@ def _scratch(cache: Path, size_bytes: int) -> Iterator[Path]:
             "space there, choose another place (--set cache=DIR), or keep smaller frames "
             "(--set max_height=360)"
         ) from error
-
-
-def _clear_crashed(place: Path) -> None:
-    """Remove what processes of this machine left behind that are no more."""
-    if not Path("/proc/self").exists():
-        return
-    for folder in place.glob(f"{socket.gethostname()}-*-*"):
-        pid = folder.name.split("-")[-2]
-        if pid.isdecimal() and not Path("/proc", pid).exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _text(size_bytes: int) -> str:

@@ -126,7 +126,7 @@ def test_another_draw_does_not_go_on_from_there(
 
 def test_damaged_state_is_begun_again(package: Path, two_shots: Path) -> None:
     expected = calibrate(_config(package, two_shots)).calibration
-    (package / ".calibration.part").write_bytes(b"x" * 100)
+    (package / ".calibration.vsrc-resume").write_bytes(b"x" * 100)
     assert calibrate(_config(package, two_shots, overwrite=True)).calibration == expected
 
 

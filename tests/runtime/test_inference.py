@@ -33,7 +33,7 @@ Make = Callable[..., Any]
 def nothing_left(tmp_path: Path) -> Iterator[None]:
     """No unfinished file and no thread may outlive a job."""
     yield
-    assert not [path for path in tmp_path.rglob(".*") if ".part" in path.name]
+    assert not [path for path in tmp_path.rglob(".*") if path.name.endswith(".pending")]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsrc-")]
 
 

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from vsrc.compressor.data.library import ClipLibrary, IngestProgress
 from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.pending_file import PendingFolder
 from vsrc.runtime.planes import gaussian_down
 
 Frames = NDArray[np.uint8]
@@ -316,13 +315,14 @@ def test_progress_tells_of_long_sources_on_the_way(videos: Make, cache: Path) ->
 
 
 def test_what_a_killed_process_left_is_removed(videos: Make, cache: Path) -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    for pid in (gone.pid, os.getpid()):
-        (cache / "partial" / f"{socket.gethostname()}-{pid}-abc").mkdir(parents=True)
+    place = cache / "partial"
+    place.mkdir(parents=True)
+    abandoned = place / ".clip.01234567.pending"
+    abandoned.mkdir()
+    in_use = PendingFolder(place / "clip")
     opened(videos(1), cache)
-    (left,) = (cache / "partial").iterdir()
-    assert left.name == f"{socket.gethostname()}-{os.getpid()}-abc"
+    assert list(place.iterdir()) == [in_use.folder]
+    in_use.discard()
 
 
 def test_two_processes_may_decode_the_same_clip_at_once(
