@@ -18,6 +18,11 @@ from vsrc.export.export_config import parse_shape
 @click.option("--teacher", help="Name, package, module:function or spandrel:FILE.")
 @click.option("--teacher-weights", type=click.Path(path_type=Path), help="Its checkpoint.")
 @click.option(
+    "--teacher-cache",
+    type=click.Path(path_type=Path),
+    help="Folder of vsrc shard, in place of --data and --teacher.",
+)
+@click.option(
     "--student", help=f"Name, package or module:function.  [default: {DistillConfig.student}]"
 )
 @click.option("--data", multiple=True, help="Folder of videos or frames; may be repeated.")

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from vsrc.compressor.data.dataset import Batch, ClipDataset, ClipItem, collate
+from vsrc.compressor.data.dataset import Batch, ClipItem, collate
 from vsrc.runtime.errors import TrainingError
 from vsrc.runtime.memory import oom_kills, oom_kills_since
 
@@ -20,7 +20,13 @@ _DEATH = re.compile(r"DataLoader worker \(pid.*")
 
 
 def batches_from(
-    start: int, *, dataset: ClipDataset, batch: int, process: int, processes: int, workers: int
+    start: int,
+    *,
+    dataset: Dataset[ClipItem],
+    batch: int,
+    process: int,
+    processes: int,
+    workers: int,
 ) -> Iterator[Batch]:
     """Batches number `start`, `start + 1`, ... of one process of several.
 

@@ -49,7 +49,11 @@ def build(config: DistillConfig) -> Built:
     teacher = _teacher(config)
     network = None if teacher is None else teacher.network
     objective = create_objective(
-        config.objective, student=student.network, teacher=network, **config.objective_options
+        config.objective,
+        student=student.network,
+        teacher=network,
+        pictures_kept=config.teacher_cache is not None,
+        **config.objective_options,
     )
     lesson = Lesson(
         student.network,

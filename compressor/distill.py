@@ -10,20 +10,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.utils.data import Dataset
 
 from vsrc.compressor.batches import batches_from, explain_dead_workers
 from vsrc.compressor.build import Built, build
 from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
+from vsrc.compressor.data.crop_shards import CropDataset, ShardManifest, open_shards
+from vsrc.compressor.data.dataset import Batch, ClipItem
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.data.real import check_codecs
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.latency_target import aimed
 from vsrc.compressor.progress import TrainProgress
-from vsrc.compressor.results import write_results
+from vsrc.compressor.results import (
+    TrainedOn,
+    trained_on_clips,
+    trained_on_shards,
+    write_results,
+)
 from vsrc.compressor.trainer import Trainer
 from vsrc.compressor.validation import psnr_on, side_by_side
-from vsrc.runtime.errors import SpecError
+from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json
 
@@ -74,6 +82,9 @@ def _distill(config: DistillConfig, report: Report | None, command: str) -> None
     if config.degradation == "real":
         check_codecs()
     built = build(config)
+    if config.teacher_cache is not None:
+        _distill_from_shards(config, config.teacher_cache, built, report, command)
+        return
     library = open_library(
         config.data,
         scale=config.scale,
@@ -86,12 +97,59 @@ def _distill(config: DistillConfig, report: Report | None, command: str) -> None
         logger.warning("%s is left out: %s", clip.name, clip.reason)
     taught, held = split(library, fraction=config.holdout) if config.holdout else (library, None)
     trainer = _trainer(config, built, taught, held)
+    _run(config, built, trainer, trained_on_clips(config, built, taught), report, command)
+
+
+def _distill_from_shards(
+    config: DistillConfig, folder: Path, built: Built, report: Report | None, command: str
+) -> None:
+    shards = open_shards(folder)
+    _check_shards(config, shards.manifest, folder, built)
+    teacher = built.lesson.objective.needs_teacher
+    trainer = _make_trainer(
+        config,
+        built,
+        dataset=CropDataset(shards, seed=config.seed, with_teacher=teacher),
+        clips=shards.held_out()[: config.holdout_clips],
+        recipe={"shards": to_json(shards.manifest)},
+    )
+    data = trained_on_shards(built, shards.manifest)
+    _run(config, built, trainer, data, report, command)
+
+
+def _check_shards(
+    config: DistillConfig, manifest: ShardManifest, folder: Path, built: Built
+) -> None:
+    """The crops must be what the run asks for."""
+    for name in ("scale", "degradation", "clip_length", "patch"):
+        if (there := getattr(manifest, name)) != getattr(config, name):
+            raise MismatchError(
+                f"{folder} holds crops of {name}={there}, this run has {getattr(config, name)}: "
+                f"--set {name}={there}, or make other shards"
+            )
+    if config.targets == "all":
+        raise ValueError("targets='all': shards keep the centre frame alone; expected 'centre'")
+    if built.lesson.objective.needs_teacher and not manifest.teachers:
+        raise ValueError(
+            f"{folder} was made without a teacher, which objective {config.objective} needs: run "
+            "vsrc shard on it again with --teacher"
+        )
+
+
+def _run(
+    config: DistillConfig,
+    built: Built,
+    trainer: Trainer,
+    data: TrainedOn,
+    report: Report | None,
+    command: str,
+) -> None:
     if config.resume:
         trainer.resume()
     with explain_dead_workers():
         network = trainer.run(report)
     if trainer.accelerator.is_main_process:
-        write_results(config, built, network, data=taught, command=command, psnr=trainer.psnr)
+        write_results(config, built, network, data=data, command=command, psnr=trainer.psnr)
     trainer.accelerator.wait_for_everyone()
 
 
@@ -132,8 +190,25 @@ def _trainer(
         clips = validation_clips(
             held, clip_length=config.clip_length, count=config.holdout_clips, crop=2 * config.patch
         )
-    recipe = {k: v for k, v in to_json(config).items() if k not in MAY_CHANGE}
     teacher_sha256 = None if built.teacher is None else built.teacher.weights_sha256
+    return _make_trainer(
+        config,
+        built,
+        dataset=dataset,
+        clips=clips,
+        recipe={"data": taught.sha256, "teacher weights": teacher_sha256},
+    )
+
+
+def _make_trainer(
+    config: DistillConfig,
+    built: Built,
+    *,
+    dataset: Dataset[ClipItem],
+    clips: list[Batch],
+    recipe: dict[str, object],
+) -> Trainer:
+    settings = {k: v for k, v in to_json(config).items() if k not in MAY_CHANGE}
     return Trainer(
         built.lesson,
         config,
@@ -141,7 +216,7 @@ def _trainer(
         batches=functools.partial(
             batches_from, dataset=dataset, batch=config.batch, workers=config.workers
         ),
-        recipe={**recipe, "data": taught.sha256, "teacher weights": teacher_sha256},
+        recipe={**settings, **recipe},
         validate=functools.partial(psnr_on, clips=clips) if clips else None,
         sample=functools.partial(side_by_side, clip=clips[0]) if clips else None,
     )

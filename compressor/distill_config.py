@@ -101,6 +101,8 @@ class DistillConfig(TrainerConfig):
         output: Package that is written.
         teacher: Name, `module:function`, `spandrel:FILE`, or a package; None for objective `none`.
         teacher_weights: Checkpoint of the teacher.
+        teacher_cache: Folder that `vsrc shard` made: crops, and what its teachers made of them. It
+            takes the place of data and teacher.
         student_weights: Checkpoint that the student starts from.
         student_weights_as: What they are to the student: `whole`; `partial`: what fits is taken, by
             name and shape, the rest starts fresh; `seed`: those of a smaller `edge`, which the
@@ -140,6 +142,7 @@ class DistillConfig(TrainerConfig):
     output: Path = Path("student.vsrc")
     teacher: str | None = None
     teacher_weights: Path | None = None
+    teacher_cache: Path | None = None
     student_weights: Path | None = None
     student_weights_as: Literal["whole", "partial", "seed"] = "whole"
     target_latency_ms: float | None = None
@@ -168,8 +171,13 @@ class DistillConfig(TrainerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.data:
+        if self.teacher_cache is None and not self.data:
             raise ValueError("no data: name folders of videos or frames with --data")
+        if self.teacher_cache is not None and (self.data or self.teacher is not None):
+            raise ValueError(
+                f"teacher_cache={str(self.teacher_cache)!r} holds crops and teacher's pictures "
+                "already: leave out --data and --teacher, or leave out --teacher-cache"
+            )
         if self.candidates < 1:
             raise ValueError(f"candidates={self.candidates} must be 1 or more")
         if self.clip_length < 1 or self.workers < 0 or self.holdout_clips < 0:

@@ -72,23 +72,29 @@ class Lesson(nn.Module):
         elif teacher is not None:
             self._teacher = (ClipNetwork(teacher.eval().requires_grad_(False)),)
 
-    def forward(self, lr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, lr: Tensor, hr: Tensor, teacher_sr: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Terms of the loss, name -> scalar.
 
         Args:
             lr: `(N, L, 3, H, W)` float32 RGB in [0, 1].
-            hr: `(N, L, 3, sH, sW)`, ground truth.
+            hr: `(N, L, 3, sH, sW)`, ground truth; or `(N, 1, 3, sH, sW)`, of the centre alone.
+            teacher_sr: The teacher's picture of the centre, `(N, 1, 3, sH, sW)`, where it was kept;
+                no teacher is asked then.
         """
         length = lr.shape[1]
         frames = list(range(length)) if self.all_frames else [length // 2]
-        teacher_sr, teacher_features = self._ask_teacher(lr, hr, frames)
+        teacher_features: dict[str, Tensor] = {}
+        if teacher_sr is None:
+            teacher_sr, teacher_features = self._ask_teacher(lr, hr, frames)
         student = self._drawn_student()
         network = student.network
         with tapped(network, self.objective.student_taps) as features, self.as_deployed(network):
             student_sr = self._ask_student(student, lr, hr, frames)
         seen = Observation(
             lr=lr[:, frames],
-            hr=hr[:, frames],
+            hr=hr if hr.shape[1] == len(frames) else hr[:, frames],
             student_sr=student_sr.float(),
             teacher_sr=teacher_sr,
             student={path: feature.float() for path, feature in features.items()},

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from vsrc.compressor.build import build
+from vsrc.compressor.data.crop_shards import open_shards
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.latency_target import aimed
 from vsrc.compressor.lesson import Lesson
@@ -76,6 +77,7 @@ def plan(config: DistillConfig) -> DistillPlan:
     config, _ = aimed(config)
     built = build(config)
     layouts = [find_clips(folder) for folder in config.data]
+    kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
     on_gpu = config.device == "auto" and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     built.lesson.place(device, channels_last=config.channels_last)
@@ -85,7 +87,10 @@ def plan(config: DistillConfig) -> DistillPlan:
         student=built.student.spec,
         teacher=None if built.teacher is None else built.teacher.spec,
         objective_parameters=parameter_count(built.lesson.objective),
-        data=tuple(f"{lay.root}: {lay.kind}, {len(lay.clips)} clips" for lay in layouts),
+        data=(
+            *(f"{lay.root}: {lay.kind}, {len(lay.clips)} clips" for lay in layouts),
+            *(shards.text() for shards in kept),
+        ),
         images_per_step=restored * config.batch * config.accumulate,
         steps=config.steps,
         step_seconds=seconds,
@@ -98,10 +103,13 @@ def _step_seconds(lesson: Lesson, config: DistillConfig, device: torch.device) -
     side = config.patch // config.scale
     shape = (config.batch, config.clip_length, 3)
     lr = torch.rand(*shape, side, side, device=device)
+    if config.teacher_cache is not None:
+        shape = (config.batch, 1, 3)
     hr = torch.rand(*shape, side * config.scale, side * config.scale, device=device)
     start = time.perf_counter()
+    pictures = () if config.teacher_cache is None else (hr.clone(),)
     for _ in range(config.accumulate):
-        torch.autograd.backward(list(lesson(lr, hr).values()))
+        torch.autograd.backward(list(lesson(lr, hr, *pictures).values()))
     lesson.zero_grad()
     if device.type == "cuda":
         torch.cuda.synchronize()

@@ -59,6 +59,11 @@ def read_recipe(
         raise ValueError(str(error)) from error
 
 
+def parse_value(text: str) -> Any:  # noqa: ANN401  YAML has no narrower type
+    """One value as it is written after `key=`: YAML, with floats such as 1e-4."""
+    return yaml.load(text, Loader=_Loader)
+
+
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -74,7 +79,7 @@ def _place(values: dict[str, Any], setting: str) -> None:
     if not equals or not key:
         raise ValueError(f"--set {setting!r}: expected key=value")
     outer, dot, inner = key.partition(".")
-    value = yaml.load(text, Loader=_Loader)
+    value = parse_value(text)
     if not dot:
         values[outer] = value
         return

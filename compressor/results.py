@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -12,6 +13,7 @@ from torch import nn
 from vsrc import __version__
 from vsrc.calibration.calibration_file import write_calibration
 from vsrc.compressor.build import Built
+from vsrc.compressor.data.crop_shards import ShardManifest
 from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.objectives.table import describe as describe_objective
@@ -23,12 +25,55 @@ PROTOCOL = "8-bit Y of BT.601, border of scale pixels cut, mean over frames"
 """How the trainer measures held-out clips (`validation`)."""
 
 
+@dataclass(frozen=True)
+class TrainedOn:
+    """Data and teacher of a run, for the record.
+
+    Attributes:
+        folders: Where the data lies.
+        sha256: Of its frames.
+        frames: How many there are.
+        teacher: Name; several with their shares.
+        teacher_sha256: Of its weights; several joined by "+".
+    """
+
+    folders: tuple[str, ...]
+    sha256: str
+    frames: int
+    teacher: str | None
+    teacher_sha256: str | None
+
+
+def trained_on_clips(config: DistillConfig, built: Built, library: ClipLibrary) -> TrainedOn:
+    """Of a run that cuts its crops from clips and asks its teacher itself."""
+    return TrainedOn(
+        folders=tuple(str(folder) for folder in config.data),
+        sha256=library.sha256,
+        frames=library.frames,
+        teacher=None if built.teacher is None else config.teacher,
+        teacher_sha256=None if built.teacher is None else built.teacher.weights_sha256,
+    )
+
+
+def trained_on_shards(built: Built, manifest: ShardManifest) -> TrainedOn:
+    """Of a run that reads what was kept."""
+    teachers = manifest.teachers if built.lesson.objective.needs_teacher else ()
+    names = [f"{each.share:.3g} {each.name}" for each in teachers]
+    return TrainedOn(
+        folders=manifest.data,
+        sha256=manifest.data_sha256,
+        frames=manifest.frames,
+        teacher=teachers[0].name if len(teachers) == 1 else " + ".join(names) or None,
+        teacher_sha256="+".join(str(each.weights_sha256) for each in teachers) or None,
+    )
+
+
 def write_results(
     config: DistillConfig,
     built: Built,
     student: nn.Module,
     *,
-    data: ClipLibrary,
+    data: TrainedOn,
     command: str,
     psnr: float | None,
 ) -> None:
@@ -38,11 +83,11 @@ def write_results(
         config: Of the run.
         built: What was taught.
         student: As it is to be kept.
-        data: Clips it was taught from.
+        data: What it was trained on, and by whom.
         command: Command line.
         psnr: Y, dB, on held-out clips, if there were any.
     """
-    provenance = _provenance(config, built, data, command)
+    provenance = _provenance(config, data, command)
     quantiser = built.lesson.quantiser
     clips = "held-out clips" if quantiser is None else "held-out clips, computed in int8"
     quality = () if psnr is None else (Quality(clips, "psnr", PROTOCOL, psnr),)
@@ -71,12 +116,12 @@ def write_weights(folder: Path, network: nn.Module) -> FileSpec:
     return describe(folder, WEIGHTS_FILE)
 
 
-def _provenance(config: DistillConfig, built: Built, data: ClipLibrary, command: str) -> Provenance:
+def _provenance(config: DistillConfig, data: TrainedOn, command: str) -> Provenance:
     return Provenance(
-        teacher=None if built.teacher is None else config.teacher,
-        teacher_sha256=None if built.teacher is None else built.teacher.weights_sha256,
+        teacher=data.teacher,
+        teacher_sha256=data.teacher_sha256,
         objective=describe_objective(config.objective, config.objective_options),
-        data=tuple(str(folder) for folder in config.data),
+        data=data.folders,
         data_sha256=data.sha256,
         frames=data.frames,
         steps=config.steps,

@@ -233,7 +233,9 @@ class Trainer:
     def _forward_backward(self, batch: Batch) -> dict[str, Tensor]:
         device = self.accelerator.device
         lr, hr = (x.to(device, non_blocking=True) for x in (batch.lr, batch.hr))
-        terms: dict[str, Tensor] = self._wrapped(lr, hr)
+        kept = getattr(batch, "teacher", None)  # what a teacher made of the crops before
+        pictures = () if kept is None else (kept.to(device, non_blocking=True),)
+        terms: dict[str, Tensor] = self._wrapped(lr, hr, *pictures)
         self.accelerator.backward(torch.stack(list(terms.values())).sum() / self.config.accumulate)
         return {name: term.detach().float() for name, term in terms.items()}
 

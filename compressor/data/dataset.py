@@ -30,9 +30,11 @@ class ClipItem(NamedTuple):
     lr: Tensor
     """`(L, 3, h, w)` uint8 RGB."""
     hr: Tensor
-    """`(L, 3, s*h, s*w)` uint8 RGB."""
+    """`(L, 3, s*h, s*w)` uint8 RGB; `(1, 3, s*h, s*w)` where the centre frame alone is kept."""
     source: str
     """File and first frame."""
+    teacher: Tensor | None = None
+    """`(1, 3, s*h, s*w)` uint8 RGB: what a teacher made of the centre frame, where that is kept."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,16 @@ class Batch:
 
     Attributes:
         lr: `(N, L, 3, h, w)` float32 RGB in [0, 1].
-        hr: `(N, L, 3, s*h, s*w)` float32 RGB in [0, 1].
+        hr: `(N, L, 3, s*h, s*w)` float32 RGB in [0, 1]; the centre alone, `(N, 1, ...)`, of crops
+            that were cut and kept.
         sources: File and first frame of each clip, for messages.
+        teacher: `(N, 1, 3, s*h, s*w)`, the teacher's picture of the centre, where it was kept.
     """
 
     lr: Tensor
     hr: Tensor
     sources: tuple[str, ...]
+    teacher: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class ClipDataset(Dataset[ClipItem]):
         pair = cut(clip, place.window, scale=self._library.scale, rng=rng)
         lr, hr = (_tensor(planes) for planes in pair)
         if self._augment:
-            lr, hr = _augmented(lr, hr, rng)
+            lr, hr = augment_alike((lr, hr), rng)
         return ClipItem(lr, hr, f"{clip.name}@{place.window.start}")
 
     def _place(self, rng: np.random.Generator) -> _Place:
@@ -147,10 +152,12 @@ class ClipDataset(Dataset[ClipItem]):
 
 def collate(items: Sequence[ClipItem]) -> Batch:
     """Stack clips and turn bytes into [0, 1]."""
+    pictures = [item.teacher for item in items if item.teacher is not None]
     return Batch(
         lr=_stacked([item.lr for item in items]),
         hr=_stacked([item.hr for item in items]),
         sources=tuple(item.source for item in items),
+        teacher=_stacked(pictures) if pictures else None,
     )
 
 
@@ -177,13 +184,21 @@ def _usable_shots(library: ClipLibrary, *, clip_length: int, patch: int) -> list
     return usable
 
 
-def _augmented(lr: Tensor, hr: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Play backwards, turn upside down, mirror, transpose: each with probability one half."""
-    backwards, upside_down, mirrored, transposed = rng.random(4) < 0.5
-    turns = {0: backwards, 2: upside_down, 3: mirrored}
+def augment_alike(
+    clips: Sequence[Tensor], rng: np.random.Generator, *, backwards: bool = True
+) -> list[Tensor]:
+    """Play backwards, turn upside down, mirror, transpose: each with probability one half.
+
+    Args:
+        clips: `(L, 3, H, W)` each, of any size: all are treated alike.
+        rng: For the choice.
+        backwards: Whether a clip may be played backwards.
+    """
+    reversed_, upside_down, mirrored, transposed = rng.random(4) < 0.5
+    turns = {0: reversed_ and backwards, 2: upside_down, 3: mirrored}
     axes = [axis for axis, turned in turns.items() if turned]
-    lr, hr = lr.flip(axes), hr.flip(axes)
-    return (lr.transpose(2, 3), hr.transpose(2, 3)) if transposed else (lr, hr)
+    flipped = [clip.flip(axes) for clip in clips]
+    return [clip.transpose(2, 3) for clip in flipped] if transposed else flipped
 
 
 def _tensor(planes: Planes) -> Tensor:

@@ -7,9 +7,11 @@ nothing; training checkpoints are opened down to their averaged weights.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -41,8 +43,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Tensors of a checkpoint by their names in the file, on the CPU.
 
     Args:
-        path: `.pth`, `.pt` or any other name that torch.save was given, `.safetensors`, or a model
-            package (`student.vsrc`).
+        path: `.pth`, `.pt` or any other name that torch.save was given, `.safetensors`, `.npz`
+            (NumPy arrays), or a model package (`student.vsrc`).
 
     Raises:
         MismatchError: The file is not a plain checkpoint.
@@ -54,7 +56,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         path = open_package(path).weights()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return _READERS.get(path.suffix, _read_pickle)(path)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -63,6 +65,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise MismatchError(
             f"{path} is not a whole safetensors file ({error}); fetch it again"
+        ) from error
+
+
+def _read_arrays(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except (ValueError, OSError, TypeError, BadZipFile) as error:
+        raise MismatchError(
+            f"{path} is not a whole archive of NumPy arrays ({error}); fetch it again"
         ) from error
 
 
@@ -115,3 +127,9 @@ def _described(content: object) -> str:
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
     return f"a {type(content).__name__} with {', '.join(map(str, list(content)[:5])) or 'nothing'}"
+
+
+_READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    ".safetensors": _read_safetensors,
+    ".npz": _read_arrays,
+}

@@ -21,7 +21,9 @@ from vsrc.compressor.networks.fsrcnn import Fsrcnn
 from vsrc.compressor.networks.hr_teacher import HrTeacher
 from vsrc.compressor.networks.imdn import Imdn, ImdnAs
 from vsrc.compressor.networks.imdn_fast import ImdnRtc, ImdnRte
+from vsrc.compressor.networks.mobile_rrn import MobileRrn
 from vsrc.compressor.networks.rcan import Rcan
+from vsrc.compressor.networks.rlfn import Rlfn
 from vsrc.compressor.networks.san import San
 from vsrc.compressor.networks.spandrel_image import SPANDREL, from_spandrel
 from vsrc.compressor.networks.stdan import stdan
@@ -50,6 +52,8 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "imdn-as": ImdnAs,
     "imdn-rtc": ImdnRtc,
     "imdn-rte": ImdnRte,
+    "rlfn": Rlfn,
+    "mobile-rrn": MobileRrn,
     "fsrcnn": Fsrcnn,
     "fsrcnn-teacher": HrTeacher,
     "edsr": Edsr,

@@ -1,6 +1,6 @@
 """`output`: the student also learns what the teacher makes of the clip.
 
-L = Charbonnier(SR, HR) + weight * mean |SR - SR of the teacher|
+L = truth * Charbonnier(SR, HR) + weight * mean |SR - SR of the teacher|
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ class Output(Objective):
 
     Args:
         weight: Of the distance to the teacher; 1 as in CSD and FAKD, where both count the same.
+        truth: Of the distance to the ground truth; 0 learns from the teacher alone.
         epsilon: Of the Charbonnier loss.
     """
 
-    def __init__(self, *, weight: float = 1.0, epsilon: float = 1e-3) -> None:
+    needs_picture_alone = True
+
+    def __init__(self, *, weight: float = 1.0, truth: float = 1.0, epsilon: float = 1e-3) -> None:
         super().__init__()
-        self.weight, self.epsilon = weight, epsilon
+        self.weight, self.truth, self.epsilon = weight, truth, epsilon
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr` and `output`."""
         assert seen.teacher_sr is not None
         return {
-            RECONSTRUCTION: charbonnier(seen.student_sr, seen.hr, epsilon=self.epsilon),
+            RECONSTRUCTION: self.truth
+            * charbonnier(seen.student_sr, seen.hr, epsilon=self.epsilon),
             "output": self.weight * (seen.student_sr - seen.teacher_sr).abs().mean(),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from torch import nn
@@ -19,7 +19,7 @@ from vsrc.compressor.objectives.std import Std
 from vsrc.compressor.objectives.sum import Sum
 from vsrc.runtime.spec import Argument
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {
+OBJECTIVES: dict[str, type[Objective]] = {
     "std": Std,
     "srkd": Srkd,
     "fakd": Fakd,
@@ -37,7 +37,12 @@ def names() -> list[str]:
 
 
 def create(
-    name: str, *, student: nn.Module, teacher: nn.Module | None = None, **options: Argument
+    name: str,
+    *,
+    student: nn.Module,
+    teacher: nn.Module | None = None,
+    pictures_kept: bool = False,
+    **options: Argument,
 ) -> Objective:
     """Make an objective for a pair of networks.
 
@@ -45,14 +50,17 @@ def create(
         name: A name of the table, or several joined by "+".
         student: The network that is taught.
         teacher: The network that it learns from.
+        pictures_kept: There is no teacher, but its pictures are at hand.
         options: Passed to the objective ("lambda_space" of `std`); in a sum with the name of the
             objective before it ("std.lambda_space").
 
     Raises:
         ValueError: Unknown name or option (with the nearest ones), or a teacher is missing.
     """
+    if pictures_kept:
+        _check_pictures_are_enough(name)
     parts = {
-        part: _create_one(part, student, teacher, chosen)
+        part: _create_one(part, student, teacher, pictures_kept, chosen)
         for part, chosen in _options_by_part(name, options).items()
     }
     return Sum(parts) if len(parts) > 1 else parts[name]
@@ -68,8 +76,25 @@ def describe(name: str, options: Mapping[str, Argument]) -> str:
     return " + ".join(texts)
 
 
+def _check_pictures_are_enough(name: str) -> None:
+    for part in name.split("+"):
+        builder = _builder(part)
+        if builder.needs_teacher and not builder.needs_picture_alone:
+            enough = [
+                n for n, b in OBJECTIVES.items() if not b.needs_teacher or b.needs_picture_alone
+            ]
+            raise ValueError(
+                f"objective {part} looks inside its teacher, and the teacher cache holds pictures "
+                f"alone: expected {', '.join(enough)}; or give --data and --teacher instead"
+            )
+
+
 def _create_one(
-    name: str, student: nn.Module, teacher: nn.Module | None, options: Mapping[str, Argument]
+    name: str,
+    student: nn.Module,
+    teacher: nn.Module | None,
+    pictures_kept: bool,
+    options: Mapping[str, Argument],
 ) -> Objective:
     builder, known = _builder(name), list(_options_of(name))
     for option in options:
@@ -77,13 +102,13 @@ def _create_one(
             near = get_close_matches(option, known, n=3) or known
             raise ValueError(f"{name} has no option {option!r}; did you mean {', '.join(near)}?")
     wanted = inspect.signature(builder).parameters
-    if getattr(builder, "needs_teacher", True) and teacher is None:
+    if builder.needs_teacher and teacher is None and not pictures_kept:
         raise ValueError(f"objective {name} needs a teacher: name one with --teacher")
     networks = {"student": student, "teacher": teacher}
     return builder(**{k: v for k, v in networks.items() if k in wanted}, **options)
 
 
-def _builder(name: str) -> Callable[..., Objective]:
+def _builder(name: str) -> type[Objective]:
     if name not in OBJECTIVES:
         near = get_close_matches(name, OBJECTIVES, n=3) or list(OBJECTIVES)
         raise ValueError(f"no objective is called {name!r}; did you mean {', '.join(near)}?")

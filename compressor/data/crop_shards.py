@@ -1,0 +1,254 @@
+"""Crops cut once and kept in shards, with the picture that a teacher made of each.
+
+    <folder>/manifest.json         what the crops are: ShardManifest
+             crops-00000.u8        LR window and HR centre frame of each crop, uint8 RGB planes
+             crops-00000.json      where each was cut, and the hash of the file
+             teacher-00000.u8      the teacher's picture of each, uint8, in the same order
+             teacher-00000.json    the hash of the file
+             held.safetensors      held-out clips: lr (N, L, 3, h, w), hr (N, L, 3, sh, sw), uint8
+
+A file counts once the `.json` beside it is there. Reading is random access into mapped files, so a
+run costs no decoding, no resizing and no pass through the teacher.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch.utils.data import Dataset
+
+from vsrc.compressor.data.dataset import Batch, ClipItem, augment_alike, collate
+from vsrc.compressor.data.library import DataDegradation
+from vsrc.runtime.errors import DataError, SpecError
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.planes import Planes
+from vsrc.runtime.schema import from_json
+
+MANIFEST_FILE, HELD_FILE = "manifest.json", "held.safetensors"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class KeptTeacher:
+    """A teacher whose pictures are kept.
+
+    Attributes:
+        name: As it was named.
+        arguments: Of its constructor.
+        weights_sha256: Hash of its weights; None where its own code fills it.
+        share: Of its picture in the mean.
+        sees_time_alike: It gives a clip played backwards the same pictures.
+    """
+
+    name: str
+    arguments: dict[str, bool | int | float | str]
+    weights_sha256: str | None
+    share: float
+    sees_time_alike: bool
+
+
+@dataclass(frozen=True)
+class ShardManifest:
+    """What `manifest.json` says.
+
+    Attributes:
+        version: Of this layout.
+        scale: HR/LR side ratio.
+        degradation: How LR was made.
+        clip_length: L, frames of an LR window.
+        patch: Side of the HR crop, pixels.
+        shard_crops: Crops of one shard.
+        shards: How many there are.
+        crops_per_frame: Cut from each frame.
+        run_frames: Consecutive frames that the teachers saw at once, at most.
+        candidates: Places drawn for each crop.
+        seed: Of every draw.
+        data: Folders the crops come from.
+        data_sha256: Of the frames they were cut from.
+        frames: How many frames those are.
+        teachers: Whose mean picture is kept; empty for none.
+    """
+
+    version: int
+    scale: int
+    degradation: DataDegradation
+    clip_length: int
+    patch: int
+    shard_crops: int
+    shards: int
+    crops_per_frame: int
+    run_frames: int
+    candidates: int
+    seed: int
+    data: tuple[str, ...]
+    data_sha256: str
+    frames: int
+    teachers: tuple[KeptTeacher, ...] = ()
+
+    @property
+    def lr_shape(self) -> tuple[int, int, int, int]:
+        """`(L, 3, h, w)` of a crop."""
+        side = self.patch // self.scale
+        return (self.clip_length, 3, side, side)
+
+    @property
+    def hr_shape(self) -> tuple[int, int, int, int]:
+        """`(1, 3, sh, sw)` of a crop and of the teacher's picture of it."""
+        return (1, 3, self.patch, self.patch)
+
+    @property
+    def crop_bytes(self) -> int:
+        """Of LR and HR of one crop."""
+        return int(np.prod(self.lr_shape) + np.prod(self.hr_shape))
+
+    @property
+    def size_bytes(self) -> int:
+        """Disk that all shards take."""
+        teacher = int(np.prod(self.hr_shape)) if self.teachers else 0
+        return self.shards * self.shard_crops * (self.crop_bytes + teacher)
+
+
+@dataclass(frozen=True)
+class CropShards:
+    """A folder of shards, opened for reading."""
+
+    folder: Path
+    manifest: ShardManifest
+
+    @cached_property
+    def crops(self) -> tuple[Planes, ...]:
+        """Of each shard `(crops, crop_bytes)`, mapped."""
+        return self._mapped("crops", self.manifest.crop_bytes)
+
+    @cached_property
+    def teacher_pictures(self) -> tuple[Planes, ...]:
+        """Of each shard `(crops, bytes of a picture)`, mapped."""
+        return self._mapped("teacher", int(np.prod(self.manifest.hr_shape)))
+
+    def text(self) -> str:
+        """One line: what there is."""
+        said = self.manifest
+        names = ", ".join(teacher.name for teacher in said.teachers) or "none"
+        return (
+            f"{self.folder}: {said.shards * said.shard_crops} crops of {said.patch} pixels from "
+            f"{said.frames} frames, teacher {names}"
+        )
+
+    def held_out(self) -> list[Batch]:
+        """Clips to measure on, a batch of one each."""
+        path = self.folder / HELD_FILE
+        if not path.is_file():
+            return []
+        clips = load_file(path)
+        pairs = zip(clips["lr"], clips["hr"], strict=True)
+        return [collate([ClipItem(lr, hr, "held out")]) for lr, hr in pairs]
+
+    def _mapped(self, kind: str, record_bytes: int) -> tuple[Planes, ...]:
+        shape = (self.manifest.shard_crops, record_bytes)
+        paths = [shard_file(self.folder, kind, at) for at in range(self.manifest.shards)]
+        missing = [path.name for path in paths if not path.with_suffix(".json").is_file()]
+        if missing:
+            raise DataError(
+                f"{self.folder} lacks {len(missing)} of {len(paths)} {kind} files ({missing[0]}, "
+                "...): run the command that made it again, it goes on where it stopped"
+            )
+        try:
+            return tuple(np.memmap(path, dtype=np.uint8, mode="r", shape=shape) for path in paths)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.folder}: a {kind} file is damaged ({error})") from error
+
+
+def open_shards(folder: Path) -> CropShards:
+    """Open a folder that `vsrc shard` made.
+
+    Raises:
+        DataError: It is none, or of a newer layout.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        manifest = from_json(ShardManifest, said, where=str(path))
+    except FileNotFoundError as error:
+        raise DataError(f"{folder} holds no {MANIFEST_FILE}: make it with vsrc shard") from error
+    except (ValueError, SpecError, OSError) as error:
+        raise DataError(f"{path} cannot be read ({error}); make the shards again") from error
+    if manifest.version != VERSION:
+        raise DataError(f"{path} is of layout {manifest.version}, expected {VERSION}")
+    return CropShards(folder, manifest)
+
+
+def shard_file(folder: Path, kind: str, number: int) -> Path:
+    """Path of one file of one shard."""
+    return folder / f"{kind}-{number:05d}.u8"
+
+
+def damaged_files(shards: CropShards) -> list[str]:
+    """Names of files that are not what was written, by their hashes."""
+    damaged = []
+    for path in sorted(shards.folder.glob("*-*.u8")):
+        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if file_sha256(path) != said["sha256"]:
+            damaged.append(path.name)
+    return damaged
+
+
+class CropDataset(Dataset[ClipItem]):
+    """Items of shards: every crop once in each pass, in an order drawn anew for each pass.
+
+    Item i depends on (seed, i) and the shards alone; an index has no upper bound.
+
+    Args:
+        shards: Where the crops are.
+        seed: Of order and augmentation.
+        with_teacher: Give the teacher's picture, too.
+        augment: Mirror, transpose and play backwards at random.
+    """
+
+    def __init__(
+        self, shards: CropShards, *, seed: int, with_teacher: bool, augment: bool = True
+    ) -> None:
+        self._manifest, self._crops = shards.manifest, shards.crops
+        self._pictures = shards.teacher_pictures if with_teacher else ()
+        self._seed, self._augment = seed, augment
+        # A teacher that sees time one way would not give these pictures to a clip played backwards.
+        self._backwards = not with_teacher or all(
+            teacher.sees_time_alike for teacher in shards.manifest.teachers
+        )
+        self._pass, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return self._manifest.shards * self._manifest.shard_crops
+
+    def __getitem__(self, index: int) -> ClipItem:
+        """Item number `index`, which may be larger than `len`."""
+        if index < 0:
+            raise IndexError(f"{index=} must not be negative")
+        number = self._crop_at(index)
+        shard, place = divmod(number, self._manifest.shard_crops)
+        record = self._crops[shard][place]
+        lr_bytes = int(np.prod(self._manifest.lr_shape))
+        planes = [
+            record[:lr_bytes].reshape(self._manifest.lr_shape),
+            record[lr_bytes:].reshape(self._manifest.hr_shape),
+        ]
+        if self._pictures:
+            planes.append(self._pictures[shard][place].reshape(self._manifest.hr_shape))
+        tensors = [torch.from_numpy(np.array(each)) for each in planes]
+        if self._augment:
+            rng = np.random.default_rng((self._seed, index))
+            tensors = augment_alike(tensors, rng, backwards=self._backwards)
+        teacher = tensors[2] if self._pictures else None
+        return ClipItem(tensors[0], tensors[1], f"shard {shard}, crop {place}", teacher)
+
+    def _crop_at(self, index: int) -> int:
+        passed, place = divmod(index, len(self))
+        if passed != self._pass:
+            rng = np.random.default_rng((self._seed, passed, len(self)))
+            self._pass, self._order = passed, rng.permutation(len(self))
+        return int(self._order[place])

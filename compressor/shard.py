@@ -1,0 +1,316 @@
+"""Cut crops into shards once, and ask the teachers once: every later run reads what is kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vsrc.compressor.clip_network import ClipNetwork
+from vsrc.compressor.data import ClipLibrary, open_library, split, validation_clips
+from vsrc.compressor.data.crop_places import (
+    CropRun,
+    cut_picture,
+    cut_window,
+    draw_runs,
+    frames_of,
+    to_json_places,
+)
+from vsrc.compressor.data.crop_shards import (
+    HELD_FILE,
+    MANIFEST_FILE,
+    VERSION,
+    KeptTeacher,
+    ShardManifest,
+    shard_file,
+)
+from vsrc.compressor.data.library import IngestProgress
+from vsrc.compressor.find_network import FoundNetwork, find_teacher
+from vsrc.compressor.networks.whole_clip import RestoresClips
+from vsrc.compressor.shard_config import ShardConfig
+from vsrc.runtime.errors import DataError, MismatchError
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.planes import Planes
+from vsrc.runtime.schema import from_json, to_json
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ShardProgress:
+    """How far the shards are.
+
+    Attributes:
+        kind: `crops` or `teacher`.
+        done: Files of this kind that are there.
+        total: Files of this kind.
+        size_bytes: Disk that all files take in the end.
+    """
+
+    kind: str
+    done: int
+    total: int
+    size_bytes: int
+
+
+Report = Callable[[IngestProgress | ShardProgress], None]
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    network: ClipNetwork
+    kept: KeptTeacher
+
+
+def shard(config: ShardConfig, *, report: Report = lambda _progress: None) -> Path:
+    """Cut the crops and keep the teachers' pictures of them; what is there already is kept.
+
+    Several processes may work on one folder at once; each takes the next file that nobody has.
+
+    Args:
+        config: What is cut, from what, and who is asked.
+        report: Called after each source that is opened and each file that is written.
+
+    Returns:
+        The folder.
+
+    Raises:
+        MismatchError: The folder holds crops of other data, settings or teachers.
+        DataError: No usable clips, or too little disk.
+    """
+    library = open_library(
+        config.data,
+        scale=config.scale,
+        degradation=config.degradation,
+        cache=config.cache,
+        max_height=config.max_height,
+        progress=report,
+    )
+    taught, held = split(library, fraction=config.holdout) if config.holdout else (library, None)
+    teachers = _find_teachers(config)
+    manifest = _manifest(config, taught, tuple(teacher.kept for teacher in teachers))
+    _begin(config.output, manifest)
+    report(ShardProgress("crops", 0, manifest.shards, manifest.size_bytes))
+    if held is not None:
+        _keep_held_out(config, held)
+    for number in _iter_missing(config.output, "crops", manifest, report):
+        _cut_shard(config.output, taught, manifest, number)
+    for number in _iter_missing(config.output, "teacher", manifest, report) if teachers else ():
+        _ask_teachers(config.output, taught, manifest, teachers, number)
+    return config.output
+
+
+def _find_teachers(config: ShardConfig) -> list[_Teacher]:
+    shares = config.mix or (1.0,) * len(config.teachers)
+    weights = config.teacher_weights or (None,) * len(config.teachers)
+    arguments = config.teacher_arguments or ({},) * len(config.teachers)
+    found = []
+    for name, path, given, share in zip(config.teachers, weights, arguments, shares, strict=True):
+        network = find_teacher(name, scale=config.scale, weights=path, arguments=given)
+        kept = KeptTeacher(
+            name=name,
+            arguments=dict(given),
+            weights_sha256=network.weights_sha256,
+            share=share / sum(shares),
+            sees_time_alike=_sees_time_alike(network),
+        )
+        found.append(_Teacher(ClipNetwork(network.network.eval().requires_grad_(False)), kept))
+    return found
+
+
+def _sees_time_alike(found: FoundNetwork) -> bool:
+    return found.spec.window == 1 or found.spec.arguments.get("both_directions") is True
+
+
+def _manifest(
+    config: ShardConfig, library: ClipLibrary, teachers: tuple[KeptTeacher, ...]
+) -> ShardManifest:
+    return ShardManifest(
+        version=VERSION,
+        scale=config.scale,
+        degradation=config.degradation,
+        clip_length=config.clip_length,
+        patch=config.patch,
+        shard_crops=config.shard_crops,
+        shards=config.shards,
+        crops_per_frame=config.crops_per_frame,
+        run_frames=config.run_frames,
+        candidates=config.candidates,
+        seed=config.seed,
+        data=tuple(str(folder) for folder in config.data),
+        data_sha256=library.sha256,
+        frames=library.frames,
+        teachers=teachers,
+    )
+
+
+def _begin(folder: Path, manifest: ShardManifest) -> None:
+    """Write the manifest, or compare it with the one that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MANIFEST_FILE
+    if path.is_file():
+        said = json.loads(path.read_text(encoding="utf-8"))
+        _compare(path, from_json(ShardManifest, said, where=str(path)), manifest)
+        if said["teachers"]:
+            return
+    needed = manifest.size_bytes - sum(file.stat().st_size for file in folder.glob("*.u8"))
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"the shards take {needed / 1e9:.3g} GB in {folder}, and {free / 1e9:.3g} GB are free: "
+            "free some, choose another folder, or cut fewer crops"
+        )
+    _write_whole(path, json.dumps(to_json(manifest), indent=1).encode())
+
+
+def _compare(path: Path, there: ShardManifest, wanted: ShardManifest) -> None:
+    """Crops that were cut without a teacher may get one; nothing else may change."""
+    old, new = to_json(there), to_json(wanted)
+    free = {"data"} | ({"teachers"} if not there.teachers else set())
+    differing = [key for key in new if key not in free and old[key] != new[key]]
+    if differing:
+        key = differing[0]
+        raise MismatchError(
+            f"{path} was made with {key}={old[key]!r}, this run has {new[key]!r}; give the same to "
+            "go on with it, or another folder"
+        )
+
+
+def _keep_held_out(config: ShardConfig, held: ClipLibrary) -> None:
+    path = config.output / HELD_FILE
+    clips = validation_clips(
+        held, clip_length=config.clip_length, count=config.holdout_clips, crop=2 * config.patch
+    )
+    if clips and not path.is_file():
+        shapes = [clip.hr.shape for clip in clips]
+        same = [clip for clip in clips if clip.hr.shape == max(set(shapes), key=shapes.count)]
+        tensors = {
+            name: torch.cat([(getattr(clip, name) * 255).round().byte() for clip in same])
+            for name in ("lr", "hr")
+        }
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        save_file(tensors, partial)
+        partial.replace(path)
+
+
+def _iter_missing(
+    folder: Path, kind: str, manifest: ShardManifest, report: Report
+) -> Iterator[int]:
+    """Numbers of files that are not there and that no other process is making."""
+    for number in range(manifest.shards):
+        path = shard_file(folder, kind, number)
+        with _claimed(path) as claimed:
+            if claimed and not path.with_suffix(".json").is_file():
+                yield number
+                done = len(list(folder.glob(f"{kind}-*.json")))
+                report(ShardProgress(kind, done, manifest.shards, manifest.size_bytes))
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether this process may make the file; a claim of a process that is gone is taken over."""
+    claim = path.with_suffix(".claim")
+    if claim.exists() and not _is_running(claim):
+        claim.unlink(missing_ok=True)
+    try:
+        with claim.open("x", encoding="utf-8") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _is_running(claim: Path) -> bool:
+    try:
+        os.kill(int(claim.read_text(encoding="utf-8") or "0"), 0)
+    except (ProcessLookupError, ValueError, FileNotFoundError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _cut_shard(folder: Path, library: ClipLibrary, manifest: ShardManifest, number: int) -> None:
+    runs = draw_runs(library, manifest, number)
+    side = manifest.patch // manifest.scale
+    records = np.empty((manifest.shard_crops, manifest.crop_bytes), dtype=np.uint8)
+    at = 0
+    for place_of_run, run in enumerate(runs):
+        lr, hr = frames_of(library, run, shard=number, number=place_of_run, seed=manifest.seed)
+        for place in run.crops:
+            window = cut_window(lr, place, clip_length=manifest.clip_length, side=side)
+            truth = cut_picture(hr[place.frame], place, patch=manifest.patch, scale=manifest.scale)
+            records[at] = np.concatenate((window.ravel(), truth.ravel()))
+            at += 1
+    _write_shard(
+        shard_file(folder, "crops", number), records, {"runs": to_json_places(runs, library)}
+    )
+
+
+def _ask_teachers(
+    folder: Path,
+    library: ClipLibrary,
+    manifest: ShardManifest,
+    teachers: list[_Teacher],
+    number: int,
+) -> None:
+    pictures = []
+    for place_of_run, run in enumerate(draw_runs(library, manifest, number)):
+        lr, _ = frames_of(library, run, shard=number, number=place_of_run, seed=manifest.seed)
+        restored = _restored(lr, run, teachers)
+        pictures += [
+            cut_picture(
+                restored[place.frame], place, patch=manifest.patch, scale=manifest.scale
+            ).ravel()
+            for place in run.crops
+        ]
+    _write_shard(shard_file(folder, "teacher", number), np.stack(pictures), {})
+
+
+def _restored(lr: Planes, run: CropRun, teachers: list[_Teacher]) -> dict[int, Planes]:
+    """Frames of a run that crops are cut from, as the teachers' mean, `(3, H, W)` uint8 each."""
+    frames = sorted({place.frame for place in run.crops})
+    clip = torch.from_numpy(np.array(lr))[None].float() / 255
+    mean: Tensor | None = None
+    with torch.inference_mode():
+        for teacher in teachers:
+            sr = teacher.kept.share * _ask(teacher.network, clip, frames)
+            mean = sr if mean is None else mean + sr
+    assert mean is not None
+    pictures = (mean.clamp(0, 1) * 255).round().byte().numpy()
+    return dict(zip(frames, pictures, strict=True))
+
+
+def _ask(network: ClipNetwork, clip: Tensor, frames: list[int]) -> Tensor:
+    """`(F, 3, sH, sW)`; frame by frame where that is the same, which takes less memory."""
+    if isinstance(network.network, RestoresClips):
+        sr: Tensor = network(clip, frames)[0]
+        return sr
+    return torch.cat([network(clip, [frame])[0] for frame in frames])
+
+
+def _write_shard(path: Path, records: Planes, said: dict[str, Any]) -> None:
+    _write_whole(path, records.tobytes())
+    said = {"sha256": file_sha256(path), "crops": len(records), **said}
+    _write_whole(path.with_suffix(".json"), json.dumps(said).encode())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

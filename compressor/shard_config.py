@@ -1,0 +1,89 @@
+"""What `vsrc shard` is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Argument = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardConfig:
+    """Clips and teachers to shards of crops.
+
+    Attributes:
+        data: Folders of videos or frames.
+        output: Folder of the shards.
+        teachers: Names, packages, `module:function` or `spandrel:FILE`; the mean of their pictures
+            is kept. None cuts crops alone.
+        teacher_weights: Checkpoint of each teacher, in the same order.
+        teacher_arguments: Constructor arguments of each, in the same order; empty for none.
+        mix: Share of each teacher in the mean; empty for equal shares.
+        crops: How many are cut; rounded up to whole shards.
+        shard_crops: Crops of one shard.
+        crops_per_frame: A teacher restores whole frames; so many crops are cut from each.
+        run_frames: Consecutive frames of one shot that a teacher sees at once, at most.
+        scale: SR/LR side ratio.
+        degradation: How LR is made from HR.
+        clip_length: L, frames of the LR window of a crop.
+        patch: Side of the HR crop, pixels.
+        candidates: Places drawn for each crop, of which the one with most detail is taken.
+        max_height: Taller HR frames are made smaller first, pixels.
+        holdout: Share of the frames that is measured on and never cut from.
+        holdout_clips: Held-out clips that are kept.
+        seed: Of every random draw.
+        cache: Folder of decoded frames; None for the user's cache folder.
+    """
+
+    data: tuple[Path, ...]
+    output: Path
+    teachers: tuple[str, ...] = ()
+    teacher_weights: tuple[Path, ...] = ()
+    teacher_arguments: tuple[dict[str, Argument], ...] = ()
+    mix: tuple[float, ...] = ()
+    crops: int = 50_000
+    shard_crops: int = 2_048
+    crops_per_frame: int = 10
+    run_frames: int = 15
+    scale: int = 4
+    degradation: Literal["bi", "bd", "real", "given"] = "bi"
+    clip_length: int = 5
+    patch: int = 128
+    candidates: int = 4
+    max_height: int | None = None
+    holdout: float = 0.02
+    holdout_clips: int = 8
+    seed: int = 0
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError("no data: name folders of videos or frames with --data")
+        for name in ("crops", "shard_crops", "crops_per_frame", "candidates", "clip_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.run_frames < self.clip_length:
+            raise ValueError(
+                f"run_frames={self.run_frames} must be at least clip_length={self.clip_length}"
+            )
+        if self.patch < self.scale or self.patch % self.scale:
+            raise ValueError(f"patch={self.patch} must be a multiple of scale={self.scale}")
+        if not 0 <= self.holdout < 1:
+            raise ValueError(f"holdout={self.holdout} must lie in [0, 1)")
+        self._check_teachers()
+
+    def _check_teachers(self) -> None:
+        for name in ("teacher_weights", "teacher_arguments", "mix"):
+            if (count := len(getattr(self, name))) not in (0, len(self.teachers)):
+                raise ValueError(
+                    f"{count} {name} for {len(self.teachers)} teachers: give one for each, or none"
+                )
+        if any(share <= 0 for share in self.mix):
+            raise ValueError(f"mix={list(self.mix)} must hold shares above 0")
+
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return -(-self.crops // self.shard_crops)
