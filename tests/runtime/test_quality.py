@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from skimage.metrics import structural_similarity
 
+from support.optional import skip_without
 from vsrc.runtime.quality import luma, psnr, ssim
 
 
@@ -30,6 +30,9 @@ def test_psnr_leaves_out_the_border() -> None:
 
 
 def test_ssim_agrees_with_scikit_image() -> None:
+    skip_without("skimage")
+    from skimage.metrics import structural_similarity
+
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 256, (24, 31, 3), dtype=np.uint8)
     picture = np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8)

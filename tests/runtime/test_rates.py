@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-import onnx
-import onnx.helper
 import pytest
 
+from support.optional import skip_without
 from vsrc.runtime import rates
 
 
 def test_the_shipped_graph_is_one_matrix_multiplication() -> None:
+    skip_without("onnx")
+    import onnx
+    import onnx.helper
+
     value = onnx.helper.make_tensor_value_info
     expected = onnx.helper.make_graph(
         [onnx.helper.make_node("MatMul", ["a", "b"], ["c"])],
