@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-Golden = dict[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Golden = dict[str, Tensor]
 
 
 @pytest.fixture(scope="module")
 def golden_loss(reference: Path) -> Callable[[str], Golden]:
     """`golden_loss("std_formula")`: name -> float64 tensor."""
+
+    import torch
 
     def load(name: str) -> Golden:
         with np.load(reference / "golden" / f"loss_{name}.npz") as arrays:
