@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
+from vsrc.runtime import installation
 from vsrc.runtime.errors import GateError, MissingDependencyError, SpecError, VsrcError
+from vsrc.runtime.installation import Installation
 
 
 def raising(error: BaseException) -> click.Command:
@@ -31,12 +33,13 @@ def raising(error: BaseException) -> click.Command:
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
             3,
-            "vsrc: torch is not installed; install it: pip install 'vsrc[compress]'",
+            "vsrc: this needs torch, which is not installed (NOTE); install it: pip install "
+            "'torch>=2.6'",
         ),
         (
             ModuleNotFoundError("No module named 'yaml.nodes'", name="yaml.nodes"),
             3,
-            "vsrc: yaml is not installed; install it: pip install 'vsrc[compress]'",
+            "vsrc: this needs yaml, which is not installed; install it: pip install pyyaml",
         ),
     ],
 )
@@ -44,6 +47,10 @@ def test_an_error_is_one_line_and_a_status(
     error: BaseException, status: int, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(main.commands, "raising", raising(error))
+    wheel = Installation(None, None, None, ("pip",))
+    monkeypatch.setattr(installation, "this_installation", lambda: wheel)
+    monkeypatch.setattr(installation, "has_nvidia_gpu", lambda: False)
+    monkeypatch.setattr(installation, "TORCH_SOURCE", "NOTE")
     result = CliRunner().invoke(main, ["raising"])
     assert result.exit_code == status
     assert result.stderr.splitlines() == [line]

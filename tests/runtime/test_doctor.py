@@ -3,24 +3,44 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime import doctor
-from vsrc.runtime.dependencies import Need
-from vsrc.runtime.doctor import Diagnosis, Finding, check_base, examine
+from vsrc.runtime import (
+    doctor,
+    doctor_gpu,
+    doctor_models,
+    doctor_onnxruntime,
+    installation,
+)
+from vsrc.runtime.dependencies import Dependency
+from vsrc.runtime.doctor import Diagnosis, check_base, checked, examine, examine_extra
 from vsrc.runtime.doctor_text import WIDTH, doctor_text
+from vsrc.runtime.dry_run import DryRun
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.finding import Finding, Remedy, examine_package
+from vsrc.runtime.installation import Command, Installation
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.trials import Outcome
+
+WHEEL = Installation(None, None, None, ("pip",))
 
 
 @pytest.fixture(scope="module")
 def diagnosis() -> Diagnosis:
-    return examine()
+    return examine(offline=True)
+
+
+@pytest.fixture
+def wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if vsrc came from a wheel, on a PC without a GPU."""
+    for module in (doctor, doctor_gpu, doctor_models, doctor_onnxruntime, installation):
+        monkeypatch.setattr(module, "this_installation", lambda: WHEEL, raising=False)
+    monkeypatch.setattr(installation, "has_nvidia_gpu", lambda: False)
 
 
 def found(*findings: Finding) -> Diagnosis:
@@ -36,13 +56,15 @@ def test_this_environment_is_well(diagnosis: Diagnosis) -> None:
     names = {finding.name: finding for finding in diagnosis.findings}
     assert names["onnxruntime CPU"].said == "ran a graph"
     assert names["torch"].state == "ok"
-    assert all(finding.fix for finding in diagnosis.findings if finding.state != "ok")
+    advised = [finding for finding in diagnosis.findings if finding.fix]
+    assert all(finding.state != "ok" for finding in advised)
+    assert {finding.unchecked for finding in advised} <= {"no package index was asked"}
 
 
 def test_the_doctor_itself_loads_nothing_heavy() -> None:
     code = (
         "import sys; from vsrc.runtime.doctor import examine; from vsrc.runtime import doctor_text;"
-        "doctor_text.doctor_text(examine()); print(*sys.modules)"
+        "doctor_text.doctor_text(examine(offline=True)); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"av", "numpy", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch"}
@@ -56,22 +78,53 @@ def test_the_text_fits_a_terminal(diagnosis: Diagnosis) -> None:
         assert finding.name in text.replace("\n          ", " ")
 
 
-def test_the_text_names_each_remedy_once() -> None:
+def test_the_text_names_each_line_once() -> None:
+    line = "pip install lpips scikit-image"
     text = doctor_text(
         found(
             GOOD_BASE,
-            Finding("eval", "lpips", "absent", fix="pip install 'vsrc[eval]'"),
-            Finding("eval", "scikit-image", "absent", fix="pip install 'vsrc[eval]'"),
+            Finding("eval", "lpips", "absent", fix=line),
+            Finding("eval", "scikit-image", "absent", fix=line),
             Finding("run", "onnxruntime", "broken", "1.0", "ImportError: oh", "pip install it"),
+            Finding("report", "jinja2", "absent", fix="pip install jinja2", unchecked="no answer"),
         )
     )
-    assert text.count("pip install 'vsrc[eval]'") == 1
+    assert text.count(line) == 1
     assert "for lpips, scikit-image" in text
     assert "BROKEN  onnxruntime 1.0: ImportError: oh" in text
+    sure, _, unsure = text.partition("not known (no answer)")
+    assert line in sure
+    assert "pip install jinja2" in unsure
 
 
-def test_with_everything_there_no_remedy_is_named() -> None:
-    assert doctor_text(found(GOOD_BASE, GOOD_RUN)).endswith("All is there and works.")
+def test_with_everything_there_no_line_is_named() -> None:
+    text = doctor_text(found(GOOD_BASE, GOOD_RUN, Finding("nvidia", "tensorrt", "no-gpu")))
+    assert text.endswith("All is there and works.")
+
+
+def test_beside_torch_stands_where_the_build_without_cuda_comes_from() -> None:
+    torch = Finding("compress", "torch", "absent", fix="pip install torch")
+    assert "PyTorch's wheel index for" in doctor_text(found(GOOD_BASE, torch))
+
+
+def test_only_what_a_dry_run_passed_is_advised(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = {
+        "good": DryRun("possible"),
+        "bad": DryRun("impossible", "No matching distribution found for b"),
+        "far": DryRun("unknown", "the package index gave no answer"),
+    }
+    monkeypatch.setattr(doctor, "try_commands", lambda _commands, **_options: outcomes)
+    remedies = [
+        Remedy(Finding("report", name, "absent"), Command(line))
+        for name, line in (("a", "good"), ("b", "bad"), ("c", "far"))
+    ]
+    good, bad, far = checked(remedies)
+    assert (good.fix, good.unchecked) == ("good", "")
+    assert (bad.fix, bad.said) == (
+        None,
+        "cannot be installed here: No matching distribution found for b",
+    )
+    assert (far.fix, far.unchecked) == ("far", "the package index gave no answer")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +133,7 @@ def test_with_everything_there_no_remedy_is_named() -> None:
         ((Finding("base", "av", "absent", fix="pip i"), GOOD_RUN), "av is absent"),
         ((Finding("base", "av", "old", "9", "", "pip -U"), GOOD_RUN), "av is old.* pip -U"),
         ((GOOD_BASE, Finding("run", "onnxruntime", "absent", fix="pip i")), "is absent"),
-        ((GOOD_BASE, Finding("run", "CPU", "broken", fix="pip i")), "mend it with: pip i"),
+        ((GOOD_BASE, Finding("run", "CPU", "broken", fix="pip i")), "fix it with: pip i"),
     ],
 )
 def test_a_missing_base_has_status_three(findings: tuple[Finding, ...], message: str) -> None:
@@ -95,22 +148,56 @@ def test_what_only_some_commands_need_may_be_missing() -> None:
     check_base(found(GOOD_BASE, broken_gpu, GOOD_RUN))
 
 
-def test_two_wheels_of_onnxruntime_clash(monkeypatch: pytest.MonkeyPatch) -> None:
+def lines_of(remedies: Iterable[Remedy]) -> dict[str, str | None]:
+    """Name of what was looked at -> the line that fixes it."""
+    return {one.finding.name: one.command.text if one.command else None for one in remedies}
+
+
+@pytest.mark.usefixtures("wheel")
+def test_two_builds_of_onnxruntime_clash(monkeypatch: pytest.MonkeyPatch) -> None:
     wheels = ["onnxruntime", "onnxruntime-gpu"]
-    monkeypatch.setattr(doctor, "installed_like", lambda _prefix: wheels)
-    (finding,) = doctor._onnxruntime(has_gpu=True)
-    assert finding.state == "broken"
-    assert finding.fix == (
-        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'vsrc[gpu]'"
-    )
+    monkeypatch.setattr(doctor_onnxruntime, "providers_of", lambda _module: wheels)
+    (remedy,) = doctor_onnxruntime.examine_onnxruntime(has_gpu=False)
+    assert remedy.finding.state == "broken"
+    line = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime>=1.20'"
+    assert lines_of([remedy]) == {"onnxruntime and onnxruntime-gpu": line}
 
 
-def test_without_onnxruntime_the_extra_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "installed_like", lambda _prefix: [])
-    assert doctor._onnxruntime(has_gpu=False)[0].fix == "pip install 'vsrc[cpu]'"
-    assert doctor._onnxruntime(has_gpu=True)[0].fix == "pip install 'vsrc[gpu]'"
+@pytest.mark.usefixtures("wheel")
+@pytest.mark.parametrize(
+    ("has_gpu", "line"),
+    [
+        (False, "pip install 'onnxruntime>=1.20'"),
+        (True, "pip install 'onnxruntime-gpu[cuda,cudnn]>=1.20'"),
+    ],
+)
+def test_without_onnxruntime_the_build_for_this_machine(
+    has_gpu: bool, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "has_nvidia_gpu", lambda: has_gpu)
+    monkeypatch.setattr(doctor_onnxruntime, "providers_of", lambda _module: [])
+    (remedy,) = doctor_onnxruntime.examine_onnxruntime(has_gpu=has_gpu)
+    assert remedy.finding.state == "absent"
+    assert lines_of([remedy]) == {"onnxruntime": line}
 
 
+def test_without_onnxruntime_no_student_is_called_broken() -> None:
+    remedies = list(doctor_models.examine_models(can_run=False))
+    assert {remedy.finding.state for remedy in remedies} == {"untried"}
+    assert {remedy.command for remedy in remedies} == {None}
+
+
+@pytest.mark.usefixtures("wheel")
+def test_a_student_that_is_damaged_is_brought_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = Outcome(False, "SpecError: sha256 does not match")
+    monkeypatch.setattr(doctor_models, "run_trial", lambda _name, _path: outcome)
+    remedy = next(doctor_models.examine_models(can_run=True))
+    assert remedy.finding.state == "broken"
+    assert remedy.command is not None
+    assert "--force-reinstall --no-deps vsrc-edge==" in remedy.command.text
+
+
+@pytest.mark.usefixtures("wheel")
 def test_a_provider_that_does_not_load_is_broken_and_the_other_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -119,45 +206,74 @@ def test_a_provider_that_does_not_load_is_broken_and_the_other_is_not(
             return Outcome(True, "Tensorrt CUDA CPU")
         return Outcome(argument == "CPUExecutionProvider", "libcudnn.so.9 not found")
 
-    monkeypatch.setattr(doctor, "installed_like", lambda _prefix: ["onnxruntime-gpu"])
-    monkeypatch.setattr(doctor, "run_trial", trial)
-    states = {finding.name.split()[1]: finding for finding in doctor._onnxruntime(has_gpu=True)}
-    assert {name: finding.state for name, finding in states.items()} == {
-        "CPU": "ok",
-        "CUDA": "broken",
-        "Tensorrt": "broken",
+    monkeypatch.setattr(doctor_onnxruntime, "providers_of", lambda _module: ["onnxruntime-gpu"])
+    monkeypatch.setattr(doctor_onnxruntime, "run_trial", trial)
+    remedies = doctor_onnxruntime.examine_onnxruntime(has_gpu=True)
+    assert [remedy.finding.state for remedy in remedies] == ["ok", "broken", "broken"]
+    assert lines_of(remedies) == {
+        "onnxruntime-gpu CPU": None,
+        "onnxruntime-gpu CUDA": "pip install 'onnxruntime-gpu[cuda,cudnn]>=1.20'",
+        "onnxruntime-gpu Tensorrt": "pip install 'tensorrt>=10.13.2,<11'",
     }
-    assert states["CUDA"].fix == "pip install 'vsrc[gpu]'"
-    assert states["Tensorrt"].fix == "pip install 'tensorrt>=10.13.2,<11'"
+    without = doctor_onnxruntime.examine_onnxruntime(has_gpu=False)
+    assert [remedy.finding.state for remedy in without] == ["ok", "no-gpu", "no-gpu"]
+    assert set(lines_of(without).values()) == {None}
 
 
+@pytest.mark.usefixtures("wheel")
 def test_on_a_jetson_tensorrt_comes_from_jetpack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "installed_version", lambda _name: None)
-    monkeypatch.setattr(doctor, "run_trial", lambda _name: Outcome(False, "ModuleNotFoundError"))
-    board, desktop = doctor._tensorrt(on_jetson=True)[0], doctor._tensorrt(on_jetson=False)[0]
-    assert "--system-site-packages" in (board.fix or "")
-    assert desktop.fix == "pip install 'vsrc[trt]'"
+    monkeypatch.setattr(doctor_gpu, "installed_version", lambda _name: None)
+    monkeypatch.setattr(doctor_gpu, "is_importable", lambda _module: False)
+    desktop = lines_of(doctor_gpu.examine_nvidia(has_gpu=True))
+    assert desktop["tensorrt"] == "pip install 'tensorrt>=8.6'"
+    monkeypatch.setattr(doctor_gpu, "is_jetson", lambda: True)
+    board = lines_of(doctor_gpu.examine_nvidia(has_gpu=True))
+    assert "tensorrt-rtx" not in board
+    line = board["tensorrt"] or ""
+    assert line.endswith(f"-m venv --system-site-packages {sys.prefix}") or "libnvinfer" in line
+
+
+def test_without_a_gpu_nothing_is_asked_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def trial(name: str) -> Outcome:
+        tried.append(name)
+        return Outcome(True, "its builder starts")
+
+    monkeypatch.setattr(doctor_gpu, "run_trial", trial)
+    monkeypatch.setattr(doctor_gpu, "installed_version", lambda _name: "10.3")
+    found = {one.finding.name: one for one in doctor_gpu.examine_nvidia(has_gpu=False)}
+    assert tried == ["tensorrt-rtx"]  # which builds without
+    assert found["tensorrt"].finding.state == found["cuda-bindings"].finding.state == "no-gpu"
 
 
 def test_tensorrt_without_metadata_is_there_if_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "installed_version", lambda _name: None)
-    monkeypatch.setattr(doctor, "run_trial", lambda _name: Outcome(True, "its builder starts"))
-    assert [finding.state for finding in doctor._tensorrt(on_jetson=True)] == ["ok", "ok"]
+    monkeypatch.setattr(doctor_gpu, "installed_version", lambda _name: None)
+    monkeypatch.setattr(doctor_gpu, "is_importable", lambda _module: True)
+    monkeypatch.setattr(doctor_gpu, "is_jetson", lambda: True)
+    monkeypatch.setattr(doctor_gpu, "run_trial", lambda _name: Outcome(True, "its builder starts"))
+    assert next(iter(doctor_gpu.examine_nvidia(has_gpu=True))).finding.state == "ok"
 
 
 @pytest.mark.parametrize(
-    ("installed", "state", "fix"),
-    [
-        (None, "absent", "pip install 'vsrc[compress]'"),
-        ("2.5.9", "old", "pip install -U 'torch>=2.6'"),
-        ("2.6.0+cpu", "ok", None),
-    ],
+    ("installed", "state"), [(None, "absent"), ("2.5.9", "old"), ("2.6.0+cpu", "ok")]
 )
-def test_an_extra_is_absent_old_or_there(
-    installed: str | None, state: str, fix: str | None
-) -> None:
-    finding = doctor._of_extra(Need("torch", "compress", "2.6", installed))
-    assert (finding.state, finding.fix) == (state, fix)
+def test_a_package_is_absent_old_or_there(installed: str | None, state: str) -> None:
+    package = Dependency("no-such", "compress", "no-such>=2.6", ">=2.6", installed)
+    assert examine_package("compress", package).state == state
+
+
+@pytest.mark.usefixtures("wheel")
+def test_one_line_installs_what_is_missing_of_an_extra() -> None:
+    needed = [
+        Dependency("no-such", "report", "no-such>=1", ">=1", None),
+        Dependency("pytest", "report", "pytest", "", "9.0"),
+        Dependency("older", "report", "older>=2", ">=2", "1.0"),
+        Dependency("other", "eval", "other", "", None),
+    ]
+    both = "pip install 'no-such>=1' 'older>=2'"
+    expected = {"no-such": both, "pytest": None, "older": both}
+    assert lines_of(examine_extra("report", needed)) == expected
 
 
 def test_gpus_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,22 +281,22 @@ def test_gpus_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.Monke
     program.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.1, 143771 MiB, 9.0'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert doctor._gpus() == ("NVIDIA H200, 570.1, 143771 MiB, 9.0",)
+    assert doctor.find_gpus() == ("NVIDIA H200, 570.1, 143771 MiB, 9.0",)
     program.write_text("#!/bin/sh\nexit 9\n")  # as without a driver
-    assert doctor._gpus() == ()
+    assert doctor.find_gpus() == ()
 
 
 def test_the_command_speaks_json(diagnosis: Diagnosis) -> None:
-    done = CliRunner().invoke(main, ["doctor", "--json"])
+    done = CliRunner().invoke(main, ["doctor", "--json", "--offline"])
     assert done.exit_code == 0
     data = json.loads(done.stdout)
     assert [item["name"] for item in data["findings"]] == [f.name for f in diagnosis.findings]
 
 
 def test_the_command_reports_before_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = found(GOOD_BASE, Finding("run", "onnxruntime", "absent", fix="pip install 'vsrc[cpu]'"))
-    monkeypatch.setattr(doctor, "examine", lambda: bad)
+    bad = found(GOOD_BASE, Finding("run", "onnxruntime", "absent", fix="pip install onnxruntime"))
+    monkeypatch.setattr(doctor, "examine", lambda **_options: bad)
     done = CliRunner().invoke(main, ["doctor"])
     assert done.exit_code == 3
     assert "Always needed" in done.stdout
-    assert done.stderr.endswith("mend it with: pip install 'vsrc[cpu]'\n")
+    assert done.stderr.endswith("fix it with: pip install onnxruntime\n")

@@ -11,12 +11,36 @@ from vsrc.runtime.trials import Outcome, run_trial
 
 def test_what_is_here_works(tiny_package: Path) -> None:
     assert run_trial("numpy") == Outcome(True, "")
-    assert "h264" in run_trial("av").said
+    video = run_trial("av").said
+    assert video.startswith("opens a video; decodes h264")
+    assert video.endswith("encodes x264 x265 av1")  # PyAV's own wheels have them all
     assert "CPU" in run_trial("onnxruntime").said.split()
     assert run_trial("provider", "CPUExecutionProvider") == Outcome(True, "ran a graph")
     side = 32 * open_package(tiny_package).spec.network.scale
     outcome = run_trial("package", str(tiny_package))
     assert outcome == Outcome(True, f"restored a frame to {side}x{side}")
+
+
+def test_nvenc_is_claimed_only_where_a_gpu_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr(trials, "_encode", lambda codec, _frames: tried.append(codec))
+    assert trials.TRIALS["av"]("").endswith("encodes x264 x265 av1")
+    assert tried == ["x264", "x265", "av1"]
+    assert trials.TRIALS["av"]("gpu").endswith("encodes x264 x265 av1 nvenc")
+
+
+def test_an_encoder_that_fails_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = "nvenc"
+
+    def encode(codec: str, _frames: object) -> None:
+        if codec == broken:
+            raise OSError("no driver")
+
+    monkeypatch.setattr(trials, "_encode", encode)
+    assert trials.TRIALS["av"]("gpu").endswith("encodes x264 x265 av1")
+    broken = "x264"
+    with pytest.raises(RuntimeError, match="x264 does not encode: no driver"):
+        trials.TRIALS["av"]("")
 
 
 def test_a_provider_that_falls_back_to_another_does_not_work() -> None:

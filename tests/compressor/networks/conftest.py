@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
+
+from vsrc.compressor.networks.spandrel_image import import_spandrel
+from vsrc.runtime.dependencies import is_importable
 
 if TYPE_CHECKING:
     from support.golden import Golden
@@ -25,19 +25,7 @@ def golden(reference: Path) -> Golden:
 
 @pytest.fixture(scope="session")
 def spandrel() -> ModuleType:
-    """Spandrel, also where the compiled part of torchvision was built for another torch.
-
-    Spandrel takes Python code alone from torchvision, whose import fails there for want of two
-    operators that it describes but never runs.
-    """
-    try:
-        return importlib.import_module("spandrel")
-    except ImportError as error:
-        pytest.skip(f"spandrel is not installed ({error})")
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
-        for name in list(sys.modules):
-            if name.partition(".")[0] in ("spandrel", "torchvision"):  # half imported
-                del sys.modules[name]
-        return importlib.import_module("spandrel")
+    """Spandrel, as the library imports it."""
+    if not is_importable("spandrel"):
+        pytest.skip("spandrel is not installed")
+    return import_spandrel()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ from torch import nn
 
 from vsrc.compressor.networks import create
 from vsrc.compressor.taps import spec_of
+from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 
 
@@ -81,5 +83,49 @@ def test_without_spandrel_the_message_says_what_to_install(
 ) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "any.pth")
     monkeypatch.setitem(sys.modules, "spandrel", None)
-    with pytest.raises(MissingDependencyError, match="pip install spandrel"):
+    with pytest.raises(MissingDependencyError, match=r"(teachers\]|spandrel>=0\.4)'$"):
         create(f"spandrel:{tmp_path / 'any.pth'}")
+
+
+_DESCRIBES = """
+import torch
+
+@torch.library.register_fake("torchvision::nms")
+def nms(boxes, scores, threshold):
+    return boxes
+"""
+
+
+def run(folder: Path, *modules: str) -> subprocess.CompletedProcess[str]:
+    """Import spandrel in a process where files of these names lie in `folder`."""
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); " + "; ".join(modules)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+_IMPORT = "from vsrc.compressor.networks.spandrel_image import import_spandrel as do; print(do())"
+
+
+def test_it_loads_beside_a_torchvision_of_another_torch(tmp_path: Path) -> None:
+    """As the index has it beside a torch for the CPU: its operators are described, not there."""
+    (tmp_path / "torchvision.py").write_text(_DESCRIBES)
+    (tmp_path / "spandrel.py").write_text("import torchvision")
+    plain = run(tmp_path, "import spandrel")
+    assert "operator torchvision::nms does not exist" in plain.stderr
+    done = run(tmp_path, _IMPORT)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+
+
+def test_an_operator_that_nobody_knew_of_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "torchvision.py").write_text(_DESCRIBES.replace("nms", "newer"))
+    (tmp_path / "spandrel.py").write_text("import torchvision")
+    done = run(tmp_path, _IMPORT)
+    assert "was built for another torch than" in done.stderr
+    assert "from the same wheel index" in done.stderr
+
+
+def test_the_true_torchvision_loads_too() -> None:
+    if not (is_importable("spandrel") and is_importable("torchvision")):
+        pytest.skip("spandrel is not installed")
+    done = run(Path("/nonexistent"), _IMPORT)
+    assert done.returncode == 0, done.stderr
