@@ -77,7 +77,7 @@ def check_modelopt() -> None:
         import modelopt.onnx.quantization  # noqa: F401
     except ImportError as error:
         reason = str(error).splitlines()[0]
-        line = this_installation().install("nvidia-modelopt[onnx]").text
+        line = this_installation().install_freely("nvidia-modelopt[onnx]").text
         raise MissingDependencyError(
             f"ModelOpt is not importable ({reason}); leave out --quantizer modelopt, or install it "
             f"(several GB): {line}"

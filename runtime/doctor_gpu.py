@@ -58,7 +58,7 @@ def _install(name: str, extra: str) -> Command:
     wanted = [one for one in dependencies_of(extra) if one.name == name]
     if name == "cuda-bindings" and is_jetson():  # the extra would bring TensorRT, too
         major = _cuda_major()
-        return this_installation().install(f"{name}=={major}.*" if major else name)
+        return this_installation().install_freely(f"{name}=={major}.*" if major else name)
     return this_installation().install_extras(extra, only=wanted)
 
 

@@ -86,6 +86,10 @@ class Installation:
         words = (*options, *self._constraint())
         return self._command((*words, *requirements), words, requirements)
 
+    def install_freely(self, *requirements: str) -> Command:
+        """Install packages whose versions another program decides, not our constraints."""
+        return self._command(requirements, (), requirements)
+
     def install_extras(self, *extras: str, only: Sequence[Dependency] = ()) -> Command:
         """Install what extras bring.
 

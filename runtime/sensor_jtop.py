@@ -27,7 +27,7 @@ def open_jtop() -> Any | str:  # noqa: ANN401  a client of jetson-stats, which h
     try:
         from jtop import JtopException, jtop
     except ImportError as error:
-        line = this_installation().install("jetson-stats").text
+        line = this_installation().install_freely("jetson-stats").text
         return f"{error}; install it, in the version of its service: {line}"
     board = jtop(interval=_REFRESH_SECONDS)
     try:

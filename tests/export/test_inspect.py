@@ -20,6 +20,7 @@ from vsrc.cli import main
 from vsrc.compressor.networks import create
 from vsrc.export import inspect_checkpoint
 from vsrc.export.inspect import inspect
+from vsrc.runtime import installation
 from vsrc.runtime.engine_file import EngineSpec, EngineTarget, engine_text
 from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.hashing import file_sha256
@@ -182,11 +183,12 @@ def test_without_torch_safetensors_are_read_and_pickles_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect_checkpoint, "_has_torch", lambda: False)
+    monkeypatch.setattr(installation, "is_importable", lambda name: name != "torch")
     path = tmp_path / "w.safetensors"
     save_file({"a": torch.zeros(2, 3)}, path)
     assert inspect(path).facts["numbers"] == 6
     torch.save({"a": torch.zeros(2, 3)}, tmp_path / "w.pth")
-    with pytest.raises(MissingDependencyError, match=r"pip install 'vsrc\[compress\]'"):
+    with pytest.raises(MissingDependencyError, match=r"needs torch, which is not installed"):
         inspect(tmp_path / "w.pth")
 
 

@@ -200,7 +200,7 @@ def lines() -> list[str]:
     return [
         here.install_extras(*extras).text,
         wheel.install_extras(*extras).text,
-        wheel.install("jetson-stats", "nvidia-ml-py").text,
+        here.install_freely("jetson-stats", "nvidia-ml-py").text,
         wheel.reinstall(onnxruntime).text,
     ]
 
