@@ -19,6 +19,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def safe_import_path() -> list[str]:
         and Path(entry).is_absolute()
         and _identity(Path(entry)) not in unsafe
     ]
+
+
+@contextmanager
+def show_safe_folders() -> Iterator[None]:
+    """For a library that hands its `sys.path` and working directory to processes: show safe ones.
+
+    Inside, this process works in the folder of Python's own modules, which is on every path anyway.
+    """
+    path, here = list(sys.path), Path.cwd()
+    sys.path[:] = safe_import_path()
+    os.chdir(sysconfig.get_path("stdlib"))
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        sys.path[:] = path
 
 
 def _unsafe_folders() -> Iterator[Path]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vsrc.runtime.child_process import show_safe_folders
 from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError, VsrcError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
@@ -307,7 +308,8 @@ def _connected(address: str) -> Iterator[None]:
         yield
         return
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with show_safe_folders():  # Ray has its workers import from the driver's folders first
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise VsrcError(
             f"no Ray cluster answers at {address!r}; start one with `ray start --head`, join it "

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import vsrc
-from vsrc.runtime.child_process import prepare_child, safe_import_path
+from vsrc.runtime.child_process import prepare_child, safe_import_path, show_safe_folders
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.fresh_process import ask
 from vsrc.runtime.trials import run_trial
@@ -128,6 +128,18 @@ def test_other_folders_are_handed_on_in_their_order(
     assert path_of_child() == [str(first), *rest, str(last)]
     code = "import json, own_module; print(json.dumps([own_module.where]))"
     assert path_of_child(code) == ["first"]
+
+
+def test_libraries_that_start_processes_are_shown_safe_folders(
+    poisoned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", ["", str(poisoned), *sys.path])
+    before = list(sys.path)
+    with show_safe_folders():
+        assert Path.cwd() != poisoned
+        assert str(Path.cwd()) in sys.path
+        assert not {"", str(poisoned)} & set(sys.path)
+    assert (sys.path, Path.cwd()) == (before, poisoned)
 
 
 @pytest.mark.parametrize("kind", ["stdlib", "purelib"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -23,6 +24,10 @@ Make = Callable[..., Any]
 START = """
 import ray, sys
 ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80 << 20)
+"""
+HEAD = f"""{START}
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
 """
 PROGRAM = f"""{START}
 from vsrc.cli import main
@@ -81,6 +86,43 @@ def test_a_cluster_gives_the_files_of_one_machine(
         ("long.mp4", True, False),
         ("short.mp4", True, False),
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_starts")
+def test_workers_import_nothing_from_the_folder_of_the_driver(
+    tmp_path: Path, clip: Path, tiny_package: Path
+) -> None:
+    ran, folder = tmp_path / "ran", tmp_path / "videos"
+    folder.mkdir()
+    for name in ("av", "onnxruntime", "fractions", "json"):
+        text = f"open({str(ran)!r}, 'a').write({name!r} + ' ')\nraise SystemExit(9)"
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}
+    environment |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", HEAD],
+        env=environment,
+        stdin=subprocess.PIPE,  # it ends when this is closed
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as head:
+        assert head.stdout is not None
+        address = head.stdout.readline().strip()
+        command = ["infer", str(clip), "-m", str(tiny_package), "-o", str(tmp_path / "sr.mp4")]
+        start = "import sys; sys.path.remove('')\nfrom vsrc.cli import main\nmain()"
+        done = subprocess.run(
+            [sys.executable, "-c", start, *command, "--threads", "1", "--ray", address],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+    assert done.returncode == 0, done.stderr
+    assert not ran.exists(), ran.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("options", [["--shard", "1/2"], ["--report", "a.html"]])
