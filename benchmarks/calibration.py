@@ -16,7 +16,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ import numpy as np
 from vsrc.calibration.calibration_config import METHODS
 from vsrc.calibration.calibration_file import read_calibration
 from vsrc.export.agreement import real_window
+from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.package import open_package, shipped
 
 INT8 = ("int8", "int8-cpu")
@@ -35,13 +35,13 @@ INT8 = ("int8", "int8-cpu")
 def run(*arguments: str | Path) -> tuple[str, float, float]:
     """Run a command of vsrc in a process of its own: what it prints, seconds, peak memory in GB."""
     began = time.perf_counter()
-    command = [sys.executable, "-c", "from vsrc.cli import main; main()", *map(str, arguments)]
+    child = prepare_child("from vsrc.cli import main; main()", *map(str, arguments))
     with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, stdout=out)
+        process = subprocess.Popen(child.command, env=child.environment, stdout=out)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise SystemExit(f"{' '.join(command[3:])} ended with {process.returncode}")
+            raise SystemExit(f"{' '.join(map(str, arguments))} ended with {process.returncode}")
         out.seek(0)
         return out.read(), time.perf_counter() - began, usage.ru_maxrss / 1e6
 

@@ -15,11 +15,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.sample import SAMPLE_CLIP
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -84,9 +84,10 @@ def with_a_dead_driver(library: Path, output: Path, expected: Path) -> None:
 
 
 def start(library: Path, output: Path, *options: str) -> subprocess.Popen[str]:
-    code = "from vsrc.cli import main; main()"
-    command = [sys.executable, "-c", code, "infer", str(library), "-o", str(output), *options]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    child = prepare_child(
+        "from vsrc.cli import main; main()", "infer", str(library), "-o", str(output), *options
+    )
+    return subprocess.Popen(child.command, env=child.environment, stderr=subprocess.PIPE, text=True)
 
 
 def timed(process: subprocess.Popen[str]) -> float:

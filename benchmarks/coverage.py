@@ -13,7 +13,6 @@ import itertools
 import json
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from vsrc.runtime.bench_compare import compare_reports
+from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.contention import BUSY_SHARE, interval_alone, overall_share
 from vsrc.runtime.distribution import samples_needed
 from vsrc.runtime.interval import Floats, Interval, Statistic, interval_of, mean, median
@@ -79,11 +79,10 @@ def measure(path: Path, precision: str, options: argparse.Namespace) -> None:
     """One report, unless it is there."""
     if path.exists():
         return
-    command = [sys.executable, "-c", "from vsrc.cli import main; main()", "bench", MODEL]
-    command += ["--precision", precision, "--shape", options.shape, "--no-stages"]
-    command += ["--seconds", str(options.seconds), "--threads", str(options.threads)]
-    command += ["--json", str(path)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    arguments = ["bench", MODEL, "--precision", precision, "--shape", options.shape, "--no-stages"]
+    arguments += ["--seconds", str(options.seconds), "--threads", str(options.threads)]
+    child = prepare_child("from vsrc.cli import main; main()", *arguments, "--json", str(path))
+    subprocess.run(child.command, env=child.environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def print_found(kept: dict[str, list[Kept]], options: argparse.Namespace) -> None:

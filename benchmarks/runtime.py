@@ -24,7 +24,6 @@ import resource
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.encoders import ENCODERS
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
@@ -245,8 +245,10 @@ def _command(
 ) -> tuple[dict[str, list[dict[str, float]]], int]:
     """What `vsrc infer --json` prints, and the peak RSS of its process, bytes."""
     arguments = ["infer", str(clip), "-m", str(model), "-o", str(output), "--overwrite", "--json"]
-    command = [sys.executable, "-c", _MEASURED_INFER, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    child = prepare_child(_MEASURED_INFER, *arguments)
+    done = subprocess.run(
+        child.command, env=child.environment, stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"vsrc infer failed with status {done.returncode}")
     result, _, peak = done.stdout.rpartition(_PEAK)

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from vsrc.runtime.child_process import prepare_child
+
 ROOT = Path(__file__).resolve().parents[1]
 SPIN = """
 import os, sys
@@ -63,11 +65,10 @@ def parsed() -> tuple[argparse.Namespace, list[str]]:
 def busy_cores(count: int) -> Iterator[None]:
     """Processes that compute all the time, one on each core in turn."""
     cores = sorted(os.sched_getaffinity(0))
-    command = [sys.executable, "-c", SPIN]
-    processes = [
-        subprocess.Popen([*command, str(cores[at % len(cores)]), str(os.getpid())])
-        for at in range(count)
+    children = [
+        prepare_child(SPIN, str(cores[at % len(cores)]), str(os.getpid())) for at in range(count)
     ]
+    processes = [subprocess.Popen(child.command, env=child.environment) for child in children]
     try:
         yield
     finally:
@@ -91,9 +92,19 @@ def run(words: list[str]) -> Run:
     """Run pytest once."""
     with tempfile.TemporaryDirectory(prefix="vsrc-steady.") as folder:
         found = Path(folder) / "found.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={found}", *words]
+        pytest = prepare_child(
+            "from runpy import run_module; run_module('pytest', run_name='__main__')",
+            *("-q", f"--junit-xml={found}", *words),
+        )
         began = time.perf_counter()
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            pytest.command,
+            env=pytest.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         seconds = time.perf_counter() - began
         cases = list(ET.parse(found).iter("testcase")) if found.exists() else []
     bad = [case for case in cases if any(part.tag in ("failure", "error") for part in case)]

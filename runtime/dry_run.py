@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.installation import Command
 
 _AT_ONCE = 4
+_RUN_PIP = "from runpy import run_module; run_module('pip', run_name='__main__')"
 _PIP = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_RETRIES": "1"}
 _NO_ANSWER = ("retrying", "connection", "timed out", "name resolution", "proxyerror", "dns error")
 _REASONS = ("No matching distribution", "conflicting dependencies", "Could not find", "No solution")
@@ -73,15 +76,16 @@ def _merged(group: list[Command]) -> Command:
 def _try(command: Command, seconds: float) -> DryRun:
     if not command.dry_run:
         return DryRun("unknown", "nothing can try this line")
+    words, environment = _prepare((*command.dry_run, *command.packages))
     try:
         done = subprocess.run(
-            (*command.dry_run, *command.packages),
+            words,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=max(seconds, 0.1),
             check=False,
-            env={**_PIP, **os.environ},
+            env={**_PIP, **environment},
         )
     except subprocess.TimeoutExpired:
         return DryRun("unknown", "the package index took too long")
@@ -94,6 +98,15 @@ def _try(command: Command, seconds: float) -> DryRun:
     if any(words in done.stderr.lower() for words in _NO_ANSWER):
         return DryRun("unknown", "the package index gave no answer")
     return DryRun("impossible", _reason(done.stderr))
+
+
+def _prepare(words: tuple[str, ...]) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Command and environment; this Python's pip imports nothing from the working directory."""
+    for start in (("pip",), (sys.executable, "-m", "pip")):
+        if words[: len(start)] == start:
+            child = prepare_child(_RUN_PIP, *words[len(start) :])
+            return child.command, child.environment
+    return words, os.environ
 
 
 def _reason(stderr: str) -> str:

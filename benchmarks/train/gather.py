@@ -23,7 +23,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +46,7 @@ from vsrc.benchmarks.train.sources import (
     WHEELS,
     Still,
 )
+from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.pending_file import open_pending_file
 
 Frame = NDArray[np.uint8]
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--film-clips", type=int, default=420, help="clips cut from the film")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=int, default=1, help="clips at a time")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     fetch(options.downloads)
@@ -82,7 +83,7 @@ def main() -> None:
         partial(write_phone_clip, options.downloads, options.out),
     ]
     licences: dict[str, str] = {}
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with ThreadPoolExecutor(options.jobs) as pool:
         film = pool.submit(write_film, options.downloads, options.out, options.film_clips)
         for done in [*(pool.submit(job) for job in jobs), film]:
             licences |= done.result()
@@ -113,7 +114,11 @@ def fetch(folder: Path) -> None:
 
 
 def _pip_download(folder: Path, *what: str) -> None:
-    _run(folder, sys.executable, "-m", "pip", "download", "-q", "--no-deps", *what)
+    pip = prepare_child(
+        "from runpy import run_module; run_module('pip', run_name='__main__')",
+        *("download", "-q", "--no-deps", "--dest", str(folder), *what),
+    )
+    subprocess.run(pip.command, env=pip.environment, check=True)
 
 
 def _run(folder: Path, *command: str) -> None:

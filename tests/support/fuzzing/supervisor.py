@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import re
 import statistics
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.fuzzing.clips import Damaged
+from vsrc.runtime.child_process import prepare_child
 
 LIMIT_SECONDS = 60
-_WORKER = "support.fuzzing.worker"
 _TESTS = Path(__file__).resolve().parents[2]
+_WORKER = f"""\
+import sys
+sys.path.append({str(_TESTS)!r})
+from support.fuzzing.worker import main
+main()
+"""
 LEAK_BYTES = 1 << 20
 REPEATS = 40
 """Most runs of a file that is suspected of leaking."""
@@ -92,12 +96,13 @@ class Worker:
 
     def _started(self) -> tuple[subprocess.Popen[str], queue.Queue[str]]:
         if self._process is None:
+            child = prepare_child(_WORKER, str(self._folder))
             self._process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-m", _WORKER, str(self._folder)],
+                child.command,
+                env=child.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "PYTHONPATH": _search_path()},
             )
             self._answers: queue.Queue[str] = queue.Queue()
             self._reader = threading.Thread(
@@ -105,11 +110,6 @@ class Worker:
             )
             self._reader.start()
         return self._process, self._answers
-
-
-def _search_path() -> str:
-    """PYTHONPATH with the folder of `support` before what is there."""
-    return os.pathsep.join(filter(None, (str(_TESTS), os.environ.get("PYTHONPATH"))))
 
 
 def _pass_on(process: subprocess.Popen[str], answers: queue.Queue[str]) -> None:

@@ -1,11 +1,12 @@
 """A process that restores one file after another and says what became of each.
 
-PYTHONPATH=tests python -m support.fuzzing.worker FOLDER
+`supervisor.py` starts it; its argument is a folder for what it makes.
 """
 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -78,5 +79,6 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    faulthandler.enable()
     work(Path(sys.argv[1]))
