@@ -116,3 +116,15 @@ def test_what_is_installed_is_imported_without_a_look_around(installed: Path) ->
     path = os.pathsep.join([str(installed), str(other.parent)])
     done = run(installed.parent, sys.executable, "-c", "import vsrc", PYTHONPATH=path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_type_checkers_find_the_package_in_a_fresh_checkout() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("the link comes with a checkout")
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11+
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (folder,) = tool["pyright"]["extraPaths"]
+    assert tool["mypy"]["mypy_path"] == f"$MYPY_CONFIG_FILE_DIR/{folder}"
+    done = run(ROOT, "git", "ls-files", "--stage", f"{folder}/vsrc")
+    assert done.stdout.startswith("120000 "), "not a link that git keeps"
+    assert (ROOT / folder / "vsrc" / "__init__.py").samefile(ROOT / "__init__.py")

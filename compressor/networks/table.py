@@ -105,7 +105,7 @@ def _builder(name: str) -> Callable[..., nn.Module]:
     if name.startswith(SPANDREL):
         return partial(from_spandrel, function)
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # as `python -m` has it; a command that pip installed does not
+        sys.path.append(here)  # last: it must not hide what is installed
     try:
         builder = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:
