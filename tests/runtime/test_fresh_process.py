@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vsrc.runtime import fresh_process
-from vsrc.runtime.child_process import PythonChild
+from vsrc.runtime.child_process import PythonChild, prepare_child
 from vsrc.runtime.errors import SpecError, VsrcError
 from vsrc.runtime.fresh_process import Message, ask
 
@@ -23,12 +23,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Asks a process that runs some code in place of a module of vsrc."""
 
     def ask_code(code: str) -> Message:
-        prepare = fresh_process.prepare_child
-        monkeypatch.setattr(fresh_process, "prepare_child", lambda _: prepare(code))
-        try:
-            return ask("some.module", {"a": 1}, lambda _step: None)
-        finally:
-            monkeypatch.setattr(fresh_process, "prepare_child", prepare)
+        monkeypatch.setattr(fresh_process, "prepare_child", lambda _: prepare_child(code))
+        return ask("some.module", {"a": 1}, lambda _step: None)
 
     return ask_code
 
@@ -93,9 +89,8 @@ def test_a_process_that_dies_at_work_is_described_by_what_it_said(
 def test_a_process_that_does_not_read_is_described_by_how_it_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    prepare = fresh_process.prepare_child
     code = "import sys; sys.exit('not today')"
-    monkeypatch.setattr(fresh_process, "prepare_child", lambda _: prepare(code))
+    monkeypatch.setattr(fresh_process, "prepare_child", lambda _: prepare_child(code))
     with pytest.raises(VsrcError, match="failed with status 1: not today"):
         ask("some.module", {"more than a pipe holds": "x" * 1_000_000}, lambda _step: None)
 
