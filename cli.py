@@ -1,7 +1,7 @@
 """Command line: its commands, and what errors become.
 
 Results go to stdout, talk and progress to stderr. Exit status: 0 done, 1 failed, 2 usage, 3 the
-environment lacks something, 4 a quality or latency gate was missed, 130 interrupted.
+environment lacks something, 4 a quality or latency gate was missed, 130 stopped by a signal.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ class _Main(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
         from vsrc.runtime.errors import VsrcError
+        from vsrc.runtime.stop_signal import raise_on_stop_signal
 
         try:
-            return super().invoke(ctx)
+            with raise_on_stop_signal():
+                return super().invoke(ctx)
         except VsrcError as error:
             _fail(str(error), error.exit_status)
         except ModuleNotFoundError as error:
@@ -44,7 +46,7 @@ class _Main(click.Group):
         except ValueError as error:
             _fail(str(error), 2)
         except (KeyboardInterrupt, click.Abort):
-            _fail("interrupted", 130)
+            _fail("interrupted; nothing is kept", 130)
         except BrokenPipeError:
             _fail("the reader of this output went away", 1)
         except OSError as error:

@@ -40,10 +40,11 @@ from vsrc.calibration.sensitivity_report import write_report
 from vsrc.calibration.thresholds import range_of
 from vsrc.calibration.unfinished import Unfinished
 from vsrc.runtime.dependencies import loaded_versions
-from vsrc.runtime.errors import MismatchError, SpecError, StoppedError
+from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.stop_signal import note_stop_signal
 
 if TYPE_CHECKING:
     import onnx
@@ -82,7 +83,8 @@ def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> Calibr
         DataError: No clip holds a window, or all are black.
         MediaError: A clip cannot be decoded.
         MismatchError: The network gives values that are not finite.
-        StoppedError: Ctrl+C while windows were fed; what was found is kept for the next start.
+        StoppedError: Ctrl+C or SIGTERM once a window was fed; what all of them showed is kept for
+            the next start.
         MissingDependencyError: onnx or onnxruntime is missing.
     """
     require("vsrc calibrate", "onnx", "onnxruntime", extra="export")
@@ -99,29 +101,26 @@ def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> Calibr
     clips = _surveyed(config, package, progress)
     draw = draw_windows(clips, package.spec.network, count=config.windows, seed=config.seed)
     observer = Observer(model, threads=config.threads)
-    check = _fed(config, package, graph, clips, draw, observer, progress)
-    found = _calibration(config, package, clips, draw, observer)
-    if learnt:
-        found = dataclasses.replace(
+    unfinished = _unfinished(config, package, graph, clips, draw)
+    with unfinished.open_until_done(draw.count):
+        check = _fed(config, package, clips, draw, observer, unfinished, progress)
+        found = _calibration(config, package, clips, draw, observer)
+        if learnt:
+            found = _with_learnt(found, learnt)
+        fidelity = Fidelity(model, check, threads=config.threads)
+        if not learnt and config.method == "minmax":
+            found = _balanced(model, observer, found, fidelity)
+        ranked, choice = _chosen(config, model, found, fidelity, progress)
+        done = dataclasses.replace(
             found,
-            method=learnt.method,
-            ranges=learnt.ranges,
-            outputs={**found.outputs, **learnt.outputs},
-            float_layers=learnt.float_layers,
+            float_layers=choice.float_layers,
+            psnr_db=choice.psnr_db,
+            notes=(*found.notes, *_shortfall(config, choice)),
         )
-    fidelity = Fidelity(model, check, threads=config.threads)
-    if not learnt and config.method == "minmax":
-        found = _balanced(model, observer, found, fidelity)
-    ranked, choice = _chosen(config, model, found, fidelity, progress)
-    done = dataclasses.replace(
-        found,
-        float_layers=choice.float_layers,
-        psnr_db=choice.psnr_db,
-        notes=(*found.notes, *_shortfall(config, choice)),
-    )
-    if ranked:
-        write_report(package.path, ranked, choice)
-    return CalibrationResult(write_calibration(package.path, done), done, tuple(ranked))
+        if ranked:
+            write_report(package.path, ranked, choice)
+        file = write_calibration(package.path, done)
+    return CalibrationResult(file, done, tuple(ranked))
 
 
 def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
@@ -136,41 +135,56 @@ def _surveyed(config: CalibrationConfig, package: Package, progress: Report) -> 
     return [survey(source, progress=progress) for source in sources]
 
 
-def _fed(
+def _unfinished(
     config: CalibrationConfig,
     package: Package,
     graph: GraphSpec,
     clips: Sequence[Scenes],
     draw: Draw,
+) -> Unfinished:
+    drawn = [(clip.sha256, frames) for clip, frames in zip(clips, draw.frames, strict=True)]
+    facts = [loaded_versions()["vsrc"], graph.sha256, config.tile, config.seed, drawn]
+    return Unfinished(package.path, facts)
+
+
+def _fed(
+    config: CalibrationConfig,
+    package: Package,
+    clips: Sequence[Scenes],
+    draw: Draw,
     observer: Observer,
+    unfinished: Unfinished,
     progress: Report,
 ) -> list[NDArray[np.uint8]]:
     """Let the observer see the drawn windows; the ones to compare pictures on are returned."""
-    drawn = [(clip.sha256, frames) for clip, frames in zip(clips, draw.frames, strict=True)]
-    facts = [loaded_versions()["vsrc"], graph.sha256, config.tile, config.seed, drawn]
-    unfinished = Unfinished(package.path, facts)
     unfinished.load(observer.restore)
-    network = package.spec.network
+    network, (_, graph) = package.spec.network, package.graph("fp32")
     wanted = set(np.linspace(0, draw.count - 1, CHECK_WINDOWS).round().astype(int).tolist())
     check = []
     windows = drawn_windows(clips, draw, network, graph, tile=config.tile, seed=config.seed)
-    try:
+    with note_stop_signal() as stop:
         for place, window in enumerate(windows):
             progress(CalibrationProgress("feed", window.clip, place, draw.count))
             if place >= unfinished.count:
                 observer.see(window.lr)
-                if unfinished.is_due:
+                if stop.requested or unfinished.is_due or place == draw.count - 1:
                     unfinished.save(place + 1, observer.state())
+            if stop.requested:
+                raise KeyboardInterrupt
             if place in wanted:
                 check.append(middle(window.lr, graph, multiple=network.size_multiple))
-    except KeyboardInterrupt as error:
-        # The observer may have been in the middle of a window: what counts is the last save.
-        raise StoppedError(
-            f"stopped; what {unfinished.count} of {draw.count} windows showed is kept, and the "
-            "same command goes on from there"
-        ) from error
-    unfinished.remove()
     return check
+
+
+def _with_learnt(found: Calibration, learnt: Calibration) -> Calibration:
+    """What training found for a network that was taught in int8 comes before what was measured."""
+    return dataclasses.replace(
+        found,
+        method=learnt.method,
+        ranges=learnt.ranges,
+        outputs={**found.outputs, **learnt.outputs},
+        float_layers=learnt.float_layers,
+    )
 
 
 def _calibration(

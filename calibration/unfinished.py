@@ -10,9 +10,11 @@ import hashlib
 import json
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from vsrc.runtime.errors import StoppedError
 from vsrc.runtime.pending_file import write_file
 
 _FILE = ".calibration.vsrc-resume"
@@ -58,11 +60,29 @@ class Unfinished:
         self._saved = time.monotonic()
         self.count = count
 
+    @contextmanager
+    def open_until_done(self, total: int) -> Iterator[None]:
+        """Remove the file when the block ends well.
+
+        Args:
+            total: Windows of the calibration.
+
+        Raises:
+            StoppedError: In place of KeyboardInterrupt, if some windows are kept.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if not self.count:
+                raise
+            # The observer may have been in the middle of a window: what counts is the last save.
+            raise StoppedError(
+                f"stopped; what {self.count} of {total} windows showed is kept, and the same "
+                "command goes on from there"
+            ) from error
+        self._path.unlink(missing_ok=True)
+
     @property
     def is_due(self) -> bool:
         """Whether it is some seconds since the last save."""
         return time.monotonic() - self._saved > _EVERY_SECONDS
-
-    def remove(self) -> None:
-        """Nothing is unfinished any more."""
-        self._path.unlink(missing_ok=True)

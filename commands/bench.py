@@ -124,7 +124,7 @@ def bench_command(
     given = {name: value for name, value in options.items() if value is not None}
     configs = [BenchConfig(model=model, shape=shapes[0], **given) for model in models or (None,)]
     with StatusLine() as status:
-        reports = bench_all(configs, progress=lambda now: status(_bench_words(now)))
+        reports = bench_all(configs, progress=lambda now: status(*_bench_words(now)))
     _show(reports, json_file, html_file)
     check_gates(*reports)
 
@@ -200,11 +200,13 @@ def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | 
     check_no_regression(found)
 
 
-def _bench_words(now: BenchProgress) -> str:
+def _bench_words(now: BenchProgress) -> tuple[str, str]:
     words = {
         "idle": "watching the machine idle",
         "load": "loading",
         "stages": "timing the stages",
         "machine": "measuring the machine",
     }
-    return words.get(now.stage, f"{now.samples} frames in {now.seconds:.1f} s")
+    if now.stage in words:
+        return words[now.stage], ""
+    return "timing frames:", f"{now.samples} in {now.seconds:.1f} s"

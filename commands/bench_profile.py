@@ -40,12 +40,14 @@ def run_profile(config: ProfileConfig, path: Path) -> None:
     from vsrc.runtime.profile_text import profile_text
 
     with StatusLine() as status:
-        profile = profile_family(config, progress=lambda now: status(_words(now)))
+        profile = profile_family(config, progress=lambda now: status(*_words(now)))
     profile.write(path)
     click.echo(profile_text(profile))
 
 
-def _words(now: ProfileProgress) -> str:
+def _words(now: ProfileProgress) -> tuple[str, str]:
     if now.stage == "graphs":
-        return f"writing graph {now.done + 1} of {now.total}: {now.what}"
-    return "measuring the machine" if now.stage == "machine" else f"timed {now.done} of {now.total}"
+        return "writing graphs:", f"{now.done + 1} of {now.total}, {now.what}"
+    if now.stage == "machine":
+        return "measuring the machine", ""
+    return "timing graphs:", f"{now.done} of {now.total}"

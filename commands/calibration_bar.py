@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vsrc.calibration.progress import CalibrationProgress
+
+logger = logging.getLogger(__name__)
 
 _WORDS = {
     "survey": "looking through clips",
@@ -16,7 +19,7 @@ _WORDS = {
 
 
 class CalibrationBar:
-    """A bar for each stage on a terminal; nothing elsewhere."""
+    """A bar for each stage on a terminal; elsewhere a log of stages."""
 
     def __enter__(self) -> CalibrationBar:
         from rich.console import Console
@@ -45,6 +48,8 @@ class CalibrationBar:
     def __call__(self, now: CalibrationProgress) -> None:
         """Show where it is."""
         total = now.total or None
+        if now.stage != self._stage:
+            logger.info("%s", _WORDS[now.stage])
         if now.stage != self._stage or (now.stage == "survey" and now.done == 0):
             self._stage = now.stage
             self._progress.reset(self._task, total=total, description=_WORDS[now.stage], note="")

@@ -52,7 +52,8 @@ def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
 
     with StatusLine() as status:
         result = compare(
-            CompareConfig(**options), progress=lambda now: status(f"frame {now.frames}")
+            CompareConfig(**options),
+            progress=lambda now: status("comparing:", f"frame {now.frames}"),
         )
     if as_json:
         echo_json(result)

@@ -33,11 +33,15 @@ def demo_command(output: Path, steps: int, threads: int) -> None:
     """Teach, export, restore and measure on the clip that comes with vsrc."""
     from vsrc.demo.tour import demo
     from vsrc.runtime.bench_text import bench_text
+    from vsrc.runtime.errors import StoppedError
 
-    with TrainingBar() as bar:
-        result = demo(
-            DemoConfig(output=output, steps=steps, threads=threads), say=bar.say, report=bar
-        )
+    try:
+        with TrainingBar() as bar:
+            result = demo(
+                DemoConfig(output=output, steps=steps, threads=threads), say=bar.say, report=bar
+            )
+    except (KeyboardInterrupt, StoppedError):
+        raise StoppedError(f"interrupted; a demo in {output} begins anew") from None
     click.echo(bench_text(result.latency))
     click.echo("\nPSNR of Y against the original, 36 frames that were not learnt from")
     for score in result.scores:

@@ -66,7 +66,7 @@ def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: 
         report = evaluate(
             config,
             extra=extra,
-            progress=lambda now: status(f"{now.model}  {now.clip}  frame {now.frames}"),
+            progress=lambda now: status(f"{now.model}  {now.clip}", f" frame {now.frames}"),
         )
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)

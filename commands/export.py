@@ -136,6 +136,7 @@ def export_command(
 ) -> None:
     """Add graphs or engines to PACKAGE, checked against torch on real frames."""
     from vsrc.export.graph_export import export
+    from vsrc.export.stopped import open_stoppable
 
     config = ExportConfig(
         package=package,
@@ -156,16 +157,16 @@ def export_command(
         workspace_mib=workspace_mib,
         allow_code=allow_code,
     )
-    with StatusLine() as show:
-        result = export(config, lambda step: show(_words(step.words, step.done, step.total)))
+    with StatusLine() as show, open_stoppable(config):
+        result = export(config, lambda step: show(step.words, _count(step.done, step.total)))
     if as_json:
         echo_json(result)
     else:
         _show(result, package)
 
 
-def _words(words: str, done: int, total: int) -> str:
-    return f"{words} ({done + 1} of {total})" if total > 1 else words
+def _count(done: int, total: int) -> str:
+    return f"({done + 1} of {total})" if total > 1 else ""
 
 
 def _show(result: ExportResult, package: Path) -> None:

@@ -10,7 +10,6 @@ import click
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
-from vsrc.commands.termination import ends_like_ctrl_c
 from vsrc.runtime.infer_config import InferConfig, parse_seconds
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def infer_command(
         raise click.UsageError(
             "--ray shares out the work by itself: leave out --shard and --report"
         )
-    with ends_like_ctrl_c(), InferBar() as bar:
+    with InferBar() as bar:
         result = _restored(config, bar, report, address)
     _show(result, bar, as_json=as_json, frames_on_stdout=str(config.output) == "-")
     if result.failures:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+
+logger = logging.getLogger(__name__)
+
 
 class StatusLine:
-    """One changing line on stderr while a job runs; nothing where stderr is no terminal."""
+    """One changing line on stderr while a job runs; where stderr is no terminal, a log of steps."""
 
     def __enter__(self) -> StatusLine:
         from rich.console import Console
 
         self._status = Console(stderr=True).status("starting")
         self._status.start()
+        self._step = ""
         return self
 
     def __exit__(self, *_: object) -> None:
         self._status.stop()
 
-    def __call__(self, words: str) -> None:
-        """Show these words."""
-        self._status.update(words)
+    def __call__(self, step: str, detail: str = "") -> None:
+        """Show what is done now.
+
+        Args:
+            step: Logged when it changes.
+            detail: How far it is.
+        """
+        if step != self._step:
+            self._step = step
+            logger.info("%s", step)
+        self._status.update(f"{step} {detail}".rstrip())

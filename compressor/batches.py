@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import re
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from vsrc.compressor.data.dataset import Batch, ClipItem, collate
 from vsrc.runtime.errors import TrainingError
 from vsrc.runtime.memory import oom_kills, oom_kills_since
+from vsrc.runtime.stop_signal import ignore_stop_signals
 
 _DEATH = re.compile(r"DataLoader worker \(pid.*")
 """As torch says it, from wherever the main thread is."""
@@ -98,8 +98,7 @@ class _Indices:
 def _leave_signals_to_parent(_worker: int) -> None:
     # Ctrl+C reaches the whole group of processes. The parent finishes its step and saves, for which
     # it may need one more batch; workers end when it lets go of them, or dies.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_stop_signals()
 
 
 def _as_they_are(items: list[ClipItem]) -> list[ClipItem]:

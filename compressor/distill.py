@@ -29,9 +29,9 @@ from vsrc.compressor.results import (
     trained_on_shards,
     write_results,
 )
-from vsrc.compressor.trainer import Trainer
+from vsrc.compressor.trainer import Trainer, stopped_message
 from vsrc.compressor.validation import psnr_on, side_by_side
-from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.errors import MismatchError, SpecError, StoppedError
 from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json
 
@@ -69,7 +69,12 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
     if choice is not None:
         logger.info("%s", choice.text())
     own_group = not torch.distributed.is_initialized()
-    _distill(config, report, command)
+    try:
+        _distill(config, report, command)
+    except KeyboardInterrupt:  # before or after the steps, which end by themselves
+        if not (kept := checkpoints_in(config.run_folder / "checkpoints")):
+            raise
+        raise StoppedError(stopped_message("stopped", kept[-1])) from None
     if own_group and torch.distributed.is_initialized():
         # Only now, when the trainer is gone: were its gradient reducer the last to hold the group,
         # its destructor could wait for a thread of gloo that waits for Python (torch 2.13).

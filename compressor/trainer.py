@@ -30,9 +30,9 @@ from vsrc.compressor.pace import Pace
 from vsrc.compressor.progress import TrainProgress, scalars
 from vsrc.compressor.run_log import RunLog
 from vsrc.compressor.schedule import rate_factor
-from vsrc.compressor.stop_signal import StopSignal, stop_signal
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
 from vsrc.runtime.schema import to_json
+from vsrc.runtime.stop_signal import StopSignal, note_stop_signal
 
 
 class Batch(Protocol):
@@ -138,7 +138,7 @@ class Trainer:
         main = self.accelerator.is_main_process
         log = RunLog(self.folder, steps_done=self.step) if main else None
         try:
-            with stop_signal() as stop:
+            with note_stop_signal() as stop:
                 self._loop(log, report, stop)
         finally:
             if log is not None:
@@ -189,7 +189,8 @@ class Trainer:
             if log is not None:
                 self._tell(log, report, terms, pace)
             if stopping:
-                raise StoppedError(self._stopped_message())
+                what = f"stopped at step {self.step} of {config.steps}"
+                raise StoppedError(stopped_message(what, checkpoint.found(self.checkpoints)[-1]))
         if self.psnr is None:  # resumed after its last step
             self.lesson.quantising = config.first_int8_step < config.steps
             self._measure(log)
@@ -299,13 +300,6 @@ class Trainer:
             "learning_rate or clip_norm and resume"
         )
 
-    def _stopped_message(self) -> str:
-        path = checkpoint.found(self.checkpoints)[-1]
-        return (
-            f"stopped at step {self.step} of {self.config.steps}; {path} is saved and the same "
-            "command with --resume goes on from there"
-        )
-
     def _tell(
         self,
         log: RunLog,
@@ -328,6 +322,11 @@ class Trainer:
             log.write(self.step, scalars(progress))
         if report is not None:
             report(progress)
+
+
+def stopped_message(what: str, saved: Path) -> str:
+    """What happened, where the run was saved, and how it goes on."""
+    return f"{what}; {saved} is saved and the same command with --resume goes on from there"
 
 
 def _accelerator(config: TrainerConfig) -> Accelerator:

@@ -22,6 +22,7 @@ from vsrc.runtime.engine_file import EngineBackend, Shapes
 from vsrc.runtime.errors import MismatchError, VsrcError
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import FeatureSpec, Precision
+from vsrc.runtime.stop_signal import note_stop_signal
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import FIRST_RELIABLE, FIRST_STRONG, tensorrt_module
 
@@ -135,10 +136,10 @@ def input_shapes(backend: EngineBackend, graph: Path, shapes_of: ShapesOf) -> Sh
 def _built(
     backend: EngineBackend, order: BuildOrder, progress: ExportProgress, *, typed: bool
 ) -> BuiltEngine:
-    module = tensorrt_module(backend)
-    messages, phases = Messages(), Phases(progress)
+    module, messages = tensorrt_module(backend), Messages()
     started = time.perf_counter()
-    with _failures_named(order.graph, messages):
+    with note_stop_signal() as stop, _failures_named(order.graph, messages):
+        phases = Phases(progress, stop)
         logger: trt.ILogger = listener(module, messages)
         builder: trt.Builder = module.Builder(logger)
         network = builder.create_network(_network_flags(module, typed=typed))
@@ -155,7 +156,7 @@ def _built(
             if not typed:
                 _allow_precisions(module, network, config, order.precision)
         serialized = builder.build_serialized_network(network, config)
-        if phases.stopped:
+        if phases.stopped or stop.requested:
             raise KeyboardInterrupt
         if serialized is None:
             raise build_error(order.graph, messages)

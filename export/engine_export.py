@@ -41,6 +41,7 @@ from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
+from vsrc.runtime.stop_signal import delay_stop_signal
 from vsrc.runtime.tensorrt_module import tensorrt_module
 
 _SHARE_OF_FREE = 0.75
@@ -196,6 +197,7 @@ def _check(made: BuiltEngine, precision: Precision) -> None:
 def _write(file: Path, engine: bytes, spec: EngineSpec) -> None:
     """The engine, then its sidecar, each whole or not at all."""
     file.parent.mkdir(exist_ok=True)
-    file.with_suffix(".json").unlink(missing_ok=True)  # of the engine that is replaced
-    write_file(file, engine)
-    write_file(file.with_suffix(".json"), engine_text(spec))
+    with delay_stop_signal():
+        file.with_suffix(".json").unlink(missing_ok=True)  # of the engine that is replaced
+        write_file(file, engine)
+        write_file(file.with_suffix(".json"), engine_text(spec))

@@ -20,6 +20,7 @@ from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import describe, open_package, write_spec
 from vsrc.runtime.pending_file import open_pending_files
 from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.stop_signal import delay_stop_signal
 
 
 def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> ExportResult:
@@ -69,16 +70,19 @@ def add_to_package(source: Source, drafts: Sequence[Draft], config: ExportConfig
     written: list[ExportedGraph] = []
     reports: list[Path] = []
     agreements: dict[str, tuple[Agreement, ...]] = {}
-    with open_pending_files(path) as draft_of_package:
-        (draft_of_package / "graphs").mkdir()
-        for draft in drafts:
-            of_it = [_written(source, draft, one, config, draft_of_package) for one in draft.graphs]
-            reports += write_reports(draft_of_package, draft, of_it, limit_db=config.min_psnr)
-            written += of_it
-            agreements |= draft.comparison.agreements
-    spec = open_package(path).spec
-    graphs = {**spec.graphs, **{one.name: one.graph for one in written}}
-    write_spec(path, dataclasses.replace(spec, graphs=graphs))
+    with delay_stop_signal():  # between the files and the description of them
+        with open_pending_files(path) as draft_of_package:
+            (draft_of_package / "graphs").mkdir()
+            for draft in drafts:
+                of_it = [
+                    _written(source, draft, one, config, draft_of_package) for one in draft.graphs
+                ]
+                reports += write_reports(draft_of_package, draft, of_it, limit_db=config.min_psnr)
+                written += of_it
+                agreements |= draft.comparison.agreements
+        spec = open_package(path).spec
+        graphs = {**spec.graphs, **{one.name: one.graph for one in written}}
+        write_spec(path, dataclasses.replace(spec, graphs=graphs))
     there = tuple(path / report.relative_to(draft_of_package) for report in reports)
     return ExportResult(tuple(written), agreements, there)
 

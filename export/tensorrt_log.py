@@ -8,6 +8,7 @@ from typing import Any
 
 from vsrc.export.export_config import ExportProgress, ExportStep
 from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.stop_signal import StopSignal
 from vsrc.runtime.tensorrt_messages import Messages
 
 _NO_MEMORY = re.compile(
@@ -22,10 +23,12 @@ class Phases:
 
     Args:
         progress: Told of each step.
+        stop: Ends the build, too.
     """
 
-    def __init__(self, progress: ExportProgress) -> None:
+    def __init__(self, progress: ExportProgress, stop: StopSignal) -> None:
         self._progress = progress
+        self._stop = stop
         self._steps: dict[str, int] = {}
         self.stopped = False
 
@@ -41,6 +44,7 @@ class Phases:
                 self._progress(ExportStep("building the engine", step, self._steps[name]))
         except KeyboardInterrupt:
             self.stopped = True
+        self.stopped = self.stopped or self._stop.requested
         return not self.stopped
 
     def finish(self, name: str) -> None:

@@ -24,9 +24,10 @@ from typing import Any, TextIO
 
 from vsrc.runtime import errors
 from vsrc.runtime.child_process import PythonChild, prepare_child
-from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.errors import StoppedError, VsrcError
 from vsrc.runtime.memory import oom_kills, oom_kills_since
 from vsrc.runtime.process_end import describe_end
+from vsrc.runtime.stop_signal import raise_on_stop_signal
 
 Message = dict[str, Any]
 
@@ -35,6 +36,9 @@ _KEPT_LINES = 200
 
 _END_SECONDS = 30
 """How long a process that will give no answer may take to end."""
+
+_STOP_SECONDS = 5
+"""How long a process that was asked to stop may take to remove its temporary files."""
 
 
 def ask(module: str, request: Message, progress: Callable[[Message], None]) -> Message:
@@ -66,6 +70,11 @@ def ask(module: str, request: Message, progress: Callable[[Message], None]) -> M
             raise VsrcError(
                 f"the measuring process gave no answer, and did not end in {_END_SECONDS} seconds"
             ) from None
+        except KeyboardInterrupt:
+            process.terminate()  # it removes its temporary files
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
+            raise
         finally:
             process.kill()  # no effect on one that has ended
     end = describe_end(process.returncode, stderr.text(), oom_kills=oom_kills_since(before))
@@ -86,7 +95,10 @@ def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> N
         channel.flush()
 
     try:
-        found = handle(json.loads(sys.stdin.read()), lambda step: send({"progress": step}))
+        with raise_on_stop_signal():
+            found = handle(json.loads(sys.stdin.read()), lambda step: send({"progress": step}))
+    except KeyboardInterrupt:
+        sys.exit(StoppedError.exit_status)
     except (VsrcError, ValueError) as error:
         send({"error": type(error).__name__, "message": str(error)})
     else:

@@ -54,11 +54,14 @@ class InferJob:
 
         Raises:
             MediaError: No frame was wanted, or the input or output failed.
-            StoppedError: Ctrl+C; the message says what is kept.
+            StoppedError: Ctrl+C or SIGTERM; the message says what is kept.
+            KeyboardInterrupt: The same, where nothing is.
         """
         try:
             self._run(clock)
         except KeyboardInterrupt:
+            if not self._writer.kept.frames:
+                raise
             raise StoppedError(self._with_kept("interrupted")) from None
         except DiskFullError as error:
             raise DiskFullError(self._with_kept(str(error))) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
-from vsrc.runtime.errors import MediaError, VsrcError
+from vsrc.runtime.errors import MediaError, StoppedError, VsrcError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_job import Report
 from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
@@ -35,6 +35,7 @@ def infer(
         clock: A `StageClock` that shall time the stages.
 
     Raises:
+        StoppedError: Ctrl+C or SIGTERM; the message says what is kept.
         VsrcError: A single input could not be restored. Of several, those that fail are named in
             the result and the others go on.
         ValueError: The inputs and the output do not go together.
@@ -52,6 +53,8 @@ def infer(
         for unit in units:
             try:
                 done.append(restore_unit(unit, work))
+            except KeyboardInterrupt:
+                raise StoppedError(_interrupted(len(done), len(units))) from None
             except VsrcError as error:
                 if len(targets) == 1 or not isinstance(error, MediaError):
                     raise
@@ -62,6 +65,16 @@ def infer(
     files = tuple(result for result in done if isinstance(result, FileResult))
     waiting = tuple(result for result in done if isinstance(result, PieceResult))
     return InferResult(files, tuple(failures), waiting)
+
+
+def _interrupted(done: int, count: int) -> str:
+    if not done:
+        return "interrupted; nothing is kept"
+    verb, them = ("is", "it") if done == 1 else ("are", "them")
+    return (
+        f"interrupted; {done} of {count} results {verb} complete, and the same command goes on "
+        f"behind {them}"
+    )
 
 
 def manifest_of(config: InferConfig, targets: Sequence[Target]) -> Manifest | None:

@@ -29,7 +29,7 @@ def raising(error: BaseException) -> click.Command:
         (GateError("missed"), 4, "vsrc: missed"),
         (ValueError("wrong"), 2, "vsrc: wrong"),
         (OSError(28, "No space left on device"), 1, "vsrc: [Errno 28] No space left on device"),
-        (KeyboardInterrupt(), 130, "vsrc: interrupted"),
+        (KeyboardInterrupt(), 130, "vsrc: interrupted; nothing is kept"),
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
             3,

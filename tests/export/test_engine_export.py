@@ -25,6 +25,7 @@ from vsrc.runtime.cuda_device import cuda_device
 from vsrc.runtime.engine_file import checked_engine, read_engine_spec
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, VsrcError
 from vsrc.runtime.package import describe
+from vsrc.runtime.stop_signal import StopSignal
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import check_version, tensorrt_module
 
@@ -208,7 +209,7 @@ def test_a_build_can_be_stopped(exported: Path) -> None:
 
 def test_only_outermost_phases_are_shown() -> None:
     steps: list[ExportStep] = []
-    phases = Phases(steps.append)
+    phases = Phases(steps.append, StopSignal())
     phases.start("all", None, 2)
     phases.start("inner", "all", 9)
     assert phases.step("inner", 3)

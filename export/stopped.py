@@ -1,0 +1,45 @@
+"""What an export that was stopped has added to a package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vsrc.export.export_config import ExportConfig
+from vsrc.runtime.errors import StoppedError
+from vsrc.runtime.package import open_package
+
+
+@contextmanager
+def open_stoppable(config: ExportConfig) -> Iterator[None]:
+    """Export in this block: if Ctrl+C or SIGTERM ends it, what is complete is named.
+
+    Raises:
+        StoppedError: In place of KeyboardInterrupt, if something is complete.
+    """
+    before = _complete(config)
+    try:
+        yield
+    except (KeyboardInterrupt, StoppedError) as stop:
+        new = sorted(_complete(config) - before)
+        if not new:
+            raise
+        what = str(stop).partition(";")[0] or "interrupted"
+        raise StoppedError(f"{what}; {_kept(config, [name for name, _ in new])}") from None
+
+
+def _complete(config: ExportConfig) -> set[tuple[str, str]]:
+    """Name and hash or date of the graphs and engines of the package."""
+    package = open_package(config.package)
+    graphs = {(name, graph.sha256) for name, graph in package.spec.graphs.items()}
+    engines = package.path.glob("engines/*.engine")
+    return graphs | {(path.name, str(path.stat().st_mtime_ns)) for path in engines}
+
+
+def _kept(config: ExportConfig, names: list[str]) -> str:
+    words = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} complete and kept"
+    # Engines that are there are not built again, and int8 is calibrated on the fp32 graph there is.
+    goes_on = config.format != "onnx" or (names == ["fp32"] and config.precision[:4] == "int8")
+    if goes_on and not config.overwrite:
+        return f"{words}, and the same command goes on behind what is there"
+    return f"{words}; to export the others, too, repeat the command with --overwrite"

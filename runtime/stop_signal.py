@@ -1,0 +1,116 @@
+"""What Ctrl+C, SIGTERM and a closed terminal (SIGHUP) do, the same for every command.
+
+    cli                   raise_on_stop_signal   KeyboardInterrupt wherever the command is
+    train, calibrate,     note_stop_signal       a flag, for loops that end better at a place
+    build an engine                              where all that is done can be saved
+    write several files   delay_stop_signal      the same as in cli, once the block has ended
+    workers               ignore_stop_signals    the parent ends them
+
+A library function that keeps something turns KeyboardInterrupt into `StoppedError`, whose message
+says what is kept and how to go on. Where nothing is kept, the cli says so. Both exit with 130.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_AT_ONCE_SECONDS = 1.0
+_Handler = Callable[[int, FrameType | None], object]
+
+
+class StopSignal:
+    """Whether a signal came.
+
+    Attributes:
+        requested: One came.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+
+
+@contextmanager
+def raise_on_stop_signal() -> Iterator[None]:
+    """Turn the first stop signal into `KeyboardInterrupt`; more of them are ignored.
+
+    What a block does while it ends is soon done, and a second signal (`timeout` and service
+    managers send several) would leave it half done.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        ignore_stop_signals()
+        raise KeyboardInterrupt
+
+    with _handled_by(interrupt):
+        yield
+
+
+@contextmanager
+def note_stop_signal() -> Iterator[StopSignal]:
+    """Note a stop signal while the block runs.
+
+    A second one, if it is not just another of several that were sent at once, acts as it would
+    outside the block.
+    """
+    stop = StopSignal()
+    first = 0.0
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        now = time.monotonic()
+        first = first if stop.requested else now
+        stop.requested = True
+        handler = before[signal.Signals(number)]
+        if now - first > _AT_ONCE_SECONDS and callable(handler):
+            handler(number, frame)
+
+    with _handled_by(note) as before:
+        yield stop
+
+
+@contextmanager
+def delay_stop_signal() -> Iterator[None]:
+    """Let a block that is soon done end first; a stop signal acts behind it."""
+    came: list[int] = []
+    with _handled_by(lambda number, _frame: came.append(number)):
+        yield
+    if came:
+        signal.raise_signal(came[0])
+
+
+def ignore_stop_signals() -> None:
+    """Leave them to the parent: Ctrl+C and `timeout` reach the whole group of processes."""
+    for number in _numbers():
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _handled_by(
+    handler: _Handler,
+) -> Iterator[dict[signal.Signals, signal._HANDLER]]:
+    """Install a handler for the block, in which the handlers of before are known.
+
+    Python delivers signals to the main thread alone: in another one nothing is installed.
+    """
+    before: dict[signal.Signals, signal._HANDLER] = {}
+    if threading.current_thread() is threading.main_thread():
+        # Whoever started this process with a signal ignored, as nohup does, wants it ignored.
+        known = {number: signal.getsignal(number) for number in _numbers()}
+        before |= {number: old for number, old in known.items() if old is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield before
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _numbers() -> list[signal.Signals]:
+    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]

@@ -1,0 +1,184 @@
+"""SIGINT and SIGTERM end every long command with 130, and nothing is left half done."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+import pytest
+
+from vsrc.calibration.calibration_file import read_calibration
+from vsrc.runtime.package import open_package
+
+# A shell that runs the tests in the background lets them ignore Ctrl+C, and theirs, too.
+START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from vsrc.cli import main
+main()
+"""
+
+pytestmark = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+
+
+def write_noise(path: Path, frames: int) -> Path:
+    """A clip of 64x64."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width = stream.height = 64
+        for _ in range(frames):
+            picture = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a short clip and one that lasts longer than any signal takes."""
+    folder = tmp_path_factory.mktemp("clips")
+    write_noise(folder / "a.mp4", 3)
+    write_noise(folder / "b.mp4", 1000)
+    return folder
+
+
+@pytest.fixture
+def package(tiny_package: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_package, tmp_path / "student.vsrc"))
+
+
+def stopped(
+    arguments: list[object], line: str, number: signal.Signals, folder: Path
+) -> tuple[str, dict[str, bytes]]:
+    """Start `vsrc -v`, wait for a line on stderr, send the signal twice, as `timeout` may.
+
+    Returns:
+        The last line on stderr, and the files that it leaves in `folder`.
+    """
+    environment = {**os.environ, "TMPDIR": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, "-c", START, "-v", *map(str, arguments)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
+    ) as process:
+        assert process.stderr is not None
+        seen = ""
+        while line not in seen:
+            seen = process.stderr.readline()
+            assert seen, f"it ended before {line!r}"
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        process.send_signal(number)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert [child for child in children if child.is_running()] == []
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert [name for name in files if re.search(r"\.pending|\.replaced|vsrc-bench", name)] == []
+    return rest.splitlines()[-1], files
+
+
+def test_export_leaves_the_package_as_it_was(
+    untaught_package: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    package = Path(shutil.copytree(untaught_package, tmp_path / "student.vsrc"))
+    before = {f"student.vsrc/{p.name}": p.read_bytes() for p in package.iterdir()}
+    last, files = stopped(["export", package], "comparing", number, tmp_path)
+    assert last == "vsrc: interrupted; nothing is kept"
+    assert files == before
+
+
+def test_export_names_the_graph_that_is_complete(
+    untaught_package: Path, clips: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    package = Path(shutil.copytree(untaught_package, tmp_path / "student.vsrc"))
+    arguments = ["export", package, "--precision", "int8", "--calib", clips, "--no-halves"]
+    last, _ = stopped(arguments, "calibrating: feed", number, tmp_path)
+    assert last.endswith(
+        "fp32 is complete and kept, and the same command goes on behind what is there"
+    )
+    assert list(open_package(package).spec.graphs) == ["fp32"]
+
+
+def test_calibrate_keeps_what_it_has_seen(
+    package: Path, clips: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    last, files = stopped(["calibrate", package, clips], "feeding windows", number, tmp_path)
+    assert re.fullmatch(
+        r"vsrc: stopped; what [1-9]\d* of \d+ windows showed is kept, and the same command goes on "
+        "from there",
+        last,
+    )
+    assert "student.vsrc/.calibration.vsrc-resume" in files
+    assert read_calibration(package) is None
+
+
+def test_bench_keeps_nothing_and_ends_its_child(
+    package: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    report = tmp_path / "report.json"
+    arguments = ["bench", package, "--shape", "32x32", "--json", report]
+    last, files = stopped(arguments, "loading", number, tmp_path)
+    assert last == "vsrc: interrupted; nothing is kept"
+    assert [name for name in files if not name.startswith("student.vsrc/")] == []
+
+
+def test_infer_says_that_nothing_is_kept(
+    package: Path, clips: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    arguments = ["infer", clips / "b.mp4", "-m", package, "-o", tmp_path / "sr.mp4"]
+    last, files = stopped(arguments, "64x64", number, tmp_path)
+    assert last == "vsrc: interrupted; nothing is kept"
+    assert [name for name in files if not name.startswith("student.vsrc/")] == []
+
+
+def test_infer_says_how_many_results_are_complete(
+    package: Path, clips: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    arguments = ["infer", clips, "-m", package, "-o", tmp_path / "out"]
+    last, files = stopped(arguments, "b.mp4", number, tmp_path)
+    assert last == (
+        "vsrc: interrupted; 1 of 2 results is complete, and the same command goes on behind it"
+    )
+    results = [name for name in files if not name.startswith("student.vsrc/")]
+    assert sorted(results) == ["out/a.mp4", "out/vsrc-manifest.json"]
+
+
+@pytest.mark.slow
+def test_distill_saves_first(clips: Path, tmp_path: Path, number: signal.Signals) -> None:
+    settings = {"patch": 32, "batch": 1, "objective": "none", "workers": 1, "device": "cpu"}
+    arguments: list[object] = ["distill", "--data", clips, "-o", tmp_path / "s.vsrc"]
+    arguments += ["--steps", 2000]
+    for key, value in settings.items():
+        arguments += ["--set", f"{key}={value}"]
+    last, files = stopped(arguments, "step 100/2000", number, tmp_path)
+    assert re.fullmatch(
+        r"vsrc: stopped at step 1\d\d of 2000; \S+/step-00000(1\d\d) is saved and the same command "
+        "with --resume goes on from there",
+        last,
+    )
+    kept = {name.split("/")[2] for name in files if name.startswith("s.vsrc.run/checkpoints/")}
+    assert len(kept) == 1
+    assert not (tmp_path / "s.vsrc").exists()
+
+
+@pytest.mark.slow
+def test_distill_keeps_nothing_before_its_first_step(
+    clips: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    arguments = ["distill", "--data", clips, "-o", tmp_path / "s.vsrc", "--steps", 9]
+    last, files = stopped(arguments, "vsrc.compressor.data", number, tmp_path)
+    assert last == "vsrc: interrupted; nothing is kept"
+    assert not [name for name in files if not name.startswith("cache/")]
