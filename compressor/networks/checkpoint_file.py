@@ -70,7 +70,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_arrays(path: Path) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # A file of our own: np.load leaves the one that it opens open where the archive is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except (ValueError, OSError, TypeError, BadZipFile) as error:
         raise MismatchError(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SHALLOW: dict[str, dict[str, Argument]] = {
     "imdn": {"blocks": 1},
     "imdn-as": {"blocks": 1},
+    "rlfn": {"blocks": 1},
     "edsr": {"blocks": 1},
     "rcan": {"groups": 1, "blocks": 1},
     "san": {"groups": 1, "blocks": 1},

@@ -48,6 +48,8 @@ SMALL: dict[str, dict[str, Argument]] = {
     "imdn-as": {"scale": 3, "features": 16, "blocks": 1},
     "imdn-rtc": {"blocks": 1},
     "imdn-rte": {"blocks": 1},
+    "rlfn": {"scale": 2, "features": 16, "blocks": 1, "squeezed": 4},
+    "mobile-rrn": {"scale": 2, "features": 8, "blocks": 1, "window": 3},
     "fsrcnn": {"scale": 3, "channels": 1, "features": 12, "shrunk": 6, "maps": 1},
     "edsr": {"blocks": 1, "features": 8},
     "rcan": {"groups": 1, "blocks": 1, "features": 16},

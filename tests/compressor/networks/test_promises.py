@@ -23,6 +23,12 @@ TINY: list[tuple[str, dict[str, Argument]]] = [
     ("imdn-as", {"scale": 3, "features": 16, "blocks": 1}),
     ("imdn-rtc", {"blocks": 2}),
     ("imdn-rte", {"blocks": 2}),
+    ("rlfn", {"scale": 3, "features": 16, "blocks": 2, "squeezed": 4}),
+    ("mobile-rrn", {"scale": 2, "features": 8, "blocks": 2, "window": 3}),
+    (
+        "mobile-rrn",
+        {"scale": 3, "features": 8, "blocks": 1, "window": 5, "both_directions": True},
+    ),
     ("fsrcnn", {"scale": 3, "features": 12, "shrunk": 6, "maps": 2}),
     ("fsrcnn", {"scale": 2, "channels": 1, "features": 12, "shrunk": 6, "maps": 2}),
     ("edsr", {"scale": 4, "blocks": 2, "features": 16}),
@@ -37,7 +43,12 @@ IDS = [f"{name}-{'-'.join(map(str, arguments.values()))}" for name, arguments in
 each = pytest.mark.parametrize(("name", "arguments"), TINY, ids=IDS)
 
 # What sees the whole picture; a halo counts convolutions alone.
-GLOBAL = ("cca.conv_du.2.weight", "attention.excite.weight", "non_local.out.weight")
+GLOBAL = (
+    "cca.conv_du.2.weight",
+    "attention.excite.weight",
+    "non_local.out.weight",
+    "esa.conv4.weight",
+)
 
 
 def make(name: str, arguments: dict[str, Argument]) -> nn.Module:
