@@ -125,7 +125,9 @@ def _find_teachers(config: ShardConfig) -> list[_Teacher]:
             share=share / sum(shares),
             sees_time_alike=_sees_time_alike(network),
         )
-        found.append(_Teacher(ClipNetwork(network.network.eval().requires_grad_(False)), kept))
+        # Channels innermost take a sixth to a quarter of the time off a convolution on a CPU.
+        frozen = network.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        found.append(_Teacher(ClipNetwork(frozen), kept))
     return found
 
 
