@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from support.optional import skip_without
 from vsrc.cli import main
 from vsrc.runtime.bench_compare import check_no_regression, compare_reports, comparison_text
 from vsrc.runtime.errors import GateError, SpecError
@@ -169,6 +170,7 @@ def test_a_regression_ends_with_status_4(write: Write) -> None:
 
 
 def test_the_comparison_is_json_and_a_page_too(write: Write, tmp_path: Path) -> None:
+    skip_without("jinja2")
     files = [str(write("a", 40.0, 1)), str(write("b", 60.0, 2))]
     page, numbers = tmp_path / "page.html", tmp_path / "c.json"
     done = CliRunner().invoke(main, ["bench", "--compare", *files, "--json", "-"])

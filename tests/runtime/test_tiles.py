@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from support.optional import skip_without
 from vsrc.runtime import memory, tile_choice
 from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.errors import DeviceMemoryError
@@ -96,6 +97,7 @@ class TorchSession:
     ],
 )
 def test_tiles_give_what_the_whole_picture_gives(name: str, arguments: dict[str, Any]) -> None:
+    skip_without("torch")
     session = TorchSession(name, **arguments)
     network = session.network
     assert network.halo_is_exact
