@@ -3,6 +3,7 @@
                     17.1, 18                         19
     a ratio         `Fraction`, None if unknown      `AVRational`, 0/1 if unknown
     side data       iterates over its values         iterates over its keys, as a mapping does
+    new kinds of it an error for the whole frame    listed by their numbers
     text in tags    strict, unless asked otherwise   `surrogateescape`, which loses no byte
     field order     17.1 does not have it            of the codec context
 
@@ -80,11 +81,23 @@ def time_base(timed: Packet[Stream] | av.VideoFrame | Stream) -> Fraction:
 
 def side_data(frame: av.VideoFrame) -> dict[str, bytes]:
     """What a decoder put beside a frame: FFmpeg's name of its kind -> its bytes."""
-    from av.sidedata.sidedata import SideData
+    from av.sidedata.sidedata import SideData, Type
 
+    kinds: Any = Type
+    if "_missing_" not in vars(kinds):
+        # PyAV 17 and 18 do not know all kinds of their FFmpeg, EXIF among them, and where a frame
+        # has one of those they refuse the others, too.
+        kinds._missing_ = classmethod(_unnamed_kind)
     carried: Any = frame.side_data
     found = [entry if isinstance(entry, SideData) else carried[entry] for entry in carried]
     return {entry.type.name: bytes(entry) for entry in found}
+
+
+def _unnamed_kind(kinds: Any, value: int) -> Any:  # noqa: ANN401
+    """A member of an enumeration for a number that has none."""
+    kind = object.__new__(kinds)
+    kind._name_, kind._value_ = f"KIND_{value}", value
+    return kind
 
 
 def field_order(stream: av.VideoStream) -> int:
