@@ -96,7 +96,7 @@ class MobileRrn(nn.Module):
         }
         for name in ("last.weight", "last.bias"):
             rows = found[name]  # (dy, dx, colour) there, (colour, dy, dx) here
-            by_place = rows.unflatten(0, (self.scale**2, 3))
+            by_place = rows.reshape(self.scale**2, 3, *rows.shape[1:])
             found[name] = by_place.transpose(0, 1).flatten(0, 1).contiguous()
         return rename(found, _RELEASED)
 

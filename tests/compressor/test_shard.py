@@ -197,7 +197,10 @@ def test_window_truth_and_picture_are_turned_alike(config: ShardConfig) -> None:
         assert before.teacher is not None
         assert after.teacher is not None
         # The distance between truth and picture does not depend on how both lie.
-        distances = [(i.hr.int() - i.teacher.int()).abs().sum() for i in (before, after)]
+        distances = [
+            (hr.int() - picture.int()).abs().sum()
+            for hr, picture in ((before.hr, before.teacher), (after.hr, after.teacher))
+        ]
         assert distances[0] == distances[1]
         changed += not torch.equal(before.hr, after.hr)
     assert changed > 12

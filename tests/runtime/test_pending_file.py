@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime import pending_file
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.pending_file import (
     PendingFile,
@@ -217,7 +216,7 @@ def test_what_came_meanwhile_is_not_replaced_unless_that_is_wanted(
         raise PermissionError("a file system without hard links")
 
     if not has_links:
-        monkeypatch.setattr(pending_file.os, "link", refuse)
+        monkeypatch.setattr("vsrc.runtime.pending_file.os.link", refuse)
     with pytest.raises(FileExistsError), open_pending_file(tmp_path / "a", overwrite=False):
         (tmp_path / "a").write_bytes(b"another's")
     with pytest.raises(FileExistsError), open_pending_folder(tmp_path / "b", overwrite=False):

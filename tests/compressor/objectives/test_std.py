@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,7 +203,7 @@ def test_lstm_is_frozen_for_good_once_the_time_loss_is_next_to_nothing() -> None
         ({"map_kind": "mean"}, "map_kind='mean' is not one of sum, sum2, max2"),
     ],
 )
-def test_wrong_options_are_refused(options: dict[str, str | float], message: str) -> None:
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         create_objective("std", student=create("edge-s"), teacher=create("edvr-xs"), **options)
 

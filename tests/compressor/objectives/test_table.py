@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -25,11 +27,12 @@ def observation() -> Observation:
 
 def test_a_sum_has_all_terms_and_ground_truth_once() -> None:
     student, teacher, seen = create("edge-s"), create("edvr-xs"), observation()
+    options: dict[str, Any] = {"std.lambda_space": 2.0, "output.weight": 0.5}
     objective = create_objective(
         "std+output",
         student=student,
         teacher=teacher,
-        **{"std.lambda_space": 2.0, "output.weight": 0.5},
+        **options,
     )
     assert isinstance(objective, Sum)
     assert objective.needs_time
@@ -69,6 +72,6 @@ def test_the_record_of_an_objective_has_its_defaults() -> None:
         ("std+output", {"output.wait": 1.0}, "output has no option 'wait'; did you mean weight"),
     ],
 )
-def test_mistakes_in_a_sum_are_refused(name: str, options: dict[str, float], message: str) -> None:
+def test_mistakes_in_a_sum_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         create_objective(name, student=create("edge-s"), teacher=create("edvr-xs"), **options)
