@@ -126,7 +126,7 @@ def _find_teachers(config: ShardConfig) -> list[_Teacher]:
             sees_time_alike=_sees_time_alike(network),
         )
         # Channels innermost take a sixth to a quarter of the time off a convolution on a CPU.
-        frozen: nn.Module = network.network.eval().requires_grad_(False)
+        frozen = network.network.eval().requires_grad_(False)
         frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub has it
         found.append(_Teacher(ClipNetwork(frozen), kept))
     return found
