@@ -154,7 +154,7 @@ def test_refused_packets_of_a_track_are_reported_after_the_file_is_closed(
     write = TrackCopier._write
 
     def spoil(copier: TrackCopier, packet: Any, shift: Fraction) -> None:  # noqa: ANN401
-        packet.pts = packet.dts = 0  # a muxer refuses all but the first
+        packet.dts = packet.pts + 99  # decoded after it is heard, which muxers refuse
         write(copier, packet, shift)
 
     monkeypatch.setattr(TrackCopier, "_write", spoil)
