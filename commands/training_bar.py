@@ -52,6 +52,8 @@ class TrainingBar:
 def _training_note(now: TrainProgress) -> str:
     terms = " ".join(f"{name} {value:.4g}" for name, value in now.terms.items())
     psnr = "" if now.psnr is None else f"  PSNR {now.psnr:.2f} dB"
+    if now.psnr is not None and now.bicubic_psnr is not None:
+        psnr += f" ({now.psnr - now.bicubic_psnr:+.2f} over bicubic)"
     minutes, seconds = divmod(round(now.eta_seconds), 60)
     return (
         f"loss {now.loss:.4g} ({terms}){psnr}  {now.images_per_second:.1f} images/s  "

@@ -30,7 +30,7 @@ from vsrc.compressor.results import (
     write_results,
 )
 from vsrc.compressor.trainer import Trainer, stopped_message
-from vsrc.compressor.validation import psnr_on, side_by_side
+from vsrc.compressor.validation import bicubic_psnr_on, psnr_on, side_by_side
 from vsrc.runtime.errors import MismatchError, SpecError, StoppedError
 from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json
@@ -223,5 +223,6 @@ def _make_trainer(
         ),
         recipe={**settings, **recipe},
         validate=functools.partial(psnr_on, clips=clips) if clips else None,
+        bicubic_psnr=bicubic_psnr_on(clips) if clips else None,
         sample=functools.partial(side_by_side, clip=clips[0]) if clips else None,
     )

@@ -16,6 +16,7 @@ class TrainProgress:
         loss: What was minimised.
         terms: Its parts, weighted, by name.
         psnr: PSNR of Y on held-out clips, dB, when last measured.
+        bicubic_psnr: The same of bicubic enlargement, dB, where there are held-out clips.
         learning_rate: Of this step.
         images_per_second: HR frames restored, by all processes.
         wait_share: Share of the time spent waiting for data, in [0, 1].
@@ -31,6 +32,7 @@ class TrainProgress:
     images_per_second: float
     wait_share: float
     eta_seconds: float
+    bicubic_psnr: float | None = None
 
 
 def scalars(progress: TrainProgress) -> dict[str, float]:
@@ -44,4 +46,6 @@ def scalars(progress: TrainProgress) -> dict[str, float]:
     }
     if progress.psnr is not None:
         scalars["psnr"] = progress.psnr
+        if progress.bicubic_psnr is not None:
+            scalars["psnr_over_bicubic"] = progress.psnr - progress.bicubic_psnr
     return scalars

@@ -68,6 +68,7 @@ class Trainer:
         batches: Where the clips come from.
         recipe: Settings that a resumed run must share; the number of steps may differ.
         validate: PSNR of Y on held-out clips, dB, of a network.
+        bicubic_psnr: What bicubic enlargement has on the same clips, dB, to be reported beside it.
         sample: A picture that shows what a network does, `(3, H, W)` in [0, 1], for the log.
     """
 
@@ -80,6 +81,7 @@ class Trainer:
         batches: Batches,
         recipe: Mapping[str, object] | None = None,
         validate: Callable[[nn.Module], float] | None = None,
+        bicubic_psnr: float | None = None,
         sample: Callable[[nn.Module], Tensor] | None = None,
     ) -> None:
         self.config, self.folder = config, folder
@@ -99,6 +101,7 @@ class Trainer:
         self._batches, self._validate, self._sample = batches, validate, sample
         self._recipe = json.dumps(dict(recipe or {}), sort_keys=True)
         self.psnr: float | None = None
+        self._bicubic_psnr = bicubic_psnr
 
     @property
     def checkpoints(self) -> Path:
@@ -317,6 +320,7 @@ class Trainer:
             images_per_second=pace.images_per_second,
             wait_share=pace.wait_share,
             eta_seconds=pace.step_seconds * (self.config.steps - self.step),
+            bicubic_psnr=self._bicubic_psnr,
         )
         if self._is_due(self.config.log_every):
             log.write(self.step, scalars(progress))

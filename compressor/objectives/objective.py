@@ -45,8 +45,8 @@ class Objective(nn.Module):
         student_taps: Module paths of the student that it wants to see.
         teacher_taps: Module paths of the teacher that it wants to see.
         needs_teacher: Whether there must be a teacher.
-        needs_picture_alone: Whether the teacher's picture of the centre frame is all that it needs
-            of the teacher, so that it may be asked once and its pictures kept.
+        needs_picture_alone: Whether it needs nothing of the teacher but its picture of the centre
+            frame, so that the teacher may be asked once and its pictures kept.
         needs_time: Whether it compares frames over time, so that every frame of a clip is restored.
         shares_weights: Whether the student is a part of its teacher, which learns along with it.
     """

@@ -107,6 +107,9 @@ def test_a_student_is_taught_and_packed(config: DistillConfig, data: Path) -> No
     network = create(package.spec.network.name, **package.spec.network.arguments)
     load_weights(network, package.weights())
     assert steps[-1].psnr == package.spec.quality[0].value
+    log = (config.run_folder / "log.jsonl").read_text().splitlines()
+    over_bicubic = json.loads(log[-1])["psnr_over_bicubic"]
+    assert steps[-1].bicubic_psnr == pytest.approx(steps[-1].psnr - over_bicubic)
     provenance = package.spec.provenance
     assert provenance.teacher == "edvr-xs"
     assert provenance.data == (str(data),)
