@@ -75,7 +75,7 @@ def test_as_many_threads_work_as_were_asked_for() -> None:
 
 
 def test_windows_are_computed_at_the_same_time() -> None:
-    meeting = threading.Barrier(2, timeout=10)  # raises if it is left waiting
+    meeting = threading.Barrier(2, timeout=300)  # raises if it is left waiting
     lanes = Lanes(2)
     waiting = [lanes.begin(meeting.wait) for _ in range(2)]
     assert sorted(pending() for pending in waiting) == [0, 1]
