@@ -43,11 +43,12 @@ MAY_CHANGE = frozenset(
     {
         *("output", "run_dir", "cache", "resume", "overwrite", "allow_code", "workers", "device"),
         *("checkpoint_every", "log_every", "validate_every", "holdout_clips"),
+        "teacher_cache",
         *("steps", "learning_rate", "clip_norm"),
     }
 )
 """Fields that a resumed run may change. The last three change the weights too: they make a finished
-run longer, and save one that diverged."""
+run longer, and save one that diverged. A teacher cache may lie elsewhere, if it holds the same."""
 
 
 def distill(config: DistillConfig, *, report: Report | None = None, command: str = "") -> Path:
@@ -116,7 +117,7 @@ def _distill_from_shards(
         built,
         dataset=CropDataset(shards, seed=config.seed, with_teacher=teacher),
         clips=shards.held_out()[: config.holdout_clips],
-        recipe={"shards": to_json(shards.manifest)},
+        recipe={"shards": {k: v for k, v in to_json(shards.manifest).items() if k != "data"}},
     )
     data = trained_on_shards(built, shards.manifest)
     _run(config, built, trainer, data, report, command)
