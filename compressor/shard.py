@@ -125,9 +125,11 @@ def _find_teachers(config: ShardConfig) -> list[_Teacher]:
             share=share / sum(shares),
             sees_time_alike=_sees_time_alike(network),
         )
-        # Channels innermost take a sixth to a quarter of the time off a convolution on a CPU.
         frozen = network.network.eval().requires_grad_(False)
-        frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub has it
+        for weight in frozen.parameters():
+            if weight.dim() == 4:
+                # With channels innermost a convolution takes a sixth to a quarter less on a CPU.
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         found.append(_Teacher(ClipNetwork(frozen), kept))
     return found
 

@@ -107,8 +107,11 @@ STILLS = (
     Still(UKUI, "firstgeneration.jpg", "CC-BY-SA-3.0", "Ubuntu Kylin community", 3),
     Still(UKUI, "goldfish.png", "CC-BY-SA-3.0", "Ubuntu Kylin community", 3),
 )
-"""Photographs, and four drawings at the end. The licences of `gcompris-qt-data` are in the README of each
-bundle; what it calls public domain is not taken: only licences that have a name are."""
+"""Photographs, and four drawings at the end.
+
+The licences of `gcompris-qt-data` are in the README of each bundle. What it calls public domain is
+not taken: only licences that have a name are.
+"""
 
 PHONE_CLIP = Still(FORENSICS, "VID_20191220_170832.mp4", "CC-BY-SA-4.0", "Joao Eriberto Mota Filho")
 
