@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PAGES := $(BIN)/pytest -m browser --timeout 120 --timeout-method thread
 
-.PHONY: demo test check fix typing unit wheel
+.PHONY: demo test check fix typing unit wheel schemas
 
 demo: $(INSTALLED)
 	$(BIN)/vsrc demo
@@ -31,6 +31,9 @@ typing:  # lets mypy and editors see the repository root as the package `vsrc`
 
 .stubs: | $(INSTALLED)  # signatures of TensorRT; inside .venv they would pass for TensorRT itself
 	$(BIN)/pip install --quiet --no-deps --target $@ tensorrt-stubs==10.13.0.35.1
+
+schemas: $(INSTALLED) typing  # of the reports, from their dataclasses; their tables in docs/bench.md too
+	$(BIN)/python -m vsrc.benchmarks.report_schemas
 
 wheel:  # and the source distribution, checked, in dist/
 	.ci/build

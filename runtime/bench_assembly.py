@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vsrc.runtime.bench_config import BenchConfig
+from vsrc.runtime.bench_config import BenchConfig, GateName
 from vsrc.runtime.bench_reasons import reasons_of
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import (
@@ -252,7 +252,7 @@ def _gates(
     memory: Memory,
 ) -> Iterator[Gate]:
     peak_mb = None if memory.peak_bytes is None else memory.peak_bytes / 1e6
-    measured = {
+    measured: dict[GateName, float | None] = {
         "max_p99_ms": latency_ms.p99,
         "min_fps": throughput_fps,
         "max_watts": power.busy_w,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 SAMPLES_FOR_P99 = 100
 """A 99th percentile means something once one sample in a hundred can lie beyond it."""
@@ -13,7 +13,8 @@ RUNS = 5
 LEAST_PER_RUN = 10
 """Iterations that are worth a process of their own."""
 
-GATES = ("max_p99_ms", "min_fps", "max_watts", "max_rss_mb")
+GateName = Literal["max_p99_ms", "min_fps", "max_watts", "max_rss_mb"]
+GATES: tuple[GateName, ...] = get_args(GateName)
 
 
 @dataclass(frozen=True)

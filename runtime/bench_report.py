@@ -1,8 +1,9 @@
 """The latency report: what `vsrc bench` measured, as JSON with a versioned schema.
 
-`assets/bench-report.schema.json` is the schema, docs/bench.md explains every field. New sections
-and fields may be added without a new version; readers skip what they do not know. The version goes
-up when a field goes away or changes its meaning.
+`make schemas` writes `assets/bench-report.schema.json`, its JSON Schema, and the table in
+docs/bench.md from the dataclasses here and in the modules they come from. New sections and fields
+may be added without a new version; readers skip what they do not know. The version goes up when a
+field goes away or changes its meaning.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from vsrc.runtime.bench_sections import (
     Arithmetic,
@@ -30,7 +31,7 @@ from vsrc.runtime.bench_sections import (
 from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.rates import Rates
-from vsrc.runtime.schema import to_json
+from vsrc.runtime.schema import Limits, Positive, UtcTime, to_json
 
 KIND = "vsrc-bench"
 SCHEMA_VERSION = 1
@@ -42,7 +43,7 @@ class BenchReport:
     """Everything one run of `vsrc bench` found.
 
     Attributes:
-        started_utc: When, ISO 8601.
+        started_utc: When, ISO 8601, UTC.
         subject: What was measured.
         feed: What it was fed.
         startup: Times of what happens once.
@@ -68,14 +69,14 @@ class BenchReport:
         null_reasons: Dotted path of each field that is null -> why.
     """
 
-    started_utc: str
+    started_utc: UtcTime
     subject: Subject
     feed: Feed
     startup: Startup
     warmup: Warmup
     latency_ms: Distribution
     jitter_ms: float | None
-    throughput_fps: float
+    throughput_fps: Positive
     intervals: Intervals
     stream: Stream
     stages: Stages
@@ -87,9 +88,9 @@ class BenchReport:
     machine: Machine
     rates: Rates
     gates: tuple[Gate, ...]
-    samples_ms: tuple[float, ...]
+    samples_ms: Annotated[tuple[float, ...], Limits(min_items=1)]
     samples_per_run: tuple[int, ...]
-    taken_share_per_run: tuple[float, ...] | None
+    taken_share_per_run: tuple[Annotated[float, Limits(minimum=0, below=1)], ...] | None
     null_reasons: dict[str, str] = field(default_factory=dict)
 
 

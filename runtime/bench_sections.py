@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from vsrc.runtime.bench_config import GateName
 from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.interval import Interval
+from vsrc.runtime.schema import AtLeastOne, Positive, Sha256, Signed
 from vsrc.runtime.telemetry import Reading
 
 SubjectKind = Literal["package", "graph", "engine"]
@@ -37,10 +39,10 @@ class Subject:
     model: str
     kind: SubjectKind
     network: str
-    graph_sha256: str
+    graph_sha256: Sha256
     precision: str | None
     session: str
-    threads: int
+    threads: AtLeastOne
     versions: dict[str, str]
     scale: int | None
     window_frames: int | None
@@ -53,11 +55,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class Feed:
-    """What it was fed: noise of a fixed seed, in main memory."""
+    """What it was fed: noise of a fixed seed, uint8, in main memory.
 
-    batch: int
-    height_px: int
-    width_px: int
+    Attributes:
+        batch: Windows at once.
+        height_px: Rows of an LR frame.
+        width_px: Columns of an LR frame.
+    """
+
+    batch: AtLeastOne
+    height_px: AtLeastOne
+    width_px: AtLeastOne
 
 
 @dataclass(frozen=True)
@@ -190,7 +198,7 @@ class Power:
     source: str | None
     idle_w: float | None
     busy_w: float | None
-    joule_per_frame: float | None
+    joule_per_frame: Signed | None
 
 
 @dataclass(frozen=True)
@@ -264,9 +272,9 @@ class Gate:
         passed: False too where nothing could be measured.
     """
 
-    name: str
-    limit: float
-    measured: float | None
+    name: GateName
+    limit: Positive
+    measured: Signed | None
     passed: bool
 
     def __str__(self) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vsrc.runtime.schema import AtLeastOne
+
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 """Field of `Distribution` -> per cent of the samples that lie below it."""
 
@@ -32,7 +34,7 @@ class Distribution:
         p99_9: From 1000 samples on.
     """
 
-    count: int
+    count: AtLeastOne
     mean: float
     std: float | None
     min: float

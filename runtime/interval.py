@@ -34,7 +34,12 @@ Statistic = Callable[[Floats], float]
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a number lies with 95 % confidence, in the unit of the number."""
+    """95 % interval, in the unit of the number.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+    """
 
     low: float
     high: float

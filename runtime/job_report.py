@@ -33,7 +33,7 @@ from vsrc.runtime.page import Table
 from vsrc.runtime.page_file import check_pages, write_page
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.power import mean_watts, throttle_events
-from vsrc.runtime.schema import to_json
+from vsrc.runtime.schema import UtcTime, to_json
 from vsrc.runtime.stage_clock import StageClock
 from vsrc.runtime.telemetry import Telemetry, find_sensors
 
@@ -64,7 +64,7 @@ class JobReport:
     """What a run took.
 
     Attributes:
-        started_utc: When, ISO 8601.
+        started_utc: When, ISO 8601, UTC.
         seconds: Wall time of all of it.
         frames: Frames restored.
         fps: frames / seconds.
@@ -80,7 +80,7 @@ class JobReport:
         null_reasons: Dotted path of each field that is null -> why.
     """
 
-    started_utc: str
+    started_utc: UtcTime
     seconds: float
     frames: int
     fps: float

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError, SpecError
@@ -19,7 +19,7 @@ from vsrc.runtime.latency_fit import LatencyFit, LeftOut, fit_latency, left_out
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.rates import Rates
-from vsrc.runtime.schema import from_json, to_json
+from vsrc.runtime.schema import Limits, UtcTime, from_json, to_json
 
 KIND = "vsrc-latency-profile"
 SCHEMA_VERSION = 1
@@ -48,7 +48,9 @@ class ProfilePoint:
     gmac_per_frame: float
     median_ms: float
     interval_ms: Interval | None
-    rounds_ms: tuple[tuple[float, ...], ...]
+    rounds_ms: Annotated[
+        tuple[Annotated[tuple[float, ...], Limits(min_items=1)], ...], Limits(min_items=1)
+    ]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,7 +81,7 @@ class LatencyProfile:
     """Latency of sizes of the `edge` family, measured on one device in one go.
 
     Attributes:
-        started_utc: When, ISO 8601.
+        started_utc: When, ISO 8601, UTC.
         scale: SR/LR side ratio of the networks.
         window_frames: Frames that they are fed at once.
         session: What ran them ("ort-cpu fp32").
@@ -94,7 +96,7 @@ class LatencyProfile:
         null_reasons: Dotted path of each field that is null -> why.
     """
 
-    started_utc: str
+    started_utc: UtcTime
     scale: int
     window_frames: int
     session: str
@@ -103,7 +105,7 @@ class LatencyProfile:
     versions: dict[str, str]
     machine: Machine
     rates: Rates
-    points: tuple[ProfilePoint, ...]
+    points: Annotated[tuple[ProfilePoint, ...], Limits(min_items=1)]
     left_out: tuple[LeftOut, ...] = ()
     null_reasons: dict[str, str] = field(default_factory=dict)
 

@@ -6,6 +6,9 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from vsrc.runtime.schema import AtLeastOne, Limits, Positive
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class Machine:
     """What the machine is; None where it does not say.
 
     Attributes:
-        cpu: Model of the processor.
+        cpu: Model of the processor or board.
         architecture: `x86_64`, `aarch64`, ...
         cores: Cores that this process may run on.
         core_limit: Cores' worth of time that its control group allows, None for no limit.
@@ -24,9 +27,9 @@ class Machine:
 
     cpu: str | None
     architecture: str
-    cores: int
-    core_limit: float | None
-    memory_bytes: int | None
+    cores: AtLeastOne
+    core_limit: Positive | None
+    memory_bytes: Annotated[int, Limits(above=0)] | None
     system: str
     load_average: float | None
 

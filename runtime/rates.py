@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vsrc.runtime.machine import core_count
+from vsrc.runtime.schema import AtLeastOne, Positive
 
 MATMUL_GRAPH = Path(__file__).resolve().parent / "assets" / "matmul.onnx"
 """`c = MatMul(a, b)`, float32, any sizes: the smallest graph that is worth timing."""
@@ -33,10 +34,10 @@ class Rates:
             (as STREAM counts).
     """
 
-    threads: int
-    matmul_gflop_per_s: float
-    matmul_one_thread_gflop_per_s: float
-    copy_gb_per_s: float
+    threads: AtLeastOne
+    matmul_gflop_per_s: Positive
+    matmul_one_thread_gflop_per_s: Positive
+    copy_gb_per_s: Positive
 
 
 def measure_rates(*, threads: int) -> Rates:

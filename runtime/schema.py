@@ -1,20 +1,66 @@
 """Frozen dataclasses from JSON and back, refusing what does not fit.
 
 Packages are untrusted input: each value is checked against the annotation of its field before a
-dataclass is made of it, and an unknown key is an error rather than a surprise later.
+dataclass is made of it, and an unknown key is an error rather than a surprise later. What a type
+cannot say stands in the annotation, too: `cores: Annotated[int, Limits(minimum=1)]`.
+`json_schema` writes the same annotations down as JSON Schema.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from vsrc.runtime.errors import SpecError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a value of an annotated type must keep to; None for no limit.
+
+    Attributes:
+        minimum: Least number.
+        above: Number that it must exceed.
+        below: Number that it must not reach.
+        pattern: Regular expression that a text must match from end to end.
+        min_items: Least length of a list.
+    """
+
+    minimum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    pattern: str | None = None
+    min_items: int | None = None
+
+    def problem(self, value: Any) -> str | None:  # noqa: ANN401  of the annotated type
+        """What is wrong with a value, in words; None if nothing is."""
+        if self.minimum is not None and not value >= self.minimum:
+            return f"must be at least {self.minimum:g}"
+        if self.above is not None and not value > self.above:
+            return f"must be above {self.above:g}"
+        if self.below is not None and not value < self.below:
+            return f"must be below {self.below:g}"
+        if self.pattern is not None and not re.fullmatch(self.pattern, value):
+            return f"must look like {self.pattern}"
+        if self.min_items is not None and len(value) < self.min_items:
+            return f"must hold at least {self.min_items}"
+        return None
+
+
+Signed = Annotated[float, Limits()]
+"""A number of a report that may be negative; all others are at least 0."""
+Positive = Annotated[float, Limits(above=0)]
+AtLeastOne = Annotated[int, Limits(minimum=1)]
+Sha256 = Annotated[str, Limits(pattern="[0-9a-f]{64}")]
+UtcTime = Annotated[str, Limits(pattern=r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\+00:00")]
+"""ISO 8601, whole seconds."""
 
 
 def from_json(kind: type[T], data: object, *, where: str) -> T:
@@ -51,6 +97,8 @@ def _read(kind: Any, data: object, where: str) -> object:  # noqa: ANN401  a typ
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(kind, data, where)
     origin = typing.get_origin(kind)
+    if origin is Annotated:
+        return _read_limited(kind, data, where)
     if origin in (typing.Union, types.UnionType):
         return _read_union(kind, data, where)
     if origin is typing.Literal:
@@ -60,17 +108,22 @@ def _read(kind: Any, data: object, where: str) -> object:  # noqa: ANN401  a typ
     if origin is tuple:
         return _read_tuple(typing.get_args(kind), data, where)
     if origin is dict:
-        if not isinstance(data, dict):
-            raise SpecError(f"{where}: expected an object, found {_named(data)}")
-        item = typing.get_args(kind)[1]
-        return {str(key): _read(item, value, f"{where}.{key}") for key, value in data.items()}
+        return _read_dict(typing.get_args(kind)[1], data, where)
     return _read_scalar(kind, data, where)
+
+
+def _read_limited(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
+    value = _read(kind.__origin__, data, where)
+    for limits in kind.__metadata__:
+        if value is not None and (problem := limits.problem(value)):
+            raise SpecError(f"{where}: {problem}, found {_named(data)}")
+    return value
 
 
 def _read_dataclass(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
     if not isinstance(data, dict):
         raise SpecError(f"{where}: expected an object, found {_named(data)}")
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if unknown := sorted(set(data) - set(fields)):
         raise SpecError(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(fields)}")
@@ -113,6 +166,12 @@ def _read_tuple(items: tuple[Any, ...], data: object, where: str) -> object:
         raise SpecError(f"{where}: expected {len(items)} values, found {len(data)}")
     pairs = enumerate(zip(items, data, strict=True))
     return tuple(_read(item, value, f"{where}[{index}]") for index, (item, value) in pairs)
+
+
+def _read_dict(item: Any, data: object, where: str) -> object:  # noqa: ANN401
+    if not isinstance(data, dict):
+        raise SpecError(f"{where}: expected an object, found {_named(data)}")
+    return {str(key): _read(item, value, f"{where}.{key}") for key, value in data.items()}
 
 
 def _read_scalar(kind: Any, data: object, where: str) -> object:  # noqa: ANN401

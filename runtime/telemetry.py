@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from vsrc.runtime.schema import Signed
 from vsrc.runtime.sensor import Sensor, SensorLostError, Values
 from vsrc.runtime.sensor_cpu import CpuSensor
 from vsrc.runtime.sensor_jetson import JetsonSensor, is_jetson
@@ -38,7 +39,7 @@ class Reading:
 
     seconds: float
     watts: dict[str, float] = field(default_factory=dict)
-    celsius: dict[str, float] = field(default_factory=dict)
+    celsius: dict[str, Signed] = field(default_factory=dict)
     mhz: dict[str, float] = field(default_factory=dict)
     load: dict[str, float] = field(default_factory=dict)
     memory_bytes: dict[str, int] = field(default_factory=dict)

@@ -9,7 +9,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from support.places import ASSETS, find_in_checkout
+from support.places import ASSETS
 from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.interval import Interval
@@ -182,14 +182,3 @@ def test_sizes_are_read_from_text() -> None:
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ProfileConfig(**options)  # type: ignore[arg-type]
-
-
-def test_the_document_explains_every_field_as_the_schema_does() -> None:
-    document = find_in_checkout("docs/bench.md").read_text(encoding="utf-8")
-    section = document.partition("\n## The latency profile of a device\n")[2].partition("\n## ")[0]
-    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    for name, entry in schema["properties"].items():
-        if "description" in entry and entry.get("type") not in ("object", "array"):
-            assert f"| `{name}` | {entry['description']} |" in section
-    for name, entry in schema["properties"]["points"]["items"]["properties"].items():
-        assert f"| `points[].{name}" in section, entry

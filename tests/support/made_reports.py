@@ -111,11 +111,19 @@ def report(
     return assemble(config, found, machine=machine, started=STARTED)
 
 
-def documented(schema: dict[str, Any], value: object, where: str = "report") -> Iterator[str]:
+def documented(
+    schema: dict[str, Any],
+    value: object,
+    where: str = "report",
+    definitions: dict[str, Any] | None = None,
+) -> Iterator[str]:
     """Names in `value` that the schema does not describe."""
-    if isinstance(value, list) and "properties" in schema.get("items", {}):
+    definitions = definitions or schema.get("$defs", {})
+    for reference in (schema, *schema.get("anyOf", ())):
+        schema = definitions.get(reference.get("$ref", "").rpartition("/")[2], schema)
+    if isinstance(value, list):
         for item in value:
-            yield from documented(schema["items"], item, f"{where}[]")
+            yield from documented(schema["items"], item, f"{where}[]", definitions)
     if not isinstance(value, dict) or "properties" not in schema:
         return
     for key, item in value.items():
@@ -123,7 +131,7 @@ def documented(schema: dict[str, Any], value: object, where: str = "report") -> 
         if described is None or not ("description" in described or "const" in described):
             yield f"{where}.{key}"
         else:
-            yield from documented(described, item, f"{where}.{key}")
+            yield from documented(described, item, f"{where}.{key}", definitions)
 
 
 def nulls(value: object, where: str = "") -> Iterator[str]:

@@ -1,0 +1,82 @@
+"""Write the JSON Schemas of the reports, and their tables in docs/bench.md, from the dataclasses.
+
+make schemas
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from vsrc.runtime import bench_report, job_report, latency_profile
+from vsrc.runtime.json_schema import Schema, report_schema, table_rows
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = ROOT / "runtime" / "assets"
+DOCUMENT = ROOT / "docs" / "bench.md"
+
+_MAY_GROW = "Readers skip what they do not know: fields may be added without a new schema_version."
+_ELSEWHERE = {"infer-report": frozenset({"device", "machine", "latency_ms"})}
+"""Report -> fields that the table of `vsrc bench` describes."""
+
+
+def schemas() -> dict[str, Schema]:
+    """Name of a report -> its schema."""
+    return {
+        "bench-report": report_schema(
+            bench_report.BenchReport,
+            name=bench_report.KIND,
+            report="bench-report",
+            version=bench_report.SCHEMA_VERSION,
+            description=f"What one run of vsrc bench measured. {_MAY_GROW}",
+        ),
+        "infer-report": report_schema(
+            job_report.JobReport,
+            name=job_report.KIND,
+            report="infer-report",
+            version=job_report.SCHEMA_VERSION,
+            description=f"What one run of vsrc infer took. {_MAY_GROW}",
+        ),
+        "latency-profile": report_schema(
+            latency_profile.LatencyProfile,
+            name=latency_profile.KIND,
+            report="latency-profile",
+            version=latency_profile.SCHEMA_VERSION,
+            description=(
+                "What vsrc bench --profile measured: the latency of sizes of the edge family on "
+                f"one device. {_MAY_GROW}"
+            ),
+        ),
+    }
+
+
+def generated() -> dict[Path, str]:
+    """Each file that is written from the dataclasses -> what must stand in it."""
+    found = schemas()
+    document = DOCUMENT.read_text(encoding="utf-8")
+    for name, schema in found.items():
+        document = _with_table(document, schema, name=name)
+    texts = {
+        ASSETS / f"{name}.schema.json": json.dumps(schema, indent=2) + "\n"
+        for name, schema in found.items()
+    }
+    return {**texts, DOCUMENT: document}
+
+
+def _with_table(document: str, schema: Schema, *, name: str) -> str:
+    """The document with the rows of the table that follows the name of a schema."""
+    rows = table_rows(schema, elsewhere=_ELSEWHERE.get(name, frozenset()))
+    before, mark, after = document.partition(f"assets/{name}.schema.json")
+    prose, rule, table = after.partition("|---|---|\n")
+    _, end, rest = table.partition("\n\n")
+    return "".join((before, mark, prose, rule, "\n".join(rows), end or "\n", rest))
+
+
+def main() -> None:
+    """Write all of them."""
+    for path, text in generated().items():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
