@@ -61,17 +61,14 @@ def test_an_interrupt_while_the_files_are_moved_waits_for_their_description(
 ) -> None:
     import signal
 
-    from vsrc.export import graph_export
-    from vsrc.runtime.package import open_package
-
-    write_spec = graph_export.write_spec
+    from vsrc.runtime.package import open_package, write_spec
 
     def interrupted(*arguments: object) -> None:
         signal.raise_signal(signal.SIGINT)
         write_spec(*arguments)  # type: ignore[arg-type]
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(graph_export, "write_spec", interrupted)
+    monkeypatch.setattr("vsrc.export.graph_export.write_spec", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             export(ExportConfig(package, halves=False))

@@ -85,7 +85,7 @@ def test_the_schema_refuses_what_it_should(schema: dict[str, Any]) -> None:
 
 
 def test_power_below_idle_and_every_gate_are_valid(schema: dict[str, Any]) -> None:
-    gates = {"max_p99_ms": 1.0, "min_fps": 1.0, "max_watts": 1.0, "max_rss_mb": 1.0}
+    gates: dict[str, Any] = {"max_p99_ms": 1.0, "min_fps": 1.0, "max_watts": 1.0, "max_rss_mb": 1.0}
     good = json.loads(report_to_text(report(**gates)))
     assert [gate["name"] for gate in good["gates"]] == list(gates)
     jsonschema.validate({**good, "power": {**good["power"], "joule_per_frame": -0.1}}, schema)

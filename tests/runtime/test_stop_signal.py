@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from vsrc.runtime import stop_signal
 from vsrc.runtime.stop_signal import (
     delay_stop_signal,
     note_stop_signal,
@@ -57,7 +56,7 @@ def test_a_noted_signal_interrupts_nothing(number: signal.Signals) -> None:
 
 def test_a_second_wish_to_stop_is_not_noted_but_granted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([10.0, 10.5, 11.5])
-    monkeypatch.setattr(stop_signal.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("vsrc.runtime.stop_signal.time.monotonic", lambda: next(now))
     with raise_on_stop_signal(), note_stop_signal() as stop:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
