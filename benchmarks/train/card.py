@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from vsrc.benchmarks.train.sources import STILLS
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import ModelSpec, Quality
 
@@ -17,19 +18,20 @@ frames do not show is not invented. No clip was selected by people in it.
 """
 
 DATA = """
-Big Buck Bunny (CC BY 3.0, Blender Foundation), an aerial clip (MIT package, source of the clip not
-stated), a phone clip (CC BY-SA 4.0), photographs of Debian's wallpaper packages (GPL-2+, CC BY-SA,
-CC0) under synthetic camera paths with parallax, seven further clips (Apache-2.0, BSD-2 and MIT
-repositories)
+Big Buck Bunny (CC BY 3.0, Blender Foundation); pictures under synthetic camera paths with parallax,
+by {authors}; a phone clip (CC BY-SA 4.0, Joao Eriberto Mota Filho); seven further clips (Apache-2.0,
+SAM 2; BSD-2-Clause, openh264; MIT, CarND-LaneLines-P1); and posters, calendars and facades that are
+drawn by a program
 """
 
 BEGAN = {
+    "whole": "It went on from the weights of the package `{}` as it shipped before, which were "
+    "trained on ground truth alone, on other frames too: wallpapers under GPL-2+, and an aerial clip "
+    "of a package under MIT whose own source is not stated. ",
     "seed": "It began as the same function as `{}`. ",
     "partial": "It began with all of `{}` but the last layer. ",
 }
 """What `student_weights_as` says, where that is another network."""
-
-FRAMES_WITHOUT_POSTERS = 8522
 
 
 def card(package: Path) -> str:
@@ -43,7 +45,7 @@ def card(package: Path) -> str:
         *(_paragraph(f"Protocol: {each}.") for each in _once(q.protocol for q in spec.quality)),
         "## Time",
         "\n".join(_times(package)),
-        "## Taught",
+        "## Training",
         _paragraph(_lesson(spec)),
         _paragraph(_data(spec)),
         "## Limits",
@@ -86,9 +88,13 @@ def _times(package: Path) -> Iterator[str]:
 
 def _lesson(spec: ModelSpec) -> str:
     origin, recipe = spec.provenance, spec.provenance.recipe
-    teacher = f"by {origin.teacher}" if origin.teacher else "without a teacher"
-    start = BEGAN.get(recipe.get("student_weights_as", "whole"), "")
-    start = start.format(recipe.get("student_weights"))
+    teacher = "without a teacher"
+    if origin.teacher:
+        teacher = f"teacher {origin.teacher} (weights {_short(origin.teacher_sha256)})"
+    began_as = recipe.get("student_weights")
+    start = (
+        "" if began_as in (None, "None") else BEGAN[recipe["student_weights_as"]].format(began_as)
+    )
     return (
         f"Degradation `{spec.degradation}`, {teacher}, objective `{origin.objective}`. Last run: "
         f"{origin.steps:,} steps of {recipe['batch']} crops of {recipe['patch']} pixels, learning "
@@ -98,12 +104,20 @@ def _lesson(spec: ModelSpec) -> str:
 
 
 def _data(spec: ModelSpec) -> str:
-    has_posters = (spec.provenance.frames or 0) > FRAMES_WITHOUT_POSTERS
-    more = ", and pictures that are drawn: print, calendars, facades" if has_posters else ""
+    by_author: dict[str, set[str]] = {}
+    for still in STILLS:
+        by_author.setdefault(still.author, set()).add(still.licence)
+    authors = ", ".join(f"{name} ({', '.join(sorted(l))})" for name, l in sorted(by_author.items()))
     return (
         f"Data ({spec.provenance.frames:,} frames, collected by `benchmarks/train/gather.py`): "
-        f"{DATA.strip()}{more}. Vid4 and the evaluation clips are not among them."
+        f"{' '.join(DATA.format(authors=authors).split())}. Vid4 and the clips that candidates are "
+        "compared on are not among them."
     )
+
+
+def _short(hashes: str | None) -> str:
+    """The first digits of each hash."""
+    return " + ".join(each[:12] for each in (hashes or "").split("+"))
 
 
 def _once(words: Iterator[str]) -> list[str]:

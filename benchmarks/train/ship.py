@@ -29,7 +29,7 @@ from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, open_packag
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.spec import Quality
 
-PATHS = ("cache", "data", "output", "run_dir")
+PATHS = ("cache", "data", "output", "run_dir", "teacher_cache")
 GATHERED = ("what benchmarks/train/gather.py collects",)
 
 
