@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,8 @@ import click
 if TYPE_CHECKING:
     from vsrc.compressor.data.library import IngestProgress
     from vsrc.compressor.progress import TrainProgress
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingBar:
@@ -23,6 +26,7 @@ class TrainingBar:
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._task = self._progress.add_task("data", note="", total=None)
         self._progress.start()
+        self._source = ""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -37,6 +41,9 @@ class TrainingBar:
         from vsrc.compressor.data.library import IngestProgress
 
         if isinstance(now, IngestProgress):
+            if now.name != self._source:
+                self._source = now.name
+                logger.info("%s: %d of %d sources decoded", now.name, now.done, now.total)
             note = f"{now.name}, frame {now.frames}" if now.frames else now.name
             self._progress.update(self._task, completed=now.done, total=now.total, note=note)
             return

@@ -150,17 +150,21 @@ def test_infer_says_how_many_results_are_complete(
     assert sorted(results) == ["out/a.mp4", "out/vsrc-manifest.json"]
 
 
+def distill_command(clips: Path, folder: Path, *, steps: int) -> list[object]:
+    settings = {"patch": 32, "batch": 1, "objective": "none", "workers": 1, "device": "cpu"}
+    arguments: list[object] = ["distill", "--data", clips, "-o", folder / "s.vsrc"]
+    for key, value in settings.items():
+        arguments += ["--set", f"{key}={value}"]
+    return [*arguments, "--steps", steps]
+
+
 @pytest.mark.slow
 @both
 def test_distill_saves_first(clips: Path, tmp_path: Path, number: signal.Signals) -> None:
-    settings = {"patch": 32, "batch": 1, "objective": "none", "workers": 1, "device": "cpu"}
-    arguments: list[object] = ["distill", "--data", clips, "-o", tmp_path / "s.vsrc"]
-    arguments += ["--steps", 2000]
-    for key, value in settings.items():
-        arguments += ["--set", f"{key}={value}"]
+    arguments = distill_command(clips, tmp_path, steps=2000)
     last, files = stopped(arguments, "step 100/2000", number, tmp_path)
     assert re.fullmatch(
-        r"vsrc: stopped at step 1\d\d of 2000; \S+/step-00000(1\d\d) is saved and the same command "
+        r"vsrc: stopped at step 1\d\d of 2000; \S+/step-000001\d\d is saved and the same command "
         "with --resume goes on from there",
         last,
     )
@@ -171,7 +175,7 @@ def test_distill_saves_first(clips: Path, tmp_path: Path, number: signal.Signals
 
 @pytest.mark.slow
 def test_distill_keeps_nothing_before_its_first_step(clips: Path, tmp_path: Path) -> None:
-    arguments = ["distill", "--data", clips, "-o", tmp_path / "s.vsrc", "--steps", 9]
-    last, files = stopped(arguments, "vsrc.compressor.data", signal.SIGTERM, tmp_path)
+    arguments = distill_command(clips, tmp_path, steps=9)
+    last, files = stopped(arguments, "a.mp4: 1 of 2", signal.SIGTERM, tmp_path)
     assert last == "vsrc: interrupted; nothing is kept"
     assert files == {}
