@@ -18,16 +18,16 @@ frames do not show is not invented. No clip was selected by people in it.
 """
 
 DATA = """
-Big Buck Bunny (CC BY 3.0, Blender Foundation); pictures under synthetic camera paths with parallax,
-by {authors}; a phone clip (CC BY-SA 4.0, Joao Eriberto Mota Filho); seven further clips (Apache-2.0,
+Big Buck Bunny (CC BY 3.0, Blender Foundation); pictures under synthetic camera paths with
+parallax, by {authors}; a phone clip (CC BY-SA 4.0, Joao Eriberto Mota Filho); seven further clips (Apache-2.0,
 SAM 2; BSD-2-Clause, openh264; MIT, CarND-LaneLines-P1); and posters, calendars and facades that are
 drawn by a program
 """
 
 BEGAN = {
     "whole": "It went on from the weights of the package `{}` as it shipped before, which were "
-    "trained on ground truth alone, on other frames too: wallpapers under GPL-2+, and an aerial clip "
-    "of a package under MIT whose own source is not stated. ",
+    "trained on ground truth alone, on other frames too: wallpapers under GPL-2+, and an aerial "
+    "clip of a package under MIT whose own source is not stated. ",
     "seed": "It began as the same function as `{}`. ",
     "partial": "It began with all of `{}` but the last layer. ",
 }
@@ -107,7 +107,9 @@ def _data(spec: ModelSpec) -> str:
     by_author: dict[str, set[str]] = {}
     for still in STILLS:
         by_author.setdefault(still.author, set()).add(still.licence)
-    authors = ", ".join(f"{name} ({', '.join(sorted(l))})" for name, l in sorted(by_author.items()))
+    authors = ", ".join(
+        f"{name} ({', '.join(sorted(licences))})" for name, licences in sorted(by_author.items())
+    )
     return (
         f"Data ({spec.provenance.frames:,} frames, collected by `benchmarks/train/gather.py`): "
         f"{' '.join(DATA.format(authors=authors).split())}. Vid4 and the clips that candidates are "
