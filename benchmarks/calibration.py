@@ -27,7 +27,8 @@ from vsrc.calibration.calibration_config import METHODS
 from vsrc.calibration.calibration_file import read_calibration
 from vsrc.export.agreement import real_window
 from vsrc.runtime.child_process import prepare_child
-from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.package import open_package
+from vsrc.runtime.shipped_models import shipped
 
 INT8 = ("int8", "int8-cpu")
 

@@ -26,7 +26,7 @@ from vsrc.export.export_config import ExportConfig
 from vsrc.export.export_result import ExportResult
 from vsrc.export.graph_export import export
 from vsrc.runtime.dependencies import installed_version
-from vsrc.runtime.package import shipped
+from vsrc.runtime.shipped_models import shipped
 
 SHAPE = ((90, 160), (180, 320), (360, 640))
 HEAD = (

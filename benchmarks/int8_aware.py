@@ -25,7 +25,8 @@ from vsrc.compressor.quantiser import convolution_paths, edges
 from vsrc.export import ExportConfig, export
 from vsrc.runtime.eval_config import EvalConfig
 from vsrc.runtime.evaluate import evaluate
-from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.package import open_package
+from vsrc.runtime.shipped_models import shipped
 
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
 HEADER = "| stays float | taught | ranges | fp32 Y dB | int8 Y dB | lost |"

@@ -41,11 +41,12 @@ from vsrc.runtime.eval_report import Values
 from vsrc.runtime.evaluate import METRIC_KINDS, Enlarger, bicubic, by_session, score
 from vsrc.runtime.frames import Frame
 from vsrc.runtime.metrics import MetricKind
-from vsrc.runtime.package import Package, open_package, shipped, shipped_names
+from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.restore import restored
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.session import Session
+from vsrc.runtime.shipped_models import shipped, shipped_names
 from vsrc.runtime.stamped import SourceFrame
 
 OFFICIAL = ("fsrcnn", "imdn")

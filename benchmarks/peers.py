@@ -37,9 +37,10 @@ from vsrc.runtime.encoders import ENCODERS
 from vsrc.runtime.frames import Frame
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
-from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.package import open_package
 from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.sample import SAMPLE_CLIP
+from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.stamped import SourceFrame
 
 LIMITS = {

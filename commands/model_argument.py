@@ -21,7 +21,7 @@ class ModelPath(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | os.PathLike[str]:
         """See `click.ParamType.convert`."""
-        from vsrc.runtime.package import shipped, shipped_names
+        from vsrc.runtime.shipped_models import shipped, shipped_names
 
         if not Path(value).exists() and str(value) in shipped_names():
             return shipped(str(value))

@@ -20,7 +20,8 @@ from vsrc.compressor.networks.weights import load_weights
 from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.package import open_package, shipped, shipped_names
+from vsrc.runtime.package import open_package
+from vsrc.runtime.shipped_models import shipped, shipped_names
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from vsrc.runtime.package import open_package, shipped, shipped_names
+from vsrc.runtime.package import open_package
+from vsrc.runtime.shipped_models import shipped, shipped_names
 from vsrc.runtime.spec import Degradation, GraphRole, Quality
 
 _ANY = tuple(range(1, 17))

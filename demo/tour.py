@@ -23,9 +23,10 @@ from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.installation import require_installed
-from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.package import open_package
 from vsrc.runtime.page_file import check_pages
 from vsrc.runtime.quality import psnr
+from vsrc.runtime.shipped_models import shipped
 
 if TYPE_CHECKING:
     from vsrc.compressor.distill import Report

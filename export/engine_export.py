@@ -26,7 +26,6 @@ from vsrc.export.export_result import ExportedEngine, ExportResult
 from vsrc.export.extent import extent_of
 from vsrc.export.graph_name import graph_name
 from vsrc.export.layer_precisions import check_share
-from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.engine_file import (
@@ -38,6 +37,7 @@ from vsrc.runtime.engine_file import (
 )
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.hashing import bytes_sha256
+from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import GraphRole, GraphSpec, Precision

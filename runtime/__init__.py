@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vsrc.runtime.infer_config import InferConfig as InferConfig
     from vsrc.runtime.inference import infer as infer
     from vsrc.runtime.package import open_package as open_package
-    from vsrc.runtime.package import shipped as shipped
+    from vsrc.runtime.shipped_models import shipped as shipped
 
 __all__ = ["BenchConfig", "InferConfig", "bench", "infer", "open_package", "shipped"]
 
@@ -22,6 +22,6 @@ __getattr__, __dir__ = lazy_names(
         "InferConfig": "vsrc.runtime.infer_config",
         "infer": "vsrc.runtime.inference",
         "open_package": "vsrc.runtime.package",
-        "shipped": "vsrc.runtime.package",
+        "shipped": "vsrc.runtime.shipped_models",
     },
 )

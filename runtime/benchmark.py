@@ -19,8 +19,8 @@ from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.measurement import Measurement, joined
-from vsrc.runtime.package import shipped
 from vsrc.runtime.schema import from_json
+from vsrc.runtime.shipped_models import shipped
 
 _MEASURED_BY = {
     "max_p99_ms": "latency_ms.p99",

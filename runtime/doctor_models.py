@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.finding import Finding, Remedy, with_outcome
 from vsrc.runtime.installation import this_installation
-from vsrc.runtime.package import open_package, shipped, shipped_names
+from vsrc.runtime.package import open_package
+from vsrc.runtime.shipped_models import shipped, shipped_names
 from vsrc.runtime.trials import run_trial
 
 

@@ -23,9 +23,10 @@ from vsrc.runtime.eval_data import EvalClip, LrPlan, plan_lr
 from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, mean_values
 from vsrc.runtime.frames import Frame
 from vsrc.runtime.metrics import FIDELITY, MetricKind
-from vsrc.runtime.package import Package, open_package, shipped
+from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.restore import restored
 from vsrc.runtime.session import Session
+from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.temporal import TEMPORAL

@@ -115,3 +115,8 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return None
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/vsrc`, or `~/.cache/vsrc`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vsrc"

@@ -20,7 +20,7 @@ from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.guard import Guard
 from vsrc.runtime.hashing import sampled_sha256
 from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.package import open_package, shipped
+from vsrc.runtime.package import open_package
 from vsrc.runtime.picture_writer import PictureWriter
 from vsrc.runtime.pictures import PictureReader
 from vsrc.runtime.probe import VideoInfo, check_supported
@@ -28,6 +28,7 @@ from vsrc.runtime.reader import Reader, VideoReader
 from vsrc.runtime.restore import neighbours
 from vsrc.runtime.segments import SegmentStore, fingerprint
 from vsrc.runtime.session import Session
+from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.shots import mark_shots
 from vsrc.runtime.sources import Source
 from vsrc.runtime.stamped import SourceFrame

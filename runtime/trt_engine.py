@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.engine_file import EngineBackend
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
 from vsrc.runtime.gpu import Address, Stream
+from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.tensorrt_messages import Messages, listener
 from vsrc.runtime.tensorrt_module import tensorrt_module

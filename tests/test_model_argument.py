@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.commands.model_argument import MODEL
-from vsrc.runtime.package import shipped, shipped_names
+from vsrc.runtime.shipped_models import shipped, shipped_names
 
 
 def test_a_name_is_the_package_that_ships() -> None:

@@ -16,10 +16,10 @@ from vsrc.compressor.data.library import (
     Shot,
     Skipped,
 )
-from vsrc.runtime.cache_folder import cache_folder
 from vsrc.runtime.clips import ClipSource, Layout, find_clips
 from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MediaError
+from vsrc.runtime.machine import cache_folder
 
 
 def open_library(

@@ -17,7 +17,7 @@ from vsrc.compressor.networks.frame_encoder import FrameEncoder
 from vsrc.compressor.taps import spec_of
 from vsrc.compressor.zoo import ROWS, ShippedLatency, ShippedPackage, Zoo, ZooNetwork, zoo
 from vsrc.compressor.zoo_text import zoo_text
-from vsrc.runtime.package import shipped_names
+from vsrc.runtime.shipped_models import shipped_names
 from vsrc.runtime.spec import Quality
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from vsrc.runtime.guard import Guard, is_spoilt
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
-from vsrc.runtime.package import describe, open_package, shipped, write_spec
+from vsrc.runtime.package import describe, open_package, write_spec
 from vsrc.runtime.pixels import Pixels
+from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.spec import GraphSpec
 
 Make = Callable[..., Any]

@@ -9,7 +9,8 @@ import pytest
 from vsrc.runtime.clips import find_clips
 from vsrc.runtime.eval_data import EvalClip, plan_lr
 from vsrc.runtime.evaluate import METRIC_KINDS, by_session, score
-from vsrc.runtime.package import open_package, shipped, shipped_names
+from vsrc.runtime.package import open_package
+from vsrc.runtime.shipped_models import shipped, shipped_names
 
 STUDENTS = [name for name in shipped_names() if name.startswith("edge-")]
 
