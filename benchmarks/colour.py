@@ -22,8 +22,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.colour import Colour
-from vsrc.runtime.deep_colour import frame_maker, rgb_maker
+from vsrc.runtime.picture.colour import Colour
+from vsrc.runtime.picture.deep_colour import frame_maker, rgb_maker
 from vsrc.runtime.sample import SAMPLE_CLIP
 
 WIDTH, HEIGHT = 1920, 1080

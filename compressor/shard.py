@@ -41,7 +41,7 @@ from vsrc.compressor.networks.whole_clip import RestoresClips
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.schema import from_json, to_json
 
 logger = logging.getLogger(__name__)

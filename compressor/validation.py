@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from vsrc.compressor.clip_network import ClipNetwork, clip_for
 from vsrc.compressor.data.dataset import Batch
-from vsrc.runtime.bicubic import imresize
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.bicubic import imresize
+from vsrc.runtime.picture.likeness import psnr
 
 
 def psnr_on(network: nn.Module, clips: Sequence[Batch]) -> float:

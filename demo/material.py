@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.bicubic import downscale
+from vsrc.runtime.picture.bicubic import downscale
 from vsrc.runtime.sample import SAMPLE_CLIP, sample_frames
 
 if TYPE_CHECKING:

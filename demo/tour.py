@@ -18,14 +18,14 @@ from vsrc.export.export_config import EXPORT_MODULES
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.benchmark import bench
-from vsrc.runtime.bicubic import upscale
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import open_package
 from vsrc.runtime.page_file import check_pages
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.bicubic import upscale
+from vsrc.runtime.picture.likeness import psnr
 from vsrc.runtime.shipped_models import shipped
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.export.extent import Extent
-from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import GateError
-from vsrc.runtime.planes import bicubic_down, gaussian_down
+from vsrc.runtime.picture.bicubic import downscale
+from vsrc.runtime.picture.fast_resize import bicubic_down, gaussian_down
 from vsrc.runtime.sample import sample_frames
 from vsrc.runtime.spec import Degradation, FeatureSpec, GraphIo, NetworkSpec
 

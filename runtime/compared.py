@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.page import Table
-from vsrc.runtime.quality import SSIM_WINDOW, psnr, ssim
+from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
 
 
 @dataclass(frozen=True)

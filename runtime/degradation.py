@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrc.runtime.planes import (
+from vsrc.runtime.picture.fast_resize import (
     Planes,
     bicubic_down,
     gaussian_down,
     gaussian_down_from_corner,
 )
-from vsrc.runtime.quality import decibels
+from vsrc.runtime.picture.likeness import decibels
 
 Degrade = Callable[[Planes, int], Planes]
 """`(..., H, W)` uint8 and the scale to LR `(..., H/s, W/s)`."""

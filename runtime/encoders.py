@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.errors import MediaError, MissingDependencyError
-from vsrc.runtime.hdr import NO_HDR, HdrMetadata, hdr_options
+from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_options
 from vsrc.runtime.probe import VideoInfo
 
 if TYPE_CHECKING:

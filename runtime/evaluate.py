@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from vsrc.runtime.bicubic import upscale
 from vsrc.runtime.clips import Layout, find_clips
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.eval_config import EvalConfig, EvalProgress
@@ -24,6 +23,7 @@ from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, mean_values
 from vsrc.runtime.frames import Frame
 from vsrc.runtime.metrics import FIDELITY, MetricKind
 from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.restore import restored
 from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.clips import ClipSource
-from vsrc.runtime.colour import FULL, ToRgb
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_file import open_container
+from vsrc.runtime.picture.colour import FULL, ToRgb
 from vsrc.runtime.probe import VideoInfo, colour_of
 from vsrc.runtime.reader import VideoReader
 

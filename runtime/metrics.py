@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.eval_report import Values, mean_values
-from vsrc.runtime.quality import SSIM_WINDOW, psnr, ssim
+from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
 
 Frame = NDArray[np.uint8]
 

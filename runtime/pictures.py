@@ -8,11 +8,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.colour import FULL
-from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_file import open_container
 from vsrc.runtime.numbering import missing_numbers
+from vsrc.runtime.picture.colour import FULL
+from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.probe import VideoInfo, from_stream
 from vsrc.runtime.spec import LONGEST_WINDOW
 from vsrc.runtime.stamped import SourceFrame

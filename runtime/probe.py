@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.colour import FULL, Colour
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.hdr import NO_HDR, HdrMetadata, hdr_metadata
+from vsrc.runtime.picture.colour import FULL, Colour
+from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata
 from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
 
 if TYPE_CHECKING:

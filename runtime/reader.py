@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vsrc.runtime.decoding import Decoding
-from vsrc.runtime.deep_colour import rgb_maker
 from vsrc.runtime.deinterlace import deinterlaced
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_file import open_container, video_stream
+from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.probe import VideoInfo, from_stream
 from vsrc.runtime.sources import PIPE

@@ -7,11 +7,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from vsrc.runtime.colour import BT709, LIMITED, Colour, FromRgb
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.eval_report import Values
 from vsrc.runtime.installation import require
 from vsrc.runtime.metrics import Frame, MetricKind
+from vsrc.runtime.picture.colour import BT709, LIMITED, Colour, FromRgb
 
 _LEAST_SIDE = 32
 """libvmaf's wavelets need this much."""

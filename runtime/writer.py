@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from vsrc.runtime.deep_colour import bits_of, frame_maker
 from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.hdr import NO_HDR, hdr_options
 from vsrc.runtime.pending_file import PendingFile, failures_named
+from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
+from vsrc.runtime.picture.hdr import NO_HDR, hdr_options
 from vsrc.runtime.pyav_versions import open_output
 from vsrc.runtime.reader import Reader
 from vsrc.runtime.segmented import SegmentedEncoder, frames_per_segment

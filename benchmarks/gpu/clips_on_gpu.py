@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsrc.runtime.bicubic import resize_matrix
+from vsrc.runtime.picture.bicubic import resize_matrix
 
 
 def read_clips(folders: Sequence[Path], device: torch.device) -> list[Tensor]:

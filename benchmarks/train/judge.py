@@ -29,8 +29,8 @@ from vsrc.compressor.data.coded import code
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.packaged import from_package
 from vsrc.runtime.package import open_package
-from vsrc.runtime.planes import Planes, bicubic_down
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.fast_resize import Planes, bicubic_down
+from vsrc.runtime.picture.likeness import psnr
 
 ROWS, SCALE, BORDER = 360, 4, 4
 QUALITIES = (None, 23, 28, 33)

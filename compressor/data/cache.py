@@ -33,7 +33,7 @@ from vsrc.runtime.cuts import first_frames
 from vsrc.runtime.errors import MediaError, SpecError
 from vsrc.runtime.frames import ClipFrames
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.schema import from_json, to_json
 
 logger = logging.getLogger(__name__)

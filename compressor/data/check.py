@@ -14,7 +14,7 @@ from vsrc.runtime.cuts import CutDetector
 from vsrc.runtime.degradation import guess_degradation
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.frames import ClipFrames, Frame
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 
 _PAIRS = 2
 """Frames of a pair that are compared; the degradation is the same for all."""

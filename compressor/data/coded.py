@@ -10,10 +10,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.colour import BT601, FULL, LIMITED, Colour, FromRgb, ToRgb
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.installation import reinstall_module
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.colour import BT601, FULL, LIMITED, Colour, FromRgb, ToRgb
+from vsrc.runtime.picture.fast_resize import Planes
 
 Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264"]
 

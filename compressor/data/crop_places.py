@@ -18,7 +18,7 @@ from vsrc.compressor.data.crop_shards import ShardManifest
 from vsrc.compressor.data.library import ClipLibrary, Shot
 from vsrc.compressor.data.window import Window, cut
 from vsrc.runtime.errors import DataError
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 
 
 @dataclass(frozen=True)

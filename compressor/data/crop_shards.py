@@ -27,7 +27,7 @@ from vsrc.compressor.data.dataset import Batch, ClipItem, augment_alike, collate
 from vsrc.compressor.data.library import DataDegradation
 from vsrc.runtime.errors import DataError, SpecError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.schema import from_json
 
 MANIFEST_FILE, HELD_FILE = "manifest.json", "held.safetensors"

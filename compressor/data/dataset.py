@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from vsrc.compressor.data.library import ClipLibrary, Shot
 from vsrc.compressor.data.window import Window, cut
 from vsrc.runtime.errors import DataError
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 
 logger = logging.getLogger(__name__)
 

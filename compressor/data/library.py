@@ -13,7 +13,7 @@ import numpy as np
 
 from vsrc.compressor.data.cache import CachedClip
 from vsrc.runtime.clips import Subset
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 
 DataDegradation = Literal["bi", "bd", "real", "given"]
 """How LR is made from HR; `given` takes the LR twins as they are."""

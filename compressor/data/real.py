@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vsrc.compressor.data.coded import Codec, check_encoders, code
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 
 Resize = Literal["area", "bilinear", "bicubic"]
 _RESIZES: tuple[Resize, ...] = ("area", "bilinear", "bicubic")

@@ -8,7 +8,7 @@ import numpy as np
 
 from vsrc.compressor.data.library import LibraryClip
 from vsrc.compressor.data.real import degrade_real, draw_real
-from vsrc.runtime.planes import Planes
+from vsrc.runtime.picture.fast_resize import Planes
 
 _MARGIN = 8
 """LR pixels around a window that are degraded with it and cut away, so that no edge shows."""

@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsrc.runtime.bicubic import resize_matrix
+from vsrc.runtime.picture.bicubic import resize_matrix
 
 REACH = 2
 """LR pixels on each side that an enlarged pixel depends on."""
 
 
 class Enlarge(nn.Module):
-    """`vsrc.runtime.bicubic.upscale`, before its rounding to 8 bit.
+    """`vsrc.runtime.picture.bicubic.upscale`, before its rounding to 8 bit.
 
     Args:
         channels: Channels of the pictures.

@@ -13,10 +13,10 @@ from vsrc.cli import main
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, prepare
 from vsrc.demo.tour import demo, restore
-from vsrc.runtime.bicubic import downscale, upscale
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import open_package
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.bicubic import downscale, upscale
+from vsrc.runtime.picture.likeness import psnr
 from vsrc.runtime.sample import SAMPLE_CLIP, sample_frames
 
 

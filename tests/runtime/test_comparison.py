@@ -18,7 +18,7 @@ from vsrc.runtime.compared import Compared, Comparison, comparison_text
 from vsrc.runtime.comparison import compare
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
 from vsrc.runtime.page import png_bytes
-from vsrc.runtime.quality import luma
+from vsrc.runtime.picture.likeness import luma
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.degradation import guess_degradation, size_ratio
 from vsrc.runtime.frames import read_picture
-from vsrc.runtime.planes import (
+from vsrc.runtime.picture.bicubic import downscale
+from vsrc.runtime.picture.fast_resize import (
     bicubic_down,
     gaussian_down,
     gaussian_down_from_corner,

@@ -13,7 +13,6 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vsrc.cli import main
-from vsrc.runtime.bicubic import downscale, upscale
 from vsrc.runtime.clips import find_clips
 from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MismatchError
@@ -23,7 +22,8 @@ from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, eval_text, 
 from vsrc.runtime.evaluate import METRIC_KINDS, bicubic, by_session, evaluate, score
 from vsrc.runtime.metrics import Psnr, Ssim
 from vsrc.runtime.package import open_package
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.bicubic import downscale, upscale
+from vsrc.runtime.picture.likeness import psnr
 from vsrc.runtime.spec import spec_to_text
 
 Frames = NDArray[np.uint8]

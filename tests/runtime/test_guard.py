@@ -19,7 +19,6 @@ from onnx import numpy_helper
 from vsrc.cli import main
 from vsrc.export.half import to_half
 from vsrc.runtime import picture_writer, segmented, unit_work
-from vsrc.runtime.bicubic import imresize
 from vsrc.runtime.errors import SpecError, StoppedError
 from vsrc.runtime.graph_edges import from_graph
 from vsrc.runtime.guard import Guard, is_spoilt
@@ -27,6 +26,7 @@ from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import describe, open_package, write_spec
+from vsrc.runtime.picture.bicubic import imresize
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.spec import GraphSpec

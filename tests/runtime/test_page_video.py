@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.page_video import PageVideo
-from vsrc.runtime.quality import luma
+from vsrc.runtime.picture.likeness import luma
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]

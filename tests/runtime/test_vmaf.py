@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.bicubic import downscale, upscale
+from vsrc.runtime.picture.bicubic import downscale, upscale
 from vsrc.runtime.vmaf import Vmaf
 
 pytest.importorskip("imageio_ffmpeg")

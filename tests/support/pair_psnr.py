@@ -10,7 +10,7 @@ import torch
 from skimage.io import imread
 from torch import Tensor
 
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.likeness import psnr
 
 
 def mean_psnr(network: Callable[[Tensor], Tensor], folder: Path) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vsrc.cli import main
 from vsrc.compressor.data.check import check
-from vsrc.runtime.planes import gaussian_down
+from vsrc.runtime.picture.fast_resize import gaussian_down
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Path]

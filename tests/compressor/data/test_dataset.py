@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from vsrc.compressor.data.dataset import ClipDataset, collate
 from vsrc.compressor.data.ingest import open_library
 from vsrc.compressor.data.library import ClipLibrary
-from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.picture.bicubic import downscale
 
 Frames = NDArray[np.uint8]
 

@@ -14,11 +14,11 @@ from vsrc.compressor.data import cache as cache_module
 from vsrc.compressor.data.dataset import ClipDataset
 from vsrc.compressor.data.ingest import open_library
 from vsrc.compressor.data.library import ClipLibrary, IngestProgress
-from vsrc.runtime.bicubic import downscale
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.pending_file import PendingFolder
-from vsrc.runtime.planes import gaussian_down
+from vsrc.runtime.picture.bicubic import downscale
+from vsrc.runtime.picture.fast_resize import gaussian_down
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Path]

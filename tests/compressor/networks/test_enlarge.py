@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vsrc.compressor.networks.enlarge import Enlarge
-from vsrc.runtime.bicubic import resize_matrix, upscale
+from vsrc.runtime.picture.bicubic import resize_matrix, upscale
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

@@ -12,8 +12,8 @@ from vsrc.compressor.clip_network import ClipNetwork
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.checkpoint_file import read_weights
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.planes import bicubic_down
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.fast_resize import bicubic_down
+from vsrc.runtime.picture.likeness import psnr
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from skimage.io import imread
 
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.rlfn import SMALLEST, SpatialAttention
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.likeness import psnr
 
 if TYPE_CHECKING:
     from pathlib import Path

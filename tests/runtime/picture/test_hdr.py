@@ -11,9 +11,9 @@ import av
 import pytest
 
 from vsrc.runtime.encoders import ENCODERS, encoder_options
-from vsrc.runtime.hdr import NO_HDR, HdrMetadata, hdr_metadata, hdr_options
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
+from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata, hdr_options
 
 Make = Callable[..., Any]
 

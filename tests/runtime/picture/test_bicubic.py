@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
-from vsrc.runtime.bicubic import downscale, resize_matrix, upscale
-from vsrc.runtime.quality import psnr
+from vsrc.runtime.picture.bicubic import downscale, resize_matrix, upscale
+from vsrc.runtime.picture.likeness import psnr
 
 
 def test_reproduces_the_official_low_resolution_frames_to_the_bit(reference: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from support.h273 import WEIGHTS, Planes, yuv_of
-from vsrc.runtime.colour import Colour
-from vsrc.runtime.deep_colour import DeepFromRgb, DeepToRgb, bits_of, planes
+from vsrc.runtime.picture.colour import Colour
+from vsrc.runtime.picture.deep_colour import DeepFromRgb, DeepToRgb, bits_of, planes
 
 
 def noise(height: int = 33, width: int = 47) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.picture.chroma_location import LeftScaler, Samples, has_half_rows
 from vsrc.runtime.pixels import Pixels, to_8_bits
-from vsrc.runtime.siting import LeftScaler, Samples, has_half_rows
 
 if TYPE_CHECKING:
     import av
@@ -121,7 +121,8 @@ class ToRgb:
         colour: Tags of the stream.
         width: Of the result, pixels.
         height: The same.
-        is_left: Chroma of fewer samples lies to the left (`vsrc.runtime.siting`), not in between.
+        is_left: Chroma of fewer samples lies to the left, not in between
+            (`vsrc.runtime.picture.chroma_location`).
     """
 
     def __init__(self, colour: Colour, *, width: int, height: int, is_left: bool = False) -> None:

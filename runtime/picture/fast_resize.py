@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.bicubic import resize_matrix
+from vsrc.runtime.picture.bicubic import resize_matrix
 
 Planes = NDArray[np.uint8]
 
@@ -24,7 +24,7 @@ _HALF = 0.5 + 1e-9
 
 
 def bicubic_down(planes: Planes, scale: int) -> Planes:
-    """MATLAB's `imresize(..., 1/scale)`: to the bit what `vsrc.runtime.bicubic.downscale` gives.
+    """MATLAB's `imresize(..., 1/scale)`: to the bit what `bicubic.downscale` gives.
 
     Args:
         planes: `(..., H, W)` uint8.

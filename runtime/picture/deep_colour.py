@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.colour import (
+from vsrc.runtime.picture.chroma_location import LeftScaler, Samples, has_half_rows
+from vsrc.runtime.picture.colour import (
     ACCURATE,
     FULL,
     LIMITED,
@@ -27,7 +28,6 @@ from vsrc.runtime.colour import (
     assumed_matrix,
 )
 from vsrc.runtime.pixels import WHITE_16, Pixels, to_16_bits
-from vsrc.runtime.siting import LeftScaler, Samples, has_half_rows
 
 if TYPE_CHECKING:
     import av

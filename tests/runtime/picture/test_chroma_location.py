@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.colour import Colour, FromRgb, ToRgb
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
-from vsrc.runtime.siting import has_half_rows
+from vsrc.runtime.picture.chroma_location import has_half_rows
+from vsrc.runtime.picture.colour import Colour, FromRgb, ToRgb
 
 BT709 = Colour(1, 1, 1, 1)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from support.optional import skip_without
-from vsrc.runtime.quality import luma, psnr, ssim
+from vsrc.runtime.picture.likeness import luma, psnr, ssim
 
 
 def test_luma_of_black_white_and_red_is_that_of_bt601() -> None:

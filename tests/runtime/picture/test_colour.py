@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from support.h273 import WEIGHTS, yuv_of
-from vsrc.runtime.colour import Colour, FromRgb, ToRgb, assumed_matrix, result_colour
+from vsrc.runtime.picture.colour import Colour, FromRgb, ToRgb, assumed_matrix, result_colour
 
 Planes = Sequence[NDArray[np.unsignedinteger[Any]]]
 

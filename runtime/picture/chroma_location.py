@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.filter import Graph
 
 _FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-"""As `vsrc.runtime.colour.ACCURATE` has them."""
+"""As `vsrc.runtime.picture.colour.ACCURATE` has them."""
 
 _MATRICES = {
     1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020",

@@ -1,0 +1,1 @@
+"""One picture: its colours, its size, and how much it is like another."""
