@@ -26,7 +26,6 @@ from vsrc.export.export_result import ExportedEngine, ExportResult
 from vsrc.export.extent import extent_of
 from vsrc.export.graph_name import graph_name
 from vsrc.export.layer_precisions import check_share
-from vsrc.runtime.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.engine_file import (
     EngineBackend,
@@ -40,6 +39,7 @@ from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.pending_file import write_file
+from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
 from vsrc.runtime.stop_signal import delay_stop_signal
 from vsrc.runtime.tensorrt_module import tensorrt_module

@@ -15,7 +15,6 @@ from vsrc.runtime.bench_reasons import reasons_of
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import (
     Arithmetic,
-    Device,
     Feed,
     Gate,
     Intervals,
@@ -34,8 +33,9 @@ from vsrc.runtime.interval import Interval, mean
 from vsrc.runtime.interval import median as median_of
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement
-from vsrc.runtime.power import has_settled, mean_watts, throttle_events
 from vsrc.runtime.schema import to_json
+from vsrc.runtime.sensors.device_record import Device
+from vsrc.runtime.sensors.power import has_settled, mean_watts, throttle_events
 from vsrc.runtime.spec import Quality
 
 QUALITY_METRIC = "psnr_y"

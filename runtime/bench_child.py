@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from vsrc.runtime.bench_config import SAMPLES_FOR_P99, BenchConfig, BenchProgress
 from vsrc.runtime.fresh_process import Message, answer
-from vsrc.runtime.telemetry import Telemetry, find_sensors
+from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 
 if TYPE_CHECKING:
     from vsrc.runtime.bench_subject import Subject
@@ -144,8 +144,8 @@ def _idle(telemetry: Telemetry, tell: Tell | None) -> tuple[float, float]:
 
 
 def _series(subject: Subject, config: BenchConfig, telemetry: Telemetry, tell: Tell) -> Series:
-    from vsrc.runtime.power import has_settled
     from vsrc.runtime.sampling import soak, take_samples
+    from vsrc.runtime.sensors.power import has_settled
 
     progress = _throttled(tell)
     if config.minutes is not None:

@@ -16,7 +16,7 @@ from vsrc.runtime.bench_text import SOAK_WORDS, latency_cells, report_notes
 from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, number, scatter, waterfall
 from vsrc.runtime.page import Table
 from vsrc.runtime.page_file import write_page
-from vsrc.runtime.telemetry import Reading
+from vsrc.runtime.sensors.telemetry import Reading
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
 COMPARED_NOTE = (

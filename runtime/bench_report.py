@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from vsrc.runtime.bench_sections import (
     Arithmetic,
-    Device,
     Feed,
     Gate,
     Intervals,
@@ -32,6 +31,7 @@ from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.schema import Limits, Positive, UtcTime, to_json
+from vsrc.runtime.sensors.device_record import Device
 
 KIND = "vsrc-bench"
 SCHEMA_VERSION = 1

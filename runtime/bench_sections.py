@@ -9,7 +9,6 @@ from vsrc.runtime.bench_config import GateName
 from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.interval import Interval
 from vsrc.runtime.schema import AtLeastOne, Positive, Sha256, Signed
-from vsrc.runtime.telemetry import Reading
 
 SubjectKind = Literal["package", "graph", "engine"]
 
@@ -236,29 +235,6 @@ class Soak:
     settled: bool | None
     first_minute_fps: float | None
     last_minute_fps: float | None
-
-
-@dataclass(frozen=True)
-class Device:
-    """What the device said while the network ran.
-
-    Attributes:
-        facts: What does not change: board, power mode, driver, governor.
-        unreadable: What cannot be read -> why.
-        busy_from_seconds: When the first sample of the first process began, on the clock of the
-            readings.
-        busy_to_seconds: When the last sample ended.
-        throttle_events: Cause -> times that clocks were held down during the run; None where
-            nothing counts them.
-        readings: Twice a second, from before the model was loaded.
-    """
-
-    facts: dict[str, str]
-    unreadable: dict[str, str]
-    busy_from_seconds: float
-    busy_to_seconds: float
-    throttle_events: dict[str, int] | None
-    readings: tuple[Reading, ...]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.engine_file import (
     EngineBackend,
     EngineSpec,
@@ -16,6 +15,7 @@ from vsrc.runtime.engine_file import (
     read_engine_spec,
 )
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
+from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.tensorrt_module import tensorrt_module
 

@@ -17,7 +17,6 @@ from vsrc.runtime.bench_page import (
     unknown_table,
     when,
 )
-from vsrc.runtime.bench_sections import Device
 from vsrc.runtime.chart import Bar, Line, histogram, line_chart, number, waterfall
 from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
 from vsrc.runtime.infer_config import InferConfig
@@ -32,10 +31,11 @@ from vsrc.runtime.machine import (
 from vsrc.runtime.page import Table
 from vsrc.runtime.page_file import check_pages, write_page
 from vsrc.runtime.pending_file import write_file
-from vsrc.runtime.power import mean_watts, throttle_events
 from vsrc.runtime.schema import UtcTime, to_json
+from vsrc.runtime.sensors.device_record import Device
+from vsrc.runtime.sensors.power import mean_watts, throttle_events
+from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 from vsrc.runtime.stage_clock import StageClock
-from vsrc.runtime.telemetry import Telemetry, find_sensors
 
 KIND = "vsrc-infer-report"
 SCHEMA_VERSION = 1

@@ -10,8 +10,8 @@ from typing import TypeVar
 from vsrc.runtime.bench_sections import SubjectKind
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
+from vsrc.runtime.sensors.telemetry import Reading
 from vsrc.runtime.spec import NetworkSpec, Quality
-from vsrc.runtime.telemetry import Reading
 
 T = TypeVar("T")
 

@@ -181,7 +181,7 @@ def _tensorrt_rtx(_: str) -> str:
 
 def _cuda(_: str) -> str:
     """Ask the driver for its device."""
-    from vsrc.runtime.cuda_device import cuda_device
+    from vsrc.runtime.sensors.cuda_device import cuda_device
 
     device = cuda_device()
     return f"{device.name}, compute capability {device.compute_capability}"

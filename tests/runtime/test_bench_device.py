@@ -130,7 +130,7 @@ def test_what_an_engine_does_not_fit_is_one_line(
     lone = Path(shutil.copy(whole, tmp_path))
     with pytest.raises(SpecError, match="nothing says which GPU"):
         open_subject(BenchConfig(lone, shape=(24, 32)))
-    from vsrc.runtime.cuda_device import CudaDevice
+    from vsrc.runtime.sensors.cuda_device import CudaDevice
 
     old = CudaDevice("Tesla V100", "7.0", 1 << 30)
     monkeypatch.setattr("vsrc.runtime.engines.cuda_device", lambda: old)

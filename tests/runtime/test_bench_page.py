@@ -18,8 +18,8 @@ from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_table import on_front, table_text
 from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, scatter, ticks, waterfall
 from vsrc.runtime.measurement import StageTimes, Watched
+from vsrc.runtime.sensors.telemetry import Reading
 from vsrc.runtime.spec import Quality
-from vsrc.runtime.telemetry import Reading
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.cuda_device import CudaDevice
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.gpu import Address, Event, Graph, Pinned, Stream
+from vsrc.runtime.sensors.cuda_device import CudaDevice
 
 RUBBISH = 0xCD
 ADA = CudaDevice("NVIDIA GeForce RTX 4090", "8.9", 24 << 30)

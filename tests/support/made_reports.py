@@ -15,8 +15,8 @@ from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement, StageTimes, Watched
 from vsrc.runtime.rates import Rates
 from vsrc.runtime.sampling import Series
+from vsrc.runtime.sensors.telemetry import Reading
 from vsrc.runtime.spec import NetworkSpec, Quality
-from vsrc.runtime.telemetry import Reading
 
 NETWORK = NetworkSpec(
     name="edge-s",

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from vsrc.runtime import telemetry
-from vsrc.runtime.sensor import SensorLostError
-from vsrc.runtime.sensor_jtop import SOCKET, JtopSensor, open_jtop
-from vsrc.runtime.telemetry import Telemetry, find_sensors
+from vsrc.runtime.sensors import telemetry
+from vsrc.runtime.sensors.jtop import SOCKET, JtopSensor, open_jtop
+from vsrc.runtime.sensors.sensor import SensorLostError
+from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 
 ALL = ("power rails", "gpu clock", "gpu load", "power mode")
 
@@ -125,8 +125,8 @@ def test_where_nobody_answers_the_library_itself_says_so(tmp_path: Path) -> None
     if SOCKET.exists():
         pytest.skip("the service of jetson-stats runs here")
     code = (
-        "from pathlib import Path; from vsrc.runtime import sensor_jtop\n"
-        f"sensor_jtop.SOCKET = Path({str(tmp_path)!r}); print(sensor_jtop.open_jtop())"
+        "from pathlib import Path; from vsrc.runtime.sensors import jtop\n"
+        f"jtop.SOCKET = Path({str(tmp_path)!r}); print(jtop.open_jtop())"
     )
     command = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)

@@ -13,7 +13,13 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from vsrc.runtime.sensor import SensorLostError, Values, file_number, file_text, why_unreadable
+from vsrc.runtime.sensors.sensor import (
+    SensorLostError,
+    Values,
+    file_number,
+    file_text,
+    why_unreadable,
+)
 
 WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
 """Rails that carry everything; where a board has neither, the rails are added up."""

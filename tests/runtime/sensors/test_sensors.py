@@ -12,11 +12,11 @@ from typing import Any
 import pynvml
 import pytest
 
-from vsrc.runtime.sensor import SensorLostError, why_unreadable
-from vsrc.runtime.sensor_cpu import CpuSensor
-from vsrc.runtime.sensor_jetson import JetsonSensor, is_jetson
-from vsrc.runtime.sensor_nvidia import NvidiaSensor, open_nvidia
-from vsrc.runtime.telemetry import Telemetry, find_sensors
+from vsrc.runtime.sensors.cpu import CpuSensor
+from vsrc.runtime.sensors.jetson import JetsonSensor, is_jetson
+from vsrc.runtime.sensors.nvidia import NvidiaSensor, open_nvidia
+from vsrc.runtime.sensors.sensor import SensorLostError, why_unreadable
+from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 
 INA = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vsrc.runtime.sensor import Values, file_number, file_text, why_unreadable
+from vsrc.runtime.sensors.sensor import Values, file_number, file_text, why_unreadable
 
 _CPU = "sys/devices/system/cpu"
 

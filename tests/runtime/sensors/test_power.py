@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from vsrc.runtime.power import has_settled, mean_watts, throttle_events
-from vsrc.runtime.telemetry import Reading
+from vsrc.runtime.sensors.power import has_settled, mean_watts, throttle_events
+from vsrc.runtime.sensors.telemetry import Reading
 
 
 def test_watts_are_averaged_over_time_and_not_over_readings() -> None:

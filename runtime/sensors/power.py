@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vsrc.runtime.telemetry import Reading
+from vsrc.runtime.sensors.telemetry import Reading
 
 SETTLED_SECONDS = 120.0
 """Length of the look back that tells whether the temperature has settled."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vsrc.runtime.installation import this_installation
-from vsrc.runtime.sensor import SensorLostError, Values
+from vsrc.runtime.sensors.sensor import SensorLostError, Values
 
 _REASONS = {
     "SwPowerCap": "power limit",

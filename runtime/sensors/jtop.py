@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrc.runtime.installation import this_installation
-from vsrc.runtime.sensor import SensorLostError, Values
+from vsrc.runtime.sensors.sensor import SensorLostError, Values
 
 SOCKET = Path("/run/jtop.sock")
 """Where the service listens."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from vsrc.runtime.schema import Signed
-from vsrc.runtime.sensor import Sensor, SensorLostError, Values
-from vsrc.runtime.sensor_cpu import CpuSensor
-from vsrc.runtime.sensor_jetson import JetsonSensor, is_jetson
-from vsrc.runtime.sensor_jtop import JtopSensor, open_jtop
-from vsrc.runtime.sensor_nvidia import NvidiaSensor, open_nvidia
+from vsrc.runtime.sensors.cpu import CpuSensor
+from vsrc.runtime.sensors.jetson import JetsonSensor, is_jetson
+from vsrc.runtime.sensors.jtop import JtopSensor, open_jtop
+from vsrc.runtime.sensors.nvidia import NvidiaSensor, open_nvidia
+from vsrc.runtime.sensors.sensor import Sensor, SensorLostError, Values
 
 PERIOD_SECONDS = 0.5
 
