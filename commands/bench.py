@@ -100,7 +100,7 @@ def bench_command(
     A model is a package, an ONNX file or an engine; without one the student that ships with vsrc is
     measured, and several are set side by side.
     """
-    from vsrc.runtime.page_file import check_pages
+    from vsrc.runtime.report.template import check_pages
 
     _check_options(bool(models))
     if html_file:

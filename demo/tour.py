@@ -23,9 +23,9 @@ from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import open_package
-from vsrc.runtime.page_file import check_pages
 from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.picture.likeness import psnr
+from vsrc.runtime.report.template import check_pages
 from vsrc.runtime.shipped_models import shipped
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ from vsrc.runtime.bench_sections import (
     Warmup,
 )
 from vsrc.runtime.contention import interval_alone
-from vsrc.runtime.distribution import Distribution, distribution
-from vsrc.runtime.interval import Interval, mean
-from vsrc.runtime.interval import median as median_of
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.measurement import Measurement
+from vsrc.runtime.report.distribution import Distribution, distribution
+from vsrc.runtime.report.interval import Interval, mean
+from vsrc.runtime.report.interval import median as median_of
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.sensors.device_record import Device
 from vsrc.runtime.sensors.power import has_settled, mean_watts, throttle_events

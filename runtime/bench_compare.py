@@ -1,7 +1,7 @@
 """Say of two latency reports which is better, metric by metric, and whether noise could do it.
 
 A metric with samples is judged by the interval of its relative change, drawn from the runs of both
-reports (`vsrc.runtime.interval`), as they were and without what other processes took
+reports (`vsrc.runtime.report.interval`), as they were and without what other processes took
 (`vsrc.runtime.contention`). It is called better or worse only if that interval leaves out zero and
 the change is more than `LEAST_CHANGE`. Reports of fewer than `LEAST_RUNS` processes do not tell how
 processes differ, and metrics of which a report holds a single value have no noise to be judged by:
@@ -21,9 +21,10 @@ import numpy as np
 
 from vsrc.runtime.bench_report import KIND, SCHEMA_VERSION
 from vsrc.runtime.contention import BUSY_SHARE, LOADED, overall_share, without_others
-from vsrc.runtime.distribution import samples_needed
 from vsrc.runtime.errors import GateError, SpecError
-from vsrc.runtime.interval import (
+from vsrc.runtime.measurement import split_runs
+from vsrc.runtime.report.distribution import samples_needed
+from vsrc.runtime.report.interval import (
     LEAST_RUNS,
     Floats,
     Interval,
@@ -33,7 +34,6 @@ from vsrc.runtime.interval import (
     resampled,
     widened,
 )
-from vsrc.runtime.measurement import split_runs
 from vsrc.runtime.schema import to_json
 
 LEAST_CHANGE = 0.02

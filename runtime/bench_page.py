@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -13,53 +12,33 @@ from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import Stages
 from vsrc.runtime.bench_table import COLUMNS, median_ms, on_front, table_rows
 from vsrc.runtime.bench_text import SOAK_WORDS, latency_cells, report_notes
-from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, number, scatter, waterfall
-from vsrc.runtime.page import Table
-from vsrc.runtime.page_file import write_page
-from vsrc.runtime.sensors.telemetry import Reading
+from vsrc.runtime.report.before_after import Table
+from vsrc.runtime.report.chart import (
+    Bar,
+    Dot,
+    Line,
+    histogram,
+    line_chart,
+    number,
+    scatter,
+    waterfall,
+)
+from vsrc.runtime.report.page_parts import (
+    Chart,
+    Figure,
+    Group,
+    Note,
+    device_charts,
+    unknown_table,
+    when,
+)
+from vsrc.runtime.report.template import write_page
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
 COMPARED_NOTE = (
     f"Judged where the interval leaves out zero and the change exceeds {LEAST_CHANGE:.0%}."
 )
 _BAD = ("Gate", "Warning")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number in large type."""
-
-    name: str
-    value: str
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A picture with its heading, the names of its series and how to read it."""
-
-    title: str
-    svg: str
-    legend: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """A part of the page."""
-
-    title: str = ""
-    figures: tuple[Figure, ...] = ()
-    charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
-
-
-@dataclass(frozen=True)
-class Note:
-    """A line that a reader must see first."""
-
-    text: str
-    bad: bool = False
 
 
 def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
@@ -99,11 +78,6 @@ def write_comparison_page(path: Path, found: BenchComparison) -> Path:
         "groups": [Group(tables=(table,))],
     }
     return write_page(path, "bench.html", values)
-
-
-def when(started_utc: str) -> str:
-    """An ISO 8601 time for people, to the minute."""
-    return f"{started_utc[:16].replace('T', ' ')} UTC"
 
 
 def report_group(report: BenchReport, *, titled: bool) -> Group:
@@ -228,34 +202,6 @@ def _stages_chart(stages: Stages) -> str:
     return waterfall(bars, name="Stages of a frame", x_label="ms") if bars else ""
 
 
-def device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
-    """Power, temperature, clocks and load over time, of what the device tells."""
-    for title, field, unit in (
-        ("Power", "watts", "W"),
-        ("Temperature", "celsius", "degrees Celsius"),
-        ("Clocks", "mhz", "MHz"),
-        ("Load", "load", "share of time"),
-    ):
-        told = [(one.seconds, getattr(one, field)) for one in readings]
-        names = dict.fromkeys(name for _, values in told for name in values)
-        lines = [
-            Line(
-                name,
-                [seconds for seconds, values in told if name in values],
-                [values[name] for _, values in told if name in values],
-            )
-            for name in names
-        ]
-        svg = line_chart(
-            lines,
-            name=f"{title} over time",
-            x_label="seconds",
-            y_label=unit,
-            from_zero=field != "celsius",
-        )
-        yield Chart(title, svg, tuple(names))
-
-
 def _tables(report: BenchReport) -> Iterator[Table]:
     cells = latency_cells(report)
     names, values = zip(*cells, strict=True)
@@ -263,15 +209,6 @@ def _tables(report: BenchReport) -> Iterator[Table]:
     yield Table("What was measured", ("", ""), tuple(_facts(report)), words=True)
     if report.null_reasons:
         yield unknown_table(report.null_reasons)
-
-
-def unknown_table(null_reasons: Mapping[str, str]) -> Table:
-    """A row for each reason, with the fields that it is the reason of."""
-    fields: dict[str, list[str]] = {}
-    for path, why in null_reasons.items():
-        fields.setdefault(why, []).append(path)
-    rows = tuple((why, ", ".join(paths)) for why, paths in fields.items())
-    return Table("What is not known, and why", ("reason", "fields"), rows, words=True)
 
 
 def _stage_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.distribution import PERCENTILES, samples_needed
-from vsrc.runtime.interval import LEAST_RUNS
 from vsrc.runtime.machine import Machine, machine_null_reasons
 from vsrc.runtime.measurement import Measurement
+from vsrc.runtime.report.distribution import PERCENTILES, samples_needed
+from vsrc.runtime.report.interval import LEAST_RUNS
 from vsrc.runtime.steady import LEAST_SAMPLES
 
 _FOREIGN = "the graph was not written by vsrc and does not say"

@@ -27,9 +27,9 @@ from vsrc.runtime.bench_sections import (
     Subject,
     Warmup,
 )
-from vsrc.runtime.distribution import Distribution
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.rates import Rates
+from vsrc.runtime.report.distribution import Distribution
 from vsrc.runtime.schema import Limits, Positive, UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 

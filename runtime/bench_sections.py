@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vsrc.runtime.bench_config import GateName
-from vsrc.runtime.distribution import Distribution
-from vsrc.runtime.interval import Interval
+from vsrc.runtime.report.distribution import Distribution
+from vsrc.runtime.report.interval import Interval
 from vsrc.runtime.schema import AtLeastOne, Positive, Sha256, Signed
 
 SubjectKind = Literal["package", "graph", "engine"]
@@ -113,7 +113,7 @@ class Warmup:
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % intervals of the numbers that say most; see `vsrc.runtime.interval`.
+    """95 % intervals of the numbers that say most; see `vsrc.runtime.report.interval`.
 
     They hold what the machine alone would take, too: see `vsrc.runtime.contention`.
 

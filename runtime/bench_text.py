@@ -6,9 +6,9 @@ import textwrap
 
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.contention import BUSY_SHARE, LOADED, overall_share
-from vsrc.runtime.distribution import Distribution
-from vsrc.runtime.interval import Interval
 from vsrc.runtime.measurement import split_runs
+from vsrc.runtime.report.distribution import Distribution
+from vsrc.runtime.report.interval import Interval
 
 WIDTH = 80
 SOAK_WORDS = {None: "temperature unknown", True: "settled", False: "temperature not settled"}

@@ -10,8 +10,8 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.page import Table
 from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
+from vsrc.runtime.report.before_after import Table
 
 
 @dataclass(frozen=True)

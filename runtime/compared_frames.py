@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vsrc.runtime.chart import Line
 from vsrc.runtime.compared import Compared
-from vsrc.runtime.page import Curve, WorstFrames
+from vsrc.runtime.report.before_after import Curve, WorstFrames
+from vsrc.runtime.report.chart import Line
 
 _WORST = 8
 

@@ -17,17 +17,17 @@ from vsrc.runtime.compare_config import CompareConfig, CompareProgress
 from vsrc.runtime.compared import Compared, Comparison, Score, likeness_table, score
 from vsrc.runtime.compared_frames import likeness_curves, worst_frames
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
-from vsrc.runtime.page import (
+from vsrc.runtime.page_video import PageVideo
+from vsrc.runtime.probe import VideoInfo
+from vsrc.runtime.reader import VideoReader
+from vsrc.runtime.report.before_after import (
     ClipShape,
     PageClip,
     Picture,
     before_after_clips_page,
     before_after_page,
 )
-from vsrc.runtime.page_file import check_pages
-from vsrc.runtime.page_video import PageVideo
-from vsrc.runtime.probe import VideoInfo
-from vsrc.runtime.reader import VideoReader
+from vsrc.runtime.report.template import check_pages
 
 Frame = NDArray[np.uint8]
 Row = tuple[Frame, ...]

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrc.runtime.interval import Floats, Interval, Statistic, enclosing, interval_of
+from vsrc.runtime.report.interval import Floats, Interval, Statistic, enclosing, interval_of
 
 BUSY_SHARE = 0.05
 """Of the time; from here on a report says that others took it."""

@@ -8,17 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from vsrc.runtime.bench_page import (
-    Chart,
-    Figure,
-    Group,
-    Note,
-    device_charts,
-    unknown_table,
-    when,
-)
-from vsrc.runtime.chart import Bar, Line, histogram, line_chart, number, waterfall
-from vsrc.runtime.distribution import PERCENTILES, Distribution, distribution, samples_needed
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import FileResult, InferProgress, InferResult
 from vsrc.runtime.inference import infer
@@ -28,9 +17,20 @@ from vsrc.runtime.machine import (
     peak_memory_bytes,
     this_machine,
 )
-from vsrc.runtime.page import Table
-from vsrc.runtime.page_file import check_pages, write_page
 from vsrc.runtime.pending_file import write_file
+from vsrc.runtime.report.before_after import Table
+from vsrc.runtime.report.chart import Bar, Line, histogram, line_chart, number, waterfall
+from vsrc.runtime.report.distribution import PERCENTILES, Distribution, distribution, samples_needed
+from vsrc.runtime.report.page_parts import (
+    Chart,
+    Figure,
+    Group,
+    Note,
+    device_charts,
+    unknown_table,
+    when,
+)
+from vsrc.runtime.report.template import check_pages, write_page
 from vsrc.runtime.schema import UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 from vsrc.runtime.sensors.power import mean_watts, throttle_events

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 
 from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError, SpecError
-from vsrc.runtime.interval import Interval
 from vsrc.runtime.latency_fit import LatencyFit, LeftOut, fit_latency, left_out
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.rates import Rates
+from vsrc.runtime.report.interval import Interval
 from vsrc.runtime.schema import Limits, UtcTime, from_json, to_json
 
 KIND = "vsrc-latency-profile"

@@ -12,12 +12,12 @@ import numpy as np
 
 from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.fresh_process import ask
-from vsrc.runtime.interval import LEAST_RUNS, interval_of
 from vsrc.runtime.latency_profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.machine import machine_null_reasons, this_machine
 from vsrc.runtime.package import open_package
 from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
 from vsrc.runtime.rates import Rates
+from vsrc.runtime.report.interval import LEAST_RUNS, interval_of
 from vsrc.runtime.schema import from_json
 from vsrc.runtime.spec import NetworkSpec
 

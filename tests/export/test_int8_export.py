@@ -89,7 +89,7 @@ def test_clips_can_be_named_at_once(untaught_package: Path, tmp_path: Path) -> N
 
 
 def write_frames(folder: Path) -> None:
-    from vsrc.runtime.page import png_bytes
+    from vsrc.runtime.report.before_after import png_bytes
     from vsrc.runtime.sample import sample_frames
 
     for index, frame in enumerate(sample_frames(12)):

@@ -16,8 +16,17 @@ from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_page import write_bench_page
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_table import on_front, table_text
-from vsrc.runtime.chart import Bar, Dot, Line, histogram, line_chart, scatter, ticks, waterfall
 from vsrc.runtime.measurement import StageTimes, Watched
+from vsrc.runtime.report.chart import (
+    Bar,
+    Dot,
+    Line,
+    histogram,
+    line_chart,
+    scatter,
+    ticks,
+    waterfall,
+)
 from vsrc.runtime.sensors.telemetry import Reading
 from vsrc.runtime.spec import Quality
 

@@ -17,8 +17,8 @@ from vsrc.runtime.compare_config import CompareConfig, CompareProgress
 from vsrc.runtime.compared import Compared, Comparison, comparison_text
 from vsrc.runtime.comparison import compare
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
-from vsrc.runtime.page import png_bytes
 from vsrc.runtime.picture.likeness import luma
+from vsrc.runtime.report.before_after import png_bytes
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]

@@ -58,7 +58,7 @@ def test_errors_of_vsrc_keep_their_class(run: Run) -> None:
 def test_a_process_that_cannot_start_is_explained() -> None:
     # This module has no `main`.
     with pytest.raises(VsrcError, match="failed with status 1: ImportError: cannot import name"):
-        ask("vsrc.runtime.interval", {}, lambda _step: None)
+        ask("vsrc.runtime.report.interval", {}, lambda _step: None)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import pytest
 from support.places import ASSETS
 from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError, SpecError
-from vsrc.runtime.interval import Interval
 from vsrc.runtime.latency_profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.profile_config import ProfileConfig, parse_sizes
 from vsrc.runtime.profile_text import profile_text
 from vsrc.runtime.rates import Rates
+from vsrc.runtime.report.interval import Interval
 
 SCHEMA_FILE = ASSETS / "latency-profile.schema.json"
 SHAPE = (90, 160)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support.places import ASSETS
 from support.seen_page import TEXT, contrasts, opened_quietly
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.page import Picture, Table, before_after_page, png_bytes
+from vsrc.runtime.report.before_after import Picture, Table, before_after_page, png_bytes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

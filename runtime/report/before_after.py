@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.chart import Line, line_chart
-from vsrc.runtime.page_file import write_page
+from vsrc.runtime.report.chart import Line, line_chart
+from vsrc.runtime.report.template import write_page
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import statistics
 
 import pytest
 
-from vsrc.runtime.distribution import PERCENTILES, distribution, percentile, samples_needed
+from vsrc.runtime.report.distribution import PERCENTILES, distribution, percentile, samples_needed
 
 
 def test_numbers_are_those_of_the_statistics_module() -> None:

@@ -9,7 +9,7 @@ from vsrc import __version__
 from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.pending_file import write_file
 
-_ASSETS = Path(__file__).resolve().parent / "assets"
+_ASSETS = Path(__file__).resolve().parents[1] / "assets"
 _DEFAULTS = {"version": __version__, "summary": "", "credit": ""}
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vsrc.runtime.interval import Interval, enclosing, interval_of, mean, median
+from vsrc.runtime.report.interval import Interval, enclosing, interval_of, mean, median
 
 RUNS, SAMPLES = 5, 60
 

@@ -1,0 +1,1 @@
+"""What reports are made of: distributions, intervals, charts and pages."""

@@ -1,0 +1,89 @@
+"""Parts that the pages of several reports share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vsrc.runtime.report.before_after import Table
+from vsrc.runtime.report.chart import Line, line_chart
+from vsrc.runtime.sensors.telemetry import Reading
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number in large type."""
+
+    name: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture with its heading, the names of its series and how to read it."""
+
+    title: str
+    svg: str
+    legend: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A part of the page."""
+
+    title: str = ""
+    figures: tuple[Figure, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line that a reader must see first."""
+
+    text: str
+    bad: bool = False
+
+
+def when(started_utc: str) -> str:
+    """An ISO 8601 time for people, to the minute."""
+    return f"{started_utc[:16].replace('T', ' ')} UTC"
+
+
+def device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
+    """Power, temperature, clocks and load over time, of what the device tells."""
+    for title, field, unit in (
+        ("Power", "watts", "W"),
+        ("Temperature", "celsius", "degrees Celsius"),
+        ("Clocks", "mhz", "MHz"),
+        ("Load", "load", "share of time"),
+    ):
+        told = [(one.seconds, getattr(one, field)) for one in readings]
+        names = dict.fromkeys(name for _, values in told for name in values)
+        lines = [
+            Line(
+                name,
+                [seconds for seconds, values in told if name in values],
+                [values[name] for _, values in told if name in values],
+            )
+            for name in names
+        ]
+        svg = line_chart(
+            lines,
+            name=f"{title} over time",
+            x_label="seconds",
+            y_label=unit,
+            from_zero=field != "celsius",
+        )
+        yield Chart(title, svg, tuple(names))
+
+
+def unknown_table(null_reasons: Mapping[str, str]) -> Table:
+    """A row for each reason, with the fields that it is the reason of."""
+    fields: dict[str, list[str]] = {}
+    for path, why in null_reasons.items():
+        fields.setdefault(why, []).append(path)
+    rows = tuple((why, ", ".join(paths)) for why, paths in fields.items())
+    return Table("What is not known, and why", ("reason", "fields"), rows, words=True)
