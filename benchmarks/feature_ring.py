@@ -42,13 +42,13 @@ from vsrc.compressor.taps import spec_of
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.ort_halves import OrtHalves
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.restore import restored
 from vsrc.runtime.session import Session
 from vsrc.runtime.spec import NetworkSpec
-from vsrc.runtime.stamped import SourceFrame
 
 MEASURED = ("edge-s", "edge-m", "edge-l", "fastdvdnet", "edvr-m", "stdan")
 

@@ -35,19 +35,19 @@ from vsrc.compressor.lpips import lpips_kind
 from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks import create, load_weights
 from vsrc.export import ExportConfig, export
-from vsrc.runtime.clips import find_clips
+from vsrc.runtime.decode.clip_frames import Frame
+from vsrc.runtime.decode.clip_layouts import find_clips
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.eval_data import EvalClip, plan_lr
 from vsrc.runtime.eval_report import Values
 from vsrc.runtime.evaluate import METRIC_KINDS, Enlarger, bicubic, by_session, score
-from vsrc.runtime.frames import Frame
 from vsrc.runtime.metrics import MetricKind
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.restore import restored
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped, shipped_names
-from vsrc.runtime.stamped import SourceFrame
 
 OFFICIAL = ("fsrcnn", "imdn")
 LR_SIZE = (180, 320)

@@ -33,15 +33,15 @@ from vsrc.benchmarks.animevideo import AnimeVideo
 from vsrc.benchmarks.runtime import CORES, write_lr_clip
 from vsrc.compressor.networks.packaged import deployed, from_package
 from vsrc.export import ExportConfig, export
+from vsrc.runtime.decode.clip_frames import Frame
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encoders import ENCODERS
-from vsrc.runtime.frames import Frame
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package
-from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped
-from vsrc.runtime.stamped import SourceFrame
 
 LIMITS = {
     ("vsrc fp32", "animevideo"): 2.5,

@@ -34,16 +34,16 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.child_process import prepare_child
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encoders import ENCODERS
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package
-from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.restore import restored
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped
-from vsrc.runtime.stamped import SourceFrame
 
 CORES = len(os.sched_getaffinity(0))
 LONGER = 10

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.calibration.progress import CalibrationProgress, Report, silent
-from vsrc.runtime.clips import ClipSource, find_clips
+from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
+from vsrc.runtime.decode.cuts import mark_shots
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.picture_reader import PictureReader
+from vsrc.runtime.decode.probe import check_supported
+from vsrc.runtime.decode.sources import Source, find_sources
+from vsrc.runtime.decode.video_reader import Reader, VideoReader
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.pictures import PictureReader
-from vsrc.runtime.probe import check_supported
-from vsrc.runtime.reader import Reader, VideoReader
-from vsrc.runtime.shots import mark_shots
-from vsrc.runtime.sources import Source, find_sources
-from vsrc.runtime.stamped import SourceFrame
 
 _SAMPLES = 48
 """Rows and columns of a frame that motion and brightness are judged by, at least."""

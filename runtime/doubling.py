@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.windows import Slot, Window
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.errors import MediaError, MissingDependencyError
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_options
-from vsrc.runtime.probe import VideoInfo
 
 if TYPE_CHECKING:
     import av

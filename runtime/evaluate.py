@@ -15,20 +15,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from vsrc.runtime.clips import Layout, find_clips
+from vsrc.runtime.decode.clip_frames import Frame
+from vsrc.runtime.decode.clip_layouts import Layout, find_clips
+from vsrc.runtime.decode.cuts import mark_shots
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.eval_config import EvalConfig, EvalProgress
 from vsrc.runtime.eval_data import EvalClip, LrPlan, plan_lr
 from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, mean_values
-from vsrc.runtime.frames import Frame
 from vsrc.runtime.metrics import FIDELITY, MetricKind
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.restore import restored
 from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped
-from vsrc.runtime.shots import mark_shots
-from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.temporal import TEMPORAL
 from vsrc.runtime.vmaf import VMAF
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.segmented import ends_part
-from vsrc.runtime.stamped import SourceFrame
 
 
 @dataclass(frozen=True)

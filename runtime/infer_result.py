@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsrc.runtime.probe import VideoInfo
+from vsrc.runtime.decode.probe import VideoInfo
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from vsrc.runtime.clips import PICTURE_SUFFIXES
+from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES
+from vsrc.runtime.decode.probe import VideoInfo, check_supported
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.inspection import Inspection, size_text
-from vsrc.runtime.probe import VideoInfo, check_supported
-from vsrc.runtime.reader import VideoReader
 
 
 def inspect_video(path: Path) -> Inspection:

@@ -14,24 +14,24 @@ from pathlib import Path
 
 from vsrc import __version__
 from vsrc.runtime.backends import first_that_loads, open_video_session
+from vsrc.runtime.decode.cuts import mark_shots
+from vsrc.runtime.decode.excerpt import excerpt
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.picture_reader import PictureReader
+from vsrc.runtime.decode.probe import VideoInfo, check_supported
+from vsrc.runtime.decode.sources import Source
+from vsrc.runtime.decode.video_reader import Reader, VideoReader
 from vsrc.runtime.encoding import VideoSettings
-from vsrc.runtime.excerpt import excerpt
 from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.guard import Guard
 from vsrc.runtime.hashing import sampled_sha256
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture_writer import PictureWriter
-from vsrc.runtime.pictures import PictureReader
-from vsrc.runtime.probe import VideoInfo, check_supported
-from vsrc.runtime.reader import Reader, VideoReader
 from vsrc.runtime.restore import neighbours
 from vsrc.runtime.segments import SegmentStore, fingerprint
 from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped
-from vsrc.runtime.shots import mark_shots
-from vsrc.runtime.sources import Source
-from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.targets import Target, check_space, prepare_folder
 from vsrc.runtime.tile_choice import Choice, check_tile, choose_tile
 from vsrc.runtime.tiles import TiledSession

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vsrc.runtime import pipeline
+from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.frame_table import (
     FrameTable,
@@ -29,7 +30,6 @@ from vsrc.runtime.opened import Opened
 from vsrc.runtime.pending_file import failures_named
 from vsrc.runtime.restore import neighbours, restored, window_step
 from vsrc.runtime.segments import SegmentStore
-from vsrc.runtime.stamped import ResultFrame, SourceFrame
 from vsrc.runtime.writer import VideoWriter
 
 _TABLE_FILE = "frames.json"

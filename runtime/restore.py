@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.doubling import doubled
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.guard import Guard, Mended
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.spec import NetworkSpec
-from vsrc.runtime.stamped import ResultFrame, SourceFrame
 from vsrc.runtime.started import PendingPixels, StartedSession
 from vsrc.runtime.windows import Slot, Window, centred
 

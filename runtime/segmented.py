@@ -15,8 +15,8 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.segments import SegmentStore, StoredPacket
-from vsrc.runtime.stamped import ResultFrame
 
 if TYPE_CHECKING:
     import av

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.decode.sources import PIPE, Source
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.probe import VideoInfo
-from vsrc.runtime.sources import PIPE, Source
 
 _NUMBERED = re.compile(r"%0?\d*d")
 

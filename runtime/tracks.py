@@ -8,9 +8,9 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from vsrc.runtime.covers import attach_cover, is_cover
-from vsrc.runtime.media_file import copied_tracks
-from vsrc.runtime.probe import codec_name
+from vsrc.runtime.decode.covers import attach_cover, is_cover
+from vsrc.runtime.decode.media_file import copied_tracks
+from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.pyav_versions import fraction, time_base
 
 if TYPE_CHECKING:

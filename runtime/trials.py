@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vsrc.runtime.frames import Frame
+    from vsrc.runtime.decode.clip_frames import Frame
 
 from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.memory import oom_kills, oom_kills_since
@@ -80,7 +80,7 @@ def _av(gpu: str) -> str:
     import av
     from av.codec.codec import UnknownCodecError
 
-    from vsrc.runtime.reader import VideoReader
+    from vsrc.runtime.decode.video_reader import VideoReader
     from vsrc.runtime.sample import SAMPLE_CLIP
 
     with contextlib.closing(VideoReader(SAMPLE_CLIP)) as reader:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vsrc.runtime.decode.frame import Packets, SourceFrame
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.stamped import Packets, SourceFrame
 
 _SLACK_BYTES = 32 << 20
 """Room behind the window: what it holds is moved to the front once this much was written."""

@@ -7,12 +7,12 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from vsrc.runtime.decode.frame import ResultFrame
+from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, result_colour
 from vsrc.runtime.picture.deep_colour import frame_maker
-from vsrc.runtime.probe import VideoInfo
 from vsrc.runtime.segments import Kept
-from vsrc.runtime.stamped import ResultFrame
 
 if TYPE_CHECKING:
     from av.video.plane import VideoPlane

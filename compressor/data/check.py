@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrc.runtime.clips import ClipSource, find_clips
-from vsrc.runtime.cuts import CutDetector
+from vsrc.runtime.decode.clip_frames import ClipFrames, Frame
+from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
+from vsrc.runtime.decode.cuts import CutDetector
 from vsrc.runtime.degradation import guess_degradation
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.frames import ClipFrames, Frame
 from vsrc.runtime.picture.fast_resize import Planes
 
 _PAIRS = 2

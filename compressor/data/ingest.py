@@ -16,7 +16,7 @@ from vsrc.compressor.data.library import (
     Shot,
     Skipped,
 )
-from vsrc.runtime.clips import ClipSource, Layout, find_clips
+from vsrc.runtime.decode.clip_layouts import ClipSource, Layout, find_clips
 from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.machine import cache_folder
@@ -34,7 +34,7 @@ def open_library(
     """Find the clips of `folders` and decode those that are not in the cache yet.
 
     Args:
-        folders: Data folders or single videos, any layout of `vsrc.runtime.clips`.
+        folders: Data folders or single videos, any layout of `vsrc.runtime.decode.clip_layouts`.
         scale: HR/LR side ratio.
         degradation: How LR is made from HR.
         cache: Where decoded frames are kept; None for `cache_folder()`.

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from vsrc.calibration.draw import draw_windows
 from vsrc.calibration.feed import drawn_windows
 from vsrc.calibration.scenes import Scenes, lr_sources, survey
+from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.errors import DataError
-from vsrc.runtime.sources import Source
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 Frames = NDArray[np.uint8]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vsrc.compressor.networks import create, load_weights
-from vsrc.runtime.clips import find_clips
+from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.eval_data import EvalClip, plan_lr
 from vsrc.runtime.evaluate import METRIC_KINDS, by_session, score
 from vsrc.runtime.spec import GraphSpec, NetworkSpec

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vsrc.runtime.decode.clip_frames import read_picture
 from vsrc.runtime.degradation import guess_degradation, size_ratio
-from vsrc.runtime.frames import read_picture
 from vsrc.runtime.picture.bicubic import downscale
 from vsrc.runtime.picture.fast_resize import (
     bicubic_down,

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from support.late_gpu import HostEngine, LateGpu
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.device_session import DeviceSession
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.restore import restored
-from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.started import PendingPixels, StartedSession
 
 SIZES = ((1, 64), (1, 64))

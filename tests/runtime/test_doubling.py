@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.doubling import doubled
-from vsrc.runtime.stamped import SourceFrame
 
 
 def frames_of(pts: list[int], cuts: tuple[int, ...] = ()) -> list[SourceFrame]:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vsrc.cli import main
-from vsrc.runtime.clips import find_clips
+from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.eval_config import EvalConfig, EvalProgress

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from support.decoded import frames_of, times_of
-from vsrc.runtime.frames import read_picture
+from vsrc.runtime.decode.clip_frames import read_picture
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer

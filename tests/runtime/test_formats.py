@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.picture.deep_colour import planes
-from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.y4m_writer import Y4mWriter
 
 Make = Callable[..., Any]

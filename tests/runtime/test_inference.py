@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from support.decoded import frames_of, times_of
+from vsrc.runtime.decode.clip_frames import read_picture
 from vsrc.runtime.errors import MediaError, MismatchError
-from vsrc.runtime.frames import read_picture
 from vsrc.runtime.infer_config import InferConfig, parse_seconds
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vsrc.runtime import feature_ring
 from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.lanes import Lanes, LaneSession, lane_count, lane_threads
@@ -20,7 +21,6 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.restore import restored
 from vsrc.runtime.session import Session
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.started import StartedSession
 from vsrc.runtime.tiles import TiledSession
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from vsrc.runtime import segmented
+from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.opened import Network, opened
 from vsrc.runtime.pieces import Piece, make_piece, shared_video
-from vsrc.runtime.sources import find_sources
 from vsrc.runtime.targets import plan_targets
 
 Make = Callable[..., Any]

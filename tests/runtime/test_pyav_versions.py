@@ -11,14 +11,14 @@ from typing import Any
 import av
 import pytest
 
+from vsrc.runtime.decode.media_file import open_container
+from vsrc.runtime.decode.picture_reader import PictureReader
+from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
-from vsrc.runtime.media_file import open_container
-from vsrc.runtime.pictures import PictureReader
-from vsrc.runtime.probe import VideoInfo
 from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
-from vsrc.runtime.reader import VideoReader
 
 Make = Callable[..., Any]
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from vsrc.cli import main
 from vsrc.runtime import segmented, unit_work
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.sources import Source
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import DeviceMemoryError, MediaError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
-from vsrc.runtime.reader import VideoReader
 from vsrc.runtime.shard import Unit, parse_shard, shared_out
-from vsrc.runtime.sources import Source
-from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.targets import Target
 
 Make = Callable[..., Any]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime.clips import find_clips
+from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.eval_data import EvalClip, plan_lr
 from vsrc.runtime.evaluate import METRIC_KINDS, by_session, score
 from vsrc.runtime.package import open_package

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from vsrc.runtime.decode.sources import Source
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.reader import VideoReader
-from vsrc.runtime.sources import Source
 from vsrc.runtime.targets import check_space, check_target, plan_targets
 
 

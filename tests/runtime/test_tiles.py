@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from support.optional import skip_without
 from vsrc.runtime import memory, tile_choice
 from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
@@ -26,7 +27,6 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.restore import restored
 from vsrc.runtime.session import Session
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.stamped import SourceFrame
 from vsrc.runtime.tile_choice import check_tile, choose_tile, largest_tile
 from vsrc.runtime.tiles import TiledSession, spans
 
@@ -184,7 +184,7 @@ def test_a_video_in_tiles_is_the_video(tmp_path: Path, clip: Path, tiny_package:
     for tile in (0, 20):
         output = tmp_path / f"{tile}/%02d.png"
         infer(InferConfig((clip,), output, model=tiny_package, tile=tile, frames=3))
-    from vsrc.runtime.frames import read_picture
+    from vsrc.runtime.decode.clip_frames import read_picture
 
     for index in range(3):
         whole, tiled = (read_picture(tmp_path / f"{tile}/{index:02d}.png") for tile in (0, 20))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.windows import centred
 
 

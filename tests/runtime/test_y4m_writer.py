@@ -14,10 +14,10 @@ import av
 import numpy as np
 import pytest
 
+from vsrc.runtime.decode.frame import ResultFrame
+from vsrc.runtime.decode.sources import find_sources
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.reader import VideoReader
-from vsrc.runtime.sources import find_sources
-from vsrc.runtime.stamped import ResultFrame
 from vsrc.runtime.targets import plan_targets
 from vsrc.runtime.y4m_writer import Y4mWriter
 

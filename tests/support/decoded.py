@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.reader import VideoReader
 
 
 def frames_of(path: Path, *, is_deep: bool = False) -> Pixels:

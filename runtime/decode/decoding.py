@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.lost_frames import (
+from vsrc.runtime.decode.frame import Packets
+from vsrc.runtime.decode.lost_frames import (
     ONE_FRAME_ONCE_DAMAGED,
     ONE_FRAME_PER_PACKET,
     LostFrames,
 )
-from vsrc.runtime.media_file import copied_tracks
-from vsrc.runtime.probe import codec_name
+from vsrc.runtime.decode.media_file import copied_tracks
+from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.pyav_versions import time_base
-from vsrc.runtime.stamped import Packets
 
 if TYPE_CHECKING:
     import av

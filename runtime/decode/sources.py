@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsrc.runtime.clips import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_clips, natural_key
+from vsrc.runtime.decode.clip_layouts import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    find_clips,
+    natural_key,
+)
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.numbering import is_pattern, matching
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime.clips import Layout, find_clips
+from vsrc.runtime.decode.clip_layouts import Layout, find_clips
 from vsrc.runtime.errors import DataError
 
 Touch = Callable[..., Path]

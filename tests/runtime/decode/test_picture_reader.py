@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vsrc.runtime.decode.clip_frames import read_picture
+from vsrc.runtime.decode.frame import ResultFrame
+from vsrc.runtime.decode.picture_reader import PictureReader
+from vsrc.runtime.decode.probe import check_supported
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.frames import read_picture
 from vsrc.runtime.picture_writer import PictureWriter
-from vsrc.runtime.pictures import PictureReader
-from vsrc.runtime.probe import check_supported
-from vsrc.runtime.stamped import ResultFrame
 
 Make = Callable[..., Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.probe import codec_name
+from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.pyav_versions import open_input
 
 if TYPE_CHECKING:

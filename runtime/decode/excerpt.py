@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from vsrc.runtime.stamped import Packets, SourceFrame
+from vsrc.runtime.decode.frame import Packets, SourceFrame
 
 _LAG_SECONDS = 1
 """Other tracks may lie this much later in a file than the frames they belong to."""

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.clips import ClipSource
-from vsrc.runtime.cuts import CutDetector, first_frames, novelty, thumbnail
-from vsrc.runtime.frames import ClipFrames
+from vsrc.runtime.decode.clip_frames import ClipFrames
+from vsrc.runtime.decode.clip_layouts import ClipSource
+from vsrc.runtime.decode.cuts import CutDetector, first_frames, novelty, thumbnail
 
 Luma = NDArray[np.uint8]
 

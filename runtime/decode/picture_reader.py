@@ -8,14 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.media_file import open_container
+from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.media_file import open_container
 from vsrc.runtime.numbering import missing_numbers
 from vsrc.runtime.picture.colour import FULL
 from vsrc.runtime.picture.deep_colour import rgb_maker
-from vsrc.runtime.probe import VideoInfo, from_stream
 from vsrc.runtime.spec import LONGEST_WINDOW
-from vsrc.runtime.stamped import SourceFrame
 
 if TYPE_CHECKING:
     import av

@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from vsrc.runtime.excerpt import excerpt
-from vsrc.runtime.stamped import SourceFrame
+from vsrc.runtime.decode.excerpt import excerpt
+from vsrc.runtime.decode.frame import SourceFrame
 
 BASE = Fraction(1, 10)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.clips import ClipSource, find_clips
+from vsrc.runtime.decode.clip_frames import ClipFrames, read_picture
+from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.frames import ClipFrames, read_picture
-from vsrc.runtime.reader import VideoReader
 
 Frames = NDArray[np.uint8]
 

@@ -9,16 +9,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vsrc.runtime.decoding import Decoding
-from vsrc.runtime.deinterlace import deinterlaced
+from vsrc.runtime.decode.decoding import Decoding
+from vsrc.runtime.decode.deinterlace import deinterlaced
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.media_file import open_container, video_stream
+from vsrc.runtime.decode.probe import VideoInfo, from_stream
+from vsrc.runtime.decode.sources import PIPE
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.media_file import open_container, video_stream
 from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.probe import VideoInfo, from_stream
-from vsrc.runtime.sources import PIPE
 from vsrc.runtime.spec import LONGEST_WINDOW
-from vsrc.runtime.stamped import SourceFrame
 
 if TYPE_CHECKING:
     import av

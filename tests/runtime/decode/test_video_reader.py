@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.probe import check_supported
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.probe import check_supported
-from vsrc.runtime.reader import VideoReader
-from vsrc.runtime.stamped import SourceFrame
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]

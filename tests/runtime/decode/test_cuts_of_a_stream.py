@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vsrc.runtime.decode.cuts import mark_shots
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
-from vsrc.runtime.shots import mark_shots
-from vsrc.runtime.stamped import SourceFrame
 
 Make = Callable[..., Any]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsrc.runtime.lost_frames import LostFrames
+from vsrc.runtime.decode.lost_frames import LostFrames
 
 
 @given(

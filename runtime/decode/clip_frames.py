@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.clips import ClipSource
+from vsrc.runtime.decode.clip_layouts import ClipSource
+from vsrc.runtime.decode.media_file import open_container
+from vsrc.runtime.decode.probe import VideoInfo, colour_of
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.media_file import open_container
 from vsrc.runtime.picture.colour import FULL, ToRgb
-from vsrc.runtime.probe import VideoInfo, colour_of
-from vsrc.runtime.reader import VideoReader
 
 Frame = NDArray[np.uint8]
 

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.covers import is_cover
+from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.sources import PIPE
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.probe import codec_name
 from vsrc.runtime.pyav_versions import open_input
-from vsrc.runtime.sources import PIPE
 
 if TYPE_CHECKING:
     import av

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.errors import DataError, MediaError
-from vsrc.runtime.sources import find_sources
 
 
 @pytest.fixture

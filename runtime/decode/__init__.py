@@ -1,0 +1,1 @@
+"""From files to frames: sources, probing, decoding, cuts."""
