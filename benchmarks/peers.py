@@ -36,7 +36,7 @@ from vsrc.export import ExportConfig, export
 from vsrc.runtime.decode.clip_frames import Frame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
-from vsrc.runtime.encoders import ENCODERS
+from vsrc.runtime.encode.encoders import ENCODERS
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package

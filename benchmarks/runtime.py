@@ -36,7 +36,7 @@ from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
-from vsrc.runtime.encoders import ENCODERS
+from vsrc.runtime.encode.encoders import ENCODERS
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package

@@ -136,7 +136,7 @@ def _session_for_videos(subject: Subject, config: BenchConfig) -> Iterator[Sessi
 
 def _clip(height: int, width: int) -> bytes:
     """Frames of the sample clip, tiled or cut to the size, as H.264 in MP4."""
-    from vsrc.runtime.page_video import PageVideo
+    from vsrc.runtime.encode.page_video import PageVideo
     from vsrc.runtime.sample import sample_frames
 
     frames = sample_frames(_FRAMES)

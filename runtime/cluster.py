@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.child_process import show_safe_folders
 from vsrc.runtime.decode.sources import find_sources
+from vsrc.runtime.encode.segments import resume_folder, segment_spans
+from vsrc.runtime.encode.targets import Target, plan_targets
 from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError, VsrcError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
@@ -33,9 +35,7 @@ from vsrc.runtime.manifest import Item, Manifest
 from vsrc.runtime.memory import give_frames_back
 from vsrc.runtime.opened import Network, opened
 from vsrc.runtime.pieces import shared_video
-from vsrc.runtime.segments import resume_folder, segment_spans
 from vsrc.runtime.shard import Unit
-from vsrc.runtime.targets import Target, plan_targets
 from vsrc.runtime.unit_work import Work, cut_up, known_frames, restore_unit
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from vsrc.runtime.compared_frames import likeness_curves, worst_frames
 from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
+from vsrc.runtime.encode.page_video import PageVideo
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
-from vsrc.runtime.page_video import PageVideo
 from vsrc.runtime.report.before_after import (
     ClipShape,
     PageClip,

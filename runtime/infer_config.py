@@ -29,7 +29,7 @@ class InferConfig:
         start: Where to begin, seconds from the first frame.
         frames: How many frames to restore; None for all that follow.
         shard: The share of the inputs that this machine takes; None for all.
-        codec: One of `vsrc.runtime.encoders.ENCODERS`, or the name of an FFmpeg encoder.
+        codec: One of `vsrc.runtime.encode.encoders.ENCODERS`, or the name of an FFmpeg encoder.
         crf: Constant quality of the encoder, smaller is better; None for the codec's default.
         preset: Preset of the encoder; None for the codec's default.
         overwrite: Replace an output that exists.

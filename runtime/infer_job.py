@@ -9,12 +9,12 @@ from functools import partial
 
 from vsrc.runtime import pipeline
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
+from vsrc.runtime.encode.video_writer import Writer
 from vsrc.runtime.errors import DiskFullError, MediaError, StoppedError
 from vsrc.runtime.infer_result import FileResult, InferProgress
 from vsrc.runtime.opened import Opened
 from vsrc.runtime.restore import restored
 from vsrc.runtime.stage_clock import Untimed
-from vsrc.runtime.writer import Writer
 
 Report = Callable[[InferProgress], None]
 

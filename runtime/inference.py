@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from vsrc.runtime.decode.sources import find_sources
+from vsrc.runtime.encode.targets import Target, plan_targets
 from vsrc.runtime.errors import MediaError, StoppedError, VsrcError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_job import Report
@@ -15,7 +16,6 @@ from vsrc.runtime.opened import Network
 from vsrc.runtime.session import Session
 from vsrc.runtime.shard import Unit, shared_out
 from vsrc.runtime.stage_clock import Untimed
-from vsrc.runtime.targets import Target, plan_targets
 from vsrc.runtime.unit_work import Work, cut_up, known_frames, restore_unit
 
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from vsrc import __version__
+from vsrc.runtime.encode.segments import Segment
+from vsrc.runtime.encode.targets import Target
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.pending_file import write_file
-from vsrc.runtime.segments import Segment
 from vsrc.runtime.shard import Shard
-from vsrc.runtime.targets import Target
 
 KIND = "vsrc-manifest"
 SCHEMA_VERSION = 1

@@ -21,22 +21,22 @@ from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import Reader, VideoReader
-from vsrc.runtime.encoding import VideoSettings
+from vsrc.runtime.encode.picture_writer import PictureWriter
+from vsrc.runtime.encode.segments import SegmentStore, fingerprint
+from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
+from vsrc.runtime.encode.video_stream import VideoSettings
+from vsrc.runtime.encode.video_writer import VideoWriter, Writer
+from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.guard import Guard
 from vsrc.runtime.hashing import sampled_sha256
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.package import open_package
-from vsrc.runtime.picture_writer import PictureWriter
 from vsrc.runtime.restore import neighbours
-from vsrc.runtime.segments import SegmentStore, fingerprint
 from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped
-from vsrc.runtime.targets import Target, check_space, prepare_folder
 from vsrc.runtime.tile_choice import Choice, check_tile, choose_tile
 from vsrc.runtime.tiles import TiledSession
-from vsrc.runtime.writer import VideoWriter, Writer
-from vsrc.runtime.y4m_writer import Y4mWriter
 
 logger = logging.getLogger(__name__)
 

@@ -18,19 +18,19 @@ from functools import partial
 
 from vsrc.runtime import pipeline
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
-from vsrc.runtime.errors import MediaError, MismatchError
-from vsrc.runtime.frame_table import (
+from vsrc.runtime.encode.frame_table import (
     FrameTable,
     load_table,
     part_borders,
     read_table,
     save_table,
 )
+from vsrc.runtime.encode.segments import SegmentStore
+from vsrc.runtime.encode.video_writer import VideoWriter
+from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.opened import Opened
 from vsrc.runtime.pending_file import failures_named
 from vsrc.runtime.restore import neighbours, restored, window_step
-from vsrc.runtime.segments import SegmentStore
-from vsrc.runtime.writer import VideoWriter
 
 _TABLE_FILE = "frames.json"
 

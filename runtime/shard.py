@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vsrc.runtime.targets import Target
+from vsrc.runtime.encode.targets import Target
 
 _WORDS = re.compile(r"(\d+)/(\d+)")
 

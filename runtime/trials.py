@@ -110,7 +110,7 @@ def _encode(codec: str, frames: Sequence[Frame]) -> None:
 
     import av
 
-    from vsrc.runtime.encoders import encoder_options, find_encoder
+    from vsrc.runtime.encode.encoders import encoder_options, find_encoder
 
     height, width = frames[0].shape[:2]
     encoder, _ = find_encoder(codec)

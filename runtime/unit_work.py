@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from vsrc.runtime.encode.segments import Segment
+from vsrc.runtime.encode.targets import Target, check_target
 from vsrc.runtime.errors import StoppedError, VsrcError
 from vsrc.runtime.file_lock import alone
 from vsrc.runtime.infer_config import InferConfig
@@ -13,10 +15,8 @@ from vsrc.runtime.infer_result import FileResult, InferProgress, PieceResult
 from vsrc.runtime.manifest import Item, Manifest, result_sha256
 from vsrc.runtime.opened import Network, open_reader, opened, result_frames
 from vsrc.runtime.pieces import Piece, SharedVideo, make_piece, shared_video
-from vsrc.runtime.segments import Segment
 from vsrc.runtime.shard import Unit
 from vsrc.runtime.stage_clock import Untimed
-from vsrc.runtime.targets import Target, check_target
 
 LEAST_PIECE = 480
 """Frames of a piece that is worth a machine of its own: four parts."""

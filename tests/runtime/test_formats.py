@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.decode.video_reader import VideoReader
+from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.picture.deep_colour import planes
-from vsrc.runtime.y4m_writer import Y4mWriter
 
 Make = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime import picture_writer, segmented
+from vsrc.runtime.encode import picture_writer, segment_encoder
 from vsrc.runtime.errors import DiskFullError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
@@ -58,7 +58,7 @@ def test_a_video_goes_on_when_there_is_room(
     moving: Make,
     enlarger: Make,
 ) -> None:
-    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     source = write_clip(tmp_path / "a.mp4", moving(60), sound=True)
     whole = tmp_path / "x.mp4"
     infer(InferConfig((source,), whole, preset="ultrafast"), session=enlarger())
@@ -81,7 +81,9 @@ def test_pictures_go_on_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk, clip: Path, enlarger: Make
 ) -> None:
     monkeypatch.setattr(picture_writer, "_PART", 4)
-    monkeypatch.setattr("vsrc.runtime.targets._PNG_BYTES_PER_PIXEL", 0.1)  # or it would not begin
+    monkeypatch.setattr(
+        "vsrc.runtime.encode.targets._PNG_BYTES_PER_PIXEL", 0.1
+    )  # or it would not begin
     infer(InferConfig((clip,), tmp_path / "p" / "%02d.png"), session=enlarger())
     config = InferConfig((clip,), disk.path / "p" / "%02d.png")
     with pytest.raises(DiskFullError, match=r"no room left .* frames are kept, and the same"):

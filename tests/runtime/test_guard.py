@@ -18,7 +18,8 @@ from onnx import numpy_helper
 
 from vsrc.cli import main
 from vsrc.export.half import to_half
-from vsrc.runtime import picture_writer, segmented, unit_work
+from vsrc.runtime import unit_work
+from vsrc.runtime.encode import picture_writer, segment_encoder
 from vsrc.runtime.errors import SpecError, StoppedError
 from vsrc.runtime.graph_edges import from_graph
 from vsrc.runtime.guard import Guard, is_spoilt
@@ -144,7 +145,7 @@ def two_lights(tmp_path_factory: pytest.TempPathFactory, write_clip: Make, movin
 def test_what_the_shares_of_a_video_redid_is_summed_up(
     overflowing: Path, two_lights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     monkeypatch.setattr(unit_work, "LEAST_PIECE", 8)
     found, whole = tmp_path / "found.mkv", tmp_path / "whole.mkv"
     assert run(overflowing, two_lights, whole, "--precision", "fp16").stdout.endswith(
@@ -172,7 +173,7 @@ def test_what_was_redone_before_a_stop_counts_too(
     monkeypatch: pytest.MonkeyPatch,
     output: str,
 ) -> None:
-    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     monkeypatch.setattr(picture_writer, "_PART", 8)
     config = InferConfig(
         (two_lights,), tmp_path / output, model=overflowing, precision="fp16", codec="ffv1"

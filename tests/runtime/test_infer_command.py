@@ -143,7 +143,7 @@ def test_interrupting_leaves_nothing_and_says_130(
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     start += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # or under nohup
     # One part, as only a finished part would be kept.
-    start += "from vsrc.runtime import segmented; segmented._FRAMES = segmented._SECONDS = 10**6; "
+    start += "from vsrc.runtime.encode import segment_encoder; segment_encoder._FRAMES = segment_encoder._SECONDS = 10**6; "
     start += "from vsrc.cli import main; main()"
     command = [sys.executable, "-c", start, "infer", str(path)]
     command += ["-m", str(tiny_package), "-o", str(tmp_path / "b.mp4")]

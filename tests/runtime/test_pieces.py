@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vsrc.runtime import segmented
 from vsrc.runtime.decode.sources import find_sources
+from vsrc.runtime.encode import segment_encoder
+from vsrc.runtime.encode.targets import plan_targets
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.opened import Network, opened
 from vsrc.runtime.pieces import Piece, make_piece, shared_video
-from vsrc.runtime.targets import plan_targets
 
 Make = Callable[..., Any]
 
@@ -65,7 +65,7 @@ def test_pieces_in_any_order_make_the_bytes_of_one_run(
     window: int,
     time_scale: int,
 ) -> None:
-    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     session = enlarger(window=window, time_scale=time_scale)
 
     def config(name: str) -> InferConfig:
@@ -100,7 +100,7 @@ def test_pieces_in_any_order_make_the_bytes_of_one_run(
 def test_pieces_end_at_cuts_where_some_are_near(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shots: Path, enlarger: Make
 ) -> None:
-    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     config = InferConfig((shots,), tmp_path / "a.mkv")
     (target,) = plan_targets(find_sources(config.inputs), config.output)
     with opened(target, config, Network(config, enlarger())) as job:

@@ -149,7 +149,7 @@ def test_decoder_that_cannot_be_opened_is_an_error_and_no_crash(
 def test_refused_packets_of_a_track_are_reported_after_the_file_is_closed(
     tmp_path: Path, clip: Path, enlarger: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vsrc.runtime.tracks import TrackCopier
+    from vsrc.runtime.encode.tracks import TrackCopier
 
     write = TrackCopier._write
 

@@ -15,13 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from support.places import TESTS
-from vsrc.runtime import picture_writer, segmented
+from vsrc.runtime.encode import picture_writer, segment_encoder
+from vsrc.runtime.encode.segment_encoder import frames_per_segment
+from vsrc.runtime.encode.segments import SegmentStore, StoredPacket, fingerprint
 from vsrc.runtime.errors import MediaError, StoppedError
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress, InferResult
 from vsrc.runtime.inference import infer
-from vsrc.runtime.segmented import frames_per_segment
-from vsrc.runtime.segments import SegmentStore, StoredPacket, fingerprint
 
 Make = Callable[..., Any]
 
@@ -140,7 +140,7 @@ def test_whoever_stops_it_the_bytes_are_the_same(
     time_scale: int,
     start: float,
 ) -> None:
-    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     monkeypatch.setattr(picture_writer, "_PART", 8)
     stamps = np.cumsum(np.random.default_rng(0).integers(30, 70, 40))
     sound = not name.endswith(".webm")  # which has no room for AAC
@@ -209,7 +209,7 @@ def test_a_picture_that_is_not_as_it_was_is_made_again(
 def test_another_option_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Path, enlarger: Make
 ) -> None:
-    monkeypatch.setattr(segmented, "_FRAMES", 8)
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     config = InferConfig((clip,), tmp_path / "a.mp4", crf=30)
     with pytest.raises(StoppedError, match="interrupted"):
         infer(config, session=StoppedAt(enlarger(), 23))
@@ -224,7 +224,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from support.enlarger import Enlarger
-from vsrc.runtime import segmented
+from vsrc.runtime.encode import segment_encoder
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 
@@ -245,7 +245,7 @@ def wait_for_changes(pid, count):
         count, seen = count - (now != seen), now
         time.sleep(0.001)  # between two looks, so that the run gets the core
 
-segmented._FRAMES = 8
+segment_encoder._FRAMES = 8
 source, folder = Path(sys.argv[1]), Path(sys.argv[2])
 os.waitpid(start("whole.mp4"), 0)
 expected = (folder / "whole.mp4").read_bytes()

@@ -16,8 +16,8 @@ from vsrc.runtime.decode.clip_frames import read_picture
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import check_supported
+from vsrc.runtime.encode.picture_writer import PictureWriter
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.picture_writer import PictureWriter
 
 Make = Callable[..., Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import pytest
 
-from vsrc.runtime.encoders import ENCODERS, encoder_options
+from vsrc.runtime.encode.encoders import ENCODERS, encoder_options
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata, hdr_options

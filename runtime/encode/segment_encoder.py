@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.frame import ResultFrame
-from vsrc.runtime.segments import SegmentStore, StoredPacket
+from vsrc.runtime.encode.segments import SegmentStore, StoredPacket
 
 if TYPE_CHECKING:
     import av

@@ -11,15 +11,9 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.video_reader import Reader
-from vsrc.runtime.encoding import MOV_FAMILY, VideoSettings, add_video_stream
-from vsrc.runtime.errors import MediaError
-from vsrc.runtime.pending_file import PendingFile, failures_named
-from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
-from vsrc.runtime.picture.hdr import NO_HDR, hdr_options
-from vsrc.runtime.pyav_versions import open_output
-from vsrc.runtime.segmented import SegmentedEncoder, frames_per_segment
-from vsrc.runtime.segments import Kept, SegmentStore, StoredPacket
-from vsrc.runtime.tracks import (
+from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
+from vsrc.runtime.encode.segments import Kept, SegmentStore, StoredPacket
+from vsrc.runtime.encode.tracks import (
     TrackCopier,
     copy_chapters,
     copy_file_tags,
@@ -27,6 +21,12 @@ from vsrc.runtime.tracks import (
     earliest,
     track_units,
 )
+from vsrc.runtime.encode.video_stream import MOV_FAMILY, VideoSettings, add_video_stream
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.pending_file import PendingFile, failures_named
+from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
+from vsrc.runtime.picture.hdr import NO_HDR, hdr_options
+from vsrc.runtime.pyav_versions import open_output
 
 if TYPE_CHECKING:
     import av

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.encode.segment_encoder import ends_part
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pending_file import write_file
-from vsrc.runtime.segmented import ends_part
 
 
 @dataclass(frozen=True)

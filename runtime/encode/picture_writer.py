@@ -12,11 +12,11 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.encode.segments import Kept, SegmentStore, StoredPacket
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
 from vsrc.runtime.pending_file import PendingFolder, failures_named, place_files, place_folder
 from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
-from vsrc.runtime.segments import Kept, SegmentStore, StoredPacket
 
 if TYPE_CHECKING:
     import av

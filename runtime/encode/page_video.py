@@ -24,7 +24,7 @@ class PageVideo:
     def __init__(self, *, width: int, height: int, fps: Fraction) -> None:
         import av
 
-        from vsrc.runtime.encoders import find_encoder
+        from vsrc.runtime.encode.encoders import find_encoder
 
         encoder, _ = find_encoder("x264")
         self._buffer = io.BytesIO()

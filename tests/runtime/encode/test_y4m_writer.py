@@ -17,9 +17,9 @@ import pytest
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.decode.video_reader import VideoReader
+from vsrc.runtime.encode.targets import plan_targets
+from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.targets import plan_targets
-from vsrc.runtime.y4m_writer import Y4mWriter
 
 Make = Callable[..., Any]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.page_video import PageVideo
+from vsrc.runtime.encode.page_video import PageVideo
 from vsrc.runtime.picture.likeness import luma
 
 Frames = NDArray[np.uint8]

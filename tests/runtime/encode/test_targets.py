@@ -10,8 +10,8 @@ import pytest
 
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import VideoReader
+from vsrc.runtime.encode.targets import check_space, check_target, plan_targets
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.targets import check_space, check_target, plan_targets
 
 
 def video(name: str) -> Source:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.probe import VideoInfo
-from vsrc.runtime.encoders import encoder_options, find_encoder, pixel_format
+from vsrc.runtime.encode.encoders import encoder_options, find_encoder, pixel_format
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vsrc.runtime.segmented import possible_dts
-from vsrc.runtime.segments import StoredPacket
+from vsrc.runtime.encode.segment_encoder import possible_dts
+from vsrc.runtime.encode.segments import StoredPacket
 
 
 def part(*stamps: tuple[int, int]) -> list[StoredPacket]:

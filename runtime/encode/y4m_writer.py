@@ -9,10 +9,10 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.encode.segments import Kept
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, result_colour
 from vsrc.runtime.picture.deep_colour import frame_maker
-from vsrc.runtime.segments import Kept
 
 if TYPE_CHECKING:
     from av.video.plane import VideoPlane
