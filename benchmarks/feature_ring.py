@@ -43,12 +43,12 @@ from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.ort_halves import OrtHalves
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.restore import restored
-from vsrc.runtime.session import Session
 from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.windows.feature_ring import RingSession
+from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.upscale import restored
 
 MEASURED = ("edge-s", "edge-m", "edge-l", "fastdvdnet", "edvr-m", "stdan")
 

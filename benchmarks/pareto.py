@@ -44,10 +44,10 @@ from vsrc.runtime.eval_report import Values
 from vsrc.runtime.evaluate import METRIC_KINDS, Enlarger, bicubic, by_session, score
 from vsrc.runtime.metrics import MetricKind
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.restore import restored
 from vsrc.runtime.sample import SAMPLE_CLIP
-from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped, shipped_names
+from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.upscale import restored
 
 OFFICIAL = ("fsrcnn", "imdn")
 LR_SIZE = (180, 320)

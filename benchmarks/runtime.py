@@ -40,10 +40,10 @@ from vsrc.runtime.encode.encoders import ENCODERS
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package
-from vsrc.runtime.restore import restored
 from vsrc.runtime.sample import SAMPLE_CLIP
-from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped
+from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.upscale import restored
 
 CORES = len(os.sched_getaffinity(0))
 LONGER = 10

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from vsrc.calibration.draw import Draw
 from vsrc.calibration.scenes import Scenes, frames_of, open_source
 from vsrc.runtime.decode.video_reader import Reader
-from vsrc.runtime.doubling import doubled
-from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.windows import centred
+from vsrc.runtime.windows.doubling import doubled
+from vsrc.runtime.windows.graph_io import pad_to_fit
+from vsrc.runtime.windows.sliding import centred
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from vsrc.runtime.shipped_models import shipped
 
 if TYPE_CHECKING:
     from vsrc.compressor.distill import Report
-    from vsrc.runtime.session import Session
+    from vsrc.runtime.windows.session import Session
 
 TEACHER, STUDENT = "edvr-xs", "edge-s"
 MARKER = ".vsrc-demo"

@@ -20,8 +20,8 @@ from vsrc.export.graph_name import graph_name
 from vsrc.export.tracing import Source, trace
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.package import open_package
-from vsrc.runtime.session import Session
 from vsrc.runtime.spec import Precision
+from vsrc.runtime.windows.session import Session
 
 _SIZE = (180, 320)
 _LEAST_ROUNDS, _MOST_ROUNDS, _SECONDS = 5, 50, 8.0

@@ -11,8 +11,8 @@ from vsrc.runtime.engines import ENGINE_BACKENDS, open_engines
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, Provider
-from vsrc.runtime.session import BACKENDS, Session, open_session
 from vsrc.runtime.tensorrt_module import MODULES, tensorrt_module
+from vsrc.runtime.windows.session import BACKENDS, Session, open_session
 
 if TYPE_CHECKING:
     from vsrc.runtime.package import Package
@@ -174,9 +174,9 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
 
 
 def _opened(package: Package, backend: str, precision: str, threads: int) -> Session:
-    from vsrc.runtime.feature_ring import RingSession
     from vsrc.runtime.lanes import Lanes, LaneSession, lane_count, lane_threads
     from vsrc.runtime.ort_halves import OrtHalves
+    from vsrc.runtime.windows.feature_ring import RingSession
 
     if provider_of(backend) is not CPU:
         # Rings live in the memory of the host so far: on a GPU whole windows are faster.

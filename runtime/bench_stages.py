@@ -17,7 +17,7 @@ from vsrc.runtime.measurement import StageTimes
 
 if TYPE_CHECKING:
     from vsrc.runtime.bench_subject import Subject
-    from vsrc.runtime.session import Session
+    from vsrc.runtime.windows.session import Session
 
 _FRAMES = 24
 _FPS = Fraction(24)

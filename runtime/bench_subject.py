@@ -23,7 +23,7 @@ from vsrc.runtime.spec import GraphSpec, NetworkSpec, Quality
 if TYPE_CHECKING:
     import onnxruntime
 
-    from vsrc.runtime.session import Session
+    from vsrc.runtime.windows.session import Session
 
 METADATA_KEY = "vsrc"
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")

@@ -10,13 +10,12 @@ import numpy as np
 from vsrc.runtime.device_stages import DeviceStages, device_stages
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.gpu import Engine, Gpu
-from vsrc.runtime.graph_edges import from_graph, to_graph
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.program import Program
-from vsrc.runtime.session import check_windows
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.started import PendingPixels
 from vsrc.runtime.transfers import Transfers
+from vsrc.runtime.windows.graph_io import from_graph, to_graph
+from vsrc.runtime.windows.session import PendingPixels, check_windows
 
 _ANY_NUMBER = 1 << 16
 """Windows that may come at once: they are fed in as many runs as the engine asks for."""

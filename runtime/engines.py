@@ -22,7 +22,7 @@ from vsrc.runtime.tensorrt_module import tensorrt_module
 if TYPE_CHECKING:
     from vsrc.runtime.device_session import DeviceSession
     from vsrc.runtime.package import Package
-    from vsrc.runtime.session import Session
+    from vsrc.runtime.windows.session import Session
 
 ENGINE_BACKENDS: tuple[EngineBackend, ...] = ("trt", "trt-rtx")
 
@@ -225,8 +225,8 @@ def _pair(
 def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine) -> Session:
     from vsrc.runtime.cuda_gpu import CudaGpu
     from vsrc.runtime.device_halves import DeviceHalves
-    from vsrc.runtime.feature_ring import RingSession
     from vsrc.runtime.trt_engine import TrtEngine
+    from vsrc.runtime.windows.feature_ring import RingSession
 
     gpu = CudaGpu(here.device)
     return RingSession(

@@ -26,11 +26,11 @@ from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, mean_values
 from vsrc.runtime.metrics import FIDELITY, MetricKind
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.picture.bicubic import upscale
-from vsrc.runtime.restore import restored
-from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.temporal import TEMPORAL
 from vsrc.runtime.vmaf import VMAF
+from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.upscale import restored
 
 METRIC_KINDS: Mapping[str, MetricKind] = {**FIDELITY, **TEMPORAL, **VMAF}
 """Metrics that need no torch."""

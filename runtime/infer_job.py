@@ -13,8 +13,8 @@ from vsrc.runtime.encode.video_writer import Writer
 from vsrc.runtime.errors import DiskFullError, MediaError, StoppedError
 from vsrc.runtime.infer_result import FileResult, InferProgress
 from vsrc.runtime.opened import Opened
-from vsrc.runtime.restore import restored
 from vsrc.runtime.stage_clock import Untimed
+from vsrc.runtime.windows.upscale import restored
 
 Report = Callable[[InferProgress], None]
 

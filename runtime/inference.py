@@ -13,10 +13,10 @@ from vsrc.runtime.infer_job import Report
 from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.manifest import Item, Manifest, manifest_path
 from vsrc.runtime.opened import Network
-from vsrc.runtime.session import Session
 from vsrc.runtime.shard import Unit, shared_out
 from vsrc.runtime.stage_clock import Untimed
 from vsrc.runtime.unit_work import Work, cut_up, known_frames, restore_unit
+from vsrc.runtime.windows.session import Session
 
 
 def infer(

@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.machine import core_count
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.session import Session
-from vsrc.runtime.started import PendingPixels
+from vsrc.runtime.windows.session import PendingPixels, Session
 
 T = TypeVar("T")
 

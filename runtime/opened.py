@@ -27,16 +27,16 @@ from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
 from vsrc.runtime.encode.video_writer import VideoWriter, Writer
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
-from vsrc.runtime.feature_ring import RingSession
-from vsrc.runtime.guard import Guard
 from vsrc.runtime.hashing import sampled_sha256
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.package import open_package
-from vsrc.runtime.restore import neighbours
-from vsrc.runtime.session import Session
 from vsrc.runtime.shipped_models import shipped
-from vsrc.runtime.tile_choice import Choice, check_tile, choose_tile
-from vsrc.runtime.tiles import TiledSession
+from vsrc.runtime.windows.feature_ring import RingSession
+from vsrc.runtime.windows.guard import Guard
+from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.tile_size import Choice, check_tile, choose_tile
+from vsrc.runtime.windows.tiles import TiledSession
+from vsrc.runtime.windows.upscale import neighbours
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
-from vsrc.runtime.graph_edges import from_graph, to_graph
 from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.machine import core_count
 from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list, warn_of_clash
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.session import check_windows
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
+from vsrc.runtime.windows.graph_io import from_graph, to_graph
+from vsrc.runtime.windows.session import check_windows
 
 if TYPE_CHECKING:
     import onnxruntime

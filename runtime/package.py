@@ -31,7 +31,7 @@ from vsrc.runtime.spec import (
 )
 
 if TYPE_CHECKING:
-    from vsrc.runtime.session import Session
+    from vsrc.runtime.windows.session import Session
 
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -88,8 +88,8 @@ class Package:
     def session(
         self, *, backend: str = "auto", precision: str = "auto", threads: int = 0
     ) -> Session:
-        """Open the package for running; see `vsrc.runtime.session.open_session`."""
-        from vsrc.runtime.session import open_session
+        """Open the package for running; see `vsrc.runtime.windows.session.open_session`."""
+        from vsrc.runtime.windows.session import open_session
 
         return open_session(self, backend=backend, precision=precision, threads=threads)
 

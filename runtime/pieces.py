@@ -30,7 +30,7 @@ from vsrc.runtime.encode.video_writer import VideoWriter
 from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.opened import Opened
 from vsrc.runtime.pending_file import failures_named
-from vsrc.runtime.restore import neighbours, restored, window_step
+from vsrc.runtime.windows.upscale import neighbours, restored, window_step
 
 _TABLE_FILE = "frames.json"
 

@@ -17,10 +17,10 @@ from vsrc.runtime.backends import (
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_subject import open_subject
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
 from vsrc.runtime.package import Package, open_package, write_spec
-from vsrc.runtime.session import BACKENDS
+from vsrc.runtime.windows.feature_ring import RingSession
+from vsrc.runtime.windows.session import BACKENDS
 
 
 def has(*names: str) -> Any:  # noqa: ANN401

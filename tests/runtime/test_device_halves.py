@@ -14,9 +14,9 @@ import pytest
 from support.late_gpu import HostEngine, LateGpu
 from vsrc.runtime.device_halves import DeviceHalves
 from vsrc.runtime.errors import DeviceMemoryError
-from vsrc.runtime.feature_ring import Halves, RingSession
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
+from vsrc.runtime.windows.feature_ring import Halves, RingSession
 
 
 def opened(package: Path, gpu: LateGpu) -> RingSession:

@@ -19,8 +19,8 @@ from vsrc.runtime.device_session import DeviceSession
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.restore import restored
-from vsrc.runtime.started import PendingPixels, StartedSession
+from vsrc.runtime.windows.session import PendingPixels, StartedSession
+from vsrc.runtime.windows.upscale import restored
 
 SIZES = ((1, 64), (1, 64))
 

@@ -11,18 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime import feature_ring
 from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError
-from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.lanes import Lanes, LaneSession, lane_count, lane_threads
 from vsrc.runtime.package import open_package
-from vsrc.runtime.restore import restored
-from vsrc.runtime.session import Session
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.started import StartedSession
-from vsrc.runtime.tiles import TiledSession
+from vsrc.runtime.windows import feature_ring
+from vsrc.runtime.windows.feature_ring import RingSession
+from vsrc.runtime.windows.session import Session, StartedSession
+from vsrc.runtime.windows.tiles import TiledSession
+from vsrc.runtime.windows.upscale import restored
 
 Pictures = NDArray[np.uint8]
 

@@ -22,8 +22,8 @@ from vsrc.runtime.errors import DeviceMemoryError, MissingDependencyError, VsrcE
 from vsrc.runtime.gpu import Address, Event, Gpu, Graph, Pinned, Stream
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
-from vsrc.runtime.started import StartedSession
 from vsrc.runtime.tensorrt_module import tensorrt_module
+from vsrc.runtime.windows.session import StartedSession
 
 NOWHERE = CudaDevice("no GPU", "0.0", 0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.doubling import doubled
+from vsrc.runtime.windows.doubling import doubled
 
 
 def frames_of(pts: list[int], cuts: tuple[int, ...] = ()) -> list[SourceFrame]:

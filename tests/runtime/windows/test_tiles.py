@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from support.optional import skip_without
-from vsrc.runtime import memory, tile_choice
+from vsrc.runtime import memory
 from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError
@@ -24,11 +24,12 @@ from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
 from vsrc.runtime.package import open_package
-from vsrc.runtime.restore import restored
-from vsrc.runtime.session import Session
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.tile_choice import check_tile, choose_tile, largest_tile
-from vsrc.runtime.tiles import TiledSession, spans
+from vsrc.runtime.windows import tile_size
+from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.tile_size import check_tile, choose_tile, largest_tile
+from vsrc.runtime.windows.tiles import TiledSession, spans
+from vsrc.runtime.windows.upscale import restored
 
 Pictures = NDArray[np.uint8]
 Make = Callable[..., Any]
@@ -209,7 +210,7 @@ def test_a_network_that_sees_everything_is_named_when_it_is_fed_in_tiles(
 
 
 def test_small_frames_are_never_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile_choice, "free_bytes", lambda: 1)
+    monkeypatch.setattr(tile_size, "free_bytes", lambda: 1)
     assert choose_tile(Hungry(0), height=480, width=640, batch=1).tile == 0
 
 
@@ -218,8 +219,8 @@ def test_large_frames_are_fed_in_what_memory_allows(
     monkeypatch: pytest.MonkeyPatch, free_gb: float, fits: bool
 ) -> None:
     session = Hungry(1 << 30)
-    monkeypatch.setattr(tile_choice, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
-    monkeypatch.setattr(tile_choice, "free_bytes", lambda: int(free_gb * 1e9))
+    monkeypatch.setattr(tile_size, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
+    monkeypatch.setattr(tile_size, "free_bytes", lambda: int(free_gb * 1e9))
     choice = choose_tile(session, height=1080, width=1920, batch=1)
     assert (choice.tile == 0) is fits
     if not fits:
@@ -258,7 +259,7 @@ CHILD = """
 import resource, sys
 from pathlib import Path
 from vsrc.runtime.package import open_package
-from vsrc.runtime.tiles import TiledSession
+from vsrc.runtime.windows.tiles import TiledSession
 import numpy as np
 session = TiledSession(open_package(Path(sys.argv[1])).session(threads=1))
 lr = np.zeros((1, 3, 8, 8, 3), np.uint8)

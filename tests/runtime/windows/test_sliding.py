@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.windows import centred
+from vsrc.runtime.windows.sliding import centred
 
 
 def frames_of(count: int, cuts: tuple[int, ...] = ()) -> list[SourceFrame]:

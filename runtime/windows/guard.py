@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.session import KeyedSession, Session
+from vsrc.runtime.windows.session import KeyedSession, Session
 
 _AWAY = 32 / 255
 """How far all LR pixels of a place are from black or white for it to be spoilt, of the range."""

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.windows import Slot, Window
+from vsrc.runtime.windows.sliding import Slot, Window
 
 
 def doubled(frames: Iterable[SourceFrame], *, size: int) -> Iterator[Window]:

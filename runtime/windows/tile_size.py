@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsrc.runtime.feature_ring import RingSession
 from vsrc.runtime.memory import free_bytes, peak_growth
-from vsrc.runtime.session import Session
 from vsrc.runtime.spec import NetworkSpec
-from vsrc.runtime.started import StartedSession
-from vsrc.runtime.tiles import spans
+from vsrc.runtime.windows.feature_ring import RingSession
+from vsrc.runtime.windows.session import Session, StartedSession
+from vsrc.runtime.windows.tiles import spans
 
 _SURE_PIXELS = 640 * 480
 """LR pixels, of all windows that are computed at once, that are fed whole without a question."""

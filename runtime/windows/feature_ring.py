@@ -20,9 +20,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.session import check_windows
-from vsrc.runtime.sizes import pad_to_fit
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
+from vsrc.runtime.windows.graph_io import pad_to_fit
+from vsrc.runtime.windows.session import check_windows
 
 Pictures = NDArray[np.uint8]
 

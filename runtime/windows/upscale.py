@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
-from vsrc.runtime.doubling import doubled
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.guard import Guard, Mended
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.session import KeyedSession, Session
 from vsrc.runtime.spec import NetworkSpec
-from vsrc.runtime.started import PendingPixels, StartedSession
-from vsrc.runtime.windows import Slot, Window, centred
+from vsrc.runtime.windows.doubling import doubled
+from vsrc.runtime.windows.guard import Guard, Mended
+from vsrc.runtime.windows.session import KeyedSession, PendingPixels, Session, StartedSession
+from vsrc.runtime.windows.sliding import Slot, Window, centred
 
 
 def restored(

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.backends import open_video_session
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.feature_ring import FeatureMemory, Halves, RingSession
 from vsrc.runtime.package import open_package
-from vsrc.runtime.restore import restored
-from vsrc.runtime.session import Session
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
+from vsrc.runtime.windows.feature_ring import FeatureMemory, Halves, RingSession
+from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.upscale import restored
 
 Pictures = NDArray[np.uint8]
 

@@ -21,8 +21,6 @@ from vsrc.export.half import to_half
 from vsrc.runtime import unit_work
 from vsrc.runtime.encode import picture_writer, segment_encoder
 from vsrc.runtime.errors import SpecError, StoppedError
-from vsrc.runtime.graph_edges import from_graph
-from vsrc.runtime.guard import Guard, is_spoilt
 from vsrc.runtime.infer_config import InferConfig
 from vsrc.runtime.infer_result import InferProgress
 from vsrc.runtime.inference import infer
@@ -31,6 +29,8 @@ from vsrc.runtime.picture.bicubic import imresize
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.windows.graph_io import from_graph
+from vsrc.runtime.windows.guard import Guard, is_spoilt
 
 Make = Callable[..., Any]
 

@@ -21,9 +21,8 @@ import numpy as np
 
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.session import KeyedSession, Session
-from vsrc.runtime.sizes import pad_to_fit
-from vsrc.runtime.started import PendingPixels, StartedSession
+from vsrc.runtime.windows.graph_io import pad_to_fit
+from vsrc.runtime.windows.session import KeyedSession, PendingPixels, Session, StartedSession
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""From frames to windows, tiles and a session, and back to frames."""
