@@ -41,9 +41,9 @@ from vsrc.compressor.networks.table import NETWORKS, create
 from vsrc.compressor.taps import spec_of
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
-from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.backends.opening import open_video_session
+from vsrc.runtime.backends.ort_halves import OrtHalves
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.ort_halves import OrtHalves
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession

@@ -9,8 +9,9 @@ spreads over the cores:
     ratio = wall of infer / (wall of the network + CPU of (decode + encode) / cores)
 
 The network is measured twice: window after window in `package.session()`, and several at once as
-`infer` runs it (runtime/lanes.py). All parts are measured in turn, several times, because machines
-drift; the same in CPU time is printed beside it, because a busy machine distorts the first.
+`infer` runs it (runtime/backends/parallel_windows.py). All parts are measured in turn, several
+times, because machines drift; the same in CPU time is printed beside it, because a busy machine
+distorts the first.
 Besides: how long a fresh process takes until its first frame is with the encoder, and how memory
 grows with the clip.
 """
@@ -32,7 +33,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader

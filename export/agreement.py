@@ -137,7 +137,7 @@ def compare(
 
 def whole_run(graph: Path) -> Run:
     """A window through the graph of the whole network."""
-    from vsrc.runtime.ort import open_ort
+    from vsrc.runtime.backends.ort import open_ort
 
     session = open_ort(graph, threads=0)
 
@@ -160,7 +160,7 @@ def halves_run(
         features: The maps that one hands to the other.
     """
     from vsrc.compressor.networks.frame_encoder import encoded_runs
-    from vsrc.runtime.ort import open_ort
+    from vsrc.runtime.backends.ort import open_ort
 
     encoder, fuser = open_ort(encode, threads=0), open_ort(fuse, threads=0)
     names = [feature.name for feature in features]

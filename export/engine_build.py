@@ -17,14 +17,19 @@ from typing import TYPE_CHECKING, Any
 from vsrc.export.export_config import ExportProgress
 from vsrc.export.layer_precisions import convolution_precisions
 from vsrc.export.tensorrt_log import Phases, build_error, monitor
+from vsrc.runtime.backends.engine_file import EngineBackend, Shapes
+from vsrc.runtime.backends.tensorrt_api import (
+    FIRST_RELIABLE,
+    FIRST_STRONG,
+    Messages,
+    listener,
+    tensorrt_module,
+)
 from vsrc.runtime.dependencies import version_numbers
-from vsrc.runtime.engine_file import EngineBackend, Shapes
 from vsrc.runtime.errors import MismatchError, VsrcError
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import FeatureSpec, Precision
 from vsrc.runtime.stop_signal import note_stop_signal
-from vsrc.runtime.tensorrt_messages import Messages, listener
-from vsrc.runtime.tensorrt_module import FIRST_RELIABLE, FIRST_STRONG, tensorrt_module
 
 if TYPE_CHECKING:
     import tensorrt as trt

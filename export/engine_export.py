@@ -26,14 +26,15 @@ from vsrc.export.export_result import ExportedEngine, ExportResult
 from vsrc.export.extent import extent_of
 from vsrc.export.graph_name import graph_name
 from vsrc.export.layer_precisions import check_share
-from vsrc.runtime.dependencies import is_importable
-from vsrc.runtime.engine_file import (
+from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,
     EngineTarget,
     checked_engine,
     engine_text,
 )
+from vsrc.runtime.backends.tensorrt_api import tensorrt_module
+from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.machine import cache_folder
@@ -42,7 +43,6 @@ from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
 from vsrc.runtime.stop_signal import delay_stop_signal
-from vsrc.runtime.tensorrt_module import tensorrt_module
 
 _SHARE_OF_FREE = 0.75
 """Of the memory that is free, what a build may use: on a Jetson the system needs the rest."""

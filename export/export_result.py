@@ -9,7 +9,7 @@ from vsrc.export.agreement import Agreement
 from vsrc.export.choice import Choice
 from vsrc.export.gate import worst_db
 from vsrc.export.overflow import Kept
-from vsrc.runtime.engine_file import EngineSpec
+from vsrc.runtime.backends.engine_file import EngineSpec
 from vsrc.runtime.spec import GraphSpec
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vsrc.export.choice import Choice
 from vsrc.export.export_result import ExportResult
 from vsrc.export.gate import worst_db
-from vsrc.runtime.engine_file import EngineTarget
+from vsrc.runtime.backends.engine_file import EngineTarget
 from vsrc.runtime.inspection import size_text
 
 

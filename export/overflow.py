@@ -127,7 +127,7 @@ def magnitudes(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
 
 
 def _run(probe: onnx.ModelProto, feeds: Feeds) -> list[float]:
-    from vsrc.runtime.ort import open_ort
+    from vsrc.runtime.backends.ort import open_ort
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "probe.onnx"

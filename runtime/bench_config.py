@@ -24,7 +24,7 @@ class BenchConfig:
     Attributes:
         model: A package, or an ONNX file; None for the student that ships with vsrc.
         shape: Height and width of the LR frames, pixels.
-        backend: What runs the graph; see `vsrc.runtime.windows.session.BACKENDS`.
+        backend: What runs the graph; see `vsrc.runtime.backends.opening.BACKENDS`.
         precision: Name of the graph ("fp32", ...), or `auto`.
         threads: CPU threads, 0 for as many as this process may use.
         iterations: Samples to keep after warm-up, of all runs together; None: as many as `seconds`

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.backends.device_session import DeviceSession
+from vsrc.runtime.backends.device_stages import DeviceStages, device_stages
+from vsrc.runtime.backends.engine_file import EngineSpec, checked_engine
+from vsrc.runtime.backends.engines import FoundEngine, Here, open_whole, sized, this_device
+from vsrc.runtime.backends.gpu import Engine, Gpu
+from vsrc.runtime.backends.program import Program
+from vsrc.runtime.backends.transfers import Transfers
 from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.device_session import DeviceSession
-from vsrc.runtime.device_stages import DeviceStages, device_stages
-from vsrc.runtime.engine_file import EngineSpec, checked_engine
-from vsrc.runtime.engines import FoundEngine, Here, open_whole, sized, this_device
 from vsrc.runtime.errors import MismatchError, SpecError
-from vsrc.runtime.gpu import Engine, Gpu
 from vsrc.runtime.package import SPEC_FILE, Package, open_package
-from vsrc.runtime.program import Program
-from vsrc.runtime.transfers import Transfers
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
         found = [FoundEngine(path, spec, sized(graph, spec))]
         return OpenedEngine(spec, open_whole(package.spec.network, here, found), None, package)
     _check_device(path, spec, here)
-    from vsrc.runtime.cuda_gpu import CudaGpu
-    from vsrc.runtime.trt_engine import TrtEngine
+    from vsrc.runtime.backends.cuda_gpu import CudaGpu
+    from vsrc.runtime.backends.trt_engine import TrtEngine
 
     gpu = CudaGpu(here.device)
     bare = BareEngine(gpu, TrtEngine(path, backend), _feeds(path, spec, config.shape))

@@ -54,7 +54,7 @@ def _inside(
     if subject.graph is None or not subject.label.startswith("ort-cpu"):
         why = f"{subject.label} does not tell its parts apart"
         return {}, dict.fromkeys(names, why), None
-    from vsrc.runtime.ort_stages import graph_stages
+    from vsrc.runtime.backends.ort_stages import graph_stages
 
     found = graph_stages(
         subject.graph, subject.feeds, threads=config.threads, seconds=_PROFILE_SECONDS
@@ -116,7 +116,7 @@ def _on_a_clip(
 @contextmanager
 def _session_for_videos(subject: Subject, config: BenchConfig) -> Iterator[Session]:
     """What `vsrc infer` would open: it keeps features, and computes several windows at once."""
-    from vsrc.runtime.backends import open_video_session
+    from vsrc.runtime.backends.opening import open_video_session
     from vsrc.runtime.package import open_package
 
     assert subject.session is not None

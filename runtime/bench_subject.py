@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.backends.device_session import DeviceSession
+from vsrc.runtime.backends.device_stages import DeviceStages
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_sections import SubjectKind
-from vsrc.runtime.device_session import DeviceSession
-from vsrc.runtime.device_stages import DeviceStages
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.schema import from_json
@@ -94,7 +94,7 @@ def open_subject(config: BenchConfig) -> Subject:
 
 
 def _open_package(path: Path, config: BenchConfig) -> Subject:
-    from vsrc.runtime.backends import open_window_session
+    from vsrc.runtime.backends.opening import open_window_session
     from vsrc.runtime.package import open_package
 
     package = open_package(path)
@@ -108,7 +108,7 @@ def _open_package(path: Path, config: BenchConfig) -> Subject:
 
 
 def _open_graph(path: Path, config: BenchConfig) -> Subject:
-    from vsrc.runtime.ort import OrtSession, open_ort
+    from vsrc.runtime.backends.ort import OrtSession, open_ort
 
     if config.backend not in ("auto", "ort"):
         raise MismatchError(f"{path}: a graph by itself runs on ort, not on {config.backend}")

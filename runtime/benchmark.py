@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from vsrc.runtime.backends import require_backend
+from vsrc.runtime.backends.engine_file import read_engine_spec
+from vsrc.runtime.backends.opening import require_backend
 from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_child import request_for
 from vsrc.runtime.bench_config import BenchConfig, BenchProgress
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.bench_sections import Gate
 from vsrc.runtime.bench_subject import ENGINE_SUFFIXES
-from vsrc.runtime.engine_file import read_engine_spec
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.machine import this_machine

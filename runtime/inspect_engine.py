@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vsrc.runtime.engine_file import EngineTarget, checked_engine
+from vsrc.runtime.backends.engine_file import EngineTarget, checked_engine
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection import Inspection, size_text

@@ -13,7 +13,7 @@ from math import ceil
 from pathlib import Path
 
 from vsrc import __version__
-from vsrc.runtime.backends import first_that_loads, open_video_session
+from vsrc.runtime.backends.opening import first_that_loads, open_video_session
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.excerpt import excerpt
 from vsrc.runtime.decode.frame import SourceFrame

@@ -22,7 +22,7 @@ class ProfileConfig:
         shapes: Height and width of the LR frames, pixels.
         scale: SR/LR side ratio of the networks.
         window: Frames fed at once.
-        backend: What runs them; see `vsrc.runtime.windows.session.BACKENDS`.
+        backend: What runs them; see `vsrc.runtime.backends.opening.BACKENDS`.
         precision: Arithmetic of their graphs.
         threads: CPU threads, 0 for as many as this process may use.
         rounds: Times that each is set up anew, in another order each time: what disturbs a machine

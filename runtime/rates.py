@@ -57,7 +57,7 @@ def measure_rates(*, threads: int) -> Rates:
 
 
 def _matmul_gflop_per_s(threads: int) -> float:
-    from vsrc.runtime.ort import open_ort
+    from vsrc.runtime.backends.ort import open_ort
 
     session = open_ort(MATMUL_GRAPH, threads=threads)
     generator = np.random.default_rng(0)

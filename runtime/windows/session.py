@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-
-if TYPE_CHECKING:
-    from vsrc.runtime.package import Package
 
 
 class Session(Protocol):
@@ -87,39 +84,6 @@ def check_windows(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> None:
                 f"{axis}={size} is more than {limits[axis]}, the most this graph takes; "
                 "export it with a larger --shape, or use tiles"
             )
-
-
-BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx")
-
-
-def open_session(
-    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
-) -> Session:
-    """Open a package on a backend.
-
-    Args:
-        package: An opened package.
-        backend: One of `BACKENDS`; `ort` is ONNX Runtime on the CPU, and so is `auto`; `trt` and
-            `trt-rtx` run the engines that the package holds for this device.
-        precision: Name of the graph; `auto` takes fp32, and of engines the best there is.
-        threads: CPU threads, 0 for as many as there are cores.
-
-    Raises:
-        SpecError: The package lacks the graph, or it is damaged.
-        MissingDependencyError: The backend is not installed or did not load.
-        ValueError: No such backend.
-    """
-    from vsrc.runtime.backends import provider_of
-    from vsrc.runtime.engines import ENGINE_BACKENDS, open_engines
-    from vsrc.runtime.ort import OrtSession
-
-    if backend in ENGINE_BACKENDS:
-        return open_engines(package, backend=backend, precision=precision, keeps_features=False)
-    provider = provider_of(backend)
-    path, graph = package.graph("fp32" if precision == "auto" else precision)
-    return OrtSession(
-        path, network=package.spec.network, graph=graph, threads=threads, provider=provider
-    )
 
 
 PendingPixels = Callable[[], Pixels]

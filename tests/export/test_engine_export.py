@@ -21,13 +21,12 @@ from vsrc.export.engine_build import BuildOrder, build_engine
 from vsrc.export.export_config import ExportConfig, ExportStep
 from vsrc.export.graph_export import export
 from vsrc.export.tensorrt_log import Phases, build_error
-from vsrc.runtime.engine_file import checked_engine, read_engine_spec
+from vsrc.runtime.backends.engine_file import checked_engine, read_engine_spec
+from vsrc.runtime.backends.tensorrt_api import Messages, check_version, listener, tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, VsrcError
 from vsrc.runtime.package import describe
 from vsrc.runtime.sensors.cuda_device import cuda_device
 from vsrc.runtime.stop_signal import StopSignal
-from vsrc.runtime.tensorrt_messages import Messages, listener
-from vsrc.runtime.tensorrt_module import check_version, tensorrt_module
 
 trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 SHAPE = ((12, 16), (24, 32), (48, 64))

@@ -25,7 +25,7 @@ from vsrc.export.half import kept_by_rule, to_half, value_types
 from vsrc.export.overflow import half_or_kept, magnitudes
 from vsrc.export.rounded import as_rounded
 from vsrc.export.to_onnx import to_onnx
-from vsrc.runtime.ort import open_ort
+from vsrc.runtime.backends.ort import open_ort
 from vsrc.runtime.spec import NetworkSpec
 
 

@@ -21,7 +21,7 @@ from vsrc.compressor.networks import create
 from vsrc.export import inspect_checkpoint
 from vsrc.export.inspect import inspect
 from vsrc.runtime import installation
-from vsrc.runtime.engine_file import EngineSpec, EngineTarget, engine_text
+from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget, engine_text
 from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection import (

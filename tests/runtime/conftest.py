@@ -181,7 +181,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[LateGpu]]
 
     def place(package: Path) -> list[LateGpu]:
         from support.late_gpu import ADA, HostEngine, LateGpu
-        from vsrc.runtime.engine_file import read_engine_spec
+        from vsrc.runtime.backends.engine_file import read_engine_spec
         from vsrc.runtime.package import open_package
 
         gpus: list[LateGpu] = []
@@ -195,9 +195,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[LateGpu]]
             graph, _spec = opened.graph(read_engine_spec(path).target.graph)
             return HostEngine(gpus[-1], graph, is_capturable=False)
 
-        monkeypatch.setattr("vsrc.runtime.engines.cuda_device", lambda: ADA)
-        monkeypatch.setattr("vsrc.runtime.cuda_gpu.CudaGpu", gpu)
-        monkeypatch.setattr("vsrc.runtime.trt_engine.TrtEngine", engine)
+        monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda: ADA)
+        monkeypatch.setattr("vsrc.runtime.backends.cuda_gpu.CudaGpu", gpu)
+        monkeypatch.setattr("vsrc.runtime.backends.trt_engine.TrtEngine", engine)
         return gpus
 
     return place

@@ -19,13 +19,13 @@ import pytest
 
 from support.late_gpu import LateGpu
 from support.made_reports import MACHINE
+from vsrc.runtime.backends.engine_file import read_engine_spec
 from vsrc.runtime.bench_assembly import assemble
 from vsrc.runtime.bench_child import measure
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_report import report_to_text
 from vsrc.runtime.bench_subject import open_subject
 from vsrc.runtime.bench_text import bench_text
-from vsrc.runtime.engine_file import read_engine_spec
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.package import open_package
 
@@ -133,7 +133,7 @@ def test_what_an_engine_does_not_fit_is_one_line(
     from vsrc.runtime.sensors.cuda_device import CudaDevice
 
     old = CudaDevice("Tesla V100", "7.0", 1 << 30)
-    monkeypatch.setattr("vsrc.runtime.engines.cuda_device", lambda: old)
+    monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda: old)
     for engine in (whole, half):
         with pytest.raises(MismatchError, match=r"built for .*8.9.* here .*7\.0"):
             open_subject(BenchConfig(engine, shape=(24, 32)))

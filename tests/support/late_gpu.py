@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.backends.gpu import Address, Event, Graph, Pinned, Stream
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
-from vsrc.runtime.gpu import Address, Event, Graph, Pinned, Stream
 from vsrc.runtime.sensors.cuda_device import CudaDevice
 
 RUBBISH = 0xCD

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from support.optional import skip_without
 from vsrc.runtime import memory
-from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.infer_config import InferConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vsrc.runtime.gpu import Address, Engine, Gpu, Graph, Stream
+from vsrc.runtime.backends.gpu import Address, Engine, Gpu, Graph, Stream
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vsrc.runtime.ort_stages import graph_stages, stages_of
+from vsrc.runtime.backends.ort_stages import graph_stages, stages_of
 
 
 def event(name: str, start_us: int, duration_us: int) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from support.late_gpu import HostEngine, LateGpu
+from vsrc.runtime.backends.device_session import DeviceSession
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.device_session import DeviceSession
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels

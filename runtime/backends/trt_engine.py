@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vsrc.runtime.engine_file import EngineBackend
+from vsrc.runtime.backends.engine_file import EngineBackend
+from vsrc.runtime.backends.gpu import Address, Stream
+from vsrc.runtime.backends.tensorrt_api import Messages, listener, tensorrt_module
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
-from vsrc.runtime.gpu import Address, Stream
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.pending_file import write_file
-from vsrc.runtime.tensorrt_messages import Messages, listener
-from vsrc.runtime.tensorrt_module import tensorrt_module
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.gpu import Address, Gpu, Pinned, Stream
+from vsrc.runtime.backends.gpu import Address, Gpu, Pinned, Stream
 
 T = TypeVar("T")
 

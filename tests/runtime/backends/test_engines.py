@@ -21,9 +21,9 @@ from click.testing import CliRunner, Result
 from support.decoded import frames_of
 from support.late_gpu import ADA, LateGpu
 from vsrc.cli import main
-from vsrc.runtime import engines
-from vsrc.runtime.engine_file import engine_text, read_engine_spec
-from vsrc.runtime.engines import Here, fitting_engines, open_engines
+from vsrc.runtime.backends import engines
+from vsrc.runtime.backends.engine_file import engine_text, read_engine_spec
+from vsrc.runtime.backends.engines import Here, fitting_engines, open_engines
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.package import open_package
 

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.backends.engines import ENGINE_BACKENDS, open_engines
+from vsrc.runtime.backends.ort_provider import CPU, CUDA, TENSORRT, Provider
+from vsrc.runtime.backends.tensorrt_api import MODULES, tensorrt_module
 from vsrc.runtime.dependencies import is_importable
-from vsrc.runtime.engines import ENGINE_BACKENDS, open_engines
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.installation import require_installed
-from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, Provider
-from vsrc.runtime.tensorrt_module import MODULES, tensorrt_module
-from vsrc.runtime.windows.session import BACKENDS, Session, open_session
+from vsrc.runtime.windows.session import Session
 
 if TYPE_CHECKING:
     from vsrc.runtime.package import Package
@@ -174,8 +174,8 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
 
 
 def _opened(package: Package, backend: str, precision: str, threads: int) -> Session:
-    from vsrc.runtime.lanes import Lanes, LaneSession, lane_count, lane_threads
-    from vsrc.runtime.ort_halves import OrtHalves
+    from vsrc.runtime.backends.ort_halves import OrtHalves
+    from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession, lane_count, lane_threads
     from vsrc.runtime.windows.feature_ring import RingSession
 
     if provider_of(backend) is not CPU:
@@ -192,3 +192,35 @@ def _opened(package: Package, backend: str, precision: str, threads: int) -> Ses
     network = package.spec.network
     halves = OrtHalves(encode, fuse, network=network, graph=graph, threads=threads, lanes=lanes)
     return RingSession(halves)
+
+
+BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx")
+
+
+def open_session(
+    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
+) -> Session:
+    """Open a package on a backend.
+
+    Args:
+        package: An opened package.
+        backend: One of `BACKENDS`; `ort` is ONNX Runtime on the CPU, and so is `auto`; `trt` and
+            `trt-rtx` run the engines that the package holds for this device.
+        precision: Name of the graph; `auto` takes fp32, and of engines the best there is.
+        threads: CPU threads, 0 for as many as there are cores.
+
+    Raises:
+        SpecError: The package lacks the graph, or it is damaged.
+        MissingDependencyError: The backend is not installed or did not load.
+        ValueError: No such backend.
+    """
+    from vsrc.runtime.backends.engines import ENGINE_BACKENDS, open_engines
+    from vsrc.runtime.backends.ort import OrtSession
+
+    if backend in ENGINE_BACKENDS:
+        return open_engines(package, backend=backend, precision=precision, keeps_features=False)
+    provider = provider_of(backend)
+    path, graph = package.graph("fp32" if precision == "auto" else precision)
+    return OrtSession(
+        path, network=package.spec.network, graph=graph, threads=threads, provider=provider
+    )

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from vsrc.runtime.backends.gpu import Address, Event, Graph, Pinned, Stream
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
-from vsrc.runtime.gpu import Address, Event, Graph, Pinned, Stream
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 
 logger = logging.getLogger(__name__)

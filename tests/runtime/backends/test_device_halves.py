@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from support.late_gpu import HostEngine, LateGpu
-from vsrc.runtime.device_halves import DeviceHalves
+from vsrc.runtime.backends.device_halves import DeviceHalves
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels

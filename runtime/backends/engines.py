@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.engine_file import (
+from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,
     EngineTarget,
     checked_engine,
     read_engine_spec,
 )
+from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.tensorrt_module import tensorrt_module
 
 if TYPE_CHECKING:
-    from vsrc.runtime.device_session import DeviceSession
+    from vsrc.runtime.backends.device_session import DeviceSession
     from vsrc.runtime.package import Package
     from vsrc.runtime.windows.session import Session
 
@@ -223,9 +223,9 @@ def _pair(
 
 
 def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine) -> Session:
-    from vsrc.runtime.cuda_gpu import CudaGpu
-    from vsrc.runtime.device_halves import DeviceHalves
-    from vsrc.runtime.trt_engine import TrtEngine
+    from vsrc.runtime.backends.cuda_gpu import CudaGpu
+    from vsrc.runtime.backends.device_halves import DeviceHalves
+    from vsrc.runtime.backends.trt_engine import TrtEngine
     from vsrc.runtime.windows.feature_ring import RingSession
 
     gpu = CudaGpu(here.device)
@@ -243,9 +243,9 @@ def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine
 
 def open_whole(network: NetworkSpec, here: Here, found: list[FoundEngine]) -> DeviceSession:
     """Engines of a whole network, as one session."""
-    from vsrc.runtime.cuda_gpu import CudaGpu
-    from vsrc.runtime.device_session import DeviceSession
-    from vsrc.runtime.trt_engine import TrtEngine
+    from vsrc.runtime.backends.cuda_gpu import CudaGpu
+    from vsrc.runtime.backends.device_session import DeviceSession
+    from vsrc.runtime.backends.trt_engine import TrtEngine
 
     gpu = CudaGpu(here.device)
     return DeviceSession(

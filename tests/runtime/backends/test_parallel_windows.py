@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends import open_video_session
+from vsrc.runtime.backends.opening import open_video_session
+from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession, lane_count, lane_threads
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError
-from vsrc.runtime.lanes import Lanes, LaneSession, lane_count, lane_threads
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows import feature_ring

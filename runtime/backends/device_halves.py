@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.gpu import Address, Engine, Gpu
-from vsrc.runtime.program import Program, Shapes
+from vsrc.runtime.backends.gpu import Address, Engine, Gpu
+from vsrc.runtime.backends.program import Program, Shapes
+from vsrc.runtime.backends.transfers import Transfers
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
-from vsrc.runtime.transfers import Transfers
 
 Pictures = NDArray[np.uint8]
 

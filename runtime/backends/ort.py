@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from vsrc.runtime.backends.ort_provider import (
+    CPU,
+    Provider,
+    check_loaded,
+    provider_list,
+    warn_of_clash,
+)
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.machine import core_count
-from vsrc.runtime.ort_provider import CPU, Provider, check_loaded, provider_list, warn_of_clash
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import from_graph, to_graph

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import Any
 
+from vsrc.runtime.backends.engine_file import EngineBackend
 from vsrc.runtime.dependencies import version_numbers
-from vsrc.runtime.engine_file import EngineBackend
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.installation import is_jetson, open_to_system_packages, this_installation
 
@@ -69,3 +70,29 @@ def check_version(backend: EngineBackend, version: str) -> None:
         raise MissingDependencyError(
             f"tensorrt {version} is known to be bad ({bad}); install 10.3 or newer"
         )
+
+
+class Messages:
+    """Errors that were logged, the first one first: it is the cause, the others follow from it."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def cause(self) -> str:
+        """The first error in one line; empty if nothing was said."""
+        return " ".join(self.errors[0].split()) if self.errors else ""
+
+
+def listener(module: Any, messages: Messages) -> Any:  # noqa: ANN401  classes of TensorRT
+    """A logger of TensorRT that keeps errors and is silent otherwise."""
+    loud = (module.ILogger.Severity.INTERNAL_ERROR, module.ILogger.Severity.ERROR)
+
+    class Listener(module.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+
+        def log(self, severity: object, text: str) -> None:
+            if severity in loud:
+                messages.errors.append(text)
+
+    return Listener()

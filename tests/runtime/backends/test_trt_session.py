@@ -15,14 +15,14 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime.backends import open_video_session
-from vsrc.runtime.cuda_gpu import CudaGpu
-from vsrc.runtime.engine_file import EngineBackend
+from vsrc.runtime.backends.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.engine_file import EngineBackend
+from vsrc.runtime.backends.gpu import Address, Event, Gpu, Graph, Pinned, Stream
+from vsrc.runtime.backends.opening import open_video_session
+from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import DeviceMemoryError, MissingDependencyError, VsrcError
-from vsrc.runtime.gpu import Address, Event, Gpu, Graph, Pinned, Stream
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
-from vsrc.runtime.tensorrt_module import tensorrt_module
 from vsrc.runtime.windows.session import StartedSession
 
 NOWHERE = CudaDevice("no GPU", "0.0", 0)

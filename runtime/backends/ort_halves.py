@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.lanes import Lanes
-from vsrc.runtime.ort import feature_type, memory_errors_named, open_ort
+from vsrc.runtime.backends.ort import feature_type, memory_errors_named, open_ort
+from vsrc.runtime.backends.parallel_windows import Lanes
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from vsrc.runtime.backends import (
+from vsrc.runtime.backends.opening import (
+    BACKENDS,
     best_precision,
     first_that_loads,
     open_video_session,
 )
+from vsrc.runtime.backends.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
 from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_subject import open_subject
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
 from vsrc.runtime.package import Package, open_package, write_spec
 from vsrc.runtime.windows.feature_ring import RingSession
-from vsrc.runtime.windows.session import BACKENDS
 
 
 def has(*names: str) -> Any:  # noqa: ANN401

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from vsrc.runtime.device_stages import DeviceStages, device_stages
+from vsrc.runtime.backends.device_stages import DeviceStages, device_stages
+from vsrc.runtime.backends.gpu import Engine, Gpu
+from vsrc.runtime.backends.program import Program
+from vsrc.runtime.backends.transfers import Transfers
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.gpu import Engine, Gpu
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.program import Program
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.transfers import Transfers
 from vsrc.runtime.windows.graph_io import from_graph, to_graph
 from vsrc.runtime.windows.session import PendingPixels, check_windows
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.gpu import Event, Gpu, Pinned, Stream
-from vsrc.runtime.program import Program
+from vsrc.runtime.backends.gpu import Event, Gpu, Pinned, Stream
+from vsrc.runtime.backends.program import Program
 
 _WARMUP_RUNS = 3
 """The first run settles, the second is recorded as a graph."""

@@ -1,0 +1,1 @@
+"""All that runs a graph: ONNX Runtime, TensorRT, and the opener of sessions."""
