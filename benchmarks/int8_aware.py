@@ -23,9 +23,9 @@ from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.networks.packaged import from_package
 from vsrc.compressor.quantiser import convolution_paths, edges
 from vsrc.export import ExportConfig, export
-from vsrc.runtime.eval_config import EvalConfig
-from vsrc.runtime.evaluate import evaluate
 from vsrc.runtime.package import open_package
+from vsrc.runtime.quality.eval_config import EvalConfig
+from vsrc.runtime.quality.evaluation import evaluate
 from vsrc.runtime.shipped_models import shipped
 
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")

@@ -39,11 +39,11 @@ from vsrc.runtime.decode.clip_frames import Frame
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
-from vsrc.runtime.eval_data import EvalClip, plan_lr
-from vsrc.runtime.eval_report import Values
-from vsrc.runtime.evaluate import METRIC_KINDS, Enlarger, bicubic, by_session, score
-from vsrc.runtime.metrics import MetricKind
 from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
+from vsrc.runtime.quality.eval_report import Values
+from vsrc.runtime.quality.evaluation import METRIC_KINDS, Enlarger, bicubic, by_session, score
+from vsrc.runtime.quality.metrics import MetricKind
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped, shipped_names
 from vsrc.runtime.windows.session import Session

@@ -9,7 +9,7 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.status_line import StatusLine
-from vsrc.runtime.compare_config import CompareConfig
+from vsrc.runtime.quality.compare_config import CompareConfig
 
 
 @click.command("compare")
@@ -47,8 +47,8 @@ def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
     Both are pictures, or videos of the same frames; with REFERENCE, the true frames, they are
     scored against it.
     """
-    from vsrc.runtime.compared import comparison_text
-    from vsrc.runtime.comparison import compare
+    from vsrc.runtime.quality.compare_report import comparison_text
+    from vsrc.runtime.quality.comparison import compare
 
     with StatusLine() as status:
         result = compare(

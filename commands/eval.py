@@ -10,7 +10,7 @@ import click
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.status_line import StatusLine
-from vsrc.runtime.eval_config import METRICS, EvalConfig
+from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
 
 
 @click.command("eval")
@@ -50,8 +50,8 @@ def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: 
 
     Without MODEL the student that ships with vsrc is taken.
     """
-    from vsrc.runtime.eval_report import eval_text
-    from vsrc.runtime.evaluate import evaluate
+    from vsrc.runtime.quality.eval_report import eval_text
+    from vsrc.runtime.quality.evaluation import evaluate
 
     config = EvalConfig(metrics=tuple(metrics.split(",")), **options)
     extra = {}

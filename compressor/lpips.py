@@ -18,8 +18,8 @@ from torch import Tensor
 
 from vsrc.compressor.networks.checkpoint_file import read_weights
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
-from vsrc.runtime.eval_report import Values
-from vsrc.runtime.metrics import Frame, MetricKind
+from vsrc.runtime.quality.eval_report import Values
+from vsrc.runtime.quality.metrics import Frame, MetricKind
 
 _BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 """Convolutions of VGG16 by their number in torchvision, block by block, pooling between blocks."""
@@ -39,7 +39,7 @@ class Lpips:
         self._distances: list[float] = []
 
     def add(self, sr: Frame, truth: Frame) -> None:
-        """Take the next pair; see `vsrc.runtime.metrics.Metric`."""
+        """Take the next pair; see `vsrc.runtime.quality.metrics.Metric`."""
         height, width = truth.shape[:2]
         if min(height, width) - 2 * self._border < 16:  # four poolings leave nothing of less
             return
@@ -51,7 +51,7 @@ class Lpips:
         self._distances.append(float(self._net(torch.stack(pictures).permute(0, 3, 1, 2))))
 
     def result(self) -> Values:
-        """See `vsrc.runtime.metrics.Metric`."""
+        """See `vsrc.runtime.quality.metrics.Metric`."""
         count = len(self._distances)
         return {"lpips": sum(self._distances) / count if count else None}
 
@@ -97,7 +97,7 @@ class LpipsNet:
 
 
 def lpips_kind(vgg: Path | None, heads: Path | None) -> MetricKind:
-    """The metric `lpips` for `vsrc.runtime.evaluate.evaluate`.
+    """The metric `lpips` for `vsrc.runtime.quality.evaluation.evaluate`.
 
     Raises:
         MissingDependencyError: The files were not named; they do not come with vsrc.

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime import benchmark, comparison, evaluate, job_report
+from vsrc.runtime import benchmark, job_report
+from vsrc.runtime.quality import comparison, evaluation
 from vsrc.runtime.sample import SAMPLE_CLIP
 
 SAMPLE = str(SAMPLE_CLIP)
@@ -49,7 +50,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (benchmark, "ask"),
         (comparison, "VideoReader"),
-        (evaluate, "score"),
+        (evaluation, "score"),
         (job_report, "infer"),
     ):
         monkeypatch.setattr(module, name, work)

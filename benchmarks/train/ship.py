@@ -22,10 +22,10 @@ from vsrc.export import ExportConfig, export
 from vsrc.export.export_config import AskedPrecision
 from vsrc.runtime import BenchConfig, bench
 from vsrc.runtime.bench_report import report_to_text
-from vsrc.runtime.eval_config import EvalConfig
-from vsrc.runtime.eval_report import EvalReport, eval_text
-from vsrc.runtime.evaluate import evaluate
 from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, open_package, write_spec
+from vsrc.runtime.quality.eval_config import EvalConfig
+from vsrc.runtime.quality.eval_report import EvalReport, eval_text
+from vsrc.runtime.quality.evaluation import evaluate
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.spec import Quality
 

@@ -12,9 +12,9 @@ import numpy as np
 from vsrc.runtime.decode.clip_frames import ClipFrames, Frame
 from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
 from vsrc.runtime.decode.cuts import CutDetector
-from vsrc.runtime.degradation import guess_degradation
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.fast_resize import Planes
+from vsrc.runtime.quality.degradation import guess_degradation
 
 _PAIRS = 2
 """Frames of a pair that are compared; the degradation is the same for all."""

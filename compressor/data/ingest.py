@@ -17,9 +17,9 @@ from vsrc.compressor.data.library import (
     Skipped,
 )
 from vsrc.runtime.decode.clip_layouts import ClipSource, Layout, find_clips
-from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.machine import cache_folder
+from vsrc.runtime.quality.degradation import WHOLE_FRAME
 
 
 def open_library(

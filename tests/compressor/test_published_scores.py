@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vsrc.compressor.networks import create, load_weights
 from vsrc.runtime.decode.clip_layouts import find_clips
-from vsrc.runtime.eval_data import EvalClip, plan_lr
-from vsrc.runtime.evaluate import METRIC_KINDS, by_session, score
+from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
+from vsrc.runtime.quality.evaluation import METRIC_KINDS, by_session, score
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from vsrc.runtime.decode.clip_layouts import find_clips
-from vsrc.runtime.eval_data import EvalClip, plan_lr
-from vsrc.runtime.evaluate import METRIC_KINDS, by_session, score
 from vsrc.runtime.package import open_package
+from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
+from vsrc.runtime.quality.evaluation import METRIC_KINDS, by_session, score
 from vsrc.runtime.shipped_models import shipped, shipped_names
 
 STUDENTS = [name for name in shipped_names() if name.startswith("edge-")]

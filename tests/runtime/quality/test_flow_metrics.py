@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.temporal import Tof, Warp
+from vsrc.runtime.quality.flow_metrics import Tof, Warp
 
 cv2 = pytest.importorskip("cv2")
 

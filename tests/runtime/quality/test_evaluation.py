@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from vsrc.cli import main
 from vsrc.runtime.decode.clip_layouts import find_clips
-from vsrc.runtime.degradation import WHOLE_FRAME
 from vsrc.runtime.errors import DataError, MismatchError
-from vsrc.runtime.eval_config import EvalConfig, EvalProgress
-from vsrc.runtime.eval_data import EvalClip, plan_lr
-from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, eval_text, mean_values
-from vsrc.runtime.evaluate import METRIC_KINDS, bicubic, by_session, evaluate, score
-from vsrc.runtime.metrics import Psnr, Ssim
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.bicubic import downscale, upscale
 from vsrc.runtime.picture.likeness import psnr
+from vsrc.runtime.quality.degradation import WHOLE_FRAME
+from vsrc.runtime.quality.eval_config import EvalConfig, EvalProgress
+from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
+from vsrc.runtime.quality.eval_report import ClipScore, EvalReport, EvalRow, eval_text, mean_values
+from vsrc.runtime.quality.evaluation import METRIC_KINDS, bicubic, by_session, evaluate, score
+from vsrc.runtime.quality.metrics import Psnr, Ssim
 from vsrc.runtime.spec import spec_to_text
 
 Frames = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.picture.bicubic import downscale, upscale
-from vsrc.runtime.vmaf import Vmaf
+from vsrc.runtime.quality.vmaf import Vmaf
 
 pytest.importorskip("imageio_ffmpeg")
 

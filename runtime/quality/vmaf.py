@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
-from vsrc.runtime.eval_report import Values
 from vsrc.runtime.installation import require
-from vsrc.runtime.metrics import Frame, MetricKind
 from vsrc.runtime.picture.colour import BT709, LIMITED, Colour, FromRgb
+from vsrc.runtime.quality.eval_report import Values
+from vsrc.runtime.quality.metrics import Frame, MetricKind
 
 _LEAST_SIDE = 32
 """libvmaf's wavelets need this much."""

@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.decode.clip_frames import read_picture
-from vsrc.runtime.degradation import guess_degradation, size_ratio
 from vsrc.runtime.picture.bicubic import downscale
 from vsrc.runtime.picture.fast_resize import (
     bicubic_down,
     gaussian_down,
     gaussian_down_from_corner,
 )
+from vsrc.runtime.quality.degradation import guess_degradation, size_ratio
 
 Planes = NDArray[np.uint8]
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vsrc.cli import main
-from vsrc.runtime.compare_config import CompareConfig, CompareProgress
-from vsrc.runtime.compared import Compared, Comparison, comparison_text
-from vsrc.runtime.comparison import compare
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
 from vsrc.runtime.picture.likeness import luma
+from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
+from vsrc.runtime.quality.compare_report import Compared, Comparison, comparison_text
+from vsrc.runtime.quality.comparison import compare
 from vsrc.runtime.report.before_after import png_bytes
 
 Frames = NDArray[np.uint8]

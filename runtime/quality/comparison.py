@@ -12,14 +12,21 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.compare_config import CompareConfig, CompareProgress
-from vsrc.runtime.compared import Compared, Comparison, Score, likeness_table, score
-from vsrc.runtime.compared_frames import likeness_curves, worst_frames
 from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.page_video import PageVideo
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
+from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
+from vsrc.runtime.quality.compare_report import (
+    Compared,
+    Comparison,
+    Score,
+    likeness_curves,
+    likeness_table,
+    score,
+    worst_frames,
+)
 from vsrc.runtime.report.before_after import (
     ClipShape,
     PageClip,

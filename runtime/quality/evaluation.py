@@ -20,15 +20,15 @@ from vsrc.runtime.decode.clip_layouts import Layout, find_clips
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DataError, MismatchError
-from vsrc.runtime.eval_config import EvalConfig, EvalProgress
-from vsrc.runtime.eval_data import EvalClip, LrPlan, plan_lr
-from vsrc.runtime.eval_report import ClipScore, EvalReport, EvalRow, mean_values
-from vsrc.runtime.metrics import FIDELITY, MetricKind
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.picture.bicubic import upscale
+from vsrc.runtime.quality.eval_config import EvalConfig, EvalProgress
+from vsrc.runtime.quality.eval_data import EvalClip, LrPlan, plan_lr
+from vsrc.runtime.quality.eval_report import ClipScore, EvalReport, EvalRow, mean_values
+from vsrc.runtime.quality.flow_metrics import TEMPORAL
+from vsrc.runtime.quality.metrics import FIDELITY, MetricKind
+from vsrc.runtime.quality.vmaf import VMAF
 from vsrc.runtime.shipped_models import shipped
-from vsrc.runtime.temporal import TEMPORAL
-from vsrc.runtime.vmaf import VMAF
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.upscale import restored
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.eval_report import Values
 from vsrc.runtime.installation import require
-from vsrc.runtime.metrics import Frame, MetricKind
+from vsrc.runtime.quality.eval_report import Values
+from vsrc.runtime.quality.metrics import Frame, MetricKind
 
 if TYPE_CHECKING:
     import cv2

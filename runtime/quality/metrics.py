@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.eval_report import Values, mean_values
 from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
+from vsrc.runtime.quality.eval_report import Values, mean_values
 
 Frame = NDArray[np.uint8]
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from vsrc.runtime.decode.clip_frames import ClipFrames, Frame
 from vsrc.runtime.decode.clip_layouts import ClipSource, Layout
-from vsrc.runtime.degradation import WHOLE_FRAME, Guess, guess_degradation
 from vsrc.runtime.errors import DataError
-from vsrc.runtime.eval_config import EvalDegradation
+from vsrc.runtime.quality.degradation import WHOLE_FRAME, Guess, guess_degradation
+from vsrc.runtime.quality.eval_config import EvalDegradation
 
 LrName = Literal["bi", "bd", "given"]
 

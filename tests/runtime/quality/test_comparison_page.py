@@ -11,8 +11,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from vsrc.runtime.compare_config import CompareConfig
-from vsrc.runtime.comparison import compare
+from vsrc.runtime.quality.compare_config import CompareConfig
+from vsrc.runtime.quality.comparison import compare
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
