@@ -37,8 +37,8 @@ from vsrc.runtime.decode.clip_frames import Frame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.encoders import ENCODERS
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vsrc.runtime import bench_report, job_report, latency_profile
+from vsrc.runtime import bench_report, latency_profile
+from vsrc.runtime.jobs import job_report
 from vsrc.runtime.json_schema import Schema, report_schema, table_rows
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,10 +10,10 @@ import click
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
-from vsrc.runtime.infer_config import InferConfig, parse_seconds
+from vsrc.runtime.jobs.config import InferConfig, parse_seconds
 
 if TYPE_CHECKING:
-    from vsrc.runtime.infer_result import InferResult
+    from vsrc.runtime.jobs.result import InferResult
 
 
 @click.command("infer")
@@ -90,7 +90,7 @@ def infer_command(
     Without -m the student that ships with vsrc is taken.
     """
     from vsrc.runtime.errors import MediaError
-    from vsrc.runtime.shard import parse_shard
+    from vsrc.runtime.jobs.shard import parse_shard
 
     config = InferConfig(
         inputs=inputs,
@@ -128,9 +128,9 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
 def _restored(
     config: InferConfig, bar: InferBar, report: Path | None, address: str | None
 ) -> InferResult:
-    from vsrc.runtime.cluster import infer_on_cluster
-    from vsrc.runtime.inference import infer
-    from vsrc.runtime.job_report import infer_with_report
+    from vsrc.runtime.jobs.cluster import infer_on_cluster
+    from vsrc.runtime.jobs.infer_all import infer
+    from vsrc.runtime.jobs.job_report import infer_with_report
     from vsrc.runtime.memory import give_frames_back
     from vsrc.runtime.pending_file import check_place
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vsrc.runtime.cluster import ClusterProgress
-    from vsrc.runtime.infer_result import InferProgress
+    from vsrc.runtime.jobs.cluster import ClusterProgress
+    from vsrc.runtime.jobs.result import InferProgress
 
 
 class InferBar:

@@ -19,9 +19,9 @@ from vsrc.runtime.bench_config import BenchConfig
 from vsrc.runtime.bench_report import BenchReport
 from vsrc.runtime.benchmark import bench
 from vsrc.runtime.errors import VsrcError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
 from vsrc.runtime.installation import require_installed
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.picture.likeness import psnr

@@ -7,8 +7,8 @@ from vsrc.runtime.lazy import lazy_names
 if TYPE_CHECKING:
     from vsrc.runtime.bench_config import BenchConfig as BenchConfig
     from vsrc.runtime.benchmark import bench as bench
-    from vsrc.runtime.infer_config import InferConfig as InferConfig
-    from vsrc.runtime.inference import infer as infer
+    from vsrc.runtime.jobs.config import InferConfig as InferConfig
+    from vsrc.runtime.jobs.infer_all import infer as infer
     from vsrc.runtime.package import open_package as open_package
     from vsrc.runtime.shipped_models import shipped as shipped
 
@@ -19,8 +19,8 @@ __getattr__, __dir__ = lazy_names(
     {
         "BenchConfig": "vsrc.runtime.bench_config",
         "bench": "vsrc.runtime.benchmark",
-        "InferConfig": "vsrc.runtime.infer_config",
-        "infer": "vsrc.runtime.inference",
+        "InferConfig": "vsrc.runtime.jobs.config",
+        "infer": "vsrc.runtime.jobs.infer_all",
         "open_package": "vsrc.runtime.package",
         "shipped": "vsrc.runtime.shipped_models",
     },

@@ -89,9 +89,9 @@ def _on_a_clip(
     missing: dict[str, str],
     clock: str | None,
 ) -> StageTimes:
-    from vsrc.runtime.infer_config import InferConfig
-    from vsrc.runtime.inference import infer
-    from vsrc.runtime.stage_clock import StageClock
+    from vsrc.runtime.jobs.config import InferConfig
+    from vsrc.runtime.jobs.infer_all import infer
+    from vsrc.runtime.jobs.stage_clock import StageClock
 
     stages = StageClock()
     with (

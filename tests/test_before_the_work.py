@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime import benchmark, job_report
+from vsrc.runtime import benchmark
+from vsrc.runtime.jobs import job_report
 from vsrc.runtime.quality import comparison, evaluation
 from vsrc.runtime.sample import SAMPLE_CLIP
 

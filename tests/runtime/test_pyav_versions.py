@@ -16,8 +16,8 @@ from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
 
 Make = Callable[..., Any]

@@ -11,8 +11,8 @@ import pytest
 
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 
 Make = Callable[..., Any]
 

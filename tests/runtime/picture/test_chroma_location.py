@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.picture.chroma_location import has_half_rows
 from vsrc.runtime.picture.colour import Colour, FromRgb, ToRgb
 

@@ -11,8 +11,8 @@ import av
 import pytest
 
 from vsrc.runtime.encode.encoders import ENCODERS, encoder_options
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata, hdr_options
 
 Make = Callable[..., Any]

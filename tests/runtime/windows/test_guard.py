@@ -18,12 +18,12 @@ from onnx import numpy_helper
 
 from vsrc.cli import main
 from vsrc.export.half import to_half
-from vsrc.runtime import unit_work
 from vsrc.runtime.encode import picture_writer, segment_encoder
 from vsrc.runtime.errors import SpecError, StoppedError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_result import InferProgress
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs import unit
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.result import InferProgress
 from vsrc.runtime.package import describe, open_package, write_spec
 from vsrc.runtime.picture.bicubic import imresize
 from vsrc.runtime.pixels import Pixels
@@ -146,7 +146,7 @@ def test_what_the_shares_of_a_video_redid_is_summed_up(
     overflowing: Path, two_lights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
-    monkeypatch.setattr(unit_work, "LEAST_PIECE", 8)
+    monkeypatch.setattr(unit, "LEAST_PIECE", 8)
     found, whole = tmp_path / "found.mkv", tmp_path / "whole.mkv"
     assert run(overflowing, two_lights, whole, "--precision", "fp16").stdout.endswith(
         "4 redone in fp32\n"

@@ -20,9 +20,9 @@ from vsrc.runtime import memory
 from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_result import InferProgress
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.result import InferProgress
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows import tile_size

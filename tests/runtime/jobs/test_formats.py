@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.picture.deep_colour import planes
 
 Make = Callable[..., Any]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime import pipeline
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
-from vsrc.runtime.stage_clock import StageClock, Untimed
+from vsrc.runtime.jobs import pipeline
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.stage_clock import StageClock, Untimed
 
 
 class Ticking:

@@ -28,7 +28,7 @@ from vsrc.runtime.encode.video_stream import VideoSettings
 from vsrc.runtime.encode.video_writer import VideoWriter, Writer
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.hashing import sampled_sha256
-from vsrc.runtime.infer_config import InferConfig
+from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.package import open_package
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.feature_ring import RingSession

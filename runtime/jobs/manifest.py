@@ -23,8 +23,8 @@ from vsrc import __version__
 from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.jobs.shard import Shard
 from vsrc.runtime.pending_file import write_file
-from vsrc.runtime.shard import Shard
 
 KIND = "vsrc-manifest"
 SCHEMA_VERSION = 1

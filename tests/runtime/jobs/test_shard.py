@@ -16,16 +16,16 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vsrc.cli import main
-from vsrc.runtime import unit_work
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode import segment_encoder
 from vsrc.runtime.encode.targets import Target
 from vsrc.runtime.errors import DeviceMemoryError, MediaError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
-from vsrc.runtime.shard import Unit, parse_shard, shared_out
+from vsrc.runtime.jobs import unit
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.shard import Unit, parse_shard, shared_out
 
 Make = Callable[..., Any]
 Frames = NDArray[np.uint8]
@@ -137,7 +137,7 @@ def long_clip(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write_clip: Make, moving: Make
 ) -> Path:
     monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
-    monkeypatch.setattr(unit_work, "LEAST_PIECE", 16)
+    monkeypatch.setattr(unit, "LEAST_PIECE", 16)
     return Path(write_clip(tmp_path / "long.mp4", moving(60), sound=True))
 
 

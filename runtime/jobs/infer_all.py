@@ -8,14 +8,14 @@ from contextlib import closing
 from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.encode.targets import Target, plan_targets
 from vsrc.runtime.errors import MediaError, StoppedError, VsrcError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_job import Report
-from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
-from vsrc.runtime.manifest import Item, Manifest, manifest_path
-from vsrc.runtime.opened import Network
-from vsrc.runtime.shard import Unit, shared_out
-from vsrc.runtime.stage_clock import Untimed
-from vsrc.runtime.unit_work import Work, cut_up, known_frames, restore_unit
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.job import Network
+from vsrc.runtime.jobs.job_run import Report
+from vsrc.runtime.jobs.manifest import Item, Manifest, manifest_path
+from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.jobs.shard import Unit, shared_out
+from vsrc.runtime.jobs.stage_clock import Untimed
+from vsrc.runtime.jobs.unit import Work, cut_up, known_frames, restore_unit
 from vsrc.runtime.windows.session import Session
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from vsrc.runtime import pipeline
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.video_writer import Writer
 from vsrc.runtime.errors import DiskFullError, MediaError, StoppedError
-from vsrc.runtime.infer_result import FileResult, InferProgress
-from vsrc.runtime.opened import Opened
-from vsrc.runtime.stage_clock import Untimed
+from vsrc.runtime.jobs import pipeline
+from vsrc.runtime.jobs.job import Opened
+from vsrc.runtime.jobs.result import FileResult, InferProgress
+from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.windows.upscale import restored
 
 Report = Callable[[InferProgress], None]

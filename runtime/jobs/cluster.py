@@ -27,16 +27,16 @@ from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.encode.segments import resume_folder, segment_spans
 from vsrc.runtime.encode.targets import Target, plan_targets
 from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError, VsrcError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_result import Failure, FileResult, InferResult, PieceResult
-from vsrc.runtime.inference import manifest_of
 from vsrc.runtime.installation import require
-from vsrc.runtime.manifest import Item, Manifest
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import manifest_of
+from vsrc.runtime.jobs.job import Network, opened
+from vsrc.runtime.jobs.manifest import Item, Manifest
+from vsrc.runtime.jobs.pieces import shared_video
+from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.jobs.shard import Unit
+from vsrc.runtime.jobs.unit import Work, cut_up, known_frames, restore_unit
 from vsrc.runtime.memory import give_frames_back
-from vsrc.runtime.opened import Network, opened
-from vsrc.runtime.pieces import shared_video
-from vsrc.runtime.shard import Unit
-from vsrc.runtime.unit_work import Work, cut_up, known_frames, restore_unit
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from support.decoded import frames_of, times_of
 from vsrc.runtime.decode.clip_frames import read_picture
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_result import InferProgress
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.result import InferProgress
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.runtime.encode import picture_writer, segment_encoder
 from vsrc.runtime.errors import DiskFullError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 
 Make = Callable[..., Any]
 

@@ -9,14 +9,14 @@ from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target, check_target
 from vsrc.runtime.errors import StoppedError, VsrcError
 from vsrc.runtime.file_lock import alone
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_job import InferJob, Report
-from vsrc.runtime.infer_result import FileResult, InferProgress, PieceResult
-from vsrc.runtime.manifest import Item, Manifest, result_sha256
-from vsrc.runtime.opened import Network, open_reader, opened, result_frames
-from vsrc.runtime.pieces import Piece, SharedVideo, make_piece, shared_video
-from vsrc.runtime.shard import Unit
-from vsrc.runtime.stage_clock import Untimed
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.job import Network, open_reader, opened, result_frames
+from vsrc.runtime.jobs.job_run import InferJob, Report
+from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
+from vsrc.runtime.jobs.pieces import Piece, SharedVideo, make_piece, shared_video
+from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
+from vsrc.runtime.jobs.shard import Unit
+from vsrc.runtime.jobs.stage_clock import Untimed
 
 LEAST_PIECE = 480
 """Frames of a piece that is worth a machine of its own: four parts."""

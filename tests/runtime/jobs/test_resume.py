@@ -19,9 +19,9 @@ from vsrc.runtime.encode import picture_writer, segment_encoder
 from vsrc.runtime.encode.segment_encoder import frames_per_segment
 from vsrc.runtime.encode.segments import SegmentStore, StoredPacket, fingerprint
 from vsrc.runtime.errors import MediaError, StoppedError
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_result import InferProgress, InferResult
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.result import InferProgress, InferResult
 
 Make = Callable[..., Any]
 
@@ -225,8 +225,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from support.enlarger import Enlarger
 from vsrc.runtime.encode import segment_encoder
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 
 def start(name):
     pid = os.fork()  # no thread runs in this process, so that a fork is all a run needs

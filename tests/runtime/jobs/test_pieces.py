@@ -15,10 +15,10 @@ import pytest
 from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.encode import segment_encoder
 from vsrc.runtime.encode.targets import plan_targets
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
-from vsrc.runtime.opened import Network, opened
-from vsrc.runtime.pieces import Piece, make_piece, shared_video
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.job import Network, opened
+from vsrc.runtime.jobs.pieces import Piece, make_piece, shared_video
 
 Make = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from vsrc.runtime.pipeline import run
+from vsrc.runtime.jobs.pipeline import run
 
 
 def numbers(count: int) -> Iterator[int]:

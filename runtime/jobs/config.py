@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vsrc.runtime.shard import Shard
+    from vsrc.runtime.jobs.shard import Shard
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from vsrc.runtime import pipeline
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.frame_table import (
     FrameTable,
@@ -28,7 +27,8 @@ from vsrc.runtime.encode.frame_table import (
 from vsrc.runtime.encode.segments import SegmentStore
 from vsrc.runtime.encode.video_writer import VideoWriter
 from vsrc.runtime.errors import MediaError, MismatchError
-from vsrc.runtime.opened import Opened
+from vsrc.runtime.jobs import pipeline
+from vsrc.runtime.jobs.job import Opened
 from vsrc.runtime.pending_file import failures_named
 from vsrc.runtime.windows.upscale import neighbours, restored, window_step
 

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from support.decoded import frames_of, times_of
 from vsrc.runtime.decode.clip_frames import read_picture
 from vsrc.runtime.errors import MediaError, MismatchError
-from vsrc.runtime.infer_config import InferConfig, parse_seconds
-from vsrc.runtime.infer_result import InferProgress
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig, parse_seconds
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.result import InferProgress
 from vsrc.runtime.package import open_package
 
 Frames = NDArray[np.uint8]

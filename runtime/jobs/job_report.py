@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.infer_result import FileResult, InferProgress, InferResult
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.result import FileResult, InferProgress, InferResult
+from vsrc.runtime.jobs.stage_clock import StageClock
 from vsrc.runtime.machine import (
     Machine,
     machine_null_reasons,
@@ -35,7 +36,6 @@ from vsrc.runtime.schema import UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 from vsrc.runtime.sensors.power import mean_watts, throttle_events
 from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
-from vsrc.runtime.stage_clock import StageClock
 
 KIND = "vsrc-infer-report"
 SCHEMA_VERSION = 1

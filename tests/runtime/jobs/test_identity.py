@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from support.h273 import Planes, yuv_of
-from vsrc.runtime.infer_config import InferConfig
-from vsrc.runtime.inference import infer
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.package import describe, write_spec
 from vsrc.runtime.spec import GraphIo, GraphSpec, ModelSpec, NetworkSpec
 

@@ -1,0 +1,1 @@
+"""The jobs of infer: what is asked, cut in units, run, stopped and resumed."""
