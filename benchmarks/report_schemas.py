@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vsrc.runtime import bench_report, latency_profile
 from vsrc.runtime.jobs import job_report
 from vsrc.runtime.json_schema import Schema, report_schema, table_rows
+from vsrc.runtime.latency import profile, report
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "runtime" / "assets"
@@ -25,10 +25,10 @@ def schemas() -> dict[str, Schema]:
     """Name of a report -> its schema."""
     return {
         "bench-report": report_schema(
-            bench_report.BenchReport,
-            name=bench_report.KIND,
+            report.BenchReport,
+            name=report.KIND,
             report="bench-report",
-            version=bench_report.SCHEMA_VERSION,
+            version=report.SCHEMA_VERSION,
             description=f"What one run of vsrc bench measured. {_MAY_GROW}",
         ),
         "infer-report": report_schema(
@@ -39,10 +39,10 @@ def schemas() -> dict[str, Schema]:
             description=f"What one run of vsrc infer took. {_MAY_GROW}",
         ),
         "latency-profile": report_schema(
-            latency_profile.LatencyProfile,
-            name=latency_profile.KIND,
+            profile.LatencyProfile,
+            name=profile.KIND,
             report="latency-profile",
-            version=latency_profile.SCHEMA_VERSION,
+            version=profile.SCHEMA_VERSION,
             description=(
                 "What vsrc bench --profile measured: the latency of sizes of the edge family on "
                 f"one device. {_MAY_GROW}"

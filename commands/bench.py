@@ -12,13 +12,13 @@ from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_prof
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.export_config import parse_shape
-from vsrc.runtime.bench_config import LEAST_PER_RUN, RUNS, BenchConfig
+from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vsrc.runtime.bench_config import BenchProgress
-    from vsrc.runtime.bench_report import BenchReport
+    from vsrc.runtime.latency.config import BenchProgress
+    from vsrc.runtime.latency.report import BenchReport
 
 _FILE = click.Path(path_type=Path)
 
@@ -115,7 +115,7 @@ def bench_command(
         check_place(profile)
         run_profile(profile_config(shapes, sizes, options), profile)
         return
-    from vsrc.runtime.benchmark import bench_all, check_gates
+    from vsrc.runtime.latency.runs import bench_all, check_gates
 
     for place in filter(None, (html_file, Path(json_file) if json_file else None)):
         check_place(place)
@@ -162,10 +162,10 @@ def _check_options(models: bool) -> None:
 
 
 def _show(reports: Sequence[BenchReport], json_file: str | None, html_file: Path | None) -> None:
-    from vsrc.runtime.bench_page import write_bench_page
-    from vsrc.runtime.bench_report import reports_to_text
-    from vsrc.runtime.bench_table import table_text
-    from vsrc.runtime.bench_text import bench_text
+    from vsrc.runtime.latency.page import write_bench_page
+    from vsrc.runtime.latency.report import reports_to_text
+    from vsrc.runtime.latency.table import table_text
+    from vsrc.runtime.latency.text import bench_text
     from vsrc.runtime.pending_file import write_file
 
     if json_file and json_file != "-":
@@ -179,13 +179,13 @@ def _show(reports: Sequence[BenchReport], json_file: str | None, html_file: Path
 
 
 def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | None) -> None:
-    from vsrc.runtime.bench_compare import (
+    from vsrc.runtime.latency.page import write_comparison_page
+    from vsrc.runtime.latency.regression import (
         check_no_regression,
         compare_reports,
         comparison_text,
         comparison_to_text,
     )
-    from vsrc.runtime.bench_page import write_comparison_page
     from vsrc.runtime.pending_file import write_file
 
     found = compare_reports(*files)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrc.commands.status_line import StatusLine
-from vsrc.runtime.profile_config import ProfileConfig, parse_sizes
+from vsrc.runtime.latency.profile_config import ProfileConfig, parse_sizes
 
 if TYPE_CHECKING:
-    from vsrc.runtime.profile_config import ProfileProgress
+    from vsrc.runtime.latency.profile_config import ProfileProgress
 
 
 SECONDS_A_SIZE = ProfileConfig.seconds * ProfileConfig.rounds
@@ -37,7 +37,7 @@ def profile_config(
 def run_profile(config: ProfileConfig, path: Path) -> None:
     """Measure, write the profile to `path` and print it as a table."""
     from vsrc.export.latency_profile import profile_family
-    from vsrc.runtime.profile_text import profile_text
+    from vsrc.runtime.latency.profile_text import profile_text
 
     with StatusLine() as status:
         profile = profile_family(config, progress=lambda now: status(*_words(now)))

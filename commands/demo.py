@@ -32,8 +32,8 @@ from vsrc.demo.demo_config import DemoConfig
 def demo_command(output: Path, steps: int, threads: int) -> None:
     """Teach, export, restore and measure on the clip that comes with vsrc."""
     from vsrc.demo.tour import demo
-    from vsrc.runtime.bench_text import bench_text
     from vsrc.runtime.errors import StoppedError
+    from vsrc.runtime.latency.text import bench_text
 
     try:
         with TrainingBar() as bar:

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vsrc.compressor.distill_config import DistillConfig
-from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.latency_profile import LatencyProfile, Prediction
+from vsrc.runtime.latency.edge_size import EdgeSize
+from vsrc.runtime.latency.profile import LatencyProfile, Prediction
 
 FAMILY = "edge"
 _WIDTH_STEP = 4

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.demo.material import FIRST_JUDGED, Frames, Material
-from vsrc.runtime.bench_report import BenchReport
-from vsrc.runtime.bench_text import latency_cells
+from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.latency.text import latency_cells
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.sample import SAMPLE_CREDIT
 

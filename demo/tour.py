@@ -15,13 +15,13 @@ from vsrc.compressor.distill_config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
 from vsrc.export.export_config import EXPORT_MODULES
-from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.bench_report import BenchReport
-from vsrc.runtime.benchmark import bench
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.latency.config import BenchConfig
+from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.latency.runs import bench
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.picture.likeness import psnr

@@ -9,9 +9,9 @@ from pathlib import Path
 from vsrc.export.export_config import EXPORT_MODULES
 from vsrc.export.profile_graphs import write_profile_packages
 from vsrc.runtime.installation import require_installed
-from vsrc.runtime.latency_profile import LatencyProfile
-from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
-from vsrc.runtime.profiling import measure_profile
+from vsrc.runtime.latency.profile import LatencyProfile
+from vsrc.runtime.latency.profile_config import ProfileConfig, ProfileProgress
+from vsrc.runtime.latency.profile_runs import measure_profile
 
 
 def profile_family(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.edge_size import EdgeSize
-from vsrc.runtime.profile_config import ProfileConfig, ProfileProgress
+from vsrc.runtime.latency.edge_size import EdgeSize
+from vsrc.runtime.latency.profile_config import ProfileConfig, ProfileProgress
 from vsrc.runtime.spec import GraphSpec, ModelSpec
 
 if TYPE_CHECKING:

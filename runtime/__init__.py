@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from vsrc.runtime.bench_config import BenchConfig as BenchConfig
-    from vsrc.runtime.benchmark import bench as bench
     from vsrc.runtime.jobs.config import InferConfig as InferConfig
     from vsrc.runtime.jobs.infer_all import infer as infer
+    from vsrc.runtime.latency.config import BenchConfig as BenchConfig
+    from vsrc.runtime.latency.runs import bench as bench
     from vsrc.runtime.package import open_package as open_package
     from vsrc.runtime.shipped_models import shipped as shipped
 
@@ -17,8 +17,8 @@ __all__ = ["BenchConfig", "InferConfig", "bench", "infer", "open_package", "ship
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "BenchConfig": "vsrc.runtime.bench_config",
-        "bench": "vsrc.runtime.benchmark",
+        "BenchConfig": "vsrc.runtime.latency.config",
+        "bench": "vsrc.runtime.latency.runs",
         "InferConfig": "vsrc.runtime.jobs.config",
         "infer": "vsrc.runtime.jobs.infer_all",
         "open_package": "vsrc.runtime.package",

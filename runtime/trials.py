@@ -149,7 +149,7 @@ def _provider(provider: str) -> str:
     import numpy as np
     import onnxruntime
 
-    from vsrc.runtime.rates import MATMUL_GRAPH
+    from vsrc.runtime.latency.rates import MATMUL_GRAPH
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # the reason is read from the exception, not from its log

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime import benchmark
 from vsrc.runtime.jobs import job_report
+from vsrc.runtime.latency import runs
 from vsrc.runtime.quality import comparison, evaluation
 from vsrc.runtime.sample import SAMPLE_CLIP
 
@@ -49,7 +49,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the work began")
 
     for module, name in (
-        (benchmark, "ask"),
+        (runs, "ask"),
         (comparison, "VideoReader"),
         (evaluation, "score"),
         (job_report, "infer"),

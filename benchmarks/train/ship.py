@@ -21,7 +21,7 @@ from vsrc.compressor.networks.packaged import deployed, from_package
 from vsrc.export import ExportConfig, export
 from vsrc.export.export_config import AskedPrecision
 from vsrc.runtime import BenchConfig, bench
-from vsrc.runtime.bench_report import report_to_text
+from vsrc.runtime.latency.report import report_to_text
 from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, open_package, write_spec
 from vsrc.runtime.quality.eval_config import EvalConfig
 from vsrc.runtime.quality.eval_report import EvalReport, eval_text

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.counting import gmac_per_lr_pixel, parameter_count
-from vsrc.runtime.edge_size import EdgeSize
+from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 SIZES = {

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from vsrc.compressor.networks.edge import Edge, identity_kernel
 from vsrc.compressor.networks.weights import load_state
-from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.latency.edge_size import EdgeSize
 
 
 def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:

@@ -29,8 +29,8 @@ from vsrc.compressor.plan import plan
 from vsrc.compressor.progress import TrainProgress
 from vsrc.compressor.split import split
 from vsrc.compressor.taps import spec_of
-from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
+from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Argument
 

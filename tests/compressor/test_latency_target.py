@@ -14,11 +14,11 @@ from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.latency_target import aimed, choose
 from vsrc.compressor.networks import create
 from vsrc.compressor.taps import spec_of
-from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.latency_profile import LatencyProfile, ProfilePoint, with_left_out
+from vsrc.runtime.latency.edge_size import EdgeSize
+from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint, with_left_out
+from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.machine import Machine
-from vsrc.runtime.rates import Rates
 
 ENCODED, FEATURES, BLOCKS = (8, 16), (8, 16, 32), (1, 4, 8)
 SHAPE = (90, 160)

@@ -25,8 +25,8 @@ from vsrc.compressor.networks.edge import Edge
 from vsrc.compressor.networks.fsrcnn import Fsrcnn
 from vsrc.compressor.shard import ShardProgress, shard
 from vsrc.compressor.shard_config import ShardConfig
-from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import DataError, MismatchError
+from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.package import open_package
 
 PATCH, SCALE, LENGTH = 32, 4, 3

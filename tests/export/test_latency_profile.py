@@ -13,10 +13,10 @@ from support.places import ASSETS
 from vsrc.cli import main
 from vsrc.compressor.networks.edge import Edge
 from vsrc.export.profile_graphs import write_profile_packages
-from vsrc.runtime.edge_size import EdgeSize
-from vsrc.runtime.latency_profile import LatencyProfile
+from vsrc.runtime.latency.edge_size import EdgeSize
+from vsrc.runtime.latency.profile import LatencyProfile
+from vsrc.runtime.latency.profile_config import ProfileConfig
 from vsrc.runtime.package import open_package
-from vsrc.runtime.profile_config import ProfileConfig
 from vsrc.runtime.spec import Precision
 
 SCHEMA_FILE = ASSETS / "latency-profile.schema.json"

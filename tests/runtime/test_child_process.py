@@ -72,7 +72,7 @@ def test_a_child_takes_nothing_from_the_working_directory(poisoned: Path) -> Non
     assert run_trial("numpy").works
     assert not run_trial("tensorrt").works
     with pytest.raises(VsrcError, match="KeyError: 'config'"):  # it came as far as the request
-        ask("vsrc.runtime.bench_child", {}, lambda _step: None)
+        ask("vsrc.runtime.latency.child", {}, lambda _step: None)
     assert ran(poisoned) == ""
 
 

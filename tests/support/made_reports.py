@@ -8,13 +8,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from vsrc.runtime.bench_assembly import assemble
-from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.bench_report import BenchReport
+from vsrc.runtime.latency.assembly import assemble
+from vsrc.runtime.latency.config import BenchConfig
+from vsrc.runtime.latency.measurement import Measurement, StageTimes, Watched
+from vsrc.runtime.latency.rates import Rates
+from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.latency.sampling import Series
 from vsrc.runtime.machine import Machine
-from vsrc.runtime.measurement import Measurement, StageTimes, Watched
-from vsrc.runtime.rates import Rates
-from vsrc.runtime.sampling import Series
 from vsrc.runtime.sensors.telemetry import Reading
 from vsrc.runtime.spec import NetworkSpec, Quality
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from vsrc.compressor.networks.edge import Edge, FusionConv, RepConv
 from vsrc.compressor.networks.table import create
 from vsrc.compressor.networks.weights import load_state
-from vsrc.runtime.edge_size import EdgeSize
+from vsrc.runtime.latency.edge_size import EdgeSize
 
 TINY = EdgeSize(encoded=3, features=5, blocks=2)
 

@@ -7,8 +7,8 @@ import torch
 
 from vsrc.compressor.networks.edge import Edge
 from vsrc.compressor.networks.growth import grow
-from vsrc.runtime.edge_size import EdgeSize
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.latency.edge_size import EdgeSize
 
 SMALL = EdgeSize(encoded=3, features=5, blocks=2)
 

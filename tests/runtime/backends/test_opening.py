@@ -16,9 +16,9 @@ from vsrc.runtime.backends.opening import (
     open_video_session,
 )
 from vsrc.runtime.backends.ort_provider import CPU, CUDA, TENSORRT, check_loaded, provider_list
-from vsrc.runtime.bench_config import BenchConfig
-from vsrc.runtime.bench_subject import open_subject
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.latency.config import BenchConfig
+from vsrc.runtime.latency.subject import open_subject
 from vsrc.runtime.package import Package, open_package, write_spec
 from vsrc.runtime.windows.feature_ring import RingSession
 

@@ -1,0 +1,1 @@
+"""How fast a network is here: bench and latency profiles."""

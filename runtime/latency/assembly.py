@@ -1,0 +1,274 @@
+"""From raw findings to a latency report: sums, shares, gates, and why a number is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+
+from vsrc.runtime.latency.config import BenchConfig, GateName
+from vsrc.runtime.latency.contention import interval_alone
+from vsrc.runtime.latency.measurement import Measurement
+from vsrc.runtime.latency.null_reasons import reasons_of
+from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.latency.sections import (
+    Arithmetic,
+    Feed,
+    Gate,
+    Intervals,
+    Memory,
+    Power,
+    Soak,
+    Stages,
+    Startup,
+    Stream,
+    Subject,
+    Warmup,
+)
+from vsrc.runtime.machine import Machine
+from vsrc.runtime.report.distribution import Distribution, distribution
+from vsrc.runtime.report.interval import Interval, mean
+from vsrc.runtime.report.interval import median as median_of
+from vsrc.runtime.schema import to_json
+from vsrc.runtime.sensors.device_record import Device
+from vsrc.runtime.sensors.power import has_settled, mean_watts, throttle_events
+from vsrc.runtime.spec import Quality
+
+QUALITY_METRIC = "psnr_y"
+_MINUTE_MS = 60_000.0
+
+
+def assemble(
+    config: BenchConfig, found: Measurement, *, machine: Machine, started: datetime
+) -> BenchReport:
+    """Make the report of what was found.
+
+    Args:
+        config: What was asked; its model is a path.
+        found: What was measured.
+        machine: Where.
+        started: When, UTC.
+    """
+    height, width = config.shape
+    series = found.series
+    latency_ms = distribution(series.steady_ms)
+    throughput_fps = len(series.steady_ms) * found.frames_per_run / series.steady_wall_seconds
+    power = _power(found, throughput_fps)
+    memory = Memory(found.before_load_bytes, found.peak_bytes)
+    parts: dict[str, Any] = {
+        "started_utc": started.isoformat(timespec="seconds"),
+        "subject": _subject(config, found),
+        "feed": Feed(batch=1, height_px=height, width_px=width),
+        "startup": Startup(
+            median(found.import_ms),
+            median(found.load_ms),
+            median(found.first_inference_ms),
+            found.engine_build_ms,
+        ),
+        "warmup": Warmup(series.warmup_ms, series.steady),
+        "latency_ms": latency_ms,
+        "jitter_ms": _jitter_ms(series.steady_ms),
+        "throughput_fps": throughput_fps,
+        "intervals": _intervals(found, latency_ms, throughput_fps),
+        "stream": _stream(config, found),
+        "stages": _stages(found),
+        "memory": memory,
+        "power": power,
+        "arithmetic": _arithmetic(config, found, throughput_fps),
+        "soak": _soak(config, found),
+        "device": _device(found),
+        "machine": machine,
+        "rates": found.rates,
+        "gates": tuple(_gates(config, latency_ms, throughput_fps, power, memory)),
+        "samples_ms": series.steady_ms,
+        "samples_per_run": tuple(map(len, found.runs_ms)),
+        "taken_share_per_run": known_shares(found.taken_shares),
+    }
+    missing = _nulls(to_json(parts))
+    return BenchReport(**parts, null_reasons=reasons_of(missing, config, found, machine))
+
+
+def _subject(config: BenchConfig, found: Measurement) -> Subject:
+    network = found.network
+    height, width = config.shape
+    decibels, data = _quality(found.quality)
+    return Subject(
+        model=str(config.model),
+        kind=found.kind,
+        network=found.name,
+        graph_sha256=found.graph_sha256,
+        precision=found.precision,
+        session=found.session,
+        threads=found.rates.threads,
+        versions=found.versions,
+        scale=network.scale if network else None,
+        window_frames=network.window if network else None,
+        lookahead_frames=network.radius if network else None,
+        parameters=network.parameters if network else None,
+        gmac_per_frame=network.gmac_per_lr_pixel * height * width if network else None,
+        quality_db=decibels,
+        quality_data=data,
+    )
+
+
+def _quality(measured: Sequence[Quality]) -> tuple[float | None, str | None]:
+    """PSNR of luma by the protocol named first, the mean over its clips, and their names."""
+    luma = [one for one in measured if one.metric == QUALITY_METRIC]
+    same = [one for one in luma if one.protocol == luma[0].protocol]
+    if not same:
+        return None, None
+    return fmean(one.value for one in same), ", ".join(one.data for one in same)
+
+
+def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
+    if len(samples_ms) < 2:
+        return None
+    return float(np.abs(np.diff(samples_ms)).mean())
+
+
+def _intervals(found: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
+    shares = known_shares(found.taken_shares) or (0.0,) * len(found.runs_ms)
+    interval = partial(interval_alone, found.runs_ms, shares)
+    of_mean = interval(mean)
+    rate = None
+    if of_mean is not None and of_mean.low > 0:
+        # Between the samples lies time that the mean does not hold: scale, do not divide.
+        ends = (throughput_fps * latency.mean / end for end in (of_mean.high, of_mean.low))
+        rate = Interval(*ends)
+    return Intervals(
+        p50_ms=interval(median_of),
+        p99_ms=None if latency.p99 is None else interval(_p99),
+        mean_ms=of_mean,
+        throughput_fps=rate,
+    )
+
+
+def known_shares(shares: Sequence[float | None]) -> tuple[float, ...] | None:
+    """None where one of them is not known."""
+    known = tuple(share for share in shares if share is not None)
+    return known if len(known) == len(shares) else None
+
+
+def _p99(values: np.ndarray) -> float:
+    return float(np.percentile(values, 99))
+
+
+def _stream(config: BenchConfig, found: Measurement) -> Stream:
+    if config.fps is None:
+        return Stream(None, None, None, None, None)
+    # A network that doubles the frame rate makes two frames in the time of one.
+    deadline_ms = 1000 / config.fps
+    misses = sum(value > deadline_ms for value in found.series.steady_ms)
+    ahead = None if found.network is None else found.network.radius * deadline_ms
+    return Stream(config.fps, ahead, deadline_ms, misses, misses / len(found.series.steady_ms))
+
+
+def _stages(found: Measurement) -> Stages:
+    of = {
+        name: distribution(values) for name, values in found.stages.durations_ms.items() if values
+    }
+    return Stages(
+        decode_ms=of.get("decode"),
+        upload_ms=of.get("upload"),
+        pre_ms=of.get("pre"),
+        network_ms=of.get("network"),
+        post_ms=of.get("post"),
+        download_ms=of.get("download"),
+        encode_ms=of.get("encode"),
+        enqueue_ms=of.get("enqueue"),
+        clock=found.stages.clock,
+        end_to_end_fps=found.stages.end_to_end_fps,
+        end_to_end_frames=found.stages.end_to_end_frames,
+        first_frame_ms=found.stages.first_frame_ms,
+    )
+
+
+def _power(found: Measurement, throughput_fps: float) -> Power:
+    seen = found.watched
+    idle_w, busy_w = (
+        mean_watts(seen.readings, seen.totals, windows) for windows in ((seen.idle,), seen.busy)
+    )
+    both = idle_w is not None and busy_w is not None
+    return Power(
+        source=" + ".join(seen.totals) or None,
+        idle_w=idle_w,
+        busy_w=busy_w,
+        joule_per_frame=(busy_w - idle_w) / throughput_fps if both else None,  # type: ignore[operator]
+    )
+
+
+def _arithmetic(config: BenchConfig, found: Measurement, throughput_fps: float) -> Arithmetic:
+    height, width = config.shape
+    gb_per_s = found.fed_bytes / found.frames_per_run * throughput_fps / 1e9
+    copied = (gb_per_s, gb_per_s / found.rates.copy_gb_per_s)
+    if found.network is None:
+        return Arithmetic(None, None, *copied)
+    gflop_per_s = 2 * found.network.gmac_per_lr_pixel * height * width * throughput_fps
+    return Arithmetic(gflop_per_s, gflop_per_s / found.rates.matmul_gflop_per_s, *copied)
+
+
+def _soak(config: BenchConfig, found: Measurement) -> Soak | None:
+    if config.minutes is None:
+        return None
+    ((start, end),) = found.watched.busy
+    inside = [one for one in found.watched.readings if start <= one.seconds <= end]
+    samples_ms = (*found.series.warmup_ms, *found.series.steady_ms)
+    long_enough = end - start >= 2 * _MINUTE_MS / 1000
+    # Between the samples lies time that no sample holds, the same share of every minute.
+    stretch = found.series.steady_wall_seconds * 1000 / sum(found.series.steady_ms)
+    ends = [_minute_fps(part, found, stretch) for part in (samples_ms, samples_ms[::-1])]
+    first_fps, last_fps = ends if long_enough else (None, None)
+    return Soak(config.minutes, (end - start) / 60, has_settled(inside), first_fps, last_fps)
+
+
+def _minute_fps(samples_ms: Sequence[float], found: Measurement, stretch: float) -> float:
+    """Frames a second of the samples that end within the first minute, or of the first one."""
+    ends = np.cumsum(samples_ms) * stretch
+    count = max(int(np.searchsorted(ends, _MINUTE_MS, side="right")), 1)
+    return count * found.frames_per_run / (float(ends[count - 1]) / 1000)
+
+
+def _device(found: Measurement) -> Device:
+    seen = found.watched
+    return Device(
+        facts=seen.facts,
+        unreadable=seen.unreadable,
+        busy_from_seconds=seen.busy[0][0],
+        busy_to_seconds=seen.busy[-1][1],
+        throttle_events=throttle_events(seen.readings),
+        readings=seen.readings,
+    )
+
+
+def _gates(
+    config: BenchConfig,
+    latency_ms: Distribution,
+    throughput_fps: float,
+    power: Power,
+    memory: Memory,
+) -> Iterator[Gate]:
+    peak_mb = None if memory.peak_bytes is None else memory.peak_bytes / 1e6
+    measured: dict[GateName, float | None] = {
+        "max_p99_ms": latency_ms.p99,
+        "min_fps": throughput_fps,
+        "max_watts": power.busy_w,
+        "max_rss_mb": peak_mb,
+    }
+    for name, value in measured.items():
+        if (limit := getattr(config, name)) is None:
+            continue
+        kept = value is not None and (value >= limit if name == "min_fps" else value <= limit)
+        yield Gate(name, limit, value, passed=kept)
+
+
+def _nulls(value: object, where: str = "") -> Iterator[str]:
+    """Dotted paths of all that is null, lists left out."""
+    if value is None:
+        yield where.lstrip(".")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nulls(item, f"{where}.{key}")

@@ -1,0 +1,123 @@
+"""Why a field of a latency report is null."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from vsrc.runtime.latency.config import BenchConfig
+from vsrc.runtime.latency.measurement import Measurement
+from vsrc.runtime.latency.warmup import LEAST_SAMPLES
+from vsrc.runtime.machine import Machine, machine_null_reasons
+from vsrc.runtime.report.distribution import PERCENTILES, samples_needed
+from vsrc.runtime.report.interval import LEAST_RUNS
+
+_FOREIGN = "the graph was not written by vsrc and does not say"
+_REASON_OF = {
+    "end_to_end_fps": "end_to_end",
+    "end_to_end_frames": "end_to_end",
+    "first_frame": "end_to_end",
+    "clock": "network",
+}
+"""Field of the stages -> the stage whose reason it shares."""
+_ON_CPU = "the network runs in main memory: nothing is moved"
+
+
+def reasons_of(
+    paths: Iterable[str], config: BenchConfig, found: Measurement, machine: Machine
+) -> dict[str, str]:
+    """Dotted path -> why, for each of the paths of a null field."""
+    known = machine_null_reasons(machine)
+    sections: dict[str, Callable[[str], str]] = {
+        "subject": _subject,
+        "startup": lambda _: _build(found),
+        "latency_ms": lambda name: _few(name, len(found.series.steady_ms)),
+        "jitter_ms": lambda _: _few("std", 1),
+        "warmup": lambda _: _needs(LEAST_SAMPLES, len(found.series.steady_ms)),
+        "intervals": lambda name: _interval(name, found),
+        "stream": lambda _: _FOREIGN if config.fps else "no --fps was given",
+        "stages": lambda name: _stage(name, found),
+        "memory": lambda _: "no VmHWM in /proc/self/status",
+        "power": lambda _: _power(found),
+        "arithmetic": lambda _: _FOREIGN,
+        "soak": lambda name: _soak(name, found),
+        "taken_share_per_run": lambda _: _taken(found),
+        "device": lambda _: "nothing on this machine counts them",
+    }
+    reasons = {}
+    for path in paths:
+        section, _, name = path.partition(".")
+        reasons[path] = known[path] if path in known else sections[section](name)
+    return reasons
+
+
+def _needs(needed: int, there: int) -> str:
+    are = "is 1" if there == 1 else f"are {there}"
+    return f"needs {needed} samples; there {are}"
+
+
+def _few(name: str, count: int) -> str:
+    return _needs(2 if name == "std" else samples_needed(PERCENTILES[name]), count)
+
+
+def _interval(name: str, found: Measurement) -> str:
+    count, runs = len(found.series.steady_ms), len(found.runs_ms)
+    if name == "p99_ms" and count < samples_needed(99):
+        return _needs(samples_needed(99), count)
+    one = "one process does" if runs == 1 else f"{runs} processes do"
+    return f"{one} not tell how processes differ; --runs {LEAST_RUNS} or more"
+
+
+def _subject(name: str) -> str:
+    if name.startswith("quality"):
+        return "the package holds no measured PSNR; vsrc eval measures it"
+    return _FOREIGN
+
+
+def _stage(name: str, found: Measurement) -> str:
+    missing = found.stages.missing
+    stage, _, rest = name.partition(".")
+    if rest:  # inside a distribution
+        count = len(found.stages.durations_ms[stage.removesuffix("_ms")])
+        return _few(rest, count)
+    stage = stage.removesuffix("_ms")
+    stage = (
+        "end_to_end" if stage in ("end_to_end_fps", "end_to_end_frames", "first_frame") else stage
+    )
+    stage = "network" if stage == "clock" else stage
+    if stage in missing:
+        return missing[stage]
+    if not found.session.startswith("ort-cpu"):
+        return f"{found.session} does not tell its parts apart"
+    if stage == "enqueue":
+        return "the call returns when the frame is done"
+    return _ON_CPU
+
+
+def _build(found: Measurement) -> str:
+    if found.session.startswith("ort-tensorrt"):
+        return "it is built while the session opens, and part of load_ms"
+    return "no engine is built: the graph runs as it is"
+
+
+def _taken(found: Measurement) -> str:
+    if found.session.startswith("ort-cpu"):
+        return "/proc/stat does not count what the cores do"
+    return f"{found.session} does not run on the cores that others use"
+
+
+def _power(found: Measurement) -> str:
+    seen = found.watched
+    if seen.totals:
+        return f"{' + '.join(seen.totals)} told fewer than two values in that time"
+    kinds = ("gpu", "power rails", "cpu energy", "nvidia", "jetson")
+    why = [f"{kind}: {seen.unreadable[kind]}" for kind in kinds if kind in seen.unreadable]
+    return "; ".join(why) or "no sensor of this machine tells its power"
+
+
+def _soak(name: str, found: Measurement) -> str:
+    if not name:
+        return "no --minutes was given"
+    if name == "settled":
+        why = found.watched.unreadable.get("temperature")
+        return why or "the temperature was read for less than two minutes"
+    return "the soak lasted less than two minutes"

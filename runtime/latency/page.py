@@ -1,0 +1,240 @@
+"""Latency reports as a page: figures, charts and tables, one file, light and dark, printable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from vsrc.runtime.latency.regression import COLUMNS as COMPARED
+from vsrc.runtime.latency.regression import LEAST_CHANGE, BenchComparison, comparison_rows
+from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.latency.sections import Stages
+from vsrc.runtime.latency.table import COLUMNS, median_ms, on_front, table_rows
+from vsrc.runtime.latency.text import SOAK_WORDS, latency_cells, report_notes
+from vsrc.runtime.report.before_after import Table
+from vsrc.runtime.report.chart import (
+    Bar,
+    Dot,
+    Line,
+    histogram,
+    line_chart,
+    number,
+    scatter,
+    waterfall,
+)
+from vsrc.runtime.report.page_parts import (
+    Chart,
+    Figure,
+    Group,
+    Note,
+    device_charts,
+    unknown_table,
+    when,
+)
+from vsrc.runtime.report.template import write_page
+
+STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
+COMPARED_NOTE = (
+    f"Judged where the interval leaves out zero and the change exceeds {LEAST_CHANGE:.0%}."
+)
+_BAD = ("Gate", "Warning")
+
+
+def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
+    """Write a page of one or several latency reports; replaces what was there.
+
+    Raises:
+        MissingDependencyError: jinja2 is missing.
+    """
+    first = reports[0]
+    feed, machine = first.feed, first.machine
+    names = list(dict.fromkeys(report.subject.network for report in reports))
+    title = f"Latency of {', '.join(names)}"
+    summary = (
+        f"{feed.width_px}x{feed.height_px} LR frames on {machine.cpu or machine.architecture}, "
+        f"{machine.cores} cores, {machine.system}. Measured {when(first.started_utc)}."
+    )
+    several = len(reports) > 1
+    groups = [_overview(reports)] if several else []
+    groups += [report_group(report, titled=several) for report in reports]
+    notes = [note for report in reports for note in _notes(report, named=several)]
+    values = {"title": title, "summary": summary, "notes": notes, "groups": groups}
+    return write_page(path, "bench.html", values)
+
+
+def write_comparison_page(path: Path, found: BenchComparison) -> Path:
+    """Write a page of two reports that were compared; replaces what was there.
+
+    Raises:
+        MissingDependencyError: jinja2 is missing.
+    """
+    table = Table("Change by change", COMPARED, tuple(comparison_rows(found)), COMPARED_NOTE)
+    worse = [Note(f"{one.metric} is worse", bad=True) for one in found.worse]
+    values = {
+        "title": f"{Path(found.new).name} against {Path(found.old).name}",
+        "summary": "Something is worse." if worse else "Nothing is worse.",
+        "notes": [*worse, *(Note(words) for words in found.notes)],
+        "groups": [Group(tables=(table,))],
+    }
+    return write_page(path, "bench.html", values)
+
+
+def report_group(report: BenchReport, *, titled: bool) -> Group:
+    """All that a page shows of one report."""
+    subject = report.subject
+    return Group(
+        title=f"{subject.network} on {subject.session}" if titled else "",
+        figures=tuple(_figures(report)),
+        charts=tuple(chart for chart in _charts(report) if chart.svg),
+        tables=tuple(_tables(report)),
+    )
+
+
+def _notes(report: BenchReport, *, named: bool) -> Iterator[Note]:
+    for kind, words in report_notes(report):
+        label = f"{report.subject.network}: " if named else ""
+        bad = kind in _BAD and not ("Gate" in kind and ": kept" in words)
+        yield Note(f"{label}{kind}: {words}", bad)
+
+
+def _overview(reports: Sequence[BenchReport]) -> Group:
+    table = Table("Side by side", COLUMNS, tuple(table_rows(reports)))
+    dots = [
+        Dot(_dot_label(report), median_ms(report), report.subject.quality_db, is_on)
+        for report, is_on in zip(reports, on_front(reports), strict=True)
+        if report.subject.quality_db is not None
+    ]
+    if not dots:
+        return Group(tables=(table,))
+    title = "Quality against latency"
+    svg = scatter(dots, name=title, x_label="median latency, ms", y_label="PSNR of luma, dB")
+    note = "Filled: no other is both faster and better. dB as each package says it was measured."
+    return Group(tables=(table,), charts=(Chart(title, svg, note=note),))
+
+
+def _dot_label(report: BenchReport) -> str:
+    return f"{report.subject.network} {report.subject.precision or ''}".strip()
+
+
+def _figures(report: BenchReport) -> Iterator[Figure]:
+    ends, fps = report.intervals.p50_ms, report.intervals.throughput_fps
+    yield Figure(
+        "Median latency",
+        f"{number(median_ms(report))} ms",
+        f"95 %: {number(ends.low)} to {number(ends.high)}" if ends else "",
+    )
+    p99 = report.latency_ms.p99
+    detail = report.null_reasons.get("latency_ms.p99", "")
+    yield Figure("99 % are faster than", "-" if p99 is None else f"{number(p99)} ms", detail)
+    yield Figure(
+        "Throughput",
+        f"{report.throughput_fps:.4g} frames/s",
+        f"95 %: {number(fps.low)} to {number(fps.high)}" if fps else "",
+    )
+    yield from _over_time_figures(report)
+    peak = report.memory.peak_bytes
+    yield Figure("Peak memory", "-" if peak is None else f"{peak / 1e6:.0f} MB")
+    joule = report.power.joule_per_frame
+    words = f"{report.power.source}, idle taken off" if joule is not None else "no sensor to read"
+    yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
+    share = report.arithmetic.matmul_share
+    if share is not None:
+        yield Figure("Of the machine's matrix rate", f"{share:.0%}", "float32, same threads")
+    copied, rate = report.arithmetic.copy_share, number(report.rates.copy_gb_per_s)
+    yield Figure("Of its copy rate", f"{copied:.1%}", f"pictures in and out, of {rate} GB/s")
+
+
+def _over_time_figures(report: BenchReport) -> Iterator[Figure]:
+    """What a stream and a soak were asked for."""
+    stream, soak = report.stream, report.soak
+    if stream.fps is not None and stream.deadline_miss_share is not None:
+        detail = f"{stream.deadline_misses} took longer than {number(stream.deadline_ms or 0)} ms"
+        yield Figure(
+            f"Late at {stream.fps:g} frames/s", f"{stream.deadline_miss_share:.1%}", detail
+        )
+    if soak is not None:
+        heat = SOAK_WORDS[soak.settled]
+        if soak.first_minute_fps is None or soak.last_minute_fps is None:
+            yield Figure("Soak", f"{soak.minutes_run:.1f} minutes", heat)
+            return
+        words = f"the first {number(soak.first_minute_fps)}; {soak.minutes_run:.1f} minutes, {heat}"
+        yield Figure("Last minute", f"{number(soak.last_minute_fps)} frames/s", words)
+
+
+def _charts(report: BenchReport) -> Iterator[Chart]:
+    latency, samples = report.latency_ms, report.samples_ms
+    marks = {"p50": latency.p50, "p95": latency.p95, "p99": latency.p99}
+    yield Chart(
+        "Distribution",
+        histogram(
+            samples,
+            name="Histogram of latency",
+            x_label="latency, ms",
+            marks={name: value for name, value in marks.items() if value is not None},
+        ),
+        note=f"{len(samples)} samples" + (", the slowest 0.5 % cut off" * (len(samples) >= 200)),
+    )
+    ends, runs = [ms / 1000 for ms in accumulate(samples)], len(report.samples_per_run)
+    yield Chart(
+        "Over time",
+        line_chart(
+            [Line("latency", ends, samples)],
+            name="Latency over time",
+            x_label="seconds",
+            y_label="latency, ms",
+        ),
+        note=f"{runs} processes, one after the other" if runs > 1 else "",
+    )
+    yield Chart("Stages", _stages_chart(report.stages), note="Medians, each stage by itself.")
+    yield from device_charts(report.device.readings)
+
+
+def _stages_chart(stages: Stages) -> str:
+    bars, at = [], 0.0
+    for name in STAGE_NAMES:
+        part = getattr(stages, f"{name}_ms")
+        if part is None:
+            continue
+        value = part.mean if part.p50 is None else part.p50
+        bars.append(Bar(name, at, at + value, f"{number(value)} ms"))
+        at += value
+    return waterfall(bars, name="Stages of a frame", x_label="ms") if bars else ""
+
+
+def _tables(report: BenchReport) -> Iterator[Table]:
+    cells = latency_cells(report)
+    names, values = zip(*cells, strict=True)
+    yield Table("Latency, ms", ("", *names), (("a frame", *values), *_stage_rows(report)))
+    yield Table("What was measured", ("", ""), tuple(_facts(report)), words=True)
+    if report.null_reasons:
+        yield unknown_table(report.null_reasons)
+
+
+def _stage_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:
+    for name in STAGE_NAMES:
+        if (part := getattr(report.stages, f"{name}_ms")) is not None:
+            yield (name, *(value for _, value in latency_cells(report, part)))
+
+
+def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
+    subject, startup = report.subject, report.startup
+    yield "model", subject.model
+    yield "graph", subject.graph_sha256[:16]
+    yield "runs on", f"{subject.session}, {subject.threads} threads"
+    if subject.parameters is not None:
+        yield (
+            "size",
+            f"{subject.parameters:,} parameters, {subject.gmac_per_frame:.3g} GMAC a frame",
+        )
+    if report.jitter_ms is not None:
+        yield "jitter", f"{number(report.jitter_ms)} ms from one frame to the next"
+    if report.stream.lookahead_ms is not None:
+        ahead = f"{number(report.stream.lookahead_ms)} ms, on any device"
+        yield "look-ahead", f"{ahead}: {subject.lookahead_frames} frames must come first"
+    yield "model load", f"{number(startup.load_ms)} ms"
+    yield "first inference", f"{number(startup.first_inference_ms)} ms"
+    if report.stages.end_to_end_fps is not None:
+        yield "end to end", f"{number(report.stages.end_to_end_fps)} frames/s from file to file"
+    yield from report.device.facts.items()
+    yield "versions", ", ".join(f"{name} {text}" for name, text in subject.versions.items())

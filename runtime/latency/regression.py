@@ -1,0 +1,317 @@
+"""Say of two latency reports which is better, metric by metric, and whether noise could do it.
+
+A metric with samples is judged by the interval of its relative change, drawn from the runs of both
+reports (`vsrc.runtime.report.interval`), as they were and without what other processes took
+(`vsrc.runtime.latency.contention`). It is called better or worse only if that interval leaves
+out zero and the change is more than `LEAST_CHANGE`. Reports of fewer than
+`LEAST_RUNS` processes do not tell how processes differ, and metrics of which a report holds a
+single value have no noise to be judged by: they are shown and not judged; but peak memory hardly
+has any, and counts from `LEAST_MEMORY_CHANGE` on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from vsrc.runtime.errors import GateError, SpecError
+from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share, without_others
+from vsrc.runtime.latency.measurement import split_runs
+from vsrc.runtime.latency.report import KIND, SCHEMA_VERSION
+from vsrc.runtime.report.distribution import samples_needed
+from vsrc.runtime.report.interval import (
+    LEAST_RUNS,
+    Floats,
+    Interval,
+    enclosing,
+    mean,
+    median,
+    resampled,
+    widened,
+)
+from vsrc.runtime.schema import to_json
+
+LEAST_CHANGE = 0.02
+LEAST_MEMORY_CHANGE = 0.05
+
+COLUMNS = ("", "old", "new", "change", "95 % interval", "")
+
+Verdict = Literal["better", "worse", "no difference", "not judged"]
+
+
+def _p(percent: float) -> Callable[[Floats], float]:
+    return lambda values: float(np.percentile(values, percent))
+
+
+_FROM_SAMPLES: dict[str, tuple[Callable[[Floats], float], float]] = {
+    "latency_ms.p50": (median, 50.0),
+    "latency_ms.p95": (_p(95.0), 95.0),
+    "latency_ms.p99": (_p(99.0), 99.0),
+    "latency_ms.mean": (mean, 50.0),
+}
+"""Metric -> how it is found from samples, and the percentile for which there must be enough."""
+
+_SINGLE = {
+    "memory.peak_bytes": LEAST_MEMORY_CHANGE,
+    "power.joule_per_frame": None,
+    "startup.load_ms": None,
+    "startup.first_inference_ms": None,
+    "stages.end_to_end_fps": None,
+}
+"""Metric of which there is one value -> change from which on it is judged, None for never."""
+
+_SAME = {
+    "shape": ("feed.height_px", "feed.width_px"),
+    "machine": ("machine.cpu", "machine.cores"),
+    "threads": ("subject.threads",),
+    "what runs it": ("subject.session",),
+    "power mode": ("device.facts.power mode",),
+}
+"""What should be alike in both reports -> the fields that say so."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric in two reports.
+
+    Attributes:
+        metric: Dotted path in the report.
+        old: Its value; None where the report has none.
+        new: The same of the other.
+        change: new / old - 1; None where a value is missing or zero.
+        interval: 95 % interval of the change; None where there are no samples to draw from.
+        verdict: Which of them is better.
+    """
+
+    metric: str
+    old: float | None
+    new: float | None
+    change: float | None
+    interval: Interval | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class BenchComparison:
+    """Two reports side by side.
+
+    Attributes:
+        old: Path of the report that is compared with.
+        new: Path of the other.
+        changes: Metric by metric.
+        notes: What differs between the reports and should not.
+    """
+
+    old: str
+    new: str
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def worse(self) -> list[Change]:
+        """What has become worse."""
+        return [one for one in self.changes if one.verdict == "worse"]
+
+
+def compare_reports(old: Path, new: Path) -> BenchComparison:
+    """Compare two reports that `vsrc bench --json` wrote.
+
+    Raises:
+        SpecError: One of them is no latency report of this version.
+    """
+    before, after = _report(old), _report(new)
+    changes = (*_sampled(before, after), *_single(before, after))
+    return BenchComparison(str(old), str(new), changes, tuple(_notes(before, after)))
+
+
+def check_no_regression(found: BenchComparison) -> None:
+    """Raise if something has become worse.
+
+    Raises:
+        GateError: Names each metric and by how much.
+    """
+    if found.worse:
+        words = [f"{one.metric} is {abs(one.change or 0):.1%} worse" for one in found.worse]
+        raise GateError(f"{found.new} against {found.old}: {'; '.join(words)}")
+
+
+def comparison_rows(found: BenchComparison) -> list[tuple[str, ...]]:
+    """A row of cells for each metric, in the order of `COLUMNS`; a dash where unknown."""
+    return [
+        (
+            one.metric,
+            _number(one.old),
+            _number(one.new),
+            "-" if one.change is None else f"{one.change:+.1%}",
+            "-" if one.interval is None else f"{one.interval.low:+.1%} to {one.interval.high:+.1%}",
+            one.verdict,
+        )
+        for one in found.changes
+    ]
+
+
+def comparison_text(found: BenchComparison) -> str:
+    """A line for each metric."""
+    rows = [COLUMNS, *comparison_rows(found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *cells, verdict in rows:
+        middle = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *middle, verdict]).rstrip())
+    return "\n".join([*lines, *(f"Note: {note}" for note in found.notes)])
+
+
+def comparison_to_text(found: BenchComparison) -> str:
+    """Its JSON."""
+    head = {"kind": f"{KIND}-comparison", "schema_version": SCHEMA_VERSION}
+    return json.dumps({**head, **to_json(found)}, indent=2, allow_nan=False) + "\n"
+
+
+def _sampled(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
+    both = [_runs(report) for report in (before, after)]
+    wholes = [np.concatenate(runs) for runs, _ in both]
+    versions = _versions(both)
+    for metric, (statistic, percent) in _FROM_SAMPLES.items():
+        enough = [len(whole) >= samples_needed(percent) for whole in wholes]
+        old, new = (
+            statistic(whole) if ok else None for whole, ok in zip(wholes, enough, strict=True)
+        )
+        found = [_interval(old, new, statistic) for old, new in versions] if all(enough) else []
+        yield _change(metric, old, new, enclosing(found))
+    # More is better; its noise is that of the mean latency, of which it is the inverse.
+    old, new = (_value(report, "throughput_fps") for report in (before, after))
+    ends = enclosing(_interval(second, first, mean) for first, second in versions)
+    yield _change("throughput_fps", old, new, ends)
+
+
+def _runs(report: dict[str, Any]) -> tuple[list[tuple[float, ...]], Sequence[float]]:
+    """Samples of each process, and the share of its time that others had."""
+    runs = split_runs(report["samples_ms"], report.get("samples_per_run", ()))
+    return runs, report.get("taken_share_per_run") or (0.0,) * len(runs)
+
+
+def _versions(
+    both: Sequence[tuple[Sequence[Sequence[float]], Sequence[float]]],
+) -> list[tuple[list[Floats], list[Floats]]]:
+    """Runs of old and new: as they were, and without what others took of either."""
+    old, new = (list(without_others(runs, shares)) for runs, shares in both)
+    count = max(len(old), len(new))
+    old, new = (part * count if len(part) == 1 else part for part in (old, new))
+    return list(zip(old, new, strict=True))
+
+
+def _interval(
+    old: Sequence[Floats], new: Sequence[Floats], statistic: Callable[[Floats], float]
+) -> Interval | None:
+    """Interval of the change from the first to the second."""
+    first, second = (resampled(runs, statistic, seed=at) for at, runs in enumerate((old, new)))
+    if first is None or second is None:
+        return None
+    values = [statistic(np.concatenate(runs)) for runs in (old, new)]
+    if values[0] <= 0 or first.min() <= 0:
+        return None
+    ratio = widened(values[1] / values[0], second / first, runs=min(len(old), len(new)))
+    return Interval(ratio.low - 1, ratio.high - 1)
+
+
+def _single(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
+    for metric, least in _SINGLE.items():
+        old, new = _value(before, metric), _value(after, metric)
+        if old is None and new is None:
+            continue
+        found = _change(metric, old, new, None)
+        if least is None or found.change is None:
+            yield found
+            continue
+        verdict: Verdict = "no difference"
+        if abs(found.change) > least:
+            verdict = "worse" if found.change > 0 else "better"
+        yield Change(metric, old, new, found.change, None, verdict)
+
+
+def _change(metric: str, old: float | None, new: float | None, interval: Interval | None) -> Change:
+    change = new / old - 1 if old and new is not None else None
+    if change is None or interval is None:
+        return Change(metric, old, new, change, None, "not judged")
+    sure = interval.low > 0 or interval.high < 0
+    if not sure or abs(change) <= LEAST_CHANGE:
+        return Change(metric, old, new, change, interval, "no difference")
+    more_is_better = metric.endswith("_fps")
+    better = (change > 0) == more_is_better
+    return Change(metric, old, new, change, interval, "better" if better else "worse")
+
+
+def _notes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    for what, paths in _SAME.items():
+        old, new = ([_raw(report, path) for path in paths] for report in (before, after))
+        if old != new:
+            told = [" ".join(map(str, values)) for values in (old, new)]
+            yield f"{what} differs: {told[0]}, then {told[1]}"
+    for which, report in (("old", before), ("new", after)):
+        if words := _other_work(report):
+            yield f"other work was running during {which} ({words})"
+        if (runs := len(_runs(report)[0])) < LEAST_RUNS:
+            count = "one process" if runs == 1 else f"{runs} processes"
+            yield (
+                f"{which} was measured in {count}: how much processes differ is not known, so "
+                f"speed is not judged; measure with --runs {LEAST_RUNS} or more"
+            )
+
+
+def _other_work(report: dict[str, Any]) -> str:
+    """How much of it there was; empty for little."""
+    if report.get("taken_share_per_run") is not None:
+        share = overall_share(*_runs(report))
+        return f"up to {share:.0%} of the time" if share > BUSY_SHARE else ""
+    load, cores = _value(report, "machine.load_average"), _value(report, "machine.cores")
+    loaded = load is not None and cores and load > LOADED * cores
+    return f"load average {load:.1f}" if loaded else ""
+
+
+def _report(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SpecError(f"{path}: not readable as a latency report: {error}") from error
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        raise SpecError(f"{path}: no latency report; write one with vsrc bench --json {path}")
+    if data.get("schema_version") != SCHEMA_VERSION:
+        raise SpecError(
+            f"{path}: schema version {data.get('schema_version')}, this vsrc reads {SCHEMA_VERSION}"
+        )
+    samples = data.get("samples_ms")
+    numbers = isinstance(samples, list) and all(
+        isinstance(one, (int, float)) and one >= 0 for one in samples
+    )
+    if not samples or not numbers:
+        raise SpecError(f"{path}: samples_ms must be a list of durations")
+    lengths = data.get("samples_per_run", [len(samples)])
+    if not isinstance(lengths, list) or sum(lengths) != len(samples) or min(lengths) < 1:
+        raise SpecError(f"{path}: samples_per_run does not add up to the samples")
+    shares = data.get("taken_share_per_run") or [0.0] * len(lengths)
+    if len(shares) != len(lengths) or not all(0 <= share < 1 for share in shares):
+        raise SpecError(f"{path}: taken_share_per_run must hold a share in [0, 1) for each run")
+    return data
+
+
+def _raw(report: dict[str, Any], path: str) -> Any:  # noqa: ANN401  JSON
+    value: Any = report
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _value(report: dict[str, Any], path: str) -> float | None:
+    value = _raw(report, path)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,0 +1,116 @@
+"""Measure how fast a package or graph runs on this machine, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from vsrc.runtime.backends.engine_file import read_engine_spec
+from vsrc.runtime.backends.opening import require_backend
+from vsrc.runtime.errors import GateError, SpecError
+from vsrc.runtime.fresh_process import Message, ask
+from vsrc.runtime.latency.assembly import assemble
+from vsrc.runtime.latency.child import request_for
+from vsrc.runtime.latency.config import BenchConfig, BenchProgress
+from vsrc.runtime.latency.measurement import Measurement, joined
+from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.latency.sections import Gate
+from vsrc.runtime.latency.subject import ENGINE_SUFFIXES
+from vsrc.runtime.machine import this_machine
+from vsrc.runtime.schema import from_json
+from vsrc.runtime.shipped_models import shipped
+
+_MEASURED_BY = {
+    "max_p99_ms": "latency_ms.p99",
+    "min_fps": "throughput_fps",
+    "max_watts": "power.busy_w",
+    "max_rss_mb": "memory.peak_bytes",
+}
+"""Gate -> field of the report that it is about."""
+
+
+def bench(
+    config: BenchConfig, *, progress: Callable[[BenchProgress], None] = lambda _step: None
+) -> BenchReport:
+    """Measure a package in fresh processes and report.
+
+    Limits that were missed do not raise: they are part of the report. `check_gates` raises.
+
+    Args:
+        config: What to measure, for how long, and the limits.
+        progress: Told about progress, a few times a second.
+
+    Raises:
+        VsrcError: The package cannot be opened or run, or takes no frames of this shape.
+    """
+    (report,) = bench_all([config], progress=progress)
+    return report
+
+
+def bench_all(
+    configs: Sequence[BenchConfig],
+    *,
+    progress: Callable[[BenchProgress], None] = lambda _step: None,
+) -> list[BenchReport]:
+    """Measure several; see `bench`.
+
+    They take turns, process by process: what disturbs the machine for a while falls on all alike.
+    """
+    configs = [replace(config, model=config.model or shipped()) for config in configs]
+    for config in configs:
+        require_backend(_backend_of(config))
+    started = [datetime.now(timezone.utc)] * len(configs)
+    machine = this_machine()
+    found: list[list[Measurement]] = [[] for _ in configs]
+    for turn in range(max(config.run_count for config in configs)):
+        for at, config in enumerate(configs):
+            if turn == 0:
+                started[at] = datetime.now(timezone.utc)
+                found[at].append(_measured_apart(request_for(config), progress))
+            elif turn < config.run_count:
+                again = request_for(replace(config, stages=False), found[at][0])
+                found[at].append(_measured_apart(again, progress))
+    return [
+        assemble(config, joined(all_runs), machine=machine, started=when)
+        for config, all_runs, when in zip(configs, found, started, strict=True)
+    ]
+
+
+def _backend_of(config: BenchConfig) -> str:
+    """What runs a model: an engine says so itself, and for a graph `auto` is ONNX Runtime."""
+    path = config.model
+    assert path is not None
+    suffix = path.suffix.lower()
+    if suffix in ENGINE_SUFFIXES:
+        with suppress(SpecError):  # opening it says what is wrong
+            return read_engine_spec(path).target.backend
+    return "ort" if suffix == ".onnx" and config.backend == "auto" else config.backend
+
+
+def check_gates(*reports: BenchReport) -> None:
+    """Raise if a limit was missed.
+
+    Raises:
+        GateError: Names every limit that was missed and what was measured instead.
+    """
+    missed = [
+        (f"{report.subject.network}: " if len(reports) > 1 else "") + f"{gate}{_why(gate, report)}"
+        for report in reports
+        for gate in report.gates
+        if not gate.passed
+    ]
+    if missed:
+        raise GateError("; ".join(missed))
+
+
+def _why(gate: Gate, report: BenchReport) -> str:
+    """Why nothing was measured, in brackets."""
+    reason = report.null_reasons.get(_MEASURED_BY[gate.name])
+    return f" ({reason})" if gate.measured is None and reason else ""
+
+
+def _measured_apart(request: Message, progress: Callable[[BenchProgress], None]) -> Measurement:
+    found = ask("vsrc.runtime.latency.child", request, lambda step: progress(BenchProgress(**step)))
+    return from_json(Measurement, found, where="measuring process")

@@ -1,0 +1,268 @@
+"""Open what shall be measured: a package, a graph by itself, or an engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.backends.device_session import DeviceSession
+from vsrc.runtime.backends.device_stages import DeviceStages
+from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.latency.config import BenchConfig
+from vsrc.runtime.latency.sections import SubjectKind
+from vsrc.runtime.schema import from_json
+from vsrc.runtime.spec import GraphSpec, NetworkSpec, Quality
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from vsrc.runtime.windows.session import Session
+
+METADATA_KEY = "vsrc"
+ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
+_NUMPY = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, opened.
+
+    Attributes:
+        kind: What it is.
+        name: Of the network, or of the file.
+        label: What runs it.
+        graph_sha256: Hash of the graph.
+        precision: Its arithmetic; None where it does not say.
+        graph: The ONNX file, for a look inside; None where something else runs.
+        feeds: What that file is fed, by input.
+        run: Restore a frame.
+        network: What the graph says of its network; None for one that vsrc did not write.
+        quality: What the package says was measured.
+        session: For the whole pipeline; None where it takes no pictures.
+        close: Let go of it.
+        on_device: Times what a frame takes on a device, for at most so many seconds; None where
+            nothing is moved to one, or nobody can tell.
+        build_ms: Time that it took to build its engine; None where there is none.
+    """
+
+    kind: SubjectKind
+    name: str
+    label: str
+    graph_sha256: str
+    precision: str | None
+    graph: Path | None
+    feeds: dict[str, NDArray[Any]]
+    run: Callable[[], NDArray[Any]]
+    network: NetworkSpec | None
+    quality: tuple[Quality, ...]
+    session: Session | None
+    close: Callable[[], None]
+    on_device: Callable[[float], DeviceStages] | None = None
+    build_ms: float | None = None
+
+
+def open_subject(config: BenchConfig) -> Subject:
+    """Open what `config.model` names, as its kind demands.
+
+    Raises:
+        SpecError: There is no such thing, or it is damaged.
+        MismatchError: It cannot be run, or takes no frames of this shape.
+    """
+    path = config.model
+    assert path is not None
+    if path.suffix.lower() in ENGINE_SUFFIXES:
+        return _open_engine(path, config)
+    if path.is_file() and path.suffix.lower() == ".onnx":
+        return _open_graph(path, config)
+    return _open_package(path, config)
+
+
+def _open_package(path: Path, config: BenchConfig) -> Subject:
+    from vsrc.runtime.backends.opening import open_window_session
+    from vsrc.runtime.package import open_package
+
+    package = open_package(path)
+    session = open_window_session(
+        package, backend=config.backend, precision=config.precision, threads=config.threads
+    )
+    graphs = package.spec.graphs
+    name = next((key for key, graph in graphs.items() if graph == session.graph), None)
+    path_of_graph = None if name is None else package.graph(name)[0]
+    return _of_session("package", session, config, path_of_graph, package.spec.quality)
+
+
+def _open_graph(path: Path, config: BenchConfig) -> Subject:
+    from vsrc.runtime.backends.ort import OrtSession, open_ort
+
+    if config.backend not in ("auto", "ort"):
+        raise MismatchError(f"{path}: a graph by itself runs on ort, not on {config.backend}")
+    session = open_ort(path, threads=config.threads)
+    said = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if said:
+        network, graph = _described(path, said)
+        if graph.io == "uint8" and graph.role == "whole":
+            found = OrtSession(path, network=network, graph=graph, threads=config.threads)
+            return _of_session("graph", found, config, path, ())
+    return _foreign(path, session, config)
+
+
+def _of_session(
+    kind: SubjectKind,
+    session: Session,
+    config: BenchConfig,
+    graph: Path | None,
+    quality: tuple[Quality, ...],
+) -> Subject:
+    check_shape(config.shape, session.graph)
+    shape = (1, session.network.window, *config.shape, 3)
+    lr = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    device = session if isinstance(session, DeviceSession) else None
+    build_seconds = device.build_seconds if device else None
+    return Subject(
+        kind=kind,
+        name=session.network.name,
+        label=session.label,
+        graph_sha256=session.graph.sha256,
+        precision=session.graph.precision,
+        graph=graph,
+        feeds={"lr": lr},
+        run=lambda: session(lr),
+        network=session.network,
+        quality=quality,
+        session=session,
+        close=session.close,
+        on_device=(lambda seconds: device.stages(lr, seconds=seconds)) if device else None,
+        build_ms=None if build_seconds is None else build_seconds * 1000,
+    )
+
+
+def _open_engine(path: Path, config: BenchConfig) -> Subject:
+    from vsrc.runtime.latency.engine_subject import open_engine
+
+    opened = open_engine(path, config)
+    spec, bare = opened.spec, opened.bare
+    if opened.session is not None and opened.package is not None:
+        quality = opened.package.spec.quality
+        return _of_session("engine", opened.session, config, None, quality)
+    assert bare is not None
+    return Subject(
+        kind="engine",
+        name=path.stem,
+        label=f"{spec.target.backend} {spec.target.precision}",
+        graph_sha256=spec.target.graph_sha256,
+        precision=spec.target.precision,
+        graph=None,
+        feeds=bare.feeds,
+        run=bare.run,
+        network=None,
+        quality=(),
+        session=None,
+        close=bare.close,
+        on_device=lambda seconds: bare.stages(seconds=seconds),
+        build_ms=spec.build_seconds * 1000,
+    )
+
+
+def _described(path: Path, said: str) -> tuple[NetworkSpec, GraphSpec]:
+    """What vsrc wrote into the metadata of a graph."""
+    try:
+        data = json.loads(said)
+        network, graph = data["network"], data["graph"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpecError(f"{path}: what it says of itself is not readable: {error!r}") from error
+    file = {"file": path.name, "sha256": file_sha256(path), "size_bytes": path.stat().st_size}
+    where = f"{path} (metadata)"
+    known = {field: graph[field] for field in GraphSpec.__dataclass_fields__ if field in graph}
+    return from_json(NetworkSpec, network, where=where), from_json(
+        GraphSpec, {**known, **file}, where=where
+    )
+
+
+def _foreign(path: Path, session: onnxruntime.InferenceSession, config: BenchConfig) -> Subject:
+    """A graph of somebody else: every input is fed noise of its own shape."""
+    generator = np.random.default_rng(0)
+    feeds = {
+        value.name: _noise(path, value.name, value.type, value.shape, config.shape, generator)
+        for value in session.get_inputs()
+    }
+
+    def run() -> NDArray[Any]:
+        return np.asarray(session.run(None, feeds)[0])
+
+    return Subject(
+        kind="graph",
+        name=path.stem,
+        label="ort-cpu",
+        graph_sha256=file_sha256(path),
+        precision=None,
+        graph=path,
+        feeds=feeds,
+        run=run,
+        network=None,
+        quality=(),
+        session=None,
+        close=lambda: None,
+    )
+
+
+def _noise(
+    path: Path,
+    name: str,
+    kind: str,
+    declared: list[Any],
+    frame: tuple[int, int],
+    generator: np.random.Generator,
+) -> NDArray[Any]:
+    if kind not in _NUMPY:
+        raise MismatchError(f"{path}: input {name} is a {kind}, which cannot be made up")
+    shape = _filled(path, name, declared, frame)
+    dtype = np.dtype(_NUMPY[kind])
+    if dtype.kind == "f":
+        return generator.random(shape, dtype=np.float32).astype(dtype)
+    return generator.integers(0, 2 if dtype.kind == "b" else 127, shape).astype(dtype)
+
+
+def _filled(path: Path, name: str, declared: list[Any], frame: tuple[int, int]) -> list[int]:
+    """The declared shape with its free axes filled: H and W from the frame, 1 for all others."""
+    shape = [axis if isinstance(axis, int) and axis > 0 else None for axis in declared]
+    if len(shape) >= 4:
+        last = len(shape) - 2 if shape[-1] in (1, 3, 4) else len(shape) - 1  # (..., H, W, C)?
+        for axis, size in zip((last - 1, last), frame, strict=True):
+            if shape[axis] not in (None, size):
+                raise MismatchError(
+                    f"{path}: axis {axis} of input {name} is {shape[axis]}, not {size}; choose "
+                    f"another --shape"
+                )
+            shape[axis] = size
+    return [1 if axis is None else axis for axis in shape]
+
+
+def check_shape(shape: tuple[int, int], graph: GraphSpec) -> None:
+    """A session pads frames that are too small; timing those would flatter or slander the size.
+
+    Raises:
+        MismatchError: The graph does not take the shape.
+    """
+    for axis, size, (least, most) in zip("HW", shape, (graph.height, graph.width), strict=True):
+        if not least <= size <= most:
+            takes = f"{least} only" if least == most else f"{least} to {most}"
+            raise MismatchError(
+                f"{axis}={size} is not a size that {graph.file} takes ({takes} LR pixels); "
+                "choose another --shape, or export the package for this one"
+            )

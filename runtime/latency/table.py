@@ -1,0 +1,116 @@
+"""Several latency reports as the one table that people paste, and who is on the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vsrc.runtime.latency.report import BenchReport
+
+COLUMNS = (
+    "network",
+    "precision",
+    "backend",
+    "params",
+    "GMAC",
+    "p50 ms",
+    "p99 ms",
+    "fps",
+    "dB",
+    "J/frame",
+)
+
+
+def table_rows(reports: Sequence[BenchReport]) -> list[tuple[str, ...]]:
+    """A row of cells for each report, in the order of `COLUMNS`; a dash where unknown."""
+    return [_cells(report) for report in reports]
+
+
+def table_text(reports: Sequence[BenchReport]) -> str:
+    """The table with what all of it has in common above, and the front below."""
+    feed, machine = reports[0].feed, reports[0].machine
+    head = f"{feed.height_px}x{feed.width_px} LR, {machine.cpu or machine.architecture}"
+    rows = [COLUMNS, *table_rows(reports)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if index < 3 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([head, "", *lines, "", *_front_lines(reports), *_quality_notes(reports)])
+
+
+def on_front(reports: Sequence[BenchReport]) -> list[bool]:
+    """Of each report, whether no other is both faster and better; False where quality is unknown.
+
+    Only reports whose quality was measured on the same data are set against each other.
+    """
+    return [
+        report.subject.quality_db is not None
+        and not any(_dominates(other, report) for other in reports)
+        for report in reports
+    ]
+
+
+def median_ms(report: BenchReport) -> float:
+    """The median latency; the only sample where there is but one."""
+    return report.latency_ms.mean if report.latency_ms.p50 is None else report.latency_ms.p50
+
+
+def _dominates(one: BenchReport, other: BenchReport) -> bool:
+    ours, theirs = one.subject, other.subject
+    if ours.quality_db is None or theirs.quality_db is None:
+        return False
+    if ours.quality_data != theirs.quality_data:
+        return False
+    faster, better = median_ms(one) - median_ms(other), theirs.quality_db - ours.quality_db
+    return faster <= 0 and better <= 0 and (faster < 0 or better < 0)
+
+
+def _front_lines(reports: Sequence[BenchReport]) -> list[str]:
+    front = [
+        f"{report.subject.network} {report.subject.precision}"
+        for report, is_on in zip(reports, on_front(reports), strict=True)
+        if is_on
+    ]
+    return [f"None is both faster and better than: {', '.join(front)}."] if front else []
+
+
+def _quality_notes(reports: Sequence[BenchReport]) -> list[str]:
+    data = {report.subject.quality_data for report in reports if report.subject.quality_data}
+    if not data:
+        return []
+    words = "dB: PSNR of luma as each package says it was measured, on "
+    notes = [f"{words}{' and on '.join(sorted(data))}."]
+    reduced = {report.subject.precision for report in reports} - {"fp32", None}
+    if reduced:
+        notes.append(
+            f"vsrc eval takes fp32 unless told otherwise, so dB may not be of {_or(reduced)}."
+        )
+    if len(data) > 1:
+        notes.append("Not all were measured on the same data: their dB cannot be compared.")
+    return notes
+
+
+def _or(names: set[str | None]) -> str:
+    return " or ".join(sorted(filter(None, names)))
+
+
+def _cells(report: BenchReport) -> tuple[str, ...]:
+    subject, latency = report.subject, report.latency_ms
+    joule = report.power.joule_per_frame
+    return (
+        f"{subject.network} x{subject.scale}" if subject.scale else subject.network,
+        subject.precision or "-",
+        f"{subject.session.split()[0]}, {subject.threads} thr",
+        "-" if subject.parameters is None else f"{subject.parameters:,}",
+        "-" if subject.gmac_per_frame is None else f"{subject.gmac_per_frame:.3g}",
+        f"{median_ms(report):.4g}",
+        "-" if latency.p99 is None else f"{latency.p99:.4g}",
+        f"{report.throughput_fps:,.0f}"
+        if report.throughput_fps >= 1000
+        else f"{report.throughput_fps:.4g}",
+        "-" if subject.quality_db is None else f"{subject.quality_db:.2f}",
+        "-" if joule is None else f"{joule:.3g}",
+    )

@@ -1,0 +1,254 @@
+"""The latency report for people: plain text, at most 80 columns, the same in a pipe."""
+
+from __future__ import annotations
+
+import textwrap
+
+from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share
+from vsrc.runtime.latency.measurement import split_runs
+from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.report.distribution import Distribution
+from vsrc.runtime.report.interval import Interval
+
+WIDTH = 80
+SOAK_WORDS = {None: "temperature unknown", True: "settled", False: "temperature not settled"}
+"""Whether the temperature has settled -> in words."""
+_LABEL_WIDTH = 17
+
+
+def bench_text(report: BenchReport) -> str:
+    """The report in a dozen lines."""
+    rows = [*_speed_rows(report), *_cost_rows(report), *report_notes(report)]
+    return "\n".join([*_heading(report), "", *_latency_table(report), "", *map(_row, rows)])
+
+
+def latency_cells(
+    report: BenchReport, latency: Distribution | None = None
+) -> list[tuple[str, str]]:
+    """Column heading and value of each number of the distribution, ms; a dash where unknown.
+
+    Args:
+        report: The report.
+        latency: The distribution of a stage; None for that of the whole.
+    """
+    whole = report.latency_ms
+    latency = latency or whole
+    cells = {
+        "min": latency.min,
+        "p50": latency.p50,
+        "p90": latency.p90,
+        "p95": latency.p95,
+        "p99": latency.p99,
+        **({} if whole.p99_9 is None else {"p99.9": latency.p99_9}),
+        "max": latency.max,
+        "mean": latency.mean,
+        "std": latency.std,
+    }
+    return [(name, "-" if value is None else _ms(value)) for name, value in cells.items()]
+
+
+def _heading(report: BenchReport) -> list[str]:
+    subject, feed = report.subject, report.feed
+    threads = _count(subject.threads, "thread")
+    if subject.scale is None or subject.window_frames is None:
+        size = f"{feed.width_px}x{feed.height_px}"
+        return [f"{subject.network} on {subject.session}, {threads}", size]
+    sr_height, sr_width = feed.height_px * subject.scale, feed.width_px * subject.scale
+    return [
+        f"{subject.network} x{subject.scale} on {subject.session}, {threads}",
+        f"{feed.width_px}x{feed.height_px} to {sr_width}x{sr_height}, "
+        f"{_count(subject.window_frames, 'frame')} at once, {subject.parameters:,} parameters, "
+        f"{subject.gmac_per_frame:.3g} GMAC a frame",
+    ]
+
+
+def _latency_table(report: BenchReport) -> list[str]:
+    cells = latency_cells(report)
+    widths = [max(len(name), len(value), 6) for name, value in cells]
+    names = "  ".join(name.rjust(width) for (name, _), width in zip(cells, widths, strict=True))
+    values = "  ".join(value.rjust(width) for (_, value), width in zip(cells, widths, strict=True))
+    taken = f"Latency in ms a frame, {_count(report.latency_ms.count, 'sample')}"
+    runs = len(report.samples_per_run)
+    warm = f" after {len(report.warmup.samples_ms) + runs} of warm-up"
+    where = f", {runs} processes" if runs > 1 else ""
+    return [taken + warm + where, "", f"  {names}", f"  {values}"]
+
+
+def _speed_rows(report: BenchReport) -> list[tuple[str, str]]:
+    startup = report.startup
+    rows = [
+        ("Median", _trusted(report.latency_ms.p50, report.intervals.p50_ms, "ms")),
+        (
+            "Throughput",
+            _trusted(report.throughput_fps, report.intervals.throughput_fps, "frames/s"),
+        ),
+        ("Jitter", _optional(report.jitter_ms)),
+        *_stream_rows(report),
+        ("First inference", f"{_ms(startup.first_inference_ms)} ms"),
+        ("Model load", f"{_ms(startup.load_ms)} ms (imports: {_ms(startup.import_ms)} ms)"),
+        ("Engine build", _optional(startup.engine_build_ms)),
+        *_stage_rows(report),
+        *_soak_rows(report),
+    ]
+    return [row for row in rows if row[1] != "-"]
+
+
+def _optional(value_ms: float | None) -> str:
+    return "-" if value_ms is None else f"{_ms(value_ms)} ms"
+
+
+def _trusted(value: float | None, interval: Interval | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    if interval is None:
+        return f"{_ms(value)} {unit}"
+    return f"{_ms(value)} {unit}, 95 % interval {_ms(interval.low)} to {_ms(interval.high)}"
+
+
+def _stream_rows(report: BenchReport) -> list[tuple[str, str]]:
+    stream = report.stream
+    if stream.deadline_ms is None or stream.deadline_miss_share is None:
+        return []
+    missed = (
+        f"{stream.deadline_misses} of {report.latency_ms.count} frames "
+        f"({stream.deadline_miss_share:.1%}) took longer than {_ms(stream.deadline_ms)} ms"
+    )
+    rows = [(f"At {stream.fps:g} frames/s", missed)]
+    if stream.lookahead_ms is not None:
+        frames = _count(report.subject.lookahead_frames or 0, "frame")
+        rows.append(("Look-ahead", f"{_ms(stream.lookahead_ms)} ms: {frames} must come first"))
+    return rows
+
+
+def _stage_rows(report: BenchReport) -> list[tuple[str, str]]:
+    stages = report.stages
+    parts = {
+        "decode": stages.decode_ms,
+        "upload": stages.upload_ms,
+        "enqueue": stages.enqueue_ms,
+        "pre": stages.pre_ms,
+        "network": stages.network_ms,
+        "post": stages.post_ms,
+        "download": stages.download_ms,
+        "encode": stages.encode_ms,
+    }
+    found = [f"{name} {_ms(part.p50 or part.mean)}" for name, part in parts.items() if part]
+    rows = [("Stages", ", ".join(found) + " ms (median, each by itself)")] if found else []
+    if stages.end_to_end_fps is not None and stages.first_frame_ms is not None:
+        words = f"{_ms(stages.end_to_end_fps)} frames/s from file to file, the first after "
+        rows.append(("End to end", f"{words}{_ms(stages.first_frame_ms)} ms"))
+    return rows
+
+
+def _soak_rows(report: BenchReport) -> list[tuple[str, str]]:
+    soak = report.soak
+    if soak is None:
+        return []
+    words = f"{soak.minutes_run:.1f} minutes, {SOAK_WORDS[soak.settled]}"
+    if soak.first_minute_fps is not None and soak.last_minute_fps is not None:
+        words += (
+            f"; first minute {_ms(soak.first_minute_fps)} frames/s, "
+            f"last {_ms(soak.last_minute_fps)}"
+        )
+    return [("Soak", words)]
+
+
+def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
+    memory, machine, told = report.memory, report.machine, report.device.facts
+    total = machine.memory_bytes
+    facts = [
+        machine.cpu or machine.architecture,
+        _count(machine.cores, "core"),
+        "memory unknown" if total is None else f"{total / 1e9:.0f} GB",
+    ]
+    peak = f"{_mb(memory.peak_bytes)}, {_mb(memory.before_load_bytes)} of it before loading"
+    return [
+        *_arithmetic_rows(report),
+        ("Peak memory", peak),
+        ("Power", _power_words(report)),
+        ("Machine", ", ".join(facts)),
+        *([("Device", "; ".join(f"{k}: {v}" for k, v in told.items()))] if told else []),
+    ]
+
+
+def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
+    arithmetic, rates = report.arithmetic, report.rates
+    moved = (
+        f"{arithmetic.frames_gb_per_s:.2g} GB/s in and out, {arithmetic.copy_share:.1%} of the "
+        f"{rates.copy_gb_per_s:.0f} GB/s at which this machine copies"
+    )
+    rows = [("Pictures", moved)]
+    if arithmetic.gflop_per_s is None or arithmetic.matmul_share is None:
+        return rows
+    words = (
+        f"{arithmetic.gflop_per_s:.1f} GFLOP/s, {arithmetic.matmul_share:.0%} of the "
+        f"{rates.matmul_gflop_per_s:.0f} GFLOP/s at which this machine multiplies matrices"
+    )
+    return [("Arithmetic", words), *rows]
+
+
+def _power_words(report: BenchReport) -> str:
+    power = report.power
+    if power.joule_per_frame is None or power.busy_w is None or power.idle_w is None:
+        return f"unknown ({report.null_reasons.get('power.busy_w', 'not told')})"
+    return (
+        f"{power.joule_per_frame:.3g} J a frame ({power.source}: {power.busy_w:.1f} W, idle "
+        f"{power.idle_w:.1f} W)"
+    )
+
+
+def report_notes(report: BenchReport) -> list[tuple[str, str]]:
+    """What a reader must know before believing the numbers."""
+    notes = [("Gate", str(gate)) for gate in report.gates]
+    if report.warmup.steady is False:
+        notes.append(("Warning", "latency kept drifting: heat, changing clocks or other work"))
+    if words := _other_work(report):
+        notes.append(("Warning", words))
+    for cause, times in (report.device.throttle_events or {}).items():
+        if times:
+            notes.append(("Warning", f"clocks were held down: {cause}, {_count(times, 'time')}"))
+    dashes = [name for name, value in latency_cells(report) if value == "-"]
+    if dashes:
+        count = _count(report.latency_ms.count, "sample")
+        notes.append(("Note", f"{count} cannot tell {', '.join(dashes)}; add --seconds"))
+    return notes
+
+
+def _other_work(report: BenchReport) -> str:
+    """What others had of the machine, in words; empty where it was nothing much."""
+    load, shares = report.machine.load_average, report.taken_share_per_run
+    if shares is None:
+        if load is None or load <= max(0.5, LOADED * report.machine.cores):
+            return ""
+        return f"other work was running (load average {load:.1f}); alone it is faster"
+    share = overall_share(split_runs(report.samples_ms, report.samples_per_run), shares)
+    if share <= BUSY_SHARE:
+        return ""
+    alone_ms = report.latency_ms.mean * (1 - share)
+    words = f"other work took up to {share:.0%} of the time; alone a frame may take "
+    reach = ", and the intervals reach down to that" if report.intervals.mean_ms else ""
+    return f"{words}{_ms(alone_ms)} ms in the mean{reach}"
+
+
+def _row(row: tuple[str, str]) -> str:
+    label, value = row
+    return textwrap.fill(
+        value,
+        WIDTH,
+        initial_indent=label.ljust(_LABEL_WIDTH),
+        subsequent_indent=" " * _LABEL_WIDTH,
+        break_on_hyphens=False,
+    )
+
+
+def _ms(value: float) -> str:
+    """Three significant digits, and never fewer than the integer part has."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.01 else f"{value:.1g}"
+
+
+def _mb(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else f"{size_bytes / 1e6:.0f} MB"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
