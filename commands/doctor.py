@@ -16,8 +16,8 @@ def doctor_command(offline: bool, as_json: bool) -> None:
 
     Each line is tried by a dry run of pip, which asks the package index and installs nothing.
     """
-    from vsrc.runtime.doctor import check_base, examine
-    from vsrc.runtime.doctor_text import doctor_text
+    from vsrc.runtime.inspection.doctor import check_base, examine
+    from vsrc.runtime.inspection.doctor_text import doctor_text
 
     with StatusLine() as status:
         status("trying what is installed")

@@ -16,7 +16,7 @@ from vsrc.commands.model_argument import MODEL
 def inspect_command(path: Path, as_json: bool) -> None:
     """Say what FILE is: a package, graph, engine, weights, video or picture."""
     from vsrc.export.inspect import inspect
-    from vsrc.runtime.inspection import check_sound, inspection_json, inspection_text
+    from vsrc.runtime.inspection.facts import check_sound, inspection_json, inspection_text
 
     found = inspect(path)
     if as_json:

@@ -16,7 +16,7 @@ from vsrc.export.agreement import Agreement
 from vsrc.export.export_result import ExportedGraph
 from vsrc.export.gate import LIMITS_DB
 from vsrc.runtime.dependencies import installed_version, is_importable
-from vsrc.runtime.inspection import size_text
+from vsrc.runtime.inspection.facts import size_text
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.sample import SAMPLE_CREDIT

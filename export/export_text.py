@@ -6,7 +6,7 @@ from vsrc.export.choice import Choice
 from vsrc.export.export_result import ExportResult
 from vsrc.export.gate import worst_db
 from vsrc.runtime.backends.engine_file import EngineTarget
-from vsrc.runtime.inspection import size_text
+from vsrc.runtime.inspection.facts import size_text
 
 
 def export_text(result: ExportResult) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsrc.runtime.errors import MediaError, SpecError
-from vsrc.runtime.inspection import Inspection
+from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.package import SPEC_FILE
 
 _KNOWN = "a model package, .onnx, .engine, .safetensors, .pth, a video or a picture"
@@ -25,7 +25,7 @@ def inspect(path: Path) -> Inspection:
     if not path.exists():
         raise SpecError(f"{path} does not exist")
     if path.is_dir() or path.name == SPEC_FILE:
-        from vsrc.runtime.inspect_package import inspect_package
+        from vsrc.runtime.inspection.package import inspect_package
 
         return inspect_package(path if path.is_dir() else path.parent)
     if not path.is_file():
@@ -40,7 +40,7 @@ def _reader(suffix: str) -> Callable[[Path], Inspection]:
 
         return inspect_graph
     if suffix in (".engine", ".plan"):
-        from vsrc.runtime.inspect_engine import inspect_engine
+        from vsrc.runtime.inspection.engine import inspect_engine
 
         return inspect_engine
     if suffix == ".safetensors":
@@ -52,7 +52,7 @@ def _reader(suffix: str) -> Callable[[Path], Inspection]:
 
         return inspect_checkpoint
     if suffix in VIDEO_SUFFIXES | PICTURE_SUFFIXES:
-        from vsrc.runtime.inspect_video import inspect_video
+        from vsrc.runtime.inspection.video import inspect_video
 
         return inspect_video
     return _anything
@@ -60,7 +60,7 @@ def _reader(suffix: str) -> Callable[[Path], Inspection]:
 
 def _anything(path: Path) -> Inspection:
     """A file whose name says nothing: FFmpeg tells videos by their first bytes."""
-    from vsrc.runtime.inspect_video import inspect_video
+    from vsrc.runtime.inspection.video import inspect_video
 
     try:
         return inspect_video(path)

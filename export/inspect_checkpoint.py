@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.dependencies import is_importable
-from vsrc.runtime.inspect_weights import TensorInfo, inspect_safetensors, weights_inspection
-from vsrc.runtime.inspection import Inspection
+from vsrc.runtime.inspection.facts import Inspection
+from vsrc.runtime.inspection.weights import TensorInfo, inspect_safetensors, weights_inspection
 from vsrc.runtime.installation import require
 
 if TYPE_CHECKING:

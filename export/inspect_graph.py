@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vsrc.export.allowed import refused_operators
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.inspection.facts import Inspection, size_text
 from vsrc.runtime.installation import explain_missing
 
 if TYPE_CHECKING:

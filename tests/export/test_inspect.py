@@ -24,7 +24,7 @@ from vsrc.runtime import installation
 from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget, engine_text
 from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.inspection import (
+from vsrc.runtime.inspection.facts import (
     WIDTH,
     Inspection,
     check_sound,

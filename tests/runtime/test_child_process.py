@@ -19,7 +19,7 @@ import vsrc
 from vsrc.runtime.child_process import prepare_child, safe_import_path, show_safe_folders
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.fresh_process import ask
-from vsrc.runtime.trials import run_trial
+from vsrc.runtime.inspection.trials import run_trial
 
 POISON = (
     *("json", "typing", "types", "re", "enum", "struct", "subprocess", "importlib", "encodings"),
@@ -105,7 +105,7 @@ def test_the_folder_of_the_script_is_not_handed_on(
     script = poisoned / "measure.py"
     script.write_text(
         "import sys\nfolder = sys.path.pop(0)\n"
-        "from vsrc.runtime.trials import run_trial\n"
+        "from vsrc.runtime.inspection.trials import run_trial\n"
         "sys.path.insert(0, folder)\n"
         "print(run_trial('numpy').works)",
         encoding="utf-8",
@@ -168,7 +168,7 @@ def test_a_child_has_the_vsrc_of_its_parent(poisoned: Path) -> None:
     (poisoned / "vsrc").symlink_to(Path(vsrc.__file__).parent, target_is_directory=True)
     code = (
         "import sys; sys.path.insert(0, '')\nimport vsrc\ndel sys.path[0]\n"
-        "from vsrc.runtime.trials import run_trial\n"
+        "from vsrc.runtime.inspection.trials import run_trial\n"
         "import vsrc.runtime.child_process as start, subprocess\n"
         "sys.path.insert(0, '')\n"
         "child = start.prepare_child('import vsrc; print(vsrc.__file__)')\n"

@@ -9,7 +9,7 @@ from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.inspection.facts import Inspection, size_text
 
 
 def inspect_video(path: Path) -> Inspection:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from vsrc.runtime.doctor import EXTRAS, Diagnosis
-from vsrc.runtime.finding import Finding
+from vsrc.runtime.inspection.doctor import EXTRAS, Diagnosis
+from vsrc.runtime.inspection.finding import Finding
 from vsrc.runtime.installation import TORCH_SOURCE
 
 WIDTH = 80

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.inspection.facts import Inspection, size_text
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import SCHEMA_VERSION, FileSpec, GraphSpec, ModelSpec

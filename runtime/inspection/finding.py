@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vsrc.runtime.dependencies import Dependency
+from vsrc.runtime.inspection.trials import Outcome
 from vsrc.runtime.installation import Command
-from vsrc.runtime.trials import Outcome
 
 State = Literal["ok", "absent", "old", "broken", "untried", "no-gpu"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vsrc.runtime.dependencies import dependencies, installed_version, providers_of
-from vsrc.runtime.finding import Finding, Remedy, with_outcome
+from vsrc.runtime.inspection.finding import Finding, Remedy, with_outcome
+from vsrc.runtime.inspection.trials import run_trial
 from vsrc.runtime.installation import (
     Command,
     is_jetson,
@@ -11,7 +12,6 @@ from vsrc.runtime.installation import (
     replace_onnxruntime,
     this_installation,
 )
-from vsrc.runtime.trials import run_trial
 
 _PROVIDERS = {
     "CPU": "CPUExecutionProvider",

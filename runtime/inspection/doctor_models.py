@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.finding import Finding, Remedy, with_outcome
+from vsrc.runtime.inspection.finding import Finding, Remedy, with_outcome
+from vsrc.runtime.inspection.trials import run_trial
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.package import open_package
 from vsrc.runtime.shipped_models import shipped, shipped_names
-from vsrc.runtime.trials import run_trial
 
 
 def examine_models(*, can_run: bool) -> Iterator[Remedy]:

@@ -22,7 +22,7 @@ from vsrc.runtime.memory import oom_kills, oom_kills_since
 from vsrc.runtime.process_end import describe_end
 
 _SECONDS = 60
-_CODE = "from vsrc.runtime.trials import main; main()"
+_CODE = "from vsrc.runtime.inspection.trials import main; main()"
 
 
 @dataclass(frozen=True)

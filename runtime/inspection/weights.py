@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.inspection import Inspection, size_text
+from vsrc.runtime.inspection.facts import Inspection, size_text
 from vsrc.runtime.schema import to_json
 
 _HEADER_LIMIT_BYTES = 100_000_000

@@ -15,15 +15,15 @@ from importlib import metadata
 
 from vsrc import __version__
 from vsrc.runtime.dependencies import DISTRIBUTION, Dependency, dependencies
-from vsrc.runtime.doctor_gpu import examine_nvidia
-from vsrc.runtime.doctor_models import examine_models
-from vsrc.runtime.doctor_onnxruntime import examine_onnxruntime
-from vsrc.runtime.dry_run import DryRun, try_commands
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.finding import Finding, Remedy, examine_package, with_outcome
+from vsrc.runtime.inspection.doctor_gpu import examine_nvidia
+from vsrc.runtime.inspection.doctor_models import examine_models
+from vsrc.runtime.inspection.doctor_onnxruntime import examine_onnxruntime
+from vsrc.runtime.inspection.dry_run import DryRun, try_commands
+from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, with_outcome
+from vsrc.runtime.inspection.trials import TRIALS, run_trial
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.machine import Machine, board_model, this_machine
-from vsrc.runtime.trials import TRIALS, run_trial
 
 EXTRAS = {
     "compress": "To train students (distill)",

@@ -11,22 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime import (
-    doctor,
-    doctor_gpu,
-    doctor_models,
-    doctor_onnxruntime,
-    installation,
-)
+from vsrc.runtime import installation
 from vsrc.runtime.dependencies import Dependency
-from vsrc.runtime.doctor import Diagnosis, check_base, checked, examine, examine_extra
-from vsrc.runtime.doctor_text import WIDTH, doctor_text
-from vsrc.runtime.dry_run import DryRun
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.finding import Finding, Remedy, examine_package
+from vsrc.runtime.inspection import doctor, doctor_gpu, doctor_models, doctor_onnxruntime
+from vsrc.runtime.inspection.doctor import Diagnosis, check_base, checked, examine, examine_extra
+from vsrc.runtime.inspection.doctor_text import WIDTH, doctor_text
+from vsrc.runtime.inspection.dry_run import DryRun
+from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package
+from vsrc.runtime.inspection.trials import Outcome
 from vsrc.runtime.installation import Command, Installation
 from vsrc.runtime.machine import this_machine
-from vsrc.runtime.trials import Outcome
 
 WHEEL = Installation(None, None, None, ("pip",))
 
@@ -64,7 +59,8 @@ def test_this_environment_is_well(diagnosis: Diagnosis) -> None:
 
 def test_the_doctor_itself_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from vsrc.runtime.doctor import examine; from vsrc.runtime import doctor_text;"
+        "import sys; from vsrc.runtime.inspection.doctor import examine; from "
+        "vsrc.runtime.inspection import doctor_text;"
         "doctor_text.doctor_text(examine(offline=True)); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime.dry_run import DryRun, try_commands
+from vsrc.runtime.inspection.dry_run import DryRun, try_commands
 from vsrc.runtime.installation import Command
 
 INSTALLER = """

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime import trials
+from vsrc.runtime.inspection import trials
+from vsrc.runtime.inspection.trials import Outcome, run_trial
 from vsrc.runtime.package import open_package
-from vsrc.runtime.trials import Outcome, run_trial
 
 
 def test_what_is_here_works(tiny_package: Path) -> None:

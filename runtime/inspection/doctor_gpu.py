@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vsrc.runtime.dependencies import dependencies_of, installed_version, is_importable, module_of
-from vsrc.runtime.finding import Finding, Remedy, examine_package, with_outcome
+from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, with_outcome
+from vsrc.runtime.inspection.trials import run_trial
 from vsrc.runtime.installation import Command, is_jetson, open_to_system_packages, this_installation
-from vsrc.runtime.trials import run_trial
 
 _CUDA_VERSION = Path("/usr/local/cuda/version.json")
 

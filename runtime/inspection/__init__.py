@@ -1,0 +1,1 @@
+"""What a file or a machine is: inspect and doctor."""
