@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vsrc.compressor.networks.deform import deform_conv2d
+from vsrc.compressor.networks.layers.deform import deform_conv2d
 from vsrc.runtime.machine import this_machine
 
 CASES = ((1, 16, 4, 32, 32), (1, 64, 8, 24, 32), (4, 64, 8, 32, 32), (1, 64, 8, 64, 96))

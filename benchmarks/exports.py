@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.networks import create, names
-from vsrc.compressor.networks.deform import ModulatedDeformConv
-from vsrc.compressor.networks.frame_encoder import FrameEncoder
-from vsrc.compressor.networks.packaged import deployed
+from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
+from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
+from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.taps import spec_of
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.agreement import as_float, halves_run, real_window, whole_run

@@ -20,7 +20,7 @@ from vsrc.calibration import CalibrationConfig, calibrate
 from vsrc.calibration.calibration_config import Method
 from vsrc.compressor.distill import distill
 from vsrc.compressor.distill_config import DistillConfig
-from vsrc.compressor.networks.packaged import from_package
+from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.compressor.quantiser import convolution_paths, edges
 from vsrc.export import ExportConfig, export
 from vsrc.runtime.package import open_package

@@ -30,8 +30,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vsrc.compressor.networks import create, names
-from vsrc.compressor.networks.counting import shape_twin
-from vsrc.compressor.networks.packaged import deployed
+from vsrc.compressor.networks.layers.counting import shape_twin
+from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.taps import spec_of
 from vsrc.runtime.machine import this_machine
 

@@ -31,7 +31,7 @@ from torch import nn
 
 from vsrc.benchmarks.animevideo import AnimeVideo
 from vsrc.benchmarks.runtime import CORES, write_lr_clip
-from vsrc.compressor.networks.packaged import deployed, from_package
+from vsrc.compressor.networks.loading.packaged import deployed, from_package
 from vsrc.export import ExportConfig, export
 from vsrc.runtime.decode.clip_frames import Frame
 from vsrc.runtime.decode.frame import SourceFrame

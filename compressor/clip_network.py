@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.frame_encoder import FrameEncoder
+from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.whole_clip import RestoresClips
 from vsrc.compressor.taps import spec_of
 

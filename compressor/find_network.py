@@ -10,13 +10,13 @@ from typing import Literal
 
 from torch import nn
 
-from vsrc.compressor.networks.checkpoint_file import read_weights
-from vsrc.compressor.networks.edge import Edge
-from vsrc.compressor.networks.growth import grow
-from vsrc.compressor.networks.packaged import unfilled
-from vsrc.compressor.networks.renaming import AdaptsCheckpoint
+from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
+from vsrc.compressor.networks.checkpoints.renaming import AdaptsCheckpoint
+from vsrc.compressor.networks.loading.growth import grow
+from vsrc.compressor.networks.loading.packaged import unfilled
+from vsrc.compressor.networks.loading.weights import load_weights
 from vsrc.compressor.networks.table import create
-from vsrc.compressor.networks.weights import load_weights
+from vsrc.compressor.networks.video.edge import Edge
 from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.hashing import file_sha256

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from vsrc.compressor.clip_network import ClipNetwork, clip_for
-from vsrc.compressor.networks.channel_split import copy_leading_channels, leading_corners
+from vsrc.compressor.networks.layers.channel_split import copy_leading_channels, leading_corners
 from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.quantiser import Quantiser
 from vsrc.compressor.taps import tapped

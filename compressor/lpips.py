@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsrc.compressor.networks.checkpoint_file import read_weights
+from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.quality.eval_report import Values
 from vsrc.runtime.quality.metrics import Frame, MetricKind

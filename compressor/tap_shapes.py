@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.clip_network import ClipNetwork, clip_for
-from vsrc.compressor.networks.counting import shape_twin
+from vsrc.compressor.networks.layers.counting import shape_twin
 from vsrc.compressor.taps import spec_of, tapped, unwrapped
 from vsrc.runtime.spec import NetworkSpec
 

@@ -159,7 +159,7 @@ def halves_run(
         encoded_frames: F, as in `GraphSpec`.
         features: The maps that one hands to the other.
     """
-    from vsrc.compressor.networks.frame_encoder import encoded_runs
+    from vsrc.compressor.networks.layers.frame_encoder import encoded_runs
     from vsrc.runtime.backends.ort import open_ort
 
     encoder, fuser = open_ort(encode, threads=0), open_ort(fuse, threads=0)

@@ -13,7 +13,7 @@ from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from vsrc.compressor.networks.frame_encoder import FrameEncoder
+    from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
 _TRACED_SIDE = 16
 """Least side to trace with, LR pixels."""
@@ -71,7 +71,7 @@ def plan_halves(
     Raises:
         MismatchError: A feature map whose sides do not follow from those of the frame.
     """
-    from vsrc.compressor.networks.frame_encoder import encoded_runs
+    from vsrc.compressor.networks.layers.frame_encoder import encoded_runs
     from vsrc.export.picture_network import ENDS, EncodeGraph, FuseGraph
 
     ends, count = ENDS[graph_io], network.encoded_frames

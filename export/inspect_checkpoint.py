@@ -25,7 +25,7 @@ def inspect_weights(path: Path) -> Inspection:
     found = inspect_safetensors(path)
     if found.problems or not _has_torch():
         return found
-    from vsrc.compressor.networks.checkpoint_file import read_weights
+    from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 
     return _with_network(found, read_weights(path))
 
@@ -38,7 +38,7 @@ def inspect_checkpoint(path: Path) -> Inspection:
         MismatchError: Not a plain checkpoint.
     """
     require(f"reading {path}", "torch", "safetensors", extra="compress")
-    from vsrc.compressor.networks.checkpoint_file import read_weights
+    from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 
     state = read_weights(path)
     tensors = [
@@ -56,7 +56,7 @@ def _with_network(found: Inspection, state: Mapping[str, Tensor]) -> Inspection:
     """The same, and which call of `create` the weights fit."""
     from torch import nn
 
-    from vsrc.compressor.networks.likeness import nearest
+    from vsrc.compressor.networks.loading.recognition import nearest
 
     verdict = nearest(_bare(state), nn.Identity())
     network = None if verdict.startswith("No network") else verdict

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.frame_encoder import FrameEncoder
+from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.runtime.spec import GraphIo
 
 

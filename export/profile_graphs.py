@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
     from vsrc.calibration.calibration_file import Calibration
-    from vsrc.compressor.networks.edge import Edge
+    from vsrc.compressor.networks.video.edge import Edge
 
 _OPSET = 18
 _SIDE = 32  # LR pixels of the window on which half precision is tried
@@ -54,7 +54,7 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from vsrc.compressor.networks.edge import Edge
+    from vsrc.compressor.networks.video.edge import Edge
     from vsrc.runtime.package import describe, new_folder, write_spec
 
     torch.manual_seed(0)

@@ -68,7 +68,7 @@ def trace(
 
 
 def _exportable(package: Package, config: ExportConfig) -> nn.Module:
-    from vsrc.compressor.networks.packaged import deployed, from_package
+    from vsrc.compressor.networks.loading.packaged import deployed, from_package
 
     network = from_package(package, allow_code=config.allow_code)
     if getattr(network, "sees_hr", False):
@@ -82,7 +82,7 @@ def _exportable(package: Package, config: ExportConfig) -> nn.Module:
 def _plans(
     network: nn.Module, spec: NetworkSpec, config: ExportConfig, extent: Extent
 ) -> list[GraphPlan]:
-    from vsrc.compressor.networks.frame_encoder import FrameEncoder
+    from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
     plans = [plan_whole(network, spec, graph_io=config.io, extent=extent)]
     if config.halves and isinstance(network, FrameEncoder):

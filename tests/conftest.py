@@ -63,7 +63,7 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from vsrc.compressor.network_package import write_package
-    from vsrc.compressor.networks.edge import edge_s
+    from vsrc.compressor.networks.video.edge import edge_s
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("package") / "student.vsrc"

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.packaged import deployed
+from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.taps import spec_of
 
 RUNS = 50

@@ -27,7 +27,7 @@ from torch import nn
 from vsrc.compressor.clip_network import ClipNetwork
 from vsrc.compressor.data.coded import code
 from vsrc.compressor.networks import create, load_weights
-from vsrc.compressor.networks.packaged import from_package
+from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.fast_resize import Planes, bicubic_down
 from vsrc.runtime.picture.likeness import psnr

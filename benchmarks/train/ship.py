@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from vsrc.benchmarks.train.card import card
 from vsrc.calibration import CalibrationConfig, calibrate
-from vsrc.compressor.networks.packaged import deployed, from_package
+from vsrc.compressor.networks.loading.packaged import deployed, from_package
 from vsrc.export import ExportConfig, export
 from vsrc.export.export_config import AskedPrecision
 from vsrc.runtime import BenchConfig, bench

@@ -1,5 +1,5 @@
 """Teachers and students: one file for each, found by name in a table."""
 
+from vsrc.compressor.networks.loading.weights import load_weights as load_weights
 from vsrc.compressor.networks.table import create as create
 from vsrc.compressor.networks.table import names as names
-from vsrc.compressor.networks.weights import load_weights as load_weights

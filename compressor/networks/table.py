@@ -13,22 +13,22 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.edge import edge, edge_l, edge_m, edge_s
-from vsrc.compressor.networks.edsr import Edsr
-from vsrc.compressor.networks.edvr import edvr_l, edvr_m, edvr_xs
-from vsrc.compressor.networks.fastdvdnet import FastDvdNet
-from vsrc.compressor.networks.fsrcnn import Fsrcnn
-from vsrc.compressor.networks.hr_teacher import HrTeacher
-from vsrc.compressor.networks.imdn import Imdn, ImdnAs
-from vsrc.compressor.networks.imdn_fast import ImdnRtc, ImdnRte
-from vsrc.compressor.networks.mobile_rrn import MobileRrn
-from vsrc.compressor.networks.rcan import Rcan
-from vsrc.compressor.networks.rlfn import Rlfn
-from vsrc.compressor.networks.san import San
-from vsrc.compressor.networks.spandrel_image import SPANDREL, from_spandrel
-from vsrc.compressor.networks.stdan import stdan
-from vsrc.compressor.networks.vespcn import Vespcn
-from vsrc.compressor.networks.vsrnet import Vsrnet
+from vsrc.compressor.networks.image.edsr import Edsr
+from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
+from vsrc.compressor.networks.image.hr_teacher import HrTeacher
+from vsrc.compressor.networks.image.imdn import Imdn, ImdnAs
+from vsrc.compressor.networks.image.imdn_fast import ImdnRtc, ImdnRte
+from vsrc.compressor.networks.image.rcan import Rcan
+from vsrc.compressor.networks.image.rlfn import Rlfn
+from vsrc.compressor.networks.image.san import San
+from vsrc.compressor.networks.image.spandrel_image import SPANDREL, from_spandrel
+from vsrc.compressor.networks.video.edge import edge, edge_l, edge_m, edge_s
+from vsrc.compressor.networks.video.edvr import edvr_l, edvr_m, edvr_xs
+from vsrc.compressor.networks.video.fastdvdnet import FastDvdNet
+from vsrc.compressor.networks.video.mobile_rrn import MobileRrn
+from vsrc.compressor.networks.video.stdan import stdan
+from vsrc.compressor.networks.video.vespcn import Vespcn
+from vsrc.compressor.networks.video.vsrnet import Vsrnet
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.channel_split import leading_corners
+from vsrc.compressor.networks.layers.channel_split import leading_corners
 from vsrc.compressor.objectives.objective import RECONSTRUCTION, Objective, Observation
 from vsrc.compressor.objectives.vgg import VggFeatures
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.colour import LumaPath
-from vsrc.compressor.networks.hr_teacher import HrTeacher
+from vsrc.compressor.networks.image.hr_teacher import HrTeacher
+from vsrc.compressor.networks.layers.luma import LumaPath
 from vsrc.compressor.objectives.objective import (
     RECONSTRUCTION,
     Objective,

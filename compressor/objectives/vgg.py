@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.checkpoint_file import read_weights
+from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 
 CONVOLUTIONS = {"VGG16": (2, 2, 3, 3, 1), "VGG19": (2, 2, 4, 4, 1)}

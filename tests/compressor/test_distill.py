@@ -24,7 +24,7 @@ from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill import distill
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.networks import create, load_weights
-from vsrc.compressor.networks.edge import Edge
+from vsrc.compressor.networks.video.edge import Edge
 from vsrc.compressor.plan import plan
 from vsrc.compressor.progress import TrainProgress
 from vsrc.compressor.split import split

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vsrc.compressor.find_network import find_network
-from vsrc.compressor.networks.edge import Edge, edge
+from vsrc.compressor.networks.video.edge import Edge, edge
 from vsrc.runtime.errors import MismatchError
 
 SMALL = {"encoded": 3, "features": 5, "blocks": 2, "window": 3}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vsrc.compressor.clip_network import ClipNetwork
 from vsrc.compressor.distill_config import TrainerConfig
 from vsrc.compressor.lesson import Lesson
-from vsrc.compressor.networks.edvr import Edvr, EdvrSize
+from vsrc.compressor.networks.video.edvr import Edvr, EdvrSize
 from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.plain import Plain
 from vsrc.compressor.objectives.std import Std, attention_map, space_distance, time_distance

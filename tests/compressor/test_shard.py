@@ -21,8 +21,8 @@ from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill import distill
 from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.edge import Edge
-from vsrc.compressor.networks.fsrcnn import Fsrcnn
+from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
+from vsrc.compressor.networks.video.edge import Edge
 from vsrc.compressor.shard import ShardProgress, shard
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError

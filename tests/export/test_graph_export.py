@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.compressor.networks.packaged import from_package
+from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.export.agreement import Agreement
 from vsrc.export.export_config import ExportConfig, parse_shape
 from vsrc.export.extent import extent_of

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.packaged import deployed
+from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.export.agreement import real_window
 from vsrc.export.exact import exact

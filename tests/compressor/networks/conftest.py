@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vsrc.compressor.networks.spandrel_image import import_spandrel
+from vsrc.compressor.networks.image.spandrel_image import import_spandrel
 from vsrc.runtime.dependencies import is_importable
 
 if TYPE_CHECKING:

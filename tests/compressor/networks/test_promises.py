@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.vespcn import LARGEST_FLOW
+from vsrc.compressor.networks.video.vespcn import LARGEST_FLOW
 from vsrc.compressor.tap_shapes import tap_shapes
 from vsrc.compressor.taps import spec_of
 

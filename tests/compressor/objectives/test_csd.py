@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.channel_split import leading_corners
+from vsrc.compressor.networks.layers.channel_split import leading_corners
 from vsrc.compressor.objectives.csd import LAYER_WEIGHTS, Csd, contrast_ratios
 from vsrc.compressor.objectives.vgg import VggFeatures
 from vsrc.runtime.errors import MismatchError, MissingDependencyError

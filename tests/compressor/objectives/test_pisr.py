@@ -12,8 +12,8 @@ from torch import Tensor
 
 from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.colour import LumaPath
-from vsrc.compressor.networks.hr_teacher import HrTeacher
+from vsrc.compressor.networks.image.hr_teacher import HrTeacher
+from vsrc.compressor.networks.layers.luma import LumaPath
 from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.objectives.objective import Observation
 from vsrc.compressor.objectives.pisr import Pisr, PisrTeacher

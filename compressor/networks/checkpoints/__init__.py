@@ -1,0 +1,1 @@
+"""Files of weights, read without trust, and layouts of others."""

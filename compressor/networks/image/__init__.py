@@ -1,0 +1,1 @@
+"""Networks of one picture, one file each."""

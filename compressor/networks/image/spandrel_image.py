@@ -1,0 +1,194 @@
+"""Any image super-resolution checkpoint that spandrel recognises, as a teacher.
+
+`create("spandrel:4x_something.pth")` finds the architecture by the names in the file (ESRGAN,
+SwinIR, HAT, SPAN, OmniSR and some thirty others), makes it and fills it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from difflib import get_close_matches
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
+from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.runtime.dependencies import installed_version
+from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.installation import explain_missing
+from vsrc.runtime.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spandrel import ImageModelDescriptor, SizeRequirements
+
+SPANDREL = "spandrel:"
+"""What the name of such a network begins with; the rest is the file it began as."""
+
+_DESCRIBED = ("torchvision::nms", "torchvision::qnms")
+"""Operators of torchvision that its Python code describes to torch as it is imported."""
+
+ASSUMED_HALO = 32
+"""LR pixels. Spandrel does not say how far a network sees; attention reaches further than this with
+little weight."""
+
+
+class SpandrelImage(nn.Module):
+    """A network that spandrel made, behind our interface.
+
+    Args:
+        descriptor: What spandrel loaded: a super-resolution network on RGB.
+        path: The file, for the spec.
+        hr_features: Module path inside the network whose output is the feature at output
+            resolution right before the last convolution; empty where there is none.
+        stages: Module paths inside the network, comma separated, in order of depth.
+    """
+
+    def __init__(
+        self,
+        descriptor: ImageModelDescriptor[nn.Module],
+        *,
+        path: str,
+        hr_features: str = "",
+        stages: str = "",
+    ) -> None:
+        super().__init__()
+        self.network = descriptor.model
+        self.path, self.scale = path, descriptor.scale
+        self.needs = descriptor.size_requirements
+        # Spandrel's own call runs in inference mode and clips, so nothing could learn from its
+        # result; this is the function it calls between those two.
+        self._call = descriptor._call_fn
+        self.taps = {"hr_features": hr_features, "stages": stages}
+        for tap in filter(None, [hr_features, *stages.split(",")]):
+            self._check_tap(tap)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What the outside must know to feed it."""
+        hr_features, stages = self.taps["hr_features"], self.taps["stages"]
+        return NetworkSpec(
+            name=f"{SPANDREL}{self.path}",
+            arguments={key: tap for key, tap in self.taps.items() if tap},
+            scale=self.scale,
+            window=1,
+            halo=ASSUMED_HALO,
+            halo_is_exact=False,
+            parameters=parameter_count(self),
+            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
+            size_multiple=self.needs.multiple_of,
+            hr_features=f"network.{hr_features}" if hr_features else None,
+            stages=tuple(f"network.{tap}" for tap in stages.split(",") if tap),
+        )
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore a picture.
+
+        Args:
+            lr: `(N, 3, H, W)` float32 RGB in [0, 1], any size.
+
+        Returns:
+            `(N, 3, sH, sW)`, not clipped unless the network itself does.
+        """
+        height, width = lr.shape[-2:]
+        sr: Tensor = self._call(self.network, _padded(lr, self.needs))
+        return sr[..., : height * self.scale, : width * self.scale]
+
+    def _check_tap(self, path: str) -> None:
+        inside = [name for name, _ in self.network.named_modules()]
+        if path not in inside:
+            near = get_close_matches(path, inside, n=3) or inside[1:4]
+            raise ValueError(f"{self.path} has no module {path!r}; did you mean {', '.join(near)}?")
+
+
+def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> SpandrelImage:
+    """The image network of a checkpoint, with its weights, in evaluation mode.
+
+    Args:
+        path: `.pth`, `.pt` or `.safetensors`.
+        hr_features: See `SpandrelImage`.
+        stages: See `SpandrelImage`.
+
+    Raises:
+        MissingDependencyError: Spandrel is not there, or the torchvision under it does not load.
+        MismatchError: No architecture that spandrel knows, or not a super-resolution of RGB.
+    """
+    return recognised(read_weights(path), path=path, hr_features=hr_features, stages=stages)
+
+
+def import_spandrel() -> ModuleType:
+    """Spandrel, also beside a torchvision whose compiled part was built for another torch.
+
+    The index has one torchvision, built for the torch with CUDA. Beside a torch for the CPU its
+    import fails for want of operators that it describes but that nobody runs: spandrel takes Python
+    code alone from it. They are declared here, without anything that computes them.
+
+    Raises:
+        MissingDependencyError: Spandrel or torchvision is missing, or fails in another way.
+    """
+    with explain_missing("spandrel", extra="teachers"):
+        try:
+            return importlib.import_module("spandrel")
+        except RuntimeError as error:
+            if "torchvision::" not in str(error):
+                raise ImportError(str(error), name="spandrel") from error
+        for name in _DESCRIBED:
+            if not _is_declared(name):
+                torch.library.define(name, "(Tensor a, Tensor b, float c) -> Tensor")
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("spandrel", "torchvision"):  # half imported
+                del sys.modules[name]
+        try:
+            return importlib.import_module("spandrel")
+        except RuntimeError as error:
+            raise MissingDependencyError(
+                f"torchvision {installed_version('torchvision')} was built for another torch than "
+                f"{torch.__version__} ({error}); install both from the same wheel index, as "
+                "PyTorch's page 'Get started' shows"
+            ) from error
+
+
+def _is_declared(operator: str) -> bool:
+    namespace, _, name = operator.partition("::")
+    return hasattr(getattr(torch.ops, namespace), name)
+
+
+def recognised(
+    state: Mapping[str, Tensor], *, path: str, hr_features: str = "", stages: str = ""
+) -> SpandrelImage:
+    """The same from tensors already read; `path` is the file they come from."""
+    spandrel = import_spandrel()
+    try:
+        descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
+    except spandrel.UnsupportedModelError as error:
+        raise MismatchError(
+            f"{path}: spandrel recognises no architecture in it; if it is one of ours, name it: "
+            "create(NAME) and load_weights"
+        ) from error
+    found = descriptor.architecture.name
+    if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose != "SR":
+        raise MismatchError(
+            f"{path} is a {found} for {descriptor.purpose.lower()}; expected super-resolution"
+        )
+    channels = (descriptor.input_channels, descriptor.output_channels)
+    if channels != (3, 3):
+        raise MismatchError(f"{path} is a {found} of {channels[0]} channels; expected RGB")
+    image = SpandrelImage(descriptor, path=path, hr_features=hr_features, stages=stages)
+    return image.float().eval()
+
+
+def _padded(lr: Tensor, needs: SizeRequirements) -> Tensor:
+    """Repeat the edge at the bottom and right until the network takes the size.
+
+    While a graph is exported the size is the caller's business, as in `layers.pad_to_multiple`.
+    """
+    if torch.compiler.is_exporting():
+        return lr
+    right, bottom = needs.get_padding(lr.shape[-1], lr.shape[-2])
+    return F.pad(lr, (0, right, 0, bottom), "replicate") if right or bottom else lr

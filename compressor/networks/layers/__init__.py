@@ -1,0 +1,1 @@
+"""Layers and arithmetic that several networks share."""

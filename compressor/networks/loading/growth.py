@@ -1,0 +1,85 @@
+"""Begin a larger `edge` as the same function as a smaller one, so that nothing is learnt twice.
+
+Net2Net (Chen et al., ICLR 2016, section 2) for a chain of convolutions and ReLU: what a wider layer
+has more starts at random, but nothing looks at it yet; what a deeper body has more passes its
+features on, which ReLU leaves as they are. The first step already teaches the new weights, as those
+that look at them have a gradient. Nothing is copied twice, so no noise is needed to tell twins
+apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple
+
+import torch
+from torch import Tensor
+
+from vsrc.compressor.networks.loading.weights import load_state
+from vsrc.compressor.networks.video.edge import Edge, identity_kernel
+from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.latency.edge_size import EdgeSize
+
+
+def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
+    """Make a fresh network give the outputs of a smaller one, to rounding.
+
+    Args:
+        network: Fresh; what it has more keeps its random weights.
+        state: Weights of an `edge` of the same scale and window, at most as wide and deep, merged
+            or not.
+        where: What to call them in a message.
+
+    Raises:
+        MismatchError: They are of something else, or larger.
+    """
+    small = Edge(
+        _size_of(state, where), scale=network.scale, window=network.window, name="the smaller edge"
+    )
+    load_state(small, state, where=where)
+    if not _holds(network.size, small.size):
+        raise MismatchError(
+            f"{where} is an edge of {small.size} (encoded x features x blocks), which does not fit "
+            f"into {network.name} of {network.size}; expected one that is at most as large in each"
+        )
+    taught = _deepened(small.collapsed().state_dict(), small.size, blocks=network.size.blocks)
+    fresh = network.collapsed().state_dict()
+    for plain in (taught, fresh):
+        # Features of a frame lie together: (O, T * encoded, 3, 3) to (O, T, encoded, 3, 3).
+        plain["fusion.weight"] = plain["fusion.weight"].unflatten(1, (network.window, -1))
+    grown = {key: _placed(wide, taught[key]) for key, wide in fresh.items()}
+    grown["fusion.weight"] = grown["fusion.weight"].flatten(1, 2)
+    load_state(network, grown, where=where)
+
+
+def _deepened(taught: Mapping[str, Tensor], size: EdgeSize, *, blocks: int) -> dict[str, Tensor]:
+    """With blocks that pass their features on, until there are as many as wanted."""
+    passing = {"weight": identity_kernel(size.features), "bias": torch.zeros(size.features)}
+    further = range(size.blocks, blocks)
+    return {**taught, **{f"body.{n}.{part}": passing[part] for n in further for part in passing}}
+
+
+def _placed(wide: Tensor, taught: Tensor) -> Tensor:
+    """Taught weights in the first places; they see no input beyond their own.
+
+    Args:
+        wide: `(O, ...)`, weights that stay where nothing is taught.
+        taught: The same number of axes, none longer.
+    """
+    placed = wide.clone()
+    outputs = len(taught)
+    placed[:outputs] = 0.0
+    placed[tuple(slice(length) for length in taught.shape)] = taught
+    return placed
+
+
+def _size_of(state: Mapping[str, Tensor], where: str) -> EdgeSize:
+    blocks = {key.split(".")[1] for key in state if key.startswith("body.")}
+    if not blocks or not {"encoder.weight", "tail.weight"} <= state.keys():
+        raise MismatchError(f"{where} holds no weights of an edge, and only those can grow")
+    return EdgeSize(len(state["encoder.weight"]), state["tail.weight"].shape[1], len(blocks))
+
+
+def _holds(large: EdgeSize, small: EdgeSize) -> bool:
+    pairs = zip(astuple(large), astuple(small), strict=True)
+    return all(more >= less for more, less in pairs)

@@ -1,0 +1,115 @@
+"""Load the weights of a network from a file, whoever wrote it.
+
+What a file holds is compared with the network as a whole before the first tensor is copied, so a
+network is never half loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
+from vsrc.compressor.networks.checkpoints.renaming import AdaptsCheckpoint
+from vsrc.compressor.networks.loading.recognition import nearest
+from vsrc.runtime.errors import MismatchError
+
+_SHOWN = 3
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Fill a network with the weights of a file.
+
+    Takes the layouts that the authors of each network published, training checkpoints (the
+    averaged weights where there are any), half precision files (they become the network's own
+    precision) and the prefix that DataParallel, `torch.compile` or a trainer puts before each name.
+
+    Args:
+        network: Any network; one of the table also knows the names that others gave its layers.
+        path: `.pth`, `.pt`, `.safetensors`, or a model package (`student.vsrc`).
+
+    Raises:
+        MismatchError: The file is not a plain checkpoint, or holds weights of something else; the
+            message says what differs and which network of the table comes nearest.
+        SpecError: A damaged model package.
+        FileNotFoundError: No such file.
+    """
+    path = Path(path)
+    load_state(network, read_weights(path), where=str(path))
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
+    """The same from tensors already read.
+
+    Args:
+        network: Any network.
+        state: Tensors by name.
+        where: What to call them in a message.
+    """
+    own = network.state_dict()
+    found = _without_prefix(state, own)
+    if isinstance(network, AdaptsCheckpoint):
+        found = network.adapt_checkpoint(found)
+    if differences := _differences(found, own):
+        advice = nearest(found, network)
+        raise MismatchError(
+            f"{where} does not fit {_name(network)}: {'; '.join(differences)}. {advice}"
+        )
+    if broken := [key for key, tensor in found.items() if not _all_finite(tensor)]:
+        raise MismatchError(
+            f"{where}: {_few(broken)} holds NaN or infinity; take another checkpoint"
+        )
+    network.load_state_dict({key: tensor.to(own[key].dtype) for key, tensor in found.items()})
+
+
+def _without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop first parts that all names of the file share and no name of the network has."""
+    stripped = dict(state)
+    while stripped:
+        first = {key.partition(".")[0] for key in stripped}
+        if len(first) > 1 or not all("." in key for key in stripped):
+            break
+        if any(key.partition(".")[0] in first for key in own):
+            break
+        stripped = {key.partition(".")[2]: tensor for key, tensor in stripped.items()}
+    return stripped
+
+
+def _differences(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    missing = [key for key in own if key not in found]
+    extra = [key for key in found if key not in own]
+    misfits = [
+        f"{key} is {_shape(tensor)}, expected {_shape(own[key])}"
+        for key, tensor in found.items()
+        if key in own and not _fits(tensor, own[key])
+    ]
+    return [
+        f"{len(keys)} {what} ({_few(keys)})"
+        for keys, what in ((missing, "missing"), (extra, "unknown"), (misfits, "of another shape"))
+        if keys
+    ]
+
+
+def _fits(tensor: Tensor, own: Tensor) -> bool:
+    # A quantised file holds integers that mean nothing without their scales.
+    return tensor.shape == own.shape and tensor.is_floating_point() == own.is_floating_point()
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def _all_finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
+def _name(network: nn.Module) -> str:
+    spec = getattr(network, "spec", None)
+    return type(network).__name__ if spec is None else f"{spec.name} (scale={spec.scale})"

@@ -1,0 +1,1 @@
+"""Networks of several frames, one file each."""

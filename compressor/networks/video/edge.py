@@ -1,0 +1,308 @@
+"""`edge`: our students for edge accelerators, nothing but 3x3 convolutions and ReLU.
+
+    frame t-2 ─┐
+    frame t-1 ─┤                     ┌────────── N times ─────────┐
+    frame t   ─┼─ encode ─ concat ─ fuse ─ RepConv 3x3 ─ ReLU ─ ... ─ tail 3x3 ─ shuffle ─ + ─ SR
+    frame t+1 ─┤ (each alone)                                                              │
+    frame t+2 ─┘                                     centre frame, enlarged bilinearly ────┘
+
+Each frame passes the encoder by itself, so a runtime can keep its features from window to window.
+In training every body convolution is the sum of four branches (as in ECBSR, Zhang et al. 2021,
+section 3.2, and ETDS, Chao et al. 2023), and the fusion is taught in differences between frames;
+`collapsed` folds each into one plain convolution, which is exported.
+No warping, no attention, no activation but ReLU: INT8 ranges stay tame and every runtime is fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.runtime.latency.edge_size import EdgeSize
+from vsrc.runtime.spec import Argument, NetworkSpec
+
+SIZES = {
+    "s": EdgeSize(encoded=8, features=24, blocks=4),
+    "m": EdgeSize(encoded=16, features=32, blocks=9),
+    "l": EdgeSize(encoded=16, features=64, blocks=10),
+}
+NAMED = tuple(f"edge-{size}" for size in SIZES)
+
+
+class Merged(nn.Module):
+    """A 3x3 convolution that is taught in another form, and costs no more than it once merged.
+
+    Every form is linear, so its kernel is summed up first and the picture is convolved once.
+    """
+
+    def kernel(self) -> Tensor:
+        """The plain kernel, `(O, I, 3, 3)`, that the weights amount to."""
+        raise NotImplementedError
+
+    def bias(self) -> Tensor:
+        """`(O,)`."""
+        raise NotImplementedError
+
+    def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """Weights that amount to a plain kernel, and from which every part can learn on."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(N, I, H, W)` to `(N, O, H, W)`."""
+        return self.convolved(x, self.kernel())
+
+    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """The picture under the plain kernel, or under one near it (its int8, say)."""
+        return F.conv2d(x, kernel, self.bias(), padding=1)
+
+    def collapsed(self) -> nn.Conv2d:
+        """A plain convolution that gives the same output."""
+        with torch.no_grad():
+            kernel = self.kernel()
+            plain = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
+            plain.weight.copy_(kernel)
+            assert plain.bias is not None
+            plain.bias.copy_(self.bias())
+        return plain
+
+
+class RepConv(Merged):
+    """Taught as the sum of four branches.
+
+    3x3, 1x1, identity, and 1x1 followed by 3x3 (the 1x1 without bias, so that zero padding means
+    the same before and after the two are merged).
+
+    Args:
+        features: Channels in and out.
+        expansion: Channels between the 1x1 and the 3x3 of the fourth branch, as a multiple.
+    """
+
+    identity: Tensor
+    centre: Tensor
+
+    def __init__(self, features: int, *, expansion: int = 2) -> None:
+        super().__init__()
+        self.conv3 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv1 = nn.Conv2d(features, features, 1, bias=False)
+        self.expand = nn.Conv2d(features, features * expansion, 1, bias=False)
+        self.reduce = nn.Conv2d(features * expansion, features, 3, padding=1, bias=False)
+        self.register_buffer("identity", identity_kernel(features), persistent=False)
+        self.register_buffer("centre", identity_kernel(1), persistent=False)
+        with torch.no_grad():
+            # The start is the 3x3 branch plus identity, as in a residual block.
+            self.conv3.weight.mul_(0.5)
+            self.conv1.weight.mul_(0.1)
+            self.reduce.weight.mul_(0.1)
+
+    def kernel(self) -> Tensor:
+        """See `Merged`."""
+        merged = torch.einsum("omyx,mi->oiyx", self.reduce.weight, self.expand.weight[:, :, 0, 0])
+        # Not padded: the gradient would have strides that several processes do not expect.
+        one = self.conv1.weight * self.centre
+        return self.conv3.weight + one + self.identity + merged
+
+    def bias(self) -> Tensor:
+        """See `Merged`."""
+        return _bias_of(self.conv3)
+
+    def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """See `Merged`. Only `expand` keeps what it has: what follows it is zero."""
+        return {
+            "conv3.weight": kernel - self.identity,
+            "conv3.bias": bias,
+            "conv1.weight": torch.zeros_like(self.conv1.weight),
+            "expand.weight": self.expand.weight.detach(),
+            "reduce.weight": torch.zeros_like(self.reduce.weight),
+        }
+
+
+class FusionConv(Merged):
+    """Over the features of all frames, taught as differences to the centre's.
+
+        sum_t W_t * e_t  =  W' * e_c  +  gain * sum_(t != c) W'_t * (e_t - e_c)
+
+    The same linear map; but the gradient of `W'_t` is that of the difference alone, and a small
+    step of it changes much. Neighbours differ from the centre by fractions of a pixel: taught as
+    they are, weights settle on the centre frame, and it takes tens of thousands of steps until the
+    others say anything (edge-m used none of it after 9,000; like this it does after 400).
+
+    Args:
+        frames: T, odd.
+        encoded: Channels of a frame.
+        features: Channels out.
+        gain: How much larger a step of the neighbours is.
+    """
+
+    def __init__(self, frames: int, encoded: int, features: int, *, gain: float = 4.0) -> None:
+        super().__init__()
+        self.frames, self.gain = frames, gain
+        self.conv = nn.Conv2d(frames * encoded, features, 3, padding=1)
+
+    def kernel(self) -> Tensor:
+        """See `Merged`; I is T * encoded."""
+        before, centre, after = self._by_frame(self.conv.weight)
+        before, after = self.gain * before, self.gain * after
+        centre = centre - before.sum(1, keepdim=True) - after.sum(1, keepdim=True)
+        return torch.cat((before, centre, after), dim=1).flatten(1, 2)
+
+    def bias(self) -> Tensor:
+        """See `Merged`."""
+        return _bias_of(self.conv)
+
+    def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+        """See `Merged`."""
+        before, centre, after = parts = self._by_frame(kernel)
+        centre = torch.cat(parts, dim=1).sum(1, keepdim=True)
+        apart = torch.cat((before / self.gain, centre, after / self.gain), dim=1)
+        return {"conv.weight": apart.flatten(1, 2), "conv.bias": bias}
+
+    def _by_frame(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights of the frames before the centre, of the centre, and of those behind it."""
+        out, channels, height, width = weight.shape
+        weight = weight.view(out, self.frames, channels // self.frames, height, width)
+        middle = self.frames // 2
+        return weight[:, :middle], weight[:, middle : middle + 1], weight[:, middle + 1 :]
+
+
+def _bias_of(convolution: nn.Conv2d) -> Tensor:
+    assert convolution.bias is not None
+    return convolution.bias
+
+
+def identity_kernel(features: int) -> Tensor:
+    """A 3x3 kernel that changes nothing, `(C, C, 3, 3)`."""
+    kernel = torch.zeros(features, features, 3, 3)
+    kernel[torch.arange(features), torch.arange(features), 1, 1] = 1.0
+    return kernel
+
+
+class Edge(nn.Module):
+    """The student; see the picture above.
+
+    Args:
+        size: Channels and depth.
+        scale: SR/LR side ratio.
+        window: Frames fed at once, odd.
+        name: What the table of networks calls it.
+    """
+
+    encoded_frames = 1
+
+    def __init__(self, size: EdgeSize, *, scale: int = 4, window: int = 5, name: str) -> None:
+        super().__init__()
+        if window < 3 or window % 2 == 0:
+            raise ValueError(f"{window=} must be odd and at least 3")
+        self.name, self.size, self.scale, self.window = name, size, scale, window
+        self.encoder = nn.Conv2d(3, size.encoded, 3, padding=1)
+        self.fusion = FusionConv(window, size.encoded, size.features)
+        body = [RepConv(size.features) for _ in range(size.blocks)]
+        self.body: nn.ModuleList = nn.ModuleList(body)
+        self.tail = nn.Conv2d(size.features, 3 * scale * scale, 3, padding=1)
+        with torch.no_grad():
+            # The first output is then the enlarged frame: training starts at bilinear, not noise.
+            self.tail.weight.mul_(0.1)
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """What the outside must know to feed it."""
+        return NetworkSpec(
+            name=self.name,
+            arguments={"scale": self.scale, "window": self.window, **self._own_size()},
+            scale=self.scale,
+            window=self.window,
+            halo=self.size.blocks + 3,
+            parameters=parameter_count(self) - sum(map(_training_only, self.body)),
+            gmac_per_lr_pixel=gmac_per_lr_pixel(self, window=self.window),
+            hr_features=None,
+            stages=("fusion", *(f"body.{index}" for index in range(self.size.blocks))),
+        )
+
+    def _own_size(self) -> dict[str, Argument]:
+        """What its name does not say already."""
+        return {} if self.name in NAMED else dict(asdict(self.size))
+
+    def encode(self, frame: Tensor) -> tuple[Tensor]:
+        """Features of one frame: `(N, 3, H, W)` to `(N, encoded, H, W)`."""
+        return (torch.relu(self.encoder(frame)),)
+
+    def fuse(self, features: tuple[Tensor], centre: Tensor) -> Tensor:
+        """Features of a window, `(N, T, encoded, H, W)`, and its centre frame, to SR."""
+        (encoded,) = features
+        x = torch.relu(self.fusion(encoded.flatten(1, 2)))
+        for block in self.body:
+            x = torch.relu(block(x))
+        residual = F.pixel_shuffle(self.tail(x), self.scale)
+        base = F.interpolate(
+            centre, scale_factor=float(self.scale), mode="bilinear", align_corners=False
+        )
+        return base + residual
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Restore the centre frame.
+
+        Args:
+            lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
+
+        Returns:
+            `(N, 3, sH, sW)`, not clipped.
+        """
+        batch, window = lr.shape[:2]
+        (encoded,) = self.encode(lr.flatten(0, 1))
+        encoded = encoded.view(batch, window, *encoded.shape[1:])
+        return self.fuse((encoded,), lr[:, window // 2])
+
+    def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take weights whose branches were merged already, too."""
+        found = dict(state)
+        for name, module in self.named_modules():
+            if isinstance(module, Merged) and f"{name}.weight" in found:
+                plain = (found.pop(f"{name}.{part}").float() for part in ("weight", "bias"))
+                found |= {f"{name}.{key}": each for key, each in module.weights_of(*plain).items()}
+        return found
+
+    def collapsed(self) -> Edge:
+        """A copy of nothing but plain convolutions; the same function to rounding."""
+        plain = Edge(self.size, scale=self.scale, window=self.window, name=self.name)
+        for name, module in list(plain.named_modules()):
+            if isinstance(module, Merged):
+                own = self.get_submodule(name)
+                plain.set_submodule(name, own.collapsed() if isinstance(own, Merged) else own)
+        own_state = self.state_dict()
+        shared = plain.state_dict().keys() & own_state.keys()
+        plain.load_state_dict({key: own_state[key] for key in shared}, strict=False)
+        return plain.to(next(self.parameters()).device).train(self.training)
+
+
+def _training_only(block: nn.Module) -> int:
+    """Parameters of a block that are gone once it is collapsed."""
+    return (
+        parameter_count(block) - parameter_count(block.conv3) if isinstance(block, RepConv) else 0
+    )
+
+
+def edge(
+    *, encoded: int = 8, features: int = 24, blocks: int = 4, scale: int = 4, window: int = 5
+) -> Edge:
+    """Any member of the family; the arguments are those of `EdgeSize`."""
+    return Edge(EdgeSize(encoded, features, blocks), scale=scale, window=window, name="edge")
+
+
+def edge_s(*, scale: int = 4, window: int = 5) -> Edge:
+    """At most 45k parameters at x4."""
+    return Edge(SIZES["s"], scale=scale, window=window, name="edge-s")
+
+
+def edge_m(*, scale: int = 4, window: int = 5) -> Edge:
+    """At most 130k parameters at x4."""
+    return Edge(SIZES["m"], scale=scale, window=window, name="edge-m")
+
+
+def edge_l(*, scale: int = 4, window: int = 5) -> Edge:
+    """At most 700k parameters at x4."""
+    return Edge(SIZES["l"], scale=scale, window=window, name="edge-l")

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+from vsrc.compressor.networks import create
+from vsrc.compressor.taps import spec_of
+from vsrc.runtime.dependencies import is_importable
+from vsrc.runtime.errors import MismatchError, MissingDependencyError
+
+
+def compact_file(spandrel: ModuleType, folder: Path, **arguments: int) -> Path:
+    torch.manual_seed(0)
+    network = spandrel.architectures.Compact.Compact(num_feat=8, num_conv=2, upscale=4, **arguments)
+    torch.save({"params_ema": network.state_dict()}, folder / "4x_compact.pth")
+    return folder / "4x_compact.pth"
+
+
+def test_a_checkpoint_becomes_a_teacher(spandrel: ModuleType, tmp_path: Path) -> None:
+    path = compact_file(spandrel, tmp_path)
+    teacher = create(f"spandrel:{path}", stages="body.1,body.3", hr_features="upsampler")
+    lr = torch.rand(2, 3, 7, 9)
+    with torch.no_grad():
+        sr = teacher(lr)
+        expected = spandrel.ModelLoader().load_from_file(path).model(lr)
+    assert torch.equal(sr, expected)
+    spec = spec_of(teacher)
+    assert (spec.scale, spec.window, spec.size_multiple) == (4, 1, 1)
+    assert spec.stages == ("network.body.1", "network.body.3")
+    assert spec.hr_features == "network.upsampler"
+    assert dict(teacher.named_modules()).keys() >= {*spec.stages, spec.hr_features}
+    again = create(spec.name, **spec.arguments)
+    assert spec_of(again) == spec
+    assert torch.equal(again(lr), teacher(lr))
+
+
+def test_its_output_can_be_learnt_from(spandrel: ModuleType, tmp_path: Path) -> None:
+    teacher = create(f"spandrel:{compact_file(spandrel, tmp_path)}")
+    student = nn.Conv2d(3, 3, 1)
+    with torch.no_grad():
+        wanted = teacher(torch.rand(1, 3, 4, 4))
+    (student(torch.rand(1, 3, 16, 16)) - wanted).square().mean().backward()
+    assert student.weight.grad is not None
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+def test_sizes_that_the_network_does_not_take_are_padded(
+    spandrel: ModuleType, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = spandrel.architectures.SwinIR.SwinIR(
+        img_size=8, embed_dim=12, depths=[2], num_heads=[2], window_size=4, upscale=2,
+        upsampler="pixelshuffledirect", resi_connection="1conv", mlp_ratio=2,
+    )  # fmt: skip
+    torch.save(network.state_dict(), tmp_path / "swin.pth")
+    teacher = create(f"spandrel:{tmp_path / 'swin.pth'}")
+    assert teacher(torch.rand(1, 3, 5, 11)).shape == (1, 3, 10, 22)
+    assert spec_of(teacher).gmac_per_lr_pixel > 0
+
+
+def test_files_of_other_kinds_are_refused(spandrel: ModuleType, tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
+    with pytest.raises(MismatchError, match="recognises no architecture"):
+        create(f"spandrel:{tmp_path / 'linear.pth'}")
+    grey = compact_file(spandrel, tmp_path, num_in_ch=1, num_out_ch=1)
+    with pytest.raises(MismatchError, match="1 channels; expected RGB"):
+        create(f"spandrel:{grey}")
+
+
+def test_a_tap_that_is_not_there_names_the_nearest(spandrel: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no module 'body\.77'; did you mean body\."):
+        create(f"spandrel:{compact_file(spandrel, tmp_path)}", stages="body.77")
+
+
+def test_without_spandrel_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "any.pth")
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(MissingDependencyError, match=r"(teachers\]|spandrel>=0\.4)'$"):
+        create(f"spandrel:{tmp_path / 'any.pth'}")
+
+
+_DESCRIBES = """
+import torch
+
+@torch.library.register_fake("torchvision::nms")
+def nms(boxes, scores, threshold):
+    return boxes
+"""
+
+
+def run(folder: Path, *modules: str) -> subprocess.CompletedProcess[str]:
+    """Import spandrel in a process where files of these names lie in `folder`."""
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); " + "; ".join(modules)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+_IMPORT = (
+    "from vsrc.compressor.networks.image.spandrel_image import import_spandrel as do; print(do())"
+)
+
+
+def test_it_loads_beside_a_torchvision_of_another_torch(tmp_path: Path) -> None:
+    """As the index has it beside a torch for the CPU: its operators are described, not there."""
+    (tmp_path / "torchvision.py").write_text(_DESCRIBES)
+    (tmp_path / "spandrel.py").write_text("import torchvision")
+    plain = run(tmp_path, "import spandrel")
+    assert "operator torchvision::nms does not exist" in plain.stderr
+    done = run(tmp_path, _IMPORT)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+
+
+def test_an_operator_that_nobody_knew_of_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "torchvision.py").write_text(_DESCRIBES.replace("nms", "newer"))
+    (tmp_path / "spandrel.py").write_text("import torchvision")
+    done = run(tmp_path, _IMPORT)
+    assert "was built for another torch than" in done.stderr
+    assert "from the same wheel index" in done.stderr
+
+
+def test_the_true_torchvision_loads_too() -> None:
+    if not (is_importable("spandrel") and is_importable("torchvision")):
+        pytest.skip("spandrel is not installed")
+    done = run(Path("/nonexistent"), _IMPORT)
+    assert done.returncode == 0, done.stderr
