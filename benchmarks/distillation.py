@@ -25,7 +25,7 @@ import yaml
 from vsrc.compressor.data import open_library, validation_clips
 from vsrc.compressor.data.dataset import Batch
 from vsrc.compressor.distill import distill
-from vsrc.compressor.find_network import find_teacher
+from vsrc.compressor.networks.loading.find_network import find_teacher
 from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.compressor.recipe import read_recipe
 from vsrc.compressor.validation import psnr_on

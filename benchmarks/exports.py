@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.loading.packaged import deployed
-from vsrc.compressor.taps import spec_of
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.agreement import as_float, halves_run, real_window, whole_run
 from vsrc.export.engine_build import BuildOrder, build_engine, shapes_for

@@ -32,13 +32,13 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks.layers.counting import shape_twin
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder, encoded_runs
 from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.networks.table import NETWORKS, create
 from vsrc.compressor.networks.video.stdan import SCALE, Stdan, StdanSize
-from vsrc.compressor.taps import spec_of
 from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.runtime.backends.opening import open_video_session

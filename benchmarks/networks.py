@@ -29,10 +29,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.layers.counting import shape_twin
 from vsrc.compressor.networks.loading.packaged import deployed
-from vsrc.compressor.taps import spec_of
 from vsrc.runtime.machine import this_machine
 
 ENOUGH_SECONDS = 3.0

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vsrc.compressor.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.features.taps import tapped
 from vsrc.compressor.networks.layers.channel_split import copy_leading_channels, leading_corners
 from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.quantiser import Quantiser
-from vsrc.compressor.taps import tapped
 
 Targets = Literal["auto", "all", "centre"]
 

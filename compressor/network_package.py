@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.results import write_weights
-from vsrc.compressor.taps import spec_of
 from vsrc.runtime.package import new_folder, write_spec
 from vsrc.runtime.spec import ModelSpec, NetworkSpec
 

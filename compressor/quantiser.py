@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from vsrc.calibration.calibration_file import QAT, Calibration
 from vsrc.compressor.fake_quant import best_range, fake_activation, fake_weight
-from vsrc.compressor.taps import unwrapped
+from vsrc.compressor.features.taps import unwrapped
 
 
 @runtime_checkable

@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vsrc.compressor.clip_network import ClipNetwork
 from vsrc.compressor.data import ClipLibrary, open_library, split, validation_clips
 from vsrc.compressor.data.crop_places import (
     CropRun,
@@ -36,8 +35,9 @@ from vsrc.compressor.data.crop_shards import (
     shard_file,
 )
 from vsrc.compressor.data.library import IngestProgress
-from vsrc.compressor.find_network import FoundNetwork, find_teacher
-from vsrc.compressor.networks.whole_clip import RestoresClips
+from vsrc.compressor.features.clip_network import ClipNetwork
+from vsrc.compressor.features.whole_clip import RestoresClips
+from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_teacher
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.hashing import file_sha256

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks.layers.channel_split import copy_leading_channels
 from vsrc.compressor.networks.loading.packaged import from_package, unfilled
 from vsrc.compressor.results import write_weights
-from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.package import Package, new_folder, write_spec
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vsrc.compressor.clip_network import ClipNetwork, clip_for
 from vsrc.compressor.data.dataset import Batch
+from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
 from vsrc.runtime.picture.bicubic import imresize
 from vsrc.runtime.picture.likeness import psnr
 

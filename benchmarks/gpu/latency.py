@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.loading.packaged import deployed
-from vsrc.compressor.taps import spec_of
 
 RUNS = 50
 

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vsrc.compressor.clip_network import ClipNetwork
 from vsrc.compressor.data.coded import code
+from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.runtime.package import open_package

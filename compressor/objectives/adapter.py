@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vsrc.compressor.tap_shapes import TapShape
+from vsrc.compressor.features.tap_shapes import TapShape
 
 
 class SubPixelAdapter(nn.Module):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.objectives.affinity import affinity_distance
 from vsrc.compressor.objectives.objective import (
     RECONSTRUCTION,
@@ -20,7 +21,6 @@ from vsrc.compressor.objectives.objective import (
     Observation,
 )
 from vsrc.compressor.objectives.tap_choice import chosen_taps
-from vsrc.compressor.taps import spec_of
 
 DEPTHS = (0.3, 0.65, 1.0)
 """Among head, 10 groups and tail of RCAN: after groups 3 and 7, and after the long skip."""

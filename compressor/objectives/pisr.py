@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vsrc.compressor.features.tap_shapes import tap_shapes
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks.image.hr_teacher import HrTeacher
 from vsrc.compressor.networks.layers.luma import LumaPath
 from vsrc.compressor.objectives.objective import (
@@ -25,8 +27,6 @@ from vsrc.compressor.objectives.objective import (
 )
 from vsrc.compressor.objectives.tap_choice import chosen_taps
 from vsrc.compressor.objectives.variational import Density, Spread, VariationalHead
-from vsrc.compressor.tap_shapes import tap_shapes
-from vsrc.compressor.taps import spec_of
 
 
 class Pisr(Objective):

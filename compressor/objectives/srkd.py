@@ -17,13 +17,13 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.objectives.objective import (
     RECONSTRUCTION,
     Objective,
     Observation,
 )
 from vsrc.compressor.objectives.tap_choice import chosen_taps
-from vsrc.compressor.taps import spec_of
 
 Statistic = Literal["mean", "power_mean", "max", "min"]
 DEPTHS = (1 / 3, 2 / 3, 1.0)

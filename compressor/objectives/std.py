@@ -29,6 +29,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.features.tap_shapes import tap_shapes
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.objectives.adapter import SubPixelAdapter
 from vsrc.compressor.objectives.conv_lstm import ConvLstm
 from vsrc.compressor.objectives.objective import (
@@ -37,8 +39,6 @@ from vsrc.compressor.objectives.objective import (
     Observation,
     charbonnier,
 )
-from vsrc.compressor.tap_shapes import tap_shapes
-from vsrc.compressor.taps import spec_of
 
 MapKind = Literal["sum", "sum2", "max2"]
 FeatureSize = Literal["sr", "lr"]

@@ -117,8 +117,8 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
     """The graph of `vsrc export --precision int8`, run by ONNX Runtime, is the judge."""
     import onnxruntime as ort
 
+    from vsrc.compressor.features.taps import spec_of
     from vsrc.compressor.networks.loading.packaged import deployed
-    from vsrc.compressor.taps import spec_of
     from vsrc.export.extent import extent_of
     from vsrc.export.graph_plan import plan_whole
     from vsrc.export.quantise import int8_graph

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from torch import nn
 
 from vsrc.cli import main
-from vsrc.compressor.clip_network import ClipNetwork
 from vsrc.compressor.data import open_library, split
 from vsrc.compressor.data.crop_shards import CropDataset, damaged_files, open_shards
 from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill import distill
 from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
 from vsrc.compressor.networks.video.edge import Edge

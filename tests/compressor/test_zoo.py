@@ -12,9 +12,9 @@ import torch
 from click.testing import CliRunner
 
 from vsrc.cli import main
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
-from vsrc.compressor.taps import spec_of
 from vsrc.compressor.zoo import ROWS, ShippedLatency, ShippedPackage, Zoo, ZooNetwork, zoo
 from vsrc.compressor.zoo_text import zoo_text
 from vsrc.runtime.shipped_models import shipped_names

@@ -19,12 +19,12 @@ from torch import nn
 
 from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.compressor.networks.video.stdan import Stdan, StdanSize
-from vsrc.compressor.taps import spec_of
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.agreement import Run, halves_run, real_window, whole_run
 from vsrc.export.allowed import refused_operators

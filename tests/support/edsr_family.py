@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.taps import tapped
+from vsrc.compressor.features.taps import tapped
 
 if TYPE_CHECKING:
     from support.golden import Golden

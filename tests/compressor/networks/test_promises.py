@@ -8,10 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from vsrc.compressor.features.tap_shapes import tap_shapes
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.video.vespcn import LARGEST_FLOW
-from vsrc.compressor.tap_shapes import tap_shapes
-from vsrc.compressor.taps import spec_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

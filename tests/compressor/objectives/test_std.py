@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from vsrc.compressor.features.tap_shapes import TapShape
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.objectives.adapter import SubPixelAdapter
@@ -22,8 +24,6 @@ from vsrc.compressor.objectives.std import (
     space_distance,
     time_distance,
 )
-from vsrc.compressor.tap_shapes import TapShape
-from vsrc.compressor.taps import spec_of
 
 
 @pytest.fixture(scope="module")

@@ -69,8 +69,8 @@ class TorchSession:
     def __init__(self, name: str, **arguments: float) -> None:
         import torch
 
+        from vsrc.compressor.features.taps import spec_of
         from vsrc.compressor.networks.table import create
-        from vsrc.compressor.taps import spec_of
 
         torch.manual_seed(0)
         self._network = create(name, **arguments).eval()

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from support.pair_psnr import mean_psnr
+from vsrc.compressor.features.taps import tapped
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn, FsrcnnTeacher
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.networks.loading.weights import load_state
-from vsrc.compressor.taps import tapped
 
 if TYPE_CHECKING:
     from pathlib import Path

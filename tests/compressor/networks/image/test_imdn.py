@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from support.pair_psnr import mean_psnr
+from vsrc.compressor.features.taps import tapped
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.checkpoints.renaming import rename
 from vsrc.compressor.networks.image.imdn import ContrastAttention, Imdn, ImdnAs
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.networks.loading.weights import load_state
-from vsrc.compressor.taps import tapped
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:

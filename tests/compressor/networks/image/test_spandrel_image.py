@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create
-from vsrc.compressor.taps import spec_of
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 

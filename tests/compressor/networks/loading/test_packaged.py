@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from torch import nn
 
 from vsrc.cli import main
-from vsrc.compressor.find_network import find_network, find_teacher
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks import create
+from vsrc.compressor.networks.loading.find_network import find_network, find_teacher
 from vsrc.compressor.networks.loading.packaged import from_package
-from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Argument

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from skimage.io import imread
 
-from vsrc.compressor.clip_network import ClipNetwork
+from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.runtime.errors import MismatchError

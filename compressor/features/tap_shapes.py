@@ -9,9 +9,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.features.taps import spec_of, tapped, unwrapped
 from vsrc.compressor.networks.layers.counting import shape_twin
-from vsrc.compressor.taps import spec_of, tapped, unwrapped
 from vsrc.runtime.spec import NetworkSpec
 
 

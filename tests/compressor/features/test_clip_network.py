@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.clip_network import ClipNetwork, window_indices
+from vsrc.compressor.features.clip_network import ClipNetwork, window_indices
 from vsrc.compressor.networks import create
 from vsrc.runtime.spec import NetworkSpec
 

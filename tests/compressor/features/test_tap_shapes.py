@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 import torch
 
-from vsrc.compressor.clip_network import ClipNetwork
+from vsrc.compressor.features.clip_network import ClipNetwork
+from vsrc.compressor.features.tap_shapes import TapShape, tap_shapes
+from vsrc.compressor.features.taps import spec_of, tapped
 from vsrc.compressor.networks import create, names
-from vsrc.compressor.tap_shapes import TapShape, tap_shapes
-from vsrc.compressor.taps import spec_of, tapped
 
 
 def test_shapes_of_taps_are_found_without_a_picture() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vsrc.compressor.taps import tapped, unwrapped
+from vsrc.compressor.features.taps import tapped, unwrapped
 
 
 class Small(nn.Module):

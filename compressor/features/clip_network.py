@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.features.taps import spec_of
+from vsrc.compressor.features.whole_clip import RestoresClips
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
-from vsrc.compressor.networks.whole_clip import RestoresClips
-from vsrc.compressor.taps import spec_of
 
 
 class ClipNetwork(nn.Module):

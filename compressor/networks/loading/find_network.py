@@ -10,6 +10,7 @@ from typing import Literal
 
 from torch import nn
 
+from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.checkpoints.renaming import AdaptsCheckpoint
 from vsrc.compressor.networks.loading.growth import grow
@@ -17,7 +18,6 @@ from vsrc.compressor.networks.loading.packaged import unfilled
 from vsrc.compressor.networks.loading.weights import load_weights
 from vsrc.compressor.networks.table import create
 from vsrc.compressor.networks.video.edge import Edge
-from vsrc.compressor.taps import spec_of
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.package import open_package

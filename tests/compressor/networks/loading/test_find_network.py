@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vsrc.compressor.find_network import find_network
+from vsrc.compressor.networks.loading.find_network import find_network
 from vsrc.compressor.networks.video.edge import Edge, edge
 from vsrc.runtime.errors import MismatchError
 
