@@ -28,9 +28,9 @@ import av
 import numpy as np
 import torch
 
-from vsrc.compressor.batches import batches_from
 from vsrc.compressor.data import Batch, ClipDataset, collate, open_library
 from vsrc.compressor.networks import create
+from vsrc.compressor.training.batches import batches_from
 from vsrc.runtime.spec import NetworkSpec
 
 BATCH = 8

@@ -28,7 +28,7 @@ from vsrc.compressor.distill import distill
 from vsrc.compressor.networks.loading.find_network import find_teacher
 from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.compressor.recipe import read_recipe
-from vsrc.compressor.validation import psnr_on
+from vsrc.compressor.training.validation import psnr_on
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Argument
 

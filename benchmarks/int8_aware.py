@@ -19,9 +19,9 @@ from pathlib import Path
 from vsrc.calibration import CalibrationConfig, calibrate
 from vsrc.calibration.calibration_config import Method
 from vsrc.compressor.distill import distill
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.networks.loading.packaged import from_package
-from vsrc.compressor.quantiser import convolution_paths, edges
+from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.quantiser import convolution_paths, edges
 from vsrc.export import ExportConfig, export
 from vsrc.runtime.package import open_package
 from vsrc.runtime.quality.eval_config import EvalConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from vsrc.commands.training_bar import TrainingBar
-from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.training.config import DistillConfig
 from vsrc.export.export_config import parse_shape
 
 
@@ -69,7 +69,7 @@ def distill_command(
     recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
 ) -> None:
     """Teach a student network from a teacher and clips, and write its package."""
-    from vsrc.compressor.distill_config import TRAINING_MODULES
+    from vsrc.compressor.training.config import TRAINING_MODULES
     from vsrc.runtime.installation import require_installed
 
     require_installed("vsrc distill", *TRAINING_MODULES, extra="compress")

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from vsrc.compressor.data.library import IngestProgress
-    from vsrc.compressor.progress import TrainProgress
+    from vsrc.compressor.training.progress import TrainProgress
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from vsrc.compressor.distill_config import DistillConfig
-from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_network, find_teacher
 from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.table import create as create_objective
-from vsrc.compressor.quantiser import Quantiser
+from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.quantiser import Quantiser
 
 
 @dataclass(frozen=True)

@@ -12,25 +12,25 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from vsrc.compressor.batches import batches_from, explain_dead_workers
 from vsrc.compressor.build import Built, build
-from vsrc.compressor.checkpoint import found as checkpoints_in
 from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
 from vsrc.compressor.data.crop_shards import CropDataset, ShardManifest, open_shards
 from vsrc.compressor.data.dataset import Batch, ClipItem
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.data.real import check_codecs
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.latency_target import aimed
-from vsrc.compressor.progress import TrainProgress
 from vsrc.compressor.results import (
     TrainedOn,
     trained_on_clips,
     trained_on_shards,
     write_results,
 )
-from vsrc.compressor.trainer import Trainer, stopped_message
-from vsrc.compressor.validation import bicubic_psnr_on, psnr_on, side_by_side
+from vsrc.compressor.training.batches import batches_from, explain_dead_workers
+from vsrc.compressor.training.checkpoint import found as checkpoints_in
+from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.progress import TrainProgress
+from vsrc.compressor.training.trainer import Trainer, stopped_message
+from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on, side_by_side
 from vsrc.runtime.errors import MismatchError, SpecError, StoppedError
 from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile, Prediction

@@ -11,10 +11,10 @@ import torch
 
 from vsrc.compressor.build import build
 from vsrc.compressor.data.crop_shards import open_shards
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.latency_target import aimed
-from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks.layers.counting import parameter_count
+from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.distillation_step import Lesson
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.spec import NetworkSpec
 

@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.recipe_file import find_recipe
+from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.schema import from_json
 

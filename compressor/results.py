@@ -15,8 +15,8 @@ from vsrc.calibration.calibration_file import write_calibration
 from vsrc.compressor.build import Built
 from vsrc.compressor.data.crop_shards import ShardManifest
 from vsrc.compressor.data.library import ClipLibrary
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.objectives.table import describe as describe_objective
+from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, write_spec
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import Degradation, FileSpec, ModelSpec, NetworkSpec, Provenance, Quality

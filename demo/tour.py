@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsrc.compressor.distill_config import TRAINING_MODULES
+from vsrc.compressor.training.config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
 from vsrc.export.export_config import EXPORT_MODULES
@@ -118,7 +118,7 @@ def _fresh(folder: Path) -> Path:
 
 def _teach(config: DemoConfig, material: Material, folder: Path, report: Report | None) -> Path:
     from vsrc.compressor.distill import distill
-    from vsrc.compressor.distill_config import DistillConfig
+    from vsrc.compressor.training.config import DistillConfig
 
     return distill(
         DistillConfig(

@@ -23,9 +23,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vsrc.benchmarks.gpu.clips_on_gpu import Clips, read_clips
-from vsrc.compressor.ema import Ema
 from vsrc.compressor.networks import create, load_weights
-from vsrc.compressor.quantiser import Quantiser
+from vsrc.compressor.training.ema import Ema
+from vsrc.compressor.training.quantiser import Quantiser
 
 EPSILON = 1e-3
 HELD_OUT = 40

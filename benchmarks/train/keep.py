@@ -26,11 +26,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vsrc.commands.training_bar import TrainingBar
-from vsrc.compressor import checkpoint
-from vsrc.compressor.checkpoint import PARTS, Checkpoint
 from vsrc.compressor.data.crop_shards import open_shards
 from vsrc.compressor.distill import distill
-from vsrc.compressor.distill_config import DistillConfig
+from vsrc.compressor.training import checkpoint
+from vsrc.compressor.training.checkpoint import PARTS, Checkpoint
+from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.schema import from_json, to_json
 
 SECOND, EXPONENT = "second", 10

@@ -22,13 +22,13 @@ from vsrc.calibration.calibration_file import read_calibration
 from vsrc.cli import main
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill import distill
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.video.edge import Edge
 from vsrc.compressor.plan import plan
-from vsrc.compressor.progress import TrainProgress
 from vsrc.compressor.split import split
+from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.progress import TrainProgress
 from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.package import open_package

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.distill_config import TrainerConfig
 from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.features.taps import tapped
-from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks.video.edvr import Edvr, EdvrSize
 from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.plain import Plain
 from vsrc.compressor.objectives.std import Std, attention_map, space_distance, time_distance
-from vsrc.compressor.trainer import Trainer
+from vsrc.compressor.training.config import TrainerConfig
+from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.trainer import Trainer
 
 CONFIG = TrainerConfig(steps=40, warmup=5, learning_rate=3e-3, ema=0.0, device="cpu")
 

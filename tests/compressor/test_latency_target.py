@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.latency_target import aimed, choose
 from vsrc.compressor.networks import create
+from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint, with_left_out

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from support.places import PACKAGE
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.networks.table import NETWORKS, names
 from vsrc.compressor.objectives.table import OBJECTIVES
 from vsrc.compressor.recipe import read_recipe
+from vsrc.compressor.training.config import DistillConfig
 
 RECIPE = """
 teacher: edvr-m

@@ -18,13 +18,13 @@ from vsrc.compressor.data import open_library, split
 from vsrc.compressor.data.crop_shards import CropDataset, damaged_files, open_shards
 from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill import distill
-from vsrc.compressor.distill_config import DistillConfig
 from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
 from vsrc.compressor.networks.video.edge import Edge
 from vsrc.compressor.shard import ShardProgress, shard
 from vsrc.compressor.shard_config import ShardConfig
+from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.package import open_package

@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.layers.channel_split import leading_corners
 from vsrc.compressor.objectives.csd import LAYER_WEIGHTS, Csd, contrast_ratios
 from vsrc.compressor.objectives.vgg import VggFeatures
+from vsrc.compressor.training.distillation_step import Lesson
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 
 VGG16_LAYERS = {0: (3, 2), 2: (2, 2), 5: (2, 4), 7: (4, 4), 10: (4, 4), 12: (4, 4), 14: (4, 4)}

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.image.hr_teacher import HrTeacher
 from vsrc.compressor.networks.layers.luma import LumaPath
@@ -18,6 +17,7 @@ from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.objectives.objective import Observation
 from vsrc.compressor.objectives.pisr import Pisr, PisrTeacher
 from vsrc.compressor.objectives.variational import Density, Spread, VariationalHead
+from vsrc.compressor.training.distillation_step import Lesson
 
 OFFICIAL_NAMES = {"element": "None", "channel": "C", "pixel": "HW", "sample": "CHW"}
 

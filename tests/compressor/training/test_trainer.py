@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.checkpoint import found
-from vsrc.compressor.distill_config import TrainerConfig
-from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
-from vsrc.compressor.progress import TrainProgress
-from vsrc.compressor.trainer import Batch, Batches, Trainer
+from vsrc.compressor.training.checkpoint import found
+from vsrc.compressor.training.config import TrainerConfig
+from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.progress import TrainProgress
+from vsrc.compressor.training.trainer import Batch, Batches, Trainer
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
 
 CONFIG = TrainerConfig(

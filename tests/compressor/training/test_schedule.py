@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vsrc.compressor.schedule import rate_factor
+from vsrc.compressor.training.schedule import rate_factor
 
 
 def test_the_rate_rises_linearly_and_then_falls_like_a_cosine() -> None:

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.lesson import Lesson, Targets
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.objectives.plain import Plain
 from vsrc.compressor.objectives.std import Std
+from vsrc.compressor.training.distillation_step import Lesson, Targets
 
 
 class Witness(Objective):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from vsrc.compressor.batches import batches_from, explain_dead_workers
 from vsrc.compressor.data.dataset import ClipDataset, ClipItem
+from vsrc.compressor.training.batches import batches_from, explain_dead_workers
 from vsrc.runtime.errors import TrainingError
 
 

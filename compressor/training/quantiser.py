@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.calibration.calibration_file import QAT, Calibration
-from vsrc.compressor.fake_quant import best_range, fake_activation, fake_weight
 from vsrc.compressor.features.taps import unwrapped
+from vsrc.compressor.training.fake_quant import best_range, fake_activation, fake_weight
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.data.dataset import Batch
 from vsrc.compressor.networks.layers.bicubic import Enlarge
-from vsrc.compressor.validation import bicubic_psnr_on, psnr_on
+from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on
 from vsrc.runtime.spec import NetworkSpec
 
 

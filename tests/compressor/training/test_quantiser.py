@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.fake_quant import best_range, fake_activation, fake_weight
 from vsrc.compressor.networks import create
-from vsrc.compressor.quantiser import Quantiser, convolution_paths, edges
+from vsrc.compressor.training.fake_quant import best_range, fake_activation, fake_weight
+from vsrc.compressor.training.quantiser import Quantiser, convolution_paths, edges
 
 
 def lively_edge(seed: int = 0) -> nn.Module:

@@ -18,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsrc.compressor.distill_config import TrainerConfig
-from vsrc.compressor.lesson import Lesson
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
-from vsrc.compressor.trainer import Trainer
+from vsrc.compressor.training.config import TrainerConfig
+from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.trainer import Trainer
 
 STEPS = 4
 

@@ -21,15 +21,15 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from vsrc.compressor import checkpoint
-from vsrc.compressor.checkpoint import Checkpoint
-from vsrc.compressor.distill_config import DistillConfig, TrainerConfig
-from vsrc.compressor.ema import Ema
-from vsrc.compressor.lesson import Lesson
-from vsrc.compressor.pace import Pace
-from vsrc.compressor.progress import TrainProgress, scalars
-from vsrc.compressor.run_log import RunLog
-from vsrc.compressor.schedule import rate_factor
+from vsrc.compressor.training import checkpoint
+from vsrc.compressor.training.checkpoint import Checkpoint
+from vsrc.compressor.training.config import DistillConfig, TrainerConfig
+from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.ema import Ema
+from vsrc.compressor.training.pace import Pace
+from vsrc.compressor.training.progress import TrainProgress, scalars
+from vsrc.compressor.training.run_log import RunLog
+from vsrc.compressor.training.schedule import rate_factor
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.stop_signal import StopSignal, note_stop_signal

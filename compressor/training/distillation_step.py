@@ -14,7 +14,7 @@ from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
 from vsrc.compressor.features.taps import tapped
 from vsrc.compressor.networks.layers.channel_split import copy_leading_channels, leading_corners
 from vsrc.compressor.objectives.objective import Objective, Observation
-from vsrc.compressor.quantiser import Quantiser
+from vsrc.compressor.training.quantiser import Quantiser
 
 Targets = Literal["auto", "all", "centre"]
 

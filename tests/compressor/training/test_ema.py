@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vsrc.compressor.ema import Ema
+from vsrc.compressor.training.ema import Ema
 
 
 def test_the_average_is_the_formula() -> None:

@@ -1,0 +1,1 @@
+"""The training loop: batches, steps, schedule, checkpoints, int8-aware training."""
