@@ -25,7 +25,7 @@ import numpy as np
 
 from vsrc.calibration.calibration_config import METHODS
 from vsrc.calibration.calibration_file import read_calibration
-from vsrc.export.agreement import real_window
+from vsrc.export.graphs.check_frames import real_window
 from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.package import open_package
 from vsrc.runtime.shipped_models import shipped

@@ -22,7 +22,7 @@ from pathlib import Path
 from vsrc.calibration.calibrating import calibrate
 from vsrc.calibration.calibration_config import CalibrationConfig
 from vsrc.export.choice import Candidate
-from vsrc.export.export_config import ExportConfig
+from vsrc.export.config import ExportConfig
 from vsrc.export.export_result import ExportResult
 from vsrc.export.graph_export import export
 from vsrc.runtime.dependencies import installed_version

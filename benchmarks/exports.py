@@ -28,12 +28,13 @@ from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.zoo import ROWS
-from vsrc.export.agreement import as_float, halves_run, real_window, whole_run
+from vsrc.export.agreement import halves_run, whole_run
 from vsrc.export.engine_build import BuildOrder, build_engine, shapes_for
-from vsrc.export.extent import extent_of
-from vsrc.export.graph_plan import GraphPlan, plan_halves, plan_whole
-from vsrc.export.picture_network import ENDS, WholeGraph
-from vsrc.export.to_onnx import to_onnx
+from vsrc.export.graphs.check_frames import as_float, real_window
+from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
+from vsrc.export.graphs.picture_network import ENDS, WholeGraph
+from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.spec import NetworkSpec

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_profile
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.status_line import StatusLine
-from vsrc.export.export_config import parse_shape
+from vsrc.export.config import parse_shape
 from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
 
 if TYPE_CHECKING:

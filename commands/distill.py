@@ -11,7 +11,7 @@ import click
 
 from vsrc.commands.training_bar import TrainingBar
 from vsrc.compressor.training.config import DistillConfig
-from vsrc.export.export_config import parse_shape
+from vsrc.export.config import parse_shape
 
 
 @click.command("distill")

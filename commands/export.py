@@ -9,7 +9,7 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.status_line import StatusLine
-from vsrc.export.export_config import (
+from vsrc.export.config import (
     FORMATS,
     PRECISIONS,
     AskedPrecision,

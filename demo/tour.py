@@ -14,7 +14,7 @@ import numpy as np
 from vsrc.compressor.training.config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
-from vsrc.export.export_config import EXPORT_MODULES
+from vsrc.export.config import EXPORT_MODULES
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.jobs.config import InferConfig
@@ -144,7 +144,7 @@ def _teach(config: DemoConfig, material: Material, folder: Path, report: Report 
 
 
 def _export(student: Path) -> None:
-    from vsrc.export.export_config import ExportConfig
+    from vsrc.export.config import ExportConfig
     from vsrc.export.graph_export import export
 
     export(ExportConfig(student))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from vsrc.export.export_config import ExportConfig as ExportConfig
+    from vsrc.export.config import ExportConfig as ExportConfig
     from vsrc.export.graph_export import export as export
 
 __all__ = ["ExportConfig", "export"]
@@ -13,7 +13,7 @@ __all__ = ["ExportConfig", "export"]
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "ExportConfig": "vsrc.export.export_config",
+        "ExportConfig": "vsrc.export.config",
         "export": "vsrc.export.graph_export",
     },
 )

@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from vsrc.export.choice import Candidate, Choice, choose
+from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
 from vsrc.export.drafts import Draft, drafted
-from vsrc.export.export_config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
 from vsrc.export.export_result import ExportResult
-from vsrc.export.extent import Extent
 from vsrc.export.gate import worst_db
 from vsrc.export.graph_export import add_to_package
-from vsrc.export.graph_name import graph_name
-from vsrc.export.tracing import Source, trace
+from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.shape_range import Extent
+from vsrc.export.graphs.tracing import Source, trace
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Precision

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.export.agreement import Comparison, Run, Subject, as_float, compare, halves_run, whole_run
+from vsrc.export.agreement import Comparison, Run, Subject, compare, halves_run, whole_run
+from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.exact import exact
-from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.gate import check
-from vsrc.export.graph_name import graph_name
-from vsrc.export.ranges import ranges_for
-from vsrc.export.tracing import Source
-from vsrc.export.typed_graphs import TypedGraph, in_precision
+from vsrc.export.graphs.check_frames import as_float
+from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.ranges import ranges_for
+from vsrc.export.graphs.tracing import Source
+from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import Precision
 
@@ -70,7 +71,7 @@ def _written(
     source: Source, precision: Precision, config: ExportConfig, progress: ExportProgress
 ) -> list[TypedGraph]:
     if precision == "int8" and config.quantizer == "modelopt":
-        from vsrc.export.quantise_modelopt import modelopt_graph
+        from vsrc.export.graphs.quantise_modelopt import modelopt_graph
 
         return [modelopt_graph(source, config, progress)]
     calibration = None

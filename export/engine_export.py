@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vsrc.export.allowed import refuse_operators
+from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.engine_build import (
     BuildOrder,
     BuiltEngine,
@@ -21,10 +22,9 @@ from vsrc.export.engine_build import (
     input_shapes,
     shapes_for,
 )
-from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.export_result import ExportedEngine, ExportResult
-from vsrc.export.extent import extent_of
-from vsrc.export.graph_name import graph_name
+from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.shape_range import extent_of
 from vsrc.export.layer_precisions import check_share
 from vsrc.runtime.backends.engine_file import (
     EngineBackend,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vsrc.export.rounded import as_rounded
+from vsrc.export.graphs.half_emulation import as_rounded
 
 if TYPE_CHECKING:
     import onnx

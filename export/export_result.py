@@ -8,7 +8,7 @@ from pathlib import Path
 from vsrc.export.agreement import Agreement
 from vsrc.export.choice import Choice
 from vsrc.export.gate import worst_db
-from vsrc.export.overflow import Kept
+from vsrc.export.graphs.overflow import Kept
 from vsrc.runtime.backends.engine_file import EngineSpec
 from vsrc.runtime.spec import GraphSpec
 

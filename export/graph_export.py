@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vsrc.export.agreement import Agreement
+from vsrc.export.config import EXPORT_MODULES, ExportConfig, ExportProgress
 from vsrc.export.drafts import Draft, drafted
-from vsrc.export.export_config import EXPORT_MODULES, ExportConfig, ExportProgress
 from vsrc.export.export_report import write_reports
 from vsrc.export.export_result import ExportedGraph, ExportResult
 from vsrc.export.gate import worst_db
-from vsrc.export.graph_name import graph_name
-from vsrc.export.ranges import ranges_for
-from vsrc.export.tracing import Source, trace
-from vsrc.export.typed_graphs import TypedGraph, opset_of
+from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.ranges import ranges_for
+from vsrc.export.graphs.tracing import Source, trace
+from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import describe, open_package, write_spec
 from vsrc.runtime.pending_file import open_pending_files
@@ -54,7 +54,7 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
     if precision in ("int8", "int8-cpu") and not config.calib:
         ranges_for(open_package(config.package), config, progress)  # before the work, not after
     if config.quantizer == "modelopt":
-        from vsrc.export.quantise_modelopt import check_modelopt
+        from vsrc.export.graphs.quantise_modelopt import check_modelopt
 
         check_modelopt()
         config = dataclasses.replace(config, halves=False)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from vsrc.export.export_config import EXPORT_MODULES
+from vsrc.export.config import EXPORT_MODULES
 from vsrc.export.profile_graphs import write_profile_packages
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.latency.profile import LatencyProfile

@@ -74,10 +74,10 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
 
 
 def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpec:
-    from vsrc.export.extent import extent_of
-    from vsrc.export.graph_plan import plan_whole
-    from vsrc.export.to_onnx import to_onnx
-    from vsrc.export.typed_graphs import TypedGraph, in_precision, opset_of
+    from vsrc.export.graphs.graph_plan import plan_whole
+    from vsrc.export.graphs.shape_range import extent_of
+    from vsrc.export.graphs.to_onnx import to_onnx
+    from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision, opset_of
     from vsrc.runtime.package import describe
 
     extent = extent_of((), multiple=network.spec.size_multiple)

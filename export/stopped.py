@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vsrc.export.export_config import ExportConfig
+from vsrc.export.config import ExportConfig
 from vsrc.runtime.errors import StoppedError
 from vsrc.runtime.package import open_package
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vsrc.export.export_config import ExportProgress, ExportStep
+from vsrc.export.config import ExportProgress, ExportStep
 from vsrc.runtime.backends.tensorrt_api import Messages
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.stop_signal import StopSignal

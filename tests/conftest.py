@@ -74,7 +74,7 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the whole as an fp32 graph, made once for all tests; never change it."""
     skip_without(*EXPORTERS)
-    from vsrc.export.export_config import ExportConfig
+    from vsrc.export.config import ExportConfig
     from vsrc.export.graph_export import export
 
     path = tmp_path_factory.mktemp("exported") / "student.vsrc"
@@ -87,7 +87,7 @@ def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactor
 def halves_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the whole and both halves in fp32; never change it."""
     skip_without(*EXPORTERS)
-    from vsrc.export.export_config import ExportConfig
+    from vsrc.export.config import ExportConfig
     from vsrc.export.graph_export import export
 
     path = tmp_path_factory.mktemp("halves") / "student.vsrc"

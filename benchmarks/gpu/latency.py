@@ -68,9 +68,9 @@ def with_onnxruntime(name: str, height: int, width: int) -> dict[str, float]:
         return {}
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return {}
-    from vsrc.export.extent import extent_of
-    from vsrc.export.graph_plan import plan_whole
-    from vsrc.export.to_onnx import to_onnx
+    from vsrc.export.graphs.graph_plan import plan_whole
+    from vsrc.export.graphs.shape_range import extent_of
+    from vsrc.export.graphs.to_onnx import to_onnx
 
     network = deployed(create(name))
     spec = spec_of(network)

@@ -19,7 +19,7 @@ from vsrc.benchmarks.train.card import card
 from vsrc.calibration import CalibrationConfig, calibrate
 from vsrc.compressor.networks.loading.packaged import deployed, from_package
 from vsrc.export import ExportConfig, export
-from vsrc.export.export_config import AskedPrecision
+from vsrc.export.config import AskedPrecision
 from vsrc.runtime import BenchConfig, bench
 from vsrc.runtime.latency.report import report_to_text
 from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, open_package, write_spec

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
-from vsrc.export.graph_plan import GraphPlan
+from vsrc.export.graphs.graph_plan import GraphPlan
 from vsrc.runtime.spec import GraphSpec, Precision
 
 

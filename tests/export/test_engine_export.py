@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 
 from vsrc.cli import main
 from vsrc.export import engine_build
+from vsrc.export.config import ExportConfig, ExportStep
 from vsrc.export.engine_build import BuildOrder, build_engine
-from vsrc.export.export_config import ExportConfig, ExportStep
 from vsrc.export.graph_export import export
 from vsrc.export.tensorrt_log import Phases, build_error
 from vsrc.runtime.backends.engine_file import checked_engine, read_engine_spec

@@ -26,16 +26,17 @@ from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.compressor.networks.video.stdan import Stdan, StdanSize
 from vsrc.compressor.zoo import ROWS
-from vsrc.export.agreement import Run, halves_run, real_window, whole_run
+from vsrc.export.agreement import Run, halves_run, whole_run
 from vsrc.export.allowed import refused_operators
+from vsrc.export.config import ExportConfig
 from vsrc.export.engine_build import BuiltEngine
-from vsrc.export.export_config import ExportConfig
-from vsrc.export.extent import extent_of
 from vsrc.export.graph_export import export
-from vsrc.export.graph_plan import GraphPlan, plan_halves, plan_whole
-from vsrc.export.half import to_half
-from vsrc.export.quantise import int8_graph
-from vsrc.export.to_onnx import to_onnx
+from vsrc.export.graphs.check_frames import real_window
+from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
+from vsrc.export.graphs.half import to_half
+from vsrc.export.graphs.quantise import int8_graph
+from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:

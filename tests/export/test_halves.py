@@ -21,10 +21,10 @@ from vsrc.cli import main
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.export import drafts
 from vsrc.export.agreement import Run, halves_run
+from vsrc.export.config import ExportConfig
 from vsrc.export.engine_build import BuiltEngine
-from vsrc.export.export_config import ExportConfig
 from vsrc.export.graph_export import export
-from vsrc.export.graph_name import METADATA_KEY
+from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import FeatureSpec, NetworkSpec

@@ -14,7 +14,7 @@ from vsrc.calibration.calibrating import calibrate
 from vsrc.calibration.calibration_config import CalibrationConfig
 from vsrc.calibration.calibration_file import read_calibration, write_calibration
 from vsrc.cli import main
-from vsrc.export.export_config import ExportConfig
+from vsrc.export.config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.export.export_config import ExportConfig
+from vsrc.export.config import ExportConfig
 from vsrc.export.graph_export import export
 from vsrc.export.stopped import open_stoppable
 from vsrc.runtime.errors import StoppedError

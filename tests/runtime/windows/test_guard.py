@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from onnx import numpy_helper
 
 from vsrc.cli import main
-from vsrc.export.half import to_half
+from vsrc.export.graphs.half import to_half
 from vsrc.runtime.encode import picture_writer, segment_encoder
 from vsrc.runtime.errors import SpecError, StoppedError
 from vsrc.runtime.jobs import unit

@@ -17,8 +17,8 @@ from onnx import numpy_helper
 from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.qdq import quantised_weight
-from vsrc.export.agreement import real_window
-from vsrc.export.quantise import Target, int8_graph
+from vsrc.export.graphs.check_frames import real_window
+from vsrc.export.graphs.quantise import Target, int8_graph
 from vsrc.runtime.errors import MismatchError
 
 

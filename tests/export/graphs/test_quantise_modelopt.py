@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.export.export_config import ExportConfig
+from vsrc.export.config import ExportConfig
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP
 

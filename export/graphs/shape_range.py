@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsrc.export.export_config import LARGEST_SIDE, Size
+from vsrc.export.config import LARGEST_SIDE, Size
 
 LARGEST_BATCH = 64
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vsrc.export.extent import Extent
+from vsrc.export.graphs.shape_range import Extent
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec
 
@@ -55,7 +55,7 @@ def plan_whole(
         graph_io: Pictures or float tensors at the edges.
         extent: Shapes the graph shall take.
     """
-    from vsrc.export.picture_network import ENDS, WholeGraph
+    from vsrc.export.graphs.picture_network import ENDS, WholeGraph
 
     axes = _Axes.of(extent, multiple=spec.size_multiple)
     example, free = axes.frames((spec.window,), graph_io)
@@ -72,7 +72,7 @@ def plan_halves(
         MismatchError: A feature map whose sides do not follow from those of the frame.
     """
     from vsrc.compressor.networks.layers.frame_encoder import encoded_runs
-    from vsrc.export.picture_network import ENDS, EncodeGraph, FuseGraph
+    from vsrc.export.graphs.picture_network import ENDS, EncodeGraph, FuseGraph
 
     ends, count = ENDS[graph_io], network.encoded_frames
     axes = _Axes.of(extent, multiple=spec.size_multiple)

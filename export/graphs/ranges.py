@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsrc.calibration.calibration_file import read_calibration
-from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.runtime.errors import SpecError
 
 if TYPE_CHECKING:

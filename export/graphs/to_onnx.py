@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vsrc.export.extent import Extent
-from vsrc.export.graph_name import METADATA_KEY
-from vsrc.export.graph_plan import GraphPlan
+from vsrc.export.graphs.graph_name import METADATA_KEY
+from vsrc.export.graphs.graph_plan import GraphPlan
+from vsrc.export.graphs.shape_range import Extent
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.schema import to_json

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.export.agreement import Array
-from vsrc.export.graph_name import METADATA_KEY
-from vsrc.export.graph_plan import GraphPlan
-from vsrc.export.overflow import Feeds, Kept, half_or_kept
+from vsrc.export.graphs.check_frames import Array
+from vsrc.export.graphs.graph_name import METADATA_KEY
+from vsrc.export.graphs.graph_plan import GraphPlan
+from vsrc.export.graphs.overflow import Feeds, Kept, half_or_kept
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.spec import Precision
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
     from vsrc.calibration.calibration_file import Calibration
-    from vsrc.export.quantise import Target
+    from vsrc.export.graphs.quantise import Target
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def in_precision(
         return _halved(traced, frames)
     if calibration is None:
         raise SpecError("int8 needs ranges: vsrc calibrate finds them")
-    from vsrc.export.quantise import int8_graph
+    from vsrc.export.graphs.quantise import int8_graph
 
     target: Target = "cpu" if precision == "int8-cpu" else "nvidia"
     halved = int8_with == "fp16" and target == "nvidia"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vsrc.export.agreement import CheckedFrames, check_frames
-from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
-from vsrc.export.extent import Extent, extent_of
-from vsrc.export.graph_name import graph_name
-from vsrc.export.graph_plan import GraphPlan, plan_halves, plan_whole
-from vsrc.export.typed_graphs import TypedGraph
+from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.graphs.check_frames import CheckedFrames, check_frames
+from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
+from vsrc.export.graphs.shape_range import Extent, extent_of
+from vsrc.export.graphs.typed_graphs import TypedGraph
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import NetworkSpec, Precision
@@ -91,7 +91,7 @@ def _plans(
 
 
 def _traced(plan: GraphPlan, spec: NetworkSpec, config: ExportConfig, extent: Extent) -> TypedGraph:
-    from vsrc.export.to_onnx import to_onnx
+    from vsrc.export.graphs.to_onnx import to_onnx
 
     return TypedGraph(
         plan,

@@ -20,7 +20,7 @@ from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.equalise import equalise
 from vsrc.calibration.qdq import insert_qdq
-from vsrc.export.quantise_cpu import insert_cpu_qdq
+from vsrc.export.graphs.quantise_cpu import insert_cpu_qdq
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import Precision
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vsrc.export.half import value_types
+from vsrc.export.graphs.half import value_types
 
 if TYPE_CHECKING:
     import onnx

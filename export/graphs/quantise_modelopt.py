@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from vsrc.calibration.draw import draw_windows
 from vsrc.calibration.feed import drawn_windows
 from vsrc.calibration.scenes import lr_sources, survey
-from vsrc.export.export_config import ExportConfig, ExportProgress, ExportStep
-from vsrc.export.tracing import Source
-from vsrc.export.typed_graphs import TypedGraph, name_precision, opset_of
+from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.graphs.tracing import Source
+from vsrc.export.graphs.typed_graphs import TypedGraph, name_precision, opset_of
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.spec import GraphSpec

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from vsrc.export.half import to_half
-from vsrc.export.rounded import UNROUNDED, as_rounded
+from vsrc.export.graphs.half import to_half
+from vsrc.export.graphs.half_emulation import UNROUNDED, as_rounded
 
 if TYPE_CHECKING:
     import onnx

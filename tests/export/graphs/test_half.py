@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.networks.table import NETWORKS
-from vsrc.export.agreement import real_window
+from vsrc.export.config import ExportConfig
 from vsrc.export.exact import exact
-from vsrc.export.export_config import ExportConfig
-from vsrc.export.extent import extent_of
 from vsrc.export.graph_export import export
-from vsrc.export.graph_plan import plan_whole
-from vsrc.export.half import kept_by_rule, to_half, value_types
-from vsrc.export.overflow import half_or_kept, magnitudes
-from vsrc.export.rounded import as_rounded
-from vsrc.export.to_onnx import to_onnx
+from vsrc.export.graphs.check_frames import real_window
+from vsrc.export.graphs.graph_plan import plan_whole
+from vsrc.export.graphs.half import kept_by_rule, to_half, value_types
+from vsrc.export.graphs.half_emulation import as_rounded
+from vsrc.export.graphs.overflow import half_or_kept, magnitudes
+from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.runtime.backends.ort import open_ort
 from vsrc.runtime.spec import NetworkSpec
 

@@ -9,7 +9,7 @@ Rules, by which a node stays in float32:
   3. A constant that it takes is lost in half precision: too large, or a scalar that becomes zero.
   4. Its operator takes float32 alone at this opset (quantisation before 19).
   5. It divides by, or takes a root or logarithm of, what was computed: small numbers vanish.
-  6. The caller names it: see `vsrc.export.overflow`.
+  6. The caller names it: see `vsrc.export.graphs.overflow`.
 
 The types end up in the graph as Cast nodes; TensorRT's strongly typed builder takes them as they
 are.
