@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from vsrc.export.checks.checked_graphs import Draft, drafted
+from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.choice import Candidate, Choice, choose
 from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
-from vsrc.export.drafts import Draft, drafted
 from vsrc.export.export_result import ExportResult
-from vsrc.export.gate import worst_db
 from vsrc.export.graph_export import add_to_package
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.shape_range import Extent

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vsrc.export.checks.layer_precisions import convolution_precisions
 from vsrc.export.config import ExportProgress
-from vsrc.export.layer_precisions import convolution_precisions
 from vsrc.export.tensorrt_log import Phases, build_error, monitor
 from vsrc.runtime.backends.engine_file import EngineBackend, Shapes
 from vsrc.runtime.backends.tensorrt_api import (

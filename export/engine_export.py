@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from vsrc.export.allowed import refuse_operators
+from vsrc.export.checks.layer_precisions import check_share
+from vsrc.export.checks.tensorrt_operators import refuse_operators
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.engine_build import (
     BuildOrder,
@@ -25,7 +26,6 @@ from vsrc.export.engine_build import (
 from vsrc.export.export_result import ExportedEngine, ExportResult
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.shape_range import extent_of
-from vsrc.export.layer_precisions import check_share
 from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsrc import __version__
-from vsrc.export.agreement import Agreement
+from vsrc.export.checks.agreement import Agreement
+from vsrc.export.checks.quality_gate import LIMITS_DB
 from vsrc.export.export_result import ExportedGraph
-from vsrc.export.gate import LIMITS_DB
 from vsrc.runtime.dependencies import installed_version, is_importable
 from vsrc.runtime.inspection.facts import size_text
 from vsrc.runtime.pending_file import write_file
@@ -23,7 +23,7 @@ from vsrc.runtime.sample import SAMPLE_CREDIT
 from vsrc.runtime.schema import to_json
 
 if TYPE_CHECKING:
-    from vsrc.export.drafts import Draft
+    from vsrc.export.checks.checked_graphs import Draft
 
 SCHEMA_VERSION = 2
 _TOOLS = ("onnx", "onnxruntime", "onnxscript", "onnxsim", "torch")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsrc.export.agreement import Agreement
+from vsrc.export.checks.agreement import Agreement
+from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.choice import Choice
-from vsrc.export.gate import worst_db
 from vsrc.export.graphs.overflow import Kept
 from vsrc.runtime.backends.engine_file import EngineSpec
 from vsrc.runtime.spec import GraphSpec

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.choice import Choice
 from vsrc.export.export_result import ExportResult
-from vsrc.export.gate import worst_db
 from vsrc.runtime.backends.engine_file import EngineTarget
 from vsrc.runtime.inspection.facts import size_text
 

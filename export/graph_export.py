@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from vsrc.export.agreement import Agreement
+from vsrc.export.checks.agreement import Agreement
+from vsrc.export.checks.checked_graphs import Draft, drafted
+from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import EXPORT_MODULES, ExportConfig, ExportProgress
-from vsrc.export.drafts import Draft, drafted
 from vsrc.export.export_report import write_reports
 from vsrc.export.export_result import ExportedGraph, ExportResult
-from vsrc.export.gate import worst_db
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.ranges import ranges_for
 from vsrc.export.graphs.tracing import Source, trace

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.export.allowed import refused_operators
+from vsrc.export.checks.tensorrt_operators import refused_operators
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.inspection.facts import Inspection, size_text
 from vsrc.runtime.installation import explain_missing

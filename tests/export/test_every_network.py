@@ -26,8 +26,8 @@ from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.compressor.networks.video.stdan import Stdan, StdanSize
 from vsrc.compressor.zoo import ROWS
-from vsrc.export.agreement import Run, halves_run, whole_run
-from vsrc.export.allowed import refused_operators
+from vsrc.export.checks.agreement import Run, halves_run, whole_run
+from vsrc.export.checks.tensorrt_operators import refused_operators
 from vsrc.export.config import ExportConfig
 from vsrc.export.engine_build import BuiltEngine
 from vsrc.export.graph_export import export

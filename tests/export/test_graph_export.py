@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.compressor.networks.loading.packaged import from_package
-from vsrc.export.agreement import Agreement
+from vsrc.export.checks.agreement import Agreement
+from vsrc.export.checks.quality_gate import check
 from vsrc.export.config import ExportConfig, parse_shape
-from vsrc.export.gate import check
 from vsrc.export.graph_export import export
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.graphs.shape_range import extent_of

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from vsrc.cli import main
 from vsrc.compressor.networks.table import NETWORKS
-from vsrc.export import drafts
-from vsrc.export.agreement import Run, halves_run
+from vsrc.export.checks import checked_graphs
+from vsrc.export.checks.agreement import Run, halves_run
 from vsrc.export.config import ExportConfig
 from vsrc.export.engine_build import BuiltEngine
 from vsrc.export.graph_export import export
@@ -122,7 +122,7 @@ def test_a_pair_that_differs_is_not_written_and_neither_is_the_whole(
         run = halves_run(*files, **said)
         return lambda lr: (run(lr) * 0.5).astype(np.float32)
 
-    monkeypatch.setattr(drafts, "halves_run", darker)
+    monkeypatch.setattr(checked_graphs, "halves_run", darker)
     done = CliRunner().invoke(main, ["export", str(copy), "--shape", "12x16"])
     assert done.exit_code == 4
     assert "encode-fp32 + fuse-fp32 is " in done.stderr

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.networks.table import NETWORKS
+from vsrc.export.checks.unrounded import exact
 from vsrc.export.config import ExportConfig
-from vsrc.export.exact import exact
 from vsrc.export.graph_export import export
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import plan_whole

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from vsrc.export.layer_precisions import check_share, convolution_precisions
+from vsrc.export.checks.layer_precisions import check_share, convolution_precisions
 from vsrc.runtime.errors import GateError
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.export.agreement import Comparison, Run, Subject, compare, halves_run, whole_run
+from vsrc.export.checks.agreement import Comparison, Run, Subject, compare, halves_run, whole_run
+from vsrc.export.checks.quality_gate import check
+from vsrc.export.checks.unrounded import exact
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
-from vsrc.export.exact import exact
-from vsrc.export.gate import check
 from vsrc.export.graphs.check_frames import as_float
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.ranges import ranges_for

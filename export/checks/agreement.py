@@ -27,7 +27,7 @@ class Subject:
 
     Attributes:
         pictures: It, as it will be run.
-        exact: The same before it rounds to 8 bits (`vsrc.export.exact`).
+        exact: The same before it rounds to 8 bits (`vsrc.export.checks.unrounded`).
     """
 
     pictures: Run

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 
-from vsrc.export.agreement import Agreement
+from vsrc.export.checks.agreement import Agreement
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import Precision
 

@@ -1,0 +1,1 @@
+"""Whether a graph or an engine may become part of a package."""
