@@ -29,7 +29,7 @@ from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.checks.agreement import halves_run, whole_run
-from vsrc.export.engine_build import BuildOrder, build_engine, shapes_for
+from vsrc.export.engines.engine_build import BuildOrder, build_engine, shapes_for
 from vsrc.export.graphs.check_frames import as_float, real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.picture_network import ENDS, WholeGraph

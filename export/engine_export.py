@@ -14,7 +14,7 @@ from pathlib import Path
 from vsrc.export.checks.layer_precisions import check_share
 from vsrc.export.checks.tensorrt_operators import refuse_operators
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
-from vsrc.export.engine_build import (
+from vsrc.export.engines.engine_build import (
     BuildOrder,
     BuiltEngine,
     ShapesOf,

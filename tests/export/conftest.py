@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.export.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
+from vsrc.export.engines.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
 from vsrc.export.graphs.graph_plan import GraphPlan
 from vsrc.runtime.spec import GraphSpec, Precision
 

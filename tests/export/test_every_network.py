@@ -29,7 +29,7 @@ from vsrc.compressor.zoo import ROWS
 from vsrc.export.checks.agreement import Run, halves_run, whole_run
 from vsrc.export.checks.tensorrt_operators import refused_operators
 from vsrc.export.config import ExportConfig
-from vsrc.export.engine_build import BuiltEngine
+from vsrc.export.engines.engine_build import BuiltEngine
 from vsrc.export.graph_export import export
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole

@@ -22,7 +22,7 @@ from vsrc.compressor.networks.table import NETWORKS
 from vsrc.export.checks import checked_graphs
 from vsrc.export.checks.agreement import Run, halves_run
 from vsrc.export.config import ExportConfig
-from vsrc.export.engine_build import BuiltEngine
+from vsrc.export.engines.engine_build import BuiltEngine
 from vsrc.export.graph_export import export
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.runtime.errors import MismatchError, SpecError

@@ -17,7 +17,7 @@ import pytest
 
 from support.places import TESTS, find_in_checkout
 
-CALLERS = ("export/engine_build.py", "runtime/backends/trt_engine.py")
+CALLERS = ("export/engines/engine_build.py", "runtime/backends/trt_engine.py")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsrc.export.checks.layer_precisions import convolution_precisions
 from vsrc.export.config import ExportProgress
-from vsrc.export.tensorrt_log import Phases, build_error, monitor
+from vsrc.export.engines.tensorrt_log import Phases, build_error, monitor
 from vsrc.runtime.backends.engine_file import EngineBackend, Shapes
 from vsrc.runtime.backends.tensorrt_api import (
     FIRST_RELIABLE,
