@@ -21,10 +21,10 @@ from pathlib import Path
 
 from vsrc.calibration.calibrating import calibrate
 from vsrc.calibration.calibration_config import CalibrationConfig
-from vsrc.export.choice import Candidate
 from vsrc.export.config import ExportConfig
-from vsrc.export.export_result import ExportResult
-from vsrc.export.graph_export import export
+from vsrc.export.runs.exporting import export
+from vsrc.export.runs.precision_choice import Candidate
+from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.dependencies import installed_version
 from vsrc.runtime.shipped_models import shipped
 

@@ -40,7 +40,7 @@ from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.networks.table import NETWORKS, create
 from vsrc.compressor.networks.video.stdan import SCALE, Stdan, StdanSize
 from vsrc.export.config import ExportConfig
-from vsrc.export.graph_export import export
+from vsrc.export.runs.exporting import export
 from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.backends.ort_halves import OrtHalves
 from vsrc.runtime.decode.frame import SourceFrame

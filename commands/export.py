@@ -20,7 +20,7 @@ from vsrc.export.config import (
 from vsrc.runtime.spec import GraphIo
 
 if TYPE_CHECKING:
-    from vsrc.export.export_result import ExportResult
+    from vsrc.export.runs.result import ExportResult
 
 
 @click.command("export")
@@ -135,8 +135,8 @@ def export_command(
     as_json: bool,
 ) -> None:
     """Add graphs or engines to PACKAGE, checked against torch on real frames."""
-    from vsrc.export.graph_export import export
-    from vsrc.export.stopped import open_stoppable
+    from vsrc.export.runs.exporting import export
+    from vsrc.export.runs.stopped import open_stoppable
 
     config = ExportConfig(
         package=package,
@@ -170,7 +170,7 @@ def _count(done: int, total: int) -> str:
 
 
 def _show(result: ExportResult, package: Path) -> None:
-    from vsrc.export.export_text import export_text
+    from vsrc.export.runs.text import export_text
 
     click.echo(export_text(result))
     if not result.engines:

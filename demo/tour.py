@@ -145,7 +145,7 @@ def _teach(config: DemoConfig, material: Material, folder: Path, report: Report 
 
 def _export(student: Path) -> None:
     from vsrc.export.config import ExportConfig
-    from vsrc.export.graph_export import export
+    from vsrc.export.runs.exporting import export
 
     export(ExportConfig(student))
 

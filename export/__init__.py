@@ -6,7 +6,7 @@ from vsrc.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from vsrc.export.config import ExportConfig as ExportConfig
-    from vsrc.export.graph_export import export as export
+    from vsrc.export.runs.exporting import export as export
 
 __all__ = ["ExportConfig", "export"]
 
@@ -14,6 +14,6 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "ExportConfig": "vsrc.export.config",
-        "export": "vsrc.export.graph_export",
+        "export": "vsrc.export.runs.exporting",
     },
 )

@@ -75,7 +75,7 @@ def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactor
     """The same with the whole as an fp32 graph, made once for all tests; never change it."""
     skip_without(*EXPORTERS)
     from vsrc.export.config import ExportConfig
-    from vsrc.export.graph_export import export
+    from vsrc.export.runs.exporting import export
 
     path = tmp_path_factory.mktemp("exported") / "student.vsrc"
     shutil.copytree(untaught_package, path)
@@ -88,7 +88,7 @@ def halves_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFact
     """The same with the whole and both halves in fp32; never change it."""
     skip_without(*EXPORTERS)
     from vsrc.export.config import ExportConfig
-    from vsrc.export.graph_export import export
+    from vsrc.export.runs.exporting import export
 
     path = tmp_path_factory.mktemp("halves") / "student.vsrc"
     shutil.copytree(untaught_package, path)

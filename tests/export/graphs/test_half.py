@@ -17,7 +17,6 @@ from vsrc.compressor.networks.loading.packaged import deployed
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.export.checks.unrounded import exact
 from vsrc.export.config import ExportConfig
-from vsrc.export.graph_export import export
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import plan_whole
 from vsrc.export.graphs.half import kept_by_rule, to_half, value_types
@@ -25,6 +24,7 @@ from vsrc.export.graphs.half_emulation import as_rounded
 from vsrc.export.graphs.overflow import half_or_kept, magnitudes
 from vsrc.export.graphs.shape_range import extent_of
 from vsrc.export.graphs.to_onnx import to_onnx
+from vsrc.export.runs.exporting import export
 from vsrc.runtime.backends.ort import open_ort
 from vsrc.runtime.spec import NetworkSpec
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.export.choice import Candidate, choose
-from vsrc.export.export_text import choice_lines
+from vsrc.export.runs.precision_choice import Candidate, choose
+from vsrc.export.runs.text import choice_lines
 
 BASE = Candidate("fp32", psnr_db=130.0, latency_ms=100.0)
 

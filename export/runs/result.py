@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import worst_db
-from vsrc.export.choice import Choice
 from vsrc.export.graphs.overflow import Kept
+from vsrc.export.runs.precision_choice import Choice
 from vsrc.runtime.backends.engine_file import EngineSpec
 from vsrc.runtime.spec import GraphSpec
 

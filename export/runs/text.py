@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vsrc.export.checks.quality_gate import worst_db
-from vsrc.export.choice import Choice
-from vsrc.export.export_result import ExportResult
+from vsrc.export.runs.precision_choice import Choice
+from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.backends.engine_file import EngineTarget
 from vsrc.runtime.inspection.facts import size_text
 

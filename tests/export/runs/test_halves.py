@@ -23,8 +23,8 @@ from vsrc.export.checks import checked_graphs
 from vsrc.export.checks.agreement import Run, halves_run
 from vsrc.export.config import ExportConfig
 from vsrc.export.engines.engine_build import BuiltEngine
-from vsrc.export.graph_export import export
 from vsrc.export.graphs.graph_name import METADATA_KEY
+from vsrc.export.runs.exporting import export
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import FeatureSpec, NetworkSpec

@@ -23,9 +23,9 @@ from vsrc.export.engines.engine_build import (
     input_shapes,
     shapes_for,
 )
-from vsrc.export.export_result import ExportedEngine, ExportResult
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.runs.result import ExportedEngine, ExportResult
 from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,
@@ -107,9 +107,9 @@ def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult
             f"{config.package} has no {name} graph, and torch is not here to write it; where it "
             f"is: vsrc export {config.package} --precision {config.precision} --io {config.io}"
         )
-    from vsrc.export.graph_export import export
+    from vsrc.export.runs.onnx_export import export_onnx
 
-    return export(dataclasses.replace(config, format="onnx", shape=()), progress)
+    return export_onnx(dataclasses.replace(config, format="onnx", shape=()), progress)
 
 
 def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path, GraphSpec]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vsrc.export.config import ExportConfig
-from vsrc.export.graph_export import export
-from vsrc.export.stopped import open_stoppable
+from vsrc.export.runs.exporting import export
+from vsrc.export.runs.stopped import open_stoppable
 from vsrc.runtime.errors import StoppedError
 
 
@@ -68,7 +68,7 @@ def test_an_interrupt_while_the_files_are_moved_waits_for_their_description(
         write_spec(*arguments)  # type: ignore[arg-type]
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr("vsrc.export.graph_export.write_spec", interrupted)
+    monkeypatch.setattr("vsrc.export.runs.add_graphs.write_spec", interrupted)
     try:
         with pytest.raises(KeyboardInterrupt):
             export(ExportConfig(package, halves=False))

@@ -20,7 +20,7 @@ from vsrc.export.config import ExportConfig, ExportStep
 from vsrc.export.engines import engine_build
 from vsrc.export.engines.engine_build import BuildOrder, build_engine
 from vsrc.export.engines.tensorrt_log import Phases, build_error
-from vsrc.export.graph_export import export
+from vsrc.export.runs.exporting import export
 from vsrc.runtime.backends.engine_file import checked_engine, read_engine_spec
 from vsrc.runtime.backends.tensorrt_api import Messages, check_version, listener, tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, VsrcError

@@ -16,9 +16,9 @@ from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import check
 from vsrc.export.config import ExportConfig, parse_shape
-from vsrc.export.graph_export import export
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.runs.exporting import export
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.package import open_package
 
@@ -110,7 +110,7 @@ def test_a_report_that_cannot_be_written_leaves_the_package_as_it_was(
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vsrc.export.graph_export.write_reports", full)
+    monkeypatch.setattr("vsrc.export.runs.add_graphs.write_reports", full)
     before = sorted(path.name for path in copy.rglob("*"))
     with pytest.raises(OSError, match="No space left"):
         export(ExportConfig(copy, shape=((12, 16),), halves=False))

@@ -15,7 +15,7 @@ from vsrc.calibration.calibration_config import CalibrationConfig
 from vsrc.calibration.calibration_file import read_calibration, write_calibration
 from vsrc.cli import main
 from vsrc.export.config import ExportConfig
-from vsrc.export.graph_export import export
+from vsrc.export.runs.exporting import export
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP
 

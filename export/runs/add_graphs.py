@@ -1,4 +1,4 @@
-"""Add graphs to a model package, if they give the same pictures as torch."""
+"""Checked graphs become part of a package."""
 
 from __future__ import annotations
 
@@ -7,61 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vsrc.export.checks.agreement import Agreement
-from vsrc.export.checks.checked_graphs import Draft, drafted
+from vsrc.export.checks.checked_graphs import Draft
 from vsrc.export.checks.quality_gate import worst_db
-from vsrc.export.config import EXPORT_MODULES, ExportConfig, ExportProgress
-from vsrc.export.export_report import write_reports
-from vsrc.export.export_result import ExportedGraph, ExportResult
+from vsrc.export.config import ExportConfig
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.ranges import ranges_for
-from vsrc.export.graphs.tracing import Source, trace
+from vsrc.export.graphs.tracing import Source
 from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
-from vsrc.runtime.installation import require_installed
+from vsrc.export.runs.report import write_reports
+from vsrc.export.runs.result import ExportedGraph, ExportResult
 from vsrc.runtime.package import describe, open_package, write_spec
 from vsrc.runtime.pending_file import open_pending_files
 from vsrc.runtime.spec import GraphSpec
 from vsrc.runtime.stop_signal import delay_stop_signal
-
-
-def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> ExportResult:
-    """Write graphs, or an engine, and make them part of the package once they are checked.
-
-    A network in two parts also gets the pair of its halves (`GraphSpec.role`), unless that is not
-    wanted. Either all graphs of a precision are written or none.
-
-    Args:
-        config: What is wanted.
-        progress: Told of each step.
-
-    Raises:
-        SpecError: The package is damaged, has a graph already and `overwrite` is off, lacks the
-            ranges for int8, or names a network outside the table and `allow_code` is off.
-        MismatchError: The network cannot be exported.
-        GateError: A graph is too far from torch; nothing is written.
-        MissingDependencyError: Something that is needed is not installed.
-        ValueError: The shape is not one that the network takes.
-    """
-    if config.format != "onnx":
-        from vsrc.export.engine_export import export_engine
-
-        return export_engine(config, progress)
-    require_installed("vsrc export", *EXPORT_MODULES, extra="export")
-    if config.precision == "auto":
-        from vsrc.export.auto import export_all
-
-        return export_all(config, progress)
-    precision = config.precision
-    if precision in ("int8", "int8-cpu") and not config.calib:
-        ranges_for(open_package(config.package), config, progress)  # before the work, not after
-    if config.quantizer == "modelopt":
-        from vsrc.export.graphs.quantise_modelopt import check_modelopt
-
-        check_modelopt()
-        config = dataclasses.replace(config, halves=False)
-    source = trace(config, [precision], progress)
-    if config.calib and "fp32" not in source.package.spec.graphs:  # calibration feeds this graph
-        add_to_package(source, [drafted(source, "fp32", config, progress)], config)
-    return add_to_package(source, [drafted(source, precision, config, progress)], config)
 
 
 def add_to_package(source: Source, drafts: Sequence[Draft], config: ExportConfig) -> ExportResult:

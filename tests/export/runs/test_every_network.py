@@ -30,13 +30,13 @@ from vsrc.export.checks.agreement import Run, halves_run, whole_run
 from vsrc.export.checks.tensorrt_operators import refused_operators
 from vsrc.export.config import ExportConfig
 from vsrc.export.engines.engine_build import BuiltEngine
-from vsrc.export.graph_export import export
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.half import to_half
 from vsrc.export.graphs.quantise import int8_graph
 from vsrc.export.graphs.shape_range import extent_of
 from vsrc.export.graphs.to_onnx import to_onnx
+from vsrc.export.runs.exporting import export
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:

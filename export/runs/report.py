@@ -14,7 +14,7 @@ import numpy as np
 from vsrc import __version__
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import LIMITS_DB
-from vsrc.export.export_result import ExportedGraph
+from vsrc.export.runs.result import ExportedGraph
 from vsrc.runtime.dependencies import installed_version, is_importable
 from vsrc.runtime.inspection.facts import size_text
 from vsrc.runtime.pending_file import write_file

@@ -11,13 +11,13 @@ import numpy as np
 
 from vsrc.export.checks.checked_graphs import Draft, drafted
 from vsrc.export.checks.quality_gate import worst_db
-from vsrc.export.choice import Candidate, Choice, choose
 from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
-from vsrc.export.export_result import ExportResult
-from vsrc.export.graph_export import add_to_package
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.shape_range import Extent
 from vsrc.export.graphs.tracing import Source, trace
+from vsrc.export.runs.add_graphs import add_to_package
+from vsrc.export.runs.precision_choice import Candidate, Choice, choose
+from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Precision

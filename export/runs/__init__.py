@@ -1,0 +1,1 @@
+"""What `vsrc export` does: graphs, all precisions, engines, and what it reports."""

@@ -1,0 +1,38 @@
+"""`export`: graphs of one precision, of every precision, or an engine."""
+
+from __future__ import annotations
+
+from vsrc.export.config import EXPORT_MODULES, ExportConfig, ExportProgress
+from vsrc.export.runs.onnx_export import export_onnx
+from vsrc.export.runs.result import ExportResult
+from vsrc.runtime.installation import require_installed
+
+
+def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> ExportResult:
+    """Write graphs, or an engine, and make them part of the package once they are checked.
+
+    A network in two parts also gets the pair of its halves (`GraphSpec.role`), unless that is not
+    wanted. Either all graphs of a precision are written or none.
+
+    Args:
+        config: What is wanted.
+        progress: Told of each step.
+
+    Raises:
+        SpecError: The package is damaged, has a graph already and `overwrite` is off, lacks the
+            ranges for int8, or names a network outside the table and `allow_code` is off.
+        MismatchError: The network cannot be exported.
+        GateError: A graph is too far from torch; nothing is written.
+        MissingDependencyError: Something that is needed is not installed.
+        ValueError: The shape is not one that the network takes.
+    """
+    if config.format != "onnx":
+        from vsrc.export.runs.engine_export import export_engine
+
+        return export_engine(config, progress)
+    require_installed("vsrc export", *EXPORT_MODULES, extra="export")
+    if config.precision == "auto":
+        from vsrc.export.runs.all_precisions import export_all
+
+        return export_all(config, progress)
+    return export_onnx(config, progress)
