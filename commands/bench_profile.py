@@ -36,7 +36,7 @@ def profile_config(
 
 def run_profile(config: ProfileConfig, path: Path) -> None:
     """Measure, write the profile to `path` and print it as a table."""
-    from vsrc.export.latency_profile import profile_family
+    from vsrc.export.profiles.latency_profile import profile_family
     from vsrc.runtime.latency.profile_text import profile_text
 
     with StatusLine() as status:

@@ -15,7 +15,7 @@ from vsrc.commands.model_argument import MODEL
 @click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
 def inspect_command(path: Path, as_json: bool) -> None:
     """Say what FILE is: a package, graph, engine, weights, video or picture."""
-    from vsrc.export.inspect import inspect
+    from vsrc.export.inspection.any_file import inspect
     from vsrc.runtime.inspection.facts import check_sound, inspection_json, inspection_text
 
     found = inspect(path)

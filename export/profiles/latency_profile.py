@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vsrc.export.config import EXPORT_MODULES
-from vsrc.export.profile_graphs import write_profile_packages
+from vsrc.export.profiles.profile_graphs import write_profile_packages
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.latency.profile import LatencyProfile
 from vsrc.runtime.latency.profile_config import ProfileConfig, ProfileProgress

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 
 from vsrc.cli import main
 from vsrc.compressor.networks import create
-from vsrc.export import inspect_checkpoint
-from vsrc.export.inspect import inspect
+from vsrc.export.inspection import checkpoint
+from vsrc.export.inspection.any_file import inspect
 from vsrc.runtime import installation
 from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget, engine_text
 from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError, SpecError
@@ -182,7 +182,7 @@ def test_weights_of_nothing_we_know_are_still_shown(tmp_path: Path) -> None:
 def test_without_torch_safetensors_are_read_and_pickles_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspect_checkpoint, "_has_torch", lambda: False)
+    monkeypatch.setattr(checkpoint, "_has_torch", lambda: False)
     monkeypatch.setattr(installation, "is_importable", lambda name: name != "torch")
     path = tmp_path / "w.safetensors"
     save_file({"a": torch.zeros(2, 3)}, path)

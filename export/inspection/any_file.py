@@ -36,7 +36,7 @@ def inspect(path: Path) -> Inspection:
 def _reader(suffix: str) -> Callable[[Path], Inspection]:
     """What looks into files of this kind; each is imported only when it is wanted."""
     if suffix == ".onnx":
-        from vsrc.export.inspect_graph import inspect_graph
+        from vsrc.export.inspection.graph import inspect_graph
 
         return inspect_graph
     if suffix in (".engine", ".plan"):
@@ -44,11 +44,11 @@ def _reader(suffix: str) -> Callable[[Path], Inspection]:
 
         return inspect_engine
     if suffix == ".safetensors":
-        from vsrc.export.inspect_checkpoint import inspect_weights
+        from vsrc.export.inspection.checkpoint import inspect_weights
 
         return inspect_weights
     if suffix in (".pth", ".pt", ".ckpt", ".bin"):
-        from vsrc.export.inspect_checkpoint import inspect_checkpoint
+        from vsrc.export.inspection.checkpoint import inspect_checkpoint
 
         return inspect_checkpoint
     if suffix in VIDEO_SUFFIXES | PICTURE_SUFFIXES:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from support.places import ASSETS
 from vsrc.cli import main
 from vsrc.compressor.networks.video.edge import Edge
-from vsrc.export.profile_graphs import write_profile_packages
+from vsrc.export.profiles.profile_graphs import write_profile_packages
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile
 from vsrc.runtime.latency.profile_config import ProfileConfig

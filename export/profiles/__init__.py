@@ -1,0 +1,1 @@
+"""Latency profiles: made networks of the `edge` family, measured on a device."""
