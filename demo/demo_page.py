@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vsrc.demo.material import FIRST_JUDGED, Frames, Material
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.text import latency_cells
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.sample import SAMPLE_CREDIT
-
-if TYPE_CHECKING:
-    from vsrc.demo.tour import Score
 
 SHOWN = 12
 """Which of the judged frames is shown."""
@@ -66,3 +63,11 @@ def write_page(
         ],
         credit=SAMPLE_CREDIT,
     )
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR of one way to enlarge the clip, over the frames that nobody learned from."""
+
+    label: str
+    psnr_db: float

@@ -13,6 +13,7 @@ import numpy as np
 
 from vsrc.compressor.training.config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
+from vsrc.demo.demo_page import Score
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
 from vsrc.export.config import EXPORT_MODULES
 from vsrc.runtime.errors import VsrcError
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
 TEACHER, STUDENT = "edvr-xs", "edge-s"
 MARKER = ".vsrc-demo"
 """Says that a folder was made by the demo, and so may be made anew."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """PSNR of one way to enlarge the clip, over the frames that nobody learned from."""
-
-    label: str
-    psnr_db: float
 
 
 @dataclass(frozen=True)
