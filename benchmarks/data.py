@@ -28,7 +28,7 @@ import av
 import numpy as np
 import torch
 
-from vsrc.compressor.data import Batch, ClipDataset, collate, open_library
+from vsrc.compressor.data import ClipBatch, ClipDataset, collate, open_library
 from vsrc.compressor.networks import create
 from vsrc.compressor.training.batches import batches_from
 from vsrc.runtime.spec import NetworkSpec
@@ -103,14 +103,14 @@ def noise(path: Path) -> Path:
     return path
 
 
-def one_process(dataset: ClipDataset) -> Iterator[Batch]:
+def one_process(dataset: ClipDataset) -> Iterator[ClipBatch]:
     """Batches made here, without workers."""
     torch.set_num_threads(1)
     for first in itertools.count(0, BATCH):
         yield collate([dataset[first + number] for number in range(BATCH)])
 
 
-def lessons(batch: Batch) -> Iterator[Batch]:
+def lessons(batch: ClipBatch) -> Iterator[ClipBatch]:
     """Teach the smallest student one batch after another; every frame of a clip is restored."""
     torch.set_num_threads(CORES)
     student = create("edge-s", scale=4)
@@ -127,7 +127,7 @@ def lessons(batch: Batch) -> Iterator[Batch]:
         yield batch
 
 
-def pace(source: Iterator[Batch], *, rounds: int, batches: int) -> Pace:
+def pace(source: Iterator[ClipBatch], *, rounds: int, batches: int) -> Pace:
     """Take batches and time it; one round more at the beginning is warm-up."""
     times = [timed(lambda: list_of(source, batches)) for _ in range(rounds + 1)][1:]
     wall = statistics.median(wall for wall, _ in times)
@@ -136,7 +136,7 @@ def pace(source: Iterator[Batch], *, rounds: int, batches: int) -> Pace:
     return Pace(clips_per_second=clips / wall, cpu_ms_per_clip=cpu * 1000 / clips)
 
 
-def list_of(source: Iterator[Batch], count: int) -> None:
+def list_of(source: Iterator[ClipBatch], count: int) -> None:
     """Use up so many batches, keeping none."""
     for _ in itertools.islice(source, count):
         pass

@@ -23,7 +23,7 @@ from pathlib import Path
 import yaml
 
 from vsrc.compressor.data import open_library, validation_clips
-from vsrc.compressor.data.dataset import Batch
+from vsrc.compressor.data.dataset import ClipBatch
 from vsrc.compressor.distill import distill
 from vsrc.compressor.networks.loading.find_network import find_teacher
 from vsrc.compressor.networks.loading.packaged import from_package
@@ -78,16 +78,18 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _eval_clips(options: argparse.Namespace) -> list[Batch]:
+def _eval_clips(options: argparse.Namespace) -> list[ClipBatch]:
     """As many of each folder: one scene alone would make a lottery of its own textures."""
-    clips: list[Batch] = []
+    clips: list[ClipBatch] = []
     for folder in options.eval:
         library = open_library([folder], scale=4, degradation="bi", cache=options.cache)
         clips += validation_clips(library, clip_length=5, count=6, crop=256)
     return clips
 
 
-def _trial(options: argparse.Namespace, run: str, *, seed: int, eval_clips: list[Batch]) -> Trial:
+def _trial(
+    options: argparse.Namespace, run: str, *, seed: int, eval_clips: list[ClipBatch]
+) -> Trial:
     objective, *settings = run.split()
     chosen: Mapping[str, Argument] = {
         key: yaml.safe_load(value) for key, value in (s.split("=") for s in settings)

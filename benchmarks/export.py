@@ -23,7 +23,7 @@ from vsrc.calibration.calibrating import calibrate
 from vsrc.calibration.calibration_config import CalibrationConfig
 from vsrc.export.config import ExportConfig
 from vsrc.export.runs.exporting import export
-from vsrc.export.runs.precision_choice import Candidate
+from vsrc.export.runs.precision_choice import PrecisionCandidate
 from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.dependencies import installed_version
 from vsrc.runtime.shipped_models import shipped
@@ -75,14 +75,16 @@ def measured(name: str, clips: list[Path], windows: int) -> str:
         )
 
 
-def engines(path: Path, one: Candidate) -> ExportResult | None:
+def engines(path: Path, one: PrecisionCandidate) -> ExportResult | None:
     if one.refused or one.precision == "int8-cpu":
         return None
     config = ExportConfig(path, format="trt-rtx", precision=one.precision, shape=SHAPE)
     return export(config)
 
 
-def row(name: str, one: Candidate, base: Candidate, built: ExportResult | None) -> str:
+def row(
+    name: str, one: PrecisionCandidate, base: PrecisionCandidate, built: ExportResult | None
+) -> str:
     if one.refused:
         print(f"{name} {one.precision}: {one.refused}", file=sys.stderr)
         return f"| {name} | {one.precision} | refused | | | | | | |"

@@ -25,7 +25,7 @@ from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import draw_windows
 from vsrc.calibration.equalise import balanced, equalise, pairs
 from vsrc.calibration.feed import drawn_windows
-from vsrc.calibration.fidelity import Fidelity, decibels
+from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.histogram import Histogram
 from vsrc.calibration.observer import Observer
 from vsrc.calibration.ort_graph import open_model
@@ -129,7 +129,7 @@ def main() -> None:
     near, far = (Fidelity(model, windows, threads=1) for windows in (drawn[:8], other))
 
     def say(words: str, graph: onnx.ModelProto) -> None:
-        cells = [f"{decibels(one.error(graph)) or 999:.2f}" for one in (near, far)]
+        cells = [f"{psnr_or_none(one.error(graph)) or 999:.2f}" for one in (near, far)]
         print(f"| {words} | {' | '.join(cells)} |", flush=True)
 
     print("| | dB from fp32, clips drawn from | other clips |\n| --- | --- | --- |")

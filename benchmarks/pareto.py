@@ -35,14 +35,20 @@ from vsrc.compressor.lpips import lpips_kind
 from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks import create, load_weights
 from vsrc.export import ExportConfig, export
-from vsrc.runtime.decode.clip_frames import Frame
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
-from vsrc.runtime.quality.eval_report import Values
-from vsrc.runtime.quality.evaluation import METRIC_KINDS, Enlarger, bicubic, by_session, score
+from vsrc.runtime.quality.eval_report import MetricValues
+from vsrc.runtime.quality.evaluation import (
+    METRIC_KINDS,
+    Enlarger,
+    bicubic,
+    by_session,
+    score_upscaler,
+)
 from vsrc.runtime.quality.metrics import MetricKind
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped, shipped_names
@@ -62,7 +68,7 @@ METRICS = {
     "vmaf": 1,
 }  # and how many digits of them say something
 
-Way = Callable[[Sequence[Frame]], object]
+Way = Callable[[Sequence[Pixels8]], object]
 
 
 @dataclass
@@ -84,11 +90,11 @@ class Candidate:
     parameters: int = 0
     gmac: float = 0.0
     ways: Mapping[str, Way] = field(default_factory=dict)
-    values: dict[str, Values] = field(default_factory=dict)
+    values: dict[str, MetricValues] = field(default_factory=dict)
     ms: dict[str, list[float]] = field(default_factory=dict)
 
     @property
-    def exact(self) -> Values:
+    def exact(self) -> MetricValues:
         """By the exact arithmetic."""
         return self.values[next(iter(self.enlargers))]
 
@@ -181,7 +187,7 @@ def of_package(package: Package) -> Candidate:
     )
 
 
-def run(session: Session, frames: Sequence[Frame]) -> int:
+def run(session: Session, frames: Sequence[Pixels8]) -> int:
     """Enlarge frames as `vsrc infer` does; returns how many."""
     stamped = (SourceFrame(frame, pts=at, duration=1) for at, frame in enumerate(frames))
     return sum(result.rgb is not None for result in restored(stamped, session))
@@ -209,7 +215,7 @@ def judge(
     """Fill in what `vsrc eval` would say."""
     for candidate in candidates:
         for way, enlarger in islice(candidate.enlargers.items(), 1 if exact_only else None):
-            found = score(enlarger, clips, kinds, border=0).mean
+            found = score_upscaler(enlarger, clips, kinds, border=0).mean
             candidate.values.setdefault(way, {}).update(found)
             print(f"{candidate.name}, {way}: {found}", file=sys.stderr, flush=True)
 

@@ -33,13 +33,13 @@ from vsrc.benchmarks.animevideo import AnimeVideo
 from vsrc.benchmarks.runtime import CORES, write_lr_clip
 from vsrc.compressor.networks.loading.packaged import deployed, from_package
 from vsrc.export import ExportConfig, export
-from vsrc.runtime.decode.clip_frames import Frame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.encoders import ENCODERS
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.package import open_package
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped
 
@@ -124,11 +124,11 @@ def by_vsrc(model: Path, clip: Path, output: Path, precision: str) -> None:
     infer(config)
 
 
-def by_animevideo(animevideo: AnimeVideo, frames: Sequence[SourceFrame]) -> Iterator[Frame]:
+def by_animevideo(animevideo: AnimeVideo, frames: Sequence[SourceFrame]) -> Iterator[Pixels8]:
     return (animevideo(frame.rgb) for frame in frames)
 
 
-def by_torch(network: nn.Module, radius: int, frames: Sequence[SourceFrame]) -> Iterator[Frame]:
+def by_torch(network: nn.Module, radius: int, frames: Sequence[SourceFrame]) -> Iterator[Pixels8]:
     """What one writes first: all frames of a window through the network, for each window."""
     lr = torch.stack([torch.from_numpy(frame.rgb).permute(2, 0, 1) for frame in frames])
     last = len(frames) - 1
@@ -139,7 +139,7 @@ def by_torch(network: nn.Module, radius: int, frames: Sequence[SourceFrame]) -> 
             yield sr.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
-def to_video(restored: Callable[[Sequence[SourceFrame]], Iterator[Frame]], clip: Path) -> float:
+def to_video(restored: Callable[[Sequence[SourceFrame]], Iterator[Pixels8]], clip: Path) -> float:
     """Decode, restore and encode one after the other; returns the seconds of the network alone."""
     x264, network = ENCODERS["x264"], 0.0
     frames = list(VideoReader(clip))

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from vsrc.runtime.jobs import job_report
-from vsrc.runtime.json_schema import Schema, report_schema, table_rows
+from vsrc.runtime.json_schema import Schema, report_schema, schema_rows
 from vsrc.runtime.latency import profile, report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def generated() -> dict[Path, str]:
 
 def _with_table(document: str, schema: Schema, *, name: str) -> str:
     """The document with the rows of the table that follows the name of a schema."""
-    rows = table_rows(schema, elsewhere=_ELSEWHERE.get(name, frozenset()))
+    rows = schema_rows(schema, elsewhere=_ELSEWHERE.get(name, frozenset()))
     before, mark, after = document.partition(f"assets/{name}.schema.json")
     prose, rule, table = after.partition("|---|---|\n")
     _, end, rest = table.partition("\n\n")

@@ -23,14 +23,14 @@ from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import Draw, draw_windows
 from vsrc.calibration.equalise import balanced, equalise
 from vsrc.calibration.feed import drawn_windows
-from vsrc.calibration.fidelity import Fidelity, decibels
+from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.histogram import Histogram
 from vsrc.calibration.memory import affordable_tile
 from vsrc.calibration.observer import Observer
-from vsrc.calibration.progress import CalibrationProgress, Report, silent
+from vsrc.calibration.progress import CalibrationCallback, CalibrationProgress, silent
 from vsrc.calibration.scenes import Scenes, lr_sources, survey
 from vsrc.calibration.sensitivity import (
-    Choice,
+    FloatLayers,
     LayerSensitivity,
     int8_error,
     least_float_layers,
@@ -71,7 +71,9 @@ class CalibrationResult:
     sensitivities: tuple[LayerSensitivity, ...] = ()
 
 
-def calibrate(config: CalibrationConfig, *, progress: Report = silent) -> CalibrationResult:
+def calibrate(
+    config: CalibrationConfig, *, progress: CalibrationCallback = silent
+) -> CalibrationResult:
     """Find the ranges of activations on real clips, and add them to the package.
 
     Ranges that were learnt (quantisation-aware training) are taken as they are; then only what they
@@ -130,7 +132,9 @@ def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
     return onnx.load(path), graph
 
 
-def _surveyed(config: CalibrationConfig, package: Package, progress: Report) -> list[Scenes]:
+def _surveyed(
+    config: CalibrationConfig, package: Package, progress: CalibrationCallback
+) -> list[Scenes]:
     sources = lr_sources(config.clips, degradation=package.spec.degradation)
     return [survey(source, progress=progress) for source in sources]
 
@@ -154,7 +158,7 @@ def _fed(
     draw: Draw,
     observer: Observer,
     unfinished: Unfinished,
-    progress: Report,
+    progress: CalibrationCallback,
 ) -> list[NDArray[np.uint8]]:
     """Let the observer see the drawn windows; the ones to compare pictures on are returned."""
     unfinished.load(observer.restore)
@@ -261,8 +265,8 @@ def _chosen(
     model: onnx.ModelProto,
     found: Calibration,
     fidelity: Fidelity,
-    progress: Report,
-) -> tuple[list[LayerSensitivity], Choice]:
+    progress: CalibrationCallback,
+) -> tuple[list[LayerSensitivity], FloatLayers]:
     """Convolutions one by one where that is asked for or needed, and which stay in float."""
     given = found.float_layers
     keys = list(dict.fromkeys(one.key for one in convolutions(model.graph)))
@@ -272,7 +276,7 @@ def _chosen(
         )
     model, ranges = _as_calibrated(model, found)
     as_given = int8_error(model, ranges, fidelity, only=set(keys) - set(given))
-    choice = Choice(given, decibels(as_given))
+    choice = FloatLayers(given, psnr_or_none(as_given))
     enough = choice.psnr_db is None or choice.psnr_db >= config.min_psnr
     if not config.sensitivity and (enough or found.is_learnt):
         return [], choice
@@ -287,7 +291,7 @@ def _chosen(
     return ranked, choice
 
 
-def _shortfall(config: CalibrationConfig, choice: Choice) -> list[str]:
+def _shortfall(config: CalibrationConfig, choice: FloatLayers) -> list[str]:
     if choice.psnr_db is None or choice.psnr_db >= config.min_psnr:
         return []
     return [

@@ -45,7 +45,7 @@ class Fidelity:
         return [np.asarray(session.run(None, {"lr": lr})[0]) for lr in self._windows]
 
 
-def decibels(error: float) -> float | None:
+def psnr_or_none(error: float) -> float | None:
     """PSNR of a mean squared difference in units of (1/255)^2; None for none at all."""
     return None if error <= 0 else 10 * math.log10(255**2 / error)
 

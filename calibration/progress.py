@@ -26,7 +26,7 @@ class CalibrationProgress:
     total: int
 
 
-Report = Callable[[CalibrationProgress], None]
+CalibrationCallback = Callable[[CalibrationProgress], None]
 
 
 def silent(_now: CalibrationProgress) -> None:

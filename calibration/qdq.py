@@ -29,7 +29,7 @@ LEVELS = 127
 HALF_OPSET = 19
 """First opset whose QuantizeLinear takes half precision."""
 
-Floats = NDArray[np.float16] | NDArray[np.float32]
+FloatWeights = NDArray[np.float16] | NDArray[np.float32]
 
 
 def insert_qdq(
@@ -62,8 +62,8 @@ def activation_scale(value_range: Range) -> float:
 
 
 def quantised_weight(
-    weight: Floats, *, axis: int, levels: int = LEVELS
-) -> tuple[NDArray[np.int8], Floats]:
+    weight: FloatWeights, *, axis: int, levels: int = LEVELS
+) -> tuple[NDArray[np.int8], FloatWeights]:
     """A weight as int8 and the step of each output channel, of the weight's own type.
 
     Args:
@@ -124,7 +124,7 @@ class _Writer:
         if self._has_half and default.version < HALF_OPSET:
             default.version = HALF_OPSET
 
-    def _activation(self, convolution: Convolution, step: Floats) -> str:
+    def _activation(self, convolution: Convolution, step: FloatWeights) -> str:
         """Name of the tensor after its Q/DQ pair, shared by all who want the same step."""
         place = (convolution.input, float(step))
         if place not in self._pairs:
@@ -136,7 +136,7 @@ class _Writer:
             self._pairs[place] = f"{stem}_float"
         return self._pairs[place]
 
-    def _weight(self, convolution: Convolution, weight: Floats) -> str:
+    def _weight(self, convolution: Convolution, weight: FloatWeights) -> str:
         """Name of the weight after its DQ."""
         name = convolution.weight
         if name not in self._weights:
@@ -154,7 +154,7 @@ class _Writer:
     def _zero(self, stem: str, shape: tuple[int, ...]) -> str:
         return self._constant(f"{stem}_zero", np.zeros(shape, dtype=np.int8))
 
-    def _constant(self, name: str, value: Floats | NDArray[np.int8]) -> str:
+    def _constant(self, name: str, value: FloatWeights | NDArray[np.int8]) -> str:
         from onnx import numpy_helper
 
         self._model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.calibration.progress import CalibrationProgress, Report, silent
+from vsrc.calibration.progress import CalibrationCallback, CalibrationProgress, silent
 from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
@@ -84,7 +84,7 @@ def _low(clip: ClipSource, degradation: str) -> ClipSource:
     return clip
 
 
-def survey(source: Source, *, progress: Report = silent) -> Scenes:
+def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
     """Decode a clip once.
 
     Raises:

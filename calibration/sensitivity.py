@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import convolutions
-from vsrc.calibration.fidelity import Fidelity, decibels
-from vsrc.calibration.progress import CalibrationProgress, Report, silent
+from vsrc.calibration.fidelity import Fidelity, psnr_or_none
+from vsrc.calibration.progress import CalibrationCallback, CalibrationProgress, silent
 from vsrc.calibration.qdq import insert_qdq
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LayerSensitivity:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FloatLayers:
     """Which convolutions stay in float.
 
     Attributes:
@@ -62,7 +62,7 @@ def sensitivities(
     ranges: Mapping[str, Range],
     fidelity: Fidelity,
     *,
-    progress: Report = silent,
+    progress: CalibrationCallback = silent,
 ) -> list[LayerSensitivity]:
     """Each convolution by itself, the costliest first.
 
@@ -79,7 +79,7 @@ def sensitivities(
         errors[key] = int8_error(model, ranges, fidelity, only={key})
     whole = sum(errors.values()) or 1.0
     ranked = sorted(keys, key=lambda key: -errors[key])  # stable: ties in the order of the graph
-    return [LayerSensitivity(key, decibels(errors[key]), errors[key] / whole) for key in ranked]
+    return [LayerSensitivity(key, psnr_or_none(errors[key]), errors[key] / whole) for key in ranked]
 
 
 def least_float_layers(
@@ -90,8 +90,8 @@ def least_float_layers(
     *,
     min_psnr_db: float,
     always: Collection[str] = (),
-    progress: Report = silent,
-) -> Choice:
+    progress: CalibrationCallback = silent,
+) -> FloatLayers:
     """Leave the costliest convolutions in float, one after another, until the PSNR is reached.
 
     Args:
@@ -121,7 +121,7 @@ def least_float_layers(
         kept -= 1
     left = {*order[:kept], *always}
     in_order = dict.fromkeys(one.key for one in convolutions(model.graph) if one.key in left)
-    return Choice(tuple(in_order), decibels(error(kept)))
+    return FloatLayers(tuple(in_order), psnr_or_none(error(kept)))
 
 
 def _predicted(ranked: Sequence[LayerSensitivity], limit: float, always: Collection[str]) -> int:

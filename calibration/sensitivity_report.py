@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from vsrc.calibration.sensitivity import Choice, LayerSensitivity
+from vsrc.calibration.sensitivity import FloatLayers, LayerSensitivity
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import to_json
@@ -27,7 +27,7 @@ def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[
     return "\n".join(lines)
 
 
-def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Choice) -> None:
+def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -> None:
     """`reports/sensitivity.json` and, where matplotlib is installed, `reports/sensitivity.png`."""
     folder = package / "reports"
     folder.mkdir(exist_ok=True)
@@ -43,7 +43,7 @@ def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Choi
         _draw(folder / f"{NAME}.png", ranked, choice)
 
 
-def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: Choice) -> None:
+def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -> None:
     """A bar for each convolution: its part of the error, and the PSNR that it alone leaves."""
     from matplotlib.figure import Figure
 

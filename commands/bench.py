@@ -181,9 +181,9 @@ def _show(reports: Sequence[BenchReport], json_file: str | None, html_file: Path
 def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | None) -> None:
     from vsrc.runtime.latency.page import write_comparison_page
     from vsrc.runtime.latency.regression import (
+        bench_comparison_text,
         check_no_regression,
         compare_reports,
-        comparison_text,
         comparison_to_text,
     )
     from vsrc.runtime.pending_file import write_file
@@ -196,7 +196,7 @@ def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | 
     else:
         if json_file:
             write_file(Path(json_file), comparison_to_text(found))
-        click.echo(comparison_text(found))
+        click.echo(bench_comparison_text(found))
     check_no_regression(found)
 
 

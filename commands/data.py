@@ -20,11 +20,11 @@ def data_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def data_check_command(folder: Path, as_json: bool) -> None:
     """Say what DIR holds: layout, clips, frames, cuts, broken files, how LR twins were made."""
-    from vsrc.compressor.data.check import check
+    from vsrc.compressor.data.check import check_folder
     from vsrc.runtime.errors import DataError
 
     with StatusLine() as status:
-        report = check(folder, progress=lambda clip: status(clip.name))
+        report = check_folder(folder, progress=lambda clip: status(clip.name))
     if as_json:
         echo_json(report)
     else:

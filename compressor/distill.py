@@ -13,9 +13,15 @@ import torch
 from torch.utils.data import Dataset
 
 from vsrc.compressor.build import Built, build
-from vsrc.compressor.data import ClipDataset, ClipLibrary, open_library, split, validation_clips
+from vsrc.compressor.data import (
+    ClipDataset,
+    ClipLibrary,
+    open_library,
+    split_holdout,
+    validation_clips,
+)
 from vsrc.compressor.data.crop_shards import CropDataset, ShardManifest, open_shards
-from vsrc.compressor.data.dataset import Batch, ClipItem
+from vsrc.compressor.data.dataset import ClipBatch, ClipItem
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.data.real import check_codecs
 from vsrc.compressor.latency_target import aimed
@@ -37,7 +43,7 @@ from vsrc.runtime.schema import to_json
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[[IngestProgress | TrainProgress], None]
+DistillCallback = Callable[[IngestProgress | TrainProgress], None]
 
 MAY_CHANGE = frozenset(
     {
@@ -51,7 +57,9 @@ MAY_CHANGE = frozenset(
 run longer, and save one that diverged. A teacher cache may lie elsewhere, if it holds the same."""
 
 
-def distill(config: DistillConfig, *, report: Report | None = None, command: str = "") -> Path:
+def distill(
+    config: DistillConfig, *, report: DistillCallback | None = None, command: str = ""
+) -> Path:
     """Teach a student and write its package.
 
     Args:
@@ -83,7 +91,7 @@ def distill(config: DistillConfig, *, report: Report | None = None, command: str
     return config.output
 
 
-def _distill(config: DistillConfig, report: Report | None, command: str) -> None:
+def _distill(config: DistillConfig, report: DistillCallback | None, command: str) -> None:
     _refuse_to_lose(config)
     if config.degradation == "real":
         check_codecs()
@@ -101,13 +109,15 @@ def _distill(config: DistillConfig, report: Report | None, command: str) -> None
     )
     for clip in library.skipped:
         logger.warning("%s is left out: %s", clip.name, clip.reason)
-    taught, held = split(library, fraction=config.holdout) if config.holdout else (library, None)
+    taught, held = (
+        split_holdout(library, fraction=config.holdout) if config.holdout else (library, None)
+    )
     trainer = _trainer(config, built, taught, held)
     _run(config, built, trainer, trained_on_clips(config, built, taught), report, command)
 
 
 def _distill_from_shards(
-    config: DistillConfig, folder: Path, built: Built, report: Report | None, command: str
+    config: DistillConfig, folder: Path, built: Built, report: DistillCallback | None, command: str
 ) -> None:
     shards = open_shards(folder)
     _check_shards(config, shards.manifest, folder, built)
@@ -147,7 +157,7 @@ def _run(
     built: Built,
     trainer: Trainer,
     data: TrainedOn,
-    report: Report | None,
+    report: DistillCallback | None,
     command: str,
 ) -> None:
     if config.resume:
@@ -211,7 +221,7 @@ def _make_trainer(
     built: Built,
     *,
     dataset: Dataset[ClipItem],
-    clips: list[Batch],
+    clips: list[ClipBatch],
     recipe: dict[str, object],
 ) -> Trainer:
     settings = {k: v for k, v in to_json(config).items() if k not in MAY_CHANGE}

@@ -24,7 +24,7 @@ _EXAMPLES = 2
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SizeCandidate:
     """A size and what it would cost.
 
     Attributes:
@@ -53,7 +53,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class StudentChoice:
     """What was chosen for a latency, and between what.
 
     Attributes:
@@ -66,13 +66,13 @@ class Choice:
         too_slow: The least arithmetic above the chosen one, which does not.
     """
 
-    chosen: Candidate
+    chosen: SizeCandidate
     target_ms: float
     shape: tuple[int, int]
     device: str
     tried: int
     fitting: int
-    too_slow: tuple[Candidate, ...]
+    too_slow: tuple[SizeCandidate, ...]
 
     def text(self) -> str:
         """A few lines for people."""
@@ -88,7 +88,7 @@ class Choice:
         return "\n".join(lines)
 
 
-def aimed(config: DistillConfig) -> tuple[DistillConfig, Choice | None]:
+def aimed(config: DistillConfig) -> tuple[DistillConfig, StudentChoice | None]:
     """The configuration with the student that its target latency allows.
 
     Returns:
@@ -114,7 +114,7 @@ def aimed(config: DistillConfig) -> tuple[DistillConfig, Choice | None]:
         )
     profile = LatencyProfile.read(config.device_profile)
     _check_alike(profile, config, config.device_profile)
-    choice = choose(profile, target_ms=config.target_latency_ms, shape=config.target_shape)
+    choice = choose_student(profile, target_ms=config.target_latency_ms, shape=config.target_shape)
     arguments = {**config.student_arguments, **asdict(choice.chosen.size)}
     aimed_at = replace(
         config,
@@ -127,9 +127,9 @@ def aimed(config: DistillConfig) -> tuple[DistillConfig, Choice | None]:
     return aimed_at, choice
 
 
-def choose(
+def choose_student(
     profile: LatencyProfile, *, target_ms: float, shape: tuple[int, int] | None = None
-) -> Choice:
+) -> StudentChoice:
     """The student with the most arithmetic that keeps a latency.
 
     Sizes between those that were measured are tried, none beyond them.
@@ -154,7 +154,7 @@ def choose(
         )
     chosen = fitting[-1]
     beyond = [one for one in found[found.index(chosen) + 1 :] if one.surely_ms > target_ms]
-    return Choice(
+    return StudentChoice(
         chosen=chosen,
         target_ms=target_ms,
         shape=where,
@@ -165,7 +165,7 @@ def choose(
     )
 
 
-def _candidates(profile: LatencyProfile, shape: tuple[int, int] | None) -> Iterator[Candidate]:
+def _candidates(profile: LatencyProfile, shape: tuple[int, int] | None) -> Iterator[SizeCandidate]:
     """Measured sizes, and those in steps between them."""
     measured = [point.size for point in profile.points]
     sizes = {(size.encoded, size.features, size.blocks) for size in measured}
@@ -180,10 +180,10 @@ def _candidates(profile: LatencyProfile, shape: tuple[int, int] | None) -> Itera
         size = EdgeSize(encoded, width, depth)
         latency = profile.predict(encoded=encoded, features=width, blocks=depth, shape=shape)
         arithmetic = size.kilo_mac(scale=profile.scale, window=profile.window_frames)
-        yield Candidate(size, arithmetic, latency)
+        yield SizeCandidate(size, arithmetic, latency)
 
 
-def _arithmetic(candidate: Candidate) -> tuple[float, int, int]:
+def _arithmetic(candidate: SizeCandidate) -> tuple[float, int, int]:
     return candidate.kilo_mac, candidate.size.blocks, candidate.size.features
 
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
-from vsrc.runtime.quality.eval_report import Values
-from vsrc.runtime.quality.metrics import Frame, MetricKind
+from vsrc.runtime.pixels import Pixels8
+from vsrc.runtime.quality.eval_report import MetricValues
+from vsrc.runtime.quality.metrics import MetricKind
 
 _BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 """Convolutions of VGG16 by their number in torchvision, block by block, pooling between blocks."""
@@ -38,7 +39,7 @@ class Lpips:
         self._border = border
         self._distances: list[float] = []
 
-    def add(self, sr: Frame, truth: Frame) -> None:
+    def add(self, sr: Pixels8, truth: Pixels8) -> None:
         """Take the next pair; see `vsrc.runtime.quality.metrics.Metric`."""
         height, width = truth.shape[:2]
         if min(height, width) - 2 * self._border < 16:  # four poolings leave nothing of less
@@ -50,7 +51,7 @@ class Lpips:
         ]
         self._distances.append(float(self._net(torch.stack(pictures).permute(0, 3, 1, 2))))
 
-    def result(self) -> Values:
+    def result(self) -> MetricValues:
         """See `vsrc.runtime.quality.metrics.Metric`."""
         count = len(self._distances)
         return {"lpips": sum(self._distances) / count if count else None}

@@ -15,9 +15,9 @@ from vsrc.calibration.calibration_file import write_calibration
 from vsrc.compressor.build import Built
 from vsrc.compressor.data.crop_shards import ShardManifest
 from vsrc.compressor.data.library import ClipLibrary
-from vsrc.compressor.objectives.table import describe as describe_objective
+from vsrc.compressor.objectives.table import describe_objective as describe_objective
 from vsrc.compressor.training.config import DistillConfig
-from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, write_spec
+from vsrc.runtime.package import WEIGHTS_FILE, describe_file, new_folder, write_spec
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import Degradation, FileSpec, ModelSpec, NetworkSpec, Provenance, Quality
 
@@ -113,7 +113,7 @@ def write_weights(folder: Path, network: nn.Module) -> FileSpec:
     """Write the weights of a package that is being made."""
     state = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
     save_file(state, folder / WEIGHTS_FILE)
-    return describe(folder, WEIGHTS_FILE)
+    return describe_file(folder, WEIGHTS_FILE)
 
 
 def _provenance(config: DistillConfig, data: TrainedOn, command: str) -> Provenance:

@@ -17,13 +17,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vsrc.compressor.data import ClipLibrary, open_library, split, validation_clips
+from vsrc.compressor.data import ClipLibrary, open_library, split_holdout, validation_clips
 from vsrc.compressor.data.crop_places import (
     CropRun,
     cut_picture,
     cut_window,
     draw_runs,
-    frames_of,
+    read_run,
     to_json_places,
 )
 from vsrc.compressor.data.crop_shards import (
@@ -97,7 +97,9 @@ def shard(config: ShardConfig, *, report: Report = lambda _progress: None) -> Pa
         max_height=config.max_height,
         progress=report,
     )
-    taught, held = split(library, fraction=config.holdout) if config.holdout else (library, None)
+    taught, held = (
+        split_holdout(library, fraction=config.holdout) if config.holdout else (library, None)
+    )
     teachers = _find_teachers(config)
     manifest = _manifest(config, taught, tuple(teacher.kept for teacher in teachers))
     _begin(config.output, manifest)
@@ -256,7 +258,7 @@ def _cut_shard(folder: Path, library: ClipLibrary, manifest: ShardManifest, numb
     records = np.empty((manifest.shard_crops, manifest.crop_bytes), dtype=np.uint8)
     at = 0
     for place_of_run, run in enumerate(runs):
-        lr, hr = frames_of(library, run, shard=number, number=place_of_run, seed=manifest.seed)
+        lr, hr = read_run(library, run, shard=number, number=place_of_run, seed=manifest.seed)
         for place in run.crops:
             window = cut_window(lr, place, clip_length=manifest.clip_length, side=side)
             truth = cut_picture(hr[place.frame], place, patch=manifest.patch, scale=manifest.scale)
@@ -276,7 +278,7 @@ def _ask_teachers(
 ) -> None:
     pictures = []
     for place_of_run, run in enumerate(draw_runs(library, manifest, number)):
-        lr, _ = frames_of(library, run, shard=number, number=place_of_run, seed=manifest.seed)
+        lr, _ = read_run(library, run, shard=number, number=place_of_run, seed=manifest.seed)
         restored = _restored(lr, run, teachers)
         pictures += [
             cut_picture(

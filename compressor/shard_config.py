@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Argument = bool | int | float | str
+from vsrc.runtime.spec import Argument
 
 
 @dataclass(frozen=True, kw_only=True)

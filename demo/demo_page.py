@@ -16,10 +16,10 @@ SHOWN = 12
 """Which of the judged frames is shown."""
 
 
-def write_page(
+def write_demo_page(
     path: Path,
     pictures: Mapping[str, Frames],
-    scores: Sequence[Score],
+    scores: Sequence[UpscalerScore],
     latency: BenchReport,
     material: Material,
 ) -> Path:
@@ -66,7 +66,7 @@ def write_page(
 
 
 @dataclass(frozen=True)
-class Score:
+class UpscalerScore:
     """PSNR of one way to enlarge the clip, over the frames that nobody learned from."""
 
     label: str

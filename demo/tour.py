@@ -13,7 +13,7 @@ import numpy as np
 
 from vsrc.compressor.training.config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
-from vsrc.demo.demo_page import Score
+from vsrc.demo.demo_page import UpscalerScore
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
 from vsrc.export.config import EXPORT_MODULES
 from vsrc.runtime.errors import VsrcError
@@ -30,7 +30,7 @@ from vsrc.runtime.report.template import check_pages
 from vsrc.runtime.shipped_models import shipped
 
 if TYPE_CHECKING:
-    from vsrc.compressor.distill import Report
+    from vsrc.compressor.distill import DistillCallback
     from vsrc.runtime.windows.session import Session
 
 TEACHER, STUDENT = "edvr-xs", "edge-s"
@@ -50,7 +50,7 @@ class DemoResult:
         seconds: Of the whole.
     """
 
-    scores: tuple[Score, ...]
+    scores: tuple[UpscalerScore, ...]
     latency: BenchReport
     video: Path
     page: Path
@@ -61,7 +61,7 @@ def demo(
     config: DemoConfig,
     *,
     say: Callable[[str], None] = lambda _line: None,
-    report: Report | None = None,
+    report: DistillCallback | None = None,
 ) -> DemoResult:
     """Run the whole way.
 
@@ -92,10 +92,10 @@ def demo(
     say("5/5  measure the latency of the student that ships")
     height, width = material.lr.shape[1:3]
     latency = bench(BenchConfig(shape=(height, width), threads=config.threads, seconds=4))
-    scores = tuple(Score(label, _judged(sr, material)) for label, sr in pictures.items())
-    from vsrc.demo.demo_page import write_page
+    scores = tuple(UpscalerScore(label, _judged(sr, material)) for label, sr in pictures.items())
+    from vsrc.demo.demo_page import write_demo_page
 
-    page = write_page(folder / "index.html", pictures, scores, latency, material)
+    page = write_demo_page(folder / "index.html", pictures, scores, latency, material)
     return DemoResult(scores, latency, video, page, time.monotonic() - started)
 
 
@@ -109,7 +109,9 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _teach(config: DemoConfig, material: Material, folder: Path, report: Report | None) -> Path:
+def _teach(
+    config: DemoConfig, material: Material, folder: Path, report: DistillCallback | None
+) -> Path:
     from vsrc.compressor.distill import distill
     from vsrc.compressor.training.config import DistillConfig
 

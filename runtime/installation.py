@@ -177,7 +177,7 @@ def has_nvidia_gpu() -> bool:
     return is_pc and shutil.which("nvidia-smi") is not None
 
 
-def is_jetson() -> bool:
+def is_jetson_board() -> bool:
     """Whether this is one of NVIDIA's boards, whose CUDA and TensorRT come with JetPack."""
     return "Jetson" in (board_model() or "")
 

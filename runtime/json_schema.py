@@ -57,7 +57,7 @@ def report_schema(kind: type, *, name: str, report: str, version: int, descripti
     return {**schema, "$defs": definitions} if definitions else schema
 
 
-def table_rows(schema: Schema, *, elsewhere: frozenset[str] = frozenset()) -> list[str]:
+def schema_rows(schema: Schema, *, elsewhere: frozenset[str] = frozenset()) -> list[str]:
     """Rows of a Markdown table, path and description of each field.
 
     Args:

@@ -135,7 +135,7 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def describe(folder: Path, name: str) -> FileSpec:
+def describe_file(folder: Path, name: str) -> FileSpec:
     """Name, hash and size of a file that was just written into a package folder."""
     path = inside(folder, name)
     return FileSpec(file=name, sha256=file_sha256(path), size_bytes=path.stat().st_size)

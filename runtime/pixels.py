@@ -29,3 +29,7 @@ def to_16_bits(pixels: Pixels) -> NDArray[np.uint16]:
     if pixels.dtype == np.uint16:
         return np.asarray(pixels, dtype=np.uint16)
     return pixels.astype(np.uint16) * np.uint16(257)
+
+
+Pixels8 = NDArray[np.uint8]
+"""Pictures or frames of 8 bits."""

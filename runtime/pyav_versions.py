@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-Source = str | IO[bytes]
+PathOrFile = str | IO[bytes]
 
 
-def open_input(source: Source, *, options: dict[str, str] | None = None) -> InputContainer:
+def open_input(source: PathOrFile, *, options: dict[str, str] | None = None) -> InputContainer:
     """Open a file for reading, whatever the encoding of its tags.
 
     Args:
@@ -39,7 +39,11 @@ def open_input(source: Source, *, options: dict[str, str] | None = None) -> Inpu
 
 
 def open_output(
-    target: Source, muxer: str, *, options: dict[str, str] | None = None, buffer_bytes: int = 32768
+    target: PathOrFile,
+    muxer: str,
+    *,
+    options: dict[str, str] | None = None,
+    buffer_bytes: int = 32768,
 ) -> OutputContainer:
     """Open a file for writing; tags come out as the bytes that they were read as.
 

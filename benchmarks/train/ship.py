@@ -22,7 +22,7 @@ from vsrc.export import ExportConfig, export
 from vsrc.export.config import AskedPrecision
 from vsrc.runtime import BenchConfig, bench
 from vsrc.runtime.latency.report import report_to_text
-from vsrc.runtime.package import WEIGHTS_FILE, describe, new_folder, open_package, write_spec
+from vsrc.runtime.package import WEIGHTS_FILE, describe_file, new_folder, open_package, write_spec
 from vsrc.runtime.quality.eval_config import EvalConfig
 from vsrc.runtime.quality.eval_report import EvalReport, eval_text
 from vsrc.runtime.quality.evaluation import evaluate
@@ -78,7 +78,7 @@ def merge(taught: Path, shipped: Path) -> None:
         provenance = replace(package.spec.provenance, recipe=recipe, data=GATHERED, command=command)
         spec = replace(
             package.spec,
-            weights=describe(folder, WEIGHTS_FILE),
+            weights=describe_file(folder, WEIGHTS_FILE),
             graphs={},
             provenance=provenance,
             quality=(),

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrc.runtime.decode.clip_frames import ClipFrames, Frame
+from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
 from vsrc.runtime.decode.cuts import CutDetector
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.fast_resize import Planes
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import guess_degradation
 
 _PAIRS = 2
@@ -101,7 +102,9 @@ class DataReport:
         )
 
 
-def check(folder: Path, *, progress: Callable[[ClipReport], None] | None = None) -> DataReport:
+def check_folder(
+    folder: Path, *, progress: Callable[[ClipReport], None] | None = None
+) -> DataReport:
     """Decode everything in a folder once, keeping nothing.
 
     Args:
@@ -164,5 +167,5 @@ def _guess(high: ClipSource, low: ClipSource) -> str:
 
 def _first(source: ClipSource) -> Planes:
     """The first frames of a clip, `(T, 3, H, W)`."""
-    frames: Iterator[Frame] = iter(ClipFrames(source))
+    frames: Iterator[Pixels8] = iter(ClipFrames(source))
     return np.stack([frame.transpose(2, 0, 1) for frame in islice(frames, _PAIRS)])

@@ -16,7 +16,7 @@ import numpy as np
 
 from vsrc.compressor.data.crop_shards import ShardManifest
 from vsrc.compressor.data.library import ClipLibrary, Shot
-from vsrc.compressor.data.window import Window, cut
+from vsrc.compressor.data.window import CropWindow, cut
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.picture.fast_resize import Planes
 
@@ -67,7 +67,7 @@ def draw_runs(library: ClipLibrary, manifest: ShardManifest, shard: int) -> list
     return runs
 
 
-def frames_of(
+def read_run(
     library: ClipLibrary, run: CropRun, *, shard: int, number: int, seed: int
 ) -> tuple[Planes, Planes]:
     """LR and HR of a whole run, `(T, 3, H / s, W / s)` and `(T, 3, H, W)` uint8.
@@ -81,7 +81,7 @@ def frames_of(
     """
     clip = library.clips[run.clip]
     height, width = (size // library.scale for size in clip.hr.shape[2:])
-    window = Window(run.start, run.stop, 0, 0, height, width)
+    window = CropWindow(run.start, run.stop, 0, 0, height, width)
     rng = np.random.default_rng((seed, shard, number))
     return cut(clip, window, scale=library.scale, rng=rng)
 

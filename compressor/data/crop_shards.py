@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import Dataset
 
-from vsrc.compressor.data.dataset import Batch, ClipItem, augment_alike, collate
+from vsrc.compressor.data.dataset import ClipBatch, ClipItem, augment_alike, collate
 from vsrc.compressor.data.library import DataDegradation
 from vsrc.runtime.errors import DataError, SpecError
 from vsrc.runtime.hashing import file_sha256
@@ -140,7 +140,7 @@ class CropShards:
             f"{said.frames} frames, teacher {names}"
         )
 
-    def held_out(self) -> list[Batch]:
+    def held_out(self) -> list[ClipBatch]:
         """Clips to measure on, a batch of one each."""
         path = self.folder / HELD_FILE
         if not path.is_file():

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vsrc.compressor.data.library import ClipLibrary, Shot
-from vsrc.compressor.data.window import Window, cut
+from vsrc.compressor.data.window import CropWindow, cut
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.picture.fast_resize import Planes
 
@@ -38,7 +38,7 @@ class ClipItem(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Batch:
+class ClipBatch:
     """Clips to learn from.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Place:
     """Number of a clip, and what is cut from it."""
 
     clip: int
-    window: Window
+    window: CropWindow
 
 
 class ClipDataset(Dataset[ClipItem]):
@@ -136,7 +136,7 @@ class ClipDataset(Dataset[ClipItem]):
         sides = [size // scale for size in self._library.clips[shot.clip].hr.shape[2:]]
         side = self._patch // scale
         top, left = (int(rng.integers(size - side + 1)) for size in sides)
-        window = Window(start, start + self._clip_length, top, left, side, side)
+        window = CropWindow(start, start + self._clip_length, top, left, side, side)
         return _Place(shot.clip, window)
 
     def _detail(self, place: _Place) -> float:
@@ -150,10 +150,10 @@ class ClipDataset(Dataset[ClipItem]):
         return float(sum(steps))
 
 
-def collate(items: Sequence[ClipItem]) -> Batch:
+def collate(items: Sequence[ClipItem]) -> ClipBatch:
     """Stack clips and turn bytes into [0, 1]."""
     pictures = [item.teacher for item in items if item.teacher is not None]
-    return Batch(
+    return ClipBatch(
         lr=_stacked([item.lr for item in items]),
         hr=_stacked([item.hr for item in items]),
         sources=tuple(item.source for item in items),

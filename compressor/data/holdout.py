@@ -8,12 +8,14 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from vsrc.compressor.data.dataset import Batch, ClipItem, collate
+from vsrc.compressor.data.dataset import ClipBatch, ClipItem, collate
 from vsrc.compressor.data.library import ClipLibrary, Shot
-from vsrc.compressor.data.window import Window, cut
+from vsrc.compressor.data.window import CropWindow, cut
 
 
-def split(library: ClipLibrary, *, fraction: float = 0.05) -> tuple[ClipLibrary, ClipLibrary]:
+def split_holdout(
+    library: ClipLibrary, *, fraction: float = 0.05
+) -> tuple[ClipLibrary, ClipLibrary]:
     """Divide into what teaches and what measures; no frame is in both.
 
     The lists of a layout decide where there are any (Vimeo-90K's test list, REDS4). Else whole
@@ -39,7 +41,7 @@ def split(library: ClipLibrary, *, fraction: float = 0.05) -> tuple[ClipLibrary,
 
 def validation_clips(
     library: ClipLibrary, *, clip_length: int, count: int, crop: int | None = None
-) -> list[Batch]:
+) -> list[ClipBatch]:
     """Clips to measure on, spread evenly over the shots that are long enough.
 
     Args:
@@ -65,12 +67,12 @@ def _starts(shot: Shot, clip_length: int) -> range:
 
 def _clip(
     library: ClipLibrary, shot: Shot, first: int, *, clip_length: int, crop: int | None
-) -> Batch:
+) -> ClipBatch:
     clip, scale = library.clips[shot.clip], library.scale
     sizes = [size // scale for size in clip.hr.shape[2:]]
     height, width = (min(size, crop // scale) if crop else size for size in sizes)
     top, left = (sizes[0] - height) // 2, (sizes[1] - width) // 2
-    window = Window(first, first + clip_length, top, left, height, width)
+    window = CropWindow(first, first + clip_length, top, left, height, width)
     # A held-out clip is degraded the same way whenever it is measured.
     lr, hr = cut(clip, window, scale=scale, rng=np.random.default_rng((shot.start, first)))
     source = f"{clip.name}@{first}"

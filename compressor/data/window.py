@@ -15,7 +15,7 @@ _MARGIN = 8
 
 
 @dataclass(frozen=True)
-class Window:
+class CropWindow:
     """Frames `[start, stop)`, rows and columns in LR pixels."""
 
     start: int
@@ -27,7 +27,7 @@ class Window:
 
 
 def cut(
-    clip: LibraryClip, window: Window, *, scale: int, rng: np.random.Generator
+    clip: LibraryClip, window: CropWindow, *, scale: int, rng: np.random.Generator
 ) -> tuple[Planes, Planes]:
     """LR and HR of the window, `(L, 3, h, w)` and `(L, 3, s*h, s*w)` uint8; views where possible.
 

@@ -25,7 +25,7 @@ from vsrc.compressor.objectives.objective import (
 )
 from vsrc.compressor.objectives.tap_choice import chosen_taps
 
-Statistic = Literal["mean", "power_mean", "max", "min"]
+ChannelStatistic = Literal["mean", "power_mean", "max", "min"]
 DEPTHS = (1 / 3, 2 / 3, 1.0)
 """Blocks 4, 7 and 10 of 10."""
 
@@ -48,15 +48,15 @@ class Srkd(Objective):
         *,
         student: nn.Module,
         teacher: nn.Module,
-        statistic: Statistic = "mean",
+        statistic: ChannelStatistic = "mean",
         power: int = 2,
         weight: float = 0.1,
         student_taps: str = "",
         teacher_taps: str = "",
     ) -> None:
         super().__init__()
-        if statistic not in get_args(Statistic):
-            raise ValueError(f"{statistic=} is not one of {', '.join(get_args(Statistic))}")
+        if statistic not in get_args(ChannelStatistic):
+            raise ValueError(f"{statistic=} is not one of {', '.join(get_args(ChannelStatistic))}")
         self.statistic, self.power, self.weight = statistic, power, weight
         self.student_taps = chosen_taps(spec_of(student), depths=DEPTHS, named=student_taps)
         self.teacher_taps = chosen_taps(spec_of(teacher), depths=DEPTHS, named=teacher_taps)
@@ -74,7 +74,7 @@ class Srkd(Objective):
         return terms
 
 
-def channel_statistic(feature: Tensor, statistic: Statistic, *, power: int = 2) -> Tensor:
+def channel_statistic(feature: Tensor, statistic: ChannelStatistic, *, power: int = 2) -> Tensor:
     """`(N, C, H, W)` to `(N, H, W)`."""
     if statistic == "mean":
         return feature.mean(1).pow(power)

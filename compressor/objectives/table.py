@@ -66,7 +66,7 @@ def create(
     return Sum(parts) if len(parts) > 1 else parts[name]
 
 
-def describe(name: str, options: Mapping[str, Argument]) -> str:
+def describe_objective(name: str, options: Mapping[str, Argument]) -> str:
     """Name and all options, defaults included, for the record of a run."""
     texts = []
     for part, chosen in _options_by_part(name, options).items():

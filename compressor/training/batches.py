@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from torch.utils.data import DataLoader, Dataset
 
-from vsrc.compressor.data.dataset import Batch, ClipItem, collate
+from vsrc.compressor.data.dataset import ClipBatch, ClipItem, collate
 from vsrc.runtime.errors import TrainingError
 from vsrc.runtime.memory import oom_kills, oom_kills_since
 from vsrc.runtime.stop_signal import ignore_stop_signals
@@ -27,7 +27,7 @@ def batches_from(
     process: int,
     processes: int,
     workers: int,
-) -> Iterator[Batch]:
+) -> Iterator[ClipBatch]:
     """Batches number `start`, `start + 1`, ... of one process of several.
 
     Batch b of process p holds items `(b * processes + p) * batch` and on, so together the processes

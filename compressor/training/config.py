@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Argument = bool | int | float | str
+from vsrc.runtime.spec import Argument
 
 TRAINING_MODULES = ("torch", "accelerate", "safetensors", "tensorboard", "yaml")
 """What training imports, here or there; checked before it begins."""

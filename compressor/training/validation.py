@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vsrc.compressor.data.dataset import Batch
+from vsrc.compressor.data.dataset import ClipBatch
 from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
 from vsrc.runtime.picture.bicubic import imresize
 from vsrc.runtime.picture.likeness import psnr
 
 
-def psnr_on(network: nn.Module, clips: Sequence[Batch]) -> float:
+def psnr_on(network: nn.Module, clips: Sequence[ClipBatch]) -> float:
     """PSNR of Y, dB, of 8-bit pictures without their border of `scale` pixels; mean over frames.
 
     Args:
@@ -38,7 +38,7 @@ def psnr_on(network: nn.Module, clips: Sequence[Batch]) -> float:
     return float(np.mean(values))
 
 
-def bicubic_psnr_on(clips: Sequence[Batch]) -> float:
+def bicubic_psnr_on(clips: Sequence[ClipBatch]) -> float:
     """What `psnr_on` says of MATLAB's bicubic: the least that a network should beat."""
     values: list[float] = []
     for clip in clips:
@@ -49,7 +49,7 @@ def bicubic_psnr_on(clips: Sequence[Batch]) -> float:
     return float(np.mean(values))
 
 
-def side_by_side(network: nn.Module, clip: Batch) -> Tensor:
+def side_by_side(network: nn.Module, clip: ClipBatch) -> Tensor:
     """Centre frame of a clip, `(3, H, 3 W)` in [0, 1]: LR enlarged, SR, HR."""
     device = next(network.parameters()).device
     over_clip, centre = ClipNetwork(network), clip.hr.shape[1] // 2

@@ -22,7 +22,7 @@ Run = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
-class Subject:
+class ComparedGraph:
     """A graph, or a pair of halves, that is compared.
 
     Attributes:
@@ -61,7 +61,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class GraphComparison:
     """What was found, and what it looks like.
 
     Attributes:
@@ -75,14 +75,14 @@ class Comparison:
     pictures: dict[str, NDArray[np.uint8]]
 
 
-def compare(
-    subjects: Mapping[str, Subject],
+def compare_with_torch(
+    subjects: Mapping[str, ComparedGraph],
     network: nn.Module,
     spec: NetworkSpec,
     *,
     graph_io: GraphIo,
     frames: Sequence[CheckedFrames],
-) -> Comparison:
+) -> GraphComparison:
     """Compare with the network on real frames, once for each size.
 
     Args:
@@ -112,7 +112,7 @@ def compare(
             found[name].append(_compared(*answers, truth=truth, frames=each, graph_io=graph_io))
             pictures[name] = _picture(answers[0], 1.0 if graph_io == "uint8" else 255.0)
     of_all = {name: tuple(of_one) for name, of_one in found.items()}
-    return Comparison(of_all, _picture(truth, 1.0), pictures)
+    return GraphComparison(of_all, _picture(truth, 1.0), pictures)
 
 
 def whole_run(graph: Path) -> Run:

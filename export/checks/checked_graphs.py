@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.export.checks.agreement import Comparison, Run, Subject, compare, halves_run, whole_run
-from vsrc.export.checks.quality_gate import check
+from vsrc.export.checks.agreement import (
+    ComparedGraph,
+    GraphComparison,
+    Run,
+    compare_with_torch,
+    halves_run,
+    whole_run,
+)
+from vsrc.export.checks.quality_gate import check_agreement
 from vsrc.export.checks.unrounded import exact
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.check_frames import as_float
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.ranges import ranges_for
-from vsrc.export.graphs.tracing import Source
+from vsrc.export.graphs.tracing import TracedNetwork
 from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import Precision
@@ -39,12 +46,12 @@ class Draft:
     name: str
     precision: Precision
     graphs: tuple[TypedGraph, ...]
-    comparison: Comparison
+    comparison: GraphComparison
     lossy: bool
 
 
 def drafted(
-    source: Source, precision: Precision, config: ExportConfig, progress: ExportProgress
+    source: TracedNetwork, precision: Precision, config: ExportConfig, progress: ExportProgress
 ) -> Draft:
     """Write graphs into memory and compare them.
 
@@ -56,7 +63,7 @@ def drafted(
     progress(ExportStep(f"comparing {precision} with torch"))
     names = [graph_name(precision, config.io, one.plan.role) for one in graphs]
     with tempfile.TemporaryDirectory() as folder:
-        found = compare(
+        found = compare_with_torch(
             _subjects(dict(zip(names, graphs, strict=True)), Path(folder)),
             source.network,
             source.package.spec.network,
@@ -68,7 +75,7 @@ def drafted(
 
 
 def _written(
-    source: Source, precision: Precision, config: ExportConfig, progress: ExportProgress
+    source: TracedNetwork, precision: Precision, config: ExportConfig, progress: ExportProgress
 ) -> list[TypedGraph]:
     if precision == "int8" and config.quantizer == "modelopt":
         from vsrc.export.graphs.quantise_modelopt import modelopt_graph
@@ -88,10 +95,10 @@ def _written(
     )
 
 
-def _is_lossy(found: Comparison, precision: Precision, config: ExportConfig) -> bool:
+def _is_lossy(found: GraphComparison, precision: Precision, config: ExportConfig) -> bool:
     try:
         for name, of_one in found.agreements.items():
-            check(name, of_one, precision=precision, limit_db=config.min_psnr)
+            check_agreement(name, of_one, precision=precision, limit_db=config.min_psnr)
     except GateError:
         if not config.allow_lossy:
             raise
@@ -99,7 +106,7 @@ def _is_lossy(found: Comparison, precision: Precision, config: ExportConfig) -> 
     return False
 
 
-def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, Subject]:
+def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, ComparedGraph]:
     """The whole, and the pair as one."""
     as_it_is = {name: _saved(one.model, folder / f"{name}.onnx") for name, one in graphs.items()}
     unrounded = {
@@ -107,7 +114,7 @@ def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, Subject]
         for name, one in graphs.items()
     }
     whole, *halves = graphs
-    subjects = {whole: Subject(whole_run(as_it_is[whole]), whole_run(unrounded[whole]))}
+    subjects = {whole: ComparedGraph(whole_run(as_it_is[whole]), whole_run(unrounded[whole]))}
     if halves:
         plan = graphs[halves[0]].plan
 
@@ -117,7 +124,9 @@ def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, Subject]
             return halves_run(encode, fuse, encoded_frames=count, features=features)
 
         pair = [as_it_is[name] for name in halves]
-        subjects[" + ".join(halves)] = Subject(run(pair), run([unrounded[name] for name in halves]))
+        subjects[" + ".join(halves)] = ComparedGraph(
+            run(pair), run([unrounded[name] for name in halves])
+        )
     return subjects
 
 

@@ -29,7 +29,7 @@ def worst_db(found: Sequence[Agreement]) -> float:
     return math.nan if any(math.isnan(value) for value in values) else min(values)
 
 
-def check(
+def check_agreement(
     name: str, found: Sequence[Agreement], *, precision: Precision, limit_db: float | None
 ) -> None:
     """Refuse a graph that is too far from torch.

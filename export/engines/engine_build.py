@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from vsrc.export.checks.layer_precisions import convolution_precisions
 from vsrc.export.config import ExportProgress
 from vsrc.export.engines.tensorrt_log import Phases, build_error, monitor
-from vsrc.runtime.backends.engine_file import EngineBackend, Shapes
+from vsrc.runtime.backends.engine_file import EngineBackend, ProfileShapes
 from vsrc.runtime.backends.tensorrt_api import (
     FIRST_RELIABLE,
     FIRST_STRONG,
@@ -95,7 +95,7 @@ class BuiltEngine:
     """
 
     engine: bytes
-    shapes: Shapes
+    shapes: ProfileShapes
     strongly_typed: bool
     asked: dict[str, int]
     layers: dict[str, int]
@@ -123,7 +123,7 @@ def build_engine(
         return _built(backend, order, progress, typed=False)
 
 
-def input_shapes(backend: EngineBackend, graph: Path, shapes_of: ShapesOf) -> Shapes:
+def input_shapes(backend: EngineBackend, graph: Path, shapes_of: ShapesOf) -> ProfileShapes:
     """Shapes of all inputs of a graph, as the parser reads them; arguments as in `BuildOrder`.
 
     Raises:
@@ -208,7 +208,7 @@ def _add_profile(
     network: trt.INetworkDefinition,
     config: trt.IBuilderConfig,
     shapes_of: ShapesOf,
-) -> Shapes:
+) -> ProfileShapes:
     """Shapes of all inputs, and the profile that a graph of free shapes needs."""
     declared = _declared(network)
     shapes = {name: shapes_of(name, shape) for name, shape in declared.items()}

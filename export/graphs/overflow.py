@@ -28,7 +28,7 @@ _MOST_ROUNDS = 20
 
 
 @dataclass(frozen=True)
-class Kept:
+class Float32Node:
     """A node that stays in float32.
 
     Attributes:
@@ -44,7 +44,7 @@ class Kept:
 
 def half_or_kept(
     model: onnx.ModelProto, feeds: Feeds, *, halve: Collection[str] = ()
-) -> tuple[onnx.ModelProto, tuple[Kept, ...]]:
+) -> tuple[onnx.ModelProto, tuple[Float32Node, ...]]:
     """A half-precision copy whose values all are finite on these frames.
 
     Nodes that give, or read, a value out of range stay in float32. What is out of range is found
@@ -56,7 +56,7 @@ def half_or_kept(
         halve: As in `to_half`.
     """
     originals = {node.name: node for node in model.graph.node}
-    kept: dict[str, Kept] = {}
+    kept: dict[str, Float32Node] = {}
     for _ in range(_MOST_ROUNDS):
         half = type(model)()
         half.CopyFrom(model)
@@ -67,7 +67,7 @@ def half_or_kept(
             break
         for name, largest in new.items():
             size = largest if math.isfinite(largest) else None
-            kept[name] = Kept(name, originals[name].op_type, size)
+            kept[name] = Float32Node(name, originals[name].op_type, size)
     order = [kept[name] for name in originals if name in kept]
     return half, tuple(order)
 

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Target = Literal["nvidia", "cpu"]
-PRECISIONS: dict[Target, Precision] = {"nvidia": "int8", "cpu": "int8-cpu"}
+Int8Target = Literal["nvidia", "cpu"]
+PRECISIONS: dict[Int8Target, Precision] = {"nvidia": "int8", "cpu": "int8-cpu"}
 """What a package calls the graph."""
 _METADATA_KEY = "vsrc"
 
 
 def int8_graph(
-    model: onnx.ModelProto, calibration: Calibration, *, target: Target
+    model: onnx.ModelProto, calibration: Calibration, *, target: Int8Target
 ) -> onnx.ModelProto:
     """A copy with int8 convolutions; the same arguments give the same bytes.
 

@@ -14,7 +14,7 @@ from vsrc.calibration.draw import draw_windows
 from vsrc.calibration.feed import drawn_windows
 from vsrc.calibration.scenes import lr_sources, survey
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
-from vsrc.export.graphs.tracing import Source
+from vsrc.export.graphs.tracing import TracedNetwork
 from vsrc.export.graphs.typed_graphs import TypedGraph, name_precision, opset_of
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.installation import this_installation
@@ -28,7 +28,9 @@ TILE = (96, 160)
 """ModelOpt takes all windows at once, as one array: few and small ones."""
 
 
-def modelopt_graph(source: Source, config: ExportConfig, progress: ExportProgress) -> TypedGraph:
+def modelopt_graph(
+    source: TracedNetwork, config: ExportConfig, progress: ExportProgress
+) -> TypedGraph:
     """The whole network in int8 and, beside it, fp16, as ModelOpt writes it.
 
     Args:
@@ -84,7 +86,7 @@ def check_modelopt() -> None:
         ) from error
 
 
-def _windows(source: Source, config: ExportConfig) -> NDArray[np.uint8]:
+def _windows(source: TracedNetwork, config: ExportConfig) -> NDArray[np.uint8]:
     """Real windows `(N, T, H, W, 3)`, drawn as calibration draws them."""
     spec, extent = source.package.spec, source.extent
     graph = GraphSpec(*("", "", 0, "fp32", "uint8", 18), height=extent.height, width=extent.width)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class TracedNetwork:
     """A network that was traced.
 
     Attributes:
@@ -41,7 +41,7 @@ class Source:
 
 def trace(
     config: ExportConfig, precisions: Sequence[Precision], progress: ExportProgress
-) -> Source:
+) -> TracedNetwork:
     """Trace the network of a package once, after what is bound to fail was refused.
 
     Args:
@@ -64,7 +64,7 @@ def trace(
         progress(ExportStep(f"tracing the {plan.role} graph", done, len(plans)))
         traced.append(_traced(plan, spec, config, extent))
     frames = check_frames(spec, extent, degradation=package.spec.degradation)
-    return Source(package, network, extent, tuple(traced), frames)
+    return TracedNetwork(package, network, extent, tuple(traced), frames)
 
 
 def _exportable(package: Package, config: ExportConfig) -> nn.Module:

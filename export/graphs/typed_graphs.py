@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vsrc.export.graphs.check_frames import Array
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.graphs.graph_plan import GraphPlan
-from vsrc.export.graphs.overflow import Feeds, Kept, half_or_kept
+from vsrc.export.graphs.overflow import Feeds, Float32Node, half_or_kept
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.spec import Precision
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
     from vsrc.calibration.calibration_file import Calibration
-    from vsrc.export.graphs.quantise import Target
+    from vsrc.export.graphs.quantise import Int8Target
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class TypedGraph:
 
     plan: GraphPlan
     model: onnx.ModelProto
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[Float32Node, ...] = ()
 
 
 def in_precision(
@@ -73,7 +73,7 @@ def in_precision(
         raise SpecError("int8 needs ranges: vsrc calibrate finds them")
     from vsrc.export.graphs.quantise import int8_graph
 
-    target: Target = "cpu" if precision == "int8-cpu" else "nvidia"
+    target: Int8Target = "cpu" if precision == "int8-cpu" else "nvidia"
     halved = int8_with == "fp16" and target == "nvidia"
     base = _halved(traced, frames) if halved else traced
     return [replace(one, model=int8_graph(one.model, calibration, target=target)) for one in base]

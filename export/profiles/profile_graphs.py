@@ -55,7 +55,7 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
     from safetensors.torch import save_file
 
     from vsrc.compressor.networks.video.edge import Edge
-    from vsrc.runtime.package import describe, new_folder, write_spec
+    from vsrc.runtime.package import describe_file, new_folder, write_spec
 
     torch.manual_seed(0)
     network = Edge(size, scale=config.scale, window=config.window, name="edge").eval()
@@ -65,7 +65,7 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
         graph = _write_graph(network, config, draft)
         spec = ModelSpec(
             network=network.spec,
-            weights=describe(draft, "weights.safetensors"),
+            weights=describe_file(draft, "weights.safetensors"),
             degradation="none",
             graphs={config.precision: graph},
         )
@@ -78,7 +78,7 @@ def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpe
     from vsrc.export.graphs.shape_range import extent_of
     from vsrc.export.graphs.to_onnx import to_onnx
     from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision, opset_of
-    from vsrc.runtime.package import describe
+    from vsrc.runtime.package import describe_file
 
     extent = extent_of((), multiple=network.spec.size_multiple)
     plan = plan_whole(network.collapsed().eval(), network.spec, graph_io="uint8", extent=extent)
@@ -92,7 +92,7 @@ def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpe
     name = f"graphs/{config.precision}.onnx"
     (folder / name).write_bytes(typed.model.SerializeToString())
     return GraphSpec(
-        **vars(describe(folder, name)),
+        **vars(describe_file(folder, name)),
         precision=config.precision,
         io="uint8",
         opset=opset_of(typed.model),

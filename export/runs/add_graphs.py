@@ -11,17 +11,19 @@ from vsrc.export.checks.checked_graphs import Draft
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import ExportConfig
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.tracing import Source
+from vsrc.export.graphs.tracing import TracedNetwork
 from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.export.runs.report import write_reports
 from vsrc.export.runs.result import ExportedGraph, ExportResult
-from vsrc.runtime.package import describe, open_package, write_spec
+from vsrc.runtime.package import describe_file, open_package, write_spec
 from vsrc.runtime.pending_file import open_pending_files
 from vsrc.runtime.spec import GraphSpec
 from vsrc.runtime.stop_signal import delay_stop_signal
 
 
-def add_to_package(source: Source, drafts: Sequence[Draft], config: ExportConfig) -> ExportResult:
+def add_to_package(
+    source: TracedNetwork, drafts: Sequence[Draft], config: ExportConfig
+) -> ExportResult:
     """Move graphs and reports into the package; its description comes last."""
     path = source.package.path
     written: list[ExportedGraph] = []
@@ -45,7 +47,7 @@ def add_to_package(source: Source, drafts: Sequence[Draft], config: ExportConfig
 
 
 def _written(
-    source: Source, draft: Draft, one: TypedGraph, config: ExportConfig, folder: Path
+    source: TracedNetwork, draft: Draft, one: TypedGraph, config: ExportConfig, folder: Path
 ) -> ExportedGraph:
     """Write a graph below `folder`, as it will lie in the package."""
     name, extent = graph_name(draft.precision, config.io, one.plan.role), source.extent
@@ -56,7 +58,7 @@ def _written(
     content = one.model.SerializeToString(deterministic=True)
     (folder / "graphs" / f"{name}.onnx").write_bytes(content)
     graph = GraphSpec(
-        **vars(describe(folder, f"graphs/{name}.onnx")),
+        **vars(describe_file(folder, f"graphs/{name}.onnx")),
         precision=draft.precision,
         io=config.io,
         opset=opset_of(one.model),

@@ -14,9 +14,9 @@ from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.shape_range import Extent
-from vsrc.export.graphs.tracing import Source, trace
+from vsrc.export.graphs.tracing import TracedNetwork, trace
 from vsrc.export.runs.add_graphs import add_to_package
-from vsrc.export.runs.precision_choice import Candidate, Choice, choose
+from vsrc.export.runs.precision_choice import PrecisionCandidate, PrecisionChoice, choose_precision
 from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.package import open_package
@@ -56,12 +56,12 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
 
 
 def _choice(
-    source: Source,
+    source: TracedNetwork,
     drafts: list[Draft],
     refused: Mapping[Precision, str],
     config: ExportConfig,
     progress: ExportProgress,
-) -> Choice:
+) -> PrecisionChoice:
     package = open_package(source.package.path)
     height, width = _size(config, source.extent, source.package.spec.network.size_multiple)
     sessions = {
@@ -74,7 +74,7 @@ def _choice(
         worst = worst_db(found)
         losses = [each.loss_db for each in found if each.loss_db is not None]
         candidates.append(
-            Candidate(
+            PrecisionCandidate(
                 one.precision,
                 psnr_db=worst if np.isfinite(worst) else None,
                 loss_db=max(losses, default=None),
@@ -82,11 +82,11 @@ def _choice(
                 latency_ms=times[one.precision],
             )
         )
-    candidates += [Candidate(precision, refused=why) for precision, why in refused.items()]
+    candidates += [PrecisionCandidate(precision, refused=why) for precision, why in refused.items()]
     backend = sessions["fp32"].label.rpartition(" ")[0]
     for session in sessions.values():
         session.close()
-    return choose(candidates, backend=backend, height=height, width=width)
+    return choose_precision(candidates, backend=backend, height=height, width=width)
 
 
 def _size(config: ExportConfig, extent: Extent, multiple: int) -> tuple[int, int]:

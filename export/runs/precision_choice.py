@@ -12,7 +12,7 @@ _WORTH = 0.95
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PrecisionCandidate:
     """One precision on one backend.
 
     Attributes:
@@ -33,7 +33,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PrecisionChoice:
     """What was measured and what follows.
 
     Attributes:
@@ -49,13 +49,15 @@ class Choice:
     backend: str
     height: int
     width: int
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[PrecisionCandidate, ...]
     efficient: tuple[Precision, ...]
     recommended: Precision
     reason: str
 
 
-def choose(candidates: Sequence[Candidate], *, backend: str, height: int, width: int) -> Choice:
+def choose_precision(
+    candidates: Sequence[PrecisionCandidate], *, backend: str, height: int, width: int
+) -> PrecisionChoice:
     """Compare candidates that were measured with fp32, which is one of them."""
     measured = [one for one in candidates if one.latency_ms is not None]
     base = next(one for one in measured if one.precision == "fp32")
@@ -70,25 +72,25 @@ def choose(candidates: Sequence[Candidate], *, backend: str, height: int, width:
             f"{_ratio(best, base):.2f} x the time of fp32, {_decibels(best.psnr_db)} from it{lost}"
         )
     names = tuple(one.precision for one in efficient)
-    return Choice(backend, height, width, tuple(candidates), names, best.precision, reason)
+    return PrecisionChoice(backend, height, width, tuple(candidates), names, best.precision, reason)
 
 
-def _beats(left: Candidate, right: Candidate) -> bool:
+def _beats(left: PrecisionCandidate, right: PrecisionCandidate) -> bool:
     """At least as good in both, and better in one."""
     pair = [(_time(one), -_agreement(one)) for one in (left, right)]
     return pair[0] != pair[1] and all(a <= b for a, b in zip(*pair, strict=True))
 
 
-def _ratio(one: Candidate, base: Candidate) -> float:
+def _ratio(one: PrecisionCandidate, base: PrecisionCandidate) -> float:
     return _time(one) / _time(base)
 
 
-def _time(one: Candidate) -> float:
+def _time(one: PrecisionCandidate) -> float:
     assert one.latency_ms is not None
     return one.latency_ms
 
 
-def _agreement(one: Candidate) -> float:
+def _agreement(one: PrecisionCandidate) -> float:
     return float("inf") if one.psnr_db is None else one.psnr_db
 
 

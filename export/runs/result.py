@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import worst_db
-from vsrc.export.graphs.overflow import Kept
-from vsrc.export.runs.precision_choice import Choice
+from vsrc.export.graphs.overflow import Float32Node
+from vsrc.export.runs.precision_choice import PrecisionChoice
 from vsrc.runtime.backends.engine_file import EngineSpec
 from vsrc.runtime.spec import GraphSpec
 
@@ -29,7 +29,7 @@ class ExportedGraph:
     name: str
     graph: GraphSpec
     nodes: int
-    kept_in_fp32: tuple[Kept, ...] = ()
+    kept_in_fp32: tuple[Float32Node, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ExportResult:
     agreements: dict[str, tuple[Agreement, ...]]
     reports: tuple[Path, ...] = ()
     engines: tuple[ExportedEngine, ...] = ()
-    choice: Choice | None = None
+    choice: PrecisionChoice | None = None
 
     @property
     def worst_db(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vsrc.export.checks.quality_gate import worst_db
-from vsrc.export.runs.precision_choice import Choice
+from vsrc.export.runs.precision_choice import PrecisionChoice
 from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.backends.engine_file import EngineTarget
 from vsrc.runtime.inspection.facts import size_text
@@ -41,7 +41,7 @@ def _target(target: EngineTarget) -> str:
     return f"{name} {target.version}, {gpu}"
 
 
-def choice_lines(choice: Choice) -> list[str]:
+def choice_lines(choice: PrecisionChoice) -> list[str]:
     """The table of `--precision auto` and the recommendation under it."""
     lines = ["", f"on {choice.backend}, one frame of {choice.width}x{choice.height}:"]
     lines.append(

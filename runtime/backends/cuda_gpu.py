@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vsrc.runtime.backends.gpu import Address, Event, Graph, Pinned, Stream
+from vsrc.runtime.backends.gpu import Address, Event, GpuStream, Graph, Pinned
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 
@@ -48,12 +48,12 @@ class CudaGpu:
         """See `Gpu`."""
         self._call("cudaFreeHost", memory.address)
 
-    def stream(self) -> Stream:
+    def stream(self) -> GpuStream:
         """See `Gpu`; it never waits for the default stream, which others may use."""
         flags = self._cuda.cudaStreamNonBlocking
-        return Stream(int(self._call("cudaStreamCreateWithFlags", flags)))
+        return GpuStream(int(self._call("cudaStreamCreateWithFlags", flags)))
 
-    def release_stream(self, stream: Stream) -> None:
+    def release_stream(self, stream: GpuStream) -> None:
         """See `Gpu`."""
         self._call("cudaStreamDestroy", stream)
 
@@ -66,16 +66,16 @@ class CudaGpu:
         """See `Gpu`."""
         self._call("cudaEventDestroy", event)
 
-    def copy(self, target: Address, source: Address, size_bytes: int, stream: Stream) -> None:
+    def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
         """See `Gpu`; CUDA tells by the addresses which memory each is."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDefault
         self._call("cudaMemcpyAsync", target, source, size_bytes, kind, stream)
 
-    def record(self, event: Event, stream: Stream) -> None:
+    def record(self, event: Event, stream: GpuStream) -> None:
         """See `Gpu`."""
         self._call("cudaEventRecord", event, stream)
 
-    def hold(self, stream: Stream, event: Event) -> None:
+    def hold(self, stream: GpuStream, event: Event) -> None:
         """See `Gpu`."""
         self._call("cudaStreamWaitEvent", stream, event, 0)
 
@@ -83,7 +83,7 @@ class CudaGpu:
         """See `Gpu`."""
         self._call("cudaEventSynchronize", event)
 
-    def drain(self, stream: Stream) -> None:
+    def drain(self, stream: GpuStream) -> None:
         """See `Gpu`."""
         self._call("cudaStreamSynchronize", stream)
 
@@ -91,7 +91,7 @@ class CudaGpu:
         """See `Gpu`."""
         return float(self._call("cudaEventElapsedTime", start, stop))
 
-    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
+    def capture(self, stream: GpuStream, work: Callable[[], None]) -> Graph | None:
         """See `Gpu`; other threads of the process may go on allocating meanwhile."""
         mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", stream, mode)
@@ -113,7 +113,7 @@ class CudaGpu:
         logger.info("no CUDA graph (%s); its kernels are launched one by one", why)
         return None
 
-    def launch(self, graph: Graph, stream: Stream) -> None:
+    def launch(self, graph: Graph, stream: GpuStream) -> None:
         """See `Gpu`."""
         self._call("cudaGraphLaunch", graph, stream)
 

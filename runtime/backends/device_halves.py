@@ -6,14 +6,12 @@ import weakref
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsrc.runtime.backends.gpu import Address, Engine, Gpu
-from vsrc.runtime.backends.program import Program, Shapes
+from vsrc.runtime.backends.program import Program, TensorShapes
 from vsrc.runtime.backends.transfers import Transfers
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
-
-Pictures = NDArray[np.uint8]
 
 
 class DeviceHalves:
@@ -97,7 +95,7 @@ class DeviceFeatures:
         for name, size in self._bytes.items():
             self._at[name] = gpu.allocate(slots * size)
 
-    def encode(self, frames: Pictures, slot: int, /) -> None:
+    def encode(self, frames: Pixels8, slot: int, /) -> None:
         """Fill a slot; see `FeatureMemory`."""
         fed = frames[None] if self._frames > 1 else frames
         self._encode.reshape({"lr": fed.shape})
@@ -113,10 +111,12 @@ class DeviceFeatures:
                 to, of = self._slot(name, target + at), self._slot(name, source + at)
                 self._gpu.copy(to, of, size, self._transfers.network)
 
-    def fuse(self, first: int, centre: Pictures, /) -> Callable[[], Pictures]:
+    def fuse(self, first: int, centre: Pixels8, /) -> Callable[[], Pixels8]:
         """Begin to restore a window; see `FeatureMemory`."""
         fuse = self._fuse
-        shapes: Shapes = {name: (1, self._runs, *shape) for name, shape in self._shapes.items()}
+        shapes: TensorShapes = {
+            name: (1, self._runs, *shape) for name, shape in self._shapes.items()
+        }
         if fuse.takes("centre"):
             shapes["centre"] = (1, *centre.shape)
         fuse.reshape(shapes)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.gpu import Event, Gpu, Pinned, Stream
+from vsrc.runtime.backends.gpu import Event, Gpu, GpuStream, Pinned
 from vsrc.runtime.backends.program import Program
 
 _WARMUP_RUNS = 3
@@ -37,7 +37,7 @@ class DeviceStages:
 def device_stages(
     gpu: Gpu,
     program: Program,
-    stream: Stream,
+    stream: GpuStream,
     feeds: dict[str, NDArray[Any]],
     outputs: Sequence[str],
     *,
@@ -79,7 +79,7 @@ def device_stages(
 def _one(
     gpu: Gpu,
     program: Program,
-    stream: Stream,
+    stream: GpuStream,
     hosts: dict[str, Pinned],
     names: tuple[Sequence[str], Sequence[str]],
     marks: list[Event],

@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 _LIMIT_BYTES = 4 << 20
 
 EngineBackend = Literal["trt", "trt-rtx"]
-Shapes = dict[str, tuple[tuple[int, ...], ...]]
+ProfileShapes = dict[str, tuple[tuple[int, ...], ...]]
 """Input -> its shape; three of them, least, usual and largest, where it is not fixed."""
 
 
@@ -54,7 +54,7 @@ class EngineTarget:
     graph_sha256: str
     precision: Precision
     io: GraphIo
-    shapes: Shapes
+    shapes: ProfileShapes
 
     @property
     def key(self) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 Address = NewType("Address", int)
 """Of memory on the device, or of pinned memory of the host."""
-Stream = NewType("Stream", int)
+GpuStream = NewType("GpuStream", int)
 Event = NewType("Event", int)
 Graph = NewType("Graph", int)
 """A recorded run that is launched as one."""
@@ -61,10 +61,10 @@ class Gpu(Protocol):
     def release_pinned(self, memory: Pinned) -> None:
         """Give it back; its array must not be used any more."""
 
-    def stream(self) -> Stream:
+    def stream(self) -> GpuStream:
         """A queue of work."""
 
-    def release_stream(self, stream: Stream) -> None:
+    def release_stream(self, stream: GpuStream) -> None:
         """Give it back."""
 
     def event(self) -> Event:
@@ -73,28 +73,28 @@ class Gpu(Protocol):
     def release_event(self, event: Event) -> None:
         """Give it back."""
 
-    def copy(self, target: Address, source: Address, size_bytes: int, stream: Stream) -> None:
+    def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
         """Copy between any two memories, in the order of the stream."""
 
-    def record(self, event: Event, stream: Stream) -> None:
+    def record(self, event: Event, stream: GpuStream) -> None:
         """Put the mark behind all that the stream was given."""
 
-    def hold(self, stream: Stream, event: Event) -> None:
+    def hold(self, stream: GpuStream, event: Event) -> None:
         """Let the stream wait there until the mark was passed."""
 
     def wait(self, event: Event) -> None:
         """Wait until the mark was passed."""
 
-    def drain(self, stream: Stream) -> None:
+    def drain(self, stream: GpuStream) -> None:
         """Wait until the stream has done all that it was given."""
 
     def elapsed_ms(self, start: Event, stop: Event) -> float:
         """Time on the device between two marks that were passed, ms."""
 
-    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
+    def capture(self, stream: GpuStream, work: Callable[[], None]) -> Graph | None:
         """Record what `work` gives the stream instead of doing it; None where that cannot be."""
 
-    def launch(self, graph: Graph, stream: Stream) -> None:
+    def launch(self, graph: Graph, stream: GpuStream) -> None:
         """Do what was recorded."""
 
     def release_graph(self, graph: Graph) -> None:
@@ -124,7 +124,7 @@ class Engine(Protocol):
     def bind(self, name: str, address: Address) -> None:
         """Say where a tensor lies."""
 
-    def enqueue(self, stream: Stream) -> None:
+    def enqueue(self, stream: GpuStream) -> None:
         """Run once, in the order of the stream.
 
         Raises:

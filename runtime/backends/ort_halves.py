@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vsrc.runtime.backends.ort import feature_type, memory_errors_named, open_ort
 from vsrc.runtime.backends.parallel_windows import Lanes
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
     import onnxruntime
-
-Pictures = NDArray[np.uint8]
 
 
 class OrtHalves:
@@ -89,12 +87,12 @@ class OrtFeatures:
             for feature in graph.features
         }
 
-    def encode(self, frames: Pictures, slot: int, /) -> None:
+    def encode(self, frames: Pixels8, slot: int, /) -> None:
         """Begin to fill a slot; see `FeatureMemory`."""
         self._free(range(slot, slot + 1))
         self._made[slot] = self._lanes.begin(lambda: self._encoded(frames, slot))
 
-    def _encoded(self, frames: Pictures, slot: int) -> None:
+    def _encoded(self, frames: Pixels8, slot: int) -> None:
         binding = self._encode.io_binding()
         fed = np.ascontiguousarray(frames[None] if self._is_run else frames)
         binding.bind_cpu_input("lr", fed)
@@ -114,7 +112,7 @@ class OrtFeatures:
             for at in range(count):
                 array[target + at] = array[source + at]
 
-    def fuse(self, first: int, centre: Pictures, /) -> Callable[[], Pictures]:
+    def fuse(self, first: int, centre: Pixels8, /) -> Callable[[], Pixels8]:
         """Begin to restore a window; see `FeatureMemory`."""
         window = range(first, first + self._runs)
         needs = [self._made[slot] for slot in window]
@@ -123,7 +121,7 @@ class OrtFeatures:
             self._read.popleft()
         self._read.append((window, done))
 
-        def fused() -> Pictures:
+        def fused() -> Pixels8:
             try:
                 for wait_for in needs:
                     wait_for()
@@ -140,7 +138,7 @@ class OrtFeatures:
         ):
             self._read.popleft()[1].wait()
 
-    def _fused(self, first: int, centre: Pictures) -> Pictures:
+    def _fused(self, first: int, centre: Pixels8) -> Pixels8:
         binding = self._fuse.io_binding()
         for name, array in self._arrays.items():
             window = array[None, first : first + self._runs]

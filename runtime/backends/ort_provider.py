@@ -12,7 +12,7 @@ from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.installation import (
     clashing_onnxruntimes,
     has_nvidia_gpu,
-    is_jetson,
+    is_jetson_board,
     replace_onnxruntime,
 )
 
@@ -80,7 +80,7 @@ def warn_of_clash() -> None:
 
 
 def _how_to_get_it() -> str:
-    if is_jetson():
+    if is_jetson_board():
         return "; NVIDIA builds it for Jetsons, the index has none: use --backend trt"
     wheels = clashing_onnxruntimes()
     why = f" ({' and '.join(wheels)} overwrite each other)" if wheels else ""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from vsrc.runtime.backends.gpu import Address, Engine, Gpu, Graph, Stream
+from vsrc.runtime.backends.gpu import Address, Engine, Gpu, GpuStream, Graph
 
-Shapes = dict[str, tuple[int, ...]]
+TensorShapes = dict[str, tuple[int, ...]]
 
 
 class Program:
@@ -24,7 +24,7 @@ class Program:
     """
 
     def __init__(
-        self, gpu: Gpu, engine: Engine, stream: Stream, *, outside: Collection[str] = ()
+        self, gpu: Gpu, engine: Engine, stream: GpuStream, *, outside: Collection[str] = ()
     ) -> None:
         """Args: `outside` names tensors that lie in memory of somebody else, and move."""
         self._gpu, self._engine, self._stream = gpu, engine, stream
@@ -32,9 +32,9 @@ class Program:
         self._memory: dict[str, Address] = {}
         self._graph: Graph | None = None
         self._runs = 0
-        self.shapes: Shapes = {}
+        self.shapes: TensorShapes = {}
 
-    def reshape(self, inputs: Shapes) -> None:
+    def reshape(self, inputs: TensorShapes) -> None:
         """Make ready for inputs of these shapes; nothing is done if they are as before.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from vsrc.runtime.backends.engine_file import EngineBackend
 from vsrc.runtime.dependencies import version_numbers
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.installation import is_jetson, open_to_system_packages, this_installation
+from vsrc.runtime.installation import is_jetson_board, open_to_system_packages, this_installation
 
 MODULES: dict[EngineBackend, str] = {"trt": "tensorrt", "trt-rtx": "tensorrt_rtx"}
 """Backend -> name of its module."""
@@ -43,7 +43,7 @@ def tensorrt_module(backend: EngineBackend) -> ModuleType:
 
 
 def _how_to_get_it(backend: EngineBackend) -> str:
-    if is_jetson():
+    if is_jetson_board():
         if backend == "trt":
             return f"it belongs to JetPack; {open_to_system_packages().text}"
         return "it is for desktop GPUs; on a Jetson use trt"

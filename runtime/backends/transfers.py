@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.gpu import Address, Gpu, Pinned, Stream
+from vsrc.runtime.backends.gpu import Address, Gpu, GpuStream, Pinned
 
 T = TypeVar("T")
 
@@ -125,7 +125,7 @@ def _least_recent(stages: list[T], make: Callable[[], T]) -> T:
 class _Upload:
     """One stage on the way to the device; see the table above."""
 
-    def __init__(self, gpu: Gpu, size_bytes: int, copies: Stream, network: Stream) -> None:
+    def __init__(self, gpu: Gpu, size_bytes: int, copies: GpuStream, network: GpuStream) -> None:
         self._gpu, self._size, self._copies, self._network = gpu, size_bytes, copies, network
         self._host, self._device = gpu.pinned(size_bytes), gpu.allocate(size_bytes)
         self._arrived, self._read = gpu.event(), gpu.event()
@@ -150,7 +150,7 @@ class _Upload:
 class _Download:
     """One stage on the way back."""
 
-    def __init__(self, gpu: Gpu, size_bytes: int, copies: Stream, network: Stream) -> None:
+    def __init__(self, gpu: Gpu, size_bytes: int, copies: GpuStream, network: GpuStream) -> None:
         self._gpu, self._size, self._copies, self._network = gpu, size_bytes, copies, network
         self._host, self._device = gpu.pinned(size_bytes), gpu.allocate(size_bytes)
         self._made, self._taken = gpu.event(), gpu.event()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsrc.runtime.backends.engine_file import EngineBackend
-from vsrc.runtime.backends.gpu import Address, Stream
+from vsrc.runtime.backends.gpu import Address, GpuStream
 from vsrc.runtime.backends.tensorrt_api import Messages, listener, tensorrt_module
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
 from vsrc.runtime.machine import cache_folder
@@ -69,7 +69,7 @@ class TrtEngine:
         if not self._open().set_tensor_address(name, address):
             raise VsrcError(f"{self._path.name} has no tensor {name}")
 
-    def enqueue(self, stream: Stream) -> None:
+    def enqueue(self, stream: GpuStream) -> None:
         """See `Engine`."""
         if not self._open().execute_async_v3(stream):
             raise VsrcError(

@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vsrc.runtime.decode.clip_layouts import ClipSource
 from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.probe import VideoInfo, colour_of
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, ToRgb
-
-Frame = NDArray[np.uint8]
+from vsrc.runtime.pixels import Pixels8
 
 
 class ClipFrames:
@@ -43,7 +39,7 @@ class ClipFrames:
         reader.close()
         return reader.info.estimated_frames, reader.info.height, reader.info.width
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[Pixels8]:
         """Yield `(H, W, 3)` uint8 RGB frames, all of one size.
 
         Raises:
@@ -52,7 +48,7 @@ class ClipFrames:
         """
         return self._video() if self._source.is_video else self._pictures()
 
-    def _video(self) -> Iterator[Frame]:
+    def _video(self) -> Iterator[Pixels8]:
         reader = VideoReader(self._source.files[0])
         try:
             _check_learnable(reader.info)
@@ -62,7 +58,7 @@ class ClipFrames:
         finally:
             reader.close()
 
-    def _pictures(self) -> Iterator[Frame]:
+    def _pictures(self) -> Iterator[Pixels8]:
         first: Path | None = None
         shape: tuple[int, ...] = ()
         for path in self._source.files:
@@ -79,7 +75,7 @@ class ClipFrames:
         if first is None:
             raise MediaError(f"{self._source.place}: not one picture can be decoded")
 
-    def _readable(self, path: Path) -> Frame | None:
+    def _readable(self, path: Path) -> Pixels8 | None:
         try:
             return read_picture(path)
         except MediaError as error:
@@ -87,7 +83,7 @@ class ClipFrames:
             return None
 
 
-def read_picture(path: Path) -> Frame:
+def read_picture(path: Path) -> Pixels8:
     """A picture as `(H, W, 3)` uint8 RGB; transparency is left out.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.probe import VideoInfo
-from vsrc.runtime.encode.segments import Kept, SegmentStore, StoredPacket
+from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
 from vsrc.runtime.pending_file import PendingFolder, failures_named, place_files, place_folder
@@ -71,9 +71,9 @@ class PictureWriter:
                 self._unfinished = _kept_folder(store)
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> FinishedPart:
         """Pictures that are there, and known to be whole."""
-        return self._store.kept if self._store else Kept()
+        return self._store.kept if self._store else FinishedPart()
 
     def is_kept(self, number: int, /) -> bool:
         """Whether this picture is there from a run that was stopped."""

@@ -68,7 +68,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FinishedPart:
     """The finished part of a result, at any time.
 
     Attributes:
@@ -110,10 +110,10 @@ class SegmentStore:
             self.remove()
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> FinishedPart:
         """What all segments hold."""
         found = self._found.values()
-        return Kept(
+        return FinishedPart(
             sum(segment.stop - segment.first for segment in found),
             sum(segment.redone for segment in found),
             sum(segment.spoilt for segment in found),

@@ -12,7 +12,7 @@ import numpy as np
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
-from vsrc.runtime.encode.segments import Kept, SegmentStore, StoredPacket
+from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
 from vsrc.runtime.encode.tracks import (
     TrackCopier,
     copy_chapters,
@@ -50,7 +50,7 @@ class Writer(Protocol):
     notes: list[str]
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> FinishedPart:
         """What would stay if the run were stopped now, that of earlier runs with it."""
 
     def is_kept(self, number: int, /) -> bool:
@@ -138,9 +138,9 @@ class VideoWriter:
                 self._store.remove()
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> FinishedPart:
         """What the segments hold so far."""
-        return self._store.kept if self._store else Kept()
+        return self._store.kept if self._store else FinishedPart()
 
     def is_kept(self, number: int, /) -> bool:
         """Whether a segment holds this frame."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.probe import VideoInfo
-from vsrc.runtime.encode.segments import Kept
+from vsrc.runtime.encode.segments import FinishedPart
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, result_colour
 from vsrc.runtime.picture.deep_colour import frame_maker
@@ -31,7 +31,7 @@ class Y4mWriter:
         kept: Always nothing.
     """
 
-    kept = Kept()
+    kept = FinishedPart()
 
     def __init__(self, pipe: IO[bytes], info: VideoInfo, *, scale: int, time_scale: int) -> None:
         self._pipe = pipe

@@ -9,7 +9,12 @@ from pathlib import Path
 from vsrc.runtime.dependencies import dependencies_of, installed_version, is_importable, module_of
 from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, with_outcome
 from vsrc.runtime.inspection.trials import run_trial
-from vsrc.runtime.installation import Command, is_jetson, open_to_system_packages, this_installation
+from vsrc.runtime.installation import (
+    Command,
+    is_jetson_board,
+    open_to_system_packages,
+    this_installation,
+)
 
 _CUDA_VERSION = Path("/usr/local/cuda/version.json")
 
@@ -17,10 +22,10 @@ _CUDA_VERSION = Path("/usr/local/cuda/version.json")
 def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
     """Start each builder that is installed, and ask the driver through cuda-bindings."""
     yield _builder("tensorrt", "trt", has_gpu=has_gpu)
-    if not is_jetson():  # TensorRT for RTX is for desktop GPUs, and builds without one, too
+    if not is_jetson_board():  # TensorRT for RTX is for desktop GPUs, and builds without one, too
         yield _builder("tensorrt-rtx", "trt-rtx", has_gpu=has_gpu)
     yield _cuda_bindings(has_gpu=has_gpu)
-    if has_gpu and not is_jetson():
+    if has_gpu and not is_jetson_board():
         (package,) = (one for one in dependencies_of("gpu") if one.name == "nvidia-ml-py")
         found = examine_package("nvidia", package)
         fix = this_installation().install(package.requirement)
@@ -38,7 +43,7 @@ def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
     if name == "tensorrt" and not has_gpu:
         return Remedy(found)
     found = with_outcome(found, run_trial(name))
-    broken = found.state == "broken" and version is not None and not is_jetson()
+    broken = found.state == "broken" and version is not None and not is_jetson_board()
     return Remedy(found, this_installation().reinstall(f"{name}=={version}") if broken else None)
 
 
@@ -53,10 +58,10 @@ def _cuda_bindings(*, has_gpu: bool) -> Remedy:
 
 
 def _install(name: str, extra: str) -> Command:
-    if name == "tensorrt" and is_jetson():
+    if name == "tensorrt" and is_jetson_board():
         return open_to_system_packages()
     wanted = [one for one in dependencies_of(extra) if one.name == name]
-    if name == "cuda-bindings" and is_jetson():  # the extra would bring TensorRT, too
+    if name == "cuda-bindings" and is_jetson_board():  # the extra would bring TensorRT, too
         major = _cuda_major()
         return this_installation().install_freely(f"{name}=={major}.*" if major else name)
     return this_installation().install_extras(extra, only=wanted)

@@ -7,7 +7,7 @@ from vsrc.runtime.inspection.finding import Finding, Remedy, with_outcome
 from vsrc.runtime.inspection.trials import run_trial
 from vsrc.runtime.installation import (
     Command,
-    is_jetson,
+    is_jetson_board,
     onnxruntime_extras,
     replace_onnxruntime,
     this_installation,
@@ -51,7 +51,7 @@ def _provider(wheel: str, version: str, name: str, *, has_gpu: bool) -> Remedy:
     if name != "CPU" and not has_gpu:
         return Remedy(found)
     found = with_outcome(found, run_trial("provider", _PROVIDERS[name]))
-    if found.state == "ok" or (name != "CPU" and is_jetson()):
+    if found.state == "ok" or (name != "CPU" and is_jetson_board()):
         return Remedy(found)
     here = this_installation()
     fixes = {

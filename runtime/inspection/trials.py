@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vsrc.runtime.decode.clip_frames import Frame
+    from vsrc.runtime.pixels import Pixels8
 
 from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.memory import oom_kills, oom_kills_since
@@ -104,7 +104,7 @@ def _av(gpu: str) -> str:
     return f"opens a video; decodes {' '.join(known)}; encodes {' '.join(tried)}"
 
 
-def _encode(codec: str, frames: Sequence[Frame]) -> None:
+def _encode(codec: str, frames: Sequence[Pixels8]) -> None:
     """Frames through an encoder, with the options that `vsrc infer` gives it."""
     from fractions import Fraction
 

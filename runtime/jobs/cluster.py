@@ -30,7 +30,7 @@ from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError
 from vsrc.runtime.installation import require
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import manifest_of
-from vsrc.runtime.jobs.job import Network, opened
+from vsrc.runtime.jobs.job import RunSessions, opened
 from vsrc.runtime.jobs.manifest import Item, Manifest
 from vsrc.runtime.jobs.pieces import shared_video
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
@@ -72,11 +72,11 @@ class ClusterProgress:
     seconds: float
 
 
-Report = Callable[[ClusterProgress], None]
+ClusterCallback = Callable[[ClusterProgress], None]
 
 
 def infer_on_cluster(
-    config: InferConfig, address: str, *, progress: Report | None = None
+    config: InferConfig, address: str, *, progress: ClusterCallback | None = None
 ) -> InferResult:
     """Restore videos as `infer` does, on the machines of a Ray cluster.
 
@@ -110,7 +110,7 @@ class _Run:
         config: InferConfig,
         targets: list[Target],
         manifest: Manifest | None,
-        progress: Report | None,
+        progress: ClusterCallback | None,
     ) -> None:
         self._targets = targets
         self._manifest = manifest
@@ -263,7 +263,7 @@ def _nodes() -> list[dict[str, Any]]:
 def _prepare(target: Target, config: InferConfig) -> str | None:
     """Read a long input to its end; says what is wrong with it."""
     try:
-        with closing(Network(config)) as network, opened(target, config, network) as job:
+        with closing(RunSessions(config)) as network, opened(target, config, network) as job:
             shared_video(job)
     except MediaError as error:
         return str(error)
@@ -280,7 +280,7 @@ def _work(
     try:
         if problem is not None:
             raise MediaError(problem)
-        with closing(Network(config)) as network:
+        with closing(RunSessions(config)) as network:
             result = restore_unit(unit, Work(config, network, manifest))
     except MediaError as error:
         item = Item(name, manifest.name(unit.target), error=str(error)) if manifest else None

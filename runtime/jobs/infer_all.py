@@ -9,8 +9,8 @@ from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.encode.targets import Target, plan_targets
 from vsrc.runtime.errors import MediaError, StoppedError, VsrcError
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import Network
-from vsrc.runtime.jobs.job_run import Report
+from vsrc.runtime.jobs.job import RunSessions
+from vsrc.runtime.jobs.job_run import InferCallback
 from vsrc.runtime.jobs.manifest import Item, Manifest, manifest_path
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.jobs.shard import Unit, shared_out
@@ -23,7 +23,7 @@ def infer(
     config: InferConfig,
     *,
     session: Session | None = None,
-    progress: Report | None = None,
+    progress: InferCallback | None = None,
     clock: Untimed | None = None,
 ) -> InferResult:
     """Restore videos.
@@ -48,7 +48,7 @@ def infer(
         units = shared_out([unit for target in pieces for unit in target], config.shard)
     done: list[FileResult | PieceResult] = []
     failures: list[Failure] = []
-    with closing(Network(config, session)) as network:
+    with closing(RunSessions(config, session)) as network:
         work = Work(config, network, manifest_of(config, targets), progress, clock)
         for unit in units:
             try:

@@ -34,14 +34,14 @@ from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import Session
-from vsrc.runtime.windows.tile_size import Choice, check_tile, choose_tile
+from vsrc.runtime.windows.tile_size import TileChoice, check_tile, choose_tile
 from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import neighbours
 
 logger = logging.getLogger(__name__)
 
 
-class Network:
+class RunSessions:
     """The session, opened once the first input has turned out to be readable."""
 
     def __init__(self, config: InferConfig, given: Session | None = None) -> None:
@@ -229,7 +229,7 @@ class Opened:
 
 
 @contextmanager
-def opened(target: Target, config: InferConfig, network: Network) -> Iterator[Opened]:
+def opened(target: Target, config: InferConfig, network: RunSessions) -> Iterator[Opened]:
     """Open one input, and the network for it.
 
     Raises:
@@ -262,7 +262,7 @@ def _tiled(session: Session, info: VideoInfo, config: InferConfig) -> TiledSessi
     if config.tile is None:
         choice = choose_tile(session, height=height, width=width, batch=config.batch)
     else:
-        choice = Choice(config.tile)
+        choice = TileChoice(config.tile)
     tiled = TiledSession(session, tile=choice.tile)
     check_tile(choice.tile, session.network)
     tiled.notes += [choice.note] if choice.note else []

@@ -16,14 +16,14 @@ from vsrc.runtime.jobs.result import FileResult, InferProgress
 from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.windows.upscale import restored
 
-Report = Callable[[InferProgress], None]
+InferCallback = Callable[[InferProgress], None]
 
 
 class InferJob:
     """One input on its way through the pipeline, with its counters."""
 
     def __init__(
-        self, opened: Opened, writer: Writer, began: float, progress: Report | None
+        self, opened: Opened, writer: Writer, began: float, progress: InferCallback | None
     ) -> None:
         self._opened = opened
         self._writer = writer

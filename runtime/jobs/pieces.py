@@ -34,7 +34,7 @@ from vsrc.runtime.windows.upscale import neighbours, restored, window_step
 
 _TABLE_FILE = "frames.json"
 
-Tell = Callable[[int], None]
+FrameCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def shared_video(job: Opened) -> SharedVideo:
     return SharedVideo(job, store, table, part_borders(table, time_scale=scale, most=writer.most))
 
 
-def make_piece(video: SharedVideo, piece: Piece, tell: Tell) -> int:
+def make_piece(video: SharedVideo, piece: Piece, tell: FrameCallback) -> int:
     """Make the parts of a piece that are not there; they stay in the store.
 
     Args:
@@ -151,7 +151,7 @@ def make_piece(video: SharedVideo, piece: Piece, tell: Tell) -> int:
     return frames
 
 
-def _make(video: SharedVideo, piece: Piece, tell: Tell, *, winds: bool) -> None:
+def _make(video: SharedVideo, piece: Piece, tell: FrameCallback, *, winds: bool) -> None:
     job, table = video.job, video.table
     begin, stop = frames_for(video, piece)
     time_scale = job.session.network.time_scale
@@ -218,7 +218,7 @@ class _PieceSink:
             self._parts.finish(keep=True)
 
 
-def _counted(results: Iterable[ResultFrame], tell: Tell) -> Iterator[ResultFrame]:
+def _counted(results: Iterable[ResultFrame], tell: FrameCallback) -> Iterator[ResultFrame]:
     done = 0
     for result in results:
         yield result

@@ -10,8 +10,8 @@ from vsrc.runtime.encode.targets import Target, check_target
 from vsrc.runtime.errors import StoppedError, VsrcError
 from vsrc.runtime.file_lock import alone
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import Network, open_reader, opened, result_frames
-from vsrc.runtime.jobs.job_run import InferJob, Report
+from vsrc.runtime.jobs.job import RunSessions, open_reader, opened, result_frames
+from vsrc.runtime.jobs.job_run import InferCallback, InferJob
 from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
 from vsrc.runtime.jobs.pieces import Piece, SharedVideo, make_piece, shared_video
 from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
@@ -37,9 +37,9 @@ class Work:
     """
 
     config: InferConfig
-    network: Network
+    network: RunSessions
     manifest: Manifest | None = None
-    progress: Report | None = None
+    progress: InferCallback | None = None
     clock: Untimed | None = None
 
 

@@ -22,7 +22,7 @@ from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 if TYPE_CHECKING:
     from vsrc.runtime.latency.measurement import Measurement, StageTimes, Watched
     from vsrc.runtime.latency.sampling import Plan, Series
-    from vsrc.runtime.latency.subject import Subject
+    from vsrc.runtime.latency.subject import BenchSubject
 
 IDLE_SECONDS = 3.0
 """How long an idle machine is watched, where it tells its power."""
@@ -39,7 +39,7 @@ _LIBRARIES = {
 
 _PROGRESS_SECONDS = 0.2
 
-Tell = Callable[[BenchProgress], None]
+BenchCallback = Callable[[BenchProgress], None]
 
 
 def request_for(config: BenchConfig, first: Measurement | None = None) -> Message:
@@ -48,7 +48,7 @@ def request_for(config: BenchConfig, first: Measurement | None = None) -> Messag
     return {"config": {**asdict(config), "model": str(config.model)}, "rates": known}
 
 
-def measure(config: BenchConfig, tell: Tell, known: Message | None = None) -> Measurement:
+def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = None) -> Measurement:
     """Measure once, in this process; honest only in one that has done nothing else before.
 
     Args:
@@ -133,7 +133,7 @@ def _answer(request: Message, tell: Callable[[Message], None]) -> Message:
     return asdict(measure(config, lambda step: tell(asdict(step)), request["rates"]))
 
 
-def _idle(telemetry: Telemetry, tell: Tell | None) -> tuple[float, float]:
+def _idle(telemetry: Telemetry, tell: BenchCallback | None) -> tuple[float, float]:
     """Watch the machine doing nothing, where it tells its power; without `tell` only begin."""
     telemetry.look()
     telemetry.start()
@@ -143,7 +143,9 @@ def _idle(telemetry: Telemetry, tell: Tell | None) -> tuple[float, float]:
     return 0.0, telemetry.now()
 
 
-def _series(subject: Subject, config: BenchConfig, telemetry: Telemetry, tell: Tell) -> Series:
+def _series(
+    subject: BenchSubject, config: BenchConfig, telemetry: Telemetry, tell: BenchCallback
+) -> Series:
     from vsrc.runtime.latency.sampling import soak, take_samples
     from vsrc.runtime.sensors.power import has_settled
 
@@ -170,7 +172,7 @@ def _plan(config: BenchConfig) -> Plan:
     return Plan(samples=math.ceil(least / runs), seconds=config.seconds / runs)
 
 
-def _stages(subject: Subject, config: BenchConfig, tell: Tell) -> StageTimes:
+def _stages(subject: BenchSubject, config: BenchConfig, tell: BenchCallback) -> StageTimes:
     from vsrc.runtime.latency.measurement import STAGES, StageTimes
     from vsrc.runtime.latency.stages import time_stages
 
@@ -195,7 +197,7 @@ def _watched(telemetry: Telemetry, idle: tuple[float, float], busy: tuple[float,
     )
 
 
-def _throttled(tell: Tell) -> Callable[[int, float], None]:
+def _throttled(tell: BenchCallback) -> Callable[[int, float], None]:
     """Progress a few times a second, so that telling it costs the samples nothing."""
     last = 0.0
 

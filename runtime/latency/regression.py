@@ -155,7 +155,7 @@ def comparison_rows(found: BenchComparison) -> list[tuple[str, ...]]:
     ]
 
 
-def comparison_text(found: BenchComparison) -> str:
+def bench_comparison_text(found: BenchComparison) -> str:
     """A line for each metric."""
     rows = [COLUMNS, *comparison_rows(found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -16,7 +16,7 @@ from vsrc.runtime.latency.config import BenchConfig
 from vsrc.runtime.latency.measurement import StageTimes
 
 if TYPE_CHECKING:
-    from vsrc.runtime.latency.subject import Subject
+    from vsrc.runtime.latency.subject import BenchSubject
     from vsrc.runtime.windows.session import Session
 
 _FRAMES = 24
@@ -24,7 +24,7 @@ _FPS = Fraction(24)
 _PROFILE_SECONDS = 1.0
 
 
-def time_stages(subject: Subject, config: BenchConfig) -> StageTimes:
+def time_stages(subject: BenchSubject, config: BenchConfig) -> StageTimes:
     """Look inside the graph, then restore a clip with everything at work.
 
     Args:
@@ -47,7 +47,7 @@ def time_stages(subject: Subject, config: BenchConfig) -> StageTimes:
 
 
 def _inside(
-    subject: Subject, config: BenchConfig
+    subject: BenchSubject, config: BenchConfig
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, str], str | None]:
     """Durations of pre, network and post; why some are missing; with what they were timed."""
     names = ("pre", "network", "post")
@@ -66,7 +66,7 @@ def _inside(
 
 
 def _on_device(
-    subject: Subject,
+    subject: BenchSubject,
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, str], str | None]:
     """Durations of what can be told apart on a device."""
     assert subject.on_device is not None
@@ -83,7 +83,7 @@ def _on_device(
 
 
 def _on_a_clip(
-    subject: Subject,
+    subject: BenchSubject,
     config: BenchConfig,
     durations_ms: dict[str, tuple[float, ...]],
     missing: dict[str, str],
@@ -114,7 +114,7 @@ def _on_a_clip(
 
 
 @contextmanager
-def _session_for_videos(subject: Subject, config: BenchConfig) -> Iterator[Session]:
+def _session_for_videos(subject: BenchSubject, config: BenchConfig) -> Iterator[Session]:
     """What `vsrc infer` would open: it keeps features, and computes several windows at once."""
     from vsrc.runtime.backends.opening import open_video_session
     from vsrc.runtime.package import open_package

@@ -40,7 +40,7 @@ _NUMPY = {
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchSubject:
     """What is measured, opened.
 
     Attributes:
@@ -77,7 +77,7 @@ class Subject:
     build_ms: float | None = None
 
 
-def open_subject(config: BenchConfig) -> Subject:
+def open_subject(config: BenchConfig) -> BenchSubject:
     """Open what `config.model` names, as its kind demands.
 
     Raises:
@@ -93,7 +93,7 @@ def open_subject(config: BenchConfig) -> Subject:
     return _open_package(path, config)
 
 
-def _open_package(path: Path, config: BenchConfig) -> Subject:
+def _open_package(path: Path, config: BenchConfig) -> BenchSubject:
     from vsrc.runtime.backends.opening import open_window_session
     from vsrc.runtime.package import open_package
 
@@ -107,7 +107,7 @@ def _open_package(path: Path, config: BenchConfig) -> Subject:
     return _of_session("package", session, config, path_of_graph, package.spec.quality)
 
 
-def _open_graph(path: Path, config: BenchConfig) -> Subject:
+def _open_graph(path: Path, config: BenchConfig) -> BenchSubject:
     from vsrc.runtime.backends.ort import OrtSession, open_ort
 
     if config.backend not in ("auto", "ort"):
@@ -128,13 +128,13 @@ def _of_session(
     config: BenchConfig,
     graph: Path | None,
     quality: tuple[Quality, ...],
-) -> Subject:
+) -> BenchSubject:
     check_shape(config.shape, session.graph)
     shape = (1, session.network.window, *config.shape, 3)
     lr = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     device = session if isinstance(session, DeviceSession) else None
     build_seconds = device.build_seconds if device else None
-    return Subject(
+    return BenchSubject(
         kind=kind,
         name=session.network.name,
         label=session.label,
@@ -152,7 +152,7 @@ def _of_session(
     )
 
 
-def _open_engine(path: Path, config: BenchConfig) -> Subject:
+def _open_engine(path: Path, config: BenchConfig) -> BenchSubject:
     from vsrc.runtime.latency.engine_subject import open_engine
 
     opened = open_engine(path, config)
@@ -161,7 +161,7 @@ def _open_engine(path: Path, config: BenchConfig) -> Subject:
         quality = opened.package.spec.quality
         return _of_session("engine", opened.session, config, None, quality)
     assert bare is not None
-    return Subject(
+    return BenchSubject(
         kind="engine",
         name=path.stem,
         label=f"{spec.target.backend} {spec.target.precision}",
@@ -194,7 +194,9 @@ def _described(path: Path, said: str) -> tuple[NetworkSpec, GraphSpec]:
     )
 
 
-def _foreign(path: Path, session: onnxruntime.InferenceSession, config: BenchConfig) -> Subject:
+def _foreign(
+    path: Path, session: onnxruntime.InferenceSession, config: BenchConfig
+) -> BenchSubject:
     """A graph of somebody else: every input is fed noise of its own shape."""
     generator = np.random.default_rng(0)
     feeds = {
@@ -205,7 +207,7 @@ def _foreign(path: Path, session: onnxruntime.InferenceSession, config: BenchCon
     def run() -> NDArray[Any]:
         return np.asarray(session.run(None, feeds)[0])
 
-    return Subject(
+    return BenchSubject(
         kind="graph",
         name=path.stem,
         label="ort-cpu",

@@ -72,21 +72,23 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Score:
+class FrameScore:
     """How close one frame comes to the true one; None for what cannot be said."""
 
     psnr_y_db: float | None
     ssim_y: float | None
 
 
-def score(frame: NDArray[np.uint8], truth: NDArray[np.uint8], *, border_px: int) -> Score | None:
+def score_frame(
+    frame: NDArray[np.uint8], truth: NDArray[np.uint8], *, border_px: int
+) -> FrameScore | None:
     """Score a frame, `(H, W, 3)` uint8 RGB; None if the sizes differ or the border takes all."""
     least_side = min(truth.shape[:2]) - 2 * border_px
     if frame.shape != truth.shape or least_side < 1:
         return None
     decibels = psnr(frame, truth, border=border_px)
     likeness = ssim(frame, truth, border=border_px) if least_side >= SSIM_WINDOW else None
-    return Score(None if math.isinf(decibels) else decibels, likeness)
+    return FrameScore(None if math.isinf(decibels) else decibels, likeness)
 
 
 def likeness_table(sources: Sequence[Compared], *, border_px: int) -> Table | None:

@@ -9,22 +9,20 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.page_video import PageVideo
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
 from vsrc.runtime.quality.compare_report import (
     Compared,
     Comparison,
-    Score,
+    FrameScore,
     likeness_curves,
     likeness_table,
-    score,
+    score_frame,
     worst_frames,
 )
 from vsrc.runtime.report.before_after import (
@@ -36,8 +34,7 @@ from vsrc.runtime.report.before_after import (
 )
 from vsrc.runtime.report.template import check_pages
 
-Frame = NDArray[np.uint8]
-Row = tuple[Frame, ...]
+Row = tuple[Pixels8, ...]
 """The same frame of every source."""
 
 
@@ -53,7 +50,7 @@ class _Gathered:
 
     count: int
     last: Row
-    scores: tuple[list[Score | None], ...]
+    scores: tuple[list[FrameScore | None], ...]
 
 
 def compare(
@@ -110,7 +107,7 @@ def _rows(readers: Sequence[VideoReader], config: CompareConfig) -> Iterator[Row
         yield tuple(rgb for _, rgb in row)
 
 
-def _from_start(reader: VideoReader, start: float) -> Iterator[tuple[Fraction, Frame]]:
+def _from_start(reader: VideoReader, start: float) -> Iterator[tuple[Fraction, Pixels8]]:
     """Seconds since the first frame, and the frame, from `start` on."""
     info = reader.info
     if start:
@@ -128,13 +125,13 @@ def _gather(
     progress: Callable[[CompareProgress], None],
 ) -> _Gathered:
     """Let the rows pass once: score each, and encode it for the page."""
-    scores: tuple[list[Score | None], ...] = ([], [])
+    scores: tuple[list[FrameScore | None], ...] = ([], [])
     count = 0
     row: Row = ()
     for count, row in enumerate(itertools.islice(rows, config.frames), start=1):
         if config.reference is not None:
             for found, frame in zip(scores, row[:2], strict=True):
-                found.append(score(frame, row[2], border_px=config.border))
+                found.append(score_frame(frame, row[2], border_px=config.border))
         for video, frame in zip(videos, row, strict=False):
             video.write(frame)
         progress(CompareProgress(count, config.frames))

@@ -9,9 +9,10 @@ from typing import Literal
 
 import numpy as np
 
-from vsrc.runtime.decode.clip_frames import ClipFrames, Frame
+from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_layouts import ClipSource, Layout
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import WHOLE_FRAME, Guess, guess_degradation
 from vsrc.runtime.quality.eval_config import EvalDegradation
 
@@ -103,7 +104,7 @@ class EvalClip:
         self.one_shot = source.one_shot
         self._source, self._plan, self._most = source, plan, most
 
-    def truth(self) -> Iterator[Frame]:
+    def truth(self) -> Iterator[Pixels8]:
         """True frames, cropped to a multiple of the scale: `(H, W, 3)`."""
         scale = self._plan.scale
         for frame in self._first(self._source):
@@ -112,7 +113,7 @@ class EvalClip:
                 raise DataError(f"{self._source.place} is smaller than {scale=}")
             yield frame[:height, :width]
 
-    def lr(self) -> Iterator[Frame]:
+    def lr(self) -> Iterator[Pixels8]:
         """LR frames: `(H / scale, W / scale, 3)`."""
         if self._plan.from_twin:
             return self._twin()
@@ -124,7 +125,7 @@ class EvalClip:
             for frame in self.truth()
         )
 
-    def _twin(self) -> Iterator[Frame]:
+    def _twin(self) -> Iterator[Pixels8]:
         twin = self._source.twins[self._plan.name]
         scale = self._plan.scale
         pairs = zip(self.truth(), self._first(twin), strict=True)
@@ -141,5 +142,5 @@ class EvalClip:
                 f"{twin.place} has not as many frames as {self._source.place}"
             ) from error
 
-    def _first(self, source: ClipSource) -> Iterator[Frame]:
+    def _first(self, source: ClipSource) -> Iterator[Pixels8]:
         return islice(iter(ClipFrames(source)), self._most or None)

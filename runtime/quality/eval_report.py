@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Values = dict[str, float | None]
+MetricValues = dict[str, float | None]
 """Metric -> value; None where it cannot be said (a frame too small, a PSNR of equal pictures)."""
 
 _DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "vmaf": 2, "tof": 4, "warp": 4}
@@ -23,7 +23,7 @@ class ClipScore:
 
     clip: str
     frames: int
-    values: Values
+    values: MetricValues
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class EvalRow:
 
     label: str
     clips: tuple[ClipScore, ...]
-    mean: Values
+    mean: MetricValues
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class EvalReport:
     rows: tuple[EvalRow, ...]
 
 
-def mean_values(scores: Sequence[Values]) -> Values:
+def mean_values(scores: Sequence[MetricValues]) -> MetricValues:
     """Mean of each metric; None where any of the scores has none."""
-    means: Values = {}
+    means: MetricValues = {}
     for name in scores[0]:
         values = [score[name] for score in scores]
         known = [value for value in values if value is not None]
@@ -90,7 +90,7 @@ def eval_text(report: EvalReport) -> str:
     return "\n\n".join([*blocks, "\n".join(report.protocol)])
 
 
-def _table(title: str, rows: Sequence[tuple[str, Values]], *, width: int) -> str:
+def _table(title: str, rows: Sequence[tuple[str, MetricValues]], *, width: int) -> str:
     names = list(rows[0][1])
     lines = ["  ".join([title.ljust(width), *(name.rjust(9) for name in names)])]
     for label, values in rows:

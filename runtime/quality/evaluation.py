@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from vsrc.runtime.decode.clip_frames import Frame
 from vsrc.runtime.decode.clip_layouts import Layout, find_clips
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.picture.bicubic import upscale
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.eval_config import EvalConfig, EvalProgress
 from vsrc.runtime.quality.eval_data import EvalClip, LrPlan, plan_lr
 from vsrc.runtime.quality.eval_report import ClipScore, EvalReport, EvalRow, mean_values
@@ -48,7 +48,7 @@ class Enlarger:
     """
 
     label: str
-    enlarge: Callable[[EvalClip], Iterator[Frame]]
+    enlarge: Callable[[EvalClip], Iterator[Pixels8]]
     doubles: bool = False
 
 
@@ -85,11 +85,11 @@ def evaluate(
     clips = [EvalClip(source, plan, most=config.frames) for source in layout.clips]
     for package in packages:  # what is missing is said before the first row, not after it
         _open_session(package, config).close()
-    rows = [score(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
+    rows = [score_upscaler(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
     for package in packages:
         with closing(_open_session(package, config)) as session:
             enlarger = by_session(package.path.name, session)
-            rows.append(score(enlarger, clips, kinds, border=border, progress=progress))
+            rows.append(score_upscaler(enlarger, clips, kinds, border=border, progress=progress))
     return EvalReport(
         data=str(config.data),
         layout=layout.kind,
@@ -111,7 +111,7 @@ def by_session(label: str, session: Session) -> Enlarger:
     """A network, fed as `vsrc infer` feeds it: windows that end at cuts, edges repeated."""
     step = session.network.time_scale
 
-    def enlarge(clip: EvalClip) -> Iterator[Frame]:
+    def enlarge(clip: EvalClip) -> Iterator[Pixels8]:
         lr = (frame for index, frame in enumerate(clip.lr()) if index % step == 0)
         frames = (SourceFrame(frame, pts=index, duration=1) for index, frame in enumerate(lr))
         for result in restored(frames if clip.one_shot else mark_shots(frames), session):
@@ -121,7 +121,7 @@ def by_session(label: str, session: Session) -> Enlarger:
     return Enlarger(label, enlarge, doubles=step == 2)
 
 
-def score(
+def score_upscaler(
     enlarger: Enlarger,
     clips: Sequence[EvalClip],
     kinds: Mapping[str, MetricKind],

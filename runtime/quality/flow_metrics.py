@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.installation import require
-from vsrc.runtime.quality.eval_report import Values
-from vsrc.runtime.quality.metrics import Frame, MetricKind
+from vsrc.runtime.pixels import Pixels8
+from vsrc.runtime.quality.eval_report import MetricValues
+from vsrc.runtime.quality.metrics import MetricKind
 
 if TYPE_CHECKING:
     import cv2
@@ -31,10 +32,10 @@ class Tof:
     def __init__(self, border: int) -> None:
         del border  # motion at the edge counts too
         self._flow = _Dis()
-        self._last: tuple[Frame, Frame] | None = None
+        self._last: tuple[Pixels8, Pixels8] | None = None
         self._errors: list[float] = []
 
-    def add(self, sr: Frame, truth: Frame) -> None:
+    def add(self, sr: Pixels8, truth: Pixels8) -> None:
         """Take the next pair; see `Metric`."""
         grey = (self._flow.grey(sr), self._flow.grey(truth))
         if self._last is not None and min(truth.shape[:2]) >= _DIS_LEAST_SIDE:
@@ -44,7 +45,7 @@ class Tof:
             self._errors.append(float(np.linalg.norm(restored - true, axis=-1).mean()))
         self._last = grey
 
-    def result(self) -> Values:
+    def result(self) -> MetricValues:
         """See `Metric`."""
         return {"tof": _mean(self._errors)}
 
@@ -60,10 +61,10 @@ class Warp:
     def __init__(self, border: int) -> None:
         del border
         self._flow = _Dis()
-        self._last: tuple[Frame, Frame] | None = None
+        self._last: tuple[Pixels8, Pixels8] | None = None
         self._errors: list[float] = []
 
-    def add(self, sr: Frame, truth: Frame) -> None:
+    def add(self, sr: Pixels8, truth: Pixels8) -> None:
         """Take the next pair; see `Metric`."""
         grey = self._flow.grey(truth)
         if self._last is not None and min(truth.shape[:2]) >= _DIS_LEAST_SIDE:
@@ -75,7 +76,7 @@ class Warp:
                 self._errors.append(float(1000 * (difference[seen] ** 2).mean()))
         self._last = (sr, grey)
 
-    def result(self) -> Values:
+    def result(self) -> MetricValues:
         """See `Metric`."""
         return {"warp": _mean(self._errors)}
 
@@ -113,21 +114,21 @@ class _Dis:
         self._cv2 = cv2
         self._dis: cv2.DISOpticalFlow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
-    def grey(self, rgb: Frame) -> Frame:
+    def grey(self, rgb: Pixels8) -> Pixels8:
         return np.asarray(self._cv2.cvtColor(rgb, self._cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
-    def __call__(self, before: Frame, now: Frame) -> Flow:
+    def __call__(self, before: Pixels8, now: Pixels8) -> Flow:
         """Where each pixel of `before` is in `now`."""
         start = np.zeros((*before.shape, 2), np.float32)
         return np.asarray(self._dis.calc(before, now, start), dtype=np.float32)
 
-    def moved(self, picture: Frame | Flow, flow: Flow) -> Frame | Flow:
+    def moved(self, picture: Pixels8 | Flow, flow: Flow) -> Pixels8 | Flow:
         """Each pixel from where the flow points to, bilinear, edges repeated."""
         height, width = flow.shape[:2]
         columns, rows = np.meshgrid(
             np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
         )
-        result: Frame | Flow = self._cv2.remap(  # type: ignore[assignment]
+        result: Pixels8 | Flow = self._cv2.remap(  # type: ignore[assignment]
             picture,
             columns + flow[..., 0],
             rows + flow[..., 1],

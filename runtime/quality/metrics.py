@@ -7,22 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
-from vsrc.runtime.quality.eval_report import Values, mean_values
-
-Frame = NDArray[np.uint8]
+from vsrc.runtime.pixels import Pixels8
+from vsrc.runtime.quality.eval_report import MetricValues, mean_values
 
 
 class Metric(Protocol):
     """Measures one clip."""
 
-    def add(self, sr: Frame, truth: Frame, /) -> None:
+    def add(self, sr: Pixels8, truth: Pixels8, /) -> None:
         """Take the next frame and the true one, `(H, W, 3)` uint8 RGB, the same size."""
 
-    def result(self) -> Values:
+    def result(self) -> MetricValues:
         """Values of the clip, the same names whatever was measured."""
 
 
@@ -46,9 +42,9 @@ class Psnr:
 
     def __init__(self, border: int) -> None:
         self._border = border
-        self._frames: list[Values] = []
+        self._frames: list[MetricValues] = []
 
-    def add(self, sr: Frame, truth: Frame) -> None:
+    def add(self, sr: Pixels8, truth: Pixels8) -> None:
         """Take the next pair; see `Metric`."""
         values = {
             "psnr_y": psnr(sr, truth, border=self._border),
@@ -57,7 +53,7 @@ class Psnr:
         # Equal frames have no finite PSNR; a number in its place would be made up.
         self._frames.append({k: None if math.isinf(v) else v for k, v in values.items()})
 
-    def result(self) -> Values:
+    def result(self) -> MetricValues:
         """See `Metric`."""
         return mean_values(self._frames)
 
@@ -67,9 +63,9 @@ class Ssim:
 
     def __init__(self, border: int) -> None:
         self._border = border
-        self._frames: list[Values] = []
+        self._frames: list[MetricValues] = []
 
-    def add(self, sr: Frame, truth: Frame) -> None:
+    def add(self, sr: Pixels8, truth: Pixels8) -> None:
         """Take the next pair; see `Metric`."""
         if min(truth.shape[:2]) - 2 * self._border < SSIM_WINDOW:
             self._frames.append({"ssim_y": None, "ssim_rgb": None})
@@ -81,7 +77,7 @@ class Ssim:
             }
         )
 
-    def result(self) -> Values:
+    def result(self) -> MetricValues:
         """See `Metric`."""
         return mean_values(self._frames)
 

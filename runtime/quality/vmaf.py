@@ -10,8 +10,9 @@ from pathlib import Path
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.installation import require
 from vsrc.runtime.picture.colour import BT709, LIMITED, Colour, FromRgb
-from vsrc.runtime.quality.eval_report import Values
-from vsrc.runtime.quality.metrics import Frame, MetricKind
+from vsrc.runtime.pixels import Pixels8
+from vsrc.runtime.quality.eval_report import MetricValues
+from vsrc.runtime.quality.metrics import MetricKind
 
 _LEAST_SIDE = 32
 """libvmaf's wavelets need this much."""
@@ -34,7 +35,7 @@ class Vmaf:
         self._to_yuv: FromRgb | None = None
         self._size = (0, 0)
 
-    def add(self, sr: Frame, truth: Frame) -> None:
+    def add(self, sr: Pixels8, truth: Pixels8) -> None:
         """Take the next pair; see `Metric`."""
         height, width = (size // 2 * 2 for size in truth.shape[:2])  # chroma has half the rows
         if self._to_yuv is None:
@@ -44,7 +45,7 @@ class Vmaf:
         for file, frame in zip(self._files, (sr, truth), strict=True):
             file.write(self._to_yuv(frame[:height, :width]).to_ndarray().tobytes())
 
-    def result(self) -> Values:
+    def result(self) -> MetricValues:
         """See `Metric`."""
         for file in self._files:
             file.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vsrc.runtime.sensors.sensor import Values, file_number, file_text, why_unreadable
+from vsrc.runtime.sensors.sensor import SensorValues, file_number, file_text, why_unreadable
 
 _CPU = "sys/devices/system/cpu"
 
@@ -32,11 +32,11 @@ class CpuSensor:
         self._wraps = dict.fromkeys(self.total, 0.0)
         self._last: dict[str, float] = {}
 
-    def read(self) -> Values:
+    def read(self) -> SensorValues:
         """Look now."""
         clocks = [mhz for path in self._clocks if (mhz := file_number(path)) is not None]
         counts = [count for path in self._throttles if (count := file_number(path)) is not None]
-        return Values(
+        return SensorValues(
             joules=self._joules(),
             celsius=zone_values(self._zones),
             mhz={"cpu": sum(clocks) / len(clocks) / 1000} if clocks else {},

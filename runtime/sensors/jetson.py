@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vsrc.runtime.sensors.sensor import (
     SensorLostError,
-    Values,
+    SensorValues,
     file_number,
     file_text,
     why_unreadable,
@@ -27,7 +27,7 @@ WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
 _JETPACKS = {"R38": "7", "R36": "6", "R35": "5", "R34": "5", "R32": "4"}
 """Release of L4T -> JetPack that comes with it."""
 
-Power = Callable[[], float | None]
+PowerReader = Callable[[], float | None]
 
 
 def is_jetson(root: Path = Path("/")) -> bool:
@@ -60,13 +60,13 @@ class JetsonSensor:
         self.facts = _facts(root, mode, self._gpu)
         self.unreadable = self._unreadable(mode)
 
-    def read(self) -> Values:
+    def read(self) -> SensorValues:
         """Look now."""
         watts = {name: value for name, rail in self._rails.items() if (value := rail()) is not None}
         if self._rails and not watts:
             raise SensorLostError("the power rails of the board answer no more")
         events = {name: file_number(path) for name, path in self._currents}
-        return Values(
+        return SensorValues(
             watts=watts,
             mhz=self._clock(),
             load=self._busy(),
@@ -100,9 +100,9 @@ class JetsonSensor:
         return missing
 
 
-def _rails(root: Path) -> dict[str, Power]:
+def _rails(root: Path) -> dict[str, PowerReader]:
     """Name of each power rail -> how to read its watts."""
-    found: dict[str, Power] = {}
+    found: dict[str, PowerReader] = {}
     for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221*/*/hwmon/hwmon*")):
         for channel in (1, 2, 3):  # 4 and on are shunt voltages
             name = file_text(folder / f"in{channel}_label")
@@ -118,7 +118,7 @@ def _rails(root: Path) -> dict[str, Power]:
     return found
 
 
-def _volts_times_amperes(millivolts: Path, milliamperes: Path) -> Power:
+def _volts_times_amperes(millivolts: Path, milliamperes: Path) -> PowerReader:
     def watts() -> float | None:
         volts, amperes = file_number(millivolts), file_number(milliamperes)
         return None if volts is None or amperes is None else volts * amperes / 1e6
@@ -126,7 +126,7 @@ def _volts_times_amperes(millivolts: Path, milliamperes: Path) -> Power:
     return watts
 
 
-def _milliwatts(path: Path) -> Power:
+def _milliwatts(path: Path) -> PowerReader:
     def watts() -> float | None:
         value = file_number(path)
         return None if value is None else value / 1000

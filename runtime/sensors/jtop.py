@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrc.runtime.installation import this_installation
-from vsrc.runtime.sensors.sensor import SensorLostError, Values
+from vsrc.runtime.sensors.sensor import SensorLostError, SensorValues
 
 SOCKET = Path("/run/jtop.sock")
 """Where the service listens."""
@@ -66,7 +66,7 @@ class JtopSensor:
         self.total = tuple(first.watts)
         self.unreadable: Mapping[str, str] = {}
 
-    def read(self) -> Values:
+    def read(self) -> SensorValues:
         """Look now."""
         try:
             is_alive = self._board.ok(spin=True)
@@ -74,7 +74,7 @@ class JtopSensor:
             raise SensorLostError(f"jetson-stats answers no more: {error}") from error
         if not is_alive:
             raise SensorLostError("jetson-stats answers no more")
-        return Values(watts=self._watts(), mhz=dict(self._clock()), load=dict(self._load()))
+        return SensorValues(watts=self._watts(), mhz=dict(self._clock()), load=dict(self._load()))
 
     def close(self) -> None:
         """Leave the service."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vsrc.runtime.installation import this_installation
-from vsrc.runtime.sensors.sensor import SensorLostError, Values
+from vsrc.runtime.sensors.sensor import SensorLostError, SensorValues
 
 _REASONS = {
     "SwPowerCap": "power limit",
@@ -51,14 +51,14 @@ class NvidiaSensor:
         self.facts = self._facts()
         self._readable = self._try_all()
 
-    def read(self) -> Values:
+    def read(self) -> SensorValues:
         """Look now."""
         questions = self._questions()
         try:
             found = {quantity: questions[quantity]() for quantity in self._readable}
         except self._nvml.NVMLError as error:
             raise SensorLostError(f"the GPU answers no more: {error}") from error
-        return Values(
+        return SensorValues(
             watts={"gpu": found["power"]} if "power" in found else {},
             joules={"gpu": found["energy"]} if "energy" in found else {},
             celsius={"gpu": found["temperature"]} if "temperature" in found else {},
@@ -74,7 +74,7 @@ class NvidiaSensor:
             self._nvml.nvmlShutdown()
 
     def _questions(self) -> Mapping[str, Callable[[], Any]]:
-        """Quantity -> how to ask for it, in the units of `Values`."""
+        """Quantity -> how to ask for it, in the units of `SensorValues`."""
         nvml, gpu = self._nvml, self._gpu
         return {
             "power": lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,

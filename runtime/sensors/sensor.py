@@ -19,7 +19,7 @@ class SensorLostError(VsrcError):
 
 
 @dataclass(frozen=True)
-class Values:
+class SensorValues:
     """One look at a sensor.
 
     Attributes:
@@ -62,7 +62,7 @@ class Sensor(Protocol):
     def total(self) -> tuple[str, ...]:
         """Power or energy sources that together stand for all that this draws."""
 
-    def read(self) -> Values:
+    def read(self) -> SensorValues:
         """Look now.
 
         Raises:

@@ -14,7 +14,7 @@ from vsrc.runtime.sensors.cpu import CpuSensor
 from vsrc.runtime.sensors.jetson import JetsonSensor, is_jetson
 from vsrc.runtime.sensors.jtop import JtopSensor, open_jtop
 from vsrc.runtime.sensors.nvidia import NvidiaSensor, open_nvidia
-from vsrc.runtime.sensors.sensor import Sensor, SensorLostError, Values
+from vsrc.runtime.sensors.sensor import Sensor, SensorLostError, SensorValues
 
 PERIOD_SECONDS = 0.5
 
@@ -139,7 +139,7 @@ class Telemetry:
             self.look()
 
 
-def _joined(seconds: float, values: Sequence[Values]) -> Reading:
+def _joined(seconds: float, values: Sequence[SensorValues]) -> Reading:
     names = ("watts", "celsius", "mhz", "load", "memory_bytes", "joules", "throttle_counts")
     merged = {
         name: {k: v for one in values for k, v in getattr(one, name).items()} for name in names

@@ -18,13 +18,11 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import pad_to_fit
 from vsrc.runtime.windows.session import check_windows
-
-Pictures = NDArray[np.uint8]
 
 _SLACK_BYTES = 64 << 20
 _SLACK_SLOTS = 32
@@ -34,13 +32,13 @@ _SLACK_SLOTS = 32
 class FeatureMemory(Protocol):
     """Slots for the features of frames of one size, wherever the backend wants them."""
 
-    def encode(self, frames: Pictures, slot: int, /) -> None:
+    def encode(self, frames: Pixels8, slot: int, /) -> None:
         """Fill a slot with the features of a run of frames, `(F, H, W, 3)`."""
 
     def copy(self, source: int, target: int, count: int, /) -> None:
         """Copy slots; the two runs may overlap if `target` is the lower one."""
 
-    def fuse(self, first: int, centre: Pictures, /) -> Callable[[], Pictures]:
+    def fuse(self, first: int, centre: Pixels8, /) -> Callable[[], Pixels8]:
         """Begin to restore the window whose features begin in slot `first`.
 
         Args:
@@ -86,7 +84,7 @@ class RingSession:
         self.runs = self.network.window - self.graph.encoded_frames + 1
         self._rings: dict[Hashable, _Ring] = {}
 
-    def __call__(self, lr: Pictures, /) -> Pictures:
+    def __call__(self, lr: Pixels8, /) -> Pixels8:
         """Restore windows of which nothing is known; see `Session`."""
         self._rings.clear()
         unknown = tuple(range(self.network.window))
@@ -97,14 +95,14 @@ class RingSession:
         return np.concatenate(restored)
 
     def keyed(
-        self, lr: Pictures, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0
-    ) -> Pictures:
+        self, lr: Pixels8, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0
+    ) -> Pixels8:
         """Restore windows whose frames are known by name; see `KeyedSession`."""
         return self.start(lr, keys, place=place)()
 
     def start(
-        self, lr: Pictures, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
-    ) -> Callable[[], Pictures]:
+        self, lr: Pixels8, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
+    ) -> Callable[[], Pixels8]:
         """Begin to restore windows; see `StartedSession`."""
         if keys is None:
             made = self(lr)
@@ -117,7 +115,7 @@ class RingSession:
         begun = [ring.started(window, key) for window, key in zip(padded, keys, strict=True)]
         scale = self.network.scale
 
-        def restored() -> Pictures:
+        def restored() -> Pixels8:
             sr = [pending() for pending in begun]
             whole = sr[0] if len(sr) == 1 else np.concatenate(sr)
             return whole[..., : height * scale, : width * scale, :]
@@ -164,7 +162,7 @@ class _Ring:
         self._kept: list[tuple[int, ...]] = []  # keys of the last sets, at most `runs`
         self._stop = 0
 
-    def started(self, window: Pictures, keys: tuple[int, ...]) -> Callable[[], Pictures]:
+    def started(self, window: Pixels8, keys: tuple[int, ...]) -> Callable[[], Pixels8]:
         """Begin to restore `(T, H, W, 3)` whose frames have these keys."""
         wanted = [keys[at : at + self._frames] for at in range(self._runs)]
         held = self._held(wanted)
@@ -179,7 +177,7 @@ class _Ring:
                 return count
         return 0
 
-    def _push(self, key: tuple[int, ...], frames: Pictures) -> None:
+    def _push(self, key: tuple[int, ...], frames: Pixels8) -> None:
         if self._stop == self._slots:
             kept = self._runs - 1
             self._memory.copy(self._stop - kept, 0, kept)

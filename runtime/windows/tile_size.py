@@ -26,7 +26,7 @@ _FRAMES_IN_FLIGHT = 80
 
 
 @dataclass(frozen=True)
-class Choice:
+class TileChoice:
     """A tile and why.
 
     Attributes:
@@ -38,7 +38,7 @@ class Choice:
     note: str = ""
 
 
-def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Choice:
+def choose_tile(session: Session, *, height: int, width: int, batch: int) -> TileChoice:
     """The tile for frames of a size.
 
     Args:
@@ -52,14 +52,14 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Cho
         tile = min(graph.height[1], graph.width[1])
         limit = f"{graph.width[1]}x{graph.height[1]}"
         note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {tile}"
-        return Choice(tile, note)
+        return TileChoice(tile, note)
     # What an engine needs for the largest frame that it takes, it got when it was opened.
     at_once = session.at_once if isinstance(session, StartedSession) else 1
     if height * width * at_once <= _SURE_PIXELS or (free := free_bytes()) is None:
-        return Choice(0)
+        return TileChoice(0)
     grown = peak_growth(lambda: session(_trial_window(session.network)))
     if grown is None:
-        return Choice(0)
+        return TileChoice(0)
     network = session.network
     frame = height * width * network.scale**2 * 3 // 2
     budget = _SHARE * free - _FRAMES_IN_FLIGHT * frame
@@ -67,9 +67,9 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Cho
         budget -= session.feature_bytes(height, width)
     pixels = int(budget / (at_once * batch * max(1, grown) / _TRIAL_SIDE**2))
     if pixels >= height * width:
-        return Choice(0)
+        return TileChoice(0)
     tile = largest_tile(pixels, height=height, width=width, network=network)
-    return Choice(
+    return TileChoice(
         tile,
         f"{width}x{height} at once would take more than the {free / 1e9:.1f} GB that are free: "
         f"tiles of {tile} pixels",

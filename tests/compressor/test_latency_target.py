@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.compressor.features.taps import spec_of
-from vsrc.compressor.latency_target import aimed, choose
+from vsrc.compressor.latency_target import aimed, choose_student
 from vsrc.compressor.networks import create
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import MismatchError
@@ -72,7 +72,7 @@ def test_arithmetic_of_a_size_is_that_of_its_network() -> None:
 def test_the_most_arithmetic_that_keeps_the_latency_is_taken(
     profile: LatencyProfile, target_ms: float
 ) -> None:
-    choice = choose(profile, target_ms=target_ms)
+    choice = choose_student(profile, target_ms=target_ms)
     chosen = choice.chosen
     (left_out,) = profile.left_out
     # Time grows with arithmetic alone here, so the best is known: the nearest below the limit.
@@ -89,23 +89,23 @@ def test_the_most_arithmetic_that_keeps_the_latency_is_taken(
 
 
 def test_it_says_what_it_took_and_what_was_too_slow(profile: LatencyProfile) -> None:
-    text = choose(profile, target_ms=20.0).text()
+    text = choose_student(profile, target_ms=20.0).text()
     first, taken, *slow = text.splitlines()
     assert first.startswith("20 ms at 90x160 on made up, ort-cpu fp32: ")
     assert taken.startswith("taken ")
     assert taken.endswith("the most arithmetic of these")
     assert len(slow) == 2
     assert all(line.startswith("too slow ") for line in slow)
-    everything = choose(profile, target_ms=1e6)
+    everything = choose_student(profile, target_ms=1e6)
     assert everything.fitting == everything.tried
     assert "every size that the profile covers is fast enough" in everything.text()
 
 
 def test_a_latency_that_none_keeps_is_refused(profile: LatencyProfile) -> None:
     with pytest.raises(MismatchError, match=r"no size .* keeps 0\.1 ms.*the fastest is 8x8x1"):
-        choose(profile, target_ms=0.1)
+        choose_student(profile, target_ms=0.1)
     with pytest.raises(MismatchError, match="180x320; the latency profile holds 90x160"):
-        choose(profile, target_ms=20.0, shape=(180, 320))
+        choose_student(profile, target_ms=20.0, shape=(180, 320))
 
 
 def test_the_student_of_a_run_is_the_chosen_one(config: DistillConfig) -> None:

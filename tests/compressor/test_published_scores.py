@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vsrc.compressor.networks import create, load_weights
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
-from vsrc.runtime.quality.evaluation import METRIC_KINDS, by_session, score
+from vsrc.runtime.quality.evaluation import METRIC_KINDS, by_session, score_upscaler
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
@@ -58,6 +58,6 @@ def test_imdn_scores_as_published(
     plan = plan_lr(layout, wanted="given", taught_for="bi", scale=4)
     clips = [EvalClip(source, plan, most=0) for source in layout.clips]
     kinds = {name: METRIC_KINDS[name] for name in ("psnr", "ssim")}
-    mean = score(by_session("imdn", TorchSession(network)), clips, kinds, border=4).mean
+    mean = score_upscaler(by_session("imdn", TorchSession(network)), clips, kinds, border=4).mean
     assert mean["psnr_y"] == pytest.approx(decibels, abs=2e-3)
     assert mean["ssim_y"] == pytest.approx(likeness, abs=1.5e-4)

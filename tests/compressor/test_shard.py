@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from vsrc.cli import main
-from vsrc.compressor.data import open_library, split
+from vsrc.compressor.data import open_library, split_holdout
 from vsrc.compressor.data.crop_shards import CropDataset, damaged_files, open_shards
 from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill import distill
@@ -92,7 +92,7 @@ def config(data: Path, tmp_path: Path) -> ShardConfig:
 
 def library_of(config: ShardConfig) -> ClipLibrary:
     library = open_library(config.data, scale=SCALE, degradation="bi", cache=config.cache)
-    return split(library, fraction=config.holdout)[0]
+    return split_holdout(library, fraction=config.holdout)[0]
 
 
 def test_a_crop_is_what_lies_at_its_place_and_the_teachers_see_the_whole_run(

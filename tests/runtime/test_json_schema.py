@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from vsrc.benchmarks import report_schemas
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.json_schema import report_schema, table_rows
+from vsrc.runtime.json_schema import report_schema, schema_rows
 from vsrc.runtime.schema import AtLeastOne, Limits, Positive, Sha256, Signed, from_json, to_json
 
 
@@ -132,7 +132,7 @@ def test_docstrings_become_descriptions_and_rows_of_a_table() -> None:
     assert SCHEMA["$defs"]["part"]["properties"]["share"]["description"] == (
         "Of the whole; null where unknown."
     )
-    rows = table_rows(SCHEMA, elsewhere=frozenset({"values"}))
+    rows = schema_rows(SCHEMA, elsewhere=frozenset({"values"}))
     assert rows[:3] == [
         "| `kind` | Always `vsrc-x`. |",
         "| `schema_version` | Goes up when a field goes away or changes its meaning. |",

@@ -12,7 +12,7 @@ from vsrc.runtime.errors import SpecError
 from vsrc.runtime.package import (
     SPEC_FILE,
     SPEC_LIMIT_BYTES,
-    describe,
+    describe_file,
     inside,
     new_folder,
     open_package,
@@ -39,7 +39,7 @@ def package(tmp_path: Path) -> Path:
         (folder / "weights.safetensors").write_bytes(b"weights")
         spec = ModelSpec(
             network=NETWORK,
-            weights=describe(folder, "weights.safetensors"),
+            weights=describe_file(folder, "weights.safetensors"),
             degradation="bi",
             provenance=Provenance(data=("a", "b"), versions={"torch": "2"}),
             quality=(Quality(data="x", metric="psnr", protocol="y", value=30.5),),

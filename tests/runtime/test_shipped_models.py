@@ -9,7 +9,7 @@ import pytest
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.package import open_package
 from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
-from vsrc.runtime.quality.evaluation import METRIC_KINDS, by_session, score
+from vsrc.runtime.quality.evaluation import METRIC_KINDS, by_session, score_upscaler
 from vsrc.runtime.shipped_models import shipped, shipped_names
 
 STUDENTS = [name for name in shipped_names() if name.startswith("edge-")]
@@ -33,7 +33,9 @@ def test_a_student_is_as_good_as_its_package_says(
     plan = plan_lr(layout, wanted="bi", taught_for="bi", scale=scale)
     clips = [EvalClip(source, plan, most=0) for source in layout.clips]
     session = package.session(precision=precision)
-    found = score(by_session(name, session), clips, {"psnr": METRIC_KINDS["psnr"]}, border=0)
+    found = score_upscaler(
+        by_session(name, session), clips, {"psnr": METRIC_KINDS["psnr"]}, border=0
+    )
     said = {one.data: one.value for one in package.spec.quality if one.metric == "psnr_y"}
     allowed = 2e-3 if precision == "fp32" else 0.05
     assert found.mean["psnr_y"] == pytest.approx(said["calendar"], abs=allowed)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.gpu import Address, Event, Graph, Pinned, Stream
+from vsrc.runtime.backends.gpu import Address, Event, GpuStream, Graph, Pinned
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice
 
@@ -92,7 +92,7 @@ class LateGpu:
 
     def release(self, address: Address) -> None:
         for stream in self._streams:
-            self.drain(Stream(stream))  # as cudaFree does
+            self.drain(GpuStream(stream))  # as cudaFree does
         self._memory.pop(address)[:] = RUBBISH
 
     def pinned(self, size_bytes: int) -> Pinned:
@@ -102,11 +102,11 @@ class LateGpu:
     def release_pinned(self, memory: Pinned) -> None:
         self.release(memory.address)
 
-    def stream(self) -> Stream:
+    def stream(self) -> GpuStream:
         self._streams[self._new()] = deque()
-        return Stream(self._next)
+        return GpuStream(self._next)
 
-    def release_stream(self, stream: Stream) -> None:
+    def release_stream(self, stream: GpuStream) -> None:
         assert not self._streams.pop(stream)
 
     def event(self) -> Event:
@@ -116,7 +116,7 @@ class LateGpu:
     def release_event(self, event: Event) -> None:
         del self._marks[event]
 
-    def copy(self, target: Address, source: Address, size_bytes: int, stream: Stream) -> None:
+    def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
         def do() -> None:
             self._check(source, size_bytes)
             self._check(target, size_bytes)
@@ -124,7 +124,7 @@ class LateGpu:
 
         self.give(stream, Work(do, name="copy"))
 
-    def record(self, event: Event, stream: Stream) -> None:
+    def record(self, event: Event, stream: GpuStream) -> None:
         mark = self._marks[event]
         mark.recorded += 1
         number = mark.recorded
@@ -134,7 +134,7 @@ class LateGpu:
 
         self.give(stream, Work(do))
 
-    def hold(self, stream: Stream, event: Event) -> None:
+    def hold(self, stream: GpuStream, event: Event) -> None:
         mark = self._marks[event]
         number = mark.recorded
         if "hold" not in self.deaf_to:
@@ -146,7 +146,7 @@ class LateGpu:
         if "wait" not in self.deaf_to:
             self._until(lambda: mark.passed >= mark.recorded)
 
-    def drain(self, stream: Stream) -> None:
+    def drain(self, stream: GpuStream) -> None:
         assert self._recording is None, "CUDA waits for nothing while it records"
         self._until(lambda: not self._streams[stream])
 
@@ -155,7 +155,7 @@ class LateGpu:
         assert self._marks[stop].passed
         return 1.0
 
-    def capture(self, stream: Stream, work: Callable[[], None]) -> Graph | None:
+    def capture(self, stream: GpuStream, work: Callable[[], None]) -> Graph | None:
         del stream
         self._recording = []
         try:
@@ -169,7 +169,7 @@ class LateGpu:
         self._graphs[self._new()] = recorded
         return Graph(self._next)
 
-    def launch(self, graph: Graph, stream: Stream) -> None:
+    def launch(self, graph: Graph, stream: GpuStream) -> None:
         self.launches += 1
         for work in self._graphs[graph]:
             self.give(stream, work)
@@ -177,7 +177,7 @@ class LateGpu:
     def release_graph(self, graph: Graph) -> None:
         del self._graphs[graph]
 
-    def give(self, stream: Stream, work: Work) -> None:
+    def give(self, stream: GpuStream, work: Work) -> None:
         """Put work into a stream, or into the graph that is recorded."""
         if self._recording is not None:
             self._recording.append(work)
@@ -246,7 +246,7 @@ class HostEngine:
     def bind(self, name: str, address: Address) -> None:
         self._bound[name] = address
 
-    def enqueue(self, stream: Stream) -> None:
+    def enqueue(self, stream: GpuStream) -> None:
         bound, shapes = dict(self._bound), dict(self._shapes)
 
         def do() -> None:

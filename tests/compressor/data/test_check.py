@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vsrc.cli import main
-from vsrc.compressor.data.check import check
+from vsrc.compressor.data.check import check_folder
 from vsrc.runtime.picture.fast_resize import gaussian_down
 
 Frames = NDArray[np.uint8]
@@ -24,7 +24,7 @@ def test_report_counts_clips_frames_shots_and_broken_files(
     shots = [moving_picture(frames, 48, 64, seed=frames) for frames in (7, 9)]
     write_video(folder / "cut.mkv", np.concatenate(shots))
     (folder / "broken.mp4").write_bytes(b"nothing")
-    report = check(folder)
+    report = check_folder(folder)
     assert (report.clips, report.broken, report.frames, report.shots) == (3, 1, 40, 4)
     details = {clip.name: clip for clip in report.details}
     assert details["cut.mkv"].cuts == (7,)
@@ -39,7 +39,7 @@ def test_degradation_of_twins_is_guessed(
     lr = gaussian_down(hr.transpose(0, 3, 1, 2), 4).transpose(0, 2, 3, 1)
     write_pictures(tmp_path / "data" / "hr" / "a", hr)
     write_pictures(tmp_path / "data" / "lr" / "a", lr)
-    (clip,) = check(tmp_path / "data").details
+    (clip,) = check_folder(tmp_path / "data").details
     assert clip.twins[0].guess == "bd, to the bit"
     assert "LR twin (given) looks like bd, to the bit" in str(clip)
 
@@ -49,7 +49,7 @@ def test_twins_that_do_not_fit_are_said(
 ) -> None:
     write_pictures(tmp_path / "data" / "hr" / "a", moving_picture(2, 32, 48, seed=0))
     write_pictures(tmp_path / "data" / "lr" / "a", moving_picture(2, 10, 12, seed=0))
-    (clip,) = check(tmp_path / "data").details
+    (clip,) = check_folder(tmp_path / "data").details
     assert "HR 48x32 and LR 12x10 do not stand in an integer ratio" in clip.twins[0].guess
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vsrc.compressor.data.holdout import split, validation_clips
+from vsrc.compressor.data.holdout import split_holdout, validation_clips
 from vsrc.compressor.data.ingest import open_library
 from vsrc.compressor.data.library import ClipLibrary
 
@@ -27,7 +27,7 @@ def frames_of(library: ClipLibrary) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("count", [1, 2, 6])
 def test_no_frame_is_in_both_and_none_is_lost(videos: Make, tmp_path: Path, count: int) -> None:
     library = opened(videos(count), tmp_path)
-    taught, held = split(library, fraction=0.2)
+    taught, held = split_holdout(library, fraction=0.2)
     assert taught.frames > 0
     assert held.frames > 0
     assert not frames_of(taught) & frames_of(held)
@@ -35,17 +35,17 @@ def test_no_frame_is_in_both_and_none_is_lost(videos: Make, tmp_path: Path, coun
 
 
 def test_whole_files_are_held_out_when_there_are_enough(videos: Make, tmp_path: Path) -> None:
-    taught, held = split(opened(videos(6), tmp_path), fraction=0.4)
+    taught, held = split_holdout(opened(videos(6), tmp_path), fraction=0.4)
     assert {shot.clip for shot in held.shots} & {shot.clip for shot in taught.shots} == set()
     assert held.frames == 24
 
 
 def test_the_choice_does_not_depend_on_names(videos: Make, tmp_path: Path) -> None:
     folder = videos(6)
-    _, held = split(opened(folder, tmp_path), fraction=0.2)
+    _, held = split_holdout(opened(folder, tmp_path), fraction=0.2)
     for number, path in enumerate(sorted(folder.iterdir(), reverse=True)):
         path.rename(folder / f"renamed{number}.mkv")
-    _, again = split(opened(folder, tmp_path), fraction=0.2)
+    _, again = split_holdout(opened(folder, tmp_path), fraction=0.2)
     hashes = [
         {library.clips[shot.clip].hr.entry.sha256 for shot in library.shots}
         for library in (held, again)
@@ -59,7 +59,7 @@ def test_lists_of_the_layout_decide(
     for clip in ("000", "001", "002"):
         folder = tmp_path / "reds" / "train_sharp" / clip
         write_pictures(folder, moving_picture(3, 16, 16, seed=int(clip)))
-    taught, held = split(opened(tmp_path / "reds", tmp_path))
+    taught, held = split_holdout(opened(tmp_path / "reds", tmp_path))
     assert [held.clips[shot.clip].name for shot in held.shots] == ["reds/train_sharp/000"]
     assert len(taught.shots) == 2
 

@@ -21,7 +21,7 @@ from vsrc.compressor.networks import create
 from vsrc.compressor.objectives.csd import LAYER_WEIGHTS, Csd
 from vsrc.compressor.objectives.fakd import Fakd
 from vsrc.compressor.objectives.objective import Observation
-from vsrc.compressor.objectives.srkd import Srkd, Statistic
+from vsrc.compressor.objectives.srkd import ChannelStatistic, Srkd
 from vsrc.compressor.objectives.std import FeatureSize, MapKind, Std, TemporalInput
 from vsrc.compressor.objectives.variational import Density, Spread, VariationalHead
 
@@ -157,7 +157,7 @@ STATISTICS: dict[str, Callable[[list[float]], float]] = {
 
 
 @pytest.mark.parametrize("statistic", ["mean", "power_mean", "max", "min"])
-def test_srkd(statistic: Statistic) -> None:
+def test_srkd(statistic: ChannelStatistic) -> None:
     torch.manual_seed(0)
     student, teacher = create("edge-s"), create("edvr-xs")
     objective = Srkd(student=student, teacher=teacher, statistic=statistic, weight=0.3)

@@ -9,7 +9,7 @@ from torch import Tensor
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.objectives.objective import Observation
-from vsrc.compressor.objectives.srkd import Srkd, Statistic, channel_statistic
+from vsrc.compressor.objectives.srkd import ChannelStatistic, Srkd, channel_statistic
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,10 @@ from vsrc.compressor.objectives.srkd import Srkd, Statistic, channel_statistic
     ],
 )
 def test_statistics_are_the_formula(
-    golden_loss: Callable[[str], dict[str, Tensor]], statistic: Statistic, power: int, name: str
+    golden_loss: Callable[[str], dict[str, Tensor]],
+    statistic: ChannelStatistic,
+    power: int,
+    name: str,
 ) -> None:
     golden = golden_loss("srkd_formula")
     student, teacher = (
@@ -35,7 +38,7 @@ def test_statistics_are_the_formula(
 
 
 @pytest.mark.parametrize("statistic", ["mean", "power_mean", "max", "min"])
-def test_gradients_agree_with_finite_differences(statistic: Statistic) -> None:
+def test_gradients_agree_with_finite_differences(statistic: ChannelStatistic) -> None:
     torch.manual_seed(0)
     feature = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: channel_statistic(x, statistic), feature)

@@ -10,7 +10,7 @@ from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.objectives.objective import Observation
 from vsrc.compressor.objectives.std import Std
 from vsrc.compressor.objectives.sum import Sum
-from vsrc.compressor.objectives.table import describe
+from vsrc.compressor.objectives.table import describe_objective
 
 
 def observation() -> Observation:
@@ -55,7 +55,7 @@ def test_the_freezing_rule_works_inside_a_sum() -> None:
 
 
 def test_the_record_of_an_objective_has_its_defaults() -> None:
-    text = describe("output+none", {"output.weight": 0.5})
+    text = describe_objective("output+none", {"output.weight": 0.5})
     assert text == "output weight=0.5 epsilon=0.001 + none epsilon=0.001"
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.data.dataset import Batch
+from vsrc.compressor.data.dataset import ClipBatch
 from vsrc.compressor.networks.layers.bicubic import Enlarge
 from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on
 from vsrc.runtime.spec import NetworkSpec
@@ -28,10 +28,10 @@ class Bicubic(nn.Module):
 def test_bicubic_scores_as_a_network_that_enlarges_bicubically(scale: int) -> None:
     generator = torch.Generator().manual_seed(scale)
 
-    def clip(frames: int) -> Batch:
+    def clip(frames: int) -> ClipBatch:
         lr = torch.randint(0, 256, (1, frames, 3, 12, 9), generator=generator) / 255
         hr = torch.randint(0, 256, (1, frames, 3, 12 * scale, 9 * scale), generator=generator) / 255
-        return Batch(lr, hr, ("noise",))
+        return ClipBatch(lr, hr, ("noise",))
 
     clips = [clip(3), clip(2)]
     # Single precision may round a half the other way.

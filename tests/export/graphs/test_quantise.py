@@ -18,7 +18,7 @@ from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.qdq import quantised_weight
 from vsrc.export.graphs.check_frames import real_window
-from vsrc.export.graphs.quantise import Target, int8_graph
+from vsrc.export.graphs.quantise import Int8Target, int8_graph
 from vsrc.runtime.errors import MismatchError
 
 
@@ -83,7 +83,7 @@ def test_every_convolution_is_known_by_its_module_path(model: onnx.ModelProto) -
 
 @pytest.mark.parametrize("target", ["nvidia", "cpu"])
 def test_pictures_are_near_those_of_fp32(
-    model: onnx.ModelProto, calibration: Calibration, lr: NDArray[np.uint8], target: Target
+    model: onnx.ModelProto, calibration: Calibration, lr: NDArray[np.uint8], target: Int8Target
 ) -> None:
     int8 = int8_graph(model, calibration, target=target)
     onnx.checker.check_model(int8, full_check=True)
@@ -119,7 +119,7 @@ def test_same_arguments_give_the_same_bytes_and_leave_the_model(
 
 @pytest.mark.parametrize("target", ["nvidia", "cpu"])
 def test_float_layers_keep_their_weights(
-    model: onnx.ModelProto, calibration: Calibration, target: Target
+    model: onnx.ModelProto, calibration: Calibration, target: Int8Target
 ) -> None:
     kept = dataclasses.replace(calibration, float_layers=("encoder", "tail"))
     graph = int8_graph(model, kept, target=target).graph
@@ -198,7 +198,7 @@ def test_features_that_a_graph_gives_come_from_an_integer_kernel(
 
 @pytest.mark.parametrize("target", ["nvidia", "cpu"])
 def test_convolution_that_reads_pictures_has_its_range_in_their_unit(
-    calibration: Calibration, target: Target
+    calibration: Calibration, target: Int8Target
 ) -> None:
     # The simplifier folds 1/255 into the weights: the range of the module, 0..1, is 0..255 here.
     helper, rng = onnx.helper, np.random.default_rng(0)

@@ -24,7 +24,7 @@ from vsrc.export.runs.exporting import export
 from vsrc.runtime.backends.engine_file import checked_engine, read_engine_spec
 from vsrc.runtime.backends.tensorrt_api import Messages, check_version, listener, tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, VsrcError
-from vsrc.runtime.package import describe
+from vsrc.runtime.package import describe_file
 from vsrc.runtime.sensors.cuda_device import cuda_device
 from vsrc.runtime.stop_signal import StopSignal
 
@@ -168,7 +168,7 @@ def test_operators_that_a_jetson_lacks_are_refused_before_the_build(copy: Path) 
     model.graph.node[-1].op_type = "Col2Im"
     onnx.save(model, graph)
     spec = json.loads((copy / "model.json").read_text())
-    spec["graphs"]["fp16"] |= vars(describe(copy, "graphs/fp16.onnx"))
+    spec["graphs"]["fp16"] |= vars(describe_file(copy, "graphs/fp16.onnx"))
     (copy / "model.json").write_text(json.dumps(spec))
     done = ask(copy, "--shape", "12x16")
     assert done.exit_code == 1

@@ -9,36 +9,39 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.export.runs.precision_choice import Candidate, choose
+from vsrc.export.runs.precision_choice import PrecisionCandidate, choose_precision
 from vsrc.export.runs.text import choice_lines
 
-BASE = Candidate("fp32", psnr_db=130.0, latency_ms=100.0)
+BASE = PrecisionCandidate("fp32", psnr_db=130.0, latency_ms=100.0)
 
 
-def chosen(*others: Candidate) -> tuple[str, tuple[str, ...]]:
-    found = choose([BASE, *others], backend="ort-cpu", height=180, width=320)
+def chosen(*others: PrecisionCandidate) -> tuple[str, tuple[str, ...]]:
+    found = choose_precision([BASE, *others], backend="ort-cpu", height=180, width=320)
     return found.recommended, found.efficient
 
 
 def test_the_fastest_that_is_worth_it_is_recommended() -> None:
-    half = Candidate("fp16", psnr_db=75.0, latency_ms=101.0)
-    small = Candidate("int8-cpu", psnr_db=44.0, latency_ms=60.0)
+    half = PrecisionCandidate("fp16", psnr_db=75.0, latency_ms=101.0)
+    small = PrecisionCandidate("int8-cpu", psnr_db=44.0, latency_ms=60.0)
     assert chosen(half, small) == ("int8-cpu", ("fp32", "int8-cpu"))
 
 
 def test_nothing_is_given_up_for_a_few_per_cent() -> None:
-    assert chosen(Candidate("fp16", psnr_db=75.0, latency_ms=97.0)) == ("fp32", ("fp32", "fp16"))
+    assert chosen(PrecisionCandidate("fp16", psnr_db=75.0, latency_ms=97.0)) == (
+        "fp32",
+        ("fp32", "fp16"),
+    )
 
 
 def test_what_is_slower_and_no_closer_is_never_efficient() -> None:
-    slow = Candidate("int8", psnr_db=45.0, latency_ms=130.0)
-    twin = Candidate("fp16", psnr_db=130.0, latency_ms=100.0)
+    slow = PrecisionCandidate("int8", psnr_db=45.0, latency_ms=130.0)
+    twin = PrecisionCandidate("fp16", psnr_db=130.0, latency_ms=100.0)
     assert chosen(slow, twin) == ("fp32", ("fp32", "fp16"))
 
 
 def test_the_table_names_what_is_missing_and_why() -> None:
-    missing = Candidate("int8", refused="it has no ranges: vsrc calibrate")
-    found = choose([BASE, missing], backend="ort-cpu", height=180, width=320)
+    missing = PrecisionCandidate("int8", refused="it has no ranges: vsrc calibrate")
+    found = choose_precision([BASE, missing], backend="ort-cpu", height=180, width=320)
     text = "\n".join(choice_lines(found))
     assert "int8      not written: it has no ranges" in text
     assert "recommended here: fp32 (nothing is more than 5 % faster than fp32 here)" in text

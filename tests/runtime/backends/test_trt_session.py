@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.runtime.backends.cuda_gpu import CudaGpu
 from vsrc.runtime.backends.engine_file import EngineBackend
-from vsrc.runtime.backends.gpu import Address, Event, Gpu, Graph, Pinned, Stream
+from vsrc.runtime.backends.gpu import Address, Event, Gpu, GpuStream, Graph, Pinned
 from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import DeviceMemoryError, MissingDependencyError, VsrcError
@@ -48,17 +48,17 @@ needs_gpu = pytest.mark.skipif(
         lambda gpu: gpu.pinned(64),
         lambda gpu: gpu.release_pinned(Pinned(Address(0), np.zeros(1, np.uint8))),
         lambda gpu: gpu.stream(),
-        lambda gpu: gpu.release_stream(Stream(0)),
+        lambda gpu: gpu.release_stream(GpuStream(0)),
         lambda gpu: gpu.event(),
         lambda gpu: gpu.release_event(Event(0)),
-        lambda gpu: gpu.copy(Address(0), Address(0), 0, Stream(0)),
-        lambda gpu: gpu.record(Event(0), Stream(0)),
-        lambda gpu: gpu.hold(Stream(0), Event(0)),
+        lambda gpu: gpu.copy(Address(0), Address(0), 0, GpuStream(0)),
+        lambda gpu: gpu.record(Event(0), GpuStream(0)),
+        lambda gpu: gpu.hold(GpuStream(0), Event(0)),
         lambda gpu: gpu.wait(Event(0)),
-        lambda gpu: gpu.drain(Stream(0)),
+        lambda gpu: gpu.drain(GpuStream(0)),
         lambda gpu: gpu.elapsed_ms(Event(0), Event(0)),
-        lambda gpu: gpu.capture(Stream(0), lambda: None),
-        lambda gpu: gpu.launch(Graph(0), Stream(0)),
+        lambda gpu: gpu.capture(GpuStream(0), lambda: None),
+        lambda gpu: gpu.launch(Graph(0), GpuStream(0)),
         lambda gpu: gpu.release_graph(Graph(0)),
     ],
 )

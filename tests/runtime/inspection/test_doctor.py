@@ -223,7 +223,7 @@ def test_on_a_jetson_tensorrt_comes_from_jetpack(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(doctor_gpu, "is_importable", lambda _module: False)
     desktop = lines_of(doctor_gpu.examine_nvidia(has_gpu=True))
     assert desktop["tensorrt"] == "pip install 'tensorrt>=8.6'"
-    monkeypatch.setattr(doctor_gpu, "is_jetson", lambda: True)
+    monkeypatch.setattr(doctor_gpu, "is_jetson_board", lambda: True)
     board = lines_of(doctor_gpu.examine_nvidia(has_gpu=True))
     assert "tensorrt-rtx" not in board
     line = board["tensorrt"] or ""
@@ -247,7 +247,7 @@ def test_without_a_gpu_nothing_is_asked_of_one(monkeypatch: pytest.MonkeyPatch) 
 def test_tensorrt_without_metadata_is_there_if_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_gpu, "installed_version", lambda _name: None)
     monkeypatch.setattr(doctor_gpu, "is_importable", lambda _module: True)
-    monkeypatch.setattr(doctor_gpu, "is_jetson", lambda: True)
+    monkeypatch.setattr(doctor_gpu, "is_jetson_board", lambda: True)
     monkeypatch.setattr(doctor_gpu, "run_trial", lambda _name: Outcome(True, "its builder starts"))
     assert next(iter(doctor_gpu.examine_nvidia(has_gpu=True))).finding.state == "ok"
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support.h273 import Planes, yuv_of
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
-from vsrc.runtime.package import describe, write_spec
+from vsrc.runtime.package import describe_file, write_spec
 from vsrc.runtime.spec import GraphIo, GraphSpec, ModelSpec, NetworkSpec
 
 Make = Callable[..., Any]
@@ -51,11 +51,11 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
         onnx.save(model, path / f"graphs/{name}.onnx")
         graphs[name] = GraphSpec(
-            **vars(describe(path, f"graphs/{name}.onnx")),
+            **vars(describe_file(path, f"graphs/{name}.onnx")),
             precision="fp32", io=io, opset=18, height=(1, 4096), width=(1, 4096), batch=(1, 8),
         )  # fmt: skip
     network = NetworkSpec("identity", {}, 1, 1, halo=0, parameters=0, gmac_per_lr_pixel=0.0)
-    weights = describe(path, "weights.safetensors")
+    weights = describe_file(path, "weights.safetensors")
     write_spec(path, ModelSpec(network, weights, "none", graphs))
     return path
 

@@ -17,7 +17,7 @@ from vsrc.runtime.encode import segment_encoder
 from vsrc.runtime.encode.targets import plan_targets
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
-from vsrc.runtime.jobs.job import Network, opened
+from vsrc.runtime.jobs.job import RunSessions, opened
 from vsrc.runtime.jobs.pieces import Piece, make_piece, shared_video
 
 Make = Callable[..., Any]
@@ -76,7 +76,7 @@ def test_pieces_in_any_order_make_the_bytes_of_one_run(
     session.fed.clear()
     joined = config("joined.mkv")
     (target,) = plan_targets(find_sources(joined.inputs), joined.output)
-    with closing(Network(joined, session)) as network, opened(target, joined, network) as job:
+    with closing(RunSessions(joined, session)) as network, opened(target, joined, network) as job:
         video = shared_video(job)
         pieces = video.pieces(4)
         assert [0, *[piece.stop for piece in pieces]] == [
@@ -103,7 +103,7 @@ def test_pieces_end_at_cuts_where_some_are_near(
     monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
     config = InferConfig((shots,), tmp_path / "a.mkv")
     (target,) = plan_targets(find_sources(config.inputs), config.output)
-    with opened(target, config, Network(config, enlarger())) as job:
+    with opened(target, config, RunSessions(config, enlarger())) as job:
         video = shared_video(job)
         assert [at for at, starts in enumerate(video.table.shots) if starts] == [31, 36, 37, 80]
         assert video.borders == [

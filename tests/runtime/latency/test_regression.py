@@ -12,7 +12,11 @@ from click.testing import CliRunner
 from support.optional import skip_without
 from vsrc.cli import main
 from vsrc.runtime.errors import GateError, SpecError
-from vsrc.runtime.latency.regression import check_no_regression, compare_reports, comparison_text
+from vsrc.runtime.latency.regression import (
+    bench_comparison_text,
+    check_no_regression,
+    compare_reports,
+)
 
 Write = Callable[..., Path]
 
@@ -117,7 +121,7 @@ def test_what_should_be_alike_and_is_not_is_named(write: Write) -> None:
     new = write("new", 40.0, 2, feed={"height_px": 90, "width_px": 160})
     found = compare_reports(old, new)
     assert found.notes[0] == "shape differs: 180 320, then 90 160"
-    assert "Note: shape differs" in comparison_text(found)
+    assert "Note: shape differs" in bench_comparison_text(found)
 
 
 def test_other_work_is_named(write: Write) -> None:

@@ -22,7 +22,13 @@ from vsrc.runtime.quality.degradation import WHOLE_FRAME
 from vsrc.runtime.quality.eval_config import EvalConfig, EvalProgress
 from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
 from vsrc.runtime.quality.eval_report import ClipScore, EvalReport, EvalRow, eval_text, mean_values
-from vsrc.runtime.quality.evaluation import METRIC_KINDS, bicubic, by_session, evaluate, score
+from vsrc.runtime.quality.evaluation import (
+    METRIC_KINDS,
+    bicubic,
+    by_session,
+    evaluate,
+    score_upscaler,
+)
 from vsrc.runtime.quality.metrics import Psnr, Ssim
 from vsrc.runtime.spec import spec_to_text
 
@@ -56,7 +62,7 @@ def test_bicubic_on_vid4_is_what_the_field_reports(
     reference: Path, clip: str, decibels: float
 ) -> None:
     clips = clips_of(reference / "data" / "vid4" / clip, scale=4)
-    row = score(bicubic(4), clips, PSNR, border=0)
+    row = score_upscaler(bicubic(4), clips, PSNR, border=0)
     assert row.mean["psnr_y"] == pytest.approx(decibels, abs=5e-4)
     assert row.clips[0].frames == {"calendar": 41, "city": 34}[clip]
 
@@ -77,13 +83,13 @@ def test_bicubic_is_the_first_row_and_models_follow_in_order(
 
 
 def test_scores_are_those_of_the_frames_one_by_one(folder: Path, moving: Moving) -> None:
-    (row,) = (score(bicubic(2), clips_of(folder)[:1], PSNR, border=3),)
+    (row,) = (score_upscaler(bicubic(2), clips_of(folder)[:1], PSNR, border=3),)
     values = [psnr(upscale(downscale(f, 2), 2), f, border=3) for f in moving(4, seed=4)]
     assert row.clips[0].values["psnr_y"] == pytest.approx(np.mean(values), abs=1e-9)
 
 
 def test_every_clip_counts_the_same_in_the_mean(folder: Path) -> None:
-    row = score(bicubic(2), clips_of(folder), PSNR, border=0)
+    row = score_upscaler(bicubic(2), clips_of(folder), PSNR, border=0)
     values = [each.values["psnr_y"] for each in row.clips]
     assert row.mean["psnr_y"] == pytest.approx(sum(v or 0 for v in values) / 2, abs=1e-12)
 
@@ -92,7 +98,7 @@ def test_a_network_is_fed_windows_with_repeated_edges(
     folder: Path, enlarger: Callable[..., Any]
 ) -> None:
     session = enlarger(scale=2, window=3)
-    row = score(by_session("net", session), clips_of(folder)[:1], PSNR, border=0)
+    row = score_upscaler(by_session("net", session), clips_of(folder)[:1], PSNR, border=0)
     (clip,) = clips_of(folder)[:1]
     lr = list(clip.lr())
     windows = [(0, 0, 1), (0, 1, 2), (1, 2, 3), (2, 3, 3)]
@@ -111,7 +117,7 @@ def test_windows_end_at_cuts(
     shots = [moving(3, 96, 128, seed=seed) for seed in (1, 2)]
     write_clip(tmp_path / "cut.mkv", np.concatenate(shots), **LOSSLESS)
     session = enlarger(scale=2, window=3)
-    score(by_session("net", session), clips_of(tmp_path), PSNR, border=0)
+    score_upscaler(by_session("net", session), clips_of(tmp_path), PSNR, border=0)
     np.testing.assert_array_equal(session.fed[2][0][1], session.fed[2][0][2])
     np.testing.assert_array_equal(session.fed[3][0][0], session.fed[3][0][1])
 
@@ -122,14 +128,14 @@ def test_a_network_that_doubles_the_rate_is_fed_every_second_frame(
 ) -> None:
     (clip,) = [clip for clip in clips_of(folder) if clip.name == f"{count}.mkv"]
     session = enlarger(scale=2, window=2, time_scale=2)
-    row = score(by_session("net", session), [clip], PSNR, border=0)
+    row = score_upscaler(by_session("net", session), [clip], PSNR, border=0)
     assert row.clips[0].frames == {5: 5, 4: 3}[count]
     lr = list(clip.lr())
     np.testing.assert_array_equal(session.fed[0][0], np.stack([lr[0], lr[2]]))
 
 
 def test_most_frames_limit_a_clip(folder: Path) -> None:
-    row = score(bicubic(2), clips_of(folder, most=2), PSNR, border=0)
+    row = score_upscaler(bicubic(2), clips_of(folder, most=2), PSNR, border=0)
     assert [each.frames for each in row.clips] == [2, 2]
 
 

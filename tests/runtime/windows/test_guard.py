@@ -24,7 +24,7 @@ from vsrc.runtime.jobs import unit
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import InferProgress
-from vsrc.runtime.package import describe, open_package, write_spec
+from vsrc.runtime.package import describe_file, open_package, write_spec
 from vsrc.runtime.picture.bicubic import imresize
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.shipped_models import shipped
@@ -65,7 +65,7 @@ def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = scaled_up(onnx.load(fp32), 8e4)
     assert to_half(model) > 10
     onnx.save(model, path / "graphs/fp16.onnx")
-    entry = describe(path, "graphs/fp16.onnx")
+    entry = describe_file(path, "graphs/fp16.onnx")
     fp16 = replace(graph, **vars(entry), precision="fp16")
     assert isinstance(fp16, GraphSpec)
     write_spec(path, replace(package.spec, graphs={**package.spec.graphs, "fp16": fp16}))
