@@ -102,7 +102,7 @@ class RunSessions:
 
 
 @dataclass(frozen=True)
-class Opened:
+class Job:
     """One input, ready to be restored.
 
     Attributes:
@@ -229,7 +229,7 @@ class Opened:
 
 
 @contextmanager
-def opened(target: Target, config: InferConfig, network: RunSessions) -> Iterator[Opened]:
+def opened(target: Target, config: InferConfig, network: RunSessions) -> Iterator[Job]:
     """Open one input, and the network for it.
 
     Raises:
@@ -243,7 +243,7 @@ def opened(target: Target, config: InferConfig, network: RunSessions) -> Iterato
         if session.graph.precision != "fp32" and not network.is_given:
             guard = Guard(lambda: _tiled(network.exact(reader.info), reader.info, config))
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
-        yield Opened(target, config, reader, session, total, guard, tuple(network.said))
+        yield Job(target, config, reader, session, total, guard, tuple(network.said))
 
 
 def open_reader(source: Source, config: InferConfig) -> Reader:

@@ -11,7 +11,7 @@ from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.video_writer import Writer
 from vsrc.runtime.errors import DiskFullError, MediaError, StoppedError
 from vsrc.runtime.jobs import pipeline
-from vsrc.runtime.jobs.job import Opened
+from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.jobs.result import FileResult, InferProgress
 from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.windows.upscale import restored
@@ -23,7 +23,7 @@ class InferJob:
     """One input on its way through the pipeline, with its counters."""
 
     def __init__(
-        self, opened: Opened, writer: Writer, began: float, progress: InferCallback | None
+        self, opened: Job, writer: Writer, began: float, progress: InferCallback | None
     ) -> None:
         self._opened = opened
         self._writer = writer

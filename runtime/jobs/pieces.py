@@ -28,7 +28,7 @@ from vsrc.runtime.encode.segments import SegmentStore
 from vsrc.runtime.encode.video_writer import VideoWriter
 from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.jobs import pipeline
-from vsrc.runtime.jobs.job import Opened
+from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.pending_file import failures_named
 from vsrc.runtime.windows.upscale import neighbours, restored, window_step
 
@@ -59,7 +59,7 @@ class SharedVideo:
         borders: First frame of each part, and the number of frames of the result.
     """
 
-    job: Opened
+    job: Job
     store: SegmentStore
     table: FrameTable
     borders: list[int]
@@ -96,7 +96,7 @@ class SharedVideo:
         return self.table.starts_shot(result, time_scale=self.job.session.network.time_scale)
 
 
-def shared_video(job: Opened) -> SharedVideo:
+def shared_video(job: Job) -> SharedVideo:
     """Read a source to its end, unless somebody has, and find the borders of its parts.
 
     Raises:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.windows.session import KeyedSession, Session
+from vsrc.runtime.windows.session import FrameCachingSession, Session
 
 _AWAY = 32 / 255
 """How far all LR pixels of a place are from black or white for it to be spoilt, of the range."""
@@ -75,7 +75,7 @@ class Guard:
         session = self._opened()
         if session is None:
             return Mended(made, spoilt=frozenset(spoilt))
-        if isinstance(session, KeyedSession):
+        if isinstance(session, FrameCachingSession):
             again = session.keyed(lr[None], [keys])
         else:
             again = session(lr[None])

@@ -39,7 +39,7 @@ class Session(Protocol):
 
 
 @runtime_checkable
-class KeyedSession(Protocol):
+class FrameCachingSession(Protocol):
     """A session that does less for a frame it has seen before."""
 
     def keyed(
@@ -91,7 +91,7 @@ PendingPixels = Callable[[], Pixels]
 
 
 @runtime_checkable
-class StartedSession(Protocol):
+class AsyncSession(Protocol):
     """A session that can be given the next windows before it has given the last ones.
 
     Attributes:
@@ -110,6 +110,6 @@ class StartedSession(Protocol):
 
         Args:
             lr: As for the call of a `Session`; it stays as it is until the pictures are there.
-            keys: As for a `KeyedSession`; None where nothing is known of the frames.
+            keys: As for a `FrameCachingSession`; None where nothing is known of the frames.
             place: Likewise.
         """

@@ -9,7 +9,7 @@ import numpy as np
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession
-from vsrc.runtime.windows.session import Session, StartedSession
+from vsrc.runtime.windows.session import AsyncSession, Session
 from vsrc.runtime.windows.tiles import spans
 
 _SURE_PIXELS = 640 * 480
@@ -54,7 +54,7 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Til
         note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {tile}"
         return TileChoice(tile, note)
     # What an engine needs for the largest frame that it takes, it got when it was opened.
-    at_once = session.at_once if isinstance(session, StartedSession) else 1
+    at_once = session.at_once if isinstance(session, AsyncSession) else 1
     if height * width * at_once <= _SURE_PIXELS or (free := free_bytes()) is None:
         return TileChoice(0)
     grown = peak_growth(lambda: session(_trial_window(session.network)))

@@ -22,7 +22,7 @@ import numpy as np
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.windows.graph_io import pad_to_fit
-from vsrc.runtime.windows.session import KeyedSession, PendingPixels, Session, StartedSession
+from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class TiledSession:
     """A session that feeds another one tile by tile, and takes smaller ones if memory runs out.
 
     Attributes:
-        ahead: Windows worth having under way beside the newest; see `StartedSession`.
+        ahead: Windows worth having under way beside the newest; see `AsyncSession`.
         at_once: Likewise.
         tile: Longest side that is fed, LR pixels with halo; 0 for the whole picture.
         notes: What the user should know.
@@ -84,7 +84,7 @@ class TiledSession:
         self._session = session
         self.label, self.network, self.graph = session.label, session.network, session.graph
         self.ahead, self.at_once = 0, 1
-        if isinstance(session, StartedSession):
+        if isinstance(session, AsyncSession):
             self.ahead, self.at_once = session.ahead, session.at_once
         self.tile = tile
         self.notes: list[str] = []
@@ -95,13 +95,13 @@ class TiledSession:
         return self._restore(lr, None, 0)
 
     def keyed(self, lr: Pixels, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0) -> Pixels:
-        """Restore windows whose frames are known; see `KeyedSession`."""
+        """Restore windows whose frames are known; see `FrameCachingSession`."""
         return self._restore(lr, keys, place)
 
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
-        """Begin to restore windows; see `StartedSession`. Tiles are ahead of each other only."""
+        """Begin to restore windows; see `AsyncSession`. Tiles are ahead of each other only."""
         if self.tile:
             made = self._restore(lr, keys, place)
             return lambda: made
@@ -198,9 +198,9 @@ class TiledSession:
     def _begun(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
     ) -> PendingPixels:
-        if isinstance(self._session, StartedSession):
+        if isinstance(self._session, AsyncSession):
             return self._session.start(lr, keys, place=place)
-        if keys is not None and isinstance(self._session, KeyedSession):
+        if keys is not None and isinstance(self._session, FrameCachingSession):
             made = self._session.keyed(lr, keys, place=place)
         else:
             made = self._session(np.ascontiguousarray(lr))

@@ -14,7 +14,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.doubling import doubled
 from vsrc.runtime.windows.guard import Guard, Mended
-from vsrc.runtime.windows.session import KeyedSession, PendingPixels, Session, StartedSession
+from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
 from vsrc.runtime.windows.sliding import Slot, Window, centred
 
 
@@ -140,7 +140,7 @@ def _end(begun: _Begun, guard: Guard | None) -> Iterator[ResultFrame]:
 
 
 def _ahead(session: Session) -> int:
-    return session.ahead if isinstance(session, StartedSession) else 0
+    return session.ahead if isinstance(session, AsyncSession) else 0
 
 
 def _result(slot: Slot, mended: Mended | None = None) -> ResultFrame:
@@ -159,10 +159,10 @@ def _result(slot: Slot, mended: Mended | None = None) -> ResultFrame:
 
 def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> PendingPixels:
     """Begin `(N, K, sH, sW, 3)` of `(N, T, H, W, 3)`: K pictures a window, 1 or 2T - 1."""
-    if isinstance(session, StartedSession):
+    if isinstance(session, AsyncSession):
         pending = session.start(lr, keys)
         return lambda: _checked(pending(), lr, session)
-    sr = session.keyed(lr, keys) if isinstance(session, KeyedSession) else session(lr)
+    sr = session.keyed(lr, keys) if isinstance(session, FrameCachingSession) else session(lr)
     return lambda: _checked(sr, lr, session)
 
 

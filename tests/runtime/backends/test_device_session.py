@@ -19,7 +19,7 @@ from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.windows.session import PendingPixels, StartedSession
+from vsrc.runtime.windows.session import AsyncSession, PendingPixels
 from vsrc.runtime.windows.upscale import restored
 
 SIZES = ((1, 64), (1, 64))
@@ -183,4 +183,4 @@ def test_memory_that_is_not_there_says_so(tiny_package: Path) -> None:
 
 def test_the_protocol_is_met(tiny_package: Path) -> None:
     session, _ = opened(tiny_package, LateGpu())
-    assert isinstance(session, StartedSession)
+    assert isinstance(session, AsyncSession)

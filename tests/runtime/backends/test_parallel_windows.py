@@ -19,7 +19,7 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows import feature_ring
 from vsrc.runtime.windows.feature_ring import RingSession
-from vsrc.runtime.windows.session import Session, StartedSession
+from vsrc.runtime.windows.session import AsyncSession, Session
 from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import restored
 
@@ -44,7 +44,7 @@ def test_lanes_give_what_one_window_at_a_time_gives(
     package, frames = open_package(tiny_package), video(23, cuts=(4, 5))
     lanes, one = open_video_session(package, threads=threads), package.session(threads=1)
     assert isinstance(lanes, LaneSession)
-    assert isinstance(TiledSession(lanes), StartedSession)
+    assert isinstance(TiledSession(lanes), AsyncSession)
     expected = pictures(frames, one)
     np.testing.assert_array_equal(pictures(frames, TiledSession(lanes), batch), expected)
     lanes.close()

@@ -23,7 +23,7 @@ from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import DeviceMemoryError, MissingDependencyError, VsrcError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
-from vsrc.runtime.windows.session import StartedSession
+from vsrc.runtime.windows.session import AsyncSession
 
 NOWHERE = CudaDevice("no GPU", "0.0", 0)
 
@@ -138,7 +138,7 @@ def test_engines_give_what_the_cpu_gives(
     assert done.exit_code == 0, done.output
     package = open_package(path)
     session, whole = open_video_session(package, backend=backend), package.session()
-    assert isinstance(session, StartedSession)
+    assert isinstance(session, AsyncSession)
     assert session.ahead == 1
     for size in ((48, 64), (17, 30), (96, 128), (48, 64)):
         frames = np.random.default_rng(0).integers(0, 256, (9, *size, 3), dtype=np.uint8)
