@@ -23,8 +23,8 @@ from vsrc.calibration.calibration_config import METHODS, Method
 from vsrc.calibration.calibration_file import Equalised, Range
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import draw_windows
-from vsrc.calibration.equalise import balanced, equalise, pairs
-from vsrc.calibration.feed import drawn_windows
+from vsrc.calibration.equalise import balance, equalise, pairs
+from vsrc.calibration.feed import iter_drawn_windows
 from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.histogram import Histogram
 from vsrc.calibration.observer import Observer
@@ -42,7 +42,7 @@ def windows_of(package: Package, clips: Sequence[str], *, count: int, seed: int)
     network, graph = package.spec.network, package.spec.graphs["fp32"]
     scenes = [survey(one) for one in lr_sources(clips, degradation=package.spec.degradation)]
     draw = draw_windows(scenes, network, count=count, seed=seed)
-    fed = drawn_windows(scenes, draw, network, graph, tile=TILE, seed=seed)
+    fed = iter_drawn_windows(scenes, draw, network, graph, tile=TILE, seed=seed)
     return [window.lr for window in fed]
 
 
@@ -137,7 +137,7 @@ def main() -> None:
     for method in METHODS:
         say(method, int8(model, ranges_by(method, observer.inputs)))
     exact = ranges_by("minmax", observer.inputs)
-    factors = balanced(model, observer)
+    factors = balance(model, observer)
     ways = {"by reach": factors, "by weights": by_weights(model, factors)}
     for words, chosen in ways.items():
         changed = copied(model)

@@ -21,8 +21,8 @@ from vsrc.calibration.calibration_file import (
 )
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import Draw, draw_windows
-from vsrc.calibration.equalise import balanced, equalise
-from vsrc.calibration.feed import drawn_windows
+from vsrc.calibration.equalise import balance, equalise
+from vsrc.calibration.feed import iter_drawn_windows
 from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.histogram import Histogram
 from vsrc.calibration.memory import affordable_tile
@@ -100,19 +100,19 @@ def calibrate(
     config = dataclasses.replace(
         config, tile=affordable_tile(model, graph, config.tile, multiple=multiple)
     )
-    clips = _surveyed(config, package, progress)
+    clips = _survey_clips(config, package, progress)
     draw = draw_windows(clips, package.spec.network, count=config.windows, seed=config.seed)
     observer = Observer(model, threads=config.threads)
     unfinished = _unfinished(config, package, graph, clips, draw)
     with unfinished.open_until_done(draw.count):
-        check = _fed(config, package, clips, draw, observer, unfinished, progress)
+        check = _feed_windows(config, package, clips, draw, observer, unfinished, progress)
         found = _calibration(config, package, clips, draw, observer)
         if learnt:
             found = _with_learnt(found, learnt)
         fidelity = Fidelity(model, check, threads=config.threads)
         if not learnt and config.method == "minmax":
-            found = _balanced(model, observer, found, fidelity)
-        ranked, choice = _chosen(config, model, found, fidelity, progress)
+            found = _balance_channels(model, observer, found, fidelity)
+        ranked, choice = _choose_float_layers(config, model, found, fidelity, progress)
         done = dataclasses.replace(
             found,
             float_layers=choice.float_layers,
@@ -132,7 +132,7 @@ def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
     return onnx.load(path), graph
 
 
-def _surveyed(
+def _survey_clips(
     config: CalibrationConfig, package: Package, progress: CalibrationCallback
 ) -> list[Scenes]:
     sources = lr_sources(config.clips, degradation=package.spec.degradation)
@@ -151,7 +151,7 @@ def _unfinished(
     return Unfinished(package.path, facts)
 
 
-def _fed(
+def _feed_windows(
     config: CalibrationConfig,
     package: Package,
     clips: Sequence[Scenes],
@@ -165,7 +165,7 @@ def _fed(
     network, (_, graph) = package.spec.network, package.graph("fp32")
     wanted = set(np.linspace(0, draw.count - 1, CHECK_WINDOWS).round().astype(int).tolist())
     check = []
-    windows = drawn_windows(clips, draw, network, graph, tile=config.tile, seed=config.seed)
+    windows = iter_drawn_windows(clips, draw, network, graph, tile=config.tile, seed=config.seed)
     with note_stop_signal() as stop:
         for place, window in enumerate(windows):
             progress(CalibrationProgress("feed", window.clip, place, draw.count))
@@ -236,7 +236,7 @@ def _calibration(
     )
 
 
-def _balanced(
+def _balance_channels(
     model: onnx.ModelProto, observer: Observer, found: Calibration, fidelity: Fidelity
 ) -> Calibration:
     """With channels balanced, if that brings int8 pictures nearer to those of fp32."""
@@ -245,7 +245,7 @@ def _balanced(
         changed, ranges = _as_calibrated(model, calibration)
         return int8_error(changed, ranges, fidelity, only=set(ranges))
 
-    with_factors = dataclasses.replace(found, equalised=balanced(model, observer))
+    with_factors = dataclasses.replace(found, equalised=balance(model, observer))
     helps = with_factors.equalised and error(with_factors) < WORTHWHILE * error(found)
     return with_factors if helps else found
 
@@ -260,7 +260,7 @@ def _as_calibrated(
     return changed, ranges
 
 
-def _chosen(
+def _choose_float_layers(
     config: CalibrationConfig,
     model: onnx.ModelProto,
     found: Calibration,

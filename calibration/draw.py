@@ -76,7 +76,7 @@ def draw_windows(clips: Sequence[Scenes], network: NetworkSpec, *, count: int, s
             "most), so all ranges would be zero; name clips that show something"
         )
     frames: list[list[int]] = [[] for _ in clips]
-    for index, frame in _drawn(shots, _kinds(clips), count, np.random.default_rng(seed)):
+    for index, frame in _iter_drawn(shots, _kinds(clips), count, np.random.default_rng(seed)):
         frames[index].append(frame)
     return Draw(tuple(tuple(sorted(one)) for one in frames), tuple(notes))
 
@@ -102,7 +102,7 @@ def _kinds(clips: Sequence[Scenes]) -> list[NDArray[np.int64]]:
     return kinds
 
 
-def _drawn(
+def _iter_drawn(
     shots: Sequence[tuple[int, NDArray[np.int64]]],
     kinds: Sequence[NDArray[np.int64]],
     count: int,

@@ -71,7 +71,7 @@ def pairs(graph: onnx.GraphProto) -> list[Pair]:
     return found
 
 
-def balanced(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
+def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
     """Factors for each pair of a graph, and the ranges that they lead to.
 
     Args:

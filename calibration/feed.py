@@ -31,7 +31,7 @@ class FedWindow:
     lr: NDArray[np.uint8]
 
 
-def drawn_windows(
+def iter_drawn_windows(
     clips: Sequence[Scenes],
     draw: Draw,
     network: NetworkSpec,

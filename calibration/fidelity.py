@@ -41,7 +41,7 @@ class Fidelity:
         return float(np.mean(errors))
 
     def _run(self, model: onnx.ModelProto) -> list[NDArray[np.float32]]:
-        session = open_model(_unrounded(model), threads=self._threads)
+        session = open_model(_unround(model), threads=self._threads)
         return [np.asarray(session.run(None, {"lr": lr})[0]) for lr in self._windows]
 
 
@@ -50,7 +50,7 @@ def psnr_or_none(error: float) -> float | None:
     return None if error <= 0 else 10 * math.log10(255**2 / error)
 
 
-def _unrounded(model: onnx.ModelProto) -> onnx.ModelProto:
+def _unround(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy that gives out what its last Round reads: the picture, 0..255, `(N, ..., 3, H, W)`."""
     from onnx import TensorProto, helper
 

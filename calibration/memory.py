@@ -51,7 +51,7 @@ def _alive_bytes(model: onnx.ModelProto, size: tuple[int, ...]) -> int:
     nodes = model.graph.node
     names = [name for node in nodes for name in node.output if name]
     frames = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    session = open_model(_measured(model, names), threads=1)
+    session = open_model(_add_sizes(model, names), threads=1)
     found = session.run(None, {"lr": np.zeros((1, frames, *size, 3), dtype=np.uint8)})
     sizes = {name: 4 * int(count) for name, count in zip(names, found, strict=True)}
     last = {name: place for place, node in enumerate(nodes) for name in node.input}
@@ -63,7 +63,7 @@ def _alive_bytes(model: onnx.ModelProto, size: tuple[int, ...]) -> int:
     return most
 
 
-def _measured(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+def _add_sizes(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
     """A copy of the graph that gives out how many values each tensor has."""
     from onnx import TensorProto, helper
 

@@ -47,7 +47,7 @@ class Observer:
             raise MismatchError("the graph has no convolution: there is nothing to calibrate")
         tensors = dict.fromkeys(name for one in self._found for name in (one.input, one.output))
         self._tensors = {name: f"seen_{at}" for at, name in enumerate(tensors)}
-        self._session = open_model(_watched(model, self._tensors, grid), threads=threads)
+        self._session = open_model(_add_statistics(model, self._tensors, grid), threads=threads)
         self._names = [
             f"{seen}_{what}" for seen in self._tensors.values() for what in ("low", "high", "part")
         ]
@@ -117,7 +117,9 @@ class Observer:
         return [*self.inputs.values(), *self.outputs.values()]
 
 
-def _watched(model: onnx.ModelProto, tensors: Mapping[str, str], grid: int) -> onnx.ModelProto:
+def _add_statistics(
+    model: onnx.ModelProto, tensors: Mapping[str, str], grid: int
+) -> onnx.ModelProto:
     """A copy of the graph that gives out what is known of each tensor, and nothing else."""
     from onnx import TensorProto, helper, numpy_helper
 

@@ -61,7 +61,7 @@ def activation_scale(value_range: Range) -> float:
     return max(abs(value_range[0]), abs(value_range[1])) / LEVELS
 
 
-def quantised_weight(
+def quantise_weight(
     weight: FloatWeights, *, axis: int, levels: int = LEVELS
 ) -> tuple[NDArray[np.int8], FloatWeights]:
     """A weight as int8 and the step of each output channel, of the weight's own type.
@@ -141,7 +141,7 @@ class _Writer:
         name = convolution.weight
         if name not in self._weights:
             axis = convolution.channel_axis
-            small, scales = quantised_weight(weight, axis=axis)
+            small, scales = quantise_weight(weight, axis=axis)
             inputs = [
                 self._constant(f"{name}_int8", small),
                 self._constant(f"{name}_scale", scales),

@@ -105,7 +105,7 @@ def least_float_layers(
     """
     order = [one.key for one in ranked if one.key not in always]
     limit = 255**2 / 10 ** (min_psnr_db / 10)
-    kept = _predicted(ranked, limit, always)
+    kept = _predict_count(ranked, limit, always)
     tried: dict[int, float] = {}
 
     def error(count: int) -> float:
@@ -124,7 +124,9 @@ def least_float_layers(
     return FloatLayers(tuple(in_order), psnr_or_none(error(kept)))
 
 
-def _predicted(ranked: Sequence[LayerSensitivity], limit: float, always: Collection[str]) -> int:
+def _predict_count(
+    ranked: Sequence[LayerSensitivity], limit: float, always: Collection[str]
+) -> int:
     """How many have to stay in float, if errors of single convolutions simply add up."""
     errors = [
         0.0 if one.psnr_db is None else 255**2 / 10 ** (one.psnr_db / 10)

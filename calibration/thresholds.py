@@ -48,7 +48,9 @@ def _of_ort(histogram: Histogram, method: Method, percentile: float) -> Range:
 
     counts, edges = histogram.occupied()
     if method == "entropy":
-        counts, edges = _halved(_without_zeros(counts), edges)  # its search is quadratic in bins
+        counts, edges = _halve_bins(
+            _without_zeros(counts), edges
+        )  # its search is quadratic in bins
     low, high = np.float32(histogram.low), np.float32(histogram.high)
     collector = HistogramCollector(
         method=method,
@@ -77,7 +79,7 @@ def _without_zeros(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return result
 
 
-def _halved(
+def _halve_bins(
     counts: NDArray[np.int64], edges: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Half as many bins, the middle edge still at 0."""

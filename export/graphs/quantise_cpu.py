@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution, convolutions
-from vsrc.calibration.qdq import quantised_weight
+from vsrc.calibration.qdq import quantise_weight
 
 if TYPE_CHECKING:
     import onnx
@@ -126,7 +126,7 @@ class _Writer:
             self._read[one.input] = pair[-1].output[0]
         node.input[0] = self._read[one.input]
         weight = numpy_helper.to_array(self._tensors[one.weight])
-        small, steps = quantised_weight(weight, axis=0, levels=_WEIGHT_LEVELS)
+        small, steps = quantise_weight(weight, axis=0, levels=_WEIGHT_LEVELS)
         # Each has its own: weights that two convolutions share may meet inputs of unlike scale.
         before.append(self._constants(f"{one.node}_weight", small, steps))
         self._replaced.add(one.weight)

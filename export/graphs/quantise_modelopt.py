@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.calibration.draw import draw_windows
-from vsrc.calibration.feed import drawn_windows
+from vsrc.calibration.feed import iter_drawn_windows
 from vsrc.calibration.scenes import lr_sources, survey
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.tracing import TracedNetwork
@@ -96,7 +96,7 @@ def _windows(source: TracedNetwork, config: ExportConfig) -> NDArray[np.uint8]:
     if not extent.fixed:
         multiple = spec.network.size_multiple
         tile = tuple(max(side // multiple, 1) * multiple for side in TILE)  # type: ignore[assignment]
-    fed = drawn_windows(clips, draw, spec.network, graph, tile=tile, seed=0)
+    fed = iter_drawn_windows(clips, draw, spec.network, graph, tile=tile, seed=0)
     shaped = [one.lr for one in fed]
     return np.concatenate([lr for lr in shaped if lr.shape == shaped[0].shape])
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.calibration.draw import draw_windows
-from vsrc.calibration.feed import drawn_windows
+from vsrc.calibration.feed import iter_drawn_windows
 from vsrc.calibration.scenes import Scenes, lr_sources, survey
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.errors import DataError
@@ -106,7 +106,7 @@ def test_windows_are_the_frames_around_and_never_cross_a_cut(
     scenes = survey(Source("two", (two_shots,), is_pictures=False))
     assert scenes.starts == (0, 7)
     draw = draw_windows([scenes], network, count=99, seed=0)
-    fed = list(drawn_windows([scenes], draw, network, _graph(), tile=(99, 99), seed=0))
+    fed = list(iter_drawn_windows([scenes], draw, network, _graph(), tile=(99, 99), seed=0))
     assert len(fed) == 12
     for centre, window in zip(draw.frames[0], fed, strict=True):
         first, last = (0, 6) if centre < 7 else (7, 11)
@@ -122,7 +122,7 @@ def test_windows_of_a_network_that_doubles_the_rate_follow_one_another(
     scenes = survey(Source("two", (two_shots,), is_pictures=False))
     draw = draw_windows([scenes], network, count=99, seed=0)
     assert draw.frames == ((0, 2, 4, 7, 9),)
-    fed = drawn_windows([scenes], draw, network, _graph(), tile=(99, 99), seed=0)
+    fed = iter_drawn_windows([scenes], draw, network, _graph(), tile=(99, 99), seed=0)
     for first, window in zip(draw.frames[0], fed, strict=True):
         np.testing.assert_array_equal(window.lr[0], frames[first : first + 3])
 
@@ -131,9 +131,9 @@ def test_large_frames_are_cut_and_small_ones_padded(two_shots: Path) -> None:
     network = _network(multiple=4)
     scenes = survey(Source("two", (two_shots,), is_pictures=False))
     draw = draw_windows([scenes], network, count=9, seed=0)
-    cut = list(drawn_windows([scenes], draw, network, _graph(4), tile=(18, 30), seed=0))
+    cut = list(iter_drawn_windows([scenes], draw, network, _graph(4), tile=(18, 30), seed=0))
     assert {window.lr.shape for window in cut} == {(1, 3, 16, 28, 3)}
-    padded = next(drawn_windows([scenes], draw, network, _graph(64), tile=(99, 99), seed=0))
+    padded = next(iter_drawn_windows([scenes], draw, network, _graph(64), tile=(99, 99), seed=0))
     assert padded.lr.shape == (1, 3, 64, 64, 3)
 
 

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from vsrc.calibration.calibration_file import Equalised
-from vsrc.calibration.equalise import balanced, equalise, pairs
+from vsrc.calibration.equalise import balance, equalise, pairs
 from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.observer import Observer
 from vsrc.runtime.sample import sample_frames
@@ -36,7 +36,7 @@ def test_function_stays_and_ranges_are_as_announced(
     observer = Observer(model, threads=1)
     for window in windows:
         observer.see(window)
-    factors = balanced(model, observer)
+    factors = balance(model, observer)
     # Frames lie between the encoder and the fusion: no pair.
     assert list(factors) == ["fusion", "body.0", "body.1", "body.2", "body.3"]
     changed = onnx.ModelProto()
@@ -63,7 +63,7 @@ def test_channels_reach_more_alike(
     observer = Observer(model, threads=1)
     for watching in (observer, None):
         if watching is None:
-            equalise(changed, balanced(model, observer))
+            equalise(changed, balance(model, observer))
             watching = Observer(changed, threads=1)
         for window in windows:
             watching.see(window)

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
-from vsrc.calibration.qdq import quantised_weight
+from vsrc.calibration.qdq import quantise_weight
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.quantise import Int8Target, int8_graph
 from vsrc.runtime.errors import MismatchError
@@ -250,7 +250,7 @@ def test_half_graph_gets_half_scales_at_the_first_opset_that_has_them(
 def test_weights_are_within_half_a_step() -> None:
     weight = np.random.default_rng(3).normal(size=(4, 5, 3, 3)).astype(np.float32)
     weight[1] = 0
-    small, scale = quantised_weight(weight, axis=0)
+    small, scale = quantise_weight(weight, axis=0)
     error = np.abs(small * scale.reshape(-1, 1, 1, 1) - weight)
     assert (error <= scale.reshape(-1, 1, 1, 1) * 0.5001).all()
     assert np.abs(small).max() == 127
