@@ -26,7 +26,7 @@ from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
-from vsrc.compressor.networks.loading.packaged import deployed
+from vsrc.compressor.networks.loading.packaged import to_deployed
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.checks.agreement import halves_run, whole_run
 from vsrc.export.engines.engine_build import BuildOrder, build_engine, shapes_for
@@ -84,7 +84,7 @@ def print_head(*, free: bool) -> None:
 def lines(name: str, *, free: bool) -> Iterator[str]:
     """A line for the whole network, and one for the pair where it has one."""
     torch.manual_seed(0)
-    network = deployed(create(name))
+    network = to_deployed(create(name))
     spec = spec_of(network)
     lr = as_float(real_window(spec.window, height=HEIGHT, width=WIDTH))
     tame(network, spec, torch.from_numpy(lr))

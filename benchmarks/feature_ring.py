@@ -35,8 +35,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks.layers.counting import shape_twin
-from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder, encoded_runs
-from vsrc.compressor.networks.loading.packaged import deployed
+from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder, count_encoded_runs
+from vsrc.compressor.networks.loading.packaged import to_deployed
 from vsrc.compressor.networks.table import NETWORKS, create
 from vsrc.compressor.networks.video.stdan import SCALE, Stdan, StdanSize
 from vsrc.export.config import ExportConfig
@@ -95,7 +95,7 @@ def exported(name: str, path: Path) -> nn.Module:
         write_package(network, draft)
         export(ExportConfig(draft))
         draft.rename(path)
-    return deployed(network)
+    return to_deployed(network)
 
 
 def made_up(count: int, height: int, width: int) -> list[SourceFrame]:
@@ -173,7 +173,7 @@ def prediction(network: nn.Module, height: int, width: int) -> float:
     with torch.no_grad():
         with FlopCounterMode(display=False) as encoding:
             maps = twin.encode(torch.empty(run, device="meta"))
-        runs = encoded_runs(spec.window, encoded_frames=count)
+        runs = count_encoded_runs(spec.window, encoded_frames=count)
         features = tuple(one[:, None].expand(-1, runs, -1, -1, -1) for one in maps)
         with FlopCounterMode(display=False) as fusing:
             twin.fuse(features, torch.empty((1, 3, height, width), device="meta"))

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.layers.counting import shape_twin
-from vsrc.compressor.networks.loading.packaged import deployed
+from vsrc.compressor.networks.loading.packaged import to_deployed
 from vsrc.runtime.machine import this_machine
 
 ENOUGH_SECONDS = 3.0
@@ -169,7 +169,7 @@ def measured(name: str, height: int, width: int) -> Line:
     found, share = convolutions(network, lr)
     parameters = [one.parameters() for one in found]
     with torch.no_grad():
-        lean = deployed(network)
+        lean = to_deployed(network)
         inputs = [one.input.tensor() for one in found]
         forward, bare_forward = compared(
             lambda: lean(lr), lambda: bare_pass(found, inputs, parameters)

@@ -31,7 +31,7 @@ from torch import nn
 
 from vsrc.benchmarks.animevideo import AnimeVideo
 from vsrc.benchmarks.runtime import CORES, write_lr_clip
-from vsrc.compressor.networks.loading.packaged import deployed, from_package
+from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 from vsrc.export import ExportConfig, export
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
@@ -67,7 +67,7 @@ def main() -> None:
             export(ExportConfig(model, precision="int8-cpu"))
         write_lr_clip(options.clip, clip, options.size, options.frames)
         package = open_package(model)
-        network, radius = deployed(from_package(package)), package.spec.network.radius
+        network, radius = to_deployed(from_package(package)), package.spec.network.radius
         ways: dict[str, Callable[[], float | None]] = {
             "vsrc fp32": partial(by_vsrc, model, clip, folder / "a.mp4", "fp32"),
             "vsrc int8-cpu": partial(by_vsrc, model, clip, folder / "b.mp4", "int8-cpu"),

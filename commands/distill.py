@@ -74,12 +74,12 @@ def distill_command(
 
     require_installed("vsrc distill", *TRAINING_MODULES, extra="compress")
     from vsrc.compressor.distill import distill
-    from vsrc.compressor.latency_target import aimed
+    from vsrc.compressor.latency_target import resolve_target
     from vsrc.compressor.plan import plan
     from vsrc.compressor.recipe import read_recipe
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
-    config, choice = aimed(read_recipe(recipe, settings=settings, options=given))
+    config, choice = resolve_target(read_recipe(recipe, settings=settings, options=given))
     first = int(os.environ.get("RANK", "0")) == 0  # under torchrun one process speaks for all
     if choice is not None and first:
         click.echo(choice.text(), err=True)

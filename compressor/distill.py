@@ -24,7 +24,7 @@ from vsrc.compressor.data.crop_shards import CropDataset, ShardManifest, open_sh
 from vsrc.compressor.data.dataset import ClipBatch, ClipItem
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.data.real import check_codecs
-from vsrc.compressor.latency_target import aimed
+from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.results import (
     TrainedOn,
     trained_on_clips,
@@ -32,7 +32,7 @@ from vsrc.compressor.results import (
     write_results,
 )
 from vsrc.compressor.training.batches import batches_from, explain_dead_workers
-from vsrc.compressor.training.checkpoint import found as checkpoints_in
+from vsrc.compressor.training.checkpoint import find_checkpoints as checkpoints_in
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.progress import TrainProgress
 from vsrc.compressor.training.trainer import Trainer, stopped_message
@@ -74,7 +74,7 @@ def distill(
         VsrcError: See `vsrc.runtime.errors`; a stopped run leaves a checkpoint.
         ValueError: A name or setting that does not exist or does not fit.
     """
-    config, choice = aimed(config)
+    config, choice = resolve_target(config)
     if choice is not None:
         logger.info("%s", choice.text())
     own_group = not torch.distributed.is_initialized()

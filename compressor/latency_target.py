@@ -88,7 +88,7 @@ class StudentChoice:
         return "\n".join(lines)
 
 
-def aimed(config: DistillConfig) -> tuple[DistillConfig, StudentChoice | None]:
+def resolve_target(config: DistillConfig) -> tuple[DistillConfig, StudentChoice | None]:
     """The configuration with the student that its target latency allows.
 
     Returns:

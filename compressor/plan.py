@@ -11,7 +11,7 @@ import torch
 
 from vsrc.compressor.build import build
 from vsrc.compressor.data.crop_shards import open_shards
-from vsrc.compressor.latency_target import aimed
+from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.distillation_step import Lesson
@@ -74,7 +74,7 @@ def plan(config: DistillConfig) -> DistillPlan:
     Raises:
         VsrcError: As `distill` would; the data is found but not decoded.
     """
-    config, _ = aimed(config)
+    config, _ = resolve_target(config)
     built = build(config)
     layouts = [find_clips(folder) for folder in config.data]
     kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]

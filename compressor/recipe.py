@@ -54,7 +54,7 @@ def read_recipe(
     values.update(options or {})
     _refuse_unknown(values, where)
     try:
-        return from_json(DistillConfig, _listed(values), where=where)
+        return from_json(DistillConfig, _to_tuples(values), where=where)
     except SpecError as error:
         raise ValueError(str(error)) from error
 
@@ -96,7 +96,7 @@ def _refuse_unknown(values: Mapping[str, object], where: str) -> None:
             raise ValueError(f"{where}: no setting {key!r}; did you mean {', '.join(near)}?")
 
 
-def _listed(values: Mapping[str, Any]) -> dict[str, Any]:
+def _to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     """One folder may stand for a list of one; a list from the command line is a tuple."""
     data = values.get("data", [])
     return {**values, "data": [data] if isinstance(data, str) else list(data)}

@@ -217,7 +217,7 @@ def _iter_missing(
     """Numbers of files that are not there and that no other process is making."""
     for number in range(manifest.shards):
         path = shard_file(folder, kind, number)
-        with _claimed(path) as claimed:
+        with _claim(path) as claimed:
             if claimed and not path.with_suffix(".json").is_file():
                 yield number
                 done = len(list(folder.glob(f"{kind}-*.json")))
@@ -225,7 +225,7 @@ def _iter_missing(
 
 
 @contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
+def _claim(path: Path) -> Iterator[bool]:
     """Whether this process may make the file; a claim of a process that is gone is taken over."""
     claim = path.with_suffix(".claim")
     if claim.exists() and not _is_running(claim):

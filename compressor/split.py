@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks.layers.channel_split import copy_leading_channels
-from vsrc.compressor.networks.loading.packaged import from_package, unfilled
+from vsrc.compressor.networks.loading.packaged import create_unfilled, from_package
 from vsrc.compressor.results import write_weights
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.package import Package, new_folder, write_spec
@@ -38,7 +38,7 @@ def split(package: Package, *, width: float, output: Path, overwrite: bool = Fal
             f"{package.path} holds {name}, whose widths share no weights; expected one taught with "
             "objective csd (edsr, rcan)"
         )
-    student = unfilled(package, arguments={"width": width})
+    student = create_unfilled(package, arguments={"width": width})
     copy_leading_channels(from_package(package), student)
     with new_folder(output, overwrite=overwrite) as folder:
         weights = write_weights(folder, student)

@@ -77,14 +77,14 @@ def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
         lines += [
             f"  {package.name}: {package.network} x{package.scale}, {taught}",
             f"    degradation {package.degradation}, licence {package.licence}, graphs {graphs}",
-            *(f"    {line}" for line in _measured(package.quality)),
-            *(f"    {_timed(one)}" for one in package.latency),
+            *(f"    {line}" for line in _quality_lines(package.quality)),
+            *(f"    {_latency_line(one)}" for one in package.latency),
         ]
     protocols = dict.fromkeys(q.protocol for package in packages for q in package.quality)
-    return lines + [line for protocol in protocols for line in ("", *_wrapped(protocol))]
+    return lines + [line for protocol in protocols for line in ("", *_wrap(protocol))]
 
 
-def _measured(quality: Sequence[Quality]) -> list[str]:
+def _quality_lines(quality: Sequence[Quality]) -> list[str]:
     """A line for each set of clips."""
     by_data: dict[str, list[str]] = {}
     for one in quality:
@@ -93,7 +93,7 @@ def _measured(quality: Sequence[Quality]) -> list[str]:
     return [f"{data}: {', '.join(cells)}" for data, cells in by_data.items()] or ["not measured"]
 
 
-def _timed(one: ShippedLatency) -> str:
+def _latency_line(one: ShippedLatency) -> str:
     size = f"{one.height_px}x{one.width_px}"
     threads = f"{one.threads} thread{'s' if one.threads > 1 else ''}"
     return (
@@ -101,7 +101,7 @@ def _timed(one: ShippedLatency) -> str:
     )
 
 
-def _wrapped(protocol: str) -> list[str]:
+def _wrap(protocol: str) -> list[str]:
     return textwrap.wrap(
         f"Measured: {protocol}", WIDTH, initial_indent="  ", subsequent_indent="  "
     )

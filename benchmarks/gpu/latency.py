@@ -18,7 +18,7 @@ import torch
 
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.loading.packaged import deployed
+from vsrc.compressor.networks.loading.packaged import to_deployed
 
 RUNS = 50
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measured(name: str, height: int, width: int) -> dict[str, float]:
-    network = deployed(create(name)).cuda().half()
+    network = to_deployed(create(name)).cuda().half()
     for weight in network.parameters():
         if weight.dim() == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
@@ -72,7 +72,7 @@ def with_onnxruntime(name: str, height: int, width: int) -> dict[str, float]:
     from vsrc.export.graphs.shape_range import extent_of
     from vsrc.export.graphs.to_onnx import to_onnx
 
-    network = deployed(create(name))
+    network = to_deployed(create(name))
     spec = spec_of(network)
     extent = extent_of(((height, width),), multiple=spec.size_multiple)
     plan = plan_whole(network, spec, graph_io="uint8", extent=extent)

@@ -58,7 +58,7 @@ def main() -> None:
 
 def save(run: Path, kept: Path) -> None:
     """Write the last checkpoint of a run in short."""
-    state = checkpoint.load(checkpoint.found(run / "checkpoints")[-1])
+    state = checkpoint.load(checkpoint.find_checkpoints(run / "checkpoints")[-1])
     tensors = {
         f"{part}/{name}": tensor.half() if tensor.is_floating_point() else tensor
         for part in PARTS

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from vsrc.benchmarks.train.card import card
 from vsrc.calibration import CalibrationConfig, calibrate
-from vsrc.compressor.networks.loading.packaged import deployed, from_package
+from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 from vsrc.export import ExportConfig, export
 from vsrc.export.config import AskedPrecision
 from vsrc.runtime import BenchConfig, bench
@@ -65,7 +65,7 @@ def main() -> None:
 def merge(taught: Path, shipped: Path) -> None:
     """Copy a package without training branches, in half precision, without paths."""
     package = open_package(taught)
-    network = deployed(from_package(package))
+    network = to_deployed(from_package(package))
     with new_folder(shipped, overwrite=True) as folder:
         halves = {
             name: (tensor.half() if tensor.dtype == torch.float32 else tensor).contiguous()

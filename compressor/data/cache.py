@@ -107,12 +107,12 @@ class FrameCache:
         sha256 = self._sha256(source)
         limit = f"-h{max_height}" if max_height else ""
         folder = self.folder / "clips" / f"{sha256[:40]}{limit}"
-        if (found := _opened(folder)) is not None:
+        if (found := _open_clip(folder)) is not None:
             return found
-        size_bytes = _estimated_bytes(source, max_height)
+        size_bytes = _estimate_bytes(source, max_height)
         with whole_folder(folder, cache=self.folder, size_bytes=size_bytes) as partial:
             frames = ClipFrames(source)
-            planes = _reported(_shrunk(frames, max_height), progress)
+            planes = _iter_reporting(_shrunk(frames, max_height), progress)
             with (partial / "hr.u8").open("wb") as file:
                 shape = _write(planes, file)
             entry = ClipEntry(str(source.place), sha256, *shape, notes=frames.notes)
@@ -154,7 +154,7 @@ class FrameCache:
     def _sha256(self, source: ClipSource) -> str:
         """Hash of the source's bytes, remembered by path, size and time."""
         try:
-            memo = self.folder / "seen" / _seen(source.files)
+            memo = self.folder / "seen" / _fingerprint(source.files)
             if memo.is_file() and len(text := memo.read_text()) == 64:
                 return text
             hashes = [file_sha256(file) for file in source.files]
@@ -166,7 +166,7 @@ class FrameCache:
         return sha256
 
 
-def _opened(folder: Path) -> CachedClip | None:
+def _open_clip(folder: Path) -> CachedClip | None:
     """The clip in this folder, or None where it is absent or not whole."""
     try:
         text = (folder / "clip.json").read_text()
@@ -193,7 +193,7 @@ def _read_shots(path: Path) -> list[int] | None:
         return None
 
 
-def _estimated_bytes(source: ClipSource, max_height: int | None) -> int:
+def _estimate_bytes(source: ClipSource, max_height: int | None) -> int:
     frames, height, width = ClipFrames(source).estimate()
     factor = min(1.0, max_height / height) if max_height else 1.0
     return round(frames * 3 * height * width * factor**2)
@@ -208,7 +208,7 @@ def _write(frames: Iterable[Planes], file: IO[bytes]) -> tuple[int, int, int]:
     return count, height, width
 
 
-def _reported(frames: Iterable[Planes], progress: Callable[[int], None]) -> Iterator[Planes]:
+def _iter_reporting(frames: Iterable[Planes], progress: Callable[[int], None]) -> Iterator[Planes]:
     for count, planes in enumerate(frames, start=1):
         yield planes
         if count % _REPORT_EVERY == 0:
@@ -220,19 +220,19 @@ def _shrunk(frames: Iterable[NDArray[np.uint8]], max_height: int | None) -> Iter
         planes = np.ascontiguousarray(frame.transpose(2, 0, 1))
         height, width = planes.shape[1:]
         if max_height and height > max_height:
-            yield _resized(planes, height=max_height, width=round(width * max_height / height))
+            yield _resize(planes, height=max_height, width=round(width * max_height / height))
         else:
             yield planes
 
 
-def _resized(planes: Planes, *, height: int, width: int) -> Planes:
+def _resize(planes: Planes, *, height: int, width: int) -> Planes:
     """Bicubic with antialiasing, as MATLAB's away from the border, from `(C, H, W)` uint8."""
     floats = torch.from_numpy(planes).to(torch.float32)[None]
     resized = F.interpolate(floats, (height, width), mode="bicubic", antialias=True)[0]
     return np.asarray(resized.round_().clamp_(0, 255).to(torch.uint8).numpy())
 
 
-def _seen(files: Iterable[Path]) -> str:
+def _fingerprint(files: Iterable[Path]) -> str:
     """What tells files from what they were, without reading them."""
     stats = ((file.resolve(), file.stat()) for file in files)
     return _hash_of(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)

@@ -35,7 +35,7 @@ def code(frames: Planes, codec: Codec, *, quality: int) -> Planes:
         The same shape.
     """
     height, width = frames.shape[2:]
-    pictures = _fitted(frames.transpose(0, 2, 3, 1))
+    pictures = _pad_to_even(frames.transpose(0, 2, 3, 1))
     encoder = _encoder(codec, quality, size=pictures.shape[1:3])
     colour = Colour(matrix=BT601, range=FULL if codec == "mjpeg" else LIMITED)
     back = ToRgb(colour, width=pictures.shape[2], height=pictures.shape[1])
@@ -53,7 +53,7 @@ def check_encoders(codecs: Iterable[Codec]) -> None:
         _create(codec)
 
 
-def _fitted(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _pad_to_even(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Repeat the last row and column until the sides are even and not too small."""
     pads = [max(_LEAST_SIDE - size, size % 2) for size in pictures.shape[1:3]]
     return np.pad(pictures, ((0, 0), (0, pads[0]), (0, pads[1]), (0, 0)), mode="edge")

@@ -188,7 +188,7 @@ def shard_file(folder: Path, kind: str, number: int) -> Path:
     return folder / f"{kind}-{number:05d}.u8"
 
 
-def damaged_files(shards: CropShards) -> list[str]:
+def find_damaged_files(shards: CropShards) -> list[str]:
     """Names of files that are not what was written, by their hashes."""
     damaged = []
     for path in sorted(shards.folder.glob("*-*.u8")):

@@ -154,10 +154,10 @@ def collate(items: Sequence[ClipItem]) -> ClipBatch:
     """Stack clips and turn bytes into [0, 1]."""
     pictures = [item.teacher for item in items if item.teacher is not None]
     return ClipBatch(
-        lr=_stacked([item.lr for item in items]),
-        hr=_stacked([item.hr for item in items]),
+        lr=_stack([item.lr for item in items]),
+        hr=_stack([item.hr for item in items]),
         sources=tuple(item.source for item in items),
-        teacher=_stacked(pictures) if pictures else None,
+        teacher=_stack(pictures) if pictures else None,
     )
 
 
@@ -205,7 +205,7 @@ def _tensor(planes: Planes) -> Tensor:
     return torch.from_numpy(np.array(planes))  # a copy: the cache is mapped read-only
 
 
-def _stacked(clips: Sequence[Tensor]) -> Tensor:
+def _stack(clips: Sequence[Tensor]) -> Tensor:
     # Straight into the batch: a stack of bytes in between would cost as much again.
     batch = torch.empty((len(clips), *clips[0].shape))
     for place, clip in zip(batch, clips, strict=True):

@@ -31,9 +31,9 @@ def split_holdout(
     if marked and len(marked) < len(library.shots):
         held = set(marked)
     else:
-        held = _chosen(library, fraction)
+        held = _choose_shots(library, fraction)
     if not held:
-        return _halved(library, fraction)
+        return _split_one_shot(library, fraction)
     rest = [shot for shot in library.shots if shot not in held]
     kept = [shot for shot in library.shots if shot in held]
     return library.with_shots(rest), library.with_shots(kept)
@@ -79,7 +79,7 @@ def _clip(
     return collate([ClipItem(torch.from_numpy(lr.copy()), torch.from_numpy(hr.copy()), source)])
 
 
-def _chosen(library: ClipLibrary, fraction: float) -> set[Shot]:
+def _choose_shots(library: ClipLibrary, fraction: float) -> set[Shot]:
     """Whole files (four or more), or whole shots (two or more), in the order of their hashes."""
     by_file: dict[str, list[Shot]] = {}
     by_shot: dict[str, list[Shot]] = {}
@@ -97,7 +97,7 @@ def _chosen(library: ClipLibrary, fraction: float) -> set[Shot]:
     return set(held or min(groups.values(), key=_frames))
 
 
-def _halved(library: ClipLibrary, fraction: float) -> tuple[ClipLibrary, ClipLibrary]:
+def _split_one_shot(library: ClipLibrary, fraction: float) -> tuple[ClipLibrary, ClipLibrary]:
     """One shot only: its end is held out."""
     (shot,) = library.shots
     cut = max(shot.start + 1, shot.stop - max(1, round(fraction * library.frames)))

@@ -75,7 +75,7 @@ def open_library(
         shots=tuple(shots),
         scale=scale,
         degradation=degradation,
-        layouts=tuple(_described(layout, degradation) for layout in layouts),
+        layouts=tuple(_layout_line(layout, degradation) for layout in layouts),
         skipped=tuple(skipped),
     )
 
@@ -144,7 +144,7 @@ def _name(layout: Layout, clip: ClipSource) -> str:
     return clip.name if is_root else f"{layout.root.name}/{clip.name}"
 
 
-def _described(layout: Layout, degradation: DataDegradation) -> str:
+def _layout_line(layout: Layout, degradation: DataDegradation) -> str:
     twins = sorted({name for clip in layout.clips for name in clip.twins})
     line = f"{layout.root}: {layout.kind}, {len(layout.clips)} clips"
     if twins and degradation != "given" and degradation not in twins:

@@ -103,10 +103,10 @@ def degrade_real(hr: Planes, *, scale: int, draw: RealDraw, rng: np.random.Gener
     middle = (max(size[0], round(height * draw.middle)), max(size[1], round(width * draw.middle)))
     frames = torch.from_numpy(hr.astype(np.float32))
     if draw.sigmas != (0.0, 0.0):
-        frames = _blurred(frames, draw.sigmas, draw.angle)
-    frames = _resized(frames, middle, draw.resizes[0])
+        frames = _blur(frames, draw.sigmas, draw.angle)
+    frames = _resize(frames, middle, draw.resizes[0])
     frames = _noisy(frames, draw, rng)
-    frames = _resized(frames, size, draw.resizes[1])
+    frames = _resize(frames, size, draw.resizes[1])
     pictures = np.asarray(frames.round_().clamp_(0, 255).to(torch.uint8).numpy())
     if draw.jpeg:
         pictures = code(pictures, "mjpeg", quality=draw.jpeg)
@@ -115,7 +115,7 @@ def degrade_real(hr: Planes, *, scale: int, draw: RealDraw, rng: np.random.Gener
     return pictures
 
 
-def _blurred(frames: Tensor, sigmas: tuple[float, float], angle: float) -> Tensor:
+def _blur(frames: Tensor, sigmas: tuple[float, float], angle: float) -> Tensor:
     """Blur with a rotated anisotropic Gaussian; `(L, 3, H, W)`."""
     axis = torch.arange(_KERNEL, dtype=torch.float32) - _KERNEL // 2
     down, right = torch.meshgrid(axis, axis, indexing="ij")
@@ -130,7 +130,7 @@ def _blurred(frames: Tensor, sigmas: tuple[float, float], angle: float) -> Tenso
     return F.conv2d(padded, weights, groups=planes.shape[1]).view_as(frames)
 
 
-def _resized(frames: Tensor, size: tuple[int, int], how: Resize) -> Tensor:
+def _resize(frames: Tensor, size: tuple[int, int], how: Resize) -> Tensor:
     if tuple(frames.shape[2:]) == size:
         return frames
     if how == "area":

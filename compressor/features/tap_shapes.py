@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
-from vsrc.compressor.features.taps import spec_of, tapped, unwrapped
+from vsrc.compressor.features.taps import open_taps, spec_of, unwrap
 from vsrc.compressor.networks.layers.counting import shape_twin
 from vsrc.runtime.spec import NetworkSpec
 
@@ -36,12 +36,12 @@ def tap_shapes(network: nn.Module, paths: Sequence[str]) -> Mapping[str, TapShap
     """
     spec = spec_of(network)
     side = 16 * spec.size_multiple
-    twin = ClipNetwork(shape_twin(unwrapped(network)))
+    twin = ClipNetwork(shape_twin(unwrap(network)))
     length = spec.window if spec.time_scale == 1 else 2 * spec.window - 1
     frames = [length // 2] if spec.time_scale == 1 else list(range(length))
     lr = torch.empty(1, length, 3, side, side, device="meta")
     hr = torch.empty(1, length, 3, side * spec.scale, side * spec.scale, device="meta")
-    with torch.no_grad(), tapped(twin.network, paths) as features:
+    with torch.no_grad(), open_taps(twin.network, paths) as features:
         twin(clip_for(twin.network, lr=lr, hr=hr), frames)
     if silent := [path for path in paths if path not in features]:
         raise ValueError(f"tap {silent[0]!r} of {spec.name} does not run in a forward pass")

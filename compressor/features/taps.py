@@ -19,7 +19,7 @@ from vsrc.runtime.spec import NetworkSpec
 
 
 @contextmanager
-def tapped(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+def open_taps(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Catch what the modules at `paths` return while the block runs.
 
     A module that runs more than once is seen at its last run.
@@ -35,7 +35,7 @@ def tapped(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tenso
         ValueError: A path that leads nowhere.
     """
     features: dict[str, Tensor] = {}
-    bare = unwrapped(network)
+    bare = unwrap(network)
     with ExitStack() as hooks:
         for path in paths:
             handle = _module_at(bare, path).register_forward_hook(_catcher(features, path))
@@ -43,7 +43,7 @@ def tapped(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tenso
         yield features
 
 
-def unwrapped(network: nn.Module) -> nn.Module:
+def unwrap(network: nn.Module) -> nn.Module:
     """The bare network inside DistributedDataParallel, DataParallel or torch.compile."""
     while True:
         if isinstance(network, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
@@ -56,7 +56,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 def spec_of(network: nn.Module) -> NetworkSpec:
     """The network's description of itself."""
-    spec = getattr(unwrapped(network), "spec", None)
+    spec = getattr(unwrap(network), "spec", None)
     if not isinstance(spec, NetworkSpec):
         raise ValueError(
             f"{type(network).__name__} has no `spec` property that returns a NetworkSpec; add one "

@@ -20,7 +20,7 @@ from vsrc.compressor.objectives.objective import (
     Objective,
     Observation,
 )
-from vsrc.compressor.objectives.tap_choice import chosen_taps
+from vsrc.compressor.objectives.tap_choice import choose_taps
 
 DEPTHS = (0.3, 0.65, 1.0)
 """Among head, 10 groups and tail of RCAN: after groups 3 and 7, and after the long skip."""
@@ -52,8 +52,8 @@ class Fakd(Objective):
         if not 0 <= output_weight <= 1:
             raise ValueError(f"{output_weight=} must lie in [0, 1]")
         self.weight, self.output_weight = weight, output_weight
-        self.student_taps = chosen_taps(spec_of(student), depths=DEPTHS, named=student_taps)
-        self.teacher_taps = chosen_taps(spec_of(teacher), depths=DEPTHS, named=teacher_taps)
+        self.student_taps = choose_taps(spec_of(student), depths=DEPTHS, named=student_taps)
+        self.teacher_taps = choose_taps(spec_of(teacher), depths=DEPTHS, named=teacher_taps)
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr`, `output` and `affinity`."""

@@ -25,7 +25,7 @@ from vsrc.compressor.objectives.objective import (
     Objective,
     Observation,
 )
-from vsrc.compressor.objectives.tap_choice import chosen_taps
+from vsrc.compressor.objectives.tap_choice import choose_taps
 from vsrc.compressor.objectives.variational import Density, Spread, VariationalHead
 
 
@@ -57,8 +57,8 @@ class Pisr(Objective):
     ) -> None:
         super().__init__()
         self.weight = weight
-        self.student_taps = chosen_taps(spec_of(student), depths=[1.0], named=student_taps)
-        self.teacher_taps = chosen_taps(spec_of(teacher), depths=[1.0], named=teacher_taps)
+        self.student_taps = choose_taps(spec_of(student), depths=[1.0], named=student_taps)
+        self.teacher_taps = choose_taps(spec_of(teacher), depths=[1.0], named=teacher_taps)
         ours, theirs = self._shapes(student, teacher)
         self.head = VariationalHead(ours, theirs, density=density, spread=spread)
         self.colour = _luma_path(student)

@@ -23,7 +23,7 @@ from vsrc.compressor.objectives.objective import (
     Objective,
     Observation,
 )
-from vsrc.compressor.objectives.tap_choice import chosen_taps
+from vsrc.compressor.objectives.tap_choice import choose_taps
 
 ChannelStatistic = Literal["mean", "power_mean", "max", "min"]
 DEPTHS = (1 / 3, 2 / 3, 1.0)
@@ -58,8 +58,8 @@ class Srkd(Objective):
         if statistic not in get_args(ChannelStatistic):
             raise ValueError(f"{statistic=} is not one of {', '.join(get_args(ChannelStatistic))}")
         self.statistic, self.power, self.weight = statistic, power, weight
-        self.student_taps = chosen_taps(spec_of(student), depths=DEPTHS, named=student_taps)
-        self.teacher_taps = chosen_taps(spec_of(teacher), depths=DEPTHS, named=teacher_taps)
+        self.student_taps = choose_taps(spec_of(student), depths=DEPTHS, named=student_taps)
+        self.teacher_taps = choose_taps(spec_of(teacher), depths=DEPTHS, named=teacher_taps)
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr`, and `low`, `middle`, `high` for the three depths."""

@@ -20,8 +20,8 @@ class Sum(Objective):
         super().__init__()
         self.parts = nn.ModuleDict(dict(parts))
         each = list(parts.values())
-        self.student_taps = _united([part.student_taps for part in each])
-        self.teacher_taps = _united([part.teacher_taps for part in each])
+        self.student_taps = _unite([part.student_taps for part in each])
+        self.teacher_taps = _unite([part.teacher_taps for part in each])
         self.needs_teacher = any(part.needs_teacher for part in each)
         self.needs_time = any(part.needs_time for part in each)
         self.shares_weights = any(part.shares_weights for part in each)
@@ -47,5 +47,5 @@ class Sum(Objective):
             )
 
 
-def _united(taps: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _unite(taps: list[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for paths in taps for path in paths))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vsrc.runtime.spec import NetworkSpec
 
 
-def chosen_taps(spec: NetworkSpec, *, depths: Sequence[float], named: str = "") -> tuple[str, ...]:
+def choose_taps(spec: NetworkSpec, *, depths: Sequence[float], named: str = "") -> tuple[str, ...]:
     """Module paths, shallow to deep.
 
     Args:

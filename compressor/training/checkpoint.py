@@ -62,12 +62,12 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
             "config": checkpoint.config,
         }
         torch.save(state, pending / "state.pt")
-    for old in found(folder)[:-keep]:
+    for old in find_checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return target
 
 
-def found(folder: Path) -> list[Path]:
+def find_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints below `folder`, oldest first."""
     return sorted(path for path in folder.glob("step-*") if (path / "state.pt").is_file())
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
-from vsrc.compressor.features.taps import tapped
+from vsrc.compressor.features.taps import open_taps
 from vsrc.compressor.networks.layers.channel_split import copy_leading_channels, leading_corners
 from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.training.quantiser import Quantiser
@@ -90,7 +90,7 @@ class Lesson(nn.Module):
             teacher_sr, teacher_features = self._ask_teacher(lr, hr, frames)
         student = self._drawn_student()
         network = student.network
-        with tapped(network, self.objective.student_taps) as features, self.as_deployed(network):
+        with open_taps(network, self.objective.student_taps) as features, self.as_deployed(network):
             student_sr = self._ask_student(student, lr, hr, frames)
         seen = Observation(
             lr=lr[:, frames],
@@ -180,6 +180,6 @@ class Lesson(nn.Module):
     def _tapped_pass(
         self, teacher: ClipNetwork, lr: Tensor, hr: Tensor, frames: list[int]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        with tapped(teacher.network, self.objective.teacher_taps) as features:
+        with open_taps(teacher.network, self.objective.teacher_taps) as features:
             sr: Tensor = teacher(clip_for(teacher.network, lr=lr, hr=hr), frames)
         return sr.float(), features

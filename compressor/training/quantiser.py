@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.calibration.calibration_file import QAT, Calibration
-from vsrc.compressor.features.taps import unwrapped
+from vsrc.compressor.features.taps import unwrap
 from vsrc.compressor.training.fake_quant import best_range, fake_activation, fake_weight
 
 
@@ -73,7 +73,7 @@ class Quantiser(nn.Module):
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
         """Let a network of the same layout compute in int8, as far as numbers go."""
-        inner = unwrapped(network)
+        inner = unwrap(network)
         modules = [inner.get_submodule(path) for path in self.paths]
         for index, module in enumerate(modules):
             module.forward = partial(self._convolve, index, module)
@@ -143,7 +143,7 @@ class Quantiser(nn.Module):
 def convolution_paths(network: nn.Module) -> tuple[str, ...]:
     """Paths of the convolutions of the network as it will be deployed, in order of definition."""
     found: list[str] = []
-    for path, module in unwrapped(network).named_modules():
+    for path, module in unwrap(network).named_modules():
         inside = any(path.startswith(f"{other}.") for other in found)
         if not inside and isinstance(module, (nn.Conv2d, Merging)):
             found.append(path)

@@ -114,7 +114,7 @@ class Trainer:
         Raises:
             MismatchError: It was made with other settings.
         """
-        existing = checkpoint.found(self.checkpoints)
+        existing = checkpoint.find_checkpoints(self.checkpoints)
         if not existing:
             return 0
         state = checkpoint.load(existing[-1])
@@ -193,7 +193,9 @@ class Trainer:
                 self._tell(log, report, terms, pace)
             if stopping:
                 what = f"stopped at step {self.step} of {config.steps}"
-                raise StoppedError(stopped_message(what, checkpoint.found(self.checkpoints)[-1]))
+                raise StoppedError(
+                    stopped_message(what, checkpoint.find_checkpoints(self.checkpoints)[-1])
+                )
         if self.psnr is None:  # resumed after its last step
             self.lesson.quantising = config.first_int8_step < config.steps
             self._measure(log)
@@ -296,7 +298,7 @@ class Trainer:
             raise TrainingError(self._broken_message(f"the loss is not finite ({listed})", sources))
 
     def _broken_message(self, what: str, sources: Sequence[str]) -> str:
-        good = checkpoint.found(self.checkpoints)
+        good = checkpoint.find_checkpoints(self.checkpoints)
         return (
             f"step {self.step + 1}: {what} on {', '.join(dict.fromkeys(sources))}; last good "
             f"checkpoint: {good[-1] if good else 'none yet'}; look at these clips, or lower "

@@ -139,7 +139,7 @@ def halves_run(
         encoded_frames: F, as in `GraphSpec`.
         features: The maps that one hands to the other.
     """
-    from vsrc.compressor.networks.layers.frame_encoder import encoded_runs
+    from vsrc.compressor.networks.layers.frame_encoder import count_encoded_runs
     from vsrc.runtime.backends.ort import open_ort
 
     encoder, fuser = open_ort(encode, threads=0), open_ort(fuse, threads=0)
@@ -149,7 +149,7 @@ def halves_run(
     def run(lr: Array) -> Array:
         window = lr.shape[1]
         sets = []
-        for first in range(encoded_runs(window, encoded_frames=encoded_frames)):
+        for first in range(count_encoded_runs(window, encoded_frames=encoded_frames)):
             frames = lr[:, first : first + encoded_frames]
             fed = frames[:, 0] if encoded_frames == 1 else frames
             sets.append(encoder.run(names, {"lr": np.ascontiguousarray(fed)}))

@@ -71,7 +71,7 @@ def plan_halves(
     Raises:
         MismatchError: A feature map whose sides do not follow from those of the frame.
     """
-    from vsrc.compressor.networks.layers.frame_encoder import encoded_runs
+    from vsrc.compressor.networks.layers.frame_encoder import count_encoded_runs
     from vsrc.export.graphs.picture_network import ENDS, EncodeGraph, FuseGraph
 
     ends, count = ENDS[graph_io], network.encoded_frames
@@ -80,7 +80,7 @@ def plan_halves(
     encoder = EncodeGraph(network, ends).eval()
     features = _feature_specs(encoder, run, spec, side=axes.height.size)
     names = tuple(feature.name for feature in features)
-    runs = encoded_runs(spec.window, encoded_frames=count)
+    runs = count_encoded_runs(spec.window, encoded_frames=count)
     maps = [axes.maps(feature, runs) for feature in features]
     centre, free_centre = axes.frames((), graph_io)
     encode = GraphPlan("encode", encoder, (run,), (free_run,), ("lr",), names, count, features)

@@ -68,7 +68,7 @@ def trace(
 
 
 def _exportable(package: Package, config: ExportConfig) -> nn.Module:
-    from vsrc.compressor.networks.loading.packaged import deployed, from_package
+    from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 
     network = from_package(package, allow_code=config.allow_code)
     if getattr(network, "sees_hr", False):
@@ -76,7 +76,7 @@ def _exportable(package: Package, config: ExportConfig) -> nn.Module:
             f"{package.spec.network.name} restores a picture that it is shown, so it can only "
             "teach: there is nothing to export"
         )
-    return deployed(network)
+    return to_deployed(network)
 
 
 def _plans(

@@ -56,9 +56,9 @@ def _with_network(found: Inspection, state: Mapping[str, Tensor]) -> Inspection:
     """The same, and which call of `create` the weights fit."""
     from torch import nn
 
-    from vsrc.compressor.networks.loading.recognition import nearest
+    from vsrc.compressor.networks.loading.recognition import describe_nearest
 
-    verdict = nearest(_bare(state), nn.Identity())
+    verdict = describe_nearest(_bare(state), nn.Identity())
     network = None if verdict.startswith("No network") else verdict
     rows = (*found.rows[:1], ("network", verdict), *found.rows[1:])
     return replace(found, rows=rows, facts={**found.facts, "network": network})

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.features.clip_network import ClipNetwork
-from vsrc.compressor.features.taps import tapped
+from vsrc.compressor.features.taps import open_taps
 from vsrc.compressor.networks.video.edvr import Edvr, EdvrSize
 from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.plain import Plain
@@ -37,7 +37,7 @@ def networks() -> tuple[nn.Module, nn.Module]:
 
 def maps_of(network: nn.Module, clip: Tensor) -> Tensor:
     frames = range(clip.shape[1])
-    with torch.no_grad(), tapped(network, ["hr_features"]) as features:
+    with torch.no_grad(), open_taps(network, ["hr_features"]) as features:
         ClipNetwork(network)(clip, frames)
     return attention_map(features["hr_features"], "sum2").unsqueeze(0)
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.compressor.features.taps import spec_of
-from vsrc.compressor.latency_target import aimed, choose_student
+from vsrc.compressor.latency_target import choose_student, resolve_target
 from vsrc.compressor.networks import create
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import MismatchError
@@ -109,7 +109,7 @@ def test_a_latency_that_none_keeps_is_refused(profile: LatencyProfile) -> None:
 
 
 def test_the_student_of_a_run_is_the_chosen_one(config: DistillConfig) -> None:
-    found, choice = aimed(config)
+    found, choice = resolve_target(config)
     assert choice is not None
     assert found.student == "edge"
     network = create("edge", **found.student_arguments)
@@ -117,7 +117,7 @@ def test_the_student_of_a_run_is_the_chosen_one(config: DistillConfig) -> None:
         choice.chosen.kilo_mac, abs=0.2
     )
     assert spec_of(create("edge", **spec_of(network).arguments)) == spec_of(network)
-    assert aimed(found) == (found, None)
+    assert resolve_target(found) == (found, None)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_contradictions_are_refused(
     config: DistillConfig, changed: dict[str, object], message: str
 ) -> None:
     with pytest.raises((ValueError, MismatchError), match=message):
-        aimed(replace(config, **changed))  # type: ignore[arg-type]
+        resolve_target(replace(config, **changed))  # type: ignore[arg-type]
 
 
 def test_the_command_says_its_choice_before_it_plans(config: DistillConfig, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from vsrc.cli import main
 from vsrc.compressor.data import open_library, split_holdout
-from vsrc.compressor.data.crop_shards import CropDataset, damaged_files, open_shards
+from vsrc.compressor.data.crop_shards import CropDataset, find_damaged_files, open_shards
 from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill import distill
 from vsrc.compressor.features.clip_network import ClipNetwork
@@ -147,7 +147,7 @@ def test_it_goes_on_where_it_stopped_and_gives_the_same_bytes(
     assert names == {path.name for path in again.output.iterdir()}
     for name in names:
         assert (whole / name).read_bytes() == (again.output / name).read_bytes(), name
-    assert damaged_files(open_shards(whole)) == []
+    assert find_damaged_files(open_shards(whole)) == []
 
 
 def test_crops_may_get_their_teacher_later(config: ShardConfig) -> None:
@@ -173,7 +173,7 @@ def test_a_file_that_was_changed_is_found(config: ShardConfig) -> None:
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(bytes(content))
-    assert damaged_files(open_shards(folder)) == ["teacher-00001.u8"]
+    assert find_damaged_files(open_shards(folder)) == ["teacher-00001.u8"]
 
 
 def test_every_pass_has_every_crop_once_in_another_order(config: ShardConfig) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.features.taps import tapped
+from vsrc.compressor.features.taps import open_taps
 
 if TYPE_CHECKING:
     from support.golden import Golden
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def check(golden: Golden, name: str, network: nn.Module, paths: list[str]) -> None:
     """Output and distilled features agree; the official networks work in 0..255."""
     stored = golden.tensors(name)
-    with torch.no_grad(), tapped(network.eval(), paths) as seen:
+    with torch.no_grad(), open_taps(network.eval(), paths) as seen:
         output = network(stored["input"] / 255) * 255
     found = {f"feature{index}": seen[path] for index, path in enumerate(paths)}
     for key, tensor in {"output": output, **found}.items():

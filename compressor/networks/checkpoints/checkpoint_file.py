@@ -84,10 +84,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no pickle can raise anything: KeyError, EOFError...
         raise MismatchError(f"{path} {_why_refused(str(error))}") from error
-    state = _unwrapped(content)
+    state = _unwrap(content)
     if not state:
         raise MismatchError(
-            f"{path} holds no tensors by name but {_described(content)}; "
+            f"{path} holds no tensors by name but {_describe(content)}; "
             "expected a state dict, as torch.save(network.state_dict(), path) writes it"
         )
     return state
@@ -108,7 +108,7 @@ def _why_refused(error: str) -> str:
     return "is not a checkpoint that torch can read, or it is damaged; fetch it again"
 
 
-def _unwrapped(content: object) -> dict[str, Tensor]:
+def _unwrap(content: object) -> dict[str, Tensor]:
     """The state dict inside a checkpoint: the averaged weights, else the last ones."""
     for _ in range(_DEEPEST):  # a pickle may hold a dict that holds itself
         if not isinstance(content, Mapping):
@@ -124,7 +124,7 @@ def _unwrapped(content: object) -> dict[str, Tensor]:
     return {}
 
 
-def _described(content: object) -> str:
+def _describe(content: object) -> str:
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
     return f"a {type(content).__name__} with {', '.join(map(str, list(content)[:5])) or 'nothing'}"

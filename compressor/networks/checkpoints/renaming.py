@@ -36,13 +36,13 @@ def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dic
     compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
     renamed: dict[str, Tensor] = {}
     for key, tensor in state.items():
-        new = _renamed(key, compiled)
+        new = _rename(key, compiled)
         if new:
             renamed[new] = tensor
     return renamed
 
 
-def _renamed(key: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+def _rename(key: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
     for pattern, replacement in rules:
         if match := pattern.fullmatch(key):
             return match.expand(replacement)

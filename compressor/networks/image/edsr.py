@@ -45,7 +45,7 @@ class Edsr(LongSkipNetwork):
         width: float = 1.0,
         rgb_range: float = 255.0,
     ) -> None:
-        kept = kept_channels(features, width)
+        kept = scale_channels(features, width)
         body = (ResidualBlock(kept, scale=residual_scale) for _ in range(blocks))
         super().__init__(
             kept,
@@ -86,7 +86,7 @@ class Edsr(LongSkipNetwork):
         return rename(self.mean_shift.taken_from(state), rules)
 
 
-def kept_channels(channels: int, width: float) -> int:
+def scale_channels(channels: int, width: float) -> int:
     """Channels of a layer at a width: `int(width * channels)`, and at least 1."""
     if not 0.0 < width <= 1.0:
         raise ValueError(f"{width=} must lie in (0, 1]")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoints.renaming import rename
-from vsrc.compressor.networks.image.edsr import ends_of_edsr, kept_channels
+from vsrc.compressor.networks.image.edsr import ends_of_edsr, scale_channels
 from vsrc.compressor.networks.image.long_skip import LongSkipNetwork
 from vsrc.runtime.spec import NetworkSpec
 
@@ -110,8 +110,8 @@ class Rcan(LongSkipNetwork):
         width: float = 1.0,
         rgb_range: float = 255.0,
     ) -> None:
-        kept = kept_channels(features, width)
-        squeezed = kept_channels(features // reduction, width)
+        kept = scale_channels(features, width)
+        squeezed = scale_channels(features // reduction, width)
         body = (ResidualGroup(kept, squeezed=squeezed, blocks=blocks) for _ in range(groups))
         super().__init__(
             kept,

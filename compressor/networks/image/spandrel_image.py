@@ -97,7 +97,7 @@ class SpandrelImage(nn.Module):
             `(N, 3, sH, sW)`, not clipped unless the network itself does.
         """
         height, width = lr.shape[-2:]
-        sr: Tensor = self._call(self.network, _padded(lr, self.needs))
+        sr: Tensor = self._call(self.network, _pad(lr, self.needs))
         return sr[..., : height * self.scale, : width * self.scale]
 
     def _check_tap(self, path: str) -> None:
@@ -119,7 +119,7 @@ def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> Span
         MissingDependencyError: Spandrel is not there, or the torchvision under it does not load.
         MismatchError: No architecture that spandrel knows, or not a super-resolution of RGB.
     """
-    return recognised(read_weights(path), path=path, hr_features=hr_features, stages=stages)
+    return recognise(read_weights(path), path=path, hr_features=hr_features, stages=stages)
 
 
 def import_spandrel() -> ModuleType:
@@ -159,7 +159,7 @@ def _is_declared(operator: str) -> bool:
     return hasattr(getattr(torch.ops, namespace), name)
 
 
-def recognised(
+def recognise(
     state: Mapping[str, Tensor], *, path: str, hr_features: str = "", stages: str = ""
 ) -> SpandrelImage:
     """The same from tensors already read; `path` is the file they come from."""
@@ -183,7 +183,7 @@ def recognised(
     return image.float().eval()
 
 
-def _padded(lr: Tensor, needs: SizeRequirements) -> Tensor:
+def _pad(lr: Tensor, needs: SizeRequirements) -> Tensor:
     """Repeat the edge at the bottom and right until the network takes the size.
 
     While a graph is exported the size is the caller's business, as in `layers.pad_to_multiple`.

@@ -22,8 +22,8 @@ def pad_to_multiple(lr: Tensor, multiple: int) -> Tensor:
     bottom, right = -height % multiple, -width % multiple
     if not bottom and not right:
         return lr
-    rows = _mirrored(height, height + bottom, lr.device)
-    columns = _mirrored(width, width + right, lr.device)
+    rows = _mirror_indices(height, height + bottom, lr.device)
+    columns = _mirror_indices(width, width + right, lr.device)
     return lr.index_select(-2, rows).index_select(-1, columns)
 
 
@@ -40,7 +40,7 @@ def crop_to(sr: Tensor, *, height: int, width: int) -> Tensor:
     return sr if torch.compiler.is_exporting() else sr[..., :height, :width]
 
 
-def _mirrored(size: int, padded: int, device: torch.device) -> Tensor:
+def _mirror_indices(size: int, padded: int, device: torch.device) -> Tensor:
     """Indices 0..size-1 continued by reflection (without repeating the edge) up to `padded`."""
     period = max(2 * size - 2, 1)
     phase = torch.arange(padded, device=device) % period

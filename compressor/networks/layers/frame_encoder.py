@@ -48,6 +48,6 @@ class FrameEncoder(Protocol):
         """
 
 
-def encoded_runs(window: int, *, encoded_frames: int) -> int:
+def count_encoded_runs(window: int, *, encoded_frames: int) -> int:
     """How many sets of feature maps a window of frames has."""
     return window - encoded_frames + 1

@@ -25,7 +25,7 @@ def conv3(channels: int, features: int, *, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, features, 3, stride, padding=1)
 
 
-def windowed(frames: Pyramid, *, batch: int) -> Pyramid:
+def to_windows(frames: Pyramid, *, batch: int) -> Pyramid:
     """Levels with frames on the batch axis, `(N * T, C, h, w)`, to `(N, T, C, h, w)`."""
     first, second, third = (x.reshape(batch, -1, *x.shape[1:]) for x in frames)
     return first, second, third

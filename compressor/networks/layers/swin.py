@@ -98,7 +98,7 @@ class SwinBlock(nn.Module):
         widen, narrow = _linear(channels, 2 * channels), _linear(2 * channels, channels)
         self.mlp = nn.ModuleDict({"fc1": widen, "fc2": narrow})
         if shifted:
-            self.register_buffer("attn_mask", _shifted_masks())
+            self.register_buffer("attn_mask", _mask_shifted_windows())
 
     def forward(self, x: Tensor) -> Tensor:
         """`(N, H, W, C)` to the same."""
@@ -110,8 +110,8 @@ class SwinBlock(nn.Module):
         if not self.shifted:
             return self._in_windows(x, mask=None)
         rows, columns = x.shape[1] // WINDOW, x.shape[2] // WINDOW
-        moved = self._in_windows(_rolled(x, SHIFT), mask=self._mask(rows, columns))
-        return _rolled(moved, -SHIFT)
+        moved = self._in_windows(_roll(x, SHIFT), mask=self._mask(rows, columns))
+        return _roll(moved, -SHIFT)
 
     def _in_windows(self, x: Tensor, *, mask: Tensor | None) -> Tensor:
         batch, height, width, channels = x.shape
@@ -190,7 +190,7 @@ def _over_channels(norm: nn.Module, x: Tensor) -> Tensor:
     return normed.permute(0, 3, 1, 2)
 
 
-def _rolled(x: Tensor, shift: int) -> Tensor:
+def _roll(x: Tensor, shift: int) -> Tensor:
     """`(N, H, W, C)` moved up and left by `shift` pixels, what falls out comes in opposite.
 
     Slices, not torch.roll: the exporter writes that with an index for every pixel.
@@ -208,7 +208,7 @@ def _displacements() -> Tensor:
     return down * (2 * WINDOW - 1) + right
 
 
-def _shifted_masks() -> Tensor:
+def _mask_shifted_windows() -> Tensor:
     """Masks of the shifted windows of a 32x32 patch, `(16, 64, 64)`: 0, or -100 across a seam.
 
     After the roll the last window of an axis holds 4 pixels of one edge and 4 of the other.

@@ -14,7 +14,7 @@ from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.checkpoints.renaming import AdaptsCheckpoint
 from vsrc.compressor.networks.loading.growth import grow
-from vsrc.compressor.networks.loading.packaged import unfilled
+from vsrc.compressor.networks.loading.packaged import create_unfilled
 from vsrc.compressor.networks.loading.weights import load_weights
 from vsrc.compressor.networks.table import create
 from vsrc.compressor.networks.video.edge import Edge
@@ -72,7 +72,7 @@ def find_network(
     if (Path(name) / "model.json").is_file() or name.endswith(".vsrc"):
         package = open_package(name)
         made_as, weights = package.spec.network.name, weights or package.weights()
-        network = unfilled(package, arguments=arguments, allow_code=allow_code)
+        network = create_unfilled(package, arguments=arguments, allow_code=allow_code)
         arguments = {**package.spec.network.arguments, **arguments}
     else:
         # Only the table's networks are known to take a scale.

@@ -42,24 +42,24 @@ def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
             f"{where} is an edge of {small.size} (encoded x features x blocks), which does not fit "
             f"into {network.name} of {network.size}; expected one that is at most as large in each"
         )
-    taught = _deepened(small.collapsed().state_dict(), small.size, blocks=network.size.blocks)
+    taught = _deepen(small.collapsed().state_dict(), small.size, blocks=network.size.blocks)
     fresh = network.collapsed().state_dict()
     for plain in (taught, fresh):
         # Features of a frame lie together: (O, T * encoded, 3, 3) to (O, T, encoded, 3, 3).
         plain["fusion.weight"] = plain["fusion.weight"].unflatten(1, (network.window, -1))
-    grown = {key: _placed(wide, taught[key]) for key, wide in fresh.items()}
+    grown = {key: _place_first(wide, taught[key]) for key, wide in fresh.items()}
     grown["fusion.weight"] = grown["fusion.weight"].flatten(1, 2)
     load_state(network, grown, where=where)
 
 
-def _deepened(taught: Mapping[str, Tensor], size: EdgeSize, *, blocks: int) -> dict[str, Tensor]:
+def _deepen(taught: Mapping[str, Tensor], size: EdgeSize, *, blocks: int) -> dict[str, Tensor]:
     """With blocks that pass their features on, until there are as many as wanted."""
     passing = {"weight": identity_kernel(size.features), "bias": torch.zeros(size.features)}
     further = range(size.blocks, blocks)
     return {**taught, **{f"body.{n}.{part}": passing[part] for n in further for part in passing}}
 
 
-def _placed(wide: Tensor, taught: Tensor) -> Tensor:
+def _place_first(wide: Tensor, taught: Tensor) -> Tensor:
     """Taught weights in the first places; they see no input beyond their own.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from torch import nn
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
-from vsrc.compressor.networks.image.spandrel_image import SPANDREL, recognised
+from vsrc.compressor.networks.image.spandrel_image import SPANDREL, recognise
 from vsrc.compressor.networks.loading.weights import load_weights
 from vsrc.compressor.networks.table import NETWORKS, create
 from vsrc.runtime.errors import SpecError
@@ -41,12 +41,12 @@ def from_package(package: Package, *, allow_code: bool = False) -> nn.Module:
             outside the table and that is not allowed.
         MismatchError: They do not fit the network that it names.
     """
-    network = unfilled(package, allow_code=allow_code)
+    network = create_unfilled(package, allow_code=allow_code)
     load_weights(network, package.weights())
     return network.eval()
 
 
-def unfilled(
+def create_unfilled(
     package: Package,
     *,
     arguments: Mapping[str, Argument] | None = None,
@@ -76,10 +76,10 @@ def unfilled(
     state = read_weights(package.weights())
     inner = {key.removeprefix("network."): tensor for key, tensor in state.items()}
     taps = {key: str(chosen.get(key, "")) for key in ("hr_features", "stages")}
-    return recognised(inner, path=name.removeprefix(SPANDREL), **taps)
+    return recognise(inner, path=name.removeprefix(SPANDREL), **taps)
 
 
-def deployed(network: nn.Module) -> nn.Module:
+def to_deployed(network: nn.Module) -> nn.Module:
     """The form that runs on a device: training branches merged where a network has any."""
     if isinstance(network, Collapsible):
         return network.collapsed().eval()

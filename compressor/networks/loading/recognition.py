@@ -32,7 +32,7 @@ class Likeness:
     call: str
 
 
-def nearest(state: Mapping[str, Tensor], network: nn.Module) -> str:
+def describe_nearest(state: Mapping[str, Tensor], network: nn.Module) -> str:
     """A sentence that says which call of `create` the weights fit best, for an error message.
 
     The network itself at other scales comes first, then every network of the table.

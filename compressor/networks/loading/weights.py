@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.checkpoints.renaming import AdaptsCheckpoint
-from vsrc.compressor.networks.loading.recognition import nearest
+from vsrc.compressor.networks.loading.recognition import describe_nearest
 from vsrc.runtime.errors import MismatchError
 
 _SHOWN = 3
@@ -54,7 +54,7 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -
     if isinstance(network, AdaptsCheckpoint):
         found = network.adapt_checkpoint(found)
     if differences := _differences(found, own):
-        advice = nearest(found, network)
+        advice = describe_nearest(found, network)
         raise MismatchError(
             f"{where} does not fit {_name(network)}: {'; '.join(differences)}. {advice}"
         )

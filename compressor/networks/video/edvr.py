@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from vsrc.compressor.networks.layers.blocks import ResidualBlock, crop_to, pad_to_multiple
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
 from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
-from vsrc.compressor.networks.layers.pyramid import Pyramid, conv3, double, flat, lrelu, windowed
+from vsrc.compressor.networks.layers.pyramid import Pyramid, conv3, double, flat, lrelu, to_windows
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 TYPICAL_OFFSET = 10
@@ -354,7 +354,7 @@ class Edvr(nn.Module):
         height, width = lr.shape[-2:]
         lr = pad_to_multiple(lr, self.size_multiple)
         batch, window = lr.shape[:2]
-        features = windowed(self.encode(lr.flatten(0, 1)), batch=batch)
+        features = to_windows(self.encode(lr.flatten(0, 1)), batch=batch)
         sr = self.fuse(features, lr[:, window // 2])
         return crop_to(sr, height=self.scale * height, width=self.scale * width)
 

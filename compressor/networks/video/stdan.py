@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.layers.blocks import crop_to, pad_to_multiple
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
-from vsrc.compressor.networks.layers.pyramid import Pyramid, conv3, lrelu, windowed
+from vsrc.compressor.networks.layers.pyramid import Pyramid, conv3, lrelu, to_windows
 from vsrc.compressor.networks.layers.swin import WINDOW, SwinBody
 from vsrc.compressor.networks.video.stdan_lstfi import (
     Interpolation,
@@ -165,7 +165,7 @@ class Stdan(nn.Module):
         """
         height, width = lr.shape[-2:]
         lr = pad_to_multiple(lr, WINDOW)
-        frames = windowed(self.encode(lr.flatten(0, 1)), batch=lr.shape[0])
+        frames = to_windows(self.encode(lr.flatten(0, 1)), batch=lr.shape[0])
         return crop_to(self.fuse(frames), height=SCALE * height, width=SCALE * width)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.features.tap_shapes import TapShape, tap_shapes
-from vsrc.compressor.features.taps import spec_of, tapped
+from vsrc.compressor.features.taps import open_taps, spec_of
 from vsrc.compressor.networks import create, names
 
 
@@ -29,7 +29,7 @@ def test_shapes_are_those_of_a_real_forward_pass(name: str) -> None:
     spec = spec_of(network)
     paths = [path for path in (spec.hr_features, *spec.stages) if path]
     side = 8 * spec.size_multiple
-    with torch.no_grad(), tapped(network, paths) as features:
+    with torch.no_grad(), open_taps(network, paths) as features:
         ClipNetwork(network)(torch.rand(1, spec.window, 3, side, side), [spec.window // 2])
     for path, shape in tap_shapes(network, paths).items():
         channels, height = features[path].shape[1:3]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vsrc.compressor.features.taps import tapped, unwrapped
+from vsrc.compressor.features.taps import open_taps, unwrap
 
 
 class Small(nn.Module):
@@ -20,7 +20,7 @@ class Small(nn.Module):
 
 def test_a_tap_is_what_the_module_returns() -> None:
     network, x = Small(), torch.rand(2, 3, 5, 6)
-    with tapped(network, ["first", "rest.0"]) as features:
+    with open_taps(network, ["first", "rest.0"]) as features:
         network(x)
     assert torch.equal(features["first"], network.first(x))
     assert torch.equal(features["rest.0"], network.first(x).relu())
@@ -31,15 +31,15 @@ def test_taps_see_through_a_wrapper() -> None:
     # process group; without a GPU it calls the module it holds.
     network, x = Small(), torch.rand(2, 3, 5, 6)
     wrapped = nn.DataParallel(network)
-    assert unwrapped(wrapped) is network
-    with tapped(wrapped, ["first"]) as features:
+    assert unwrap(wrapped) is network
+    with open_taps(wrapped, ["first"]) as features:
         wrapped(x)
     assert torch.equal(features["first"], network.first(x))
 
 
 def test_hooks_are_gone_after_the_block() -> None:
     network = Small()
-    with tapped(network, ["first"]) as features:
+    with open_taps(network, ["first"]) as features:
         pass
     network(torch.rand(1, 3, 4, 4))
     assert not features
@@ -47,4 +47,4 @@ def test_hooks_are_gone_after_the_block() -> None:
 
 def test_an_unknown_path_names_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"'rest\.5' is no module of Small.*rest\.0"):
-        tapped(Small(), ["rest.5"]).__enter__()
+        open_taps(Small(), ["rest.5"]).__enter__()

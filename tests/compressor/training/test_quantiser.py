@@ -118,7 +118,7 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
     import onnxruntime as ort
 
     from vsrc.compressor.features.taps import spec_of
-    from vsrc.compressor.networks.loading.packaged import deployed
+    from vsrc.compressor.networks.loading.packaged import to_deployed
     from vsrc.export.graphs.graph_plan import plan_whole
     from vsrc.export.graphs.quantise import int8_graph
     from vsrc.export.graphs.shape_range import extent_of
@@ -133,7 +133,7 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
         network(lr)  # ranges are found
         with torch.no_grad():
             expected: Tensor = network(lr).clamp(0, 1)
-    spec, plain = spec_of(network), deployed(network)
+    spec, plain = spec_of(network), to_deployed(network)
     extent = extent_of(((8, 12),), multiple=1)
     plan = plan_whole(plain, spec, graph_io="float", extent=extent)
     model = to_onnx(plan, spec, graph_io="float", extent=extent, opset=18)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
-from vsrc.compressor.training.checkpoint import found
+from vsrc.compressor.training.checkpoint import find_checkpoints
 from vsrc.compressor.training.config import TrainerConfig
 from vsrc.compressor.training.distillation_step import Lesson
 from vsrc.compressor.training.progress import TrainProgress
@@ -181,7 +181,7 @@ def test_old_checkpoints_are_removed(tmp_path: Path, noise_clips: Clips) -> None
         tmp_path, noise_clips(), replace(CONFIG, checkpoint_every=1), objective="none"
     )
     trainer.run()
-    names = [path.name for path in found(trainer.checkpoints)]
+    names = [path.name for path in find_checkpoints(trainer.checkpoints)]
     assert names == ["step-00000005", "step-00000006"]
 
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.loading.packaged import deployed
+from vsrc.compressor.networks.loading.packaged import to_deployed
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.export.checks.unrounded import exact
 from vsrc.export.config import ExportConfig
@@ -65,7 +65,7 @@ def test_a_half_graph_gives_what_the_half_network_gives(
     graph: onnx.ModelProto, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network = deployed(create("edge-s", scale=2, window=3)).half()
+    network = to_deployed(create("edge-s", scale=2, window=3)).half()
     lr = real_window(3, height=24, width=32)
     with torch.inference_mode():
         frames = torch.from_numpy(lr).permute(0, 1, 4, 2, 3).float() / 255

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from support.pair_psnr import mean_psnr
-from vsrc.compressor.features.taps import tapped
+from vsrc.compressor.features.taps import open_taps
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn, FsrcnnTeacher
 from vsrc.compressor.networks.layers.counting import parameter_count
@@ -63,7 +63,7 @@ def test_luma_gives_what_the_official_code_gives(golden: Golden) -> None:
     name = "pisr_fsrcnn_student_x4"
     network = Fsrcnn(channels=1)
     load_state(network, golden.weights(name), where=name)
-    with torch.no_grad(), tapped(network, list(STAGES)) as seen:
+    with torch.no_grad(), open_taps(network, list(STAGES)) as seen:
         found = {"last_layer": network.restore(golden.tensors(name)["input"])}
     check(golden, name, found | {theirs: seen[ours] for ours, theirs in STAGES.items()})
 
@@ -73,7 +73,7 @@ def test_the_teacher_gives_what_the_official_code_gives(golden: Golden) -> None:
     teacher = FsrcnnTeacher()
     load_state(teacher, golden.weights(name), where=name)
     paths = {f"decoder.{ours}": theirs for ours, theirs in STAGES.items()}
-    with torch.no_grad(), tapped(teacher, list(paths)) as seen:
+    with torch.no_grad(), open_taps(teacher, list(paths)) as seen:
         sr, code = teacher(golden.tensors(name)["input"])
     found = {"last_layer": sr, "encoder": code}
     check(golden, name, found | {theirs: seen[ours] for ours, theirs in paths.items()})

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from support.pair_psnr import mean_psnr
-from vsrc.compressor.features.taps import tapped
+from vsrc.compressor.features.taps import open_taps
 from vsrc.compressor.networks import create, load_weights
 from vsrc.compressor.networks.checkpoints.renaming import rename
 from vsrc.compressor.networks.image.imdn import ContrastAttention, Imdn, ImdnAs
@@ -39,7 +39,7 @@ def test_it_gives_what_the_official_code_gives(official: nn.Module, golden: Gold
         "fused": "trunk.fusion",
         "lr": "trunk.conv",
     }
-    with torch.no_grad(), tapped(official, list(paths.values())) as seen:
+    with torch.no_grad(), open_taps(official, list(paths.values())) as seen:
         found = {"output": official(stored["rand_input"])}
     found |= {name: seen[path] for name, path in paths.items()}
     for name, tensor in found.items():
