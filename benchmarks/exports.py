@@ -33,7 +33,7 @@ from vsrc.export.engines.engine_build import BuildOrder, build_engine, shapes_fo
 from vsrc.export.graphs.check_frames import as_float, real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.picture_network import ENDS, WholeGraph
-from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.machine import this_machine
@@ -130,7 +130,7 @@ def tame(network: nn.Module, spec: NetworkSpec, lr: Tensor) -> None:
 
 
 def write(network: nn.Module, spec: NetworkSpec, folder: Path, *, free: bool) -> list[Written]:
-    extent = extent_of(() if free else ((HEIGHT, WIDTH),), multiple=spec.size_multiple)
+    extent = shape_range_of(() if free else ((HEIGHT, WIDTH),), multiple=spec.size_multiple)
     plans = [plan_whole(network, spec, graph_io="float", extent=extent)]
     if isinstance(network, FrameEncoder):
         plans += plan_halves(network, spec, graph_io="float", extent=extent)

@@ -95,7 +95,7 @@ class ExportConfig:
             )
         if any(side < 1 or side > LARGEST_SIDE for size in self.shape for side in size):
             raise ValueError(f"shape={self.shape} must lie in 1..{LARGEST_SIDE}")
-        if len(self.shape) == 3 and not _ascending(self.shape):
+        if len(self.shape) == 3 and not _is_ascending(self.shape):
             raise ValueError(f"shape={self.shape} must ascend: least, usual, largest")
         if not 17 <= self.opset <= 20:
             raise ValueError(
@@ -127,7 +127,7 @@ def _check_engine(config: ExportConfig) -> None:
         )
 
 
-def _ascending(shape: tuple[Size, ...]) -> bool:
+def _is_ascending(shape: tuple[Size, ...]) -> bool:
     return all(
         low[side] <= high[side] for low, high in itertools.pairwise(shape) for side in (0, 1)
     )

@@ -69,12 +69,12 @@ def with_onnxruntime(name: str, height: int, width: int) -> dict[str, float]:
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return {}
     from vsrc.export.graphs.graph_plan import plan_whole
-    from vsrc.export.graphs.shape_range import extent_of
+    from vsrc.export.graphs.shape_range import shape_range_of
     from vsrc.export.graphs.to_onnx import to_onnx
 
     network = to_deployed(create(name))
     spec = spec_of(network)
-    extent = extent_of(((height, width),), multiple=spec.size_multiple)
+    extent = shape_range_of(((height, width),), multiple=spec.size_multiple)
     plan = plan_whole(network, spec, graph_io="uint8", extent=extent)
     model = to_onnx(plan, spec, graph_io="uint8", extent=extent, opset=18)
     with tempfile.TemporaryDirectory() as folder:

@@ -109,7 +109,9 @@ def compare_with_torch(
                     f"the {name} graph does not run at {height}x{width}: {error}; "
                     "nothing was written"
                 ) from error
-            found[name].append(_compared(*answers, truth=truth, frames=each, graph_io=graph_io))
+            found[name].append(
+                _measure_agreement(*answers, truth=truth, frames=each, graph_io=graph_io)
+            )
             pictures[name] = _picture(answers[0], 1.0 if graph_io == "uint8" else 255.0)
     of_all = {name: tuple(of_one) for name, of_one in found.items()}
     return GraphComparison(of_all, _picture(truth, 1.0), pictures)
@@ -179,7 +181,7 @@ def _torch_answer(
     return answer
 
 
-def _compared(
+def _measure_agreement(
     exact: Array,
     pictures: Array,
     *,

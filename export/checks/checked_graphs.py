@@ -17,7 +17,7 @@ from vsrc.export.checks.agreement import (
     whole_run,
 )
 from vsrc.export.checks.quality_gate import check_agreement
-from vsrc.export.checks.unrounded import exact
+from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.check_frames import as_float
 from vsrc.export.graphs.graph_name import graph_name
@@ -50,7 +50,7 @@ class Draft:
     lossy: bool
 
 
-def drafted(
+def draft_graphs(
     source: TracedNetwork, precision: Precision, config: ExportConfig, progress: ExportProgress
 ) -> Draft:
     """Write graphs into memory and compare them.
@@ -59,7 +59,7 @@ def drafted(
         GateError: They miss the limit and `allow_lossy` is off, or do not run.
         SpecError: int8, and there are no ranges for it.
     """
-    graphs = _written(source, precision, config, progress)
+    graphs = _write_typed(source, precision, config, progress)
     progress(ExportStep(f"comparing {precision} with torch"))
     names = [graph_name(precision, config.io, one.plan.role) for one in graphs]
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +74,7 @@ def drafted(
     return Draft(names[0], precision, tuple(graphs), found, lossy)
 
 
-def _written(
+def _write_typed(
     source: TracedNetwork, precision: Precision, config: ExportConfig, progress: ExportProgress
 ) -> list[TypedGraph]:
     if precision == "int8" and config.quantizer == "modelopt":
@@ -108,9 +108,9 @@ def _is_lossy(found: GraphComparison, precision: Precision, config: ExportConfig
 
 def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, ComparedGraph]:
     """The whole, and the pair as one."""
-    as_it_is = {name: _saved(one.model, folder / f"{name}.onnx") for name, one in graphs.items()}
+    as_it_is = {name: _save(one.model, folder / f"{name}.onnx") for name, one in graphs.items()}
     unrounded = {
-        name: _saved(exact(one.model), folder / f"{name}.exact.onnx")
+        name: _save(unround(one.model), folder / f"{name}.exact.onnx")
         for name, one in graphs.items()
     }
     whole, *halves = graphs
@@ -130,6 +130,6 @@ def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, Compared
     return subjects
 
 
-def _saved(model: onnx.ModelProto, path: Path) -> Path:
+def _save(model: onnx.ModelProto, path: Path) -> Path:
     path.write_bytes(model.SerializeToString())
     return path

@@ -49,7 +49,7 @@ _REASONS = {
 }
 
 
-def refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
+def find_refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
     """What a Jetson's TensorRT would refuse, a sentence each; empty for a graph that is fine."""
     found: dict[str, None] = {}
     for opset in model.opset_import:
@@ -58,7 +58,7 @@ def refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
                 f"opset {opset.version} is newer than {MOST_OPSET}, the newest that TensorRT 10.0 "
                 "reads: export with --opset 18"
             ] = None
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in _known_values(model)}
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in _infer_values(model)}
     for node in model.graph.node:
         reason = _reason(node, ranks)
         if reason:
@@ -74,7 +74,7 @@ def refuse_operators(path: Path) -> None:
     """
     import onnx
 
-    refused = refused_operators(onnx.load(str(path), load_external_data=False))
+    refused = find_refused_operators(onnx.load(str(path), load_external_data=False))
     if refused:
         more = f" (and {len(refused) - 1} more: vsrc inspect {path})" if len(refused) > 1 else ""
         raise MismatchError(f"{path.name} is not for TensorRT 8.6 to 11: {refused[0]}{more}")
@@ -93,7 +93,7 @@ def _reason(node: onnx.NodeProto, ranks: dict[str, int]) -> str:
     return ""
 
 
-def _known_values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+def _infer_values(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model).graph

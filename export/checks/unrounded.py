@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _AFTER_ROUNDING = ("Cast", "Transpose", "Reshape", "Unsqueeze", "Squeeze")
 
 
-def exact(model: onnx.ModelProto) -> onnx.ModelProto:
+def unround(model: onnx.ModelProto) -> onnx.ModelProto:
     """A float32 copy whose half values are rounded as on a device, and whose pictures are not.
 
     Its `sr` is float32 `(N, ..., 3, sH, sW)`: in 0..255, clipped, where the graph gives pictures;

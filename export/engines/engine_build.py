@@ -114,13 +114,13 @@ def build_engine(
     """
     version = version_numbers(str(tensorrt_module(backend).__version__))
     if backend == "trt-rtx" or version >= FIRST_RELIABLE:
-        return _built(backend, order, progress, typed=True)
+        return _build(backend, order, progress, typed=True)
     if version < FIRST_STRONG:
-        return _built(backend, order, progress, typed=False)
+        return _build(backend, order, progress, typed=False)
     try:
-        return _built(backend, order, progress, typed=True)
+        return _build(backend, order, progress, typed=True)
     except VsrcError:
-        return _built(backend, order, progress, typed=False)
+        return _build(backend, order, progress, typed=False)
 
 
 def input_shapes(backend: EngineBackend, graph: Path, shapes_of: ShapesOf) -> ProfileShapes:
@@ -130,20 +130,20 @@ def input_shapes(backend: EngineBackend, graph: Path, shapes_of: ShapesOf) -> Pr
         MismatchError: The parser does not take the graph.
     """
     module, messages = tensorrt_module(backend), Messages()
-    with _failures_named(graph, messages):
+    with _name_failures(graph, messages):
         logger: trt.ILogger = listener(module, messages)
         builder: trt.Builder = module.Builder(logger)
         network = builder.create_network(_network_flags(module, typed=True))
         _parse(module, network, graph, logger)
-        return {name: shapes_of(name, shape) for name, shape in _declared(network).items()}
+        return {name: shapes_of(name, shape) for name, shape in _input_shapes(network).items()}
 
 
-def _built(
+def _build(
     backend: EngineBackend, order: BuildOrder, progress: ExportProgress, *, typed: bool
 ) -> BuiltEngine:
     module, messages = tensorrt_module(backend), Messages()
     started = time.perf_counter()
-    with note_stop_signal() as stop, _failures_named(order.graph, messages):
+    with note_stop_signal() as stop, _name_failures(order.graph, messages):
         phases = Phases(progress, stop)
         logger: trt.ILogger = listener(module, messages)
         builder: trt.Builder = module.Builder(logger)
@@ -155,7 +155,7 @@ def _built(
         shapes = _add_profile(builder, network, config, order.shapes_of)
         cache = None
         if backend == "trt-rtx":
-            _set_gpus(module, config, chosen_gpus(module, order.compute_capabilities))
+            _set_gpus(module, config, choose_gpus(module, order.compute_capabilities))
         else:
             cache = _configure(module, config, order)
             if not typed:
@@ -168,13 +168,13 @@ def _built(
         engine = bytes(serialized)
         if cache is not None and order.timing_cache is not None:
             _keep_timings(config, order.timing_cache)
-        layers = _inspected(module, logger, engine) if backend == "trt" else {}
+        layers = _inspect(module, logger, engine) if backend == "trt" else {}
     asked = _convolutions(module, network)
     return BuiltEngine(engine, shapes, typed, asked, layers, time.perf_counter() - started)
 
 
 @contextlib.contextmanager
-def _failures_named(graph: Path, messages: Messages) -> Iterator[None]:
+def _name_failures(graph: Path, messages: Messages) -> Iterator[None]:
     """Turn what the bindings raise into one line with the cause that was logged."""
     try:
         yield
@@ -210,7 +210,7 @@ def _add_profile(
     shapes_of: ShapesOf,
 ) -> ProfileShapes:
     """Shapes of all inputs, and the profile that a graph of free shapes needs."""
-    declared = _declared(network)
+    declared = _input_shapes(network)
     shapes = {name: shapes_of(name, shape) for name, shape in declared.items()}
     if any(-1 in shape for shape in declared.values()):
         profile = builder.create_optimization_profile()
@@ -221,7 +221,7 @@ def _add_profile(
     return shapes
 
 
-def _declared(network: trt.INetworkDefinition) -> dict[str, tuple[int, ...]]:
+def _input_shapes(network: trt.INetworkDefinition) -> dict[str, tuple[int, ...]]:
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     return {value.name: _sides(value.shape) for value in inputs}
 
@@ -230,7 +230,7 @@ def _sides(shape: trt.Dims) -> tuple[int, ...]:
     return tuple(int(shape[axis]) for axis in range(len(shape)))
 
 
-def chosen_gpus(module: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
+def choose_gpus(module: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
     """Compute capabilities that TensorRT for RTX builds for, in its order.
 
     Args:
@@ -241,7 +241,7 @@ def chosen_gpus(module: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:  # noq
     Raises:
         MismatchError: It does not know one of them.
     """
-    known = known_gpus(module)
+    known = list_gpus(module)
     for name in wanted:
         if name not in known:
             raise MismatchError(
@@ -253,13 +253,13 @@ def chosen_gpus(module: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:  # noq
 
 
 def _set_gpus(module: Any, config: Any, names: tuple[str, ...]) -> None:  # noqa: ANN401
-    known = known_gpus(module)
+    known = list_gpus(module)
     config.num_compute_capabilities = len(names)
     for index, name in enumerate(names):
         config.set_compute_capability(known[name], index)
 
 
-def known_gpus(module: Any) -> dict[str, Any]:  # noqa: ANN401
+def list_gpus(module: Any) -> dict[str, Any]:  # noqa: ANN401
     """Compute capability ("8.9") -> what TensorRT for RTX calls it."""
     members = module.ComputeCapability.__members__
     found = {name[2:]: value for name, value in members.items() if name.startswith("SM")}
@@ -326,7 +326,7 @@ def _convolutions(module: Any, network: trt.INetworkDefinition) -> dict[str, int
     return dict(sorted(found.items()))
 
 
-def _inspected(module: Any, logger: trt.ILogger, engine: bytes) -> dict[str, int]:  # noqa: ANN401
+def _inspect(module: Any, logger: trt.ILogger, engine: bytes) -> dict[str, int]:  # noqa: ANN401
     """What the finished engine says of its convolutions."""
     runtime: trt.Runtime = module.Runtime(logger)
     loaded = runtime.deserialize_cuda_engine(engine)

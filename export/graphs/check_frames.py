@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.export.graphs.shape_range import Extent
+from vsrc.export.graphs.shape_range import ShapeRange
 from vsrc.runtime.picture.bicubic import downscale
 from vsrc.runtime.picture.fast_resize import bicubic_down, gaussian_down
 from vsrc.runtime.sample import sample_frames
@@ -33,7 +33,7 @@ class CheckedFrames:
     hr: NDArray[np.uint8] | None = None
 
 
-def check_sizes(extent: Extent, *, multiple: int) -> list[tuple[int, int]]:
+def check_sizes(extent: ShapeRange, *, multiple: int) -> list[tuple[int, int]]:
     """Two sizes a graph is tried at, both unlike the one it was traced with where there are more.
 
     Only a graph of one size is tried at one.
@@ -49,7 +49,7 @@ def check_sizes(extent: Extent, *, multiple: int) -> list[tuple[int, int]]:
 
 
 def check_frames(
-    spec: NetworkSpec, extent: Extent, *, degradation: Degradation
+    spec: NetworkSpec, extent: ShapeRange, *, degradation: Degradation
 ) -> tuple[CheckedFrames, ...]:
     """Frames of the sample clip at the sizes of `check_sizes`.
 

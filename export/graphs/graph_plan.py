@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vsrc.export.graphs.shape_range import Extent
+from vsrc.export.graphs.shape_range import ShapeRange
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec
 
@@ -45,7 +45,7 @@ class GraphPlan:
 
 
 def plan_whole(
-    network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent
+    network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange
 ) -> GraphPlan:
     """The graph that takes windows.
 
@@ -64,7 +64,7 @@ def plan_whole(
 
 
 def plan_halves(
-    network: FrameEncoder, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent
+    network: FrameEncoder, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange
 ) -> tuple[GraphPlan, GraphPlan]:
     """The encode and the fuse graph; arguments as in `plan_whole`.
 
@@ -125,7 +125,7 @@ class _Axes:
     width: _Axis
 
     @staticmethod
-    def of(extent: Extent, *, multiple: int) -> _Axes:
+    def of(extent: ShapeRange, *, multiple: int) -> _Axes:
         """Small lengths, sides unequal and all above 1, so that none is taken for a constant."""
         from torch.export import Dim
 

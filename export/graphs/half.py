@@ -56,17 +56,19 @@ def to_half(
         MismatchError: A node holds a graph of its own (If, Loop).
     """
     types = value_types(model)
-    rewriter = _Rewriter(model, types, single={*keep, *kept_by_rule(model, types)}, halve=halve)
+    rewriter = _Rewriter(
+        model, types, single={*keep, *select_float32_nodes(model, types)}, halve=halve
+    )
     count = sum(rewriter.take(node) for node in model.graph.node)
     rewriter.finish()
     return count
 
 
-def kept_by_rule(model: onnx.ModelProto, types: dict[str, int]) -> set[str]:
+def select_float32_nodes(model: onnx.ModelProto, types: dict[str, int]) -> set[str]:
     """Names of the nodes that rules 1 to 5 keep in float32."""
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     constants = {tensor.name for tensor in model.graph.initializer}
-    kept = _edges(model) | _positions(model, types) | _lost_constants(model)
+    kept = _edges(model) | _positions(model, types) | _select_lost_constants(model)
     for node in model.graph.node:
         divides = node.op_type == "Div" and node.input[1] not in constants
         too_old = node.op_type in _QUANTISATION and opset < _HALF_QUANTISATION_OPSET
@@ -129,7 +131,7 @@ def _positions(model: onnx.ModelProto, types: dict[str, int]) -> set[str]:
     return found
 
 
-def _lost_constants(model: onnx.ModelProto) -> set[str]:
+def _select_lost_constants(model: onnx.ModelProto) -> set[str]:
     """Rule 3."""
     import onnx
 

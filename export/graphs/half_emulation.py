@@ -44,11 +44,11 @@ def as_rounded(model: onnx.ModelProto) -> onnx.ModelProto:
         if value.type.tensor_type.elem_type == half:
             value.type.tensor_type.elem_type = single
     for original in model.graph.node:
-        graph.node.extend(_rounded(original, types))
+        graph.node.extend(_round_node(original, types))
     return result
 
 
-def _rounded(original: onnx.NodeProto, types: dict[str, int]) -> list[onnx.NodeProto]:
+def _round_node(original: onnx.NodeProto, types: dict[str, int]) -> list[onnx.NodeProto]:
     """A node in float32, and the rounding of what it gives."""
     import onnx
 
@@ -65,11 +65,11 @@ def _rounded(original: onnx.NodeProto, types: dict[str, int]) -> list[onnx.NodeP
         for slot, name in enumerate(node.output):
             if types.get(name) == half:
                 node.output[slot] = name + UNROUNDED
-                nodes += _rounding(name)
+                nodes += _round_value(name)
     return nodes
 
 
-def _rounding(name: str) -> list[onnx.NodeProto]:
+def _round_value(name: str) -> list[onnx.NodeProto]:
     import onnx
 
     cast, middle = onnx.helper.make_node, f"{name}.rounded"

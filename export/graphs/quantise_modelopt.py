@@ -62,7 +62,7 @@ def modelopt_graph(
             output_path=str(after),
             log_level="ERROR",
         )
-        model = _loaded(after)
+        model = _load(after)
     del model.metadata_props[:]
     model.metadata_props.extend(whole.model.metadata_props)
     name_precision(model, "int8", opset=opset_of(model))
@@ -101,7 +101,7 @@ def _windows(source: TracedNetwork, config: ExportConfig) -> NDArray[np.uint8]:
     return np.concatenate([lr for lr in shaped if lr.shape == shaped[0].shape])
 
 
-def _loaded(path: Path) -> onnx.ModelProto:
+def _load(path: Path) -> onnx.ModelProto:
     import onnx
 
     return onnx.load(str(path))

@@ -21,7 +21,7 @@ def ranges_for(package: Package, config: ExportConfig, progress: ExportProgress)
     """
     found = read_calibration(package.path)
     if config.calib and (found is None or not found.is_learnt):
-        found = _calibrated(package, config, progress)
+        found = _calibrate(package, config, progress)
     if found is None:
         raise SpecError(
             f"{package.path} has no ranges, and int8 needs them: run vsrc calibrate "
@@ -36,7 +36,7 @@ def ranges_for(package: Package, config: ExportConfig, progress: ExportProgress)
     return found
 
 
-def _calibrated(package: Package, config: ExportConfig, progress: ExportProgress) -> Calibration:
+def _calibrate(package: Package, config: ExportConfig, progress: ExportProgress) -> Calibration:
     from vsrc.calibration.calibrating import calibrate
     from vsrc.calibration.calibration_config import CalibrationConfig
 

@@ -10,7 +10,7 @@ LARGEST_BATCH = 64
 
 
 @dataclass(frozen=True)
-class Extent:
+class ShapeRange:
     """Shapes that a graph takes, inclusive: `(least, largest)` of each axis, LR pixels."""
 
     height: Size
@@ -23,7 +23,7 @@ class Extent:
         return all(low == high for low, high in (self.height, self.width, self.batch))
 
 
-def extent_of(shape: tuple[Size, ...], *, multiple: int) -> Extent:
+def shape_range_of(shape: tuple[Size, ...], *, multiple: int) -> ShapeRange:
     """The shapes that `ExportConfig.shape` means for a network that wants multiples.
 
     Raises:
@@ -38,7 +38,7 @@ def extent_of(shape: tuple[Size, ...], *, multiple: int) -> Extent:
     if not shape:
         least = max(2, multiple)
         largest = LARGEST_SIDE // multiple * multiple
-        return Extent((least, largest), (least, largest), (1, LARGEST_BATCH))
+        return ShapeRange((least, largest), (least, largest), (1, LARGEST_BATCH))
     low, high = shape[0], shape[-1]
     batch = (1, 1) if len(shape) == 1 else (1, LARGEST_BATCH)
-    return Extent((low[0], high[0]), (low[1], high[1]), batch)
+    return ShapeRange((low[0], high[0]), (low[1], high[1]), batch)

@@ -13,7 +13,7 @@ import torch
 
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.graphs.graph_plan import GraphPlan
-from vsrc.export.graphs.shape_range import Extent
+from vsrc.export.graphs.shape_range import ShapeRange
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.schema import to_json
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def to_onnx(
-    plan: GraphPlan, spec: NetworkSpec, *, graph_io: GraphIo, extent: Extent, opset: int
+    plan: GraphPlan, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange, opset: int
 ) -> onnx.ModelProto:
     """Export, simplify and strip; the same network gives the same bytes.
 
@@ -40,7 +40,7 @@ def to_onnx(
     Raises:
         MismatchError: The code of the network fixes an axis that shall be free.
     """
-    model = _simplified(_exported(plan, opset))
+    model = _simplify(_export(plan, opset))
     drop_unread_inputs(model)
     _check_free_axes(model, plan)
     strip(model)
@@ -53,7 +53,7 @@ def to_onnx(
     return model
 
 
-def _exported(plan: GraphPlan, opset: int) -> onnx.ModelProto:
+def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
     with explain_missing("onnxscript", extra="export"):
         import onnxscript  # noqa: F401  the exporter imports it late and says so badly
     # The exporter talks on stdout and warns of its own internals; neither is for the user.
@@ -79,7 +79,7 @@ def _exported(plan: GraphPlan, opset: int) -> onnx.ModelProto:
     return program.model_proto
 
 
-def _simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     with explain_missing("onnxsim", extra="export"):
         import onnxsim
     simplified: onnx.ModelProto = onnxsim.simplify(model)[0]

@@ -10,7 +10,7 @@ from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.check_frames import CheckedFrames, check_frames
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
-from vsrc.export.graphs.shape_range import Extent, extent_of
+from vsrc.export.graphs.shape_range import ShapeRange, shape_range_of
 from vsrc.export.graphs.typed_graphs import TypedGraph
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package, open_package
@@ -34,7 +34,7 @@ class TracedNetwork:
 
     package: Package
     network: nn.Module
-    extent: Extent
+    extent: ShapeRange
     traced: tuple[TypedGraph, ...]
     frames: tuple[CheckedFrames, ...]
 
@@ -51,7 +51,7 @@ def trace(
     """
     package = open_package(config.package)
     spec, network = package.spec.network, _exportable(package, config)
-    extent = extent_of(config.shape, multiple=spec.size_multiple)
+    extent = shape_range_of(config.shape, multiple=spec.size_multiple)
     plans = _plans(network, spec, config, extent)
     names = [
         graph_name(precision, config.io, plan.role) for precision in precisions for plan in plans
@@ -62,7 +62,7 @@ def trace(
     traced = []
     for done, plan in enumerate(plans):
         progress(ExportStep(f"tracing the {plan.role} graph", done, len(plans)))
-        traced.append(_traced(plan, spec, config, extent))
+        traced.append(_trace_plan(plan, spec, config, extent))
     frames = check_frames(spec, extent, degradation=package.spec.degradation)
     return TracedNetwork(package, network, extent, tuple(traced), frames)
 
@@ -80,7 +80,7 @@ def _exportable(package: Package, config: ExportConfig) -> nn.Module:
 
 
 def _plans(
-    network: nn.Module, spec: NetworkSpec, config: ExportConfig, extent: Extent
+    network: nn.Module, spec: NetworkSpec, config: ExportConfig, extent: ShapeRange
 ) -> list[GraphPlan]:
     from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
@@ -90,7 +90,9 @@ def _plans(
     return plans
 
 
-def _traced(plan: GraphPlan, spec: NetworkSpec, config: ExportConfig, extent: Extent) -> TypedGraph:
+def _trace_plan(
+    plan: GraphPlan, spec: NetworkSpec, config: ExportConfig, extent: ShapeRange
+) -> TypedGraph:
     from vsrc.export.graphs.to_onnx import to_onnx
 
     return TypedGraph(

@@ -68,14 +68,14 @@ def in_precision(
     if precision == "fp32":
         return list(traced)
     if precision == "fp16":
-        return _halved(traced, frames)
+        return _halve(traced, frames)
     if calibration is None:
         raise SpecError("int8 needs ranges: vsrc calibrate finds them")
     from vsrc.export.graphs.quantise import int8_graph
 
     target: Int8Target = "cpu" if precision == "int8-cpu" else "nvidia"
     halved = int8_with == "fp16" and target == "nvidia"
-    base = _halved(traced, frames) if halved else traced
+    base = _halve(traced, frames) if halved else traced
     return [replace(one, model=int8_graph(one.model, calibration, target=target)) for one in base]
 
 
@@ -84,7 +84,7 @@ def opset_of(model: onnx.ModelProto) -> int:
     return int(next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")))
 
 
-def _halved(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
+def _halve(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
     found = []
     for one, feeds in zip(traced, _feeds(traced, frames), strict=True):
         features = [feature.name for feature in one.plan.features]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.export.checks.tensorrt_operators import refused_operators
+from vsrc.export.checks.tensorrt_operators import find_refused_operators
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.inspection.facts import Inspection, size_text
 from vsrc.runtime.installation import explain_missing
@@ -50,7 +50,7 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     nodes = dict(Counter(node.op_type for node in model.graph.node).most_common())
     weights, computed = _numbers_by_dtype(model), _nodes_by_dtype(model)
-    convolved, refused = _convolutions_by_dtype(model), refused_operators(model)
+    convolved, refused = _convolutions_by_dtype(model), find_refused_operators(model)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     size_bytes = path.stat().st_size
     rows = [

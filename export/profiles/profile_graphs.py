@@ -75,12 +75,12 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
 
 def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpec:
     from vsrc.export.graphs.graph_plan import plan_whole
-    from vsrc.export.graphs.shape_range import extent_of
+    from vsrc.export.graphs.shape_range import shape_range_of
     from vsrc.export.graphs.to_onnx import to_onnx
     from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision, opset_of
     from vsrc.runtime.package import describe_file
 
-    extent = extent_of((), multiple=network.spec.size_multiple)
+    extent = shape_range_of((), multiple=network.spec.size_multiple)
     plan = plan_whole(network.collapsed().eval(), network.spec, graph_io="uint8", extent=extent)
     traced = to_onnx(plan, network.spec, graph_io="uint8", extent=extent, opset=_OPSET)
     (typed,) = in_precision(

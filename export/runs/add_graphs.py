@@ -34,7 +34,8 @@ def add_to_package(
             (draft_of_package / "graphs").mkdir()
             for draft in drafts:
                 of_it = [
-                    _written(source, draft, one, config, draft_of_package) for one in draft.graphs
+                    _write_graph(source, draft, one, config, draft_of_package)
+                    for one in draft.graphs
                 ]
                 reports += write_reports(draft_of_package, draft, of_it, limit_db=config.min_psnr)
                 written += of_it
@@ -46,7 +47,7 @@ def add_to_package(
     return ExportResult(tuple(written), agreements, there)
 
 
-def _written(
+def _write_graph(
     source: TracedNetwork, draft: Draft, one: TypedGraph, config: ExportConfig, folder: Path
 ) -> ExportedGraph:
     """Write a graph below `folder`, as it will lie in the package."""

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from vsrc.export.checks.checked_graphs import Draft, drafted
+from vsrc.export.checks.checked_graphs import Draft, draft_graphs
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.shape_range import Extent
+from vsrc.export.graphs.shape_range import ShapeRange
 from vsrc.export.graphs.tracing import TracedNetwork, trace
 from vsrc.export.runs.add_graphs import add_to_package
 from vsrc.export.runs.precision_choice import PrecisionCandidate, PrecisionChoice, choose_precision
@@ -43,7 +43,7 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
         if precision != "fp32" and config.calib and len(drafts) == 1:
             add_to_package(source, drafts, config)  # calibration feeds the fp32 graph
         try:
-            drafts.append(drafted(source, precision, config, progress))
+            drafts.append(draft_graphs(source, precision, config, progress))
         except (GateError, SpecError, MismatchError) as error:
             if precision == "fp32":
                 raise
@@ -89,7 +89,7 @@ def _choice(
     return choose_precision(candidates, backend=backend, height=height, width=width)
 
 
-def _size(config: ExportConfig, extent: Extent, multiple: int) -> tuple[int, int]:
+def _size(config: ExportConfig, extent: ShapeRange, multiple: int) -> tuple[int, int]:
     """The usual size where one was named, else the usual one of edge devices."""
     wanted = config.shape[len(config.shape) // 2] if config.shape else _SIZE
     sides = zip(wanted, (extent.height, extent.width), strict=True)

@@ -19,12 +19,12 @@ from vsrc.export.engines.engine_build import (
     BuiltEngine,
     ShapesOf,
     build_engine,
-    chosen_gpus,
+    choose_gpus,
     input_shapes,
     shapes_for,
 )
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.runs.result import ExportedEngine, ExportResult
 from vsrc.runtime.backends.engine_file import (
     EngineBackend,
@@ -64,10 +64,10 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     backend: EngineBackend = "trt" if config.format == "trt" else "trt-rtx"
     module = tensorrt_module(backend)
     device = cuda_device() if backend == "trt" else None
-    gpus = () if device else chosen_gpus(module, config.gpus)
+    gpus = () if device else choose_gpus(module, config.gpus)
     result = _with_graphs(config, progress)
     package = open_package(config.package)
-    extent_of(config.shape, multiple=package.spec.network.size_multiple)
+    shape_range_of(config.shape, multiple=package.spec.network.size_multiple)
     built = []
     for name, path, graph in _graphs(package, config):
         if is_importable("onnx"):  # else TensorRT itself will say
@@ -92,7 +92,7 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
             workspace_bytes=_workspace(config, device),
             timing_cache=config.timing_cache or _timing_cache(target),
         )
-        built.append(_placed(package, target, order, graph, config, progress))
+        built.append(_build_if_missing(package, target, order, graph, config, progress))
     return dataclasses.replace(result, engines=tuple(built))
 
 
@@ -153,7 +153,7 @@ def _timing_cache(target: EngineTarget) -> Path | None:
     return cache_folder() / f"tensorrt-{name}.timing"
 
 
-def _placed(
+def _build_if_missing(
     package: Package,
     target: EngineTarget,
     order: BuildOrder,

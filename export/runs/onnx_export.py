@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from vsrc.export.checks.checked_graphs import drafted
+from vsrc.export.checks.checked_graphs import draft_graphs
 from vsrc.export.config import ExportConfig, ExportProgress
 from vsrc.export.graphs.ranges import ranges_for
 from vsrc.export.graphs.tracing import trace
@@ -26,5 +26,5 @@ def export_onnx(config: ExportConfig, progress: ExportProgress = lambda _: None)
         config = dataclasses.replace(config, halves=False)
     source = trace(config, [precision], progress)
     if config.calib and "fp32" not in source.package.spec.graphs:  # calibration feeds this graph
-        add_to_package(source, [drafted(source, "fp32", config, progress)], config)
-    return add_to_package(source, [drafted(source, precision, config, progress)], config)
+        add_to_package(source, [draft_graphs(source, "fp32", config, progress)], config)
+    return add_to_package(source, [draft_graphs(source, precision, config, progress)], config)

@@ -121,7 +121,7 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
     from vsrc.compressor.networks.loading.packaged import to_deployed
     from vsrc.export.graphs.graph_plan import plan_whole
     from vsrc.export.graphs.quantise import int8_graph
-    from vsrc.export.graphs.shape_range import extent_of
+    from vsrc.export.graphs.shape_range import shape_range_of
     from vsrc.export.graphs.to_onnx import to_onnx
 
     # Sums in another order differ in their last bits (1e-5 of a step), so that a value in the
@@ -134,7 +134,7 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
         with torch.no_grad():
             expected: Tensor = network(lr).clamp(0, 1)
     spec, plain = spec_of(network), to_deployed(network)
-    extent = extent_of(((8, 12),), multiple=1)
+    extent = shape_range_of(((8, 12),), multiple=1)
     plan = plan_whole(plain, spec, graph_io="float", extent=extent)
     model = to_onnx(plan, spec, graph_io="float", extent=extent, opset=18)
     calibration = quantiser.calibration(weights_sha256="0" * 64)

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.loading.packaged import to_deployed
 from vsrc.compressor.networks.table import NETWORKS
-from vsrc.export.checks.unrounded import exact
+from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import plan_whole
-from vsrc.export.graphs.half import kept_by_rule, to_half, value_types
+from vsrc.export.graphs.half import select_float32_nodes, to_half, value_types
 from vsrc.export.graphs.half_emulation import as_rounded
 from vsrc.export.graphs.overflow import half_or_kept, magnitudes
-from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.export.runs.exporting import export
 from vsrc.runtime.backends.ort import open_ort
@@ -71,7 +71,7 @@ def test_a_half_graph_gives_what_the_half_network_gives(
         frames = torch.from_numpy(lr).permute(0, 1, 4, 2, 3).float() / 255
         expected = (network(frames.half()).float() * 255).clamp(0, 255).numpy()
     to_half(graph)
-    found = run(exact(graph), tmp_path, lr=lr)
+    found = run(unround(graph), tmp_path, lr=lr)
     # Both round every value to half, but sum in another order: 2**-11 of a value, now and then.
     assert np.abs(found - expected).max() < 0.5
     assert 10 * np.log10(255**2 / np.mean((found - expected) ** 2)) > 70
@@ -104,7 +104,7 @@ def test_small_constants_and_divisions_stay_float32(tmp_path: Path) -> None:
         helper.make_node("Div", ["x", "safe"], ["y"]),
         eps=1e-8,  # zero in half precision: 0 / 0 where x is 0
     )
-    assert kept_by_rule(model, value_types(model)) == {"safe", "y"}
+    assert select_float32_nodes(model, value_types(model)) == {"safe", "y"}
     to_half(model)
     found = run(as_rounded(model), tmp_path, x=np.array([0, 0.5, 1, 2], np.float32))
     np.testing.assert_allclose(found, [0, 2, 1, 0.5], rtol=1e-3)
@@ -120,12 +120,12 @@ def test_positions_stay_float32_up_to_the_convolution_they_come_from() -> None:
             grid = torch.tanh(self.flow(x)).permute(0, 2, 3, 1)
             return nn.functional.grid_sample(torch.relu(x), grid, align_corners=False)
 
-    extent = extent_of(((8, 8),), multiple=1)
+    extent = shape_range_of(((8, 8),), multiple=1)
     spec = NetworkSpec("warp", {}, 1, 1, 0, 0, 0.0)
     plan = plan_whole(Warp(), spec, graph_io="float", extent=extent)
     model = to_onnx(plan, spec, graph_io="float", extent=extent, opset=18)
     kinds = {node.name: node.op_type for node in model.graph.node}
-    kept = {kinds[name] for name in kept_by_rule(model, value_types(model))}
+    kept = {kinds[name] for name in select_float32_nodes(model, value_types(model))}
     assert kept == {"GridSample", "Transpose", "Tanh", "Clip"}  # which keeps sr within [0, 1]
     assert {"Conv", "Relu"} <= set(kinds.values())
 

@@ -285,7 +285,7 @@ def test_old_versions_fall_back_to_flags(
     module = ModuleType("tensorrt")
     module.__version__ = version  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(engine_build, "_built", refuse)
+    monkeypatch.setattr(engine_build, "_build", refuse)
     with pytest.raises(VsrcError, match="refused"):
         build_engine("trt", BuildOrder(tmp_path / "g.onnx", "fp16", lambda _, d: (d,)))
     assert asked == tried

@@ -27,14 +27,14 @@ from vsrc.compressor.networks.table import NETWORKS
 from vsrc.compressor.networks.video.stdan import Stdan, StdanSize
 from vsrc.compressor.zoo import ROWS
 from vsrc.export.checks.agreement import Run, halves_run, whole_run
-from vsrc.export.checks.tensorrt_operators import refused_operators
+from vsrc.export.checks.tensorrt_operators import find_refused_operators
 from vsrc.export.config import ExportConfig
 from vsrc.export.engines.engine_build import BuiltEngine
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.half import to_half
 from vsrc.export.graphs.quantise import int8_graph
-from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.export.runs.exporting import export
 from vsrc.runtime.errors import MismatchError
@@ -165,7 +165,7 @@ def test_other_ends_and_sizes_build(
 ) -> None:
     network = lively(name)
     spec = spec_of(network)
-    extent = extent_of(shape, multiple=spec.size_multiple)
+    extent = shape_range_of(shape, multiple=spec.size_multiple)
     plan = plan_whole(network, spec, graph_io=graph_io, extent=extent)
     model = to_onnx(plan, spec, graph_io=graph_io, extent=extent, opset=18)
     (tmp_path / "fp32.onnx").write_bytes(model.SerializeToString())
@@ -182,7 +182,7 @@ def build_in_every_precision(
     """Build an fp32 graph, its half and its int8 copy, which are written beside it."""
     features = [feature.name for feature in said.features]
     model = onnx.load(file)
-    assert refused_operators(model) == ()
+    assert find_refused_operators(model) == ()
     convolved = build(file, said, sizes).asked
     assert set(convolved) <= {"fp32"}
     to_half(model, halve=features)
@@ -194,7 +194,7 @@ def build_in_every_precision(
         ranges = Calibration("minmax", ranges=dict.fromkeys(keys, (-4.0, 4.0)))
         int8 = file.with_name(file.name.replace("fp32", "int8"))
         onnx.save(int8_graph(model, ranges, target="nvidia"), int8)
-        assert refused_operators(onnx.load(int8)) == ()
+        assert find_refused_operators(onnx.load(int8)) == ()
         made = build(int8, said, sizes, "int8").asked
         assert made["int8"] > 0
         assert sum(made.values()) == sum(convolved.values())
@@ -219,7 +219,7 @@ def test_halves_of_one_size_give_the_whole(
 ) -> None:
     network = lively(name)
     assert isinstance(network, FrameEncoder)
-    spec, extent = spec_of(network), extent_of(((16, 24),), multiple=8)
+    spec, extent = spec_of(network), shape_range_of(((16, 24),), multiple=8)
     plans = plan_halves(network, spec, graph_io="uint8", extent=extent)
     assert tuple(plan.role for plan in plans) == GRAPHS[name][1:]
     files = []

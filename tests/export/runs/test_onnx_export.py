@@ -17,7 +17,7 @@ from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import check_agreement
 from vsrc.export.config import ExportConfig, parse_shape
 from vsrc.export.graphs.graph_name import METADATA_KEY
-from vsrc.export.graphs.shape_range import extent_of
+from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.runs.exporting import export
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.package import open_package
@@ -151,11 +151,11 @@ def test_shapes_that_make_no_sense_are_refused(
 
 def test_a_shape_that_is_no_multiple_names_the_next() -> None:
     with pytest.raises(ValueError, match="multiples of 4: try 20"):
-        extent_of(((18, 32),), multiple=4)
+        shape_range_of(((18, 32),), multiple=4)
 
 
 def test_extents_of_dynamic_and_fixed_graphs() -> None:
-    assert extent_of(((16, 32),), multiple=4).fixed
-    whole = extent_of((), multiple=16)
+    assert shape_range_of(((16, 32),), multiple=4).fixed
+    whole = shape_range_of((), multiple=16)
     assert whole.height == (16, 8192)
     assert not whole.fixed
