@@ -103,7 +103,7 @@ def infer_command(
             "--ray shares out the work by itself: leave out --shard and --report"
         )
     with InferBar() as bar:
-        result = _restored(config, bar, report, address)
+        result = _run_infer(config, bar, report, address)
     _show(result, bar, as_json=as_json, frames_on_stdout=str(config.output) == "-")
     if result.failures:
         total = len(result.files) + len(result.failures) + len(result.pieces)
@@ -125,7 +125,7 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
         click.echo(failure.error, err=True)
 
 
-def _restored(
+def _run_infer(
     config: InferConfig, bar: InferBar, report: Path | None, address: str | None
 ) -> InferResult:
     from vsrc.runtime.jobs.cluster import infer_on_cluster

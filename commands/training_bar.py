@@ -47,7 +47,7 @@ class TrainingBar:
             note = f"{now.name}, frame {now.frames}" if now.frames else now.name
             self._progress.update(self._task, completed=now.done, total=now.total, note=note)
             return
-        note = _training_note(now)
+        note = _format_training(now)
         label = f"step {now.step}/{now.steps}"
         self._progress.update(
             self._task, description=label, completed=now.step, total=now.steps, note=note
@@ -56,7 +56,7 @@ class TrainingBar:
             click.echo(f"{label}  {note}", err=True)
 
 
-def _training_note(now: TrainProgress) -> str:
+def _format_training(now: TrainProgress) -> str:
     terms = " ".join(f"{name} {value:.4g}" for name, value in now.terms.items())
     psnr = "" if now.psnr is None else f"  PSNR {now.psnr:.2f} dB"
     if now.psnr is not None and now.bicubic_psnr is not None:

@@ -82,17 +82,17 @@ def demo(
     say(f"1/5  cut the sample clip: {TAUGHT_FRAMES} frames to learn from, 36 others to judge by")
     material = prepare(folder)
     say(f"2/5  teach {STUDENT} for {config.steps} steps (teacher {TEACHER}, objective std)")
-    student = _teach(config, material, folder, report)
+    student = _train(config, material, folder, report)
     say("3/5  export it to ONNX and compare it with torch")
     _export(student)
     say("4/5  restore the clip")
     video = folder / "restored.mp4"
     infer(InferConfig(inputs=(material.low,), output=video, threads=config.threads))
-    pictures = _restored(student, material, config.threads)
+    pictures = _upscale_ways(student, material, config.threads)
     say("5/5  measure the latency of the student that ships")
     height, width = material.lr.shape[1:3]
     latency = bench(BenchConfig(shape=(height, width), threads=config.threads, seconds=4))
-    scores = tuple(UpscalerScore(label, _judged(sr, material)) for label, sr in pictures.items())
+    scores = tuple(UpscalerScore(label, _score(sr, material)) for label, sr in pictures.items())
     from vsrc.demo.demo_page import write_demo_page
 
     page = write_demo_page(folder / "index.html", pictures, scores, latency, material)
@@ -109,7 +109,7 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _teach(
+def _train(
     config: DemoConfig, material: Material, folder: Path, report: DistillCallback | None
 ) -> Path:
     from vsrc.compressor.distill import distill
@@ -145,17 +145,17 @@ def _export(student: Path) -> None:
     export(ExportConfig(student))
 
 
-def _restored(student: Path, material: Material, threads: int) -> dict[str, Frames]:
+def _upscale_ways(student: Path, material: Material, threads: int) -> dict[str, Frames]:
     """The judged frames, enlarged in three ways."""
     pictures = {"Bicubic": upscale(material.lr[FIRST_JUDGED:], 4)}
     for label, path in (("Taught just now", student), ("Ships with vsrc", shipped(STUDENT))):
         session = open_package(path).session(threads=threads)
-        pictures[label] = restore(session, material.lr)[FIRST_JUDGED:]
+        pictures[label] = upscale_clip(session, material.lr)[FIRST_JUDGED:]
         session.close()
     return pictures
 
 
-def restore(session: Session, lr: Frames) -> Frames:
+def upscale_clip(session: Session, lr: Frames) -> Frames:
     """Every frame of one shot, its edges repeated: `(T, H, W, 3)` to `(T, sH, sW, 3)`."""
     radius, last = session.network.radius, len(lr) - 1
     around = np.arange(-radius, radius + 1)
@@ -163,6 +163,6 @@ def restore(session: Session, lr: Frames) -> Frames:
     return np.concatenate([session(window) for window in windows])
 
 
-def _judged(sr: Frames, material: Material) -> float:
+def _score(sr: Frames, material: Material) -> float:
     truth = material.hr[FIRST_JUDGED:]
     return float(np.mean([psnr(a, b) for a, b in zip(sr, truth, strict=True)]))

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, prepare
-from vsrc.demo.tour import demo, restore
+from vsrc.demo.tour import demo, upscale_clip
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.bicubic import downscale, upscale
@@ -62,7 +62,7 @@ def test_lessons_and_judged_frames_are_apart(tmp_path: Path) -> None:
 def test_restoring_repeats_the_edges_of_the_shot(tiny_package: Path) -> None:
     session = open_package(tiny_package).session()
     lr = np.random.default_rng(0).integers(0, 256, (3, 9, 10, 3), dtype=np.uint8)
-    sr = restore(session, lr)
+    sr = upscale_clip(session, lr)
     by_hand = [lr[[0, 0, 1]], lr[[0, 1, 2]], lr[[1, 2, 2]]]
     np.testing.assert_array_equal(sr, np.concatenate([session(w[None]) for w in by_hand]))
 
