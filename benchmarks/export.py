@@ -25,7 +25,7 @@ from vsrc.export.config import ExportConfig
 from vsrc.export.runs.exporting import export
 from vsrc.export.runs.precision_choice import PrecisionCandidate
 from vsrc.export.runs.result import ExportResult
-from vsrc.runtime.dependencies import installed_version
+from vsrc.runtime.dependencies import find_version
 from vsrc.runtime.shipped_models import shipped
 
 SHAPE = ((90, 160), (180, 320), (360, 640))
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--calib", type=Path, nargs="+", required=True)
     parser.add_argument("--windows", type=int, default=100)
     options = parser.parse_args()
-    tools = {name: installed_version(name) for name in ("torch", "onnxruntime", "tensorrt_rtx")}
+    tools = {name: find_version(name) for name in ("torch", "onnxruntime", "tensorrt_rtx")}
     print("# Export: what each precision keeps\n\nWritten by `benchmarks/export.py`;")
     print(", ".join(f"{name} {version}" for name, version in tools.items()), end="; ")
     print(f"{len(os.sched_getaffinity(0))} CPU cores, frames of 320x180.\n")

@@ -51,7 +51,7 @@ from vsrc.runtime.quality.evaluation import (
 )
 from vsrc.runtime.quality.metrics import MetricKind
 from vsrc.runtime.sample import SAMPLE_CLIP
-from vsrc.runtime.shipped_models import shipped, shipped_names
+from vsrc.runtime.shipped_models import list_shipped, shipped
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.upscale import restored
 
@@ -141,7 +141,7 @@ def main() -> None:
 
 def ours() -> list[Path]:
     """The students for x4 that ship."""
-    names = [name for name in shipped_names() if name.startswith("edge-")]
+    names = [name for name in list_shipped() if name.startswith("edge-")]
     return [path for path in map(shipped, names) if open_package(path).spec.network.scale == 4]
 
 

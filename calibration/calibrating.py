@@ -39,7 +39,7 @@ from vsrc.calibration.sensitivity import (
 from vsrc.calibration.sensitivity_report import write_report
 from vsrc.calibration.thresholds import range_of
 from vsrc.calibration.unfinished import Unfinished
-from vsrc.runtime.dependencies import loaded_versions
+from vsrc.runtime.dependencies import collect_versions
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.package import Package, open_package
@@ -147,7 +147,7 @@ def _unfinished(
     draw: Draw,
 ) -> Unfinished:
     drawn = [(clip.sha256, frames) for clip, frames in zip(clips, draw.frames, strict=True)]
-    facts = [loaded_versions()["vsrc"], graph.sha256, config.tile, config.seed, drawn]
+    facts = [collect_versions()["vsrc"], graph.sha256, config.tile, config.seed, drawn]
     return Unfinished(package.path, facts)
 
 
@@ -232,7 +232,7 @@ def _calibration(
         ),
         min_psnr_db=config.min_psnr,
         notes=tuple(notes),
-        versions=loaded_versions(),
+        versions=collect_versions(),
     )
 
 

@@ -21,9 +21,9 @@ class ModelPath(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | os.PathLike[str]:
         """See `click.ParamType.convert`."""
-        from vsrc.runtime.shipped_models import shipped, shipped_names
+        from vsrc.runtime.shipped_models import list_shipped, shipped
 
-        if not Path(value).exists() and str(value) in shipped_names():
+        if not Path(value).exists() and str(value) in list_shipped():
             return shipped(str(value))
         return super().convert(value, param, ctx)
 

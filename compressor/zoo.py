@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vsrc.runtime.package import open_package
-from vsrc.runtime.shipped_models import shipped, shipped_names
+from vsrc.runtime.shipped_models import list_shipped, shipped
 from vsrc.runtime.spec import Degradation, GraphRole, Quality
 
 _ANY = tuple(range(1, 17))
@@ -146,7 +146,7 @@ def zoo() -> Zoo:
     Raises:
         SpecError: A package that comes with vsrc is damaged.
     """
-    packages = tuple(_package(name) for name in shipped_names())
+    packages = tuple(_package(name) for name in list_shipped())
     filled = {package.network for package in packages}
     return Zoo(tuple(replace(row, ships=row.name in filled) for row in ROWS), packages)
 

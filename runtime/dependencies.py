@@ -113,7 +113,7 @@ def is_importable(module: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def installed_version(name: str) -> str | None:
+def find_version(name: str) -> str | None:
     """Version of a distribution, without importing it; None if it is not installed."""
     try:
         return metadata.version(name)
@@ -136,7 +136,7 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def loaded_versions() -> dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """Package -> version, of Python, vsrc and the libraries that this process has loaded."""
     loaded = {name: sys.modules[name] for name in _REPORTED if name in sys.modules}
     found = {name: str(getattr(module, "__version__", "?")) for name, module in loaded.items()}
@@ -158,5 +158,5 @@ def _dependency(text: str, extra: str | None) -> Dependency | None:
     parts = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
     bounds = str(wanted.specifier)
     return Dependency(
-        wanted.name, extra, f"{wanted.name}{parts}{bounds}", bounds, installed_version(wanted.name)
+        wanted.name, extra, f"{wanted.name}{parts}{bounds}", bounds, find_version(wanted.name)
     )

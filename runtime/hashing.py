@@ -23,7 +23,7 @@ def bytes_sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sampled_sha256(path: Path) -> str:
+def sample_sha256(path: Path) -> str:
     """SHA-256 of the file's size and of 16 blocks of 4 KiB spread over it, hex.
 
     Tells one video from another in no time, whatever their length and on whatever machine; copies

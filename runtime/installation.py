@@ -31,7 +31,7 @@ from vsrc.runtime.dependencies import (
     Dependency,
     dependencies,
     dependencies_of,
-    installed_version,
+    find_version,
     is_importable,
 )
 from vsrc.runtime.errors import MissingDependencyError
@@ -211,7 +211,7 @@ def clashing_onnxruntimes() -> tuple[str, ...]:
     Both unpack into one folder; what is there then is a mixture of the two.
     """
     names = ("onnxruntime", "onnxruntime-gpu")
-    return names if all(installed_version(name) for name in names) else ()
+    return names if all(find_version(name) for name in names) else ()
 
 
 def replace_onnxruntime(*installed: str, extra: str) -> Command:

@@ -17,7 +17,7 @@ def is_pattern(path: Path) -> bool:
     return len(_PLACE.findall(path.name)) == 1 and path.name.count("%") == 1
 
 
-def matching(pattern: Path) -> list[Path]:
+def find_matching(pattern: Path) -> list[Path]:
     """The files that a pattern stands for, in the order of their numbers, from whichever on.
 
     Raises:
@@ -37,7 +37,7 @@ def matching(pattern: Path) -> list[Path]:
     return files
 
 
-def missing_numbers(files: Sequence[Path]) -> str:
+def describe_gaps(files: Sequence[Path]) -> str:
     """Which numbers a row of pictures skips ("numbers 3, 7 to 9 missing"); empty for none.
 
     A row whose names differ in more than their last number is not numbered, and one that counts in

@@ -116,13 +116,13 @@ def _read_limited(kind: Any, data: object, where: str) -> object:  # noqa: ANN40
     value = _read(kind.__origin__, data, where)
     for limits in kind.__metadata__:
         if value is not None and (problem := limits.problem(value)):
-            raise SpecError(f"{where}: {problem}, found {_named(data)}")
+            raise SpecError(f"{where}: {problem}, found {_describe(data)}")
     return value
 
 
 def _read_dataclass(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
     if not isinstance(data, dict):
-        raise SpecError(f"{where}: expected an object, found {_named(data)}")
+        raise SpecError(f"{where}: expected an object, found {_describe(data)}")
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if unknown := sorted(set(data) - set(fields)):
@@ -154,12 +154,12 @@ def _read_union(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
                 return _read(option, data, where)
             except SpecError as error:
                 problem = problem or error
-    raise problem or SpecError(f"{where}: expected null, found {_named(data)}")
+    raise problem or SpecError(f"{where}: expected null, found {_describe(data)}")
 
 
 def _read_tuple(items: tuple[Any, ...], data: object, where: str) -> object:
     if not isinstance(data, list):
-        raise SpecError(f"{where}: expected a list, found {_named(data)}")
+        raise SpecError(f"{where}: expected a list, found {_describe(data)}")
     if len(items) == 2 and items[1] is Ellipsis:
         items = (items[0],) * len(data)
     if len(items) != len(data):
@@ -170,7 +170,7 @@ def _read_tuple(items: tuple[Any, ...], data: object, where: str) -> object:
 
 def _read_dict(item: Any, data: object, where: str) -> object:  # noqa: ANN401
     if not isinstance(data, dict):
-        raise SpecError(f"{where}: expected an object, found {_named(data)}")
+        raise SpecError(f"{where}: expected an object, found {_describe(data)}")
     return {str(key): _read(item, value, f"{where}.{key}") for key, value in data.items()}
 
 
@@ -182,8 +182,8 @@ def _read_scalar(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
         return Path(data)
     if isinstance(data, kind) and (kind is bool or not isinstance(data, bool)):
         return data
-    raise SpecError(f"{where}: expected {kind.__name__}, found {_named(data)}")
+    raise SpecError(f"{where}: expected {kind.__name__}, found {_describe(data)}")
 
 
-def _named(data: object) -> str:
+def _describe(data: object) -> str:
     return "null" if data is None else f"{type(data).__name__} {data!r:.40}"

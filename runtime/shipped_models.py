@@ -19,12 +19,12 @@ def shipped(name: str = DEFAULT_STUDENT) -> Path:
     home = Path(__file__).resolve().parent / "zoo"
     folder = home / f"{name}.vsrc"
     if not folder.is_dir():
-        have = ", ".join(shipped_names()) or "none"
+        have = ", ".join(list_shipped()) or "none"
         raise SpecError(f"no student called {name!r} comes with vsrc; there are: {have}")
     return folder
 
 
-def shipped_names() -> list[str]:
+def list_shipped() -> list[str]:
     """Names of the packages that come with vsrc, sorted."""
     home = Path(__file__).resolve().parent / "zoo"
     return sorted(path.stem for path in home.glob("*.vsrc"))

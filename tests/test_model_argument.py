@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.commands.model_argument import MODEL
-from vsrc.runtime.shipped_models import shipped, shipped_names
+from vsrc.runtime.shipped_models import list_shipped, shipped
 
 
 def test_a_name_is_the_package_that_ships() -> None:
-    assert [MODEL.convert(name, None, None) for name in shipped_names()] == [
-        shipped(name) for name in shipped_names()
+    assert [MODEL.convert(name, None, None) for name in list_shipped()] == [
+        shipped(name) for name in list_shipped()
     ]
 
 

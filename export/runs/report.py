@@ -15,7 +15,7 @@ from vsrc import __version__
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import LIMITS_DB
 from vsrc.export.runs.result import ExportedGraph
-from vsrc.runtime.dependencies import installed_version, is_importable
+from vsrc.runtime.dependencies import find_version, is_importable
 from vsrc.runtime.inspection.facts import size_text
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
@@ -62,7 +62,7 @@ def write_reports(
 
 def _data(draft: Draft, written: Sequence[ExportedGraph], limit_db: float) -> dict[str, Any]:
     found = {"python": platform.python_version(), "vsrc": __version__}
-    versions = {**found, **{name: installed_version(name) for name in _TOOLS}}
+    versions = {**found, **{name: find_version(name) for name in _TOOLS}}
     return {
         "schema_version": SCHEMA_VERSION,
         "precision": draft.precision,

@@ -12,7 +12,7 @@ from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.numbering import missing_numbers
+from vsrc.runtime.numbering import describe_gaps
 from vsrc.runtime.picture.colour import FULL
 from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.spec import LONGEST_WINDOW
@@ -50,7 +50,7 @@ class PictureReader:
             duration=len(files) / fps,
             file_duration=Fraction(0),
             start=0,
-            gaps=missing_numbers(files),
+            gaps=describe_gaps(files),
         )
 
     def __iter__(self) -> Iterator[SourceFrame]:

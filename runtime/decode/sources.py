@@ -14,7 +14,7 @@ from vsrc.runtime.decode.clip_layouts import (
     natural_key,
 )
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.numbering import is_pattern, matching
+from vsrc.runtime.numbering import find_matching, is_pattern
 
 PIPE = "-"
 """As an input: the video comes on stdin. As an output: frames go to stdout."""
@@ -74,7 +74,7 @@ def _find(text: str | Path) -> Iterator[Source]:
     elif path.suffix.lower() in PICTURE_SUFFIXES and path.exists():
         yield Source(path.parent.name or "frames", (path,), is_pictures=True)
     elif not path.exists() and is_pattern(path):
-        yield Source(path.parent.name or "frames", tuple(matching(path)), is_pictures=True)
+        yield Source(path.parent.name or "frames", tuple(find_matching(path)), is_pictures=True)
     elif path.exists() or not glob.has_magic(str(text)):
         yield Source(str(path), (path,), is_pictures=False)
     else:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from vsrc.runtime.dependencies import dependencies_of, installed_version, is_importable, module_of
+from vsrc.runtime.dependencies import dependencies_of, find_version, is_importable, module_of
 from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, with_outcome
 from vsrc.runtime.inspection.trials import run_trial
 from vsrc.runtime.installation import (
@@ -33,7 +33,7 @@ def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
 
 
 def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
-    version = installed_version(name)
+    version = find_version(name)
     # JetPack's TensorRT may lie on the path without metadata, so the module decides.
     if version is None and not is_importable(module_of(name)):
         if name == "tensorrt" and not has_gpu:
@@ -48,7 +48,7 @@ def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
 
 
 def _cuda_bindings(*, has_gpu: bool) -> Remedy:
-    name, version = "cuda-bindings", installed_version("cuda-bindings")
+    name, version = "cuda-bindings", find_version("cuda-bindings")
     if not has_gpu:
         return Remedy(Finding("nvidia", name, "no-gpu", version or ""))
     if version is None:

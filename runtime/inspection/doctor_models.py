@@ -9,7 +9,7 @@ from vsrc.runtime.inspection.finding import Finding, Remedy, with_outcome
 from vsrc.runtime.inspection.trials import run_trial
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.package import open_package
-from vsrc.runtime.shipped_models import shipped, shipped_names
+from vsrc.runtime.shipped_models import list_shipped, shipped
 
 
 def examine_models(*, can_run: bool) -> Iterator[Remedy]:
@@ -18,7 +18,7 @@ def examine_models(*, can_run: bool) -> Iterator[Remedy]:
     Args:
         can_run: ONNX Runtime works; without it no student is to blame.
     """
-    for name in shipped_names():
+    for name in list_shipped():
         path = shipped(name)
         try:
             is_student = bool(open_package(path).spec.graphs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsrc.runtime.dependencies import dependencies, installed_version, providers_of
+from vsrc.runtime.dependencies import dependencies, find_version, providers_of
 from vsrc.runtime.inspection.finding import Finding, Remedy, with_outcome
 from vsrc.runtime.inspection.trials import run_trial
 from vsrc.runtime.installation import (
@@ -35,7 +35,7 @@ def examine_onnxruntime(*, has_gpu: bool) -> list[Remedy]:
         found = Finding("run", " and ".join(wheels), "broken", said="they overwrite each other")
         return [Remedy(found, replace_onnxruntime(*wheels, extra=extra))]
     wheel = wheels[0]
-    version, outcome = installed_version(wheel) or "", run_trial("onnxruntime")
+    version, outcome = find_version(wheel) or "", run_trial("onnxruntime")
     if not outcome.works:
         found = Finding("run", wheel, "broken", version, outcome.said)
         return [Remedy(found, this_installation().reinstall(_requirement(wheel)))]

@@ -27,7 +27,7 @@ from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
 from vsrc.runtime.encode.video_writer import VideoWriter, Writer
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
-from vsrc.runtime.hashing import sampled_sha256
+from vsrc.runtime.hashing import sample_sha256
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.package import open_package
 from vsrc.runtime.shipped_models import shipped
@@ -199,7 +199,7 @@ class Job:
         """
         import av
 
-        sources = [(file.name, sampled_sha256(file)) for file in self.target.source.files]
+        sources = [(file.name, sample_sha256(file)) for file in self.target.source.files]
         options = replace(
             self.config,
             inputs=("-",),

@@ -67,7 +67,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
     start = time.perf_counter()
     import numpy as np
 
-    from vsrc.runtime.dependencies import loaded_versions
+    from vsrc.runtime.dependencies import collect_versions
     from vsrc.runtime.latency.contention import core_time, taken_share
     from vsrc.runtime.latency.measurement import Measurement
     from vsrc.runtime.latency.rates import Rates, measure_rates
@@ -115,7 +115,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
         stages=stages,
         watched=_watched(telemetry, idle, busy),
         rates=rates,
-        versions=loaded_versions(),
+        versions=collect_versions(),
         taken_shares=(taken_share(before, after, threads=rates.threads) if on_cores else None,),
         engine_build_ms=subject.build_ms,
     )

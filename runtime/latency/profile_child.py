@@ -30,7 +30,7 @@ def _measure(request: Message, tell: Callable[[Message], None]) -> Message:
     Returns:
         `rounds_ms`: for each package and shape a list of samples for each round; what ran it.
     """
-    from vsrc.runtime.dependencies import loaded_versions
+    from vsrc.runtime.dependencies import collect_versions
     from vsrc.runtime.latency.rates import measure_rates
 
     packages, shapes, rounds = request["packages"], request["shapes"], request["rounds"]
@@ -47,7 +47,7 @@ def _measure(request: Message, tell: Callable[[Message], None]) -> Message:
     tell({"stage": "machine"})
     rates = measure_rates(threads=request["threads"])
     answer = {"rounds_ms": found, "session": label, "rates": asdict(rates)}
-    return {**answer, "versions": loaded_versions()}
+    return {**answer, "versions": collect_versions()}
 
 
 def _visit(package: str, request: Message) -> tuple[str, list[list[float]]]:

@@ -17,7 +17,7 @@ from vsrc.compressor.networks import create, names
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.zoo import ROWS, ShippedLatency, ShippedPackage, Zoo, ZooNetwork, zoo
 from vsrc.compressor.zoo_text import zoo_text
-from vsrc.runtime.shipped_models import shipped_names
+from vsrc.runtime.shipped_models import list_shipped
 from vsrc.runtime.spec import Quality
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_it_can_be_made_for_these_scales_and_no_other(row: ZooNetwork) -> None:
 
 def test_shipped_packages_are_listed() -> None:
     found = zoo()
-    assert [package.name for package in found.packages] == shipped_names()
+    assert [package.name for package in found.packages] == list_shipped()
     assert {row.name for row in found.networks if row.ships} == {p.network for p in found.packages}
 
 

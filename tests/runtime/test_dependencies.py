@@ -11,12 +11,12 @@ from vsrc.runtime import dependencies as module
 from vsrc.runtime.dependencies import (
     DISTRIBUTION,
     Dependency,
+    collect_versions,
     dependencies,
     dependencies_of,
-    installed_version,
+    find_version,
     is_declared,
     is_importable,
-    loaded_versions,
     providers_of,
     version_numbers,
 )
@@ -100,7 +100,7 @@ def test_only_what_users_can_install_is_declared() -> None:
 def test_the_versions_of_what_is_loaded_are_reported() -> None:
     import numpy as np
 
-    found = loaded_versions()
+    found = collect_versions()
     assert found["numpy"] == np.__version__
     assert "tensorrt" not in found
 
@@ -132,5 +132,5 @@ def test_each_distribution_that_holds_a_module_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     found = providers_of("module_of_this_test")
     assert found == ["module-of-this-test", "module-of-this-test-gpu"]
-    assert installed_version("module-of-this-test-gpu") == "9.9"
-    assert installed_version("no-such-package") is None
+    assert find_version("module-of-this-test-gpu") == "9.9"
+    assert find_version("no-such-package") is None

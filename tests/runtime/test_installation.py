@@ -130,10 +130,10 @@ def test_two_builds_of_onnxruntime_are_replaced_by_one(monkeypatch: pytest.Monke
         "pip uninstall -y onnxruntime onnxruntime-gpu && "
         "pip install 'onnxruntime-gpu[cuda,cudnn]>=1.20'"
     )
-    monkeypatch.setattr(installation, "installed_version", lambda _name: "1.30")
+    monkeypatch.setattr(installation, "find_version", lambda _name: "1.30")
     assert clashing_onnxruntimes() == ("onnxruntime", "onnxruntime-gpu")
     only_gpu = {"onnxruntime-gpu": "1.30"}
-    monkeypatch.setattr(installation, "installed_version", only_gpu.get)
+    monkeypatch.setattr(installation, "find_version", only_gpu.get)
     assert clashing_onnxruntimes() == ()
 
 

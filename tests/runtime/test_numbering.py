@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.numbering import is_pattern, matching, missing_numbers
+from vsrc.runtime.numbering import describe_gaps, find_matching, is_pattern
 
 
 def make(folder: Path, *names: str) -> None:
@@ -28,13 +28,13 @@ def test_a_pattern_stands_for_what_printf_would_write(
 ) -> None:
     make(tmp_path, "f_0010.png", "f_0009.png", "f_7.png", "f_10.png", "f_08.png", "f_12345.png")
     make(tmp_path, "g_0001.png", "f_0001.jpg", "f_x.png")
-    assert [file.name for file in matching(tmp_path / pattern)] == expected
+    assert [file.name for file in find_matching(tmp_path / pattern)] == expected
 
 
 def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(MediaError, match=r"%04d\.png matches no file"):
-            matching(folder / "%04d.png")
+            find_matching(folder / "%04d.png")
 
 
 def test_what_is_a_pattern() -> None:
@@ -58,10 +58,10 @@ def test_what_is_a_pattern() -> None:
     ],
 )
 def test_gaps_are_named(numbers: list[int], expected: str) -> None:
-    assert missing_numbers([Path(f"a/v2_f{number:04d}.png") for number in numbers]) == expected
+    assert describe_gaps([Path(f"a/v2_f{number:04d}.png") for number in numbers]) == expected
 
 
 def test_names_without_one_numbering_have_no_gaps() -> None:
-    assert missing_numbers([Path("a1.png"), Path("b3.png")]) == ""
-    assert missing_numbers([Path("cat.png"), Path("dog.png")]) == ""
-    assert missing_numbers([Path("a3.png"), Path("a1.png"), Path("a9.png")]) == ""
+    assert describe_gaps([Path("a1.png"), Path("b3.png")]) == ""
+    assert describe_gaps([Path("cat.png"), Path("dog.png")]) == ""
+    assert describe_gaps([Path("a3.png"), Path("a1.png"), Path("a9.png")]) == ""

@@ -10,9 +10,9 @@ from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.package import open_package
 from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
 from vsrc.runtime.quality.evaluation import METRIC_KINDS, by_session, score_upscaler
-from vsrc.runtime.shipped_models import shipped, shipped_names
+from vsrc.runtime.shipped_models import list_shipped, shipped
 
-STUDENTS = [name for name in shipped_names() if name.startswith("edge-")]
+STUDENTS = [name for name in list_shipped() if name.startswith("edge-")]
 
 
 def test_all_students_together_stay_small() -> None:

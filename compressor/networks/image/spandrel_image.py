@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
-from vsrc.runtime.dependencies import installed_version
+from vsrc.runtime.dependencies import find_version
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.spec import NetworkSpec
@@ -148,7 +148,7 @@ def import_spandrel() -> ModuleType:
             return importlib.import_module("spandrel")
         except RuntimeError as error:
             raise MissingDependencyError(
-                f"torchvision {installed_version('torchvision')} was built for another torch than "
+                f"torchvision {find_version('torchvision')} was built for another torch than "
                 f"{torch.__version__} ({error}); install both from the same wheel index, as "
                 "PyTorch's page 'Get started' shows"
             ) from error

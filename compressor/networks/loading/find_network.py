@@ -21,7 +21,7 @@ from vsrc.compressor.networks.video.edge import Edge
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.package import open_package
-from vsrc.runtime.shipped_models import shipped, shipped_names
+from vsrc.runtime.shipped_models import list_shipped, shipped
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def find_teacher(
 
     A `module:function` may fill its network itself, so it is taken as it is.
     """
-    if weights is None and name in shipped_names():
+    if weights is None and name in list_shipped():
         name = str(shipped(name))
     found = find_network(
         name, scale=scale, weights=weights, arguments=arguments, allow_code=allow_code

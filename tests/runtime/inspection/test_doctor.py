@@ -219,7 +219,7 @@ def test_a_provider_that_does_not_load_is_broken_and_the_other_is_not(
 
 @pytest.mark.usefixtures("wheel")
 def test_on_a_jetson_tensorrt_comes_from_jetpack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_gpu, "installed_version", lambda _name: None)
+    monkeypatch.setattr(doctor_gpu, "find_version", lambda _name: None)
     monkeypatch.setattr(doctor_gpu, "is_importable", lambda _module: False)
     desktop = lines_of(doctor_gpu.examine_nvidia(has_gpu=True))
     assert desktop["tensorrt"] == "pip install 'tensorrt>=8.6'"
@@ -238,14 +238,14 @@ def test_without_a_gpu_nothing_is_asked_of_one(monkeypatch: pytest.MonkeyPatch) 
         return Outcome(True, "its builder starts")
 
     monkeypatch.setattr(doctor_gpu, "run_trial", trial)
-    monkeypatch.setattr(doctor_gpu, "installed_version", lambda _name: "10.3")
+    monkeypatch.setattr(doctor_gpu, "find_version", lambda _name: "10.3")
     found = {one.finding.name: one for one in doctor_gpu.examine_nvidia(has_gpu=False)}
     assert tried == ["tensorrt-rtx"]  # which builds without
     assert found["tensorrt"].finding.state == found["cuda-bindings"].finding.state == "no-gpu"
 
 
 def test_tensorrt_without_metadata_is_there_if_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_gpu, "installed_version", lambda _name: None)
+    monkeypatch.setattr(doctor_gpu, "find_version", lambda _name: None)
     monkeypatch.setattr(doctor_gpu, "is_importable", lambda _module: True)
     monkeypatch.setattr(doctor_gpu, "is_jetson_board", lambda: True)
     monkeypatch.setattr(doctor_gpu, "run_trial", lambda _name: Outcome(True, "its builder starts"))
