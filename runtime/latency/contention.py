@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrc.runtime.report.interval import Floats, Interval, Statistic, enclosing, interval_of
+from vsrc.runtime.report.interval import Floats, Interval, Statistic, enclose, interval_of
 
 BUSY_SHARE = 0.05
 """Of the time; from here on a report says that others took it."""
@@ -115,7 +115,7 @@ def interval_alone(
 ) -> Interval | None:
     """Interval of a statistic that holds what the machine alone would take, too."""
     versions = without_others(runs_ms, shares)
-    return enclosing(interval_of(runs, statistic) for runs in versions)
+    return enclose(interval_of(runs, statistic) for runs in versions)
 
 
 def _cut_down(samples: Floats, share: float) -> Floats:

@@ -28,11 +28,11 @@ from vsrc.runtime.report.interval import (
     LEAST_RUNS,
     Floats,
     Interval,
-    enclosing,
+    enclose,
     mean,
     median,
-    resampled,
-    widened,
+    resample,
+    widen,
 )
 from vsrc.runtime.schema import to_json
 
@@ -182,10 +182,10 @@ def _sampled(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
             statistic(whole) if ok else None for whole, ok in zip(wholes, enough, strict=True)
         )
         found = [_interval(old, new, statistic) for old, new in versions] if all(enough) else []
-        yield _change(metric, old, new, enclosing(found))
+        yield _change(metric, old, new, enclose(found))
     # More is better; its noise is that of the mean latency, of which it is the inverse.
     old, new = (_value(report, "throughput_fps") for report in (before, after))
-    ends = enclosing(_interval(second, first, mean) for first, second in versions)
+    ends = enclose(_interval(second, first, mean) for first, second in versions)
     yield _change("throughput_fps", old, new, ends)
 
 
@@ -209,13 +209,13 @@ def _interval(
     old: Sequence[Floats], new: Sequence[Floats], statistic: Callable[[Floats], float]
 ) -> Interval | None:
     """Interval of the change from the first to the second."""
-    first, second = (resampled(runs, statistic, seed=at) for at, runs in enumerate((old, new)))
+    first, second = (resample(runs, statistic, seed=at) for at, runs in enumerate((old, new)))
     if first is None or second is None:
         return None
     values = [statistic(np.concatenate(runs)) for runs in (old, new)]
     if values[0] <= 0 or first.min() <= 0:
         return None
-    ratio = widened(values[1] / values[0], second / first, runs=min(len(old), len(new)))
+    ratio = widen(values[1] / values[0], second / first, runs=min(len(old), len(new)))
     return Interval(ratio.low - 1, ratio.high - 1)
 
 

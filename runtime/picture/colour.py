@@ -83,7 +83,7 @@ class Colour:
         return f"{text} {_RANGES[self.range]}" if self.range in _RANGES else text
 
 
-def assumed_matrix(matrix: int, *, width: int, height: int) -> int:
+def guess_matrix(matrix: int, *, width: int, height: int) -> int:
     """The matrix players take for a stream that names none: BT.601 up to SD, BT.709 above.
 
     The limit is that of mpv and VLC: HD begins at 1280 columns or more than 576 rows.
@@ -108,8 +108,8 @@ def result_colour(source: Colour, *, is_rgb: bool, size: tuple[int, int], scale:
         )
         return Colour(primaries=primaries, transfer=transfer, matrix=BT709, range=LIMITED)
     width, height = size
-    before = assumed_matrix(source.matrix, width=width, height=height)
-    after = assumed_matrix(source.matrix, width=width * scale, height=height * scale)
+    before = guess_matrix(source.matrix, width=width, height=height)
+    after = guess_matrix(source.matrix, width=width * scale, height=height * scale)
     # An untagged SD video is BT.601 to a player; enlarged past SD it would be taken for BT.709.
     return source if before == after else replace(source, matrix=before)
 
@@ -130,7 +130,7 @@ class ToRgb:
 
         self._reformatter = VideoReformatter()
         self._size = (width, height)
-        self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        self._matrix = guess_matrix(colour.matrix, width=width, height=height)
         self._range = colour.range or LIMITED
         self._scale_left: LeftScaler | None = None
         if is_left:
@@ -172,7 +172,7 @@ class FromRgb:
 
         self._reformatter = VideoReformatter()
         self._pix_fmt = pix_fmt
-        matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        matrix = guess_matrix(colour.matrix, width=width, height=height)
         self._range = colour.range or LIMITED
         self._scale_left: LeftScaler | None = None
         if is_left and has_half_rows(pix_fmt):

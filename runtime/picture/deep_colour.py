@@ -25,7 +25,7 @@ from vsrc.runtime.picture.colour import (
     Colour,
     FromRgb,
     ToRgb,
-    assumed_matrix,
+    guess_matrix,
 )
 from vsrc.runtime.pixels import WHITE_16, Pixels, to_16_bits
 
@@ -69,7 +69,7 @@ class DeepToRgb:
         self._is_left = is_left
         self._left_scalers: dict[str, LeftScaler] = {}
         self._size = (width, height)
-        self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        self._matrix = guess_matrix(colour.matrix, width=width, height=height)
         self._is_full = colour.range == FULL
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint16]:
@@ -80,9 +80,9 @@ class DeepToRgb:
         if frame.format.is_rgb:
             return self._from_rgb(frame, depth)
         if frame.format.name.startswith("gray"):
-            (luma,) = planes(self._as(frame, _named("gray", depth)))
+            (luma,) = planes(self._as(frame, _pixel_format("gray", depth)))
             return self._from_luma(luma, depth)
-        return self._from_yuv(planes(self._as(frame, _named("yuv444p", depth))), depth)
+        return self._from_yuv(planes(self._as(frame, _pixel_format("yuv444p", depth))), depth)
 
     def _as(self, frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
         if self._is_left and has_half_rows(frame.format.name):
@@ -117,7 +117,7 @@ class DeepToRgb:
     def _from_rgb(self, frame: av.VideoFrame, depth: int) -> NDArray[np.uint16]:
         width, height = self._size
         if frame.format.name.startswith("gbrp"):
-            g, b, r = planes(self._as(frame, _named("gbrp", depth)))
+            g, b, r = planes(self._as(frame, _pixel_format("gbrp", depth)))
             levels = np.stack([r, g, b], axis=-1) * np.float32(WHITE_16 / (2**depth - 1))
             return np.asarray(np.rint(levels), dtype=np.uint16)
         packed = self._reformatter.reformat(
@@ -140,13 +140,13 @@ class DeepFromRgb:
         self._depth = bits_of(pix_fmt)
         is_grey = len(av.VideoFormat(pix_fmt).components) == 1
         self._range = colour.range or LIMITED
-        self._matrix = assumed_matrix(colour.matrix, width=width, height=height)
+        self._matrix = guess_matrix(colour.matrix, width=width, height=height)
         self._convert = _from_rgb(self._matrix, depth=self._depth, is_full=self._range == FULL)
         self._scale_left: LeftScaler | None = None
         if is_left and has_half_rows(pix_fmt):
             samples = Samples(self._matrix, self._range)
             self._scale_left = LeftScaler(pix_fmt, size=(width, height), samples=samples)
-        self._frame_format = _named("gray" if is_grey else "yuv444p", self._depth)
+        self._frame_format = _pixel_format("gray" if is_grey else "yuv444p", self._depth)
 
     def __call__(self, rgb: Pixels) -> av.VideoFrame:
         """A frame in the encoder's pixel format from `(H, W, 3)` uint8 or uint16 RGB."""
@@ -214,7 +214,7 @@ def planes(frame: av.VideoFrame) -> list[NDArray[np.uint16]]:
     ]
 
 
-def _named(family: str, depth: int) -> str:
+def _pixel_format(family: str, depth: int) -> str:
     """FFmpeg's name of a planar format ("yuv444p", 10: "yuv444p10le")."""
     return f"{family}{depth}le"
 

@@ -68,16 +68,14 @@ def gaussian_down_from_corner(planes: Planes, scale: int) -> Planes:
 
 
 def _both_axes(planes: Planes, rows: Taps, columns: Taps) -> Planes:
-    tall = _weighted_rows(planes, rows)
-    sums = _weighted_rows(np.ascontiguousarray(tall.swapaxes(-1, -2)), columns)
+    tall = _weigh_rows(planes, rows)
+    sums = _weigh_rows(np.ascontiguousarray(tall.swapaxes(-1, -2)), columns)
     sums += _HALF
     np.clip(np.floor(sums, out=sums), 0, 255, out=sums)
     return np.ascontiguousarray(sums.swapaxes(-1, -2), dtype=np.uint8)
 
 
-def _weighted_rows(
-    planes: NDArray[np.uint8] | NDArray[np.float64], taps: Taps
-) -> NDArray[np.float64]:
+def _weigh_rows(planes: NDArray[np.uint8] | NDArray[np.float64], taps: Taps) -> NDArray[np.float64]:
     indices, weights = taps
     sums = np.zeros((*planes.shape[:-2], indices.shape[1], planes.shape[-1]))
     for index, weight in zip(indices, weights, strict=True):
@@ -112,10 +110,10 @@ def _gaussian_taps(
     weights /= weights.sum()
     centres = np.arange(offset, size, scale)
     places = (centres + distances[:, None]).astype(np.int64)
-    inside = _mirrored(places, size) if mirror else np.clip(places, 0, size - 1)
+    inside = _mirror(places, size) if mirror else np.clip(places, 0, size - 1)
     return inside, np.repeat(weights[:, None], len(centres), axis=1)
 
 
-def _mirrored(places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _mirror(places: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     period = max(2 * (size - 1), 1)
     return np.minimum(places % period, -places % period)

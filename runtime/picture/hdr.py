@@ -67,7 +67,7 @@ def hdr_metadata(frame: av.VideoFrame) -> HdrMetadata:
     mastering = found.get("MASTERING_DISPLAY_METADATA")
     light = found.get("CONTENT_LIGHT_LEVEL")
     return HdrMetadata(
-        mastering=_mastering(mastering) if mastering else None,
+        mastering=_read_mastering(mastering) if mastering else None,
         light=struct.unpack_from("=II", light) if light else None,
         is_dynamic=any(name in found for name in _DYNAMIC),
     )
@@ -86,18 +86,18 @@ def hdr_options(encoder: str, hdr: HdrMetadata) -> dict[str, str]:
         if encoder == "libx264":
             display, level = ("mastering-display", "cll")
         if hdr.mastering:
-            words.append(f"{display}={_shown(hdr.mastering, 50_000, 10_000)}")
+            words.append(f"{display}={_format_screen(hdr.mastering, 50_000, 10_000)}")
         words += [f"{level}={hdr.light[0]},{hdr.light[1]}"] if hdr.light else []
         return {encoder.removeprefix("lib") + "-params": ":".join(words)} if words else {}
     if encoder == "libsvtav1":
         if hdr.mastering:
-            words.append(f"mastering-display={_shown(hdr.mastering, None, None)}")
+            words.append(f"mastering-display={_format_screen(hdr.mastering, None, None)}")
         words += [f"content-light={hdr.light[0]},{hdr.light[1]}"] if hdr.light else []
         return {"svtav1-params": ":".join(words)} if words else {}
     return {}
 
 
-def _mastering(data: bytes) -> Mastering | None:
+def _read_mastering(data: bytes) -> Mastering | None:
     """FFmpeg's AVMasteringDisplayMetadata: ten rationals, then which of them are there."""
     *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", data)
     if not has_primaries or not has_luminance or 0 in numbers[1::2]:
@@ -115,7 +115,7 @@ def _mastering(data: bytes) -> Mastering | None:
     )
 
 
-def _shown(screen: Mastering, per_unit: int | None, per_candela: int | None) -> str:
+def _format_screen(screen: Mastering, per_unit: int | None, per_candela: int | None) -> str:
     """`G(x,y)B(x,y)R(x,y)WP(x,y)L(brightest,darkest)`, in whole units or in decimals."""
 
     def number(value: Fraction, scale: int | None) -> str:

@@ -29,7 +29,7 @@ def psnr(
         y_only: Compare luma (the usual protocol) instead of all of RGB.
         border: Pixels left out at each edge.
     """
-    left, right = _prepared(picture, truth, y_only=y_only, border=border)
+    left, right = _prepare(picture, truth, y_only=y_only, border=border)
     return decibels(float(np.mean((left - right) ** 2)))
 
 
@@ -49,7 +49,7 @@ def ssim(
         y_only: Compare luma instead of the mean over R, G and B.
         border: Pixels left out at each edge.
     """
-    left, right = _prepared(picture, truth, y_only=y_only, border=border)
+    left, right = _prepare(picture, truth, y_only=y_only, border=border)
     if min(left.shape[:2]) < SSIM_WINDOW:
         raise ValueError(f"{left.shape[:2]} is smaller than the 11 x 11 window of SSIM")
     mean_l, mean_r = _blur(left), _blur(right)
@@ -63,7 +63,7 @@ def ssim(
     return float(similarity.mean())
 
 
-def _prepared(
+def _prepare(
     picture: NDArray[np.uint8], truth: NDArray[np.uint8], *, y_only: bool, border: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if picture.shape != truth.shape:

@@ -93,7 +93,7 @@ def line_chart(
     parts = list(axes.frame(x_label, y_label))
     for index, line in enumerate(lines):
         points = " ".join(
-            f"{axes.across(x):.1f},{axes.up(y):.1f}" for x, y in _thinned(line.x, line.y)
+            f"{axes.across(x):.1f},{axes.up(y):.1f}" for x, y in _iter_thinned(line.x, line.y)
         )
         title = f"<title>{escape(line.label)}</title>"
         parts.append(f'<polyline class="line c{index}" points="{points}">{title}</polyline>')
@@ -204,7 +204,7 @@ def _range(
     return (0.0 if from_zero and low == 0 else low - more), high + more
 
 
-def _thinned(x: Sequence[float], y: Sequence[float]) -> Iterator[tuple[float, float]]:
+def _iter_thinned(x: Sequence[float], y: Sequence[float]) -> Iterator[tuple[float, float]]:
     """At most two points for each pixel column: its lowest and its highest."""
     columns = WIDTH - _LEFT - _RIGHT
     if len(x) <= 2 * columns:

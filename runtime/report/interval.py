@@ -72,13 +72,13 @@ def interval_of(
     Returns:
         None for fewer than `LEAST_RUNS`.
     """
-    drawn = resampled(runs, statistic, seed=seed)
+    drawn = resample(runs, statistic, seed=seed)
     if drawn is None:
         return None
-    return widened(statistic(np.concatenate(runs)), drawn, runs=len(runs))
+    return widen(statistic(np.concatenate(runs)), drawn, runs=len(runs))
 
 
-def resampled(
+def resample(
     runs: Sequence[Sequence[float] | Floats], statistic: Statistic, *, seed: int
 ) -> Floats | None:
     """The statistic on runs drawn anew, again and again; None as in `interval_of`."""
@@ -90,7 +90,7 @@ def resampled(
     return np.asarray([statistic(np.concatenate([arrays[at] for at in draw])) for draw in draws])
 
 
-def widened(value: float, drawn: Floats, *, runs: int) -> Interval:
+def widen(value: float, drawn: Floats, *, runs: int) -> Interval:
     """Interval about a value from resampled ones, made as wide as so few runs demand.
 
     By factors, not by differences: however wide, no end of what is positive becomes negative.
@@ -103,7 +103,7 @@ def widened(value: float, drawn: Floats, *, runs: int) -> Interval:
     return Interval(value * float(low / value) ** power, value * float(high / value) ** power)
 
 
-def enclosing(parts: Iterable[Interval | None]) -> Interval | None:
+def enclose(parts: Iterable[Interval | None]) -> Interval | None:
     """The smallest interval that holds all that are known; None where none is."""
     known = [part for part in parts if part is not None]
     return (

@@ -70,7 +70,7 @@ class JetsonSensor:
             watts=watts,
             mhz=self._clock(),
             load=self._busy(),
-            memory_bytes=_shared_memory(self._root),
+            memory_bytes=_read_shared_memory(self._root),
             throttle_counts={
                 name: round(count) for name, count in events.items() if count is not None
             },
@@ -148,7 +148,7 @@ def _first(root: Path, pattern: str, names: str) -> Path | None:
     return next(paths, None)
 
 
-def _shared_memory(root: Path) -> dict[str, int]:
+def _read_shared_memory(root: Path) -> dict[str, int]:
     """What processor and GPU together use of the memory that they share."""
     text = file_text(root / "proc/meminfo") or ""
     kilobytes = {key: int(size) for key, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}

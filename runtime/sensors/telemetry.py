@@ -130,7 +130,7 @@ class Telemetry:
                 self._sensors.remove(sensor)
                 sensor.close()
                 self.unreadable[sensor.name] = f"lost after {seconds:.0f} s: {error}"
-        reading = _joined(seconds, found)
+        reading = _join(seconds, found)
         self.readings.append(reading)
         return reading
 
@@ -139,7 +139,7 @@ class Telemetry:
             self.look()
 
 
-def _joined(seconds: float, values: Sequence[SensorValues]) -> Reading:
+def _join(seconds: float, values: Sequence[SensorValues]) -> Reading:
     names = ("watts", "celsius", "mhz", "load", "memory_bytes", "joules", "throttle_counts")
     merged = {
         name: {k: v for one in values for k, v in getattr(one, name).items()} for name in names

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from support.h273 import WEIGHTS, yuv_of
-from vsrc.runtime.picture.colour import Colour, FromRgb, ToRgb, assumed_matrix, result_colour
+from vsrc.runtime.picture.colour import Colour, FromRgb, ToRgb, guess_matrix, result_colour
 
 Planes = Sequence[NDArray[np.unsignedinteger[Any]]]
 
@@ -107,8 +107,8 @@ def test_limited_range_grey_is_not_taken_for_full_range() -> None:
     [((720, 576), 6), ((720, 480), 6), ((1280, 536), 1), ((640, 720), 1), ((320, 180), 6)],
 )
 def test_untagged_video_is_601_up_to_sd(size: tuple[int, int], matrix: int) -> None:
-    assert assumed_matrix(2, width=size[0], height=size[1]) == matrix
-    assert assumed_matrix(9, width=size[0], height=size[1]) == 9
+    assert guess_matrix(2, width=size[0], height=size[1]) == matrix
+    assert guess_matrix(9, width=size[0], height=size[1]) == 9
 
 
 def test_tags_stay_unless_enlarging_changes_what_players_assume() -> None:

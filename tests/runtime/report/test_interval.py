@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vsrc.runtime.report.interval import Interval, enclosing, interval_of, mean, median
+from vsrc.runtime.report.interval import Interval, enclose, interval_of, mean, median
 
 RUNS, SAMPLES = 5, 60
 
@@ -92,5 +92,5 @@ def test_the_same_samples_give_the_same_interval() -> None:
 
 def test_what_is_not_known_does_not_count() -> None:
     parts = [Interval(2.0, 3.0), None, Interval(1.0, 2.5)]
-    assert enclosing(parts) == Interval(1.0, 3.0)
-    assert enclosing([None]) is None
+    assert enclose(parts) == Interval(1.0, 3.0)
+    assert enclose([None]) is None
