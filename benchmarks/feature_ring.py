@@ -48,7 +48,7 @@ from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.session import Session
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 MEASURED = ("edge-s", "edge-m", "edge-l", "fastdvdnet", "edvr-m", "stdan")
 
@@ -155,7 +155,7 @@ def timed(frames: list[SourceFrame], session: Session) -> tuple[NDArray[np.uint8
     """The pictures, and the CPU time from the moment the first window is full."""
     pictures: list[NDArray[np.uint8]] = []
     started = 0.0
-    for result in restored(iter(frames), session):
+    for result in upscale_frames(iter(frames), session):
         if not pictures:
             started = time.process_time()
         assert result.rgb is not None

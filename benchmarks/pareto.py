@@ -53,7 +53,7 @@ from vsrc.runtime.quality.metrics import MetricKind
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import list_shipped, shipped
 from vsrc.runtime.windows.session import Session
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 OFFICIAL = ("fsrcnn", "imdn")
 LR_SIZE = (180, 320)
@@ -190,7 +190,7 @@ def of_package(package: Package) -> Candidate:
 def run(session: Session, frames: Sequence[Pixels8]) -> int:
     """Enlarge frames as `vsrc infer` does; returns how many."""
     stamped = (SourceFrame(frame, pts=at, duration=1) for at, frame in enumerate(frames))
-    return sum(result.rgb is not None for result in restored(stamped, session))
+    return sum(result.rgb is not None for result in upscale_frames(stamped, session))
 
 
 def of_peer(peer: AnimeVideo) -> Candidate:

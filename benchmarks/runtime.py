@@ -44,7 +44,7 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.session import Session
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 CORES = len(os.sched_getaffinity(0))
 LONGER = 10
@@ -187,7 +187,7 @@ def run_network(session: Session, frames: list[SourceFrame], raw: Path) -> Cost:
     """The network alone on all windows; what it gives is kept for the encoder."""
     timed = TimedSession(session)
     with raw.open("wb") as file:
-        for result in restored(frames, timed):
+        for result in upscale_frames(frames, timed):
             if result.rgb is not None:
                 file.write(result.rgb.tobytes())
     return Cost(timed.wall, timed.cpu)
@@ -206,7 +206,7 @@ def encode(raw: Path, size: str, output: Path) -> Cost:
 def run_lanes(session: Session, frames: list[SourceFrame]) -> Cost:
     """The network alone, several windows at once."""
     started = time.perf_counter(), _own_cpu()
-    for _ in restored(frames, session):
+    for _ in upscale_frames(frames, session):
         pass
     return Cost(time.perf_counter() - started[0], _own_cpu() - started[1])
 

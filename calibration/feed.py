@@ -13,9 +13,9 @@ from vsrc.calibration.draw import Draw
 from vsrc.calibration.scenes import Scenes, frames_of, open_source
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.windows.doubling import doubled
+from vsrc.runtime.windows.doubling import iter_doubled_windows
 from vsrc.runtime.windows.graph_io import pad_to_fit
-from vsrc.runtime.windows.sliding import centred
+from vsrc.runtime.windows.sliding import iter_windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +68,10 @@ def _windows(reader: Reader, network: NetworkSpec) -> Iterator[tuple[int, NDArra
     """PTS of the frame that a window is known by, and the window."""
     frames = frames_of(reader)
     if network.time_scale == 2:
-        for window in doubled(frames, size=network.window):
+        for window in iter_doubled_windows(frames, size=network.window):
             yield window.slots[0].pts // 2, window.lr
     else:
-        for window in centred(frames, radius=network.radius):
+        for window in iter_windows(frames, radius=network.radius):
             yield window.slots[0].pts, window.lr
 
 

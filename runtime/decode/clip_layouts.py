@@ -104,12 +104,12 @@ def find_clips(root: Path) -> Layout:
         if clips := tuple(finder(root)):
             return Layout(kind, root, clips)
     raise DataError(
-        f"{root} holds no video ({_listed(VIDEO_SUFFIXES)}) and no folder of pictures "
-        f"({_listed(PICTURE_SUFFIXES)}), at any depth; name the folder that does"
+        f"{root} holds no video ({_join_suffixes(VIDEO_SUFFIXES)}) and no folder of pictures "
+        f"({_join_suffixes(PICTURE_SUFFIXES)}), at any depth; name the folder that does"
     )
 
 
-def _listed(suffixes: frozenset[str]) -> str:
+def _join_suffixes(suffixes: frozenset[str]) -> str:
     return " ".join(suffix[1:] for suffix in sorted(suffixes))
 
 

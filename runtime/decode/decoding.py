@@ -12,7 +12,7 @@ from vsrc.runtime.decode.lost_frames import (
     ONE_FRAME_PER_PACKET,
     LostFrames,
 )
-from vsrc.runtime.decode.media_file import copied_tracks
+from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.pyav_versions import time_base
 
@@ -61,7 +61,7 @@ class Decoding:
         """Yield what the decoder gives; packets of the other tracks are laid aside on the way."""
         import av
 
-        tracks = copied_tracks(self._container)
+        tracks = select_copied_tracks(self._container)
         try:
             for packet in self._container.demux(self._stream, *tracks):
                 if packet.stream is self._stream:

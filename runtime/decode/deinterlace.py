@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from av.filter import Graph
 
 
-def deinterlaced(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def iter_deinterlaced(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Run FFmpeg's bwdif (motion adaptive) over decoded frames of one stream.
 
     It looks one frame ahead and counts time in half units, so each result takes its stamps back

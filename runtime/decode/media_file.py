@@ -81,7 +81,7 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     return stream
 
 
-def copied_tracks(container: InputContainer) -> list[Stream]:
+def select_copied_tracks(container: InputContainer) -> list[Stream]:
     """The tracks whose packets ride on the frames: sound, subtitles, cover pictures."""
     return [
         stream

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vsrc.runtime.decode.decoding import Decoding
-from vsrc.runtime.decode.deinterlace import deinterlaced
+from vsrc.runtime.decode.deinterlace import iter_deinterlaced
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.media_file import open_container, video_stream
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
@@ -180,7 +180,7 @@ class VideoReader:
             is_left=info.has_left_chroma,
         )
         rgb: Pixels | None = None
-        frames = deinterlaced(self._frames) if self._deinterlace else self._frames
+        frames = iter_deinterlaced(self._frames) if self._deinterlace else self._frames
         lost = self._decoding.lost
         for frame in frames:
             pts = self._pts(frame)

@@ -148,7 +148,7 @@ def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -
     wanted = 8 if codec.name == "h264_nvenc" else info.depth
     for depth in _depths(wanted):
         for name in fitting:
-            for candidate in _named(name, depth):
+            for candidate in _pixel_formats(name, depth):
                 if candidate in offered:
                     return candidate
     raise MediaError(
@@ -163,7 +163,7 @@ def _depths(depth: int) -> list[int]:
     return [one for one in known if one >= depth] + [one for one in known[::-1] if one < depth]
 
 
-def _named(family: str, depth: int) -> tuple[str, ...]:
+def _pixel_formats(family: str, depth: int) -> tuple[str, ...]:
     """FFmpeg's names of a format, planar first, then as hardware encoders have it."""
     if depth == 8:
         return (family,)

@@ -9,7 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.decode.covers import attach_cover, is_cover
-from vsrc.runtime.decode.media_file import copied_tracks
+from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.pyav_versions import fraction, time_base
 
@@ -47,7 +47,7 @@ class TrackCopier:
         self._refused: Counter[tuple[int, str]] = Counter()
         self._held: list[Packet[Stream]] = []
         is_matroska = target.format.name == "matroska"
-        for stream in copied_tracks(source):
+        for stream in select_copied_tracks(source):
             if not (is_matroska and is_cover(stream) and attach_cover(source, stream, target)):
                 self._add(stream)
         for stream in source.streams.attachments if is_matroska else ():
@@ -176,10 +176,10 @@ def copy_chapters(
 
 def track_units(source: InputContainer) -> list[Fraction]:
     """Time bases of the tracks that are copied, seconds."""
-    return [time_base(stream) for stream in copied_tracks(source)]
+    return [time_base(stream) for stream in select_copied_tracks(source)]
 
 
-def earliest(source: InputContainer) -> Fraction:
+def find_start(source: InputContainer) -> Fraction:
     """When the first track begins, seconds."""
     starts = [
         stream.start_time * time_base(stream)

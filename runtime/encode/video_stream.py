@@ -120,7 +120,7 @@ def add_video_stream(
 
     configure(stream.codec_context)
     if info.display_matrix and container.format.name in _TURNING:
-        stream.set_display_matrix(_enlarged(info.display_matrix, settings.scale))
+        stream.set_display_matrix(_scale_matrix(info.display_matrix, settings.scale))
     _open(stream, f"{encoder.name} refuses {width}x{height} {pix_fmt}", options)
     return EncodedStream(stream=stream, colour=colour, quarter_turns=turns, fresh=fresh)
 
@@ -166,6 +166,6 @@ def _open(stream: av.VideoStream, refusal: str, options: dict[str, str]) -> None
         ) from error
 
 
-def _enlarged(matrix: tuple[int, ...], scale: int) -> list[int]:
+def _scale_matrix(matrix: tuple[int, ...], scale: int) -> list[int]:
     """The display matrix of an enlarged picture: X and Y of (a b u, c d v, X Y w) are in pixels."""
     return [value * scale if place in (6, 7) else value for place, value in enumerate(matrix)]

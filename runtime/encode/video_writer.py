@@ -18,7 +18,7 @@ from vsrc.runtime.encode.tracks import (
     copy_chapters,
     copy_file_tags,
     copy_tags,
-    earliest,
+    find_start,
     track_units,
 )
 from vsrc.runtime.encode.video_stream import MOV_FAMILY, VideoSettings, add_video_stream
@@ -230,7 +230,7 @@ class VideoWriter:
             self._tracks = TrackCopier(self._source, self._output, video=self._info.index)
             self.notes += self._tracks.notes
             if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
-                self._shift = earliest(self._source)
+                self._shift = find_start(self._source)
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
         """What keeps a muxer from moving time stamps, and the bytes the same each time."""

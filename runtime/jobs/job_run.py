@@ -14,7 +14,7 @@ from vsrc.runtime.jobs import pipeline
 from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.jobs.result import FileResult, InferProgress
 from vsrc.runtime.jobs.stage_clock import Untimed
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 InferCallback = Callable[[InferProgress], None]
 
@@ -69,7 +69,7 @@ class InferJob:
     def _run(self, clock: Untimed) -> None:
         self._tell()
         restore = partial(
-            restored,
+            upscale_frames,
             session=self._opened.session,
             batch=self._opened.config.batch,
             is_kept=self._writer.is_kept,

@@ -30,7 +30,7 @@ from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.jobs import pipeline
 from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.pending_file import failures_named
-from vsrc.runtime.windows.upscale import neighbours, restored, window_step
+from vsrc.runtime.windows.upscale import neighbours, upscale_frames, window_step
 
 _TABLE_FILE = "frames.json"
 
@@ -159,7 +159,7 @@ def _make(video: SharedVideo, piece: Piece, tell: FrameCallback, *, winds: bool)
     writer = job.video_writer(video.store)
     sink = _PieceSink(writer, piece, number, time_scale * table.pts[table.first_wanted])
     transform = partial(
-        restored,
+        upscale_frames,
         session=job.session,
         batch=job.config.batch,
         is_kept=lambda frame: not piece.first <= frame < piece.stop or video.store.covers(frame),

@@ -30,7 +30,7 @@ from vsrc.runtime.quality.metrics import FIDELITY, MetricKind
 from vsrc.runtime.quality.vmaf import VMAF
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.session import Session
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 METRIC_KINDS: Mapping[str, MetricKind] = {**FIDELITY, **TEMPORAL, **VMAF}
 """Metrics that need no torch."""
@@ -114,7 +114,7 @@ def by_session(label: str, session: Session) -> Enlarger:
     def enlarge(clip: EvalClip) -> Iterator[Pixels8]:
         lr = (frame for index, frame in enumerate(clip.lr()) if index % step == 0)
         frames = (SourceFrame(frame, pts=index, duration=1) for index, frame in enumerate(lr))
-        for result in restored(frames if clip.one_shot else mark_shots(frames), session):
+        for result in upscale_frames(frames if clip.one_shot else mark_shots(frames), session):
             assert result.rgb is not None
             yield result.rgb
 

@@ -22,7 +22,7 @@ from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.windows.sliding import Slot, Window
 
 
-def doubled(frames: Iterable[SourceFrame], *, size: int) -> Iterator[Window]:
+def iter_doubled_windows(frames: Iterable[SourceFrame], *, size: int) -> Iterator[Window]:
     """Windows of `size` frames whose results show each frame and the middle of each gap.
 
     Args:
@@ -53,9 +53,9 @@ def _last_window(
     slots = list(_pairs(shot[first:], first))
     index = 2 * (len(shot) - 1)
     if following is None:
-        slots.append(_shown(last, index, until=2 * last.pts + last.duration))
+        slots.append(_make_slot(last, index, until=2 * last.pts + last.duration))
     else:
-        slots.append(_shown(last, index, until=last.pts + following.pts))
+        slots.append(_make_slot(last, index, until=last.pts + following.pts))
         slots.append(_between(last, following, index))
     return _window(shot, size, key, tuple(slots))
 
@@ -63,11 +63,11 @@ def _last_window(
 def _pairs(frames: list[SourceFrame], first: int) -> Iterator[Slot]:
     """Each frame but the last, and the gap behind it."""
     for place, (frame, following) in enumerate(itertools.pairwise(frames), start=first):
-        yield _shown(frame, 2 * place, until=frame.pts + following.pts)
+        yield _make_slot(frame, 2 * place, until=frame.pts + following.pts)
         yield _between(frame, following, 2 * place + 1)
 
 
-def _shown(frame: SourceFrame, index: int, *, until: int) -> Slot:
+def _make_slot(frame: SourceFrame, index: int, *, until: int) -> Slot:
     return Slot(
         index=index,
         pts=2 * frame.pts,

@@ -69,7 +69,7 @@ class Guard:
             made: `(K, sH, sW, 3)`: one picture, or 2T - 1 at times between the frames.
             wanted: Those that are used.
         """
-        spoilt = [at for at in wanted if is_spoilt(made[at], _seen(lr, at, len(made)))]
+        spoilt = [at for at in wanted if is_spoilt(made[at], _select_seen(lr, at, len(made)))]
         if not spoilt:
             return Mended(made)
         session = self._opened()
@@ -131,7 +131,7 @@ def _fills_a_place(mask: NDArray[np.bool_]) -> bool:
     return bool((rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]).any())
 
 
-def _seen(lr: Pixels, at: int, pictures: int) -> list[Pixels]:
+def _select_seen(lr: Pixels, at: int, pictures: int) -> list[Pixels]:
     """Frames of a window that picture `at` shows, or lies between."""
     if pictures == 1:
         return [lr[len(lr) // 2]]

@@ -70,7 +70,7 @@ class Window:
     keys: tuple[int, ...] = ()
 
 
-def centred(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Window]:
+def iter_windows(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Window]:
     """One window of `2 * radius + 1` frames around each frame, of which the centre is restored.
 
     Args:

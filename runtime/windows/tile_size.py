@@ -68,7 +68,7 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Til
     pixels = int(budget / (at_once * batch * max(1, grown) / _TRIAL_SIDE**2))
     if pixels >= height * width:
         return TileChoice(0)
-    tile = largest_tile(pixels, height=height, width=width, network=network)
+    tile = fit_tile(pixels, height=height, width=width, network=network)
     return TileChoice(
         tile,
         f"{width}x{height} at once would take more than the {free / 1e9:.1f} GB that are free: "
@@ -87,7 +87,7 @@ def check_tile(tile: int, network: NetworkSpec) -> None:
         )
 
 
-def largest_tile(pixels: int, *, height: int, width: int, network: NetworkSpec) -> int:
+def fit_tile(pixels: int, *, height: int, width: int, network: NetworkSpec) -> int:
     """Longest side of a square of so many pixels, but not less than the halo can live with."""
     multiple = network.size_multiple
     halo = -(-network.halo // multiple) * multiple

@@ -165,7 +165,7 @@ class TiledSession:
             if sr is None:
                 sides = (side * network.scale for side in padded.shape[2:4])
                 sr = np.empty((*made.shape[:-3], *sides, 3), made.dtype)
-            kept = made[..., _kept(rows, network.scale), _kept(columns, network.scale), :]
+            kept = made[..., _keep_span(rows, network.scale), _keep_span(columns, network.scale), :]
             sr[..., _goes(rows, network.scale), _goes(columns, network.scale), :] = kept
         assert sr is not None
         height, width = lr.shape[2:4]
@@ -181,9 +181,9 @@ class TiledSession:
             pending = self._begun(part, keys, (place, rows.start, columns.start))
             begun.append((rows, columns, pending))
             if len(begun) > self.ahead:
-                yield _ended(*begun.popleft())
+                yield _wait(*begun.popleft())
         while begun:
-            yield _ended(*begun.popleft())
+            yield _wait(*begun.popleft())
 
     def _plan(self, height: int, width: int) -> Iterator[tuple[Span, Span]]:
         network = self.network
@@ -207,11 +207,11 @@ class TiledSession:
         return lambda: made
 
 
-def _ended(rows: Span, columns: Span, pending: PendingPixels) -> tuple[Span, Span, Pixels]:
+def _wait(rows: Span, columns: Span, pending: PendingPixels) -> tuple[Span, Span, Pixels]:
     return rows, columns, pending()
 
 
-def _kept(span: Span, scale: int) -> slice:
+def _keep_span(span: Span, scale: int) -> slice:
     """Of the result of a tile."""
     return slice((span.keep_start - span.start) * scale, (span.keep_stop - span.start) * scale)
 

@@ -12,13 +12,13 @@ from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import NetworkSpec
-from vsrc.runtime.windows.doubling import doubled
+from vsrc.runtime.windows.doubling import iter_doubled_windows
 from vsrc.runtime.windows.guard import Guard, Mended
 from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
-from vsrc.runtime.windows.sliding import Slot, Window, centred
+from vsrc.runtime.windows.sliding import Slot, Window, iter_windows
 
 
-def restored(
+def upscale_frames(
     frames: Iterable[SourceFrame],
     session: Session,
     *,
@@ -42,9 +42,9 @@ def restored(
     """
     network = session.network
     if network.time_scale == 2:
-        windows = doubled(frames, size=network.window)
+        windows = iter_doubled_windows(frames, size=network.window)
     else:
-        windows = centred(frames, radius=network.radius)
+        windows = iter_windows(frames, radius=network.radius)
     if is_kept is not None:
         windows = _without_kept(windows, is_kept, first)
     begun: deque[_Begun] = deque()
@@ -161,12 +161,12 @@ def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> 
     """Begin `(N, K, sH, sW, 3)` of `(N, T, H, W, 3)`: K pictures a window, 1 or 2T - 1."""
     if isinstance(session, AsyncSession):
         pending = session.start(lr, keys)
-        return lambda: _checked(pending(), lr, session)
+        return lambda: _check_pictures(pending(), lr, session)
     sr = session.keyed(lr, keys) if isinstance(session, FrameCachingSession) else session(lr)
-    return lambda: _checked(sr, lr, session)
+    return lambda: _check_pictures(sr, lr, session)
 
 
-def _checked(sr: Pixels, lr: Pixels, session: Session) -> Pixels:
+def _check_pictures(sr: Pixels, lr: Pixels, session: Session) -> Pixels:
     """The pictures of each window along an axis of their own, if they are what they must be."""
     network = session.network
     count, window, height, width, _ = lr.shape

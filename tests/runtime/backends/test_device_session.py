@@ -20,7 +20,7 @@ from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.windows.session import AsyncSession, PendingPixels
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 SIZES = ((1, 64), (1, 64))
 
@@ -163,9 +163,9 @@ def test_frames_that_are_there_already_keep_their_place(
     rgb = np.random.default_rng(1).integers(0, 256, (9, 8, 12, 3), dtype=np.uint8)
     frames = [SourceFrame(one, at, starts_shot=at == 4) for at, one in enumerate(rgb)]
     whole = open_package(tiny_package).session()
-    expected = [one.rgb for one in restored(frames, whole)]
+    expected = [one.rgb for one in upscale_frames(frames, whole)]
     session, (engine,) = opened(tiny_package, LateGpu(1))
-    found = list(restored(frames, session, batch=batch, is_kept=kept.__contains__))
+    found = list(upscale_frames(frames, session, batch=batch, is_kept=kept.__contains__))
     assert [one.pts for one in found] == list(range(9))
     assert {one.pts for one in found if one.is_kept} == kept
     for one, exact in zip(found, expected, strict=True):

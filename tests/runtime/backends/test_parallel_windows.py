@@ -21,7 +21,7 @@ from vsrc.runtime.windows import feature_ring
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.session import AsyncSession, Session
 from vsrc.runtime.windows.tiles import TiledSession
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 Pictures = NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ def video(count: int, cuts: tuple[int, ...] = ()) -> list[SourceFrame]:
 
 
 def pictures(frames: list[SourceFrame], session: Session, batch: int = 1) -> Pictures:
-    results = restored(iter(frames), session, batch=batch)
+    results = upscale_frames(iter(frames), session, batch=batch)
     return np.stack([result.rgb for result in results if result.rgb is not None])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.windows.doubling import doubled
+from vsrc.runtime.windows.doubling import iter_doubled_windows
 
 
 def frames_of(pts: list[int], cuts: tuple[int, ...] = ()) -> list[SourceFrame]:
@@ -21,7 +21,7 @@ def frames_of(pts: list[int], cuts: tuple[int, ...] = ()) -> list[SourceFrame]:
 def shown(frames: list[SourceFrame], size: int) -> list[tuple[int, int, float]]:
     """PTS, duration, and which moment of the video is shown: 2.5 lies between frames 2 and 3."""
     found = []
-    for window in doubled(frames, size=size):
+    for window in iter_doubled_windows(frames, size=size):
         ids = window.lr[:, 0, 0, 0]
         assert len(ids) == size
         for slot in window.slots:
@@ -56,5 +56,5 @@ def test_no_picture_mixes_two_shots(cut: int) -> None:
 
 
 def test_a_long_shot_ends_with_a_window_of_its_own_frames() -> None:
-    last = list(doubled(frames_of([0, 1, 2, 3, 4, 5]), size=4))[-1]
+    last = list(iter_doubled_windows(frames_of([0, 1, 2, 3, 4, 5]), size=4))[-1]
     assert last.lr[:, 0, 0, 0].tolist() == [2, 3, 4, 5]

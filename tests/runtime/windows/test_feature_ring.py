@@ -15,7 +15,7 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
 from vsrc.runtime.windows.feature_ring import FeatureMemory, Halves, RingSession
 from vsrc.runtime.windows.session import Session
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 Pictures = NDArray[np.uint8]
 
@@ -97,7 +97,7 @@ def video(
 
 
 def pictures(frames: list[SourceFrame], session: Session, batch: int = 1) -> Pictures:
-    results = restored(iter(frames), session, batch=batch)
+    results = upscale_frames(iter(frames), session, batch=batch)
     return np.stack([result.rgb for result in results if result.rgb is not None])
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.windows.sliding import centred
+from vsrc.runtime.windows.sliding import iter_windows
 
 
 def frames_of(count: int, cuts: tuple[int, ...] = ()) -> list[SourceFrame]:
@@ -40,7 +40,7 @@ def test_windows_are_those_of_the_slow_version(
     count: int, cuts: tuple[int, ...], radius: int
 ) -> None:
     frames = frames_of(count, cuts)
-    seen = [(window.lr.copy(), window.slots) for window in centred(frames, radius=radius)]
+    seen = [(window.lr.copy(), window.slots) for window in iter_windows(frames, radius=radius)]
     expected = slow_windows(frames, radius)
     assert len(seen) == len(expected) == count
     for (lr, slots), slow, frame in zip(seen, expected, frames, strict=True):
@@ -50,7 +50,7 @@ def test_windows_are_those_of_the_slow_version(
 
 def test_a_window_is_a_contiguous_view() -> None:
     bases = set()
-    for window in centred(frames_of(100), radius=2):
+    for window in iter_windows(frames_of(100), radius=2):
         assert window.lr.flags.c_contiguous
         assert window.lr.base is not None
         bases.add(id(window.lr.base))
@@ -58,7 +58,7 @@ def test_a_window_is_a_contiguous_view() -> None:
 
 
 def test_no_frames_give_no_windows() -> None:
-    assert list(centred([], radius=2)) == []
+    assert list(iter_windows([], radius=2)) == []
 
 
 def test_a_window_comes_as_soon_as_its_last_frame_is_there() -> None:
@@ -69,6 +69,6 @@ def test_a_window_comes_as_soon_as_its_last_frame_is_there() -> None:
             taken.append(frame)
             yield frame
 
-    windows = centred(watched(), radius=2)  # type: ignore[arg-type]
+    windows = iter_windows(watched(), radius=2)  # type: ignore[arg-type]
     next(windows)
     assert len(taken) == 3

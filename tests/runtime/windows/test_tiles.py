@@ -27,9 +27,9 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows import tile_size
 from vsrc.runtime.windows.session import Session
-from vsrc.runtime.windows.tile_size import check_tile, choose_tile, largest_tile
+from vsrc.runtime.windows.tile_size import check_tile, choose_tile, fit_tile
 from vsrc.runtime.windows.tiles import TiledSession, spans
-from vsrc.runtime.windows.upscale import restored
+from vsrc.runtime.windows.upscale import upscale_frames
 
 Pictures = NDArray[np.uint8]
 Make = Callable[..., Any]
@@ -125,7 +125,7 @@ def video(count: int, height: int, width: int) -> list[SourceFrame]:
 
 
 def pictures(frames: list[SourceFrame], session: Session, batch: int = 1) -> Pictures:
-    results = restored(iter(frames), session, batch=batch)
+    results = upscale_frames(iter(frames), session, batch=batch)
     return np.stack([result.rgb for result in results if result.rgb is not None])
 
 
@@ -230,8 +230,8 @@ def test_large_frames_are_fed_in_what_memory_allows(
 
 
 def test_a_tile_is_never_smaller_than_its_overlap_allows() -> None:
-    assert largest_tile(1, height=900, width=900, network=Hungry.network) == 6
-    assert largest_tile(900 * 300, height=300, width=2000, network=Hungry.network) == 900
+    assert fit_tile(1, height=900, width=900, network=Hungry.network) == 6
+    assert fit_tile(900 * 300, height=300, width=2000, network=Hungry.network) == 900
 
 
 def test_memory_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
