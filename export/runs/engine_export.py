@@ -30,7 +30,7 @@ from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,
     EngineTarget,
-    checked_engine,
+    check_engine,
     engine_text,
 )
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
@@ -164,7 +164,7 @@ def _build_if_missing(
     """The engine of a graph, built unless it is there."""
     file = package.path / "engines" / f"{target.key}.engine"
     if file.is_file() and not config.overwrite:
-        return ExportedEngine(file, checked_engine(file, here=target), built=False)
+        return ExportedEngine(file, check_engine(file, here=target), built=False)
     progress(ExportStep(f"building the {target.graph} engine"))
     made = build_engine(target.backend, order, progress)
     _check(made, target.precision)

@@ -43,7 +43,7 @@ class DeviceSession:
         """Args: `engines` come with what they take: the sizes in their `GraphSpec` are theirs."""
         self.network, self.label, self.build_seconds = network, label, build_seconds
         self._gpu = gpu
-        self.graph = widest([graph for _, graph in engines])
+        self.graph = merge_ranges([graph for _, graph in engines])
         self._transfers: Transfers | None = Transfers(gpu)
         self._programs = [
             (Program(gpu, engine, self._transfers.network), graph) for engine, graph in engines
@@ -122,7 +122,7 @@ class DeviceSession:
         return self._programs[min(found)[1]]
 
 
-def widest(graphs: Sequence[GraphSpec]) -> GraphSpec:
+def merge_ranges(graphs: Sequence[GraphSpec]) -> GraphSpec:
     """The first of them with the smallest and largest sizes of all, for any number of windows."""
 
     def span(of_one: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -121,7 +121,7 @@ def read_engine_spec(engine: Path) -> EngineSpec:
     return from_json(EngineSpec, data, where=str(path))
 
 
-def checked_engine(engine: Path, *, here: EngineTarget | None = None) -> EngineSpec:
+def check_engine(engine: Path, *, here: EngineTarget | None = None) -> EngineSpec:
     """The sidecar of an engine that is whole and, if asked, fits this machine.
 
     Args:
@@ -159,12 +159,12 @@ def _check_fits(engine: Path, built: EngineTarget, here: EngineTarget) -> None:
         if there != now:
             raise MismatchError(
                 f"{engine} was built for another {entry.name.replace('_', ' ')}: "
-                f"{_named(there)}, and here it is {_named(now)}; build it here: "
+                f"{_format_value(there)}, and here it is {_format_value(now)}; build it here: "
                 f"vsrc export --format {here.backend}"
             )
 
 
-def _named(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, dict):

@@ -11,7 +11,7 @@ from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,
     EngineTarget,
-    checked_engine,
+    check_engine,
     read_engine_spec,
 )
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
@@ -86,7 +86,7 @@ def open_engines(
         # Features are found from 8 bits, so what has float edges runs as a whole.
         has_pair = keeps_features and not name.endswith("-float")
         pair = _pair(package, name, here, size) if has_pair else None
-        found = [] if pair else fitting_engines(package, name, here, reasons)
+        found = [] if pair else find_engines(package, name, here, reasons)
         try:
             if pair:
                 return _halves(package, here, *pair)
@@ -136,9 +136,7 @@ def this_device(backend: EngineBackend) -> Here:
     return Here(backend, str(tensorrt_module(backend).__version__), cuda_device())
 
 
-def fitting_engines(
-    package: Package, name: str, here: Here, reasons: list[str]
-) -> list[FoundEngine]:
+def find_engines(package: Package, name: str, here: Here, reasons: list[str]) -> list[FoundEngine]:
     """Engines of a graph that are whole, for this device, and kept within their limit.
 
     Args:
@@ -151,25 +149,25 @@ def fitting_engines(
     if graph is None:
         return []
     found = (
-        _fitting(path, name, graph, here, reasons)
+        _open_if_fitting(path, name, graph, here, reasons)
         for path in _sidecars(package, here.backend, name)
     )
     return [engine for engine in found if engine is not None]
 
 
-def _fitting(
+def _open_if_fitting(
     path: Path, name: str, graph: GraphSpec, here: Here, reasons: list[str]
 ) -> FoundEngine | None:
     try:
         spec = read_engine_spec(path)
-        checked_engine(path, here=here.target(name, graph, spec))
+        check_engine(path, here=here.target(name, graph, spec))
     except (SpecError, MismatchError) as error:
         reasons.append(str(error))
         return None
     if spec.lossy:
         reasons.append(f"{path.name} missed the limit of its precision")
         return None
-    return FoundEngine(path, spec, sized(graph, spec))
+    return FoundEngine(path, spec, with_sizes(graph, spec))
 
 
 def _sidecars(package: Package, backend: str, graph: str | None = None) -> Iterator[Path]:
@@ -184,7 +182,7 @@ def _sidecars(package: Package, backend: str, graph: str | None = None) -> Itera
             yield path
 
 
-def sized(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
+def with_sizes(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
     """A graph with the sizes that an engine of it takes."""
     if graph.role == "fuse":
         feature = graph.features[0]
@@ -210,10 +208,10 @@ def _pair(
     package: Package, name: str, here: Here, size: tuple[int, int] | None
 ) -> tuple[FoundEngine, FoundEngine] | None:
     """An encode and a fuse engine for the same sizes: the closest fit, else the largest."""
-    fuses = fitting_engines(package, f"fuse-{name}", here, [])
+    fuses = find_engines(package, f"fuse-{name}", here, [])
     pairs = [
         (encode, fuse)
-        for encode in fitting_engines(package, f"encode-{name}", here, [])
+        for encode in find_engines(package, f"encode-{name}", here, [])
         for fuse in fuses
         if (encode.graph.height, encode.graph.width) == (fuse.graph.height, fuse.graph.width)
     ]

@@ -77,11 +77,11 @@ def open_video_session(
         provider = provider_of(name)
         deep = deep_graph(package, provider, precision) if is_deep else None
         if deep is not None:
-            return _opened(package, name, deep, threads)
+            return _open_on(package, name, deep, threads)
         graph = precision
         if precision == "auto":
             graph = best_precision(package, provider, passed_over)
-        return _opened(package, name, graph, threads)
+        return _open_on(package, name, graph, threads)
 
     session = first_that_loads(_AUTO, on, passed_over) if backend == "auto" else on(backend)
     if passed_over:
@@ -173,7 +173,7 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
     return next((name for name in names if name in graphs and not graphs[name].lossy), None)
 
 
-def _opened(package: Package, backend: str, precision: str, threads: int) -> Session:
+def _open_on(package: Package, backend: str, precision: str, threads: int) -> Session:
     from vsrc.runtime.backends.ort_halves import OrtHalves
     from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession, lane_count, lane_threads
     from vsrc.runtime.windows.feature_ring import RingSession

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vsrc.runtime.backends.engine_file import EngineTarget, checked_engine
+from vsrc.runtime.backends.engine_file import EngineTarget, check_engine
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection.facts import Inspection, size_text
@@ -27,7 +27,7 @@ def inspect_engine(path: Path) -> Inspection:
     rows += [(str(key), _text(value)) for key, value in (sidecar or {}).items()]
     if sidecar is not None:
         try:
-            target = checked_engine(path).target
+            target = check_engine(path).target
             rows.append(("needs", f"{_NAMES[target.backend]} {target.version}, {_gpu(target)}"))
         except SpecError as error:
             problem = str(error)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.backends.device_session import DeviceSession
 from vsrc.runtime.backends.device_stages import DeviceStages, device_stages
-from vsrc.runtime.backends.engine_file import EngineSpec, checked_engine
-from vsrc.runtime.backends.engines import FoundEngine, Here, open_whole, sized, this_device
+from vsrc.runtime.backends.engine_file import EngineSpec, check_engine
+from vsrc.runtime.backends.engines import FoundEngine, Here, open_whole, this_device, with_sizes
 from vsrc.runtime.backends.gpu import Engine, Gpu
 from vsrc.runtime.backends.program import Program
 from vsrc.runtime.backends.transfers import Transfers
@@ -47,7 +47,7 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
         MismatchError: It was built for another device or version, or takes no such frames.
         MissingDependencyError: TensorRT or a GPU is missing.
     """
-    spec = checked_engine(path)
+    spec = check_engine(path)
     backend = spec.target.backend
     if config.backend not in ("auto", backend):
         raise MismatchError(f"{path.name} runs on {backend}, not on {config.backend}")
@@ -55,8 +55,8 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
     package = _package_of(path, spec)
     if package is not None and spec.role == "whole":
         graph = package.spec.graphs[spec.target.graph]
-        checked_engine(path, here=here.target(spec.target.graph, graph, spec))
-        found = [FoundEngine(path, spec, sized(graph, spec))]
+        check_engine(path, here=here.target(spec.target.graph, graph, spec))
+        found = [FoundEngine(path, spec, with_sizes(graph, spec))]
         return OpenedEngine(spec, open_whole(package.spec.network, here, found), None, package)
     _check_device(path, spec, here)
     from vsrc.runtime.backends.cuda_gpu import CudaGpu

@@ -21,7 +21,7 @@ from vsrc.export.engines import engine_build
 from vsrc.export.engines.engine_build import BuildOrder, build_engine
 from vsrc.export.engines.tensorrt_log import Phases, build_error
 from vsrc.export.runs.exporting import export
-from vsrc.runtime.backends.engine_file import checked_engine, read_engine_spec
+from vsrc.runtime.backends.engine_file import check_engine, read_engine_spec
 from vsrc.runtime.backends.tensorrt_api import Messages, check_version, listener, tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, VsrcError
 from vsrc.runtime.package import describe_file
@@ -58,7 +58,7 @@ def test_the_whole_and_its_halves_are_built_and_described(copy: Path) -> None:
     assert [one.spec.role for one in result.engines] == ["whole", "encode", "fuse"]
     for one in result.engines:
         assert one.file.name == f"{one.spec.key}.engine"
-        spec = checked_engine(one.file, here=one.spec.target)
+        spec = check_engine(one.file, here=one.spec.target)
         assert spec == one.spec
         assert spec.asked_layers.keys() == {"fp16"}
         assert spec.target.compute_capabilities == ("8.9",)
@@ -141,11 +141,11 @@ def test_a_truncated_or_foreign_engine_is_refused(copy: Path) -> None:
     ):
         here = type(target)(**{**vars(target), **other})
         with pytest.raises(MismatchError, match=message):
-            checked_engine(engine.file, here=here)
+            check_engine(engine.file, here=here)
     content = engine.file.read_bytes()
     engine.file.write_bytes(content[: len(content) // 2])
     with pytest.raises(SpecError, match="truncated"):
-        checked_engine(engine.file)
+        check_engine(engine.file)
     asked = ("--shape", "12x16", "--no-halves", "--gpu", "8.9")
     refused = ask(copy, *asked)
     assert refused.exit_code == 1
@@ -153,13 +153,13 @@ def test_a_truncated_or_foreign_engine_is_refused(copy: Path) -> None:
     assert (
         ask(copy, "--shape", "12x16", "--no-halves", "--gpu", "8.9", "--overwrite").exit_code == 0
     )
-    assert checked_engine(engine.file) == read_engine_spec(engine.file)
+    assert check_engine(engine.file) == read_engine_spec(engine.file)
     engine.file.write_bytes(bytes(len(engine.file.read_bytes())))
     with pytest.raises(SpecError, match="sha256 differs"):
-        checked_engine(engine.file)
+        check_engine(engine.file)
     engine.file.with_suffix(".json").unlink()
     with pytest.raises(SpecError, match="nothing says which GPU"):
-        checked_engine(engine.file)
+        check_engine(engine.file)
 
 
 def test_operators_that_a_jetson_lacks_are_refused_before_the_build(copy: Path) -> None:
@@ -306,7 +306,7 @@ def test_tensorrt_builds_what_it_was_asked_for(copy: Path, tmp_path: Path) -> No
     (engine,) = export(config).engines
     assert cache.stat().st_size > 0
     assert engine.spec.layers.get("fp16", 0) > 0
-    assert checked_engine(engine.file, here=engine.spec.target) == engine.spec
+    assert check_engine(engine.file, here=engine.spec.target) == engine.spec
 
 
 @pytest.mark.filterwarnings("ignore:.*Timing cache operations are no-ops:DeprecationWarning")

@@ -23,7 +23,7 @@ from support.late_gpu import ADA, LateGpu
 from vsrc.cli import main
 from vsrc.runtime.backends import engines
 from vsrc.runtime.backends.engine_file import engine_text, read_engine_spec
-from vsrc.runtime.backends.engines import Here, fitting_engines, open_engines
+from vsrc.runtime.backends.engines import Here, find_engines, open_engines
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.package import open_package
 
@@ -40,7 +40,7 @@ def copy(built: Path, tmp_path: Path) -> Path:
 
 def found_for(package: Path, here: Here = HERE, name: str = "fp32") -> tuple[list[Any], list[str]]:
     reasons: list[str] = []
-    return fitting_engines(open_package(package), name, here, reasons), reasons
+    return find_engines(open_package(package), name, here, reasons), reasons
 
 
 def test_engines_say_which_frames_they_take(built: Path) -> None:
