@@ -30,14 +30,14 @@ _GROUPS = {
 
 def doctor_text(diagnosis: Diagnosis) -> str:
     """What was found, group by group, and at the end what to do."""
-    lines = _heading(diagnosis)
+    lines = _title_lines(diagnosis)
     for group, title in _GROUPS.items():
         if findings := diagnosis.of(group):
             lines += ["", title, *_group(findings)]
     return "\n".join([*lines, "", *_advice(diagnosis)])
 
 
-def _heading(diagnosis: Diagnosis) -> list[str]:
+def _title_lines(diagnosis: Diagnosis) -> list[str]:
     machine = diagnosis.machine
     memory = "" if machine.memory_bytes is None else f", {machine.memory_bytes / 1e9:.0f} GB"
     cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
@@ -56,10 +56,10 @@ def _group(findings: Sequence[Finding]) -> list[str]:
     for state, label in _LABELS.items():
         same = [finding for finding in findings if finding.state == state]
         if plain := [_name(finding) for finding in same if not finding.said]:
-            lines += _wrapped(label, ", ".join(plain))
+            lines += _wrap(label, ", ".join(plain))
         for finding in same:
             if finding.said:
-                lines += _wrapped(label, f"{_name(finding)}: {finding.said}")
+                lines += _wrap(label, f"{_name(finding)}: {finding.said}")
     return lines
 
 
@@ -67,7 +67,7 @@ def _name(finding: Finding) -> str:
     return f"{finding.name} {finding.version}".rstrip()
 
 
-def _wrapped(label: str, words: str) -> list[str]:
+def _wrap(label: str, words: str) -> list[str]:
     return textwrap.wrap(
         words,
         WIDTH,

@@ -30,12 +30,12 @@ from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError
 from vsrc.runtime.installation import require
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import manifest_of
-from vsrc.runtime.jobs.job import RunSessions, opened
+from vsrc.runtime.jobs.job import RunSessions, open_job
 from vsrc.runtime.jobs.manifest import Item, Manifest
-from vsrc.runtime.jobs.pieces import shared_video
+from vsrc.runtime.jobs.pieces import share_video
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.jobs.shard import Unit
-from vsrc.runtime.jobs.unit import Work, cut_up, known_frames, restore_unit
+from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, restore_unit
 from vsrc.runtime.memory import give_frames_back
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def infer_on_cluster(
     targets = [_absolute(target) for target in targets]
     config = replace(config, model=config.model.absolute() if config.model else None)
     manifest = manifest_of(config, targets)
-    with _connected(address):
+    with _open_cluster(address):
         return _Run(config, targets, manifest, progress).result()
 
 
@@ -118,7 +118,7 @@ class _Run:
         self._began = time.perf_counter()
         self._done: list[FileResult | PieceResult] = []
         self._failures: dict[str, Failure] = {}
-        frames = {target: known_frames(target, config) for target in targets}
+        frames = {target: count_frames(target, config) for target in targets}
         self._total = sum(frames.values()) or None
         self._tasks: dict[ObjectRef[Any], Unit] = {}
         prepare, work = _remote_functions(config)
@@ -263,8 +263,8 @@ def _nodes() -> list[dict[str, Any]]:
 def _prepare(target: Target, config: InferConfig) -> str | None:
     """Read a long input to its end; says what is wrong with it."""
     try:
-        with closing(RunSessions(config)) as network, opened(target, config, network) as job:
-            shared_video(job)
+        with closing(RunSessions(config)) as network, open_job(target, config, network) as job:
+            share_video(job)
     except MediaError as error:
         return str(error)
     return None
@@ -298,7 +298,7 @@ def _frames_on_disk(target: Target) -> int:
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[None]:
+def _open_cluster(address: str) -> Iterator[None]:
     """A connection to the cluster, unless the program has one."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     require("--ray, on every machine of the cluster,", "ray")

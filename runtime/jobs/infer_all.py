@@ -13,9 +13,9 @@ from vsrc.runtime.jobs.job import RunSessions
 from vsrc.runtime.jobs.job_run import InferCallback
 from vsrc.runtime.jobs.manifest import Item, Manifest, manifest_path
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
-from vsrc.runtime.jobs.shard import Unit, shared_out
+from vsrc.runtime.jobs.shard import Unit, select_share
 from vsrc.runtime.jobs.stage_clock import Untimed
-from vsrc.runtime.jobs.unit import Work, cut_up, known_frames, restore_unit
+from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, restore_unit
 from vsrc.runtime.windows.session import Session
 
 
@@ -44,8 +44,8 @@ def infer(
     units = [Unit(target) for target in targets]
     if config.shard is not None:
         count = config.shard.count
-        pieces = (cut_up(target, known_frames(target, config), count) for target in targets)
-        units = shared_out([unit for target in pieces for unit in target], config.shard)
+        pieces = (cut_up(target, count_frames(target, config), count) for target in targets)
+        units = select_share([unit for target in pieces for unit in target], config.shard)
     done: list[FileResult | PieceResult] = []
     failures: list[Failure] = []
     with closing(RunSessions(config, session)) as network:

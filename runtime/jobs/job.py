@@ -229,7 +229,7 @@ class Job:
 
 
 @contextmanager
-def opened(target: Target, config: InferConfig, network: RunSessions) -> Iterator[Job]:
+def open_job(target: Target, config: InferConfig, network: RunSessions) -> Iterator[Job]:
     """Open one input, and the network for it.
 
     Raises:
@@ -237,11 +237,11 @@ def opened(target: Target, config: InferConfig, network: RunSessions) -> Iterato
     """
     with closing(open_reader(target.source, config)) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
-        session = _tiled(network.session(reader.info), reader.info, config)
+        session = _add_tiles(network.session(reader.info), reader.info, config)
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
         guard = None
         if session.graph.precision != "fp32" and not network.is_given:
-            guard = Guard(lambda: _tiled(network.exact(reader.info), reader.info, config))
+            guard = Guard(lambda: _add_tiles(network.exact(reader.info), reader.info, config))
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
         yield Job(target, config, reader, session, total, guard, tuple(network.said))
 
@@ -254,7 +254,7 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
     return VideoReader(source.files[0], deinterlace=config.deinterlace)
 
 
-def _tiled(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
+def _add_tiles(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
     """The session, fed with tiles where they were asked for or memory asks for them."""
     height, width = info.height, info.width
     if isinstance(session, RingSession):

@@ -96,7 +96,7 @@ class SharedVideo:
         return self.table.starts_shot(result, time_scale=self.job.session.network.time_scale)
 
 
-def shared_video(job: Job) -> SharedVideo:
+def share_video(job: Job) -> SharedVideo:
     """Read a source to its end, unless somebody has, and find the borders of its parts.
 
     Raises:
@@ -171,7 +171,7 @@ def _make(video: SharedVideo, piece: Piece, tell: FrameCallback, *, winds: bool)
             if winds:
                 reader.seek(table.pts[begin])
             frames: Iterable[SourceFrame] = table.frames_of(reader, begin, stop)
-            pipeline.run(frames, lambda read: _counted(transform(read), tell), sink.write)
+            pipeline.run(frames, lambda read: _iter_counting(transform(read), tell), sink.write)
             sink.finish()
     finally:
         writer.discard()
@@ -218,7 +218,7 @@ class _PieceSink:
             self._parts.finish(keep=True)
 
 
-def _counted(results: Iterable[ResultFrame], tell: FrameCallback) -> Iterator[ResultFrame]:
+def _iter_counting(results: Iterable[ResultFrame], tell: FrameCallback) -> Iterator[ResultFrame]:
     done = 0
     for result in results:
         yield result

@@ -73,7 +73,7 @@ class FileResult:
     @property
     def line(self) -> str:
         """What there is to say at the end."""
-        words = mended_words(self.redone, self.spoilt)
+        words = describe_redone(self.redone, self.spoilt)
         return f"{self.output}  {self.frames} frames, {self.fps:.1f} fps{words}"
 
 
@@ -105,11 +105,11 @@ class PieceResult:
     def line(self) -> str:
         """What there is to say at the end."""
         kept = f"frames {self.first} to {self.stop - 1} of {self.total} are kept"
-        words = mended_words(self.redone, self.spoilt)
+        words = describe_redone(self.redone, self.spoilt)
         return f"{self.output}: {kept}{words}; the last share joins them"
 
 
-def mended_words(redone: int, spoilt: int) -> str:
+def describe_redone(redone: int, spoilt: int) -> str:
     """What was spoilt, as the end of a line; empty where nothing was."""
     words = f", {redone} redone in fp32" if redone else ""
     return words + (f", {spoilt} left black or white" if spoilt else "")

@@ -58,7 +58,7 @@ def parse_shard(text: str) -> Shard:
     return Shard(int(found[1]), int(found[2]))
 
 
-def shared_out(units: Sequence[Unit], shard: Shard) -> list[Unit]:
+def select_share(units: Sequence[Unit], shard: Shard) -> list[Unit]:
     """The units of one share: every n-th by path, so that all machines agree without talking."""
     ordered = sorted(units, key=lambda unit: (str(unit.target.path), unit.number))
     return ordered[shard.index - 1 :: shard.count]

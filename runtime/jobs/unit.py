@@ -10,10 +10,10 @@ from vsrc.runtime.encode.targets import Target, check_target
 from vsrc.runtime.errors import StoppedError, VsrcError
 from vsrc.runtime.file_lock import alone
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import RunSessions, open_reader, opened, result_frames
+from vsrc.runtime.jobs.job import RunSessions, open_job, open_reader, result_frames
 from vsrc.runtime.jobs.job_run import InferCallback, InferJob
 from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
-from vsrc.runtime.jobs.pieces import Piece, SharedVideo, make_piece, shared_video
+from vsrc.runtime.jobs.pieces import Piece, SharedVideo, make_piece, share_video
 from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
 from vsrc.runtime.jobs.shard import Unit
 from vsrc.runtime.jobs.stage_clock import Untimed
@@ -51,7 +51,7 @@ def cut_up(target: Target, frames: int, count: int | None = None) -> list[Unit]:
     return [Unit(target, number, pieces) for number in range(pieces)]
 
 
-def known_frames(target: Target, config: InferConfig) -> int:
+def count_frames(target: Target, config: InferConfig) -> int:
     """Frames of the source that are wanted; 0 where nothing says so, or it cannot be cut up."""
     if target.is_pipe or target.source.is_pipe or target.is_pictures:
         return 0
@@ -71,11 +71,11 @@ def restore_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
 def restore_file(target: Target, work: Work) -> FileResult:
     """Restore one input, unless the manifest says that it is done."""
     began = time.perf_counter()
-    done = _finished(target, work)
+    done = _find_finished(target, work)
     if done is not None:
         return done
     check_target(target, overwrite=work.config.overwrite)
-    with opened(target, work.config, work.network) as job:
+    with open_job(target, work.config, work.network) as job:
         writer = job.writer()
         try:
             run = InferJob(job, writer, began, work.progress)
@@ -91,15 +91,15 @@ def restore_file(target: Target, work: Work) -> FileResult:
 def restore_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
     """Make a piece of a long input; join it if no other piece is missing."""
     target = unit.target
-    done = _finished(target, work)
+    done = _find_finished(target, work)
     if done is not None:
         return done
     check_target(target, overwrite=work.config.overwrite)
-    with opened(target, work.config, work.network) as job:
-        video = shared_video(job)
+    with open_job(target, work.config, work.network) as job:
+        video = share_video(job)
         pieces = video.pieces(unit.count)
         piece = pieces[unit.number] if unit.number < len(pieces) else Piece(0, 0)
-        made = _made(video, piece, unit, work)
+        made = _make(video, piece, unit, work)
         own = _segments(video, piece)
         result = PieceResult(
             target.source.name,
@@ -113,17 +113,17 @@ def restore_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
         )
         if work.manifest is not None:
             work.manifest.record(_piece_item(video, piece, work.manifest.name(target)))
-        return (_joined(video, work) if video.is_complete else None) or result
+        return (_join(video, work) if video.is_complete else None) or result
 
 
-def _finished(target: Target, work: Work) -> FileResult | None:
+def _find_finished(target: Target, work: Work) -> FileResult | None:
     """What became of it, if a run of this very job has finished it and it is still as it was."""
     if work.manifest is None or not target.path.exists():
         return None
     recorded = work.manifest.recorded(target)
     if not recorded:
         return None
-    with opened(target, work.config, work.network) as job:
+    with open_job(target, work.config, work.network) as job:
         of_this_job = [item for item in recorded if item.job == job.fingerprint]
         if not of_this_job or result_sha256(target) != of_this_job[0].sha256:
             return None
@@ -142,7 +142,7 @@ def _finished(target: Target, work: Work) -> FileResult | None:
         )
 
 
-def _made(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
+def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
     """Frames of the piece that were made now."""
     job = video.job
     began = time.perf_counter()
@@ -172,7 +172,7 @@ def _made(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
         ) from None
 
 
-def _joined(video: SharedVideo, work: Work) -> FileResult | None:
+def _join(video: SharedVideo, work: Work) -> FileResult | None:
     """The whole result, put together; None where another process does it or has done it."""
     with alone(video.store.folder / _LOCK_FILE) as is_alone:
         if not is_alone or not video.is_complete:

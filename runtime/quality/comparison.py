@@ -81,7 +81,7 @@ def compare(
         infos = [reader.info for reader in readers]
         videos = [] if any(of_pictures) else [_video(info, infos[0].rate) for info in infos]
         gathered = _gather(config, _rows(readers, config), videos, progress)
-    sources = _compared(config, labels, infos, gathered)
+    sources = _describe_sources(config, labels, infos, gathered)
     if any(of_pictures):
         _write_pictures(config, sources, gathered)
     else:
@@ -140,7 +140,7 @@ def _gather(
     return _Gathered(count, row, scores)
 
 
-def _compared(
+def _describe_sources(
     config: CompareConfig,
     labels: Sequence[str],
     infos: Sequence[VideoInfo],

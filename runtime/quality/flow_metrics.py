@@ -70,7 +70,7 @@ class Warp:
         if self._last is not None and min(truth.shape[:2]) >= _DIS_LEAST_SIDE:
             last_sr, last_grey = self._last
             back, forth = self._flow(grey, last_grey), self._flow(last_grey, grey)
-            seen = _followed(back, forth, self._flow)
+            seen = _is_followed(back, forth, self._flow)
             difference = (self._flow.moved(last_sr, back).astype(np.float64) - sr) / 255
             if seen.any():
                 self._errors.append(float(1000 * (difference[seen] ** 2).mean()))
@@ -138,7 +138,7 @@ class _Dis:
         return result
 
 
-def _followed(back: Flow, forth: Flow, dis: _Dis) -> NDArray[np.bool_]:
+def _is_followed(back: Flow, forth: Flow, dis: _Dis) -> NDArray[np.bool_]:
     """Pixels whose way there and back ends where it began (Sundaram et al. 2010, equation 5)."""
     there = dis.moved(forth, back).astype(np.float32)
     gap = ((back + there) ** 2).sum(axis=-1)

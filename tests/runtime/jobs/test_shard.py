@@ -25,7 +25,7 @@ from vsrc.runtime.errors import DeviceMemoryError, MediaError
 from vsrc.runtime.jobs import unit
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
-from vsrc.runtime.jobs.shard import Unit, parse_shard, shared_out
+from vsrc.runtime.jobs.shard import Unit, parse_shard, select_share
 
 Make = Callable[..., Any]
 Frames = NDArray[np.uint8]
@@ -37,9 +37,9 @@ def test_shares_cover_all_inputs_once(count: int, inputs: int) -> None:
     source = Source("a", (Path("a"),), is_pictures=False)
     targets = [Target(source, Path(f"{at}.mp4"), is_pictures=False) for at in range(inputs)]
     units = [Unit(target, number, 2) for target in targets for number in range(2)]
-    shares = [shared_out(units, parse_shard(f"{at}/{count}")) for at in range(1, count + 1)]
+    shares = [select_share(units, parse_shard(f"{at}/{count}")) for at in range(1, count + 1)]
     backwards = [
-        shared_out(units[::-1], parse_shard(f"{at}/{count}")) for at in range(1, count + 1)
+        select_share(units[::-1], parse_shard(f"{at}/{count}")) for at in range(1, count + 1)
     ]
     assert shares == backwards  # whatever order a file system lists them in
     together = [unit for share in shares for unit in share]
