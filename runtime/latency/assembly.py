@@ -86,7 +86,7 @@ def assemble(
         "gates": tuple(_gates(config, latency_ms, throughput_fps, power, memory)),
         "samples_ms": series.steady_ms,
         "samples_per_run": tuple(map(len, found.runs_ms)),
-        "taken_share_per_run": known_shares(found.taken_shares),
+        "taken_share_per_run": all_or_none(found.taken_shares),
     }
     missing = _nulls(to_json(parts))
     return BenchReport(**parts, null_reasons=reasons_of(missing, config, found, machine))
@@ -131,7 +131,7 @@ def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
 
 
 def _intervals(found: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
-    shares = known_shares(found.taken_shares) or (0.0,) * len(found.runs_ms)
+    shares = all_or_none(found.taken_shares) or (0.0,) * len(found.runs_ms)
     interval = partial(interval_alone, found.runs_ms, shares)
     of_mean = interval(mean)
     rate = None
@@ -147,7 +147,7 @@ def _intervals(found: Measurement, latency: Distribution, throughput_fps: float)
     )
 
 
-def known_shares(shares: Sequence[float | None]) -> tuple[float, ...] | None:
+def all_or_none(shares: Sequence[float | None]) -> tuple[float, ...] | None:
     """None where one of them is not known."""
     known = tuple(share for share in shares if share is not None)
     return known if len(known) == len(shares) else None

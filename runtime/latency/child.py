@@ -68,7 +68,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
     import numpy as np
 
     from vsrc.runtime.dependencies import collect_versions
-    from vsrc.runtime.latency.contention import core_time, taken_share
+    from vsrc.runtime.latency.contention import core_time, share_of_others
     from vsrc.runtime.latency.measurement import Measurement
     from vsrc.runtime.latency.rates import Rates, measure_rates
     from vsrc.runtime.latency.subject import open_subject
@@ -113,10 +113,10 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
         before_load_bytes=before_load_bytes,
         peak_bytes=peak_bytes,
         stages=stages,
-        watched=_watched(telemetry, idle, busy),
+        watched=_collect_watched(telemetry, idle, busy),
         rates=rates,
         versions=collect_versions(),
-        taken_shares=(taken_share(before, after, threads=rates.threads) if on_cores else None,),
+        taken_shares=(share_of_others(before, after, threads=rates.threads) if on_cores else None,),
         engine_build_ms=subject.build_ms,
     )
 
@@ -149,7 +149,7 @@ def _series(
     from vsrc.runtime.latency.sampling import soak, take_samples
     from vsrc.runtime.sensors.power import has_settled
 
-    progress = _throttled(tell)
+    progress = _throttle(tell)
     if config.minutes is not None:
         began = telemetry.now()
 
@@ -183,7 +183,9 @@ def _stages(subject: BenchSubject, config: BenchConfig, tell: BenchCallback) -> 
     return time_stages(subject, config)
 
 
-def _watched(telemetry: Telemetry, idle: tuple[float, float], busy: tuple[float, float]) -> Watched:
+def _collect_watched(
+    telemetry: Telemetry, idle: tuple[float, float], busy: tuple[float, float]
+) -> Watched:
     from vsrc.runtime.latency.measurement import Watched
 
     return Watched(
@@ -197,7 +199,7 @@ def _watched(telemetry: Telemetry, idle: tuple[float, float], busy: tuple[float,
     )
 
 
-def _throttled(tell: BenchCallback) -> Callable[[int, float], None]:
+def _throttle(tell: BenchCallback) -> Callable[[int, float], None]:
     """Progress a few times a second, so that telling it costs the samples nothing."""
     last = 0.0
 

@@ -60,11 +60,11 @@ def core_time(root: Path = Path("/")) -> CoreTime | None:
         return None
     used = os.times()
     seconds = ticks / os.sysconf("SC_CLK_TCK")
-    queued = _queued_seconds(root / "proc/self/task")
+    queued = _read_queued_seconds(root / "proc/self/task")
     return CoreTime(time.perf_counter(), used.user + used.system, seconds, queued)
 
 
-def taken_share(start: CoreTime | None, end: CoreTime | None, *, threads: int) -> float | None:
+def share_of_others(start: CoreTime | None, end: CoreTime | None, *, threads: int) -> float | None:
     """Share of the time that this process wanted which others got, in [0, 1).
 
     Args:
@@ -140,7 +140,7 @@ def _busy_ticks(path: Path) -> int | None:
         return None
 
 
-def _queued_seconds(folder: Path) -> float | None:
+def _read_queued_seconds(folder: Path) -> float | None:
     """Of each thread's `schedstat`: ns on a core, ns in line for one, times on one."""
     try:
         texts = [path.read_text(encoding="ascii") for path in folder.glob("*/schedstat")]

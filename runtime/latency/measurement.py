@@ -130,7 +130,7 @@ def split_runs(samples_ms: Sequence[float], lengths: Sequence[int]) -> list[tupl
     return [tuple(samples_ms[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def joined(found: Sequence[Measurement]) -> Measurement:
+def join_measurements(found: Sequence[Measurement]) -> Measurement:
     """Several measurements of one thing as one.
 
     Samples and readings are those of all, one process after the other; peak memory is the largest;
@@ -139,28 +139,28 @@ def joined(found: Sequence[Measurement]) -> Measurement:
     peaks = [one.peak_bytes for one in found if one.peak_bytes is not None]
     return replace(
         found[0],
-        import_ms=_chained(one.import_ms for one in found),
-        load_ms=_chained(one.load_ms for one in found),
-        first_inference_ms=_chained(one.first_inference_ms for one in found),
-        series=_joined_series([one.series for one in found]),
-        watched=_joined_watched([one.watched for one in found]),
+        import_ms=_chain(one.import_ms for one in found),
+        load_ms=_chain(one.load_ms for one in found),
+        first_inference_ms=_chain(one.first_inference_ms for one in found),
+        series=_join_series([one.series for one in found]),
+        watched=_join_watched([one.watched for one in found]),
         peak_bytes=max(peaks, default=None),
         samples_per_run=tuple(len(one.series.steady_ms) for one in found),
-        taken_shares=_chained(one.taken_shares for one in found),
+        taken_shares=_chain(one.taken_shares for one in found),
     )
 
 
-def _joined_series(series: Sequence[Series]) -> Series:
+def _join_series(series: Sequence[Series]) -> Series:
     steady = [one.steady for one in series if one.steady is not None]
     return Series(
-        warmup_ms=_chained(one.warmup_ms for one in series),
-        steady_ms=_chained(one.steady_ms for one in series),
+        warmup_ms=_chain(one.warmup_ms for one in series),
+        steady_ms=_chain(one.steady_ms for one in series),
         steady_wall_seconds=sum(one.steady_wall_seconds for one in series),
         steady=all(steady) if steady else None,
     )
 
 
-def _joined_watched(seen: Sequence[Watched]) -> Watched:
+def _join_watched(seen: Sequence[Watched]) -> Watched:
     """All on the clock of the first."""
     later = [one.began - seen[0].began for one in seen]
     pairs = list(zip(seen, later, strict=True))
@@ -176,5 +176,5 @@ def _joined_watched(seen: Sequence[Watched]) -> Watched:
     )
 
 
-def _chained(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+def _chain(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
     return tuple(value for part in parts for value in part)

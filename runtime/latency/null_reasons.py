@@ -40,7 +40,7 @@ def reasons_of(
         "power": lambda _: _power(found),
         "arithmetic": lambda _: _FOREIGN,
         "soak": lambda name: _soak(name, found),
-        "taken_share_per_run": lambda _: _taken(found),
+        "taken_share_per_run": lambda _: _why_no_contention(found),
         "device": lambda _: "nothing on this machine counts them",
     }
     reasons = {}
@@ -99,7 +99,7 @@ def _build(found: Measurement) -> str:
     return "no engine is built: the graph runs as it is"
 
 
-def _taken(found: Measurement) -> str:
+def _why_no_contention(found: Measurement) -> str:
     if found.session.startswith("ort-cpu"):
         return "/proc/stat does not count what the cores do"
     return f"{found.session} does not run on the cores that others use"

@@ -71,13 +71,13 @@ def _visit(package: str, request: Message) -> tuple[str, list[list[float]]]:
 
 def _sample(run: Callable[[], Any], seconds: float) -> list[float]:
     """Durations after a moment of warm-up, ms."""
-    from vsrc.runtime.latency.sampling import timed_ms
+    from vsrc.runtime.latency.sampling import time_ms
 
     run()
     spent = 0.0
     while spent < _WARMUP_SECONDS:
-        spent += timed_ms(run) / 1000
+        spent += time_ms(run) / 1000
     durations_ms: list[float] = []
     while len(durations_ms) < _LEAST_SAMPLES or sum(durations_ms) < seconds * 1000:
-        durations_ms.append(timed_ms(run))
+        durations_ms.append(time_ms(run))
     return durations_ms

@@ -67,7 +67,7 @@ def measure_profile(
         machine=machine,
         rates=rates,
         points=points,
-        null_reasons=machine_null_reasons(machine) | _missing_intervals(points),
+        null_reasons=machine_null_reasons(machine) | _explain_missing_intervals(points),
     )
     return replace(profile, left_out=with_left_out(profile))
 
@@ -103,7 +103,7 @@ def _point(
     )
 
 
-def _missing_intervals(points: Sequence[ProfilePoint]) -> dict[str, str]:
+def _explain_missing_intervals(points: Sequence[ProfilePoint]) -> dict[str, str]:
     return {
         f"points.{index}.interval_ms": f"needs {LEAST_RUNS} rounds; there were "
         f"{len(point.rounds_ms)}"

@@ -20,7 +20,7 @@ def profile_text(profile: LatencyProfile) -> str:
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([head, "", *lines, "", *_accuracy(profile), *_warning(profile)])
+    return "\n".join([head, "", *lines, "", *_accuracy(profile), *_warn_of_load(profile)])
 
 
 def _cells(point: ProfilePoint) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def _accuracy(profile: LatencyProfile) -> list[str]:
     ]
 
 
-def _warning(profile: LatencyProfile) -> list[str]:
+def _warn_of_load(profile: LatencyProfile) -> list[str]:
     load, cores = profile.machine.load_average, profile.machine.cores
     if load is None or load <= LOADED * cores:
         return []

@@ -64,7 +64,7 @@ def _matmul_gflop_per_s(threads: int) -> float:
     best = 0.0
     for side in _SIDES:
         a, b = generator.random((2, side, side), dtype=np.float32)
-        seconds = _fastest(partial(session.run, None, {"a": a, "b": b}))
+        seconds = _time_fastest(partial(session.run, None, {"a": a, "b": b}))
         best = max(best, 2 * side**3 / seconds / 1e9)
     return best
 
@@ -72,10 +72,10 @@ def _matmul_gflop_per_s(threads: int) -> float:
 def _copy_gb_per_s() -> float:
     source = np.ones(_COPY_BYTES, dtype=np.uint8)
     target = np.zeros_like(source)
-    return 2 * _COPY_BYTES / _fastest(partial(np.copyto, target, source)) / 1e9
+    return 2 * _COPY_BYTES / _time_fastest(partial(np.copyto, target, source)) / 1e9
 
 
-def _fastest(call: Callable[[], object]) -> float:
+def _time_fastest(call: Callable[[], object]) -> float:
     """Seconds of the fastest of the calls that fit into the time, three at least."""
     call()
     durations: list[float] = []

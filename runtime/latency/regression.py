@@ -125,7 +125,7 @@ def compare_reports(old: Path, new: Path) -> BenchComparison:
         SpecError: One of them is no latency report of this version.
     """
     before, after = _report(old), _report(new)
-    changes = (*_sampled(before, after), *_single(before, after))
+    changes = (*_iter_sampled_changes(before, after), *_single(before, after))
     return BenchComparison(str(old), str(new), changes, tuple(_notes(before, after)))
 
 
@@ -172,7 +172,7 @@ def comparison_to_text(found: BenchComparison) -> str:
     return json.dumps({**head, **to_json(found)}, indent=2, allow_nan=False) + "\n"
 
 
-def _sampled(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
+def _iter_sampled_changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
     both = [_runs(report) for report in (before, after)]
     wholes = [np.concatenate(runs) for runs, _ in both]
     versions = _versions(both)

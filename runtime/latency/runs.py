@@ -14,7 +14,7 @@ from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.latency.assembly import assemble
 from vsrc.runtime.latency.child import request_for
 from vsrc.runtime.latency.config import BenchConfig, BenchProgress
-from vsrc.runtime.latency.measurement import Measurement, joined
+from vsrc.runtime.latency.measurement import Measurement, join_measurements
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.sections import Gate
 from vsrc.runtime.latency.subject import ENGINE_SUFFIXES
@@ -68,12 +68,12 @@ def bench_all(
         for at, config in enumerate(configs):
             if turn == 0:
                 started[at] = datetime.now(timezone.utc)
-                found[at].append(_measured_apart(request_for(config), progress))
+                found[at].append(_measure_apart(request_for(config), progress))
             elif turn < config.run_count:
                 again = request_for(replace(config, stages=False), found[at][0])
-                found[at].append(_measured_apart(again, progress))
+                found[at].append(_measure_apart(again, progress))
     return [
-        assemble(config, joined(all_runs), machine=machine, started=when)
+        assemble(config, join_measurements(all_runs), machine=machine, started=when)
         for config, all_runs, when in zip(configs, found, started, strict=True)
     ]
 
@@ -111,6 +111,6 @@ def _why(gate: Gate, report: BenchReport) -> str:
     return f" ({reason})" if gate.measured is None and reason else ""
 
 
-def _measured_apart(request: Message, progress: Callable[[BenchProgress], None]) -> Measurement:
+def _measure_apart(request: Message, progress: Callable[[BenchProgress], None]) -> Measurement:
     found = ask("vsrc.runtime.latency.child", request, lambda step: progress(BenchProgress(**step)))
     return from_json(Measurement, found, where="measuring process")

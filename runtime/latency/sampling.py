@@ -74,7 +74,7 @@ def take_samples(
     while True:
         starts.append(clock())
         run()
-        durations_ms.append(_elapsed_ms(starts[-1], clock()))
+        durations_ms.append(_subtract_ms(starts[-1], clock()))
         total_ms += durations_ms[-1]
         progress(len(durations_ms), total_ms / 1000)
         if len(durations_ms) < goal.samples or total_ms < goal.seconds * 1000:
@@ -85,7 +85,7 @@ def take_samples(
         steady = is_steady(kept)
         met = plan.met_by(kept) and steady is not False
         if met or plan.met_by(durations_ms, times=PATIENCE):
-            wall = _elapsed_ms(starts[warmup], starts[-1]) + durations_ms[-1]
+            wall = _subtract_ms(starts[warmup], starts[-1]) + durations_ms[-1]
             if wall == 0:
                 raise VsrcError("the clock stood still; nothing can be timed with it")
             return Series(tuple(durations_ms[:warmup]), tuple(kept), wall / 1000, steady)
@@ -129,7 +129,7 @@ def soak(
     while elapsed < seconds:
         starts.append(clock())
         run()
-        durations_ms.append(_elapsed_ms(starts[-1], clock()))
+        durations_ms.append(_subtract_ms(starts[-1], clock()))
         elapsed = (starts[-1] - began) / 1e9 + durations_ms[-1] / 1000
         progress(len(durations_ms), elapsed)
         if len(starts) >= _STILL_SAMPLES and elapsed == 0:
@@ -141,14 +141,12 @@ def soak(
             if settled():
                 break
     warmup = warmup_length(durations_ms[:head])
-    wall_ms = _elapsed_ms(starts[warmup], starts[-1]) + durations_ms[-1]
+    wall_ms = _subtract_ms(starts[warmup], starts[-1]) + durations_ms[-1]
     kept = durations_ms[warmup:]
     return Series(tuple(durations_ms[:warmup]), tuple(kept), wall_ms / 1000, is_steady(kept))
 
 
-def timed_ms(
-    run: Callable[[], object], *, clock: Callable[[], int] = time.perf_counter_ns
-) -> float:
+def time_ms(run: Callable[[], object], *, clock: Callable[[], int] = time.perf_counter_ns) -> float:
     """How long one call takes, ms.
 
     Raises:
@@ -156,10 +154,10 @@ def timed_ms(
     """
     start = clock()
     run()
-    return _elapsed_ms(start, clock())
+    return _subtract_ms(start, clock())
 
 
-def _elapsed_ms(start: int, end: int) -> float:
+def _subtract_ms(start: int, end: int) -> float:
     if end < start:
         raise VsrcError(
             f"the clock ran backwards by {start - end} ns; nothing can be timed with it"

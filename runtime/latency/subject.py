@@ -115,7 +115,7 @@ def _open_graph(path: Path, config: BenchConfig) -> BenchSubject:
     session = open_ort(path, threads=config.threads)
     said = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if said:
-        network, graph = _described(path, said)
+        network, graph = _read_description(path, said)
         if graph.io == "uint8" and graph.role == "whole":
             found = OrtSession(path, network=network, graph=graph, threads=config.threads)
             return _of_session("graph", found, config, path, ())
@@ -179,7 +179,7 @@ def _open_engine(path: Path, config: BenchConfig) -> BenchSubject:
     )
 
 
-def _described(path: Path, said: str) -> tuple[NetworkSpec, GraphSpec]:
+def _read_description(path: Path, said: str) -> tuple[NetworkSpec, GraphSpec]:
     """What vsrc wrote into the metadata of a graph."""
     try:
         data = json.loads(said)
@@ -233,14 +233,14 @@ def _noise(
 ) -> NDArray[Any]:
     if kind not in _NUMPY:
         raise MismatchError(f"{path}: input {name} is a {kind}, which cannot be made up")
-    shape = _filled(path, name, declared, frame)
+    shape = _fill_axes(path, name, declared, frame)
     dtype = np.dtype(_NUMPY[kind])
     if dtype.kind == "f":
         return generator.random(shape, dtype=np.float32).astype(dtype)
     return generator.integers(0, 2 if dtype.kind == "b" else 127, shape).astype(dtype)
 
 
-def _filled(path: Path, name: str, declared: list[Any], frame: tuple[int, int]) -> list[int]:
+def _fill_axes(path: Path, name: str, declared: list[Any], frame: tuple[int, int]) -> list[int]:
     """The declared shape with its free axes filled: H and W from the frame, 1 for all others."""
     shape = [axis if isinstance(axis, int) and axis > 0 else None for axis in declared]
     if len(shape) >= 4:

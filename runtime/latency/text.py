@@ -19,7 +19,7 @@ _LABEL_WIDTH = 17
 def bench_text(report: BenchReport) -> str:
     """The report in a dozen lines."""
     rows = [*_speed_rows(report), *_cost_rows(report), *report_notes(report)]
-    return "\n".join([*_heading(report), "", *_latency_table(report), "", *map(_row, rows)])
+    return "\n".join([*_title_lines(report), "", *_latency_table(report), "", *map(_row, rows)])
 
 
 def latency_cells(
@@ -47,7 +47,7 @@ def latency_cells(
     return [(name, "-" if value is None else _ms(value)) for name, value in cells.items()]
 
 
-def _heading(report: BenchReport) -> list[str]:
+def _title_lines(report: BenchReport) -> list[str]:
     subject, feed = report.subject, report.feed
     threads = _count(subject.threads, "thread")
     if subject.scale is None or subject.window_frames is None:
@@ -77,10 +77,12 @@ def _latency_table(report: BenchReport) -> list[str]:
 def _speed_rows(report: BenchReport) -> list[tuple[str, str]]:
     startup = report.startup
     rows = [
-        ("Median", _trusted(report.latency_ms.p50, report.intervals.p50_ms, "ms")),
+        ("Median", _format_with_interval(report.latency_ms.p50, report.intervals.p50_ms, "ms")),
         (
             "Throughput",
-            _trusted(report.throughput_fps, report.intervals.throughput_fps, "frames/s"),
+            _format_with_interval(
+                report.throughput_fps, report.intervals.throughput_fps, "frames/s"
+            ),
         ),
         ("Jitter", _optional(report.jitter_ms)),
         *_stream_rows(report),
@@ -97,7 +99,7 @@ def _optional(value_ms: float | None) -> str:
     return "-" if value_ms is None else f"{_ms(value_ms)} ms"
 
 
-def _trusted(value: float | None, interval: Interval | None, unit: str) -> str:
+def _format_with_interval(value: float | None, interval: Interval | None, unit: str) -> str:
     if value is None:
         return "-"
     if interval is None:

@@ -22,7 +22,7 @@ from support.made_reports import (
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.latency.assembly import assemble
 from vsrc.runtime.latency.config import BenchConfig
-from vsrc.runtime.latency.measurement import joined
+from vsrc.runtime.latency.measurement import join_measurements
 from vsrc.runtime.latency.report import BenchReport, report_to_text
 from vsrc.runtime.latency.runs import check_gates
 from vsrc.runtime.latency.sampling import Series
@@ -151,7 +151,7 @@ def test_intervals_hold_the_numbers_they_belong_to() -> None:
 
 
 def test_two_runs_tell_no_interval() -> None:
-    two = joined([measurement((20.0,) * 50), measurement((30.0,) * 50)])
+    two = join_measurements([measurement((20.0,) * 50), measurement((30.0,) * 50)])
     assert two.runs_ms == [(20.0,) * 50, (30.0,) * 50]
     config = BenchConfig(model=Path("student.vsrc"), runs=2)
     found = assemble(config, two, machine=MACHINE, started=STARTED)

@@ -10,7 +10,7 @@ from vsrc.runtime.latency.contention import (
     CoreTime,
     core_time,
     overall_share,
-    taken_share,
+    share_of_others,
     without_others,
 )
 
@@ -36,7 +36,7 @@ def test_others_took_what_was_wanted_and_theirs(
 ) -> None:
     end = CoreTime(10.0, own, everybody, queued)
     start = START if queued is not None else CoreTime(0.0, 0.0, 0.0, None)
-    assert taken_share(start, end, threads=threads) == pytest.approx(share)
+    assert share_of_others(start, end, threads=threads) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_others_took_what_was_wanted_and_theirs(
 def test_what_the_clocks_cannot_tell_is_not_told(
     start: CoreTime | None, end: CoreTime | None
 ) -> None:
-    assert taken_share(start, end, threads=2) is None
+    assert share_of_others(start, end, threads=2) is None
 
 
 @pytest.mark.parametrize("stat", ["", "cpu 1 2 3", "intr 1", "cpu0 a b c d e f g h", "cpu0 1 2"])
@@ -93,7 +93,7 @@ def test_a_process_that_shares_its_core_is_seen(
         )
         readings.append(core_time(tmp_path))
     assert readings[0] == CoreTime(10.0, 1.0, 50.0, 0.5)
-    assert taken_share(*readings, threads=1) == pytest.approx(1.5 / 4)
+    assert share_of_others(*readings, threads=1) == pytest.approx(1.5 / 4)
 
 
 def write_clocks(root: Path, *, cores: float, queued: float) -> None:
@@ -107,7 +107,7 @@ def write_clocks(root: Path, *, cores: float, queued: float) -> None:
 
 def test_the_clocks_of_this_system_are_read_or_said_to_be_missing() -> None:
     # What they say depends on the system and on what else it runs: that it is sane is the promise.
-    share = taken_share(core_time(), core_time(), threads=1)
+    share = share_of_others(core_time(), core_time(), threads=1)
     assert share is None or 0 <= share < 1
 
 
