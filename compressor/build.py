@@ -11,7 +11,7 @@ from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_net
 from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.table import create as create_objective
 from vsrc.compressor.training.config import DistillConfig
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.quantiser import Quantiser
 
 
@@ -22,12 +22,12 @@ class Built:
     Attributes:
         student: Network that is taught.
         teacher: Network that is learnt from; None where the objective needs none.
-        lesson: Both with the objective.
+        distillation: Both with the objective.
     """
 
     student: FoundNetwork
     teacher: FoundNetwork | None
-    lesson: Lesson
+    distillation: DistillationStep
 
 
 def build(config: DistillConfig) -> Built:
@@ -55,7 +55,7 @@ def build(config: DistillConfig) -> Built:
         pictures_kept=config.teacher_cache is not None,
         **config.objective_options,
     )
-    lesson = Lesson(
+    distillation = DistillationStep(
         student.network,
         objective,
         network if objective.needs_teacher else None,
@@ -64,7 +64,7 @@ def build(config: DistillConfig) -> Built:
         quantiser=_quantiser(config, student.network),
         other_widths=_other_widths(config, objective),
     )
-    return Built(student, teacher if objective.needs_teacher else None, lesson)
+    return Built(student, teacher if objective.needs_teacher else None, distillation)
 
 
 def _teacher(config: DistillConfig) -> FoundNetwork | None:

@@ -121,7 +121,7 @@ def _distill_from_shards(
 ) -> None:
     shards = open_shards(folder)
     _check_shards(config, shards.manifest, folder, built)
-    teacher = built.lesson.objective.needs_teacher
+    teacher = built.distillation.objective.needs_teacher
     trainer = _make_trainer(
         config,
         built,
@@ -145,7 +145,7 @@ def _check_shards(
             )
     if config.targets == "all":
         raise ValueError("targets='all': shards keep the centre frame alone; expected 'centre'")
-    if built.lesson.objective.needs_teacher and not manifest.teachers:
+    if built.distillation.objective.needs_teacher and not manifest.teachers:
         raise ValueError(
             f"{folder} was made without a teacher, which objective {config.objective} needs: run "
             "vsrc shard on it again with --teacher"
@@ -226,7 +226,7 @@ def _make_trainer(
 ) -> Trainer:
     settings = {k: v for k, v in to_json(config).items() if k not in MAY_CHANGE}
     return Trainer(
-        built.lesson,
+        built.distillation,
         config,
         folder=config.run_folder,
         batches=functools.partial(

@@ -14,7 +14,7 @@ from vsrc.compressor.data.crop_shards import open_shards
 from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.training.config import DistillConfig
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.spec import NetworkSpec
 
@@ -80,13 +80,13 @@ def plan(config: DistillConfig) -> DistillPlan:
     kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
     on_gpu = config.device == "auto" and torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    built.lesson.place(device, channels_last=config.channels_last)
-    seconds = min(_step_seconds(built.lesson, config, device) for _ in range(MEASURED_STEPS))
-    restored = built.lesson.frames_restored(config.clip_length)
+    built.distillation.place(device, channels_last=config.channels_last)
+    seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
+    restored = built.distillation.count_upscaled_frames(config.clip_length)
     return DistillPlan(
         student=built.student.spec,
         teacher=None if built.teacher is None else built.teacher.spec,
-        objective_parameters=parameter_count(built.lesson.objective),
+        objective_parameters=parameter_count(built.distillation.objective),
         data=(
             *(f"{lay.root}: {lay.kind}, {len(lay.clips)} clips" for lay in layouts),
             *(shards.text() for shards in kept),
@@ -99,7 +99,9 @@ def plan(config: DistillConfig) -> DistillPlan:
     )
 
 
-def _step_seconds(lesson: Lesson, config: DistillConfig, device: torch.device) -> float:
+def _step_seconds(
+    distillation: DistillationStep, config: DistillConfig, device: torch.device
+) -> float:
     side = config.patch // config.scale
     shape = (config.batch, config.clip_length, 3)
     lr = torch.rand(*shape, side, side, device=device)
@@ -109,8 +111,8 @@ def _step_seconds(lesson: Lesson, config: DistillConfig, device: torch.device) -
     start = time.perf_counter()
     pictures = () if config.teacher_cache is None else (hr.clone(),)
     for _ in range(config.accumulate):
-        torch.autograd.backward(list(lesson(lr, hr, *pictures).values()))
-    lesson.zero_grad()
+        torch.autograd.backward(list(distillation(lr, hr, *pictures).values()))
+    distillation.zero_grad()
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - start

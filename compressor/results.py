@@ -57,7 +57,7 @@ def trained_on_clips(config: DistillConfig, built: Built, library: ClipLibrary) 
 
 def trained_on_shards(built: Built, manifest: ShardManifest) -> TrainedOn:
     """Of a run that reads what was kept."""
-    teachers = manifest.teachers if built.lesson.objective.needs_teacher else ()
+    teachers = manifest.teachers if built.distillation.objective.needs_teacher else ()
     names = [f"{each.share:.3g} {each.name}" for each in teachers]
     return TrainedOn(
         folders=manifest.data,
@@ -88,7 +88,7 @@ def write_results(
         psnr: Y, dB, on held-out clips, if there were any.
     """
     provenance = _provenance(config, data, command)
-    quantiser = built.lesson.quantiser
+    quantiser = built.distillation.quantiser
     clips = "held-out clips" if quantiser is None else "held-out clips, computed in int8"
     quality = () if psnr is None else (Quality(clips, "psnr", PROTOCOL, psnr),)
     degradation: Degradation = "none" if config.degradation == "given" else config.degradation
@@ -103,7 +103,7 @@ def write_results(
                 write_calibration(folder, quantiser.calibration(weights_sha256=weights.sha256))
             write_spec(folder, model)
 
-    learning = built.lesson.learning_teacher
+    learning = built.distillation.learning_teacher
     if learning is not None and built.teacher is not None:
         write(config.run_folder / "teacher.vsrc", learning.network, built.teacher.spec)
     write(config.output, student, built.student.spec, quality)

@@ -19,7 +19,7 @@ from vsrc.compressor.training.quantiser import Quantiser
 Targets = Literal["auto", "all", "centre"]
 
 
-class Lesson(nn.Module):
+class DistillationStep(nn.Module):
     """One forward pass of distillation.
 
     It is this module that is wrapped for several processes, so that gradients of the student and of
@@ -118,7 +118,7 @@ class Lesson(nn.Module):
         with self.quantiser.applied(network):
             yield
 
-    def frames_restored(self, length: int) -> int:
+    def count_upscaled_frames(self, length: int) -> int:
         """Frames that the student restores of a clip of `length` frames."""
         return length if self.all_frames else 1
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from vsrc.compressor.training import checkpoint
 from vsrc.compressor.training.checkpoint import Checkpoint
 from vsrc.compressor.training.config import DistillConfig, TrainerConfig
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.ema import Ema
 from vsrc.compressor.training.pace import Pace
 from vsrc.compressor.training.progress import TrainProgress, scalars
@@ -62,7 +62,7 @@ class Trainer:
     """One run, from its first step or from a checkpoint to its last.
 
     Args:
-        lesson: Student, teacher and objective.
+        distillation: Student, teacher and objective.
         config: How it is trained.
         folder: Where checkpoints and logs go.
         batches: Where the clips come from.
@@ -74,7 +74,7 @@ class Trainer:
 
     def __init__(
         self,
-        lesson: Lesson,
+        distillation: DistillationStep,
         config: TrainerConfig,
         *,
         folder: Path,
@@ -86,18 +86,18 @@ class Trainer:
     ) -> None:
         self.config, self.folder = config, folder
         self.accelerator = _accelerator(config)
-        lesson.place(self.accelerator.device, channels_last=config.channels_last)
-        self.lesson = lesson
-        self.student = lesson.student.network
+        distillation.place(self.accelerator.device, channels_last=config.channels_last)
+        self.distillation = distillation
+        self.student = distillation.student.network
         self.ema = Ema(self.student, decay=config.ema)
         self.step = 0
         if config.first_steps:
             self.student.get_submodule(config.first_module)  # refuses a path that leads nowhere
-        self._parameters = [p for p in lesson.parameters() if p.requires_grad]
+        self._parameters = [p for p in distillation.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(
             self._parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True
         )
-        self._wrapped, self.optimizer = self.accelerator.prepare(lesson, optimizer)
+        self._wrapped, self.optimizer = self.accelerator.prepare(distillation, optimizer)
         self._batches, self._validate, self._sample = batches, validate, sample
         self._recipe = json.dumps(dict(recipe or {}), sort_keys=True)
         self.psnr: float | None = None
@@ -121,7 +121,7 @@ class Trainer:
         _check_recipe(state.config, self._recipe, where=existing[-1])
         self.student.load_state_dict(dict(state.tensors["student"]))
         self.ema.network.load_state_dict(dict(state.tensors["ema"]))
-        self.lesson.load_state_beside_student(state.tensors["beside"])
+        self.distillation.load_state_beside_student(state.tensors["beside"])
         self.optimizer.load_state_dict(dict(state.optimizer))
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(dict(state.scaler))
@@ -157,7 +157,7 @@ class Trainer:
             tensors={
                 "student": self.student.state_dict(),
                 "ema": self.ema.network.state_dict(),
-                "beside": self.lesson.state_beside_student(),
+                "beside": self.distillation.state_beside_student(),
             },
             optimizer=self.optimizer.state_dict(),
             counters={"ema_updates": self.ema.updates},
@@ -197,7 +197,7 @@ class Trainer:
                     stopped_message(what, checkpoint.find_checkpoints(self.checkpoints)[-1])
                 )
         if self.psnr is None:  # resumed after its last step
-            self.lesson.quantising = config.first_int8_step < config.steps
+            self.distillation.quantising = config.first_int8_step < config.steps
             self._measure(log)
 
     def _is_due(self, every: int) -> bool:
@@ -207,7 +207,7 @@ class Trainer:
         """See how good the student is; one process does it for all."""
         if log is None:
             return
-        with self.lesson.as_deployed(self._kept):
+        with self.distillation.as_deployed(self._kept):
             if self._validate is not None:
                 self.psnr = self._validate(self._kept)
             if self._sample is not None:
@@ -217,7 +217,7 @@ class Trainer:
         """One update of the weights; returns terms averaged over all processes, and images."""
         config, accelerator = self.config, self.accelerator
         self._set_rate()
-        self.lesson.quantising = self.step >= config.first_int8_step
+        self.distillation.quantising = self.step >= config.first_int8_step
         torch.manual_seed(_step_seed(config.seed, self.step, accelerator.process_index))
         parts: list[dict[str, Tensor]] = []
         sources: list[str] = []
@@ -226,13 +226,13 @@ class Trainer:
             with pace.waiting():
                 batch = next(batches)
             sources.extend(batch.sources)
-            images += batch.lr.shape[0] * self.lesson.frames_restored(batch.lr.shape[1])
+            images += batch.lr.shape[0] * self.distillation.count_upscaled_frames(batch.lr.shape[1])
             last = part == config.accumulate - 1
             with nullcontext() if last else accelerator.no_sync(self._wrapped):
                 parts.append(self._forward_backward(batch))
         terms = self._reduced(parts)
         self._check_finite(terms, sources)
-        self.lesson.objective.before_update(terms)
+        self.distillation.objective.before_update(terms)
         self._step_optimizer(sources)
         return terms, images * accelerator.num_processes
 
@@ -255,7 +255,7 @@ class Trainer:
             self._keep_still()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.lesson.after_update()
+        self.distillation.after_update()
         self.ema.update(self.student)
         self.step += 1
 

@@ -18,7 +18,7 @@ from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.plain import Plain
 from vsrc.compressor.objectives.std import Std, attention_map, space_distance, time_distance
 from vsrc.compressor.training.config import TrainerConfig
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.trainer import Trainer
 
 CONFIG = TrainerConfig(steps=40, warmup=5, learning_rate=3e-3, ema=0.0, device="cpu")
@@ -59,8 +59,8 @@ def test_maps_of_an_unseen_clip_come_nearer_to_the_teacher(
 
     def taught_with(objective: Objective, name: str) -> Tensor:
         pupil = copy.deepcopy(student)
-        lesson = Lesson(pupil, objective, teacher, targets="all")
-        Trainer(lesson, CONFIG, folder=tmp_path / name, batches=clips).run()
+        distillation = DistillationStep(pupil, objective, teacher, targets="all")
+        Trainer(distillation, CONFIG, folder=tmp_path / name, batches=clips).run()
         maps, targets = maps_of(pupil, unseen), maps_of(teacher, unseen)
         with torch.no_grad():
             space, time = space_distance(maps, targets), time_distance(ruler, maps, targets)
@@ -72,7 +72,7 @@ def test_maps_of_an_unseen_clip_come_nearer_to_the_teacher(
 def test_the_teacher_stays_as_it_is(tmp_path: Path, noise_clips: Callable[..., Any]) -> None:
     student, teacher = networks()
     before = {key: tensor.clone() for key, tensor in teacher.state_dict().items()}
-    lesson = Lesson(student, Std(student=student, teacher=teacher), teacher)
+    distillation = DistillationStep(student, Std(student=student, teacher=teacher), teacher)
     config = TrainerConfig(steps=2, device="cpu")
-    Trainer(lesson, config, folder=tmp_path, batches=noise_clips()).run()
+    Trainer(distillation, config, folder=tmp_path, batches=noise_clips()).run()
     assert all(torch.equal(tensor, before[key]) for key, tensor in teacher.state_dict().items())

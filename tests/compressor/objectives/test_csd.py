@@ -12,7 +12,7 @@ from vsrc.compressor.networks import create
 from vsrc.compressor.networks.layers.channel_split import leading_corners
 from vsrc.compressor.objectives.csd import LAYER_WEIGHTS, Csd, contrast_ratios
 from vsrc.compressor.objectives.vgg import VggFeatures
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 
 VGG16_LAYERS = {0: (3, 2), 2: (2, 2), 5: (2, 4), 7: (4, 4), 10: (4, 4), 12: (4, 4), 14: (4, 4)}
@@ -90,22 +90,22 @@ def test_gradient_agrees_with_finite_differences(small_vgg: Path) -> None:
     )
 
 
-def lesson_of_two_widths(vgg: Path) -> tuple[Lesson, Csd]:
+def step_of_two_widths(vgg: Path) -> tuple[DistillationStep, Csd]:
     torch.manual_seed(0)
     size = {"blocks": 1, "features": 8, "rgb_range": 1.0}
     teacher = create("edsr", **size)
     student = create("edsr", width=0.5, **size)
     objective = Csd(student=student, teacher=teacher, vgg=str(vgg), negatives=2)
-    return Lesson(student, objective, teacher), objective
+    return DistillationStep(student, objective, teacher), objective
 
 
 def test_both_widths_learn_on_one_set_of_weights(small_vgg: Path) -> None:
-    lesson, _ = lesson_of_two_widths(small_vgg)
-    assert lesson.learning_teacher is not None
-    teacher, student = lesson.learning_teacher.network, lesson.student.network
-    optimizer = torch.optim.SGD([p for p in lesson.parameters() if p.requires_grad], lr=0.1)
+    distillation, _ = step_of_two_widths(small_vgg)
+    assert distillation.learning_teacher is not None
+    teacher, student = distillation.learning_teacher.network, distillation.student.network
+    optimizer = torch.optim.SGD([p for p in distillation.parameters() if p.requires_grad], lr=0.1)
     before = {key: tensor.clone() for key, tensor in student.state_dict().items()}
-    terms = lesson(torch.rand(2, 1, 3, 4, 4), torch.rand(2, 1, 3, 16, 16))
+    terms = distillation(torch.rand(2, 1, 3, 4, 4), torch.rand(2, 1, 3, 16, 16))
     assert list(terms) == ["hr", "contrast", "teacher"]
     # What the student alone learns reaches the corner of the teacher's weight, and no further.
     torch.autograd.backward(terms["contrast"], retain_graph=True)
@@ -115,7 +115,7 @@ def test_both_widths_learn_on_one_set_of_weights(small_vgg: Path) -> None:
     assert gradient[4:].abs().sum() == 0
     torch.autograd.backward(torch.stack(list(terms.values())).sum())
     optimizer.step()
-    lesson.after_update()
+    distillation.after_update()
     corners = leading_corners(teacher.state_dict(), student)
     for key, tensor in student.state_dict().items():
         assert torch.equal(tensor, corners[key])
@@ -128,32 +128,32 @@ def test_each_of_several_widths_is_drawn_and_learns(small_vgg: Path) -> None:
     teacher, student = create("edsr", **size), create("edsr", width=0.5, **size)
     objective = Csd(student=student, teacher=teacher, vgg=str(small_vgg), negatives=1)
     others = [create("edsr", width=width, **size) for width in (0.25, 0.75)]
-    lesson = Lesson(student, objective, teacher, other_widths=others)
-    assert lesson.learning_teacher is not None
-    weight = lesson.learning_teacher.network.get_parameter("head.weight")
+    distillation = DistillationStep(student, objective, teacher, other_widths=others)
+    assert distillation.learning_teacher is not None
+    weight = distillation.learning_teacher.network.get_parameter("head.weight")
     reached = set()
     for step in range(20):
         torch.manual_seed(step)
-        lesson.zero_grad()
-        terms = lesson(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
+        distillation.zero_grad()
+        terms = distillation(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
         torch.autograd.backward(terms["hr"])  # of the student alone
         assert weight.grad is not None
         reached.add(int((weight.grad.abs().flatten(1).sum(1) > 0).sum()))
     assert reached == {2, 4, 6}
-    assert not any("width" in key for key in lesson.state_dict())
+    assert not any("width" in key for key in distillation.state_dict())
 
 
 def test_the_teacher_is_saved_and_the_classifier_is_not(small_vgg: Path) -> None:
-    lesson, _ = lesson_of_two_widths(small_vgg)
-    state = lesson.state_beside_student()
+    distillation, _ = step_of_two_widths(small_vgg)
+    state = distillation.state_beside_student()
     assert "learning_teacher.network.head.weight" in state
     assert not any("vgg" in key for key in state)
 
 
 def test_more_negatives_than_pictures_are_refused(small_vgg: Path) -> None:
-    lesson, _ = lesson_of_two_widths(small_vgg)
+    distillation, _ = step_of_two_widths(small_vgg)
     with pytest.raises(ValueError, match=r"negatives=2 is more than the 1 pictures.*negatives=1"):
-        lesson(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
+        distillation(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
 
 
 @pytest.mark.parametrize(("name", "window"), [("edge-m", 5), ("edge-s", 3)])

@@ -17,7 +17,7 @@ from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.objectives.objective import Observation
 from vsrc.compressor.objectives.pisr import Pisr, PisrTeacher
 from vsrc.compressor.objectives.variational import Density, Spread, VariationalHead
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 
 OFFICIAL_NAMES = {"element": "None", "channel": "C", "pixel": "HW", "sample": "CHW"}
 
@@ -127,7 +127,7 @@ def test_the_student_starts_as_the_decoder_and_learns_from_one_that_sees_hr() ->
     objective = create_objective("pisr", student=student, teacher=teacher)
     decoder = teacher.core.decoder.state_dict()
     assert all(torch.equal(student.state_dict()[key], tensor) for key, tensor in decoder.items())
-    terms = Lesson(student, objective, teacher)(
+    terms = DistillationStep(student, objective, teacher)(
         torch.rand(2, 1, 3, 5, 6), torch.rand(2, 1, 3, 20, 24)
     )
     assert list(terms) == ["hr", "vid"]

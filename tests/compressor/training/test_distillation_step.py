@@ -8,7 +8,7 @@ from vsrc.compressor.networks import create
 from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.objectives.plain import Plain
 from vsrc.compressor.objectives.std import Std
-from vsrc.compressor.training.distillation_step import Lesson, Targets
+from vsrc.compressor.training.distillation_step import DistillationStep, Targets
 
 
 class Witness(Objective):
@@ -35,10 +35,12 @@ def look(
     torch.manual_seed(0)
     student, teacher = create("edge-s", window=3), create("edvr-xs", window=3)
     witness = Witness()
-    lesson = Lesson(student, witness, teacher, targets=targets, teacher_dtype=teacher_dtype)
+    distillation = DistillationStep(
+        student, witness, teacher, targets=targets, teacher_dtype=teacher_dtype
+    )
     lr, hr = torch.rand(2, 3, 3, 8, 8), torch.rand(2, 3, 3, 32, 32)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        terms = lesson(lr, hr)
+        terms = distillation(lr, hr)
     torch.autograd.backward(terms["hr"])
     assert witness.seen is not None
     return witness, witness.seen, student, teacher
@@ -87,13 +89,13 @@ def test_a_teacher_in_half_precision_says_nearly_the_same() -> None:
 def test_the_centre_alone_has_no_time_to_compare() -> None:
     student, teacher = create("edge-s"), create("edvr-xs")
     with pytest.raises(ValueError, match="leaves nothing over time to compare"):
-        Lesson(student, Std(student=student, teacher=teacher), teacher, targets="centre")
+        DistillationStep(student, Std(student=student, teacher=teacher), teacher, targets="centre")
 
 
 def test_the_teacher_is_no_part_of_what_is_trained_or_saved() -> None:
     student, teacher = create("edge-s"), create("edvr-xs")
-    lesson = Lesson(student, Plain(), teacher)
-    assert sum(p.numel() for p in lesson.parameters()) == sum(
+    distillation = DistillationStep(student, Plain(), teacher)
+    assert sum(p.numel() for p in distillation.parameters()) == sum(
         p.numel() for p in student.parameters()
     )
-    assert lesson.state_beside_student() == {}
+    assert distillation.state_beside_student() == {}

@@ -21,7 +21,7 @@ from torch import Tensor
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.training.config import TrainerConfig
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.trainer import Trainer
 
 STEPS = 4
@@ -60,7 +60,10 @@ def train(folder: Path, *, clips: int) -> None:
     )
     config = TrainerConfig(steps=STEPS, warmup=0, batch=clips, log_every=1, device="cpu")
     trainer = Trainer(
-        Lesson(student, objective, teacher), config, folder=folder, batches=NoiseClips(clips)
+        DistillationStep(student, objective, teacher),
+        config,
+        folder=folder,
+        batches=NoiseClips(clips),
     )
     trainer.run()
 

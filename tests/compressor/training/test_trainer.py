@@ -18,7 +18,7 @@ from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.training.checkpoint import find_checkpoints
 from vsrc.compressor.training.config import TrainerConfig
-from vsrc.compressor.training.distillation_step import Lesson
+from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.progress import TrainProgress
 from vsrc.compressor.training.trainer import Batch, Batches, Trainer
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
@@ -42,7 +42,9 @@ def make_trainer(
     student = create("edge-s", window=3)
     teacher = create("edvr-xs", window=3) if objective == "std" else None
     return Trainer(
-        Lesson(student, create_objective(objective, student=student, teacher=teacher), teacher),
+        DistillationStep(
+            student, create_objective(objective, student=student, teacher=teacher), teacher
+        ),
         config,
         folder=folder,
         batches=batches,
@@ -55,7 +57,7 @@ def all_weights(trainer: Trainer) -> dict[str, Tensor]:
     parts = {
         "student": trainer.student,
         "ema": trainer.ema.network,
-        "objective": trainer.lesson.objective,
+        "objective": trainer.distillation.objective,
     }
     return {
         f"{name}.{key}": tensor.clone()
