@@ -44,7 +44,7 @@ from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
 from vsrc.runtime.quality.eval_report import MetricValues
 from vsrc.runtime.quality.evaluation import (
     METRIC_KINDS,
-    Enlarger,
+    Upscaler,
     bicubic,
     by_session,
     score_upscaler,
@@ -77,7 +77,7 @@ class Candidate:
 
     Attributes:
         name: For the table.
-        enlargers: Name of the arithmetic -> how it enlarges a clip; the exact one first.
+        upscalers: Name of the arithmetic -> how it enlarges a clip; the exact one first.
         parameters: Learnt numbers.
         gmac: Multiply-accumulates for a frame of `LR_SIZE`, in 1e9.
         ways: Name of the arithmetic -> what enlarges frames with it.
@@ -86,7 +86,7 @@ class Candidate:
     """
 
     name: str
-    enlargers: Mapping[str, Enlarger]
+    upscalers: Mapping[str, Upscaler]
     parameters: int = 0
     gmac: float = 0.0
     ways: Mapping[str, Way] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Candidate:
     @property
     def exact(self) -> MetricValues:
         """By the exact arithmetic."""
-        return self.values[next(iter(self.enlargers))]
+        return self.values[next(iter(self.upscalers))]
 
     def psnr(self, way: str) -> float:
         """Of Y, dB."""
@@ -198,7 +198,7 @@ def of_peer(peer: AnimeVideo) -> Candidate:
     height, width = LR_SIZE
     return Candidate(
         animevideo.NAME,
-        {NCNN: Enlarger(animevideo.NAME, lambda clip: (peer(frame) for frame in clip.lr()))},
+        {NCNN: Upscaler(animevideo.NAME, lambda clip: (peer(frame) for frame in clip.lr()))},
         animevideo.PARAMETERS,
         animevideo.WEIGHTS * height * width / 1e9,
         {NCNN: lambda frames: [peer(frame) for frame in frames]},
@@ -214,8 +214,8 @@ def judge(
 ) -> None:
     """Fill in what `vsrc eval` would say."""
     for candidate in candidates:
-        for way, enlarger in islice(candidate.enlargers.items(), 1 if exact_only else None):
-            found = score_upscaler(enlarger, clips, kinds, border=0).mean
+        for way, upscaler in islice(candidate.upscalers.items(), 1 if exact_only else None):
+            found = score_upscaler(upscaler, clips, kinds, border=0).mean
             candidate.values.setdefault(way, {}).update(found)
             print(f"{candidate.name}, {way}: {found}", file=sys.stderr, flush=True)
 

@@ -134,7 +134,7 @@ class Calibration:
 def read_calibration(package: Path) -> Calibration | None:
     """What a package says of its ranges; None where it was never calibrated.
 
-    Keys that are not known are passed over: training may note more than is needed here.
+    Keys that are not known are skipped: training may note more than is needed here.
 
     Raises:
         SpecError: The file is damaged, or of a newer schema.

@@ -1,7 +1,7 @@
 """What a calibration that was stopped leaves behind, so that the same command goes on.
 
 It lies in the package as a hidden file, under a key over all that decides the result up to there:
-the graph and the draw. Another key means another calibration: the file is passed over and replaced.
+the graph and the draw. Another key means another calibration: the file is skipped and replaced.
 """
 
 from __future__ import annotations

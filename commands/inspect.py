@@ -16,11 +16,11 @@ from vsrc.commands.model_argument import MODEL
 def inspect_command(path: Path, as_json: bool) -> None:
     """Say what FILE is: a package, graph, engine, weights, video or picture."""
     from vsrc.export.inspection.any_file import inspect
-    from vsrc.runtime.inspection.facts import check_sound, inspection_json, inspection_text
+    from vsrc.runtime.inspection.facts import check_intact, inspection_json, inspection_text
 
     found = inspect(path)
     if as_json:
         click.echo(json.dumps(inspection_json(found), indent=2))
     else:
         click.echo(inspection_text(found))
-    check_sound(found)
+    check_intact(found)

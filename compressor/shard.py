@@ -36,7 +36,7 @@ from vsrc.compressor.data.crop_shards import (
 )
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.features.clip_network import ClipNetwork
-from vsrc.compressor.features.whole_clip import RestoresClips
+from vsrc.compressor.features.whole_clip import WholeClipNetwork
 from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_teacher
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
@@ -305,7 +305,7 @@ def _restored(lr: Planes, run: CropRun, teachers: list[_Teacher]) -> dict[int, P
 
 def _ask(network: ClipNetwork, clip: Tensor, frames: list[int]) -> Tensor:
     """`(F, 3, sH, sW)`; frame by frame where that is the same, which takes less memory."""
-    if isinstance(network.network, RestoresClips):
+    if isinstance(network.network, WholeClipNetwork):
         sr: Tensor = network(clip, frames)[0]
         return sr
     return torch.cat([network(clip, [frame])[0] for frame in frames])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.features.taps import spec_of
-from vsrc.compressor.features.whole_clip import RestoresClips
+from vsrc.compressor.features.whole_clip import WholeClipNetwork
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
 
@@ -45,8 +45,8 @@ class ClipNetwork(nn.Module):
         if self.spec.time_scale == 2:
             sr: Tensor = self.network(clip[:, ::2])
             return sr[:, list(frames)]
-        if isinstance(self.network, RestoresClips):
-            return self.network.restore_clip(clip)[:, list(frames)]
+        if isinstance(self.network, WholeClipNetwork):
+            return self.network.upscale_clip(clip)[:, list(frames)]
         if isinstance(self.network, FrameEncoder) and self._fits(clip):
             flat = self._encode_then_fuse(self.network, clip, frames)
         elif self.spec.window == 1:

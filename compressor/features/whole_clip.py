@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 @runtime_checkable
-class RestoresClips(Protocol):
+class WholeClipNetwork(Protocol):
     """A network that restores every frame of a clip in one pass over it.
 
     Its `forward` takes a window of the spec's length like any other network's, and gives the centre
     alone: the state then starts at the first frame of the window.
     """
 
-    def restore_clip(self, clip: Tensor, /) -> Tensor:
+    def upscale_clip(self, clip: Tensor, /) -> Tensor:
         """Restore all frames: `(N, T, 3, H, W)` in [0, 1] to `(N, T, 3, sH, sW)`."""

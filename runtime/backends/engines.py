@@ -143,7 +143,7 @@ def find_engines(package: Package, name: str, here: Here, reasons: list[str]) ->
         package: Where to look.
         name: Of the graph.
         here: This device.
-        reasons: Takes one line for each engine that is passed over.
+        reasons: Takes one line for each engine that is skipped.
     """
     graph = package.spec.graphs.get(name)
     if graph is None:

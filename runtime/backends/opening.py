@@ -67,7 +67,7 @@ def open_video_session(
         MissingDependencyError: The backend that was asked for is not installed or did not load.
         ValueError: No such backend.
     """
-    passed_over: list[str] = []
+    skipped: list[str] = []
 
     def on(name: str) -> Session:
         if name in ENGINE_BACKENDS:
@@ -80,12 +80,12 @@ def open_video_session(
             return _open_on(package, name, deep, threads)
         graph = precision
         if precision == "auto":
-            graph = best_precision(package, provider, passed_over)
+            graph = best_precision(package, provider, skipped)
         return _open_on(package, name, graph, threads)
 
-    session = first_that_loads(_AUTO, on, passed_over) if backend == "auto" else on(backend)
-    if passed_over:
-        say(f"{session.label} runs it; passed over: {', '.join(passed_over)}")
+    session = first_that_loads(_AUTO, on, skipped) if backend == "auto" else on(backend)
+    if skipped:
+        say(f"{session.label} runs it; skipped: {', '.join(skipped)}")
     return session
 
 
@@ -124,20 +124,20 @@ def open_window_session(
 
 
 def first_that_loads(
-    names: tuple[str, ...], open_one: Callable[[str], Session], passed_over: list[str]
+    names: tuple[str, ...], open_one: Callable[[str], Session], skipped: list[str]
 ) -> Session:
     """The first backend that opens.
 
     Args:
         names: Backends, fastest first; what is wrong with the last one is raised.
         open_one: Opens one.
-        passed_over: Takes what is wrong with each that does not open: "ort-cuda (...)".
+        skipped: Takes what is wrong with each that does not open: "ort-cuda (...)".
     """
     for name in names[:-1]:
         try:
             return open_one(name)
         except VsrcError as error:  # noqa: PERF203  there are four
-            passed_over.append(f"{name} ({short_reason(error, name)})")
+            skipped.append(f"{name} ({short_reason(error, name)})")
     return open_one(names[-1])
 
 
@@ -146,22 +146,20 @@ def short_reason(error: VsrcError, backend: str) -> str:
     return str(error).split("; ")[0].removeprefix(f"{backend}: ")
 
 
-def best_precision(
-    package: Package, provider: Provider, passed_over: list[str] | None = None
-) -> str:
+def best_precision(package: Package, provider: Provider, skipped: list[str] | None = None) -> str:
     """The graph that a provider runs fastest, of those the package holds and trusts.
 
     Args:
         package: An opened package.
         provider: What will run it.
-        passed_over: Takes the faster ones that missed their limit, with that reason.
+        skipped: Takes the faster ones that missed their limit, with that reason.
     """
     graphs = package.spec.graphs
     for name in provider.precisions:
         if name in graphs and not graphs[name].lossy:
             return name
-        if name in graphs and passed_over is not None:
-            passed_over.append(f"{name} (it missed its limit when it was exported)")
+        if name in graphs and skipped is not None:
+            skipped.append(f"{name} (it missed its limit when it was exported)")
     return "fp32"  # if it is missing, too, the error says how to make it
 
 

@@ -10,7 +10,7 @@
     picture pairs                    img_001_HR.png beside img_001_LR.png: clips of one frame
     stills                           DIV2K_train_HR/*.png, Flickr2K_HR/*.png: clips of one frame
 
-The first that fits is taken. Hidden files are passed over.
+The first that fits is taken. Hidden files are skipped.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def inspection_json(inspection: Inspection) -> dict[str, Any]:
     return {**head, **inspection.facts, "problems": list(inspection.problems)}
 
 
-def check_sound(inspection: Inspection) -> None:
+def check_intact(inspection: Inspection) -> None:
     """Raise if something is wrong with what was inspected.
 
     Raises:

@@ -35,7 +35,7 @@ from vsrc.runtime.jobs.manifest import Item, Manifest
 from vsrc.runtime.jobs.pieces import share_video
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.jobs.shard import Unit
-from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, restore_unit
+from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, upscale_unit
 from vsrc.runtime.memory import give_frames_back
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _work(
         if problem is not None:
             raise MediaError(problem)
         with closing(RunSessions(config)) as network:
-            result = restore_unit(unit, Work(config, network, manifest))
+            result = upscale_unit(unit, Work(config, network, manifest))
     except MediaError as error:
         item = Item(name, manifest.name(unit.target), error=str(error)) if manifest else None
         return Failure(name, str(error)), item

@@ -15,7 +15,7 @@ from vsrc.runtime.jobs.manifest import Item, Manifest, manifest_path
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.jobs.shard import Unit, select_share
 from vsrc.runtime.jobs.stage_clock import Untimed
-from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, restore_unit
+from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, upscale_unit
 from vsrc.runtime.windows.session import Session
 
 
@@ -52,7 +52,7 @@ def infer(
         work = Work(config, network, manifest_of(config, targets), progress, clock)
         for unit in units:
             try:
-                done.append(restore_unit(unit, work))
+                done.append(upscale_unit(unit, work))
             except KeyboardInterrupt:
                 raise StoppedError(_interrupted(len(done), len(units))) from None
             except VsrcError as error:

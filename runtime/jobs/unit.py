@@ -63,12 +63,12 @@ def count_frames(target: Target, config: InferConfig) -> int:
     return result_frames(reader.info, config)
 
 
-def restore_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
+def upscale_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
     """Do one unit."""
-    return restore_file(unit.target, work) if unit.count == 1 else restore_piece(unit, work)
+    return upscale_file(unit.target, work) if unit.count == 1 else upscale_piece(unit, work)
 
 
-def restore_file(target: Target, work: Work) -> FileResult:
+def upscale_file(target: Target, work: Work) -> FileResult:
     """Restore one input, unless the manifest says that it is done."""
     began = time.perf_counter()
     done = _find_finished(target, work)
@@ -88,7 +88,7 @@ def restore_file(target: Target, work: Work) -> FileResult:
         return result
 
 
-def restore_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
+def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
     """Make a piece of a long input; join it if no other piece is missing."""
     target = unit.target
     done = _find_finished(target, work)
@@ -177,7 +177,7 @@ def _join(video: SharedVideo, work: Work) -> FileResult | None:
     with alone(video.store.folder / _LOCK_FILE) as is_alone:
         if not is_alone or not video.is_complete:
             return None
-        return restore_file(video.job.target, work)
+        return upscale_file(video.job.target, work)
 
 
 def _record(target: Target, manifest: Manifest, job: str, result: FileResult) -> None:

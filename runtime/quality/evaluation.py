@@ -37,18 +37,18 @@ METRIC_KINDS: Mapping[str, MetricKind] = {**FIDELITY, **TEMPORAL, **VMAF}
 
 
 @dataclass(frozen=True)
-class Enlarger:
+class Upscaler:
     """One row of the report.
 
     Attributes:
         label: What it is called.
-        enlarge: From a clip to SR frames in order.
+        upscale_clip: From a clip to SR frames in order.
         doubles: It is fed every second frame and restores those between too; an even number of true
             frames leaves the last of them without a counterpart.
     """
 
     label: str
-    enlarge: Callable[[EvalClip], Iterator[Pixels8]]
+    upscale_clip: Callable[[EvalClip], Iterator[Pixels8]]
     doubles: bool = False
 
 
@@ -88,8 +88,8 @@ def evaluate(
     rows = [score_upscaler(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
     for package in packages:
         with closing(_open_session(package, config)) as session:
-            enlarger = by_session(package.path.name, session)
-            rows.append(score_upscaler(enlarger, clips, kinds, border=border, progress=progress))
+            upscaler = by_session(package.path.name, session)
+            rows.append(score_upscaler(upscaler, clips, kinds, border=border, progress=progress))
     return EvalReport(
         data=str(config.data),
         layout=layout.kind,
@@ -102,27 +102,27 @@ def evaluate(
     )
 
 
-def bicubic(scale: int) -> Enlarger:
+def bicubic(scale: int) -> Upscaler:
     """MATLAB's bicubic enlargement."""
-    return Enlarger("bicubic", lambda clip: (upscale(frame, scale) for frame in clip.lr()))
+    return Upscaler("bicubic", lambda clip: (upscale(frame, scale) for frame in clip.lr()))
 
 
-def by_session(label: str, session: Session) -> Enlarger:
+def by_session(label: str, session: Session) -> Upscaler:
     """A network, fed as `vsrc infer` feeds it: windows that end at cuts, edges repeated."""
     step = session.network.time_scale
 
-    def enlarge(clip: EvalClip) -> Iterator[Pixels8]:
+    def upscale_clip(clip: EvalClip) -> Iterator[Pixels8]:
         lr = (frame for index, frame in enumerate(clip.lr()) if index % step == 0)
         frames = (SourceFrame(frame, pts=index, duration=1) for index, frame in enumerate(lr))
         for result in upscale_frames(frames if clip.one_shot else mark_shots(frames), session):
             assert result.rgb is not None
             yield result.rgb
 
-    return Enlarger(label, enlarge, doubles=step == 2)
+    return Upscaler(label, upscale_clip, doubles=step == 2)
 
 
 def score_upscaler(
-    enlarger: Enlarger,
+    upscaler: Upscaler,
     clips: Sequence[EvalClip],
     kinds: Mapping[str, MetricKind],
     *,
@@ -132,7 +132,7 @@ def score_upscaler(
     """One row of the report.
 
     Args:
-        enlarger: What is measured.
+        upscaler: What is measured.
         clips: On what.
         kinds: By what.
         border: Pixels left out at each edge.
@@ -142,17 +142,17 @@ def score_upscaler(
     for clip in clips:
         metrics = [kind.create(border) for kind in kinds.values()]
         count = 0
-        pairs = zip(clip.truth(), enlarger.enlarge(clip), strict=not enlarger.doubles)
+        pairs = zip(clip.truth(), upscaler.upscale_clip(clip), strict=not upscaler.doubles)
         for truth, sr in pairs:
             for metric in metrics:
                 metric.add(sr, truth)
             count += 1
-            progress(EvalProgress(enlarger.label, clip.name, count))
+            progress(EvalProgress(upscaler.label, clip.name, count))
         if not count:
             raise DataError(f"{clip.name} has no frame")
         values = {name: v for metric in metrics for name, v in metric.result().items()}
         scores.append(ClipScore(clip.name, count, values))
-    return EvalRow(enlarger.label, tuple(scores), mean_values([each.values for each in scores]))
+    return EvalRow(upscaler.label, tuple(scores), mean_values([each.values for each in scores]))
 
 
 def _kinds(metrics: Sequence[str], extra: Mapping[str, MetricKind]) -> dict[str, MetricKind]:

@@ -30,7 +30,7 @@ _AWAY = 32 / 255
 
 
 @dataclass(frozen=True, eq=False)
-class Mended:
+class GuardedPictures:
     """The pictures of one window.
 
     Attributes:
@@ -58,9 +58,9 @@ class Guard:
         self._is_there = True
         self.notes: list[str] = []
 
-    def mended(
+    def check(
         self, lr: Pixels, keys: tuple[int, ...], made: Pixels, wanted: Iterable[int]
-    ) -> Mended:
+    ) -> GuardedPictures:
         """The pictures of one window, those that were spoilt made again.
 
         Args:
@@ -71,17 +71,17 @@ class Guard:
         """
         spoilt = [at for at in wanted if is_spoilt(made[at], _select_seen(lr, at, len(made)))]
         if not spoilt:
-            return Mended(made)
+            return GuardedPictures(made)
         session = self._opened()
         if session is None:
-            return Mended(made, spoilt=frozenset(spoilt))
+            return GuardedPictures(made, spoilt=frozenset(spoilt))
         if isinstance(session, FrameCachingSession):
             again = session.keyed(lr[None], [keys])
         else:
             again = session(lr[None])
-        mended = made.copy()
-        mended[spoilt] = again.reshape(made.shape)[spoilt]
-        return Mended(mended, redone=frozenset(spoilt))
+        guarded = made.copy()
+        guarded[spoilt] = again.reshape(made.shape)[spoilt]
+        return GuardedPictures(guarded, redone=frozenset(spoilt))
 
     def _opened(self) -> Session | None:
         if self._session is None and self._is_there:

@@ -13,7 +13,7 @@ from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.doubling import iter_doubled_windows
-from vsrc.runtime.windows.guard import Guard, Mended
+from vsrc.runtime.windows.guard import Guard, GuardedPictures
 from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
 from vsrc.runtime.windows.sliding import Slot, Window, iter_windows
 
@@ -132,28 +132,28 @@ def _end(begun: _Begun, guard: Guard | None) -> Iterator[ResultFrame]:
         return
     for window, fed, made in zip(begun.group, begun.lr, begun.pending(), strict=True):
         missing = [slot.index for slot in window.slots if slot.is_missing]
-        mended = Mended(made)
+        guarded = GuardedPictures(made)
         if guard is not None:
-            mended = guard.mended(fed, window.keys, made, missing)
+            guarded = guard.check(fed, window.keys, made, missing)
         for slot in window.slots:
-            yield _result(slot, mended if slot.is_missing else None)
+            yield _result(slot, guarded if slot.is_missing else None)
 
 
 def _ahead(session: Session) -> int:
     return session.ahead if isinstance(session, AsyncSession) else 0
 
 
-def _result(slot: Slot, mended: Mended | None = None) -> ResultFrame:
+def _result(slot: Slot, guarded: GuardedPictures | None = None) -> ResultFrame:
     return ResultFrame(
-        None if mended is None else mended.pictures[slot.index],
+        None if guarded is None else guarded.pictures[slot.index],
         slot.pts,
         slot.duration,
         slot.packets,
         slot.name,
         slot.is_kept,
         slot.starts_shot,
-        is_redone=mended is not None and slot.index in mended.redone,
-        is_spoilt=mended is not None and slot.index in mended.spoilt,
+        is_redone=guarded is not None and slot.index in guarded.redone,
+        is_spoilt=guarded is not None and slot.index in guarded.spoilt,
     )
 
 

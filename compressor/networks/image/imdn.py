@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoints.renaming import rename
-from vsrc.compressor.networks.layers.bicubic import REACH, Enlarge
+from vsrc.compressor.networks.layers.bicubic import REACH, BicubicUpscale
 from vsrc.compressor.networks.layers.blocks import crop_to, pad_to_multiple
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
 from vsrc.runtime.spec import Argument, NetworkSpec
@@ -242,7 +242,7 @@ class ImdnAs(TrunkNetwork):
             nn.Conv2d(features, features, 3, stride=2, padding=1),
         )
         super().__init__(head, scale=scale, features=features, blocks=blocks, shuffle=4)
-        self.enlarge = Enlarge(3, scale)
+        self.enlarge = BicubicUpscale(3, scale)
 
     @cached_property
     def spec(self) -> NetworkSpec:

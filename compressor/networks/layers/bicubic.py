@@ -21,7 +21,7 @@ REACH = 2
 """LR pixels on each side that an enlarged pixel depends on."""
 
 
-class Enlarge(nn.Module):
+class BicubicUpscale(nn.Module):
     """`vsrc.runtime.picture.bicubic.upscale`, before its rounding to 8 bit.
 
     Args:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.layers.bicubic import Enlarge
+from vsrc.compressor.networks.layers.bicubic import BicubicUpscale
 
 _TO_YCBCR = (
     (65.481, 128.553, 24.966),
@@ -33,7 +33,7 @@ class LumaPath(nn.Module):
 
     def __init__(self, scale: int) -> None:
         super().__init__()
-        self.enlarge = Enlarge(2, scale)
+        self.enlarge = BicubicUpscale(2, scale)
         to_ycbcr = torch.tensor(_TO_YCBCR, dtype=torch.float64) / 255
         offset = torch.tensor(_OFFSET, dtype=torch.float64) / 255
         to_rgb = torch.linalg.inv(to_ycbcr)

@@ -120,7 +120,7 @@ class MobileRrn(nn.Module):
         )
         return base + residual / 255, torch.relu(self.state(x))
 
-    def restore_clip(self, clip: Tensor) -> Tensor:
+    def upscale_clip(self, clip: Tensor) -> Tensor:
         """Restore all frames of a clip.
 
         Args:

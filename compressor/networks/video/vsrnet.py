@@ -24,7 +24,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.layers.bicubic import REACH, Enlarge
+from vsrc.compressor.networks.layers.bicubic import REACH, BicubicUpscale
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
 from vsrc.compressor.networks.layers.luma import LumaPath
 from vsrc.runtime.spec import Argument, NetworkSpec
@@ -101,7 +101,7 @@ class Vsrnet(nn.Module):
             "fusion": fusion,
         }
         self.scale, self.window, self.channels = scale, window, channels
-        self.enlarge = Enlarge(channels, scale)
+        self.enlarge = BicubicUpscale(channels, scale)
         early = fusion == "early"
         self.fusion = (EarlyFusion if early else SymmetricFusion)(window, channels)
         self.conv2 = nn.Conv2d(64 if early else 64 * window, 32, 5, padding=2)

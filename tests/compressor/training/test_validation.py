@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.data.dataset import ClipBatch
-from vsrc.compressor.networks.layers.bicubic import Enlarge
+from vsrc.compressor.networks.layers.bicubic import BicubicUpscale
 from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on
 from vsrc.runtime.spec import NetworkSpec
 
@@ -16,7 +16,7 @@ class Bicubic(nn.Module):
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.spec = NetworkSpec("bicubic", {}, scale, 1, 2, 0, 0.0)
-        self.enlarge = Enlarge(3, scale)
+        self.enlarge = BicubicUpscale(3, scale)
         self.unused = nn.Parameter(torch.zeros(()))
 
     def forward(self, lr: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection.facts import (
     WIDTH,
     Inspection,
-    check_sound,
+    check_intact,
     inspection_json,
     inspection_text,
     size_text,
@@ -53,7 +53,7 @@ def rows_of(inspection: Inspection) -> dict[str, str]:
 def test_a_package_says_what_it_is_and_that_it_is_whole(package: Path, name: str) -> None:
     found = inspect(package / name)
     spec = open_package(package).spec
-    check_sound(found)
+    check_intact(found)
     assert found.kind == "package"
     assert found.facts["network"]["parameters"] == spec.network.parameters
     assert found.facts["graphs"]["fp32"]["sha256"] == spec.graphs["fp32"].sha256
@@ -73,7 +73,7 @@ def test_a_changed_file_is_reported_beside_the_sound_ones(package: Path) -> None
     assert found.facts["files"]["weights"] == "sound"
     assert "sha256 is" in found.facts["files"]["graph fp32"]
     with pytest.raises(SpecError, match="was changed or damaged"):
-        check_sound(found)
+        check_intact(found)
 
 
 def test_the_command_shows_a_damaged_package_and_fails(package: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_graph_is_counted_as_it_is(package: Path) -> None:
     path = package / "graphs" / "fp32.onnx"
     found = inspect(path)
     model = onnx.load(path)
-    check_sound(found)
+    check_intact(found)
     assert found.facts["nodes_by_type"] == Counter(node.op_type for node in model.graph.node)
     assert sum(found.facts["nodes_by_dtype"].values()) <= len(model.graph.node)
     assert found.facts["opsets"]["ai.onnx"] == 18
@@ -154,7 +154,7 @@ def test_weights_are_counted_and_their_network_is_named(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file(network.state_dict(), path, metadata={"epoch": "7"})
     found = inspect(path)
-    check_sound(found)
+    check_intact(found)
     assert found.facts["numbers"] == sum(p.numel() for p in network.state_dict().values())
     assert found.facts["metadata"] == {"epoch": "7"}
     assert found.facts["network"] == "They fit create('fsrcnn', scale=4)"
@@ -237,7 +237,7 @@ def test_a_tensor_outside_its_file_is_a_problem(place: list[int], tmp_path: Path
     entry = {"dtype": "F32", "shape": [1], "data_offsets": place}
     path.write_bytes(safetensors_bytes({"a": entry}, b"\0" * 8))
     with pytest.raises(SpecError, match="tensor a does not lie in the file"):
-        check_sound(inspect(path))
+        check_intact(inspect(path))
 
 
 def test_a_graph_says_what_a_jetson_would_refuse_and_why(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_an_engine_says_what_its_sidecar_says(tmp_path: Path) -> None:
     path = tmp_path / "a.engine"
     write_engine(path)
     found = inspect(path)
-    check_sound(found)
+    check_intact(found)
     assert found.facts["sha256"] == file_sha256(path)
     assert found.facts["sidecar"]["target"]["gpu"] == "Orin"
     assert rows_of(found)["layers"] == '{"fp16": 7}'
@@ -288,7 +288,7 @@ def test_a_truncated_engine_has_a_problem(tmp_path: Path) -> None:
     write_engine(path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SpecError, match="has 100 bytes, its sidecar says 400: it is truncated"):
-        check_sound(inspect(path))
+        check_intact(inspect(path))
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_an_engine_without_a_sidecar_has_a_problem(
     if text is not None:
         (tmp_path / "a.json").write_text(text)
     with pytest.raises(SpecError, match=message):
-        check_sound(inspect(path))
+        check_intact(inspect(path))
 
 
 # --- Video and the rest ---------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def damaged(path: Path, what: str) -> None:
         ("no sidecar", "nothing says which GPU"),
     ],
 )
-def test_an_engine_that_cannot_be_trusted_is_passed_over(copy: Path, what: str, words: str) -> None:
+def test_an_engine_that_cannot_be_trusted_is_skipped(copy: Path, what: str, words: str) -> None:
     damaged(copy, what)
     found, reasons = found_for(copy)
     assert found == []
@@ -89,13 +89,13 @@ def test_an_engine_that_cannot_be_trusted_is_passed_over(copy: Path, what: str, 
         ),
     ],
 )
-def test_an_engine_for_something_else_is_passed_over(built: Path, here: Here, words: str) -> None:
+def test_an_engine_for_something_else_is_skipped(built: Path, here: Here, words: str) -> None:
     found, (reason, *_) = found_for(built, here)
     assert found == []
     assert words in reason
 
 
-def test_an_engine_of_a_graph_that_was_exported_again_is_passed_over(copy: Path) -> None:
+def test_an_engine_of_a_graph_that_was_exported_again_is_skipped(copy: Path) -> None:
     spec = json.loads((copy / "model.json").read_text())
     spec["graphs"]["fp32"]["sha256"] = "0" * 64
     (copy / "model.json").write_text(json.dumps(spec))
@@ -143,7 +143,7 @@ def test_a_video_goes_through_engines_as_through_the_cpu(
             file.unlink()
     gpus = stand_in(copy)
     done = infer(clip, copy, found, "--frames", "9", *options)
-    assert "trt-rtx fp32 runs it; passed over: trt (student.vsrc holds no trt" in done.stderr
+    assert "trt-rtx fp32 runs it; skipped: trt (student.vsrc holds no trt" in done.stderr
     assert "ort-cuda" not in done.stderr
     assert np.abs(frames_of(found).astype(int) - frames_of(exact)).max() <= 2
     (gpu,) = gpus

@@ -65,12 +65,12 @@ def test_every_backend_is_known(tiny_package: Path) -> None:
         assert caught.value.exit_status == 3
 
 
-def test_auto_says_in_one_line_what_it_passed_over(tiny_package: Path) -> None:
+def test_auto_says_in_one_line_what_it_skipped(tiny_package: Path) -> None:
     said: list[str] = []
     package = with_graphs(open_package(tiny_package), fp32=False, int8_cpu=True)
     open_video_session(package, say=said.append).close()
     (line,) = said
-    assert line.startswith("ort-cpu fp32 runs it; passed over: trt (student.vsrc holds no trt eng")
+    assert line.startswith("ort-cpu fp32 runs it; skipped: trt (student.vsrc holds no trt eng")
     assert "trt-rtx (student.vsrc holds no trt-rtx engine)" in line
     assert "ort-cuda (this onnxruntime" in line
     assert line.endswith("int8-cpu (it missed its limit when it was exported)")
@@ -82,10 +82,10 @@ def test_what_is_wrong_with_the_last_backend_is_raised() -> None:
     def open_one(name: str) -> Any:  # noqa: ANN401
         raise MissingDependencyError(f"{name} is not there; do something")
 
-    passed_over: list[str] = []
+    skipped: list[str] = []
     with pytest.raises(MissingDependencyError, match="b is not there; do something"):
-        first_that_loads(("a", "b"), open_one, passed_over)
-    assert passed_over == ["a (a is not there)"]
+        first_that_loads(("a", "b"), open_one, skipped)
+    assert skipped == ["a (a is not there)"]
 
 
 def with_graphs(package: Package, **lossy: bool) -> Package:

@@ -31,7 +31,7 @@ def test_a_video_is_restored_and_the_result_named(
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{output}  6 frames, ")
     line, choice = result.stderr.splitlines()
-    assert choice.startswith("ort-cpu fp32 runs it; passed over: trt (student.vsrc holds no trt")
+    assert choice.startswith("ort-cpu fp32 runs it; skipped: trt (student.vsrc holds no trt")
     assert line.startswith(f"{clip}: h264 48x32, 25 fps, 24 frames, yuv420p")
     assert line.endswith("libx264 yuv420p 96x64 by ort-cpu fp32")
     assert list(tmp_path.iterdir()) == [output]

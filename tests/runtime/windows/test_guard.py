@@ -274,13 +274,13 @@ def test_fp32_is_opened_once_and_only_when_it_is_needed(enlarger: Any) -> None: 
     guard = Guard(exact)
     lr = np.stack([grey(), grey(100), grey()])
     good = enlarged(lr[1])[None]
-    assert guard.mended(lr, (0, 1, 2), good, [0]).pictures is good
+    assert guard.check(lr, (0, 1, 2), good, [0]).pictures is good
     assert not opened
     for _ in range(2):
-        mended = guard.mended(lr, (0, 1, 2), good * 0, [0])
-        np.testing.assert_array_equal(mended.pictures, good)
-        assert (set(mended.redone), set(mended.spoilt)) == ({0}, set())
-    unused = guard.mended(lr, (0, 1, 2), good * 0, [])
+        guarded = guard.check(lr, (0, 1, 2), good * 0, [0])
+        np.testing.assert_array_equal(guarded.pictures, good)
+        assert (set(guarded.redone), set(guarded.spoilt)) == ({0}, set())
+    unused = guard.check(lr, (0, 1, 2), good * 0, [])
     np.testing.assert_array_equal(unused.pictures, good * 0)
     assert not unused.redone
     assert len(opened) == 1
@@ -296,9 +296,9 @@ def test_where_fp32_cannot_be_opened_it_is_tried_once() -> None:
     guard = Guard(exact)
     black = np.zeros((1, 48, 64, 3), np.uint8)
     for _ in range(3):
-        mended = guard.mended(grey()[None], (0,), black, [0])
-        assert mended.pictures is black
-        assert (set(mended.redone), set(mended.spoilt)) == (set(), {0})
+        guarded = guard.check(grey()[None], (0,), black, [0])
+        assert guarded.pictures is black
+        assert (set(guarded.redone), set(guarded.spoilt)) == (set(), {0})
     assert len(tried) == 1
     assert guard.notes == [
         "frames came out black or white where the input is neither, and fp32 is not there to "

@@ -4,7 +4,7 @@ import pytest
 import torch
 from skimage.color import rgb2ycbcr
 
-from vsrc.compressor.networks.layers.bicubic import Enlarge
+from vsrc.compressor.networks.layers.bicubic import BicubicUpscale
 from vsrc.compressor.networks.layers.luma import LumaPath
 
 
@@ -28,8 +28,8 @@ def test_joined_with_its_own_enlarged_luma_it_is_the_enlarged_picture(scale: int
     rgb = torch.rand(1, 3, 6, 5)
     path = LumaPath(scale)
     luma, chroma = path.split(rgb)
-    joined = path.join(Enlarge(1, scale)(luma), chroma)
-    torch.testing.assert_close(joined, Enlarge(3, scale)(rgb), rtol=0, atol=1e-5)
+    joined = path.join(BicubicUpscale(1, scale)(luma), chroma)
+    torch.testing.assert_close(joined, BicubicUpscale(3, scale)(rgb), rtol=0, atol=1e-5)
 
 
 def test_of_a_window_only_the_centre_gives_its_chroma() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.networks.layers.bicubic import Enlarge
+from vsrc.compressor.networks.layers.bicubic import BicubicUpscale
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.networks.video.vsrnet import SymmetricFusion, Vsrnet
 
@@ -48,7 +48,7 @@ def test_with_filters_that_pass_the_centre_it_is_the_bicubic(channels: int, fusi
             network.conv3.weight[c, c, 2, 2] = 1
     frames = 0.2 + 0.6 * torch.rand(1, 5, 3, 6, 7)  # bicubic overshoot stays above 0 for ReLU
     with torch.no_grad():
-        expected = Enlarge(3, 3)(frames[:, centre])
+        expected = BicubicUpscale(3, 3)(frames[:, centre])
         torch.testing.assert_close(network(frames), expected, rtol=0, atol=1e-5)
 
 
