@@ -1,8 +1,8 @@
 """What vsrc asks of a GPU: memory, copies, streams, events and graphs, and nothing else.
 
 Everything that decides in which order a device works is written against this protocol, so that the
-order can be tested where there is no device (tests/runtime/late_gpu.py). `cuda_gpu.py` is the real
-one.
+order can be tested where there is no device (tests/support/reordering_gpu.py). `cuda_gpu.py` is
+the real one.
 
 A stream does what it is given in the order in which it is given, while the host goes on; two
 streams know nothing of each other but what events tell them.

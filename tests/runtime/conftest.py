@@ -22,7 +22,7 @@ from support.optional import skip_without
 from support.places import ASSETS
 
 if TYPE_CHECKING:
-    from support.late_gpu import HostEngine, LateGpu
+    from support.reordering_gpu import HostEngine, ReorderingGpu
 
 
 @pytest.fixture(scope="session")
@@ -176,19 +176,19 @@ def built(halves_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[LateGpu]]:
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[ReorderingGpu]]:
     """Puts host memory in the place of the device, and graphs in that of loaded engines."""
 
-    def place(package: Path) -> list[LateGpu]:
-        from support.late_gpu import ADA, HostEngine, LateGpu
+    def place(package: Path) -> list[ReorderingGpu]:
+        from support.reordering_gpu import ADA, HostEngine, ReorderingGpu
         from vsrc.runtime.backends.engine_file import read_engine_spec
         from vsrc.runtime.package import open_package
 
-        gpus: list[LateGpu] = []
+        gpus: list[ReorderingGpu] = []
         opened = open_package(package)
 
-        def gpu(_: object) -> LateGpu:
-            gpus.append(LateGpu(len(gpus)))
+        def gpu(_: object) -> ReorderingGpu:
+            gpus.append(ReorderingGpu(len(gpus)))
             return gpus[-1]
 
         def engine(path: Path, _: str) -> HostEngine:

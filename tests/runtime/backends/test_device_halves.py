@@ -1,6 +1,6 @@
 """Features in a ring on a device, judged by whole windows on the CPU.
 
-The device is a stand-in that works as late as it may; see late_gpu.py.
+The device is a stand-in that works as late as it may; see reordering_gpu.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.late_gpu import HostEngine, LateGpu
+from support.reordering_gpu import HostEngine, ReorderingGpu
 from vsrc.runtime.backends.device_halves import DeviceHalves
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.package import open_package
@@ -19,7 +19,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.windows.feature_ring import Halves, RingSession
 
 
-def opened(package: Path, gpu: LateGpu) -> RingSession:
+def opened(package: Path, gpu: ReorderingGpu) -> RingSession:
     found = open_package(package)
     (encode, graph), (fuse, _) = found.graph("encode-fp32"), found.graph("fuse-fp32")
     halves: Halves = DeviceHalves(
@@ -59,7 +59,7 @@ def test_the_ring_on_the_device_gives_what_whole_windows_give(halves_package: Pa
     whole = open_package(halves_package).session()
     expected = np.concatenate([whole(window) for window in fed]).astype(int)
     for seed in range(4):
-        gpu = LateGpu(seed)
+        gpu = ReorderingGpu(seed)
         session = opened(halves_package, gpu)
         found = restored(session, fed, keys)
         assert np.abs(found.astype(int) - expected).max() <= 1
@@ -74,16 +74,16 @@ def test_the_ring_on_the_device_gives_what_whole_windows_give(halves_package: Pa
 @pytest.mark.parametrize("call", ["hold", "wait"])
 def test_a_wait_that_is_missing_is_noticed(halves_package: Path, call: str) -> None:
     fed, keys = video(12)
-    expected = restored(opened(halves_package, LateGpu()), fed, keys)
+    expected = restored(opened(halves_package, ReorderingGpu()), fed, keys)
     wrong = 0
     for seed in range(6):
-        session = opened(halves_package, LateGpu(seed, deaf_to=frozenset([call])))
+        session = opened(halves_package, ReorderingGpu(seed, deaf_to=frozenset([call])))
         wrong += not np.array_equal(restored(session, fed, keys), expected)
     assert wrong > 3
 
 
 def test_features_never_come_to_the_host(halves_package: Path) -> None:
-    gpu = LateGpu()
+    gpu = ReorderingGpu()
     session = opened(halves_package, gpu)
     fed, keys = video(12)
     restored(session, fed, keys)
@@ -92,21 +92,21 @@ def test_features_never_come_to_the_host(halves_package: Path) -> None:
 
 
 def test_memory_of_a_size_that_has_passed_is_given_back(halves_package: Path) -> None:
-    gpu = LateGpu()
+    gpu = ReorderingGpu()
     session = opened(halves_package, gpu)
     for size in ((8, 12), (10, 14), (8, 12)):
         fed, keys = video(4, size)
         restored(session, fed, keys)
         gc.collect()
         held = gpu.held_bytes
-    fresh = LateGpu()
+    fresh = ReorderingGpu()
     other = opened(halves_package, fresh)
     restored(other, fed, keys)
     assert held == fresh.held_bytes
 
 
 def test_unknown_frames_are_restored_too(halves_package: Path) -> None:
-    session, whole = opened(halves_package, LateGpu()), open_package(halves_package).session()
+    session, whole = opened(halves_package, ReorderingGpu()), open_package(halves_package).session()
     fed = video(4)[0][:, 0]
     assert np.abs(session(fed).astype(int) - whole(fed[:1])[0]).shape == (4, 16, 24, 3)
     expected = np.concatenate([whole(window[None]) for window in fed]).astype(int)
@@ -115,7 +115,7 @@ def test_unknown_frames_are_restored_too(halves_package: Path) -> None:
 
 def test_memory_that_is_not_there_says_so(halves_package: Path) -> None:
     fed, keys = video(2)
-    session = opened(halves_package, LateGpu(room_bytes=10_000))
+    session = opened(halves_package, ReorderingGpu(room_bytes=10_000))
     with pytest.raises(DeviceMemoryError):
         restored(session, fed, keys)
     session.close()

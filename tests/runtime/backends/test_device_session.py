@@ -1,7 +1,7 @@
 """Windows on a device: the order of copies and runs, judged by ONNX Runtime on the same windows.
 
-The device is a stand-in (late_gpu.py): host memory, work done as late and in as many orders as
-streams and events allow, the network a real graph. On a real device test_trt_session.py runs.
+The device is a stand-in (reordering_gpu.py): host memory, work done as late and in as many orders
+as streams and events allow, the network a real graph. On a real device test_trt_session.py runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.late_gpu import HostEngine, LateGpu
+from support.reordering_gpu import HostEngine, ReorderingGpu
 from vsrc.runtime.backends.device_session import DeviceSession
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
@@ -27,7 +27,7 @@ SIZES = ((1, 64), (1, 64))
 
 def opened(
     package: Path,
-    gpu: LateGpu,
+    gpu: ReorderingGpu,
     *,
     sizes: tuple[tuple[tuple[int, int], tuple[int, int]], ...] = (SIZES,),
     is_capturable: bool = True,
@@ -69,7 +69,7 @@ def test_any_order_that_the_device_may_take_gives_the_pictures_of_the_cpu(
     tiny_package: Path, expected: list[Pixels], ahead: int, is_capturable: bool
 ) -> None:
     for seed in range(6):
-        gpu = LateGpu(seed)
+        gpu = ReorderingGpu(seed)
         session, _ = opened(tiny_package, gpu, is_capturable=is_capturable)
         found = restored_ahead(session, windows(7), ahead)
         np.testing.assert_array_equal(found, expected)
@@ -84,7 +84,7 @@ def test_a_wait_that_is_missing_is_noticed(
 ) -> None:
     wrong = 0
     for seed in range(10):
-        gpu = LateGpu(seed, deaf_to=frozenset([call]))
+        gpu = ReorderingGpu(seed, deaf_to=frozenset([call]))
         session, _ = opened(tiny_package, gpu)
         wrong += not np.array_equal(restored_ahead(session, windows(7)), expected)
     assert wrong > 5
@@ -93,7 +93,7 @@ def test_a_wait_that_is_missing_is_noticed(
 def test_the_next_window_comes_while_the_network_still_works_on_the_last(
     tiny_package: Path, expected: list[Pixels]
 ) -> None:
-    gpu = LateGpu()
+    gpu = ReorderingGpu()
     session, _ = opened(tiny_package, gpu)
     first, second = windows(2)
     pending = session.start(first), session.start(second)
@@ -105,7 +105,7 @@ def test_the_next_window_comes_while_the_network_still_works_on_the_last(
 
 
 def test_runs_are_recorded_once_a_shape(tiny_package: Path, expected: list[Pixels]) -> None:
-    gpu = LateGpu()
+    gpu = ReorderingGpu()
     session, (engine,) = opened(tiny_package, gpu)
     restored_ahead(session, windows(7))
     assert (engine.runs, gpu.launches) == (7, 6)
@@ -117,7 +117,7 @@ def test_runs_are_recorded_once_a_shape(tiny_package: Path, expected: list[Pixel
 def test_where_nothing_can_be_recorded_runs_are_given_one_by_one(
     tiny_package: Path, expected: list[Pixels]
 ) -> None:
-    gpu = LateGpu(records_graphs=False)
+    gpu = ReorderingGpu(records_graphs=False)
     session, (engine,) = opened(tiny_package, gpu)
     np.testing.assert_array_equal(restored_ahead(session, windows(7)), expected)
     assert (engine.runs, gpu.launches) == (7, 0)
@@ -127,7 +127,7 @@ def test_where_nothing_can_be_recorded_runs_are_given_one_by_one(
 def test_the_engine_that_fits_best_takes_frames_of_any_size(
     tiny_package: Path, size: tuple[int, int]
 ) -> None:
-    gpu = LateGpu()
+    gpu = ReorderingGpu()
     large, small = ((17, 64), (17, 64)), ((16, 16), (16, 16))
     session, engines = opened(tiny_package, gpu, sizes=(large, small))
     window = windows(1, size)[0]
@@ -144,7 +144,7 @@ def test_the_engine_that_fits_best_takes_frames_of_any_size(
 def test_a_result_outlives_a_change_of_size_and_the_session(
     tiny_package: Path, expected: list[Pixels]
 ) -> None:
-    gpu = LateGpu()
+    gpu = ReorderingGpu()
     session, _ = opened(tiny_package, gpu)
     early = session.start(windows(1)[0])
     late = session.start(windows(1, (10, 14))[0])
@@ -164,7 +164,7 @@ def test_frames_that_are_there_already_keep_their_place(
     frames = [SourceFrame(one, at, starts_shot=at == 4) for at, one in enumerate(rgb)]
     whole = open_package(tiny_package).session()
     expected = [one.rgb for one in upscale_frames(frames, whole)]
-    session, (engine,) = opened(tiny_package, LateGpu(1))
+    session, (engine,) = opened(tiny_package, ReorderingGpu(1))
     found = list(upscale_frames(frames, session, batch=batch, is_kept=kept.__contains__))
     assert [one.pts for one in found] == list(range(9))
     assert {one.pts for one in found if one.is_kept} == kept
@@ -176,11 +176,11 @@ def test_frames_that_are_there_already_keep_their_place(
 
 
 def test_memory_that_is_not_there_says_so(tiny_package: Path) -> None:
-    session, _ = opened(tiny_package, LateGpu(room_bytes=4000))
+    session, _ = opened(tiny_package, ReorderingGpu(room_bytes=4000))
     with pytest.raises(DeviceMemoryError):
         session(windows(1)[0])
 
 
 def test_the_protocol_is_met(tiny_package: Path) -> None:
-    session, _ = opened(tiny_package, LateGpu())
+    session, _ = opened(tiny_package, ReorderingGpu())
     assert isinstance(session, AsyncSession)

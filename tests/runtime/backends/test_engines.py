@@ -2,7 +2,7 @@
 
 The engines are built for real, by NVIDIA's builder for RTX, which needs no GPU; running them does.
 So the device is said to be there, and where one is computed on, a stand-in takes the place of both
-the device and the loaded engine (late_gpu.py). test_trt_session.py runs the real ones.
+the device and the loaded engine (reordering_gpu.py). test_trt_session.py runs the real ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from support.decoded import frames_of
-from support.late_gpu import ADA, LateGpu
+from support.reordering_gpu import ADA, ReorderingGpu
 from vsrc.cli import main
 from vsrc.runtime.backends import engines
 from vsrc.runtime.backends.engine_file import engine_text, read_engine_spec
@@ -132,7 +132,7 @@ def test_a_video_goes_through_engines_as_through_the_cpu(
     copy: Path,
     clip: Path,
     tmp_path: Path,
-    stand_in: Callable[[Path], list[LateGpu]],
+    stand_in: Callable[[Path], list[ReorderingGpu]],
     options: tuple[str, ...],
     has_halves: bool,
 ) -> None:
@@ -156,7 +156,7 @@ def test_frames_that_are_too_large_for_the_engine_are_fed_in_tiles(
     tmp_path: Path,
     write_clip: Make,
     moving: Make,
-    stand_in: Callable[[Path], list[LateGpu]],
+    stand_in: Callable[[Path], list[ReorderingGpu]],
 ) -> None:
     clip = write_clip(tmp_path / "large.mkv", moving(3, 104, 152), codec="ffv1")
     exact, found = tmp_path / "exact.mkv", tmp_path / "found.mkv"

@@ -1,7 +1,8 @@
 """What bench tells of a device: stages apart, engines by themselves, their build.
 
 The engines are built for real; the device, and the engine that is loaded onto it, are stand-ins
-(late_gpu.py), so only where numbers come from and what they are called is tested, not their size.
+(reordering_gpu.py), so only where numbers come from and what they are called is tested, not their
+size.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import jsonschema
 import numpy as np
 import pytest
 
-from support.late_gpu import LateGpu
 from support.made_reports import MACHINE
+from support.reordering_gpu import ReorderingGpu
 from vsrc.runtime.backends.engine_file import read_engine_spec
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.latency.assembly import assemble
@@ -29,7 +30,7 @@ from vsrc.runtime.latency.subject import open_subject
 from vsrc.runtime.latency.text import bench_text
 from vsrc.runtime.package import open_package
 
-Place = Callable[[Path], list[LateGpu]]
+Place = Callable[[Path], list[ReorderingGpu]]
 
 
 def engine_of(package: Path, graph: str, *, fixed: bool = False) -> Path:

@@ -46,7 +46,7 @@ class Work:
 
 
 @dataclass
-class LateGpu:
+class ReorderingGpu:
     """See the module.
 
     Attributes:
@@ -219,9 +219,9 @@ class LateGpu:
 
 
 class HostEngine:
-    """A graph in ONNX Runtime that reads and writes the memory of a `LateGpu`."""
+    """A graph in ONNX Runtime that reads and writes the memory of a `ReorderingGpu`."""
 
-    def __init__(self, gpu: LateGpu, path: Path, *, is_capturable: bool = True) -> None:
+    def __init__(self, gpu: ReorderingGpu, path: Path, *, is_capturable: bool = True) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
