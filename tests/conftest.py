@@ -57,7 +57,7 @@ def clips(reference: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def untrained_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random edge-s x2 over 3 frames, not exported yet; copy it before changing it."""
     skip_without("torch", "safetensors")
     import torch
@@ -71,27 +71,27 @@ def untaught_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_package(untrained_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the whole as an fp32 graph, made once for all tests; never change it."""
     skip_without(*EXPORTERS)
     from vsrc.export.config import ExportConfig
     from vsrc.export.runs.exporting import export
 
     path = tmp_path_factory.mktemp("exported") / "student.vsrc"
-    shutil.copytree(untaught_package, path)
+    shutil.copytree(untrained_package, path)
     export(ExportConfig(path, halves=False))
     return path
 
 
 @pytest.fixture(scope="session")
-def halves_package(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def halves_package(untrained_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the whole and both halves in fp32; never change it."""
     skip_without(*EXPORTERS)
     from vsrc.export.config import ExportConfig
     from vsrc.export.runs.exporting import export
 
     path = tmp_path_factory.mktemp("halves") / "student.vsrc"
-    shutil.copytree(untaught_package, path)
+    shutil.copytree(untrained_package, path)
     export(ExportConfig(path))
     return path
 

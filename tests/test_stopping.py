@@ -94,9 +94,9 @@ def stopped(
 
 @both
 def test_export_leaves_the_package_as_it_was(
-    untaught_package: Path, tmp_path: Path, number: signal.Signals
+    untrained_package: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    package = Path(shutil.copytree(untaught_package, tmp_path / "student.vsrc"))
+    package = Path(shutil.copytree(untrained_package, tmp_path / "student.vsrc"))
     before = {f"student.vsrc/{p.name}": p.read_bytes() for p in package.iterdir()}
     last, files = stopped(["export", package], "comparing", number, tmp_path)
     assert last == "vsrc: interrupted; nothing is kept"

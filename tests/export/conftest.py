@@ -15,9 +15,9 @@ from vsrc.runtime.spec import GraphSpec, Precision
 
 
 @pytest.fixture
-def copy(untaught_package: Path, tmp_path: Path) -> Path:
+def copy(untrained_package: Path, tmp_path: Path) -> Path:
     """A package that is not exported yet, to be changed."""
-    return Path(shutil.copytree(untaught_package, tmp_path / "copy.vsrc"))
+    return Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
 
 
 @pytest.fixture

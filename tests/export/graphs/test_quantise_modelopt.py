@@ -21,9 +21,9 @@ def asked(package: Path, *more: str) -> list[str]:
 
 
 def test_without_it_the_line_says_how_to_get_it_and_nothing_is_written(
-    untaught_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = Path(shutil.copytree(untaught_package, tmp_path / "copy.vsrc"))
+    copy = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
     monkeypatch.setitem(sys.modules, "modelopt", None)
     done = CliRunner().invoke(main, asked(copy))
     assert done.exit_code == 3
@@ -40,9 +40,9 @@ def test_what_it_cannot_do_is_refused_first(change: dict[str, object]) -> None:
 
 
 @pytest.mark.slow
-def test_its_graph_passes_the_same_gate(untaught_package: Path, tmp_path: Path) -> None:
+def test_its_graph_passes_the_same_gate(untrained_package: Path, tmp_path: Path) -> None:
     pytest.importorskip("modelopt.onnx.quantization", reason="ModelOpt is not installed")
-    copy = Path(shutil.copytree(untaught_package, tmp_path / "copy.vsrc"))
+    copy = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
     done = CliRunner().invoke(main, asked(copy))
     assert done.exit_code == 0, done.stderr
     graph = open_package(copy).spec.graphs["int8"]

@@ -33,10 +33,10 @@ SHAPE = ((12, 16), (24, 32), (48, 64))
 
 
 @pytest.fixture(scope="module")
-def exported(untaught_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(untrained_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A package with fp16 graphs of the whole and of both halves."""
     path = tmp_path_factory.mktemp("engines") / "student.vsrc"
-    shutil.copytree(untaught_package, path)
+    shutil.copytree(untrained_package, path)
     export(ExportConfig(path, precision="fp16"))
     return path
 

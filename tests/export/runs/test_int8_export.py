@@ -75,8 +75,8 @@ def test_without_ranges_the_line_names_the_command(tiny_package: Path) -> None:
 
 
 @pytest.mark.slow
-def test_clips_can_be_named_at_once(untaught_package: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(untaught_package, tmp_path / "copy.vsrc"))
+def test_clips_can_be_named_at_once(untrained_package: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
     clip = tmp_path / "frames"
     clip.mkdir()
     write_frames(clip)

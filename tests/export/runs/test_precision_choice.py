@@ -48,8 +48,8 @@ def test_the_table_names_what_is_missing_and_why() -> None:
 
 
 @pytest.mark.slow
-def test_auto_writes_what_passes_and_measures_it(untaught_package: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copytree(untaught_package, tmp_path / "copy.vsrc"))
+def test_auto_writes_what_passes_and_measures_it(untrained_package: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
     asked = ["export", str(path), "--precision", "auto", "--no-halves", "--shape", "24x32"]
     done = CliRunner().invoke(main, asked)
     assert done.exit_code == 0, done.stderr

@@ -24,8 +24,8 @@ def stop(config: ExportConfig, package: Path, *, with_graph: Path | None) -> Non
 
 
 @pytest.fixture
-def package(untaught_package: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(untaught_package, tmp_path / "student.vsrc"))
+def package(untrained_package: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(untrained_package, tmp_path / "student.vsrc"))
 
 
 @pytest.mark.parametrize(

@@ -93,10 +93,10 @@ def test_safetensors_and_the_old_torch_format_are_read(tmp_path: Path) -> None:
         assert_holds(network, state)
 
 
-def test_a_model_package_gives_its_weights(untaught_package: Path) -> None:
+def test_a_model_package_gives_its_weights(untrained_package: Path) -> None:
     network = create("edge-s", scale=2, window=3)
-    load_weights(network, untaught_package)
-    stored = read_weights(untaught_package / "weights.safetensors")
+    load_weights(network, untrained_package)
+    stored = read_weights(untrained_package / "weights.safetensors")
     assert_holds(network, stored)
 
 
