@@ -106,18 +106,18 @@ def calibrate(
     unfinished = _unfinished(config, package, graph, clips, draw)
     with unfinished.open_until_done(draw.count):
         check = _feed_windows(config, package, clips, draw, observer, unfinished, progress)
-        found = _calibration(config, package, clips, draw, observer)
+        calibration = _calibration(config, package, clips, draw, observer)
         if learnt:
-            found = _with_learnt(found, learnt)
+            calibration = _with_learnt(calibration, learnt)
         fidelity = Fidelity(model, check, threads=config.threads)
         if not learnt and config.method == "minmax":
-            found = _balance_channels(model, observer, found, fidelity)
-        ranked, choice = _choose_float_layers(config, model, found, fidelity, progress)
+            calibration = _balance_channels(model, observer, calibration, fidelity)
+        ranked, choice = _choose_float_layers(config, model, calibration, fidelity, progress)
         done = dataclasses.replace(
-            found,
+            calibration,
             float_layers=choice.float_layers,
             psnr_db=choice.psnr_db,
-            notes=(*found.notes, *_shortfall(config, choice)),
+            notes=(*calibration.notes, *_shortfall(config, choice)),
         )
         if ranked:
             write_report(package.path, ranked, choice)
@@ -200,25 +200,27 @@ def _calibration(
 ) -> Calibration:
     def ranges(histograms: Mapping[str, Histogram]) -> dict[str, Range]:
         return {
-            key: range_of(one, config.method, percentile=config.percentile)
-            for key, one in histograms.items()
+            key: range_of(histogram, config.method, percentile=config.percentile)
+            for key, histogram in histograms.items()
         }
 
-    found = ranges(observer.inputs)
+    input_ranges = ranges(observer.inputs)
     notes = list(draw.notes)
     if draw.count < FEW_WINDOWS:
         notes.append(
             f"only {draw.count} windows: ranges may miss what real video holds; "
             f"{FEW_WINDOWS} or more are worth having"
         )
-    if silent_ones := [key for key, value_range in found.items() if value_range == (0.0, 0.0)]:
+    if silent_ones := [
+        key for key, value_range in input_ranges.items() if value_range == (0.0, 0.0)
+    ]:
         notes.append(
             f"the input of {', '.join(silent_ones)} was 0 on every window: it has no range and "
             "stays in float"
         )
     return Calibration(
         method=config.method,
-        ranges=found,
+        ranges=input_ranges,
         outputs=ranges(observer.outputs),
         float_layers=config.float_layers,
         options={"percentile": config.percentile} if config.method == "percentile" else {},
@@ -237,7 +239,7 @@ def _calibration(
 
 
 def _balance_channels(
-    model: onnx.ModelProto, observer: Observer, found: Calibration, fidelity: Fidelity
+    model: onnx.ModelProto, observer: Observer, calibration: Calibration, fidelity: Fidelity
 ) -> Calibration:
     """With channels balanced, if that brings int8 pictures nearer to those of fp32."""
 
@@ -245,43 +247,43 @@ def _balance_channels(
         changed, ranges = _as_calibrated(model, calibration)
         return int8_error(changed, ranges, fidelity, only=set(ranges))
 
-    with_factors = dataclasses.replace(found, equalised=balance(model, observer))
-    helps = with_factors.equalised and error(with_factors) < WORTHWHILE * error(found)
-    return with_factors if helps else found
+    with_factors = dataclasses.replace(calibration, equalised=balance(model, observer))
+    helps = with_factors.equalised and error(with_factors) < WORTHWHILE * error(calibration)
+    return with_factors if helps else calibration
 
 
 def _as_calibrated(
-    model: onnx.ModelProto, found: Calibration
+    model: onnx.ModelProto, calibration: Calibration
 ) -> tuple[onnx.ModelProto, dict[str, Range]]:
     """The fp32 graph with its channels balanced, and the ranges it then has."""
     changed = type(model)()
     changed.CopyFrom(model)
-    ranges, _ = found.ranges_with(equalise(changed, found.equalised))
+    ranges, _ = calibration.ranges_with(equalise(changed, calibration.equalised))
     return changed, ranges
 
 
 def _choose_float_layers(
     config: CalibrationConfig,
     model: onnx.ModelProto,
-    found: Calibration,
+    calibration: Calibration,
     fidelity: Fidelity,
     progress: CalibrationCallback,
 ) -> tuple[list[LayerSensitivity], FloatLayers]:
     """Convolutions one by one where that is asked for or needed, and which stay in float."""
-    given = found.float_layers
-    keys = list(dict.fromkeys(one.key for one in convolutions(model.graph)))
+    given = calibration.float_layers
+    keys = list(dict.fromkeys(convolution.key for convolution in convolutions(model.graph)))
     if unknown := sorted(set(given) - set(keys)):
         raise MismatchError(
             f"{unknown[0]!r} is no convolution of this network; there are: {', '.join(keys)}"
         )
-    model, ranges = _as_calibrated(model, found)
+    model, ranges = _as_calibrated(model, calibration)
     as_given = int8_error(model, ranges, fidelity, only=set(keys) - set(given))
     choice = FloatLayers(given, psnr_or_none(as_given))
     enough = choice.psnr_db is None or choice.psnr_db >= config.min_psnr
-    if not config.sensitivity and (enough or found.is_learnt):
+    if not config.sensitivity and (enough or calibration.is_learnt):
         return [], choice
     ranked = sensitivities(model, ranges, fidelity, progress=progress)
-    if not enough and not found.is_learnt:
+    if not enough and not calibration.is_learnt:
         choice = least_float_layers(
             *(model, ranges, fidelity, ranked),
             min_psnr_db=config.min_psnr,

@@ -67,7 +67,7 @@ class Equalised:
     output: Range
 
     def __post_init__(self) -> None:
-        if not all(0 < one < math.inf for one in self.scales):
+        if not all(0 < scale < math.inf for scale in self.scales):
             raise ValueError("scales must be positive and finite")
 
 

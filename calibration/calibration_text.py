@@ -8,19 +8,23 @@ from vsrc.calibration.sensitivity_report import sensitivity_text
 
 def calibration_text(result: CalibrationResult) -> str:
     """The table of sensitivities where there is one, what was fed, and what int8 costs."""
-    found = result.calibration
+    calibration = result.calibration
     blocks = []
     if result.sensitivities:
-        blocks.append(sensitivity_text(result.sensitivities, found.float_layers))
-    shots = sum(clip.shots for clip in found.clips)
-    windows, clips = _count(found.windows, "window"), _count(len(found.clips), "clip")
+        blocks.append(sensitivity_text(result.sensitivities, calibration.float_layers))
+    shots = sum(clip.shots for clip in calibration.clips)
+    windows, clips = _count(calibration.windows, "window"), _count(len(calibration.clips), "clip")
     fed = f"{windows} from {_count(shots, 'shot')} of {clips}"
-    how = "ranges learnt in training" if found.is_learnt else f"ranges by {found.method}"
-    psnr = "as fp32" if found.psnr_db is None else f"{found.psnr_db:.2f} dB from fp32"
+    how = (
+        "ranges learnt in training" if calibration.is_learnt else f"ranges by {calibration.method}"
+    )
+    psnr = "as fp32" if calibration.psnr_db is None else f"{calibration.psnr_db:.2f} dB from fp32"
     blocks.append(f"{result.file}  {how}, {fed}")
-    blocks.append(f"int8 pictures are {psnr}; in float stay: {_layers(found.float_layers)}")
-    if found.equalised:
-        blocks.append(f"channels between {_count(len(found.equalised), 'pair')} were balanced")
+    blocks.append(f"int8 pictures are {psnr}; in float stay: {_layers(calibration.float_layers)}")
+    if calibration.equalised:
+        blocks.append(
+            f"channels between {_count(len(calibration.equalised), 'pair')} were balanced"
+        )
     return "\n".join(blocks)
 
 

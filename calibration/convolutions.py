@@ -54,14 +54,16 @@ def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
     """
     weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 4}
     pictures = _pictures(graph)
-    found = []
+    listed = []
     for node in graph.node:
         if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in weights:
             continue
-        grouped = any(one.name == "group" and one.i != 1 for one in node.attribute)
+        grouped = any(
+            attribute.name == "group" and attribute.i != 1 for attribute in node.attribute
+        )
         if node.op_type == "ConvTranspose" and grouped:
             continue  # its output channels lie on two axes of the weight
-        found.append(
+        listed.append(
             Convolution(
                 key=_key(list(node.input[1:])),
                 node=node.name,
@@ -72,7 +74,7 @@ def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
                 unit=255.0 if node.input[0] in pictures else 1.0,
             )
         )
-    return found
+    return listed
 
 
 def _pictures(graph: onnx.GraphProto) -> set[str]:
@@ -80,13 +82,13 @@ def _pictures(graph: onnx.GraphProto) -> set[str]:
     from onnx import TensorProto
 
     uint8 = TensorProto.UINT8
-    found = {one.name for one in graph.input if one.type.tensor_type.elem_type == uint8}
+    pictures = {value.name for value in graph.input if value.type.tensor_type.elem_type == uint8}
     for node in graph.node:
         if node.op_type in _MOVES:
             read = node.input if node.op_type == "Concat" else node.input[:1]
-            if all(name in found for name in read):
-                found.update(node.output)
-    return found
+            if all(name in pictures for name in read):
+                pictures.update(node.output)
+    return pictures
 
 
 def _key(parameters: list[str]) -> str:

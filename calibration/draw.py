@@ -78,7 +78,7 @@ def draw_windows(clips: Sequence[Scenes], network: NetworkSpec, *, count: int, s
     frames: list[list[int]] = [[] for _ in clips]
     for index, frame in _iter_drawn(shots, _kinds(clips), count, np.random.default_rng(seed)):
         frames[index].append(frame)
-    return Draw(tuple(tuple(sorted(one)) for one in frames), tuple(notes))
+    return Draw(tuple(tuple(sorted(of_clip)) for of_clip in frames), tuple(notes))
 
 
 def _places(clip: Scenes, network: NetworkSpec) -> Iterator[range]:

@@ -53,10 +53,10 @@ def pairs(graph: onnx.GraphProto) -> list[Pair]:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     results = {value.name for value in graph.output}
-    known = {one.node: one for one in convolutions(graph)}
+    known = {conv.node: conv for conv in convolutions(graph)}
     nodes = {node.name: node for node in graph.node}
     dims = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    found = []
+    listed = []
     for first in known.values():
         bias = [*nodes[first.node].input, ""][2]
         tensor, after = first.output, readers.get(first.output, [])
@@ -67,8 +67,8 @@ def pairs(graph: onnx.GraphProto) -> list[Pair]:
             continue
         own = all(uses[name] == 1 for name in (first.weight, second.weight, bias or first.weight))
         if own and dims[second.weight][1] == dims[first.weight][0]:
-            found.append(Pair(first, second, bias))
-    return found
+            listed.append(Pair(first, second, bias))
+    return listed
 
 
 def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
@@ -81,19 +81,19 @@ def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
     from onnx import numpy_helper
 
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = {}
+    factors = {}
     for pair in pairs(model.graph):
         between, given = observer.read[pair.second.key], observer.gave[pair.first.key]
         reach = np.maximum(np.abs(between[0]), np.abs(between[1]))
         weight = np.abs(numpy_helper.to_array(tensors[pair.second.weight])).max(axis=(0, 2, 3))
         scales = _factors(reach, weight.astype(np.float64))
-        found[pair.first.key] = Equalised(
+        factors[pair.first.key] = Equalised(
             second=pair.second.key,
             scales=tuple(scales.tolist()),
             input=_range(between, scales),
             output=_range(given, scales),
         )
-    return found
+    return factors
 
 
 def _factors(reach: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:

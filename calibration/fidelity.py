@@ -37,7 +37,9 @@ class Fidelity:
     def error(self, model: onnx.ModelProto) -> float:
         """Mean squared difference to fp32, in units of (1/255)^2."""
         pairs = zip(self._run(model), self._answers, strict=True)
-        errors = [float(np.mean((one - other).astype(np.float64) ** 2)) for one, other in pairs]
+        errors = [
+            float(np.mean((picture - other).astype(np.float64) ** 2)) for picture, other in pairs
+        ]
         return float(np.mean(errors))
 
     def _run(self, model: onnx.ModelProto) -> list[NDArray[np.float32]]:

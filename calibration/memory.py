@@ -52,8 +52,8 @@ def _alive_bytes(model: onnx.ModelProto, size: tuple[int, ...]) -> int:
     names = [name for node in nodes for name in node.output if name]
     frames = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     session = open_model(_add_sizes(model, names), threads=1)
-    found = session.run(None, {"lr": np.zeros((1, frames, *size, 3), dtype=np.uint8)})
-    sizes = {name: 4 * int(count) for name, count in zip(names, found, strict=True)}
+    outputs = session.run(None, {"lr": np.zeros((1, frames, *size, 3), dtype=np.uint8)})
+    sizes = {name: 4 * int(count) for name, count in zip(names, outputs, strict=True)}
     last = {name: place for place, node in enumerate(nodes) for name in node.input}
     alive = most = 0
     for place, node in enumerate(nodes):

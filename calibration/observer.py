@@ -45,14 +45,14 @@ class Observer:
         self._found = convolutions(model.graph)
         if not self._found:
             raise MismatchError("the graph has no convolution: there is nothing to calibrate")
-        tensors = dict.fromkeys(name for one in self._found for name in (one.input, one.output))
+        tensors = dict.fromkeys(name for conv in self._found for name in (conv.input, conv.output))
         self._tensors = {name: f"seen_{at}" for at, name in enumerate(tensors)}
         self._session = open_model(_add_statistics(model, self._tensors, grid), threads=threads)
         self._names = [
             f"{seen}_{what}" for seen in self._tensors.values() for what in ("low", "high", "part")
         ]
-        self.inputs: dict[str, Histogram] = {one.key: Histogram() for one in self._found}
-        self.outputs: dict[str, Histogram] = {one.key: Histogram() for one in self._found}
+        self.inputs: dict[str, Histogram] = {conv.key: Histogram() for conv in self._found}
+        self.outputs: dict[str, Histogram] = {conv.key: Histogram() for conv in self._found}
         self.read: dict[str, Reach] = {}
         self.gave: dict[str, Reach] = {}
 
@@ -67,10 +67,10 @@ class Observer:
         """
         results = iter(self._session.run(self._names, {"lr": lr}))
         values = {name: (next(results), next(results), next(results)) for name in self._tensors}
-        for one in self._found:
+        for conv in self._found:
             sides = (
-                (one.input, self.inputs, self.read, one.unit),
-                (one.output, self.outputs, self.gave, 1.0),
+                (conv.input, self.inputs, self.read, conv.unit),
+                (conv.output, self.outputs, self.gave, 1.0),
             )
             for tensor, histograms, reaches, unit in sides:
                 lows, highs, part = values[tensor]
@@ -78,21 +78,21 @@ class Observer:
                 low, high = float(reach[0].min()), float(reach[1].max())
                 if not (np.isfinite(low) and np.isfinite(high)):
                     raise MismatchError(
-                        f"{one.key}: its values reach [{low}, {high}] on real frames; a network "
+                        f"{conv.key}: its values reach [{low}, {high}] on real frames; a network "
                         "that overflows cannot be made int8"
                     )
                 part = part if unit == 1 else part / np.float32(unit)
-                histograms[one.key].add(part, low=low, high=high)
-                before = reaches.get(one.key, reach)
-                reaches[one.key] = np.minimum(before[0], reach[0]), np.maximum(before[1], reach[1])
+                histograms[conv.key].add(part, low=low, high=high)
+                before = reaches.get(conv.key, reach)
+                reaches[conv.key] = np.minimum(before[0], reach[0]), np.maximum(before[1], reach[1])
 
     def state(self) -> bytes:
         """Everything seen so far, for `restore`."""
         both = self._histograms()
         arrays: dict[str, Any] = {
-            "counts": np.stack([one.counts for one in both]),
-            "exponents": np.array([one.exponent for one in both]),
-            "ends": np.array([(one.low, one.high) for one in both]),
+            "counts": np.stack([histogram.counts for histogram in both]),
+            "exponents": np.array([histogram.exponent for histogram in both]),
+            "ends": np.array([(histogram.low, histogram.high) for histogram in both]),
         }
         for what, reaches in (("read", self.read), ("gave", self.gave)):
             arrays |= {f"{what} {key}": np.stack(reach) for key, reach in reaches.items()}
@@ -103,11 +103,15 @@ class Observer:
     def restore(self, state: bytes) -> None:
         """Go on from a state of the same graph."""
         with np.load(io.BytesIO(state), allow_pickle=False) as data:
-            for one, counts, exponent, (low, high) in zip(
+            for histogram, counts, exponent, (low, high) in zip(
                 self._histograms(), data["counts"], data["exponents"], data["ends"], strict=True
             ):
-                one.counts[:] = counts
-                one.exponent, one.low, one.high = int(exponent), float(low), float(high)
+                histogram.counts[:] = counts
+                histogram.exponent, histogram.low, histogram.high = (
+                    int(exponent),
+                    float(low),
+                    float(high),
+                )
             for what, reaches in (("read", self.read), ("gave", self.gave)):
                 for key in self.inputs:
                     low, high = data[f"{what} {key}"]
@@ -132,9 +136,9 @@ def _add_statistics(
     of_pictures = ("seen_axes", [2, 3]), ("seen_others", [0, 2, 3]), ("seen_steps", [grid, grid])
     for name, value in of_pictures:
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
-    opset = next(one.version for one in result.opset_import if one.domain in ("", "ai.onnx"))
+    opset = next(entry.version for entry in result.opset_import if entry.domain in ("", "ai.onnx"))
     # Each is looked at right after it was made, so that it need not live on.
-    ordered = [one for node in graph.node for one in (node, *_looks(node, tensors, opset))]
+    ordered = [item for node in graph.node for item in (node, *_looks(node, tensors, opset))]
     del graph.node[:]
     graph.node.extend(ordered)
     del graph.output[:]

@@ -72,12 +72,12 @@ def quantise_weight(
         levels: Steps from 0 to the largest value.
     """
     exact = weight.astype(np.float64)
-    others = tuple(one for one in range(weight.ndim) if one != axis)
+    others = tuple(index for index in range(weight.ndim) if index != axis)
     steps = np.abs(exact).max(axis=others) / levels
     # A step that the type cannot hold becomes its smallest normal number: the channel is (nearly)
     # zero, and so is its int8.
     scale = np.maximum(steps, np.finfo(weight.dtype).tiny).astype(weight.dtype)
-    shape = [-1 if one == axis else 1 for one in range(weight.ndim)]
+    shape = [-1 if index == axis else 1 for index in range(weight.ndim)]
     stepped = np.rint(exact / scale.astype(np.float64).reshape(shape))
     return np.clip(stepped, -levels, levels).astype(np.int8), scale
 
@@ -113,14 +113,16 @@ class _Writer:
     def finish(self) -> None:
         """Put the new nodes before those that read them, and drop weights that are read no more."""
         graph = self._model.graph
-        ordered = [one for node in graph.node for one in (*self._before.get(node.name, ()), node)]
+        ordered = [item for node in graph.node for item in (*self._before.get(node.name, ()), node)]
         del graph.node[:]
         graph.node.extend(ordered)
         read = {name for node in graph.node for name in node.input}
         for name in self._weights:
             if name not in read:
                 graph.initializer.remove(self._tensors[name])
-        default = next(one for one in self._model.opset_import if one.domain in ("", "ai.onnx"))
+        default = next(
+            entry for entry in self._model.opset_import if entry.domain in ("", "ai.onnx")
+        )
         if self._has_half and default.version < HALF_OPSET:
             default.version = HALF_OPSET
 

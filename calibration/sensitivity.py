@@ -72,7 +72,7 @@ def sensitivities(
         fidelity: What pictures are compared on.
         progress: Told of each convolution.
     """
-    keys = list(dict.fromkeys(one.key for one in convolutions(model.graph)))
+    keys = list(dict.fromkeys(convolution.key for convolution in convolutions(model.graph)))
     errors = {}
     for done, key in enumerate(keys):
         progress(CalibrationProgress("sensitivity", key, done, len(keys)))
@@ -103,7 +103,7 @@ def least_float_layers(
         always: Convolutions that stay in float in any case.
         progress: Told of each attempt.
     """
-    order = [one.key for one in ranked if one.key not in always]
+    order = [layer.key for layer in ranked if layer.key not in always]
     limit = 255**2 / 10 ** (min_psnr_db / 10)
     kept = _predict_count(ranked, limit, always)
     tried: dict[int, float] = {}
@@ -120,7 +120,9 @@ def least_float_layers(
     while kept > 0 and error(kept - 1) <= limit:
         kept -= 1
     left = {*order[:kept], *always}
-    in_order = dict.fromkeys(one.key for one in convolutions(model.graph) if one.key in left)
+    in_order = dict.fromkeys(
+        convolution.key for convolution in convolutions(model.graph) if convolution.key in left
+    )
     return FloatLayers(tuple(in_order), psnr_or_none(error(kept)))
 
 
@@ -129,8 +131,8 @@ def _predict_count(
 ) -> int:
     """How many have to stay in float, if errors of single convolutions simply add up."""
     errors = [
-        0.0 if one.psnr_db is None else 255**2 / 10 ** (one.psnr_db / 10)
-        for one in ranked
-        if one.key not in always
+        0.0 if layer.psnr_db is None else 255**2 / 10 ** (layer.psnr_db / 10)
+        for layer in ranked
+        if layer.key not in always
     ]
     return next(count for count in range(len(errors) + 1) if sum(errors[count:]) <= limit)

@@ -18,12 +18,12 @@ _ROW_INCHES = 0.24
 
 def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[str]) -> str:
     """A table, the costliest convolution first."""
-    width = max(len("convolution"), *(len(one.key) for one in ranked))
+    width = max(len("convolution"), *(len(layer.key) for layer in ranked))
     lines = [f"{'convolution':{width}}  PSNR, it alone int8  share of error"]
-    for one in ranked:
-        psnr = "equal" if one.psnr_db is None else f"{one.psnr_db:.2f} dB"
-        kept = "  stays float" if one.key in float_layers else ""
-        lines.append(f"{one.key:{width}}  {psnr:>19}  {one.share:>14.1%}{kept}")
+    for layer in ranked:
+        psnr = "equal" if layer.psnr_db is None else f"{layer.psnr_db:.2f} dB"
+        kept = "  stays float" if layer.key in float_layers else ""
+        lines.append(f"{layer.key:{width}}  {psnr:>19}  {layer.share:>14.1%}{kept}")
     return "\n".join(lines)
 
 
@@ -50,11 +50,11 @@ def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -
     figure = Figure(figsize=(8, 1.6 + _ROW_INCHES * len(ranked)), layout="constrained")
     axes = figure.add_subplot()
     places = range(len(ranked))
-    colours = [_FLOAT if one.key in choice.float_layers else _INT8 for one in ranked]
-    bars = axes.barh(places, [100 * one.share for one in ranked], color=colours)
-    labels = ["equal" if one.psnr_db is None else f"{one.psnr_db:.1f} dB" for one in ranked]
+    colours = [_FLOAT if layer.key in choice.float_layers else _INT8 for layer in ranked]
+    bars = axes.barh(places, [100 * layer.share for layer in ranked], color=colours)
+    labels = ["equal" if layer.psnr_db is None else f"{layer.psnr_db:.1f} dB" for layer in ranked]
     axes.bar_label(bars, labels, padding=3, fontsize=8)
-    axes.set_yticks(places, [one.key for one in ranked], fontsize=8)
+    axes.set_yticks(places, [layer.key for layer in ranked], fontsize=8)
     axes.set_ylim(len(ranked) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.set_xlabel("share of the error, %; beside it the PSNR against fp32 with it alone int8")

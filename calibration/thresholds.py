@@ -63,8 +63,8 @@ def _of_ort(histogram: Histogram, method: Method, percentile: float) -> Range:
     )
     collector.histogram_dict = {"x": (counts, edges, low, high, edges[-1])}
     with contextlib.redirect_stdout(io.StringIO()):  # it talks
-        found = collector.compute_collection_result()["x"]
-    return float(found[0]), float(found[1])
+        thresholds = collector.compute_collection_result()["x"]
+    return float(thresholds[0]), float(thresholds[1])
 
 
 def _without_zeros(counts: NDArray[np.int64]) -> NDArray[np.int64]:

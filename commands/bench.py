@@ -188,16 +188,16 @@ def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | 
     )
     from vsrc.runtime.pending_file import write_file
 
-    found = compare_reports(*files)
+    comparison = compare_reports(*files)
     if html_file:
-        write_comparison_page(html_file, found)
+        write_comparison_page(html_file, comparison)
     if json_file == "-":
-        click.echo(comparison_to_text(found), nl=False)
+        click.echo(comparison_to_text(comparison), nl=False)
     else:
         if json_file:
-            write_file(Path(json_file), comparison_to_text(found))
-        click.echo(bench_comparison_text(found))
-    check_no_regression(found)
+            write_file(Path(json_file), comparison_to_text(comparison))
+        click.echo(bench_comparison_text(comparison))
+    check_no_regression(comparison)
 
 
 def _bench_words(now: BenchProgress) -> tuple[str, str]:

@@ -18,9 +18,9 @@ def inspect_command(path: Path, as_json: bool) -> None:
     from vsrc.export.inspection.any_file import inspect
     from vsrc.runtime.inspection.facts import check_intact, inspection_json, inspection_text
 
-    found = inspect(path)
+    inspection = inspect(path)
     if as_json:
-        click.echo(json.dumps(inspection_json(found), indent=2))
+        click.echo(json.dumps(inspection_json(inspection), indent=2))
     else:
-        click.echo(inspection_text(found))
-    check_intact(found)
+        click.echo(inspection_text(inspection))
+    check_intact(inspection)

@@ -14,8 +14,8 @@ def zoo_command(as_json: bool) -> None:
     from vsrc.compressor.zoo import zoo
     from vsrc.compressor.zoo_text import zoo_text
 
-    found = zoo()
+    overview = zoo()
     if as_json:
-        echo_json(found)
+        echo_json(overview)
     else:
-        click.echo(zoo_text(found))
+        click.echo(zoo_text(overview))

@@ -85,12 +85,14 @@ def _other_widths(config: DistillConfig, objective: Objective) -> list[nn.Module
             f"other_widths={list(config.other_widths)}: with objective {config.objective} the "
             "student has weights of its own, which no other width shares; expected csd"
         )
-    found = []
+    networks = []
     for width in config.other_widths:
         arguments = {**config.student_arguments, "width": width}
-        one = find_network(config.student, scale=config.scale, weights=None, arguments=arguments)
-        found.append(one.network)
-    return found
+        student = find_network(
+            config.student, scale=config.scale, weights=None, arguments=arguments
+        )
+        networks.append(student.network)
+    return networks
 
 
 def _quantiser(config: DistillConfig, student: nn.Module) -> Quantiser | None:

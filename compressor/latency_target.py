@@ -142,24 +142,28 @@ def choose_student(
     Raises:
         MismatchError: No size is fast enough, or the shape was not measured.
     """
-    found = sorted(_candidates(profile, shape), key=_arithmetic)
-    fitting = [one for one in found if one.surely_ms <= target_ms]
+    candidates = sorted(_candidates(profile, shape), key=_arithmetic)
+    fitting = [candidate for candidate in candidates if candidate.surely_ms <= target_ms]
     where = shape or profile.shapes[0]
     if not fitting:
-        least = min(found, key=lambda one: one.surely_ms)
+        least = min(candidates, key=lambda candidate: candidate.surely_ms)
         raise MismatchError(
             f"no size of the profile keeps {target_ms:g} ms at {where[0]}x{where[1]}; the fastest "
             f"is {least.text()}: allow more time, feed smaller frames, or profile smaller sizes "
             "(vsrc bench --profile F --sizes)"
         )
     chosen = fitting[-1]
-    beyond = [one for one in found[found.index(chosen) + 1 :] if one.surely_ms > target_ms]
+    beyond = [
+        candidate
+        for candidate in candidates[candidates.index(chosen) + 1 :]
+        if candidate.surely_ms > target_ms
+    ]
     return StudentChoice(
         chosen=chosen,
         target_ms=target_ms,
         shape=where,
         device=f"{profile.machine.cpu}, {profile.session}",
-        tried=len(found),
+        tried=len(candidates),
         fitting=len(fitting),
         too_slow=tuple(beyond[:_EXAMPLES]),
     )

@@ -118,10 +118,10 @@ def lpips_kind(vgg: Path | None, heads: Path | None) -> MetricKind:
 def _read_heads(path: Path) -> list[Tensor]:
     state = {key.replace(".model.1.", "."): tensor for key, tensor in read_weights(path).items()}
     heads = [state.get(f"lin{number}.weight") for number in range(len(_BLOCKS))]
-    found = [None if head is None else head.numel() for head in heads]
-    if found != [64, 128, 256, 512, 512]:
+    sizes = [None if head is None else head.numel() for head in heads]
+    if sizes != [64, 128, 256, 512, 512]:
         raise MismatchError(
             f"{path} holds no LPIPS weights for VGG16 (lin0.weight ... lin4.weight of 64, 128, "
-            f"256, 512, 512 channels; found {found}); take lpips/weights/v0.1/vgg.pth"
+            f"256, 512, 512 channels; found {sizes}); take lpips/weights/v0.1/vgg.pth"
         )
     return [head.float().flatten() for head in heads if head is not None]

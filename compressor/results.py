@@ -135,5 +135,5 @@ def _provenance(config: DistillConfig, data: TrainedOn, command: str) -> Provena
 
 def _versions() -> dict[str, str]:
     packages = ("torch", "accelerate", "numpy", "av")
-    found = {name: importlib.metadata.version(name) for name in packages}
-    return {"vsrc": __version__, "python": platform.python_version(), **found}
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {"vsrc": __version__, "python": platform.python_version(), **versions}

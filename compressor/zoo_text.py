@@ -78,7 +78,7 @@ def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
             f"  {package.name}: {package.network} x{package.scale}, {taught}",
             f"    degradation {package.degradation}, licence {package.licence}, graphs {graphs}",
             *(f"    {line}" for line in _quality_lines(package.quality)),
-            *(f"    {_latency_line(one)}" for one in package.latency),
+            *(f"    {_latency_line(timing)}" for timing in package.latency),
         ]
     protocols = dict.fromkeys(q.protocol for package in packages for q in package.quality)
     return lines + [line for protocol in protocols for line in ("", *_wrap(protocol))]
@@ -87,17 +87,18 @@ def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
 def _quality_lines(quality: Sequence[Quality]) -> list[str]:
     """A line for each set of clips."""
     by_data: dict[str, list[str]] = {}
-    for one in quality:
-        value = f"{one.value:.2f}" if one.value >= 10 else f"{one.value:.4f}"
-        by_data.setdefault(one.data, []).append(f"{one.metric} {value}")
+    for row in quality:
+        value = f"{row.value:.2f}" if row.value >= 10 else f"{row.value:.4f}"
+        by_data.setdefault(row.data, []).append(f"{row.metric} {value}")
     return [f"{data}: {', '.join(cells)}" for data, cells in by_data.items()] or ["not measured"]
 
 
-def _latency_line(one: ShippedLatency) -> str:
-    size = f"{one.height_px}x{one.width_px}"
-    threads = f"{one.threads} thread{'s' if one.threads > 1 else ''}"
+def _latency_line(timing: ShippedLatency) -> str:
+    size = f"{timing.height_px}x{timing.width_px}"
+    threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
     return (
-        f"{one.p50_ms:.1f} ms a frame of {size} (median), {one.session}, {threads}, {one.machine}"
+        f"{timing.p50_ms:.1f} ms a frame of {size} (median), {timing.session}, {threads}, "
+        f"{timing.machine}"
     )
 
 

@@ -32,10 +32,10 @@ def write_demo_page(
         latency: Of the student that ships.
         material: What was judged against.
     """
-    found = {score.label: f"{score.psnr_db:.2f} dB" for score in scores}
+    decibels = {score.label: f"{score.psnr_db:.2f} dB" for score in scores}
     # The page opens on its first two pictures: bicubic, and the best that is there.
     best_first = sorted(pictures, key=lambda label: (label != "Bicubic", label))
-    shown = [Picture(label, pictures[label][SHOWN], found[label]) for label in best_first]
+    shown = [Picture(label, pictures[label][SHOWN], decibels[label]) for label in best_first]
     shown.append(Picture("Original", material.hr[FIRST_JUDGED + SHOWN]))
     columns, cells = zip(*latency_cells(latency), strict=True)
     return before_after_page(
@@ -51,7 +51,7 @@ def write_demo_page(
             Table(
                 title="Likeness to the original",
                 columns=("", "PSNR of Y"),
-                rows=tuple(found.items()),
+                rows=tuple(decibels.items()),
                 note="8 bit, BT.601, no border cut, mean over 36 frames; LR is MATLAB bicubic.",
             ),
             Table(

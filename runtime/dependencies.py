@@ -96,7 +96,9 @@ def dependencies_of(extra: str) -> list[Dependency]:
 
 def is_declared(module: str) -> bool:
     """Whether vsrc, or one of its extras for users, brings a module."""
-    return any(one.holds(module) and one.extra != "dev" for one in dependencies())
+    return any(
+        dependency.holds(module) and dependency.extra != "dev" for dependency in dependencies()
+    )
 
 
 def module_of(distribution: str) -> str:
@@ -139,8 +141,8 @@ def version_numbers(version: str) -> tuple[int, ...]:
 def collect_versions() -> dict[str, str]:
     """Package -> version, of Python, vsrc and the libraries that this process has loaded."""
     loaded = {name: sys.modules[name] for name in _REPORTED if name in sys.modules}
-    found = {name: str(getattr(module, "__version__", "?")) for name, module in loaded.items()}
-    return {"python": platform.python_version(), "vsrc": __version__, **found}
+    versions = {name: str(getattr(module, "__version__", "?")) for name, module in loaded.items()}
+    return {"python": platform.python_version(), "vsrc": __version__, **versions}
 
 
 def _dependency(text: str, extra: str | None) -> Dependency | None:

@@ -61,9 +61,9 @@ def ask(module: str, request: Message, progress: Callable[[Message], None]) -> M
         stderr.let_go()
         try:
             _send(process, request)
-            found = _answer_of(process, progress)
-            if found is not None:
-                return found
+            reply = _answer_of(process, progress)
+            if reply is not None:
+                return reply
             # An exception closes the child's stdout before its traceback is written.
             process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -96,13 +96,13 @@ def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> N
 
     try:
         with raise_on_stop_signal():
-            found = handle(json.loads(sys.stdin.read()), lambda step: send({"progress": step}))
+            result = handle(json.loads(sys.stdin.read()), lambda step: send({"progress": step}))
     except KeyboardInterrupt:
         sys.exit(StoppedError.exit_status)
     except (VsrcError, ValueError) as error:
         send({"error": type(error).__name__, "message": str(error)})
     else:
-        send({"answer": found})
+        send({"answer": result})
 
 
 def claim_stdout() -> TextIO:

@@ -97,8 +97,10 @@ class Installation:
             extras: Their names.
             only: The packages that matter; of a wheel they alone are named.
         """
-        wanted = list(only) or [one for extra in extras for one in dependencies_of(extra)]
-        requirements = [one.requirement for one in wanted]
+        wanted = list(only) or [
+            dependency for extra in extras for dependency in dependencies_of(extra)
+        ]
+        requirements = [dependency.requirement for dependency in wanted]
         if self.checkout is None:
             return self.install(*requirements)
         words = (*self._constraint(), "-e", f"{_short(self.checkout)}[{','.join(extras)}]")
@@ -267,7 +269,7 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
                 f"{module} is not importable ({reason}): {text}"
             ) from error
         absent = (getattr(error, "name", None) or "").partition(".")[0]
-        wanted = [one.requirement for one in _bringing(module, extra)] or [module]
+        wanted = [dependency.requirement for dependency in _bringing(module, extra)] or [module]
         again = this_installation()
         # What it imports in turn is missing: pip adds that, and leaves what is there.
         fix = again.install(absent) if _is_foreign(absent) else again.reinstall(wanted[0])
@@ -279,14 +281,14 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
 def missing_text(*modules: str, extra: str | None = None) -> str:
     """What is missing and what to type: "jinja2, which is not installed; install it: ..."."""
     found = {module: _bringing(module, extra) for module in modules}
-    wanted = [one for several in found.values() for one in several]
-    extras = list(dict.fromkeys(one.extra for one in wanted if one.extra))
+    wanted = [dependency for several in found.values() for dependency in several]
+    extras = list(dict.fromkeys(dependency.extra for dependency in wanted if dependency.extra))
     here = this_installation()
     if all(found.values()) and extras:
         command = here.install_extras(*extras, only=wanted)
     else:  # of vsrc itself, or nothing that vsrc names
         unnamed = [module for module, several in found.items() if not several]
-        command = here.install(*(one.requirement for one in wanted), *unnamed)
+        command = here.install(*(dependency.requirement for dependency in wanted), *unnamed)
     several = len(modules) > 1
     verb, what = ("are", "them") if several else ("is", "it")
     names = " and ".join(filter(None, [", ".join(modules[:-1]), modules[-1]]))
@@ -298,14 +300,14 @@ def missing_text(*modules: str, extra: str | None = None) -> str:
 
 def reinstall_module(module: str) -> Command:
     """Install the package of a module again, which is there and does not work."""
-    wanted = [one.requirement for one in _bringing(module, None)] or [module]
+    wanted = [dependency.requirement for dependency in _bringing(module, None)] or [module]
     return this_installation().reinstall(wanted[0])
 
 
 def _other_onnxruntime() -> str:
     """The choice that the line beside it does not name."""
     _, other = onnxruntime_extras()
-    (wanted,) = (one.requirement for one in _bringing("onnxruntime", other))
+    (wanted,) = (dependency.requirement for dependency in _bringing("onnxruntime", other))
     where = "for NVIDIA GPUs" if other == "gpu" else "for the CPU alone"
     return f"{where} take {wanted}, the extra {other}, instead, never both"
 
@@ -313,14 +315,18 @@ def _other_onnxruntime() -> str:
 def _bringing(module: str, extra: str | None) -> list[Dependency]:
     """The package that holds a module: in `extra` if that has it, else in the first that has."""
     try:
-        declared = [one for one in dependencies() if one.holds(module) and one.extra != "dev"]
+        declared = [
+            dependency
+            for dependency in dependencies()
+            if dependency.holds(module) and dependency.extra != "dev"
+        ]
     except metadata.PackageNotFoundError:  # vsrc runs from a folder that pip does not know
         return []
     if module == "onnxruntime" and extra not in ("cpu", "gpu"):
         extra, _ = onnxruntime_extras()
-    offered = [one.extra for one in declared]
+    offered = [dependency.extra for dependency in declared]
     chosen = extra if extra in offered else next(iter(offered), None)
-    return [one for one in declared if one.extra == chosen]
+    return [dependency for dependency in declared if dependency.extra == chosen]
 
 
 def _pip() -> tuple[tuple[str, ...], tuple[str, ...]]:

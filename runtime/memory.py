@@ -23,7 +23,7 @@ _LARGE_BYTES = 1_000_000
 def free_bytes() -> int | None:
     """Memory this process may still take: of the machine and of its container; None if unknown."""
     known = [_machine_bytes(), *_container_bytes()]
-    return min((one for one in known if one is not None), default=None)
+    return min((size for size in known if size is not None), default=None)
 
 
 def peak_growth(work: Callable[[], object]) -> int | None:

@@ -26,12 +26,12 @@ def find_matching(pattern: Path) -> list[Path]:
     before, zero, digits, after = _PLACE.split(pattern.name)
     name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
     width = int(digits or 1) if zero else 1
-    found = {}
+    numbered = {}
     for file in pattern.parent.iterdir() if pattern.parent.is_dir() else ():
         number = name.fullmatch(file.name)
         if number and number[1] == f"{int(number[1]):0{width}d}":
-            found[int(number[1])] = file
-    files = [found[number] for number in sorted(found)]
+            numbered[int(number[1])] = file
+    files = [numbered[number] for number in sorted(numbered)]
     if not files:
         raise MediaError(f"{pattern} matches no file")
     return files
@@ -44,10 +44,10 @@ def describe_gaps(files: Sequence[Path]) -> str:
     larger steps skips nothing.
     """
     parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name) for file in files]
-    found = [part for part in parts if part is not None]
-    if len(found) < len(parts) or len({(part[1], part[3]) for part in found}) != 1:
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts) or len({(part[1], part[3]) for part in known}) != 1:
         return ""
-    numbers = [int(part[2]) for part in found]
+    numbers = [int(part[2]) for part in known]
     steps = [after - before for before, after in itertools.pairwise(numbers)]
     least = min(steps, default=1)
     if least < 1 or all(step == least for step in steps):

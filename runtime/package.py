@@ -58,9 +58,9 @@ class Package:
         size = path.stat().st_size
         if size != entry.size_bytes:
             raise SpecError(f"{path} has {size} bytes, {SPEC_FILE} says {entry.size_bytes}")
-        if (found := file_sha256(path)) != entry.sha256:
+        if (sha256 := file_sha256(path)) != entry.sha256:
             raise SpecError(
-                f"{path}: sha256 is {found[:12]}..., {SPEC_FILE} says {entry.sha256[:12]}...; "
+                f"{path}: sha256 is {sha256[:12]}..., {SPEC_FILE} says {entry.sha256[:12]}...; "
                 "the file was changed or damaged: export it again or fetch the package again"
             )
         return path

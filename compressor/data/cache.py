@@ -107,8 +107,8 @@ class FrameCache:
         sha256 = self._sha256(source)
         limit = f"-h{max_height}" if max_height else ""
         folder = self.folder / "clips" / f"{sha256[:40]}{limit}"
-        if (found := _open_clip(folder)) is not None:
-            return found
+        if (clip := _open_clip(folder)) is not None:
+            return clip
         size_bytes = _estimate_bytes(source, max_height)
         with whole_folder(folder, cache=self.folder, size_bytes=size_bytes) as partial:
             frames = ClipFrames(source)

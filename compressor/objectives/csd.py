@@ -95,6 +95,6 @@ def contrast_ratios(vgg: nn.Module, student: Tensor, teacher: Tensor, negatives:
     ratios = []
     for ours, target, other in zip(vgg(student * 255), targets, others, strict=True):
         attracted = (target - ours).abs().mean()
-        repelled = sum((one - ours).abs().mean() for one in other)
+        repelled = sum((feature - ours).abs().mean() for feature in other)
         ratios.append(attracted / (repelled + 1e-7))
     return torch.stack(ratios)

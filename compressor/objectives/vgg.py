@@ -62,12 +62,12 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _blocks(state: dict[str, Tensor], path: Path) -> tuple[int, ...]:
-    found = {int(key.partition(".")[0]) for key in state if key.endswith(".weight")}
+    indices = {int(key.partition(".")[0]) for key in state if key.endswith(".weight")}
     for blocks in reversed(CONVOLUTIONS.values()):
-        if set(_layers(blocks)) <= found:
+        if set(_layers(blocks)) <= indices:
             return blocks
     raise MismatchError(
-        f"{path} holds the convolutions {sorted(found)}, which are neither VGG16 nor VGG19 up to "
+        f"{path} holds the convolutions {sorted(indices)}, which are neither VGG16 nor VGG19 up to "
         "relu5_1; take torchvision's file"
     )
 

@@ -55,14 +55,14 @@ class Quantiser(nn.Module):
 
     def __init__(self, network: nn.Module, float_layers: Sequence[str] | None = None) -> None:
         super().__init__()
-        found = convolution_paths(network)
-        chosen = edges(found) if float_layers is None else tuple(float_layers)
-        if wrong := [path for path in chosen if path not in found]:
-            raise ValueError(f"no convolution {wrong[0]!r}; expected some of {', '.join(found)}")
+        paths = convolution_paths(network)
+        chosen = edges(paths) if float_layers is None else tuple(float_layers)
+        if wrong := [path for path in chosen if path not in paths]:
+            raise ValueError(f"no convolution {wrong[0]!r}; expected some of {', '.join(paths)}")
         self.float_layers = chosen
-        self.paths = tuple(path for path in found if path not in chosen)
+        self.paths = tuple(path for path in paths if path not in chosen)
         if not self.paths:
-            raise ValueError(f"no convolution is left to be int8: {', '.join(found)} stay float")
+            raise ValueError(f"no convolution is left to be int8: {', '.join(paths)} stay float")
         count = len(self.paths)
         self.log_ranges = nn.Parameter(torch.zeros(count))
         self.register_buffer("seen", torch.zeros(count, dtype=torch.bool))
@@ -142,12 +142,12 @@ class Quantiser(nn.Module):
 
 def convolution_paths(network: nn.Module) -> tuple[str, ...]:
     """Paths of the convolutions of the network as it will be deployed, in order of definition."""
-    found: list[str] = []
+    paths: list[str] = []
     for path, module in unwrap(network).named_modules():
-        inside = any(path.startswith(f"{other}.") for other in found)
+        inside = any(path.startswith(f"{other}.") for other in paths)
         if not inside and isinstance(module, (nn.Conv2d, Merging)):
-            found.append(path)
-    return tuple(found)
+            paths.append(path)
+    return tuple(paths)
 
 
 def edges(paths: Sequence[str]) -> tuple[str, ...]:

@@ -346,9 +346,9 @@ def _step_seed(seed: int, step: int, process: int) -> int:
     return (seed * 1_000_003 + step) * 1_009 + process
 
 
-def _check_recipe(found: str, wanted: str, *, where: Path) -> None:
+def _check_recipe(recorded: str, wanted: str, *, where: Path) -> None:
     # A run of an older version had no other choice than what is now the default.
-    old, new = {**_defaults(), **json.loads(found)}, {**_defaults(), **json.loads(wanted)}
+    old, new = {**_defaults(), **json.loads(recorded)}, {**_defaults(), **json.loads(wanted)}
     differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if differing:
         key = differing[0]
@@ -362,7 +362,9 @@ def _defaults() -> dict[str, object]:
     """Settings that have one, as a recipe records them."""
     settings = dataclasses.fields(DistillConfig)
     return {
-        one.name: to_json(one.default if one.default_factory is MISSING else one.default_factory())
-        for one in settings
-        if one.default is not MISSING or one.default_factory is not MISSING
+        setting.name: to_json(
+            setting.default if setting.default_factory is MISSING else setting.default_factory()
+        )
+        for setting in settings
+        if setting.default is not MISSING or setting.default_factory is not MISSING
     }

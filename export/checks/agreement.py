@@ -95,7 +95,7 @@ def compare_with_torch(
     Raises:
         GateError: ONNX Runtime cannot run a graph at one of the sizes.
     """
-    found: dict[str, list[Agreement]] = {name: [] for name in subjects}
+    agreements: dict[str, list[Agreement]] = {name: [] for name in subjects}
     pictures: dict[str, NDArray[np.uint8]] = {}
     for each in frames:
         fed: Array = each.lr if graph_io == "uint8" else as_float(each.lr)
@@ -109,11 +109,11 @@ def compare_with_torch(
                     f"the {name} graph does not run at {height}x{width}: {error}; "
                     "nothing was written"
                 ) from error
-            found[name].append(
+            agreements[name].append(
                 _measure_agreement(*answers, truth=truth, frames=each, graph_io=graph_io)
             )
             pictures[name] = _picture(answers[0], 1.0 if graph_io == "uint8" else 255.0)
-    of_all = {name: tuple(of_one) for name, of_one in found.items()}
+    of_all = {name: tuple(of_one) for name, of_one in agreements.items()}
     return GraphComparison(of_all, _picture(truth, 1.0), pictures)
 
 

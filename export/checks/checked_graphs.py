@@ -61,17 +61,17 @@ def draft_graphs(
     """
     graphs = _write_typed(source, precision, config, progress)
     progress(ExportStep(f"comparing {precision} with torch"))
-    names = [graph_name(precision, config.io, one.plan.role) for one in graphs]
+    names = [graph_name(precision, config.io, graph.plan.role) for graph in graphs]
     with tempfile.TemporaryDirectory() as folder:
-        found = compare_with_torch(
+        comparison = compare_with_torch(
             _subjects(dict(zip(names, graphs, strict=True)), Path(folder)),
             source.network,
             source.package.spec.network,
             graph_io=config.io,
             frames=source.frames,
         )
-    lossy = _is_lossy(found, precision, config)
-    return Draft(names[0], precision, tuple(graphs), found, lossy)
+    lossy = _is_lossy(comparison, precision, config)
+    return Draft(names[0], precision, tuple(graphs), comparison, lossy)
 
 
 def _write_typed(
@@ -95,9 +95,9 @@ def _write_typed(
     )
 
 
-def _is_lossy(found: GraphComparison, precision: Precision, config: ExportConfig) -> bool:
+def _is_lossy(comparison: GraphComparison, precision: Precision, config: ExportConfig) -> bool:
     try:
-        for name, of_one in found.agreements.items():
+        for name, of_one in comparison.agreements.items():
             check_agreement(name, of_one, precision=precision, limit_db=config.min_psnr)
     except GateError:
         if not config.allow_lossy:
@@ -108,10 +108,10 @@ def _is_lossy(found: GraphComparison, precision: Precision, config: ExportConfig
 
 def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, ComparedGraph]:
     """The whole, and the pair as one."""
-    as_it_is = {name: _save(one.model, folder / f"{name}.onnx") for name, one in graphs.items()}
+    as_it_is = {name: _save(graph.model, folder / f"{name}.onnx") for name, graph in graphs.items()}
     unrounded = {
-        name: _save(unround(one.model), folder / f"{name}.exact.onnx")
-        for name, one in graphs.items()
+        name: _save(unround(graph.model), folder / f"{name}.exact.onnx")
+        for name, graph in graphs.items()
     }
     whole, *halves = graphs
     subjects = {whole: ComparedGraph(whole_run(as_it_is[whole]), whole_run(unrounded[whole]))}

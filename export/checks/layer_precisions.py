@@ -43,21 +43,21 @@ def convolution_precisions(information: str) -> dict[str, int]:
         layers = json.loads(information).get("Layers", [])
     except (ValueError, AttributeError):
         return {}
-    found: Counter[str] = Counter()
+    precisions: Counter[str] = Counter()
     for layer in layers:
         if isinstance(layer, dict) and _is_convolution(layer):
-            found[_precision(layer)] += 1
-    return dict(sorted(found.items()))
+            precisions[_precision(layer)] += 1
+    return dict(sorted(precisions.items()))
 
 
 def check_share(
-    asked: Mapping[str, int], found: Mapping[str, int], *, precision: Precision, typed: bool
+    asked: Mapping[str, int], actual: Mapping[str, int], *, precision: Precision, typed: bool
 ) -> None:
     """Refuse an engine that is not what its name says.
 
     Args:
         asked: Convolutions of the graph by precision.
-        found: Those of the engine.
+        actual: Those of the engine.
         precision: That the engine would be called by.
         typed: Whether the builder was bound to the types of the graph.
 
@@ -67,17 +67,17 @@ def check_share(
     """
     if precision == "fp32":
         return
-    if not found and not typed:
+    if not actual and not typed:
         raise GateError(
             f"the engine does not say in which precision it computes, and this TensorRT chooses "
             f"freely; no {precision} engine was written: use TensorRT 10 or newer"
         )
-    if not found:
+    if not actual:
         return
     wanted = asked.get(precision, 0) / max(1, sum(asked.values()))
-    share = found.get(precision, 0) / sum(found.values())
+    share = actual.get(precision, 0) / sum(actual.values())
     if share < wanted - TOLERATED:
-        counts = ", ".join(f"{number} {name}" for name, number in found.items())
+        counts = ", ".join(f"{number} {name}" for name, number in actual.items())
         raise GateError(
             f"{100 * wanted:.0f} % of the convolutions were asked to be {precision}, and "
             f"{100 * share:.0f} % are ({counts}); no engine was written: TensorRT has no faster "

@@ -23,20 +23,22 @@ _REMEDIES: dict[Precision, str] = {
 }
 
 
-def worst_db(found: Sequence[Agreement]) -> float:
+def worst_db(agreements: Sequence[Agreement]) -> float:
     """Lowest PSNR of several sizes; infinite where all are equal, NaN where one is no number."""
-    values = [math.inf if one.psnr_db is None else one.psnr_db for one in found]
+    values = [
+        math.inf if agreement.psnr_db is None else agreement.psnr_db for agreement in agreements
+    ]
     return math.nan if any(math.isnan(value) for value in values) else min(values)
 
 
 def check_agreement(
-    name: str, found: Sequence[Agreement], *, precision: Precision, limit_db: float | None
+    name: str, agreements: Sequence[Agreement], *, precision: Precision, limit_db: float | None
 ) -> None:
     """Refuse a graph that is too far from torch.
 
     Args:
         name: Of the graph, or of the pair.
-        found: Its agreement at each size.
+        agreements: Its agreement at each size.
         precision: Of the graph.
         limit_db: In place of `LIMITS_DB`.
 
@@ -44,12 +46,13 @@ def check_agreement(
         GateError: It misses the limit at one of the sizes.
     """
     limit = LIMITS_DB[precision] if limit_db is None else limit_db
-    for one in found:
-        here = worst_db([one])
-        logger.info("%s: %.1f dB to torch at %dx%d", name, here, one.height, one.width)
+    for agreement in agreements:
+        here = worst_db([agreement])
+        logger.info("%s: %.1f dB to torch at %dx%d", name, here, agreement.height, agreement.width)
         if not here >= limit:  # also catches NaN
             raise GateError(
-                f"{name} is {here:.1f} dB from torch in float32 at {one.height}x{one.width}, "
+                f"{name} is {here:.1f} dB from torch in float32 at "
+                f"{agreement.height}x{agreement.width}, "
                 f"the limit is {limit:g} dB; nothing was written. {_REMEDIES[precision]}; "
                 "--allow-lossy keeps the graph and marks it"
             )

@@ -51,10 +51,10 @@ _REASONS = {
 
 def find_refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
     """What a Jetson's TensorRT would refuse, a sentence each; empty for a graph that is fine."""
-    found: dict[str, None] = {}
+    reasons: dict[str, None] = {}
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and opset.version > MOST_OPSET:
-            found[
+            reasons[
                 f"opset {opset.version} is newer than {MOST_OPSET}, the newest that TensorRT 10.0 "
                 "reads: export with --opset 18"
             ] = None
@@ -62,8 +62,8 @@ def find_refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
     for node in model.graph.node:
         reason = _reason(node, ranks)
         if reason:
-            found[f"{node.op_type} ({node.name or 'unnamed'}): {reason}"] = None
-    return tuple(found)
+            reasons[f"{node.op_type} ({node.name or 'unnamed'}): {reason}"] = None
+    return tuple(reasons)
 
 
 def refuse_operators(path: Path) -> None:

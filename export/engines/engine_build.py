@@ -51,11 +51,11 @@ def shapes_for(features: Sequence[FeatureSpec], sizes: Sequence[tuple[int, int, 
         stride, free = strides.get(name, 1), [at for at, side in enumerate(declared) if side == -1]
         if not free:
             return (declared,)
-        found = []
+        shapes = []
         for count, height, width in sizes:
             sides = zip(free, (count, height // stride, width // stride), strict=True)
-            found.append(tuple({**dict(enumerate(declared)), **dict(sides)}.values()))
-        return tuple(found)
+            shapes.append(tuple({**dict(enumerate(declared)), **dict(sides)}.values()))
+        return tuple(shapes)
 
     return shapes_of
 
@@ -198,8 +198,8 @@ def _parse(
 ) -> None:
     parser: trt.OnnxParser = module.OnnxParser(network, logger)
     if not parser.parse_from_file(str(graph)):
-        found = [parser.get_error(index) for index in range(parser.num_errors)]
-        reason = found[0].desc() if found else "no reason given"
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        reason = errors[0].desc() if errors else "no reason given"
         raise MismatchError(f"TensorRT {module.__version__} does not take {graph.name}: {reason}")
 
 
@@ -262,8 +262,8 @@ def _set_gpus(module: Any, config: Any, names: tuple[str, ...]) -> None:  # noqa
 def list_gpus(module: Any) -> dict[str, Any]:  # noqa: ANN401
     """Compute capability ("8.9") -> what TensorRT for RTX calls it."""
     members = module.ComputeCapability.__members__
-    found = {name[2:]: value for name, value in members.items() if name.startswith("SM")}
-    return {f"{digits[:-1]}.{digits[-1]}": found[digits] for digits in sorted(found, key=int)}
+    gpus = {name[2:]: value for name, value in members.items() if name.startswith("SM")}
+    return {f"{digits[:-1]}.{digits[-1]}": gpus[digits] for digits in sorted(gpus, key=int)}
 
 
 def _configure(module: Any, config: trt.IBuilderConfig, order: BuildOrder) -> object:  # noqa: ANN401
@@ -317,13 +317,13 @@ def _convolutions(module: Any, network: trt.INetworkDefinition) -> dict[str, int
     dequantised = {
         layer.get_output(0).name for layer in layers if layer.type == module.LayerType.DEQUANTIZE
     }
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for layer in layers:
         if layer.type in kinds:
             read = layer.get_input(0)
             name = "int8" if read.name in dequantised else names.get(read.dtype, "other")
-            found[name] = found.get(name, 0) + 1
-    return dict(sorted(found.items()))
+            counts[name] = counts.get(name, 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def _inspect(module: Any, logger: trt.ILogger, engine: bytes) -> dict[str, int]:  # noqa: ANN401

@@ -75,7 +75,7 @@ def build_error(graph: Path, messages: Messages, raised: str = "") -> VsrcError:
     """The error that a failed build becomes."""
     cause = messages.errors[0] if messages.errors else raised or "TensorRT gave no reason"
     text = " ".join(cause.split())
-    if any(_NO_MEMORY.search(said) for said in (*messages.errors, raised)):
+    if any(_NO_MEMORY.search(message) for message in (*messages.errors, raised)):
         return VsrcError(
             f"the memory does not suffice to build an engine of {graph.name} ({text}); nothing was "
             "written. Close what else uses the GPU, or ask for less: a smaller largest --shape, "

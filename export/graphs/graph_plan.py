@@ -177,7 +177,7 @@ def _feature_specs(
 
     with torch.no_grad():
         maps = encoder(run)
-    found = []
+    specs = []
     for number, feature in enumerate(maps, start=1):
         stride, rest = divmod(side, feature.shape[2])
         if rest or spec.size_multiple % stride:
@@ -186,5 +186,5 @@ def _feature_specs(
                 f"{side}; expected a whole fraction of the frame, whose denominator divides "
                 f"size_multiple={spec.size_multiple}"
             )
-        found.append(FeatureSpec(f"feature{number}", feature.shape[1], stride))
-    return tuple(found)
+        specs.append(FeatureSpec(f"feature{number}", feature.shape[1], stride))
+    return tuple(specs)

@@ -82,31 +82,31 @@ def value_types(model: onnx.ModelProto) -> dict[str, int]:
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
-    found = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
     for value in (*graph.input, *graph.output):
-        found[value.name] = value.type.tensor_type.elem_type
-    return found | {tensor.name: tensor.data_type for tensor in graph.initializer}
+        types[value.name] = value.type.tensor_type.elem_type
+    return types | {tensor.name: tensor.data_type for tensor in graph.initializer}
 
 
 def _edges(model: onnx.ModelProto) -> set[str]:
     """Rule 1: from a picture to the factor 1/255, and from the factor 255 to a picture."""
     constants = {tensor.name for tensor in model.graph.initializer}
-    found: set[str] = set()
+    names: set[str] = set()
     inside = {value.name for value in model.graph.input}  # values that are still a picture
     for node in model.graph.node:
         if inside.intersection(node.input):
             scales = _scales(node, constants)
             if scales or node.op_type in ("Cast", "Transpose"):
-                found.add(node.name)
+                names.add(node.name)
             if node.op_type in ("Cast", "Transpose"):
                 inside.update(node.output)
     writers = {name: node for node in model.graph.node for name in node.output}
     for value in model.graph.output:
         node = writers.get(value.name)
         while node is not None and node.op_type in _EDGE_OPERATORS:
-            found.add(node.name)
+            names.add(node.name)
             node = None if _scales(node, constants) else writers.get(node.input[0])
-    return found
+    return names
 
 
 def _scales(node: onnx.NodeProto, constants: Collection[str]) -> bool:
@@ -119,16 +119,16 @@ def _positions(model: onnx.ModelProto, types: dict[str, int]) -> set[str]:
 
     writers = {name: node for node in model.graph.node for name in node.output}
     samplers = [node for node in model.graph.node if node.op_type in _SAMPLERS]
-    found, ahead = {node.name for node in samplers}, [node.input[1] for node in samplers]
+    nodes, ahead = {node.name for node in samplers}, [node.input[1] for node in samplers]
     while ahead:
         name = ahead.pop()
         node = writers.get(name)
-        if node is None or types.get(name) != onnx.TensorProto.FLOAT or node.name in found:
+        if node is None or types.get(name) != onnx.TensorProto.FLOAT or node.name in nodes:
             continue
         if node.op_type not in _ENDS_OF_POSITIONS:
-            found.add(node.name)
+            nodes.add(node.name)
             ahead += node.input
-    return found
+    return nodes
 
 
 def _select_lost_constants(model: onnx.ModelProto) -> set[str]:

@@ -61,8 +61,10 @@ def half_or_kept(
         half = type(model)()
         half.CopyFrom(model)
         to_half(half, keep=kept, halve=halve)
-        found = _offenders(half, feeds)
-        new = {name: size for name, size in found.items() if name in originals.keys() - kept.keys()}
+        offenders = _offenders(half, feeds)
+        new = {
+            name: size for name, size in offenders.items() if name in originals.keys() - kept.keys()
+        }
         if not new:
             break
         for name, largest in new.items():
@@ -84,11 +86,11 @@ def _offenders(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
         elif bad.intersection(node.output):
             first |= bad.intersection(node.output)
             tainted.update(node.output)
-    found: dict[str, float] = {}
+    offenders: dict[str, float] = {}
     for node in half.graph.node:
         for name in first.intersection([*node.input, *node.output]):
-            found[node.name] = sizes[name]
-    return found
+            offenders[node.name] = sizes[name]
+    return offenders
 
 
 def magnitudes(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:

@@ -51,7 +51,7 @@ def int8_graph(
     """
     result = type(model)()
     result.CopyFrom(model)
-    keys = {one.key for one in convolutions(result.graph)}
+    keys = {convolution.key for convolution in convolutions(result.graph)}
     chosen = keys - set(calibration.float_layers)
     ranges, outputs = calibration.ranges_with(equalise(result, calibration.equalised))
     if target == "nvidia":
@@ -80,9 +80,13 @@ def _reason(keys: set[str], calibration: Calibration) -> str:
 
 def _name_precision(model: onnx.ModelProto, precision: Precision) -> None:
     """Say in the metadata what the graph now is."""
-    opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    opset = next(
+        opset_entry.version
+        for opset_entry in model.opset_import
+        if opset_entry.domain in ("", "ai.onnx")
+    )
     for entry in model.metadata_props:
         if entry.key == _METADATA_KEY:
-            said = json.loads(entry.value)
-            said.get("graph", {}).update(precision=precision, opset=opset)
-            entry.value = json.dumps(said, sort_keys=True)
+            description = json.loads(entry.value)
+            description.get("graph", {}).update(precision=precision, opset=opset)
+            entry.value = json.dumps(description, sort_keys=True)

@@ -50,24 +50,26 @@ def insert_cpu_qdq(
     """
     writer = _Writer(model)
     chosen = {
-        one.node: one
-        for one in convolutions(model.graph)
-        if one.key in only and one.op == "Conv" and _has_width(ranges.get(one.key, _NO_RANGE))
+        conv.node: conv
+        for conv in convolutions(model.graph)
+        if conv.key in only and conv.op == "Conv" and _has_width(ranges.get(conv.key, _NO_RANGE))
     }
-    ends = {node: writer.end(one) for node, one in chosen.items()}
+    ends = {node: writer.end(conv) for node, conv in chosen.items()}
     known: dict[str, Range] = {}
-    for node, one in chosen.items():
+    for node, conv in chosen.items():
         tensor, rectified = ends[node]
-        if _has_width(value_range := outputs.get(one.key, _NO_RANGE)):
+        if _has_width(value_range := outputs.get(conv.key, _NO_RANGE)):
             low, high = value_range
             known[tensor] = (max(low, 0.0), max(high, 0.0)) if rectified else value_range
     # Where a tensor is also what another one reads, the range of reading is the calibrated one.
-    known |= {one.input: _read_range(ranges[one.key], one.unit) for one in chosen.values()}
-    done = [one for node, one in chosen.items() if _has_width(known.get(ends[node][0], _NO_RANGE))]
-    for one in done:
-        writer.quantise(one, known[one.input])
-    for one in done:
-        end = ends[one.node][0]
+    known |= {conv.input: _read_range(ranges[conv.key], conv.unit) for conv in chosen.values()}
+    done = [
+        conv for node, conv in chosen.items() if _has_width(known.get(ends[node][0], _NO_RANGE))
+    ]
+    for conv in done:
+        writer.quantise(conv, known[conv.input])
+    for conv in done:
+        end = ends[conv.node][0]
         writer.requantise(end, known[end])
     writer.finish()
     return len(done)
@@ -106,30 +108,30 @@ class _Writer:
         self._after: dict[str, list[onnx.NodeProto]] = {}
         self._replaced: set[str] = set()
 
-    def end(self, one: Convolution) -> tuple[str, bool]:
+    def end(self, conv: Convolution) -> tuple[str, bool]:
         """The tensor that its integer kernel would give, and whether a Relu is part of it."""
-        readers = self._readers.get(one.output, [])
-        if len(readers) == 1 and readers[0].op_type == "Relu" and one.output not in self._results:
+        readers = self._readers.get(conv.output, [])
+        if len(readers) == 1 and readers[0].op_type == "Relu" and conv.output not in self._results:
             return readers[0].output[0], True
-        return one.output, False
+        return conv.output, False
 
-    def quantise(self, one: Convolution, value_range: Range) -> None:
+    def quantise(self, conv: Convolution, value_range: Range) -> None:
         """Give a convolution an integer input, weight and bias."""
         from onnx import numpy_helper
 
-        node = self._nodes[one.node]
+        node = self._nodes[conv.node]
         scale, _ = uint8_step(value_range)
-        before = self._before.setdefault(one.node, [])
-        if one.input not in self._read:
-            pair = self._pair(one.input, f"{one.input}_uint8", value_range)
+        before = self._before.setdefault(conv.node, [])
+        if conv.input not in self._read:
+            pair = self._pair(conv.input, f"{conv.input}_uint8", value_range)
             before += pair
-            self._read[one.input] = pair[-1].output[0]
-        node.input[0] = self._read[one.input]
-        weight = numpy_helper.to_array(self._tensors[one.weight])
+            self._read[conv.input] = pair[-1].output[0]
+        node.input[0] = self._read[conv.input]
+        weight = numpy_helper.to_array(self._tensors[conv.weight])
         small, steps = quantise_weight(weight, axis=0, levels=_WEIGHT_LEVELS)
         # Each has its own: weights that two convolutions share may meet inputs of unlike scale.
-        before.append(self._constants(f"{one.node}_weight", small, steps))
-        self._replaced.add(one.weight)
+        before.append(self._constants(f"{conv.node}_weight", small, steps))
+        self._replaced.add(conv.weight)
         node.input[1] = before[-1].output[0]
         if len(node.input) > 2 and node.input[2]:
             bias = numpy_helper.to_array(self._tensors[node.input[2]])
@@ -137,7 +139,7 @@ class _Writer:
             units = (scale * steps).astype(np.float32)
             limit = np.iinfo(np.int32).max
             whole = np.clip(np.rint(bias.astype(np.float64) / units), -limit, limit)
-            before.append(self._constants(f"{one.node}_bias", whole.astype(np.int32), units))
+            before.append(self._constants(f"{conv.node}_bias", whole.astype(np.int32), units))
             node.input[2] = before[-1].output[0]
 
     def requantise(self, tensor: str, value_range: Range) -> None:
@@ -165,10 +167,10 @@ class _Writer:
         """The Q/DQ pair of a name, from where it stood."""
         pair = []
         for nodes in self._before.values():
-            found = [node for node in nodes if node.name in (f"Q_{stem}", f"DQ_{stem}")]
-            for node in found:
+            nodes_of_pair = [node for node in nodes if node.name in (f"Q_{stem}", f"DQ_{stem}")]
+            for node in nodes_of_pair:
                 nodes.remove(node)
-            pair += found
+            pair += nodes_of_pair
         return pair
 
     def finish(self) -> None:

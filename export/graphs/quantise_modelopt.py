@@ -90,14 +90,17 @@ def _windows(source: TracedNetwork, config: ExportConfig) -> NDArray[np.uint8]:
     """Real windows `(N, T, H, W, 3)`, drawn as calibration draws them."""
     spec, extent = source.package.spec, source.extent
     graph = GraphSpec(*("", "", 0, "fp32", "uint8", 18), height=extent.height, width=extent.width)
-    clips = [survey(one) for one in lr_sources(config.calib, degradation=spec.degradation)]
+    clips = [
+        survey(clip_source)
+        for clip_source in lr_sources(config.calib, degradation=spec.degradation)
+    ]
     draw = draw_windows(clips, spec.network, count=WINDOWS, seed=0)
     tile = extent.height[0], extent.width[0]
     if not extent.fixed:
         multiple = spec.network.size_multiple
         tile = tuple(max(side // multiple, 1) * multiple for side in TILE)  # type: ignore[assignment]
     fed = iter_drawn_windows(clips, draw, spec.network, graph, tile=tile, seed=0)
-    shaped = [one.lr for one in fed]
+    shaped = [window.lr for window in fed]
     return np.concatenate([lr for lr in shaped if lr.shape == shaped[0].shape])
 
 

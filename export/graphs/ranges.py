@@ -19,21 +19,21 @@ def ranges_for(package: Package, config: ExportConfig, progress: ExportProgress)
     Raises:
         SpecError: There are none, or they are of other weights.
     """
-    found = read_calibration(package.path)
-    if config.calib and (found is None or not found.is_learnt):
-        found = _calibrate(package, config, progress)
-    if found is None:
+    calibration = read_calibration(package.path)
+    if config.calib and (calibration is None or not calibration.is_learnt):
+        calibration = _calibrate(package, config, progress)
+    if calibration is None:
         raise SpecError(
             f"{package.path} has no ranges, and int8 needs them: run vsrc calibrate "
             f"{package.path} CLIPS, or add --calib CLIPS"
         )
-    if found.weights_sha256 not in (None, package.spec.weights.sha256):
+    if calibration.weights_sha256 not in (None, package.spec.weights.sha256):
         raise SpecError(
             f"the ranges of {package.path} were found for other weights; run vsrc calibrate "
             f"{package.path} CLIPS --overwrite"
         )
-    progress(ExportStep(f"taking the ranges of the package ({found.method})"))
-    return found
+    progress(ExportStep(f"taking the ranges of the package ({calibration.method})"))
+    return calibration
 
 
 def _calibrate(package: Package, config: ExportConfig, progress: ExportProgress) -> Calibration:

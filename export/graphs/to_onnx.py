@@ -47,9 +47,9 @@ def to_onnx(
     graph = {"precision": "fp32", "io": graph_io, "opset": opset, **to_json(extent)}
     halves = {"encoded_frames": plan.encoded_frames, "features": to_json(plan.features)}
     graph |= {"role": plan.role, **halves}
-    said = {"schema_version": SCHEMA_VERSION, "network": to_json(spec), "graph": graph}
+    description = {"schema_version": SCHEMA_VERSION, "network": to_json(spec), "graph": graph}
     entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, json.dumps(said, sort_keys=True)
+    entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
     return model
 
 

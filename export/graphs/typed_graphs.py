@@ -76,22 +76,26 @@ def in_precision(
     target: Int8Target = "cpu" if precision == "int8-cpu" else "nvidia"
     halved = int8_with == "fp16" and target == "nvidia"
     base = _halve(traced, frames) if halved else traced
-    return [replace(one, model=int8_graph(one.model, calibration, target=target)) for one in base]
+    return [
+        replace(graph, model=int8_graph(graph.model, calibration, target=target)) for graph in base
+    ]
 
 
 def opset_of(model: onnx.ModelProto) -> int:
     """Version of the ONNX operators that a graph is written in."""
-    return int(next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx")))
+    return int(
+        next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    )
 
 
 def _halve(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
-    found = []
-    for one, feeds in zip(traced, _feeds(traced, frames), strict=True):
-        features = [feature.name for feature in one.plan.features]
-        model, kept = half_or_kept(one.model, feeds, halve=features)
+    graphs = []
+    for graph, feeds in zip(traced, _feeds(traced, frames), strict=True):
+        features = [feature.name for feature in graph.plan.features]
+        model, kept = half_or_kept(graph.model, feeds, halve=features)
         name_precision(model, "fp16", opset=opset_of(model))
-        found.append(TypedGraph(one.plan, model, kept))
-    return found
+        graphs.append(TypedGraph(graph.plan, model, kept))
+    return graphs
 
 
 def _feeds(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
@@ -105,7 +109,7 @@ def _feeds(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
         sets = [_run(encode.model, run) for run in fed]
         fused: Feeds = {"centre": np.ascontiguousarray(frames[:, window // 2])}
         for name in sets[0]:
-            fused[name] = np.stack([one[name] for one in sets], axis=1)
+            fused[name] = np.stack([features[name] for features in sets], axis=1)
         feeds += [{"lr": fed[0]}, fused]
     return feeds
 
@@ -124,6 +128,6 @@ def name_precision(model: onnx.ModelProto, precision: Precision, *, opset: int) 
     """Say in the metadata what the graph now is."""
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
-            said = json.loads(entry.value)
-            said["graph"].update(precision=precision, opset=opset)
-            entry.value = json.dumps(said, sort_keys=True)
+            description = json.loads(entry.value)
+            description["graph"].update(precision=precision, opset=opset)
+            entry.value = json.dumps(description, sort_keys=True)

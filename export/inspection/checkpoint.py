@@ -22,12 +22,12 @@ def inspect_weights(path: Path) -> Inspection:
     Raises:
         SpecError: Not a safetensors file.
     """
-    found = inspect_safetensors(path)
-    if found.problems or not _has_torch():
-        return found
+    inspection = inspect_safetensors(path)
+    if inspection.problems or not _has_torch():
+        return inspection
     from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 
-    return _with_network(found, read_weights(path))
+    return _with_network(inspection, read_weights(path))
 
 
 def inspect_checkpoint(path: Path) -> Inspection:
@@ -52,7 +52,7 @@ def _has_torch() -> bool:
     return all(is_importable(name) for name in ("torch", "safetensors"))
 
 
-def _with_network(found: Inspection, state: Mapping[str, Tensor]) -> Inspection:
+def _with_network(inspection: Inspection, state: Mapping[str, Tensor]) -> Inspection:
     """The same, and which call of `create` the weights fit."""
     from torch import nn
 
@@ -60,8 +60,8 @@ def _with_network(found: Inspection, state: Mapping[str, Tensor]) -> Inspection:
 
     verdict = describe_nearest(_bare(state), nn.Identity())
     network = None if verdict.startswith("No network") else verdict
-    rows = (*found.rows[:1], ("network", verdict), *found.rows[1:])
-    return replace(found, rows=rows, facts={**found.facts, "network": network})
+    rows = (*inspection.rows[:1], ("network", verdict), *inspection.rows[1:])
+    return replace(inspection, rows=rows, facts={**inspection.facts, "network": network})
 
 
 def _bare(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

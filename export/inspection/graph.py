@@ -92,23 +92,23 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
 
 def _values(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
     """Each as "lr uint8 (N, 5, h, w, 3)"."""
-    found = []
+    lines = []
     for value in values:
         tensor = value.type.tensor_type
         sides = [
             str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"
             for dim in tensor.shape.dim
         ]
-        found.append(f"{value.name} {_dtype(tensor.elem_type)} ({', '.join(sides)})")
-    return found
+        lines.append(f"{value.name} {_dtype(tensor.elem_type)} ({', '.join(sides)})")
+    return lines
 
 
 def _numbers_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
     """How many numbers of each type the initializers hold."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for tensor in model.graph.initializer:
-        found[_dtype(tensor.data_type)] += math.prod(tensor.dims)
-    return dict(found.most_common())
+        counts[_dtype(tensor.data_type)] += math.prod(tensor.dims)
+    return dict(counts.most_common())
 
 
 def _nodes_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
@@ -120,10 +120,10 @@ def _nodes_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
         value.name: value.type.tensor_type.elem_type
         for value in (*graph.value_info, *graph.input, *graph.output)
     }
-    found = Counter(
+    counts = Counter(
         _dtype(types.get(node.output[0], 0)) for node in graph.node if node.op_type != "Constant"
     )
-    return dict(found.most_common())
+    return dict(counts.most_common())
 
 
 def _convolutions_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
@@ -136,12 +136,12 @@ def _convolutions_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
     stored = {
         node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"
     }
-    found = Counter(
+    counts = Counter(
         _dtype(types.get(stored.get(node.input[0], node.input[0]), 0))
         for node in graph.node
         if node.op_type in ("Conv", "ConvTranspose")
     )
-    return dict(found.most_common())
+    return dict(counts.most_common())
 
 
 def _needs(opset: int) -> str:

@@ -112,6 +112,6 @@ def _made_up_ranges(traced: onnx.ModelProto) -> Calibration:
     from vsrc.calibration.calibration_file import Calibration
     from vsrc.calibration.convolutions import convolutions
 
-    keys = [one.key for one in convolutions(traced.graph)]
+    keys = [convolution.key for convolution in convolutions(traced.graph)]
     inputs, outputs = dict.fromkeys(keys, (0.0, 1.0)), dict.fromkeys(keys, (-1.0, 1.0))
     return Calibration(method="made up", ranges=inputs, outputs=outputs)

@@ -34,43 +34,43 @@ def add_to_package(
             (draft_of_package / "graphs").mkdir()
             for draft in drafts:
                 of_it = [
-                    _write_graph(source, draft, one, config, draft_of_package)
-                    for one in draft.graphs
+                    _write_graph(source, draft, graph, config, draft_of_package)
+                    for graph in draft.graphs
                 ]
                 reports += write_reports(draft_of_package, draft, of_it, limit_db=config.min_psnr)
                 written += of_it
                 agreements |= draft.comparison.agreements
         spec = open_package(path).spec
-        graphs = {**spec.graphs, **{one.name: one.graph for one in written}}
+        graphs = {**spec.graphs, **{graph.name: graph.graph for graph in written}}
         write_spec(path, dataclasses.replace(spec, graphs=graphs))
     there = tuple(path / report.relative_to(draft_of_package) for report in reports)
     return ExportResult(tuple(written), agreements, there)
 
 
 def _write_graph(
-    source: TracedNetwork, draft: Draft, one: TypedGraph, config: ExportConfig, folder: Path
+    source: TracedNetwork, draft: Draft, typed: TypedGraph, config: ExportConfig, folder: Path
 ) -> ExportedGraph:
     """Write a graph below `folder`, as it will lie in the package."""
-    name, extent = graph_name(draft.precision, config.io, one.plan.role), source.extent
-    found = next(
+    name, extent = graph_name(draft.precision, config.io, typed.plan.role), source.extent
+    agreements = next(
         of for each, of in draft.comparison.agreements.items() if name in each.split(" + ")
     )
-    worst = worst_db(found)
-    content = one.model.SerializeToString(deterministic=True)
+    worst = worst_db(agreements)
+    content = typed.model.SerializeToString(deterministic=True)
     (folder / "graphs" / f"{name}.onnx").write_bytes(content)
     graph = GraphSpec(
         **vars(describe_file(folder, f"graphs/{name}.onnx")),
         precision=draft.precision,
         io=config.io,
-        opset=opset_of(one.model),
+        opset=opset_of(typed.model),
         height=extent.height,
         width=extent.width,
         batch=extent.batch,
-        role=one.plan.role,
-        encoded_frames=one.plan.encoded_frames,
-        features=one.plan.features,
+        role=typed.plan.role,
+        encoded_frames=typed.plan.encoded_frames,
+        features=typed.plan.features,
         psnr_db=worst if -1e3 < worst < 1e3 else None,
         lossy=draft.lossy,
     )
     file = source.package.path / graph.file
-    return ExportedGraph(file, name, graph, len(one.model.graph.node), one.kept)
+    return ExportedGraph(file, name, graph, len(typed.model.graph.node), typed.kept)

@@ -65,21 +65,21 @@ def _choice(
     package = open_package(source.package.path)
     height, width = _size(config, source.extent, source.package.spec.network.size_multiple)
     sessions = {
-        one.precision: package.session(precision=graph_name(one.precision)) for one in drafts
+        draft.precision: package.session(precision=graph_name(draft.precision)) for draft in drafts
     }
     times = _times(sessions, height, width, progress)
     candidates = []
-    for one in drafts:
-        found = one.comparison.agreements[one.name]
-        worst = worst_db(found)
-        losses = [each.loss_db for each in found if each.loss_db is not None]
+    for draft in drafts:
+        agreements = draft.comparison.agreements[draft.name]
+        worst = worst_db(agreements)
+        losses = [each.loss_db for each in agreements if each.loss_db is not None]
         candidates.append(
             PrecisionCandidate(
-                one.precision,
+                draft.precision,
                 psnr_db=worst if np.isfinite(worst) else None,
                 loss_db=max(losses, default=None),
-                size_bytes=package.spec.graphs[one.name].size_bytes,
-                latency_ms=times[one.precision],
+                size_bytes=package.spec.graphs[draft.name].size_bytes,
+                latency_ms=times[draft.precision],
             )
         )
     candidates += [PrecisionCandidate(precision, refused=why) for precision, why in refused.items()]
@@ -117,4 +117,4 @@ def _times(
             before = time.perf_counter()
             session(lr)
             samples[precision].append(1e3 * (time.perf_counter() - before))
-    return {precision: statistics.median(found) for precision, found in samples.items()}
+    return {precision: statistics.median(times) for precision, times in samples.items()}

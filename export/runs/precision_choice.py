@@ -59,11 +59,15 @@ def choose_precision(
     candidates: Sequence[PrecisionCandidate], *, backend: str, height: int, width: int
 ) -> PrecisionChoice:
     """Compare candidates that were measured with fp32, which is one of them."""
-    measured = [one for one in candidates if one.latency_ms is not None]
-    base = next(one for one in measured if one.precision == "fp32")
-    efficient = [one for one in measured if not any(_beats(other, one) for other in measured)]
-    fast = [one for one in efficient if _ratio(one, base) <= _WORTH]
-    best = min(fast, key=lambda one: _ratio(one, base), default=base)
+    measured = [candidate for candidate in candidates if candidate.latency_ms is not None]
+    base = next(candidate for candidate in measured if candidate.precision == "fp32")
+    efficient = [
+        candidate
+        for candidate in measured
+        if not any(_beats(other, candidate) for other in measured)
+    ]
+    fast = [candidate for candidate in efficient if _ratio(candidate, base) <= _WORTH]
+    best = min(fast, key=lambda candidate: _ratio(candidate, base), default=base)
     if best is base:
         reason = f"nothing is more than {100 * (1 - _WORTH):.0f} % faster than fp32 here"
     else:
@@ -71,27 +75,27 @@ def choose_precision(
         reason = (
             f"{_ratio(best, base):.2f} x the time of fp32, {_decibels(best.psnr_db)} from it{lost}"
         )
-    names = tuple(one.precision for one in efficient)
+    names = tuple(candidate.precision for candidate in efficient)
     return PrecisionChoice(backend, height, width, tuple(candidates), names, best.precision, reason)
 
 
 def _beats(left: PrecisionCandidate, right: PrecisionCandidate) -> bool:
     """At least as good in both, and better in one."""
-    pair = [(_time(one), -_agreement(one)) for one in (left, right)]
+    pair = [(_time(candidate), -_agreement(candidate)) for candidate in (left, right)]
     return pair[0] != pair[1] and all(a <= b for a, b in zip(*pair, strict=True))
 
 
-def _ratio(one: PrecisionCandidate, base: PrecisionCandidate) -> float:
-    return _time(one) / _time(base)
+def _ratio(candidate: PrecisionCandidate, base: PrecisionCandidate) -> float:
+    return _time(candidate) / _time(base)
 
 
-def _time(one: PrecisionCandidate) -> float:
-    assert one.latency_ms is not None
-    return one.latency_ms
+def _time(candidate: PrecisionCandidate) -> float:
+    assert candidate.latency_ms is not None
+    return candidate.latency_ms
 
 
-def _agreement(one: PrecisionCandidate) -> float:
-    return float("inf") if one.psnr_db is None else one.psnr_db
+def _agreement(candidate: PrecisionCandidate) -> float:
+    return float("inf") if candidate.psnr_db is None else candidate.psnr_db
 
 
 def _decibels(value: float | None) -> str:

@@ -61,8 +61,8 @@ def write_reports(
 
 
 def _data(draft: Draft, written: Sequence[ExportedGraph], limit_db: float) -> dict[str, Any]:
-    found = {"python": platform.python_version(), "vsrc": __version__}
-    versions = {**found, **{name: find_version(name) for name in _TOOLS}}
+    tools = {"python": platform.python_version(), "vsrc": __version__}
+    versions = {**tools, **{name: find_version(name) for name in _TOOLS}}
     return {
         "schema_version": SCHEMA_VERSION,
         "precision": draft.precision,
@@ -72,18 +72,18 @@ def _data(draft: Draft, written: Sequence[ExportedGraph], limit_db: float) -> di
         "arithmetic": _ARITHMETIC[draft.precision],
         "graphs": [
             {
-                "name": one.name,
-                "file": one.graph.file,
-                "sha256": one.graph.sha256,
-                "size_bytes": one.graph.size_bytes,
-                "opset": one.graph.opset,
-                "nodes": one.nodes,
-                "kept_in_fp32": to_json(one.kept_in_fp32),
+                "name": graph.name,
+                "file": graph.graph.file,
+                "sha256": graph.graph.sha256,
+                "size_bytes": graph.graph.size_bytes,
+                "opset": graph.graph.opset,
+                "nodes": graph.nodes,
+                "kept_in_fp32": to_json(graph.kept_in_fp32),
             }
-            for one in written
+            for graph in written
         ],
         "agreements": {
-            name: [_finite(one) for one in of_one]
+            name: [_finite(agreement) for agreement in of_one]
             for name, of_one in draft.comparison.agreements.items()
         },
         "versions": versions,
@@ -102,21 +102,25 @@ def _finite(agreement: Agreement) -> dict[str, Any]:
 def _page(path: Path, draft: Draft, data: dict[str, Any]) -> Path:
     truth, here = draft.comparison.truth, draft.comparison.pictures[draft.name]
     worst = min(
-        (one["psnr_db"] for one in data["agreements"][draft.name] if one["psnr_db"] is not None),
+        (
+            agreement["psnr_db"]
+            for agreement in data["agreements"][draft.name]
+            if agreement["psnr_db"] is not None
+        ),
         default=None,
     )
-    said = "the same" if worst is None else f"{worst:.1f} dB"
+    agreement = "the same" if worst is None else f"{worst:.1f} dB"
     difference, factor = _difference(truth, here)
     return before_after_page(
         path,
         title=f"Export check: {draft.name}",
         pictures=[
             Picture("torch fp32", truth),
-            Picture(draft.name, here, said),
+            Picture(draft.name, here, agreement),
             Picture("difference", difference, f"x {factor}"),
         ],
         summary=(
-            f"{said} from {data['compared_with']}; the limit is {data['limit_db']:g} dB"
+            f"{agreement} from {data['compared_with']}; the limit is {data['limit_db']:g} dB"
             + (", which it misses: the graph is marked as lossy." if draft.lossy else ".")
         ),
         tables=[*_tables(data)],
@@ -134,15 +138,15 @@ def _difference(truth: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, int]:
 def _tables(data: dict[str, Any]) -> list[Table]:
     rows = []
     for name, of_one in data["agreements"].items():
-        for one in of_one:
-            loss = "" if one["loss_db"] is None else f"{one['loss_db']:+.4f} dB"
+        for agreed in of_one:
+            loss = "" if agreed["loss_db"] is None else f"{agreed['loss_db']:+.4f} dB"
             rows.append(
                 (
                     name,
-                    f"{one['width']}x{one['height']}",
-                    "equal" if one["psnr_db"] is None else f"{one['psnr_db']:.2f} dB",
-                    f"{one['largest_difference'] or 0:.3f}",
-                    f"{100 * one['differing_share']:.2f} %",
+                    f"{agreed['width']}x{agreed['height']}",
+                    "equal" if agreed["psnr_db"] is None else f"{agreed['psnr_db']:.2f} dB",
+                    f"{agreed['largest_difference'] or 0:.3f}",
+                    f"{100 * agreed['differing_share']:.2f} %",
                     loss,
                 )
             )
@@ -157,19 +161,19 @@ def _tables(data: dict[str, Any]) -> list[Table]:
         ("Graph", "Size", "Nodes", "Opset", "SHA-256"),
         tuple(
             (
-                one["name"],
-                size_text(one["size_bytes"]),
-                str(one["nodes"]),
-                str(one["opset"]),
-                one["sha256"][:16],
+                graph["name"],
+                size_text(graph["size_bytes"]),
+                str(graph["nodes"]),
+                str(graph["opset"]),
+                graph["sha256"][:16],
             )
-            for one in data["graphs"]
+            for graph in data["graphs"]
         ),
     )
     kept = [
-        (one["name"], node["node"], node["operator"], _size(node["largest"]))
-        for one in data["graphs"]
-        for node in one["kept_in_fp32"]
+        (graph["name"], node["node"], node["operator"], _size(node["largest"]))
+        for graph in data["graphs"]
+        for node in graph["kept_in_fp32"]
     ]
     if not kept:
         return [agreement, files]

@@ -69,4 +69,6 @@ class ExportResult:
     @property
     def worst_db(self) -> float:
         """Least agreement with torch of anything that was written; infinite where all is equal."""
-        return worst_db([one for found in self.agreements.values() for one in found])
+        return worst_db(
+            [agreement for agreements in self.agreements.values() for agreement in agreements]
+        )

@@ -12,17 +12,19 @@ from vsrc.runtime.inspection.facts import size_text
 def export_text(result: ExportResult) -> str:
     """What was written, how well it agrees with torch, and what half precision could not hold."""
     lines = []
-    for one in result.graphs:
-        mark = "  LOSSY" if one.graph.lossy else ""
-        lines.append(f"{one.file}  {size_text(one.graph.size_bytes)}, {one.nodes} nodes{mark}")
-    for name, found in result.agreements.items():
-        loss = [one.loss_db for one in found if one.loss_db is not None]
+    for graph in result.graphs:
+        mark = "  LOSSY" if graph.graph.lossy else ""
+        lines.append(
+            f"{graph.file}  {size_text(graph.graph.size_bytes)}, {graph.nodes} nodes{mark}"
+        )
+    for name, agreements in result.agreements.items():
+        loss = [agreement.loss_db for agreement in agreements if agreement.loss_db is not None]
         lost = f", {-max(loss):+.4f} dB against ground truth" if loss else ""
-        lines.append(f"{name}: {worst_db(found):.1f} dB to torch before rounding{lost}")
-    for one in result.graphs:
-        if one.kept_in_fp32:
-            names = ", ".join(f"{kept.node} ({kept.operator})" for kept in one.kept_in_fp32)
-            lines.append(f"{one.name}: in fp32, as half precision cannot hold them: {names}")
+        lines.append(f"{name}: {worst_db(agreements):.1f} dB to torch before rounding{lost}")
+    for graph in result.graphs:
+        if graph.kept_in_fp32:
+            names = ", ".join(f"{kept.node} ({kept.operator})" for kept in graph.kept_in_fp32)
+            lines.append(f"{graph.name}: in fp32, as half precision cannot hold them: {names}")
     for each in result.engines:
         text = f"{each.file}  {size_text(each.spec.size_bytes)}"
         seconds = each.spec.build_seconds
@@ -47,20 +49,25 @@ def choice_lines(choice: PrecisionChoice) -> list[str]:
     lines.append(
         f"  {'precision':<10}{'ms':>9}{'x fp32':>8}{'dB to torch':>13}{'loss, dB':>10}{'size':>10}"
     )
-    base = next(one.latency_ms for one in choice.candidates if one.precision == "fp32")
-    for one in choice.candidates:
-        if one.latency_ms is None:
-            lines.append(f"  {one.precision:<10}not written: {one.refused}")
+    base = next(
+        candidate.latency_ms for candidate in choice.candidates if candidate.precision == "fp32"
+    )
+    for candidate in choice.candidates:
+        if candidate.latency_ms is None:
+            lines.append(f"  {candidate.precision:<10}not written: {candidate.refused}")
             continue
         mark = (
-            "  <- no other is both faster and closer" if one.precision in choice.efficient else ""
+            "  <- no other is both faster and closer"
+            if candidate.precision in choice.efficient
+            else ""
         )
-        agreement = "equal" if one.psnr_db is None else f"{one.psnr_db:.1f}"
-        loss = "" if one.loss_db is None else f"{one.loss_db:.4f}"
-        ratio = one.latency_ms / base if base else 1.0
+        agreement = "equal" if candidate.psnr_db is None else f"{candidate.psnr_db:.1f}"
+        loss = "" if candidate.loss_db is None else f"{candidate.loss_db:.4f}"
+        ratio = candidate.latency_ms / base if base else 1.0
         lines.append(
-            f"  {one.precision:<10}{one.latency_ms:>9.1f}{ratio:>8.2f}{agreement:>13}{loss:>10}"
-            f"{size_text(one.size_bytes):>10}{mark}"
+            "  "
+            f"{candidate.precision:<10}{candidate.latency_ms:>9.1f}{ratio:>8.2f}{agreement:>13}{loss:>10}"
+            f"{size_text(candidate.size_bytes):>10}{mark}"
         )
     lines.append(f"recommended here: {choice.recommended} ({choice.reason})")
     return lines

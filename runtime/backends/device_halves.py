@@ -85,7 +85,7 @@ class DeviceFeatures:
         self._gpu, self._transfers = gpu, transfers
         self._encode, self._fuse = programs
         self._frames = graph.encoded_frames
-        self._shapes = {one.name: self._shape(one) for one in graph.features}
+        self._shapes = {feature.name: self._shape(feature) for feature in graph.features}
         self._bytes = {
             name: int(np.prod(shape)) * self._encode.type(name).itemsize
             for name, shape in self._shapes.items()

@@ -108,18 +108,18 @@ class DeviceSession:
 
     def _fitting(self, height: int, width: int) -> tuple[Program, GraphSpec]:
         """The engine that wastes least on frames of this size."""
-        found = [
+        fitting = [
             (graph.height[1] * graph.width[1], index)
             for index, (_, graph) in enumerate(self._programs)
             if height <= graph.height[1] and width <= graph.width[1]
         ]
-        if not found:
-            sizes = ", ".join(f"{one.height[1]}x{one.width[1]}" for _, one in self._programs)
+        if not fitting:
+            sizes = ", ".join(f"{size.height[1]}x{size.width[1]}" for _, size in self._programs)
             raise MismatchError(
                 f"no engine takes {height}x{width} (at most {sizes}); build one with a larger "
                 "--shape, or use tiles"
             )
-        return self._programs[min(found)[1]]
+        return self._programs[min(fitting)[1]]
 
 
 def merge_ranges(graphs: Sequence[GraphSpec]) -> GraphSpec:

@@ -80,18 +80,18 @@ def open_engines(
         )
     here = this_device(backend)
     wanted = _PRECISIONS if precision == "auto" else (precision,)
-    names = [f"{one}-float" for one in wanted if is_deep] + list(wanted)
+    names = [f"{graph}-float" for graph in wanted if is_deep] + list(wanted)
     reasons: list[str] = []
     for name in names:
         # Features are found from 8 bits, so what has float edges runs as a whole.
         has_pair = keeps_features and not name.endswith("-float")
         pair = _pair(package, name, here, size) if has_pair else None
-        found = [] if pair else find_engines(package, name, here, reasons)
+        engines = [] if pair else find_engines(package, name, here, reasons)
         try:
             if pair:
                 return _halves(package, here, *pair)
-            if found:
-                return open_whole(package.spec.network, here, found)
+            if engines:
+                return open_whole(package.spec.network, here, engines)
         except MismatchError as error:
             reasons.append(str(error))
     why = reasons[0] if reasons else f"it holds none of {', '.join(names)}"
@@ -148,11 +148,11 @@ def find_engines(package: Package, name: str, here: Here, reasons: list[str]) ->
     graph = package.spec.graphs.get(name)
     if graph is None:
         return []
-    found = (
+    engines = (
         _open_if_fitting(path, name, graph, here, reasons)
         for path in _sidecars(package, here.backend, name)
     )
-    return [engine for engine in found if engine is not None]
+    return [engine for engine in engines if engine is not None]
 
 
 def _open_if_fitting(
@@ -239,7 +239,7 @@ def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine
     )
 
 
-def open_whole(network: NetworkSpec, here: Here, found: list[FoundEngine]) -> DeviceSession:
+def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> DeviceSession:
     """Engines of a whole network, as one session."""
     from vsrc.runtime.backends.cuda_gpu import CudaGpu
     from vsrc.runtime.backends.device_session import DeviceSession
@@ -248,8 +248,8 @@ def open_whole(network: NetworkSpec, here: Here, found: list[FoundEngine]) -> De
     gpu = CudaGpu(here.device)
     return DeviceSession(
         gpu,
-        [(TrtEngine(one.path, here.backend), one.graph) for one in found],
+        [(TrtEngine(engine.path, here.backend), engine.graph) for engine in engines],
         network=network,
-        label=f"{here.backend} {found[0].graph.precision}",
-        build_seconds=sum(one.spec.build_seconds for one in found),
+        label=f"{here.backend} {engines[0].graph.precision}",
+        build_seconds=sum(engine.spec.build_seconds for engine in engines),
     )

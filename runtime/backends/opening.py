@@ -167,7 +167,7 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
     """The graph with float edges that a provider runs fastest, or None if there is none."""
     graphs = package.spec.graphs
     wanted = (*provider.precisions, "fp32") if precision == "auto" else (precision,)
-    names = (f"{one}-float" for one in wanted)
+    names = (f"{graph}-float" for graph in wanted)
     return next((name for name in names if name in graphs and not graphs[name].lossy), None)
 
 
@@ -183,7 +183,7 @@ def _open_on(package: Package, backend: str, precision: str, threads: int) -> Se
     names = (f"encode-{precision}", f"fuse-{precision}")
     pair = [package.spec.graphs.get(name) for name in names]
     # A ring feeds bytes: frames of more than 8 bits go through the whole network.
-    if not all(one and one.io == "uint8" and not one.lossy for one in pair):
+    if not all(half and half.io == "uint8" and not half.lossy for half in pair):
         whole = open_session(package, backend=backend, precision=precision, threads=threads)
         return LaneSession(whole, Lanes(lanes)) if lanes > 1 else whole
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)

@@ -97,8 +97,8 @@ class OrtFeatures:
         fed = np.ascontiguousarray(frames[None] if self._is_run else frames)
         binding.bind_cpu_input("lr", fed)
         for name, array in self._arrays.items():
-            one = array[slot : slot + 1]
-            binding.bind_output(name, "cpu", 0, one.dtype.type, one.shape, one.ctypes.data)
+            single = array[slot : slot + 1]
+            binding.bind_output(name, "cpu", 0, single.dtype.type, single.shape, single.ctypes.data)
         memory_errors_named(lambda: self._encode.run_with_iobinding(binding), self._label)
 
     def copy(self, source: int, target: int, count: int, /) -> None:

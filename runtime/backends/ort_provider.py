@@ -94,9 +94,10 @@ def check_loaded(session: onnxruntime.InferenceSession, provider: Provider) -> N
     Raises:
         MissingDependencyError: The provider did not load.
     """
-    found = session.get_providers()
-    if not found or found[0] != provider.name:
+    providers = session.get_providers()
+    if not providers or providers[0] != provider.name:
         raise MissingDependencyError(
-            f"{provider.label} did not load, ONNX Runtime took {', '.join(found) or 'nothing'}: "
+            f"{provider.label} did not load, ONNX Runtime took "
+            f"{', '.join(providers) or 'nothing'}: "
             "its CUDA libraries or the driver do not fit; vsrc doctor says more"
         )

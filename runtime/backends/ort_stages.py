@@ -89,10 +89,10 @@ def _runs(events: list[dict[str, Any]]) -> list[list[tuple[str, float]]]:
     """For each run its nodes in the order in which they ran: operator and duration, ms."""
     nodes = [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
     spans = [e for e in events if e.get("name") == "model_run"]
-    found = []
+    runs = []
     for span in sorted(spans, key=lambda event: float(event["ts"])):
         begin, end = span["ts"], span["ts"] + span["dur"]
         inside = [node for node in nodes if begin <= node["ts"] < end]
         inside.sort(key=lambda event: float(event["ts"]))
-        found.append([(node["args"]["op_name"], node["dur"] / 1000) for node in inside])
-    return found
+        runs.append([(node["args"]["op_name"], node["dur"] / 1000) for node in inside])
+    return runs

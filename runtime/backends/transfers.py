@@ -84,8 +84,8 @@ class Transfers:
         """Give back all stages, when frames of another size come; results are brought in first."""
         self.drain()
         for going in self._up.values():
-            for one in going:
-                one.release()
+            for memory in going:
+                memory.release()
         for coming in self._down.values():
             for stage in coming:
                 stage.release()

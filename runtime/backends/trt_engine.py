@@ -104,8 +104,8 @@ def _rtx_config(module: Any, engine: Any, cached: Path | None) -> Any:  # noqa: 
 
 
 def _keep_kernels(config: Any, path: Path) -> None:  # noqa: ANN401
-    found = config.get_runtime_cache()
-    compiled = found.serialize() if found is not None else None
+    cache = config.get_runtime_cache()
+    compiled = cache.serialize() if cache is not None else None
     if compiled is None:
         return
     try:
@@ -116,8 +116,8 @@ def _keep_kernels(config: Any, path: Path) -> None:  # noqa: ANN401
 
 
 def _type(module: Any, engine: trt.ICudaEngine, name: str) -> np.dtype[Any]:  # noqa: ANN401
-    found: np.dtype[Any] = np.dtype(module.nptype(engine.get_tensor_dtype(name)))
-    return found
+    dtype: np.dtype[Any] = np.dtype(module.nptype(engine.get_tensor_dtype(name)))
+    return dtype
 
 
 def _sides(shape: trt.Dims) -> tuple[int, ...]:

@@ -197,8 +197,8 @@ def _below(root: Path, folder: Path) -> Iterator[ClipSource]:
 def _pictures(folder: Path) -> tuple[Path, ...]:
     if not folder.is_dir():
         return ()
-    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    return tuple(sorted((path for path in found if not _is_hidden(path)), key=natural_key))
+    pictures = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    return tuple(sorted((path for path in pictures if not _is_hidden(path)), key=natural_key))
 
 
 def _is_hidden(path: Path) -> bool:

@@ -73,11 +73,13 @@ class CutDetector:
             return False
         if last.shape != small.shape:
             raise ValueError(f"the frame's size changed: its {last.shape=} became {small.shape=}")
-        found = _worth_knowing(last, small)
-        is_cut = found > _LEAST_NOVELTY and found > _LEAST_RATIO * max(self._recent, default=0.0)
+        difference = _worth_knowing(last, small)
+        is_cut = difference > _LEAST_NOVELTY and difference > _LEAST_RATIO * max(
+            self._recent, default=0.0
+        )
         if is_cut:
             self._recent.clear()
-        self._recent.append(min(found, _AFTER_CUT) if is_cut else found)
+        self._recent.append(min(difference, _AFTER_CUT) if is_cut else difference)
         return is_cut
 
 

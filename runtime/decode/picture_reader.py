@@ -59,14 +59,14 @@ class PictureReader:
         to_rgb = rgb_maker(info.colour, width=info.width, height=info.height, is_deep=self.is_deep)
         for index in range(self._first, len(self._files)):
             path = self._files[index]
-            picture, found = _decode(path)
+            picture, properties = _decode(path)
             if (picture.width, picture.height) != (info.width, info.height):
                 raise MediaError(
                     f"{path} is {picture.width}x{picture.height}, but the first picture is "
                     f"{info.width}x{info.height}; all must have one size"
                 )
-            if found.has_alpha:
-                raise MediaError(f"{path} has transparency ({found.pix_fmt}); remove it first")
+            if properties.has_alpha:
+                raise MediaError(f"{path} has transparency ({properties.pix_fmt}); remove it first")
             yield SourceFrame(to_rgb(picture), pts=index, duration=1, name=path.stem)
 
     def seek(self, pts: int) -> None:

@@ -55,7 +55,7 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
         DataError: A folder holds neither videos nor pictures.
     """
     sources: list[Source] = []
-    for source in (found for text in inputs for found in _find(text)):
+    for source in (candidate for text in inputs for candidate in _find(text)):
         last = sources[-1] if sources else None
         if last and _continues(last, source):
             sources[-1] = Source(last.name, last.files + source.files, is_pictures=True)
@@ -83,10 +83,10 @@ def _find(text: str | Path) -> Iterator[Source]:
 
 def _match(pattern: str) -> Iterator[Source]:
     names = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-    found = sorted(map(Path, names), key=natural_key)
-    known = [path for path in found if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES]
+    files = sorted(map(Path, names), key=natural_key)
+    known = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES]
     if not known:
-        what = f"{len(found)} files, none of them a video or picture" if found else "no file"
+        what = f"{len(files)} files, none of them a video or picture" if files else "no file"
         raise MediaError(f"{pattern!r} matches {what}")
     for path in known:
         yield from _find(path)

@@ -72,15 +72,15 @@ def find_encoder(codec: str) -> tuple[Encoder, av.Codec]:
     by_name = {encoder.name: encoder for encoder in ENCODERS.values()}
     encoder = ENCODERS.get(codec) or by_name.get(codec) or Encoder(codec, "crf")
     try:
-        found = av.Codec(encoder.name, "w")
+        opened_codec = av.Codec(encoder.name, "w")
     except UnknownCodecError as error:
         raise MissingDependencyError(
             f"the FFmpeg inside PyAV has no encoder {encoder.name!r}; "
             f"--codec takes one of {', '.join(ENCODERS)}, or what `python -m av --codecs` lists"
         ) from error
-    if found.type != "video":
-        raise ValueError(f"codec={codec!r} encodes {found.type}; name a video encoder")
-    return encoder, found
+    if opened_codec.type != "video":
+        raise ValueError(f"codec={codec!r} encodes {opened_codec.type}; name a video encoder")
+    return encoder, opened_codec
 
 
 def encoder_options(
@@ -160,7 +160,9 @@ def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -
 def _depths(depth: int) -> list[int]:
     """Depths to try, best first: the source's, then the least that hold it, then the most below."""
     known = (8, 10, 12, 14, 16)
-    return [one for one in known if one >= depth] + [one for one in known[::-1] if one < depth]
+    return [bits for bits in known if bits >= depth] + [
+        bits for bits in known[::-1] if bits < depth
+    ]
 
 
 def _pixel_formats(family: str, depth: int) -> tuple[str, ...]:

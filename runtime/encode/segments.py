@@ -112,11 +112,11 @@ class SegmentStore:
     @property
     def kept(self) -> FinishedPart:
         """What all segments hold."""
-        found = self._found.values()
+        segments = self._found.values()
         return FinishedPart(
-            sum(segment.stop - segment.first for segment in found),
-            sum(segment.redone for segment in found),
-            sum(segment.spoilt for segment in found),
+            sum(segment.stop - segment.first for segment in segments),
+            sum(segment.redone for segment in segments),
+            sum(segment.spoilt for segment in segments),
         )
 
     @property
@@ -173,10 +173,10 @@ class SegmentStore:
     def load(self, first: int) -> list[StoredPacket]:
         """The packets of the segment that begins with this frame."""
         file = self._file(first, self._found[first].stop)
-        found = _read(file)
-        if found is None:
+        segment = _read(file)
+        if segment is None:
             raise OSError(f"{file} changed while it was in use")
-        return found[0]
+        return segment[0]
 
     def forget(self, first: int) -> None:
         """Remove the segment that begins with this frame."""
@@ -208,8 +208,8 @@ def resume_folder(output: Path) -> Path:
 def segment_spans(folder: Path) -> Iterator[tuple[int, int]]:
     """First frame and stop of each segment in a folder, by their names alone."""
     for file in folder.glob("*.segment"):
-        if found := _NAME.fullmatch(file.name):
-            yield int(found[1]), int(found[2])
+        if match := _NAME.fullmatch(file.name):
+            yield int(match[1]), int(match[2])
 
 
 def fingerprint(parts: Sequence[object]) -> str:
@@ -219,8 +219,8 @@ def fingerprint(parts: Sequence[object]) -> str:
 
 def _segment(file: Path, first: int, stop: int) -> Segment | None:
     """The segment in a file; None if a single bit is not as it was written."""
-    found = _read(file)
-    return Segment(first, stop, found[1], file.stat().st_size, *found[2]) if found else None
+    segment = _read(file)
+    return Segment(first, stop, segment[1], file.stat().st_size, *segment[2]) if segment else None
 
 
 def _read(file: Path) -> tuple[list[StoredPacket], str, tuple[int, int]] | None:

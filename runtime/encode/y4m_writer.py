@@ -109,5 +109,5 @@ def _pixel_format(info: VideoInfo) -> tuple[str, int]:
     depth = next((depth for depth in (8, 10, 12, 14) if depth >= info.depth), 16)
     if info.pix_fmt.startswith("gray"):
         return "gray", depth
-    chroma = next((one for one in ("444", "422") if one in info.pix_fmt), "420")
+    chroma = next((sampling for sampling in ("444", "422") if sampling in info.pix_fmt), "420")
     return "yuv420p" if info.is_rgb else f"yuv{chroma}p", depth

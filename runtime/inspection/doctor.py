@@ -82,7 +82,7 @@ def examine(*, offline: bool = False) -> Diagnosis:
     can_run = any(remedy.finding.state == "ok" for remedy in run)
     remedies = [
         _python(),
-        *(_base(one, has_gpu=has_gpu) for one in needed if one.extra is None),
+        *(_base(dependency, has_gpu=has_gpu) for dependency in needed if dependency.extra is None),
         *run,
         *examine_nvidia(has_gpu=has_gpu),
         *examine_models(can_run=can_run),
@@ -117,7 +117,9 @@ def checked(remedies: list[Remedy], *, offline: bool = False) -> tuple[Finding, 
     """The findings, each with the line that fixes it if a dry run does not say otherwise."""
     commands = [remedy.command for remedy in remedies if remedy.command is not None]
     if offline:
-        tried = {one.text: DryRun("unknown", "no package index was asked") for one in commands}
+        tried = {
+            command.text: DryRun("unknown", "no package index was asked") for command in commands
+        }
     else:
         tried = try_commands(commands, seconds=_DRY_RUN_SECONDS)
     return tuple(
@@ -130,13 +132,13 @@ def checked(remedies: list[Remedy], *, offline: bool = False) -> tuple[Finding, 
 
 def examine_extra(extra: str, needed: list[Dependency]) -> list[Remedy]:
     """What an extra brings; one line installs all that is missing of it."""
-    packages = [one for one in needed if one.extra == extra]
-    findings = [examine_package(extra, one) for one in packages]
+    packages = [dependency for dependency in needed if dependency.extra == extra]
+    findings = [examine_package(extra, dependency) for dependency in packages]
     pairs = list(zip(packages, findings, strict=True))
     if missing := [package for package, finding in pairs if finding.state != "ok"]:
         command = this_installation().install_extras(extra, only=missing)
-        return [Remedy(one, command if one.state != "ok" else None) for one in findings]
-    return [Remedy(one) for one in findings]
+        return [Remedy(finding, command if finding.state != "ok" else None) for finding in findings]
+    return [Remedy(finding) for finding in findings]
 
 
 def find_gpus() -> tuple[str, ...]:
@@ -156,11 +158,11 @@ def find_gpus() -> tuple[str, ...]:
 def _python() -> Remedy:
     from packaging.specifiers import SpecifierSet
 
-    found = platform.python_version()
+    version = platform.python_version()
     bounds = metadata.metadata(DISTRIBUTION)["Requires-Python"] or ""
-    if SpecifierSet(bounds).contains(found, prereleases=True):
-        return Remedy(Finding("base", "python", "ok", found))
-    return Remedy(Finding("base", "python", "old", found, f"{bounds} is needed"))
+    if SpecifierSet(bounds).contains(version, prereleases=True):
+        return Remedy(Finding("base", "python", "ok", version))
+    return Remedy(Finding("base", "python", "old", version, f"{bounds} is needed"))
 
 
 def _base(package: Dependency, *, has_gpu: bool) -> Remedy:

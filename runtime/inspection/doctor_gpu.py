@@ -26,7 +26,9 @@ def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
         yield _builder("tensorrt-rtx", "trt-rtx", has_gpu=has_gpu)
     yield _cuda_bindings(has_gpu=has_gpu)
     if has_gpu and not is_jetson_board():
-        (package,) = (one for one in dependencies_of("gpu") if one.name == "nvidia-ml-py")
+        (package,) = (
+            dependency for dependency in dependencies_of("gpu") if dependency.name == "nvidia-ml-py"
+        )
         found = examine_package("nvidia", package)
         fix = this_installation().install(package.requirement)
         yield Remedy(found, None if found.state == "ok" else fix)
@@ -60,7 +62,7 @@ def _cuda_bindings(*, has_gpu: bool) -> Remedy:
 def _install(name: str, extra: str) -> Command:
     if name == "tensorrt" and is_jetson_board():
         return open_to_system_packages()
-    wanted = [one for one in dependencies_of(extra) if one.name == name]
+    wanted = [dependency for dependency in dependencies_of(extra) if dependency.name == name]
     if name == "cuda-bindings" and is_jetson_board():  # the extra would bring TensorRT, too
         major = _cuda_major()
         return this_installation().install_freely(f"{name}=={major}.*" if major else name)

@@ -63,11 +63,15 @@ def _provider(wheel: str, version: str, name: str, *, has_gpu: bool) -> Remedy:
 
 
 def _install(extra: str) -> Command:
-    wanted = [one for one in dependencies() if one.extra == extra and one.holds("onnxruntime")]
+    wanted = [
+        dependency
+        for dependency in dependencies()
+        if dependency.extra == extra and dependency.holds("onnxruntime")
+    ]
     return this_installation().install_extras(extra, only=wanted)
 
 
 def _requirement(wheel: str) -> str:
     """As our metadata asks for a build, or its name alone."""
-    known = [one.requirement for one in dependencies() if one.name == wheel]
+    known = [dependency.requirement for dependency in dependencies() if dependency.name == wheel]
     return known[0] if known else wheel

@@ -63,7 +63,7 @@ def try_commands(commands: Iterable[Command], *, seconds: float) -> dict[str, Dr
                 outcomes = list(pool.map(attempt, group))
             else:
                 outcomes = [outcome] * len(group)
-            found |= {one.text: of_it for one, of_it in zip(group, outcomes, strict=True)}
+            found |= {command.text: of_it for command, of_it in zip(group, outcomes, strict=True)}
     return found
 
 

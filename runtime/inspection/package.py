@@ -79,8 +79,8 @@ def _entry_text(entry: FileSpec) -> str:
 
 
 def _quality_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    for index, found in enumerate(spec.quality):
-        text = f"{found.metric} {found.value:.4g} on {found.data} ({found.protocol})"
+    for index, score in enumerate(spec.quality):
+        text = f"{score.metric} {score.value:.4g} on {score.data} ({score.protocol})"
         yield "" if index else "quality", text
 
 

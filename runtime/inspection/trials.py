@@ -58,8 +58,8 @@ def run_trial(name: str, argument: str = "") -> Outcome:
         killed = oom_kills_since(before)
         end = describe_end(done.returncode, done.stderr, oom_kills=killed)
         return Outcome(False, f"its process {end}")
-    found = json.loads(last)
-    return Outcome(works=found["works"], said=found["said"])
+    outcome = json.loads(last)
+    return Outcome(works=outcome["works"], said=outcome["said"])
 
 
 def main() -> None:

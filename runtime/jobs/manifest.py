@@ -130,10 +130,10 @@ def result_sha256(target: Target) -> str:
 def _read(path: Path) -> list[Item]:
     """The items of a manifest; none if it is no manifest that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["kind"] != KIND or found["schema_version"] != SCHEMA_VERSION:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["kind"] != KIND or data["schema_version"] != SCHEMA_VERSION:
             return []
-        return [_item(values) for values in found["items"]]
+        return [_item(values) for values in data["items"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

@@ -52,10 +52,10 @@ def parse_shard(text: str) -> Shard:
     Raises:
         ValueError: It is nothing of the kind.
     """
-    found = _WORDS.fullmatch(text)
-    if found is None:
+    match = _WORDS.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is no share; write 2/4 for the second of four")
-    return Shard(int(found[1]), int(found[2]))
+    return Shard(int(match[1]), int(match[2]))
 
 
 def select_share(units: Sequence[Unit], shard: Shard) -> list[Unit]:

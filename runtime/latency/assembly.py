@@ -43,68 +43,68 @@ _MINUTE_MS = 60_000.0
 
 
 def assemble(
-    config: BenchConfig, found: Measurement, *, machine: Machine, started: datetime
+    config: BenchConfig, measurement: Measurement, *, machine: Machine, started: datetime
 ) -> BenchReport:
     """Make the report of what was found.
 
     Args:
         config: What was asked; its model is a path.
-        found: What was measured.
+        measurement: What was measured.
         machine: Where.
         started: When, UTC.
     """
     height, width = config.shape
-    series = found.series
+    series = measurement.series
     latency_ms = distribution(series.steady_ms)
-    throughput_fps = len(series.steady_ms) * found.frames_per_run / series.steady_wall_seconds
-    power = _power(found, throughput_fps)
-    memory = Memory(found.before_load_bytes, found.peak_bytes)
+    throughput_fps = len(series.steady_ms) * measurement.frames_per_run / series.steady_wall_seconds
+    power = _power(measurement, throughput_fps)
+    memory = Memory(measurement.before_load_bytes, measurement.peak_bytes)
     parts: dict[str, Any] = {
         "started_utc": started.isoformat(timespec="seconds"),
-        "subject": _subject(config, found),
+        "subject": _subject(config, measurement),
         "feed": Feed(batch=1, height_px=height, width_px=width),
         "startup": Startup(
-            median(found.import_ms),
-            median(found.load_ms),
-            median(found.first_inference_ms),
-            found.engine_build_ms,
+            median(measurement.import_ms),
+            median(measurement.load_ms),
+            median(measurement.first_inference_ms),
+            measurement.engine_build_ms,
         ),
         "warmup": Warmup(series.warmup_ms, series.steady),
         "latency_ms": latency_ms,
         "jitter_ms": _jitter_ms(series.steady_ms),
         "throughput_fps": throughput_fps,
-        "intervals": _intervals(found, latency_ms, throughput_fps),
-        "stream": _stream(config, found),
-        "stages": _stages(found),
+        "intervals": _intervals(measurement, latency_ms, throughput_fps),
+        "stream": _stream(config, measurement),
+        "stages": _stages(measurement),
         "memory": memory,
         "power": power,
-        "arithmetic": _arithmetic(config, found, throughput_fps),
-        "soak": _soak(config, found),
-        "device": _device(found),
+        "arithmetic": _arithmetic(config, measurement, throughput_fps),
+        "soak": _soak(config, measurement),
+        "device": _device(measurement),
         "machine": machine,
-        "rates": found.rates,
+        "rates": measurement.rates,
         "gates": tuple(_gates(config, latency_ms, throughput_fps, power, memory)),
         "samples_ms": series.steady_ms,
-        "samples_per_run": tuple(map(len, found.runs_ms)),
-        "taken_share_per_run": all_or_none(found.taken_shares),
+        "samples_per_run": tuple(map(len, measurement.runs_ms)),
+        "taken_share_per_run": all_or_none(measurement.taken_shares),
     }
     missing = _nulls(to_json(parts))
-    return BenchReport(**parts, null_reasons=reasons_of(missing, config, found, machine))
+    return BenchReport(**parts, null_reasons=reasons_of(missing, config, measurement, machine))
 
 
-def _subject(config: BenchConfig, found: Measurement) -> Subject:
-    network = found.network
+def _subject(config: BenchConfig, measurement: Measurement) -> Subject:
+    network = measurement.network
     height, width = config.shape
-    decibels, data = _quality(found.quality)
+    decibels, data = _quality(measurement.quality)
     return Subject(
         model=str(config.model),
-        kind=found.kind,
-        network=found.name,
-        graph_sha256=found.graph_sha256,
-        precision=found.precision,
-        session=found.session,
-        threads=found.rates.threads,
-        versions=found.versions,
+        kind=measurement.kind,
+        network=measurement.name,
+        graph_sha256=measurement.graph_sha256,
+        precision=measurement.precision,
+        session=measurement.session,
+        threads=measurement.rates.threads,
+        versions=measurement.versions,
         scale=network.scale if network else None,
         window_frames=network.window if network else None,
         lookahead_frames=network.radius if network else None,
@@ -117,11 +117,11 @@ def _subject(config: BenchConfig, found: Measurement) -> Subject:
 
 def _quality(measured: Sequence[Quality]) -> tuple[float | None, str | None]:
     """PSNR of luma by the protocol named first, the mean over its clips, and their names."""
-    luma = [one for one in measured if one.metric == QUALITY_METRIC]
-    same = [one for one in luma if one.protocol == luma[0].protocol]
+    luma = [score for score in measured if score.metric == QUALITY_METRIC]
+    same = [score for score in luma if score.protocol == luma[0].protocol]
     if not same:
         return None, None
-    return fmean(one.value for one in same), ", ".join(one.data for one in same)
+    return fmean(score.value for score in same), ", ".join(score.data for score in same)
 
 
 def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
@@ -130,9 +130,9 @@ def _jitter_ms(samples_ms: Sequence[float]) -> float | None:
     return float(np.abs(np.diff(samples_ms)).mean())
 
 
-def _intervals(found: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
-    shares = all_or_none(found.taken_shares) or (0.0,) * len(found.runs_ms)
-    interval = partial(interval_alone, found.runs_ms, shares)
+def _intervals(measurement: Measurement, latency: Distribution, throughput_fps: float) -> Intervals:
+    shares = all_or_none(measurement.taken_shares) or (0.0,) * len(measurement.runs_ms)
+    interval = partial(interval_alone, measurement.runs_ms, shares)
     of_mean = interval(mean)
     rate = None
     if of_mean is not None and of_mean.low > 0:
@@ -157,19 +157,23 @@ def _p99(values: np.ndarray) -> float:
     return float(np.percentile(values, 99))
 
 
-def _stream(config: BenchConfig, found: Measurement) -> Stream:
+def _stream(config: BenchConfig, measurement: Measurement) -> Stream:
     if config.fps is None:
         return Stream(None, None, None, None, None)
     # A network that doubles the frame rate makes two frames in the time of one.
     deadline_ms = 1000 / config.fps
-    misses = sum(value > deadline_ms for value in found.series.steady_ms)
-    ahead = None if found.network is None else found.network.radius * deadline_ms
-    return Stream(config.fps, ahead, deadline_ms, misses, misses / len(found.series.steady_ms))
+    misses = sum(value > deadline_ms for value in measurement.series.steady_ms)
+    ahead = None if measurement.network is None else measurement.network.radius * deadline_ms
+    return Stream(
+        config.fps, ahead, deadline_ms, misses, misses / len(measurement.series.steady_ms)
+    )
 
 
-def _stages(found: Measurement) -> Stages:
+def _stages(measurement: Measurement) -> Stages:
     of = {
-        name: distribution(values) for name, values in found.stages.durations_ms.items() if values
+        name: distribution(values)
+        for name, values in measurement.stages.durations_ms.items()
+        if values
     }
     return Stages(
         decode_ms=of.get("decode"),
@@ -180,15 +184,15 @@ def _stages(found: Measurement) -> Stages:
         download_ms=of.get("download"),
         encode_ms=of.get("encode"),
         enqueue_ms=of.get("enqueue"),
-        clock=found.stages.clock,
-        end_to_end_fps=found.stages.end_to_end_fps,
-        end_to_end_frames=found.stages.end_to_end_frames,
-        first_frame_ms=found.stages.first_frame_ms,
+        clock=measurement.stages.clock,
+        end_to_end_fps=measurement.stages.end_to_end_fps,
+        end_to_end_frames=measurement.stages.end_to_end_frames,
+        first_frame_ms=measurement.stages.first_frame_ms,
     )
 
 
-def _power(found: Measurement, throughput_fps: float) -> Power:
-    seen = found.watched
+def _power(measurement: Measurement, throughput_fps: float) -> Power:
+    seen = measurement.watched
     idle_w, busy_w = (
         mean_watts(seen.readings, seen.totals, windows) for windows in ((seen.idle,), seen.busy)
     )
@@ -201,39 +205,41 @@ def _power(found: Measurement, throughput_fps: float) -> Power:
     )
 
 
-def _arithmetic(config: BenchConfig, found: Measurement, throughput_fps: float) -> Arithmetic:
+def _arithmetic(config: BenchConfig, measurement: Measurement, throughput_fps: float) -> Arithmetic:
     height, width = config.shape
-    gb_per_s = found.fed_bytes / found.frames_per_run * throughput_fps / 1e9
-    copied = (gb_per_s, gb_per_s / found.rates.copy_gb_per_s)
-    if found.network is None:
+    gb_per_s = measurement.fed_bytes / measurement.frames_per_run * throughput_fps / 1e9
+    copied = (gb_per_s, gb_per_s / measurement.rates.copy_gb_per_s)
+    if measurement.network is None:
         return Arithmetic(None, None, *copied)
-    gflop_per_s = 2 * found.network.gmac_per_lr_pixel * height * width * throughput_fps
-    return Arithmetic(gflop_per_s, gflop_per_s / found.rates.matmul_gflop_per_s, *copied)
+    gflop_per_s = 2 * measurement.network.gmac_per_lr_pixel * height * width * throughput_fps
+    return Arithmetic(gflop_per_s, gflop_per_s / measurement.rates.matmul_gflop_per_s, *copied)
 
 
-def _soak(config: BenchConfig, found: Measurement) -> Soak | None:
+def _soak(config: BenchConfig, measurement: Measurement) -> Soak | None:
     if config.minutes is None:
         return None
-    ((start, end),) = found.watched.busy
-    inside = [one for one in found.watched.readings if start <= one.seconds <= end]
-    samples_ms = (*found.series.warmup_ms, *found.series.steady_ms)
+    ((start, end),) = measurement.watched.busy
+    inside = [
+        reading for reading in measurement.watched.readings if start <= reading.seconds <= end
+    ]
+    samples_ms = (*measurement.series.warmup_ms, *measurement.series.steady_ms)
     long_enough = end - start >= 2 * _MINUTE_MS / 1000
     # Between the samples lies time that no sample holds, the same share of every minute.
-    stretch = found.series.steady_wall_seconds * 1000 / sum(found.series.steady_ms)
-    ends = [_minute_fps(part, found, stretch) for part in (samples_ms, samples_ms[::-1])]
+    stretch = measurement.series.steady_wall_seconds * 1000 / sum(measurement.series.steady_ms)
+    ends = [_minute_fps(part, measurement, stretch) for part in (samples_ms, samples_ms[::-1])]
     first_fps, last_fps = ends if long_enough else (None, None)
     return Soak(config.minutes, (end - start) / 60, has_settled(inside), first_fps, last_fps)
 
 
-def _minute_fps(samples_ms: Sequence[float], found: Measurement, stretch: float) -> float:
+def _minute_fps(samples_ms: Sequence[float], measurement: Measurement, stretch: float) -> float:
     """Frames a second of the samples that end within the first minute, or of the first one."""
     ends = np.cumsum(samples_ms) * stretch
     count = max(int(np.searchsorted(ends, _MINUTE_MS, side="right")), 1)
-    return count * found.frames_per_run / (float(ends[count - 1]) / 1000)
+    return count * measurement.frames_per_run / (float(ends[count - 1]) / 1000)
 
 
-def _device(found: Measurement) -> Device:
-    seen = found.watched
+def _device(measurement: Measurement) -> Device:
+    seen = measurement.watched
     return Device(
         facts=seen.facts,
         unreadable=seen.unreadable,

@@ -154,7 +154,7 @@ def _series(
         began = telemetry.now()
 
         def settled() -> bool:
-            readings = [one for one in telemetry.readings if one.seconds >= began]
+            readings = [reading for reading in telemetry.readings if reading.seconds >= began]
             return has_settled(readings) is True
 
         return soak(subject.run, config.minutes * 60, settled, progress=progress)

@@ -56,8 +56,8 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
     if package is not None and spec.role == "whole":
         graph = package.spec.graphs[spec.target.graph]
         check_engine(path, here=here.target(spec.target.graph, graph, spec))
-        found = [FoundEngine(path, spec, with_sizes(graph, spec))]
-        return OpenedEngine(spec, open_whole(package.spec.network, here, found), None, package)
+        engines = [FoundEngine(path, spec, with_sizes(graph, spec))]
+        return OpenedEngine(spec, open_whole(package.spec.network, here, engines), None, package)
     _check_device(path, spec, here)
     from vsrc.runtime.backends.cuda_gpu import CudaGpu
     from vsrc.runtime.backends.trt_engine import TrtEngine
@@ -91,7 +91,7 @@ class BareEngine:
             self._transfers.download(program.address(name), program.shapes[name], kind)
             for name, kind in self._engine.outputs.items()
         ]
-        given = [one() for one in pending]
+        given = [result() for result in pending]
         return given[0]
 
     def stages(self, *, seconds: float) -> DeviceStages:
@@ -146,7 +146,7 @@ def _feeds(path: Path, spec: EngineSpec, frame: tuple[int, int]) -> dict[str, tu
     shapes = spec.target.shapes
     pictures = shapes.get("lr") or shapes.get("centre") or next(iter(shapes.values()))
     usual_frame = _sides(_usual(pictures))
-    found = {}
+    feeds = {}
     for name, of_one in shapes.items():
         shape = list(_usual(of_one))
         row = _row(shape)
@@ -158,8 +158,8 @@ def _feeds(path: Path, spec: EngineSpec, frame: tuple[int, int]) -> dict[str, tu
                     f"{path.name} takes {name} of {of_one[0]} to {of_one[-1]}, which no frames of "
                     f"{frame[0]}x{frame[1]} have; choose another --shape"
                 )
-        found[name] = tuple(shape)
-    return found
+        feeds[name] = tuple(shape)
+    return feeds
 
 
 def _usual(shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:

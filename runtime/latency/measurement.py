@@ -130,49 +130,49 @@ def split_runs(samples_ms: Sequence[float], lengths: Sequence[int]) -> list[tupl
     return [tuple(samples_ms[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def join_measurements(found: Sequence[Measurement]) -> Measurement:
+def join_measurements(parts: Sequence[Measurement]) -> Measurement:
     """Several measurements of one thing as one.
 
     Samples and readings are those of all, one process after the other; peak memory is the largest;
     what is the same in all is taken from the first.
     """
-    peaks = [one.peak_bytes for one in found if one.peak_bytes is not None]
+    peaks = [part.peak_bytes for part in parts if part.peak_bytes is not None]
     return replace(
-        found[0],
-        import_ms=_chain(one.import_ms for one in found),
-        load_ms=_chain(one.load_ms for one in found),
-        first_inference_ms=_chain(one.first_inference_ms for one in found),
-        series=_join_series([one.series for one in found]),
-        watched=_join_watched([one.watched for one in found]),
+        parts[0],
+        import_ms=_chain(part.import_ms for part in parts),
+        load_ms=_chain(part.load_ms for part in parts),
+        first_inference_ms=_chain(part.first_inference_ms for part in parts),
+        series=_join_series([part.series for part in parts]),
+        watched=_join_watched([part.watched for part in parts]),
         peak_bytes=max(peaks, default=None),
-        samples_per_run=tuple(len(one.series.steady_ms) for one in found),
-        taken_shares=_chain(one.taken_shares for one in found),
+        samples_per_run=tuple(len(part.series.steady_ms) for part in parts),
+        taken_shares=_chain(part.taken_shares for part in parts),
     )
 
 
 def _join_series(series: Sequence[Series]) -> Series:
-    steady = [one.steady for one in series if one.steady is not None]
+    steady = [part.steady for part in series if part.steady is not None]
     return Series(
-        warmup_ms=_chain(one.warmup_ms for one in series),
-        steady_ms=_chain(one.steady_ms for one in series),
-        steady_wall_seconds=sum(one.steady_wall_seconds for one in series),
+        warmup_ms=_chain(part.warmup_ms for part in series),
+        steady_ms=_chain(part.steady_ms for part in series),
+        steady_wall_seconds=sum(part.steady_wall_seconds for part in series),
         steady=all(steady) if steady else None,
     )
 
 
 def _join_watched(seen: Sequence[Watched]) -> Watched:
     """All on the clock of the first."""
-    later = [one.began - seen[0].began for one in seen]
+    later = [part.began - seen[0].began for part in seen]
     pairs = list(zip(seen, later, strict=True))
     return replace(
         seen[0],
-        unreadable={name: why for one in seen for name, why in one.unreadable.items()},
+        unreadable={name: why for part in seen for name, why in part.unreadable.items()},
         readings=tuple(
             replace(reading, seconds=reading.seconds + by)
-            for one, by in pairs
-            for reading in one.readings
+            for part, by in pairs
+            for reading in part.readings
         ),
-        busy=tuple((start + by, end + by) for one, by in pairs for start, end in one.busy),
+        busy=tuple((start + by, end + by) for part, by in pairs for start, end in part.busy),
     )
 
 

@@ -23,24 +23,24 @@ _ON_CPU = "the network runs in main memory: nothing is moved"
 
 
 def reasons_of(
-    paths: Iterable[str], config: BenchConfig, found: Measurement, machine: Machine
+    paths: Iterable[str], config: BenchConfig, measurement: Measurement, machine: Machine
 ) -> dict[str, str]:
     """Dotted path -> why, for each of the paths of a null field."""
     known = machine_null_reasons(machine)
     sections: dict[str, Callable[[str], str]] = {
         "subject": _subject,
-        "startup": lambda _: _build(found),
-        "latency_ms": lambda name: _few(name, len(found.series.steady_ms)),
+        "startup": lambda _: _build(measurement),
+        "latency_ms": lambda name: _few(name, len(measurement.series.steady_ms)),
         "jitter_ms": lambda _: _few("std", 1),
-        "warmup": lambda _: _needs(LEAST_SAMPLES, len(found.series.steady_ms)),
-        "intervals": lambda name: _interval(name, found),
+        "warmup": lambda _: _needs(LEAST_SAMPLES, len(measurement.series.steady_ms)),
+        "intervals": lambda name: _interval(name, measurement),
         "stream": lambda _: _FOREIGN if config.fps else "no --fps was given",
-        "stages": lambda name: _stage(name, found),
+        "stages": lambda name: _stage(name, measurement),
         "memory": lambda _: "no VmHWM in /proc/self/status",
-        "power": lambda _: _power(found),
+        "power": lambda _: _power(measurement),
         "arithmetic": lambda _: _FOREIGN,
-        "soak": lambda name: _soak(name, found),
-        "taken_share_per_run": lambda _: _why_no_contention(found),
+        "soak": lambda name: _soak(name, measurement),
+        "taken_share_per_run": lambda _: _why_no_contention(measurement),
         "device": lambda _: "nothing on this machine counts them",
     }
     reasons = {}
@@ -59,12 +59,12 @@ def _few(name: str, count: int) -> str:
     return _needs(2 if name == "std" else samples_needed(PERCENTILES[name]), count)
 
 
-def _interval(name: str, found: Measurement) -> str:
-    count, runs = len(found.series.steady_ms), len(found.runs_ms)
+def _interval(name: str, measurement: Measurement) -> str:
+    count, runs = len(measurement.series.steady_ms), len(measurement.runs_ms)
     if name == "p99_ms" and count < samples_needed(99):
         return _needs(samples_needed(99), count)
-    one = "one process does" if runs == 1 else f"{runs} processes do"
-    return f"{one} not tell how processes differ; --runs {LEAST_RUNS} or more"
+    subject = "one process does" if runs == 1 else f"{runs} processes do"
+    return f"{subject} not tell how processes differ; --runs {LEAST_RUNS} or more"
 
 
 def _subject(name: str) -> str:
@@ -73,11 +73,11 @@ def _subject(name: str) -> str:
     return _FOREIGN
 
 
-def _stage(name: str, found: Measurement) -> str:
-    missing = found.stages.missing
+def _stage(name: str, measurement: Measurement) -> str:
+    missing = measurement.stages.missing
     stage, _, rest = name.partition(".")
     if rest:  # inside a distribution
-        count = len(found.stages.durations_ms[stage.removesuffix("_ms")])
+        count = len(measurement.stages.durations_ms[stage.removesuffix("_ms")])
         return _few(rest, count)
     stage = stage.removesuffix("_ms")
     stage = (
@@ -86,27 +86,27 @@ def _stage(name: str, found: Measurement) -> str:
     stage = "network" if stage == "clock" else stage
     if stage in missing:
         return missing[stage]
-    if not found.session.startswith("ort-cpu"):
-        return f"{found.session} does not tell its parts apart"
+    if not measurement.session.startswith("ort-cpu"):
+        return f"{measurement.session} does not tell its parts apart"
     if stage == "enqueue":
         return "the call returns when the frame is done"
     return _ON_CPU
 
 
-def _build(found: Measurement) -> str:
-    if found.session.startswith("ort-tensorrt"):
+def _build(measurement: Measurement) -> str:
+    if measurement.session.startswith("ort-tensorrt"):
         return "it is built while the session opens, and part of load_ms"
     return "no engine is built: the graph runs as it is"
 
 
-def _why_no_contention(found: Measurement) -> str:
-    if found.session.startswith("ort-cpu"):
+def _why_no_contention(measurement: Measurement) -> str:
+    if measurement.session.startswith("ort-cpu"):
         return "/proc/stat does not count what the cores do"
-    return f"{found.session} does not run on the cores that others use"
+    return f"{measurement.session} does not run on the cores that others use"
 
 
-def _power(found: Measurement) -> str:
-    seen = found.watched
+def _power(measurement: Measurement) -> str:
+    seen = measurement.watched
     if seen.totals:
         return f"{' + '.join(seen.totals)} told fewer than two values in that time"
     kinds = ("gpu", "power rails", "cpu energy", "nvidia", "jetson")
@@ -114,10 +114,10 @@ def _power(found: Measurement) -> str:
     return "; ".join(why) or "no sensor of this machine tells its power"
 
 
-def _soak(name: str, found: Measurement) -> str:
+def _soak(name: str, measurement: Measurement) -> str:
     if not name:
         return "no --minutes was given"
     if name == "settled":
-        why = found.watched.unreadable.get("temperature")
+        why = measurement.watched.unreadable.get("temperature")
         return why or "the temperature was read for less than two minutes"
     return "the soak lasted less than two minutes"

@@ -63,18 +63,18 @@ def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
     return write_page(path, "bench.html", values)
 
 
-def write_comparison_page(path: Path, found: BenchComparison) -> Path:
+def write_comparison_page(path: Path, comparison: BenchComparison) -> Path:
     """Write a page of two reports that were compared; replaces what was there.
 
     Raises:
         MissingDependencyError: jinja2 is missing.
     """
-    table = Table("Change by change", COMPARED, tuple(comparison_rows(found)), COMPARED_NOTE)
-    worse = [Note(f"{one.metric} is worse", bad=True) for one in found.worse]
+    table = Table("Change by change", COMPARED, tuple(comparison_rows(comparison)), COMPARED_NOTE)
+    worse = [Note(f"{change.metric} is worse", bad=True) for change in comparison.worse]
     values = {
-        "title": f"{Path(found.new).name} against {Path(found.old).name}",
+        "title": f"{Path(comparison.new).name} against {Path(comparison.old).name}",
         "summary": "Something is worse." if worse else "Nothing is worse.",
-        "notes": [*worse, *(Note(words) for words in found.notes)],
+        "notes": [*worse, *(Note(words) for words in comparison.notes)],
         "groups": [Group(tables=(table,))],
     }
     return write_page(path, "bench.html", values)

@@ -164,7 +164,9 @@ class LatencyProfile:
                 "too few to predict another; measure more with vsrc bench --profile --sizes"
             )
         value = fit.latency_ms(size)
-        error = next((one.largest for one in self.left_out if one.shape == shape), None)
+        error = next(
+            (error_at.largest for error_at in self.left_out if error_at.shape == shape), None
+        )
         if error is None:
             return Prediction(value, False, None, None)
         return Prediction(value, False, value / (1 + error), value * (1 + error))
@@ -190,13 +192,13 @@ class LatencyProfile:
 
 def with_left_out(profile: LatencyProfile) -> tuple[LeftOut, ...]:
     """How well points are predicted from the others, for each shape that has enough of them."""
-    found = []
+    errors = []
     for shape in profile.shapes:
         measured = profile._of_shape(shape)
-        one = left_out(measured, shape, scale=profile.scale, window=profile.window_frames)
-        if one is not None:
-            found.append(one)
-    return tuple(found)
+        error = left_out(measured, shape, scale=profile.scale, window=profile.window_frames)
+        if error is not None:
+            errors.append(error)
+    return tuple(errors)
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -34,19 +34,19 @@ def _measure(request: Message, tell: Callable[[Message], None]) -> Message:
     from vsrc.runtime.latency.rates import measure_rates
 
     packages, shapes, rounds = request["packages"], request["shapes"], request["rounds"]
-    found: list[list[list[list[float]]]] = [[[] for _ in shapes] for _ in packages]
+    samples_ms: list[list[list[list[float]]]] = [[[] for _ in shapes] for _ in packages]
     label, done = "", 0
     shuffled = random.Random(0)
     for _ in range(rounds):
         for index in shuffled.sample(range(len(packages)), len(packages)):
             label, samples = _visit(packages[index], request)
             for at, values in enumerate(samples):
-                found[index][at].append(values)
+                samples_ms[index][at].append(values)
             done += 1
             tell({"stage": "measure", "done": done, "total": rounds * len(packages)})
     tell({"stage": "machine"})
     rates = measure_rates(threads=request["threads"])
-    answer = {"rounds_ms": found, "session": label, "rates": asdict(rates)}
+    answer = {"rounds_ms": samples_ms, "session": label, "rates": asdict(rates)}
     return {**answer, "versions": collect_versions()}
 
 

@@ -104,8 +104,8 @@ def _errors(measured: Measured, step: int, scale: int, window: int) -> list[floa
     errors = []
     for index, (size, truth_ms) in enumerate(measured):
         others = [*measured[:index], *measured[index + 1 :]]
-        found = _fit(others, step=step, scale=scale, window=window).latency_ms(size)
-        errors.append(abs(found / truth_ms - 1))
+        fitted = _fit(others, step=step, scale=scale, window=window).latency_ms(size)
+        errors.append(abs(fitted / truth_ms - 1))
     return errors
 
 
@@ -148,12 +148,12 @@ def _non_negative(rows: NDArray[np.float64], target: NDArray[np.float64]) -> NDA
         for columns in itertools.combinations(range(count), size):
             if any(done_one.issuperset(columns) for done_one in done):
                 continue
-            found, *_ = np.linalg.lstsq(rows[:, columns], target, rcond=None)
-            if found.min() < 0:
+            solution, *_ = np.linalg.lstsq(rows[:, columns], target, rcond=None)
+            if solution.min() < 0:
                 continue
             done.append(set(columns))
-            error = float(np.square(rows[:, columns] @ found - target).sum())
+            error = float(np.square(rows[:, columns] @ solution - target).sum())
             if error < least:
                 best, least = np.zeros(count), error
-                best[list(columns)] = found
+                best[list(columns)] = solution
     return best

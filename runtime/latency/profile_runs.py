@@ -48,22 +48,22 @@ def measure_profile(
         "rounds": config.rounds,
         "seconds": config.seconds,
     }
-    found = ask(
+    answer = ask(
         "vsrc.runtime.latency.profile_child",
         request,
         lambda step: progress(ProfileProgress(**step)),
     )
     networks = [open_package(path).spec.network for path in packages]
-    points = tuple(_points(config, networks, found["rounds_ms"]))
-    rates = from_json(Rates, found["rates"], where="measuring process")
+    points = tuple(_points(config, networks, answer["rounds_ms"]))
+    rates = from_json(Rates, answer["rates"], where="measuring process")
     profile = LatencyProfile(
         started_utc=started.isoformat(timespec="seconds"),
         scale=config.scale,
         window_frames=config.window,
-        session=found["session"],
+        session=answer["session"],
         precision=config.precision,
         threads=rates.threads,
-        versions=found["versions"],
+        versions=answer["versions"],
         machine=machine,
         rates=rates,
         points=points,

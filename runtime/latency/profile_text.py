@@ -41,9 +41,10 @@ def _accuracy(profile: LatencyProfile) -> list[str]:
     if not profile.left_out:
         return ["Too few sizes to tell how well others are predicted from them."]
     return [
-        f"Left out one at a time, the {one.points} sizes at {one.height_px}x{one.width_px} are "
-        f"predicted to {one.median:.1%} (median) and {one.largest:.1%} (worst)."
-        for one in profile.left_out
+        f"Left out one at a time, the {error.points} sizes at {error.height_px}x{error.width_px} "
+        "are "
+        f"predicted to {error.median:.1%} (median) and {error.largest:.1%} (worst)."
+        for error in profile.left_out
     ]
 
 

@@ -115,7 +115,7 @@ class BenchComparison:
     @property
     def worse(self) -> list[Change]:
         """What has become worse."""
-        return [one for one in self.changes if one.verdict == "worse"]
+        return [change for change in self.changes if change.verdict == "worse"]
 
 
 def compare_reports(old: Path, new: Path) -> BenchComparison:
@@ -129,47 +129,51 @@ def compare_reports(old: Path, new: Path) -> BenchComparison:
     return BenchComparison(str(old), str(new), changes, tuple(_notes(before, after)))
 
 
-def check_no_regression(found: BenchComparison) -> None:
+def check_no_regression(comparison: BenchComparison) -> None:
     """Raise if something has become worse.
 
     Raises:
         GateError: Names each metric and by how much.
     """
-    if found.worse:
-        words = [f"{one.metric} is {abs(one.change or 0):.1%} worse" for one in found.worse]
-        raise GateError(f"{found.new} against {found.old}: {'; '.join(words)}")
+    if comparison.worse:
+        words = [
+            f"{change.metric} is {abs(change.change or 0):.1%} worse" for change in comparison.worse
+        ]
+        raise GateError(f"{comparison.new} against {comparison.old}: {'; '.join(words)}")
 
 
-def comparison_rows(found: BenchComparison) -> list[tuple[str, ...]]:
+def comparison_rows(comparison: BenchComparison) -> list[tuple[str, ...]]:
     """A row of cells for each metric, in the order of `COLUMNS`; a dash where unknown."""
     return [
         (
-            one.metric,
-            _number(one.old),
-            _number(one.new),
-            "-" if one.change is None else f"{one.change:+.1%}",
-            "-" if one.interval is None else f"{one.interval.low:+.1%} to {one.interval.high:+.1%}",
-            one.verdict,
+            change.metric,
+            _number(change.old),
+            _number(change.new),
+            "-" if change.change is None else f"{change.change:+.1%}",
+            "-"
+            if change.interval is None
+            else f"{change.interval.low:+.1%} to {change.interval.high:+.1%}",
+            change.verdict,
         )
-        for one in found.changes
+        for change in comparison.changes
     ]
 
 
-def bench_comparison_text(found: BenchComparison) -> str:
+def bench_comparison_text(comparison: BenchComparison) -> str:
     """A line for each metric."""
-    rows = [COLUMNS, *comparison_rows(found)]
+    rows = [COLUMNS, *comparison_rows(comparison)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for name, *cells, verdict in rows:
         middle = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
         lines.append("  ".join([name.ljust(widths[0]), *middle, verdict]).rstrip())
-    return "\n".join([*lines, *(f"Note: {note}" for note in found.notes)])
+    return "\n".join([*lines, *(f"Note: {note}" for note in comparison.notes)])
 
 
-def comparison_to_text(found: BenchComparison) -> str:
+def comparison_to_text(comparison: BenchComparison) -> str:
     """Its JSON."""
     head = {"kind": f"{KIND}-comparison", "schema_version": SCHEMA_VERSION}
-    return json.dumps({**head, **to_json(found)}, indent=2, allow_nan=False) + "\n"
+    return json.dumps({**head, **to_json(comparison)}, indent=2, allow_nan=False) + "\n"
 
 
 def _iter_sampled_changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
@@ -181,8 +185,8 @@ def _iter_sampled_changes(before: dict[str, Any], after: dict[str, Any]) -> Iter
         old, new = (
             statistic(whole) if ok else None for whole, ok in zip(wholes, enough, strict=True)
         )
-        found = [_interval(old, new, statistic) for old, new in versions] if all(enough) else []
-        yield _change(metric, old, new, enclose(found))
+        intervals = [_interval(old, new, statistic) for old, new in versions] if all(enough) else []
+        yield _change(metric, old, new, enclose(intervals))
     # More is better; its noise is that of the mean latency, of which it is the inverse.
     old, new = (_value(report, "throughput_fps") for report in (before, after))
     ends = enclose(_interval(second, first, mean) for first, second in versions)
@@ -224,14 +228,14 @@ def _single(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
         old, new = _value(before, metric), _value(after, metric)
         if old is None and new is None:
             continue
-        found = _change(metric, old, new, None)
-        if least is None or found.change is None:
-            yield found
+        change = _change(metric, old, new, None)
+        if least is None or change.change is None:
+            yield change
             continue
         verdict: Verdict = "no difference"
-        if abs(found.change) > least:
-            verdict = "worse" if found.change > 0 else "better"
-        yield Change(metric, old, new, found.change, None, verdict)
+        if abs(change.change) > least:
+            verdict = "worse" if change.change > 0 else "better"
+        yield Change(metric, old, new, change.change, None, verdict)
 
 
 def _change(metric: str, old: float | None, new: float | None, interval: Interval | None) -> Change:
@@ -250,8 +254,8 @@ def _notes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
     for what, paths in _SAME.items():
         old, new = ([_raw(report, path) for path in paths] for report in (before, after))
         if old != new:
-            told = [" ".join(map(str, values)) for values in (old, new)]
-            yield f"{what} differs: {told[0]}, then {told[1]}"
+            stated = [" ".join(map(str, values)) for values in (old, new)]
+            yield f"{what} differs: {stated[0]}, then {stated[1]}"
     for which, report in (("old", before), ("new", after)):
         if words := _other_work(report):
             yield f"other work was running during {which} ({words})"
@@ -286,7 +290,7 @@ def _report(path: Path) -> dict[str, Any]:
         )
     samples = data.get("samples_ms")
     numbers = isinstance(samples, list) and all(
-        isinstance(one, (int, float)) and one >= 0 for one in samples
+        isinstance(sample, (int, float)) and sample >= 0 for sample in samples
     )
     if not samples or not numbers:
         raise SpecError(f"{path}: samples_ms must be a list of durations")

@@ -63,18 +63,18 @@ def bench_all(
         require_backend(_backend_of(config))
     started = [datetime.now(timezone.utc)] * len(configs)
     machine = this_machine()
-    found: list[list[Measurement]] = [[] for _ in configs]
+    measurements: list[list[Measurement]] = [[] for _ in configs]
     for turn in range(max(config.run_count for config in configs)):
         for at, config in enumerate(configs):
             if turn == 0:
                 started[at] = datetime.now(timezone.utc)
-                found[at].append(_measure_apart(request_for(config), progress))
+                measurements[at].append(_measure_apart(request_for(config), progress))
             elif turn < config.run_count:
-                again = request_for(replace(config, stages=False), found[at][0])
-                found[at].append(_measure_apart(again, progress))
+                again = request_for(replace(config, stages=False), measurements[at][0])
+                measurements[at].append(_measure_apart(again, progress))
     return [
         assemble(config, join_measurements(all_runs), machine=machine, started=when)
-        for config, all_runs, when in zip(configs, found, started, strict=True)
+        for config, all_runs, when in zip(configs, measurements, started, strict=True)
     ]
 
 
@@ -112,5 +112,7 @@ def _why(gate: Gate, report: BenchReport) -> str:
 
 
 def _measure_apart(request: Message, progress: Callable[[BenchProgress], None]) -> Measurement:
-    found = ask("vsrc.runtime.latency.child", request, lambda step: progress(BenchProgress(**step)))
-    return from_json(Measurement, found, where="measuring process")
+    answer = ask(
+        "vsrc.runtime.latency.child", request, lambda step: progress(BenchProgress(**step))
+    )
+    return from_json(Measurement, answer, where="measuring process")

@@ -56,12 +56,12 @@ def _inside(
         return {}, dict.fromkeys(names, why), None
     from vsrc.runtime.backends.ort_stages import graph_stages
 
-    found = graph_stages(
+    stages = graph_stages(
         subject.graph, subject.feeds, threads=config.threads, seconds=_PROFILE_SECONDS
     )
-    if found is None:
+    if stages is None:
         return {}, dict.fromkeys(names, "nothing in the graph multiplies matrices"), None
-    durations_ms = {"pre": found.pre_ms, "network": found.network_ms, "post": found.post_ms}
+    durations_ms = {"pre": stages.pre_ms, "network": stages.network_ms, "post": stages.post_ms}
     return durations_ms, {}, "profiler of ONNX Runtime, in a session of its own"
 
 
@@ -70,12 +70,12 @@ def _on_device(
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, str], str | None]:
     """Durations of what can be told apart on a device."""
     assert subject.on_device is not None
-    found = subject.on_device(_PROFILE_SECONDS)
+    stages = subject.on_device(_PROFILE_SECONDS)
     durations_ms = {
-        "upload": found.upload_ms,
-        "network": found.network_ms,
-        "download": found.download_ms,
-        "enqueue": found.enqueue_ms,
+        "upload": stages.upload_ms,
+        "network": stages.network_ms,
+        "download": stages.download_ms,
+        "enqueue": stages.enqueue_ms,
     }
     why = "an engine is one thing: its layout and rounding are part of network_ms"
     clock = "events of the device; enqueue by the clock of the host"

@@ -113,12 +113,12 @@ def _open_graph(path: Path, config: BenchConfig) -> BenchSubject:
     if config.backend not in ("auto", "ort"):
         raise MismatchError(f"{path}: a graph by itself runs on ort, not on {config.backend}")
     session = open_ort(path, threads=config.threads)
-    said = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if said:
-        network, graph = _read_description(path, said)
+    description = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if description:
+        network, graph = _read_description(path, description)
         if graph.io == "uint8" and graph.role == "whole":
-            found = OrtSession(path, network=network, graph=graph, threads=config.threads)
-            return _of_session("graph", found, config, path, ())
+            ort_session = OrtSession(path, network=network, graph=graph, threads=config.threads)
+            return _of_session("graph", ort_session, config, path, ())
     return _foreign(path, session, config)
 
 
@@ -179,10 +179,10 @@ def _open_engine(path: Path, config: BenchConfig) -> BenchSubject:
     )
 
 
-def _read_description(path: Path, said: str) -> tuple[NetworkSpec, GraphSpec]:
+def _read_description(path: Path, description: str) -> tuple[NetworkSpec, GraphSpec]:
     """What vsrc wrote into the metadata of a graph."""
     try:
-        data = json.loads(said)
+        data = json.loads(description)
         network, graph = data["network"], data["graph"]
     except (ValueError, KeyError, TypeError) as error:
         raise SpecError(f"{path}: what it says of itself is not readable: {error!r}") from error

@@ -58,13 +58,13 @@ def median_ms(report: BenchReport) -> float:
     return report.latency_ms.mean if report.latency_ms.p50 is None else report.latency_ms.p50
 
 
-def _dominates(one: BenchReport, other: BenchReport) -> bool:
-    ours, theirs = one.subject, other.subject
+def _dominates(report: BenchReport, other: BenchReport) -> bool:
+    ours, theirs = report.subject, other.subject
     if ours.quality_db is None or theirs.quality_db is None:
         return False
     if ours.quality_data != theirs.quality_data:
         return False
-    faster, better = median_ms(one) - median_ms(other), theirs.quality_db - ours.quality_db
+    faster, better = median_ms(report) - median_ms(other), theirs.quality_db - ours.quality_db
     return faster <= 0 and better <= 0 and (faster < 0 or better < 0)
 
 

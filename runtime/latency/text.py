@@ -134,8 +134,8 @@ def _stage_rows(report: BenchReport) -> list[tuple[str, str]]:
         "download": stages.download_ms,
         "encode": stages.encode_ms,
     }
-    found = [f"{name} {_ms(part.p50 or part.mean)}" for name, part in parts.items() if part]
-    rows = [("Stages", ", ".join(found) + " ms (median, each by itself)")] if found else []
+    measured = [f"{name} {_ms(part.p50 or part.mean)}" for name, part in parts.items() if part]
+    rows = [("Stages", ", ".join(measured) + " ms (median, each by itself)")] if measured else []
     if stages.end_to_end_fps is not None and stages.first_frame_ms is not None:
         words = f"{_ms(stages.end_to_end_fps)} frames/s from file to file, the first after "
         rows.append(("End to end", f"{words}{_ms(stages.first_frame_ms)} ms"))
@@ -156,7 +156,7 @@ def _soak_rows(report: BenchReport) -> list[tuple[str, str]]:
 
 
 def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
-    memory, machine, told = report.memory, report.machine, report.device.facts
+    memory, machine, device = report.memory, report.machine, report.device.facts
     total = machine.memory_bytes
     facts = [
         machine.cpu or machine.architecture,
@@ -169,7 +169,7 @@ def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
         ("Peak memory", peak),
         ("Power", _power_words(report)),
         ("Machine", ", ".join(facts)),
-        *([("Device", "; ".join(f"{k}: {v}" for k, v in told.items()))] if told else []),
+        *([("Device", "; ".join(f"{k}: {v}" for k, v in device.items()))] if device else []),
     ]
 
 

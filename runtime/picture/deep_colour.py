@@ -159,8 +159,8 @@ class DeepFromRgb:
         for top in range(0, height, _ROWS):
             rows = slice(top, top + _ROWS)
             samples = to_16_bits(rgb[rows]).reshape(-1, 3).T.astype(np.float32)
-            found = self._convert(samples, largest=2**self._depth - 1)
-            for plane, values in zip(targets, found, strict=False):
+            converted = self._convert(samples, largest=2**self._depth - 1)
+            for plane, values in zip(targets, converted, strict=False):
                 plane[rows] = values.reshape(-1, width)
         if self._frame_format == self._pix_fmt:
             return frame

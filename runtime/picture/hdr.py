@@ -63,13 +63,13 @@ NO_HDR = HdrMetadata()
 
 def hdr_metadata(frame: av.VideoFrame) -> HdrMetadata:
     """What a decoded frame carries."""
-    found = side_data(frame)
-    mastering = found.get("MASTERING_DISPLAY_METADATA")
-    light = found.get("CONTENT_LIGHT_LEVEL")
+    by_type = side_data(frame)
+    mastering = by_type.get("MASTERING_DISPLAY_METADATA")
+    light = by_type.get("CONTENT_LIGHT_LEVEL")
     return HdrMetadata(
         mastering=_read_mastering(mastering) if mastering else None,
         light=struct.unpack_from("=II", light) if light else None,
-        is_dynamic=any(name in found for name in _DYNAMIC),
+        is_dynamic=any(name in by_type for name in _DYNAMIC),
     )
 
 

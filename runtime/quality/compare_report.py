@@ -134,13 +134,13 @@ def likeness_curves(sources: Sequence[Compared]) -> list[Curve]:
 
 def worst_frames(sources: Sequence[Compared]) -> list[WorstFrames]:
     """Of each scored source the frames with the lowest PSNR, the worst first."""
-    found = []
+    worst = []
     for source in sources:
         scored = [(value, at) for at, value in enumerate(source.psnr_y_db, 1) if value is not None]
         frames = tuple((at, f"{value:.2f} dB") for value, at in sorted(scored)[:_WORST])
         if frames:
-            found.append(WorstFrames(source.label, frames))
-    return found
+            worst.append(WorstFrames(source.label, frames))
+    return worst
 
 
 def _line(label: str, values: Sequence[float | None]) -> Line:

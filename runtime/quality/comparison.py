@@ -130,8 +130,8 @@ def _gather(
     row: Row = ()
     for count, row in enumerate(itertools.islice(rows, config.frames), start=1):
         if config.reference is not None:
-            for found, frame in zip(scores, row[:2], strict=True):
-                found.append(score_frame(frame, row[2], border_px=config.border))
+            for scored, frame in zip(scores, row[:2], strict=True):
+                scored.append(score_frame(frame, row[2], border_px=config.border))
         for video, frame in zip(videos, row, strict=False):
             video.write(frame)
         progress(CompareProgress(count, config.frames))
@@ -154,10 +154,10 @@ def _describe_sources(
             path=str(path),
             width_px=info.width,
             height_px=info.height,
-            psnr_y_db=tuple(one.psnr_y_db for one in found if one),
-            ssim_y=tuple(one.ssim_y for one in found if one and one.ssim_y is not None),
+            psnr_y_db=tuple(score.psnr_y_db for score in scored if score),
+            ssim_y=tuple(score.ssim_y for score in scored if score and score.ssim_y is not None),
         )
-        for label, path, info, found in rows
+        for label, path, info, scored in rows
     )
 
 

@@ -173,8 +173,8 @@ def _open_session(package: Package, config: EvalConfig) -> Session:
 def _common_scale(packages: Sequence[Package]) -> int:
     scales = {package.path.name: package.spec.network.scale for package in packages}
     if len(set(scales.values())) > 1:
-        found = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
-        raise MismatchError(f"models of one scale can be compared at a time, these are: {found}")
+        listed = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
+        raise MismatchError(f"models of one scale can be compared at a time, these are: {listed}")
     return next(iter(scales.values()))
 
 

@@ -139,8 +139,8 @@ def before_after_page(
     _check_labels([picture.label for picture in pictures])
     for picture in pictures:
         if picture.pixels.dtype != np.uint8 or picture.pixels.shape[2:] != (3,):
-            found = f"{picture.pixels.dtype} {picture.pixels.shape}"
-            raise ValueError(f"{picture.label}: pixels are {found}, expected uint8 (H, W, 3)")
+            actual = f"{picture.pixels.dtype} {picture.pixels.shape}"
+            raise ValueError(f"{picture.label}: pixels are {actual}, expected uint8 (H, W, 3)")
     heights, widths = zip(*(picture.pixels.shape[:2] for picture in pictures), strict=True)
     views = [
         {

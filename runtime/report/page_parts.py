@@ -60,13 +60,13 @@ def device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
         ("Clocks", "mhz", "MHz"),
         ("Load", "load", "share of time"),
     ):
-        told = [(one.seconds, getattr(one, field)) for one in readings]
-        names = dict.fromkeys(name for _, values in told for name in values)
+        points = [(reading.seconds, getattr(reading, field)) for reading in readings]
+        names = dict.fromkeys(name for _, values in points for name in values)
         lines = [
             Line(
                 name,
-                [seconds for seconds, values in told if name in values],
-                [values[name] for _, values in told if name in values],
+                [seconds for seconds, values in points if name in values],
+                [values[name] for _, values in points if name in values],
             )
             for name in names
         ]

@@ -48,15 +48,15 @@ class CpuSensor:
         """Nothing is held."""
 
     def _joules(self) -> dict[str, float]:
-        found = {}
+        joules = {}
         for name, path, largest in self._energies:
             if (micro := file_number(path)) is None:
                 continue
             if micro < self._last.get(name, 0.0):  # the counter starts anew at its largest value
                 self._wraps[name] += largest
             self._last[name] = micro
-            found[name] = (micro + self._wraps[name]) / 1e6
-        return found
+            joules[name] = (micro + self._wraps[name]) / 1e6
+        return joules
 
     def _unreadable(self, root: Path) -> Mapping[str, str]:
         clock = root / _CPU / "cpu0/cpufreq/scaling_cur_freq"
@@ -76,14 +76,14 @@ class CpuSensor:
 
 def thermal_zones(root: Path) -> list[tuple[str, Path]]:
     """Name and file of each thermal zone that has a value; equal names are numbered."""
-    found: dict[str, Path] = {}
+    zones: dict[str, Path] = {}
     for folder in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         kind = file_text(folder / "type") or folder.name
         if file_number(folder / "temp") is None:
             continue  # a zone whose unit is switched off gives an error instead of a number
-        name = kind if kind not in found else f"{kind} {folder.name.removeprefix('thermal_zone')}"
-        found[name] = folder / "temp"
-    return list(found.items())
+        name = kind if kind not in zones else f"{kind} {folder.name.removeprefix('thermal_zone')}"
+        zones[name] = folder / "temp"
+    return list(zones.items())
 
 
 def zone_values(zones: list[tuple[str, Path]]) -> dict[str, float]:
@@ -94,13 +94,13 @@ def zone_values(zones: list[tuple[str, Path]]) -> dict[str, float]:
 
 def _energy_files(root: Path) -> list[tuple[str, Path, float]]:
     """Name, file and largest value, in microjoules, of each processor package's counter."""
-    found = []
+    files = []
     for folder in sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]")):
         largest = file_number(folder / "max_energy_range_uj")
         if largest is not None and file_number(folder / "energy_uj") is not None:
             name = f"rapl {file_text(folder / 'name') or folder.name}"
-            found.append((name, folder / "energy_uj", largest))
-    return found
+            files.append((name, folder / "energy_uj", largest))
+    return files
 
 
 def _facts(root: Path) -> dict[str, str]:

@@ -102,20 +102,20 @@ class JetsonSensor:
 
 def _rails(root: Path) -> dict[str, PowerReader]:
     """Name of each power rail -> how to read its watts."""
-    found: dict[str, PowerReader] = {}
+    rails: dict[str, PowerReader] = {}
     for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221*/*/hwmon/hwmon*")):
         for channel in (1, 2, 3):  # 4 and on are shunt voltages
             name = file_text(folder / f"in{channel}_label")
             files = (folder / f"in{channel}_input", folder / f"curr{channel}_input")
             if name and name != "NC" and all(file_number(path) is not None for path in files):
-                found[name] = _volts_times_amperes(*files)
+                rails[name] = _volts_times_amperes(*files)
     for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*")):
         for channel in (0, 1, 2):
             name = file_text(folder / f"rail_name_{channel}")
             path = folder / f"in_power{channel}_input"
             if name and file_number(path) is not None:
-                found[name] = _milliwatts(path)
-    return found
+                rails[name] = _milliwatts(path)
+    return rails
 
 
 def _volts_times_amperes(millivolts: Path, milliamperes: Path) -> PowerReader:
@@ -136,11 +136,11 @@ def _milliwatts(path: Path) -> PowerReader:
 
 def _over_current_files(root: Path) -> list[tuple[str, Path]]:
     """Counters of the times that the board lowered its clocks for drawing too much."""
-    found = []
+    files = []
     for path in sorted(root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")):
         number = re.findall(r"\d+", path.name)[0]
-        found.append((f"over-current {number}", path))
-    return found
+        files.append((f"over-current {number}", path))
+    return files
 
 
 def _first(root: Path, pattern: str, names: str) -> Path | None:
@@ -159,14 +159,14 @@ def _read_shared_memory(root: Path) -> dict[str, int]:
 
 def _facts(root: Path, mode: str | None, gpu: Path | None) -> dict[str, str]:
     release = file_text(root / "etc/nv_tegra_release") or ""
-    found = re.search(r"(R\d+).*?REVISION: ([\d.]+)", release)
-    l4t = f"{found[1]}.{found[2]}" if found else ""
+    match = re.search(r"(R\d+).*?REVISION: ([\d.]+)", release)
+    l4t = f"{match[1]}.{match[2]}" if match else ""
     clocks = [] if gpu is None else [file_number(gpu / f"{end}_freq") for end in ("min", "max")]
     range_mhz = "" if None in clocks or not clocks else _clock_range(*clocks)
     facts = {
         "board": file_text(root / "proc/device-tree/model") or "",
         "l4t": l4t,
-        "jetpack": _JETPACKS.get(found[1], "") if found else "",
+        "jetpack": _JETPACKS.get(match[1], "") if match else "",
         "power mode": mode or "",
         "gpu clock range": range_mhz,
     }
@@ -191,5 +191,5 @@ def _nvpmodel() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"NV Power Mode: *(.+)", done.stdout)
-    return found[1].strip() if found else None
+    match = re.search(r"NV Power Mode: *(.+)", done.stdout)
+    return match[1].strip() if match else None

@@ -56,13 +56,13 @@ class JtopSensor:
         self._wanted = wanted
         first = self.read()
         self.facts = dict(self._facts())
-        found = {
+        readable = {
             "power rails": bool(first.watts),
             "gpu clock": bool(first.mhz),
             "gpu load": "gpu" in first.load,
             "power mode": "power mode" in self.facts,
         }
-        self.gives = tuple(name for name, is_there in found.items() if is_there)
+        self.gives = tuple(name for name, is_there in readable.items() if is_there)
         self.total = tuple(first.watts)
         self.unreadable: Mapping[str, str] = {}
 
@@ -104,8 +104,8 @@ class JtopSensor:
 
     def _gpus(self) -> list[Mapping[str, Any]]:
         """The GPU of the chip; a card beside it is read by NVML."""
-        found = [gpu for gpu in self._board.gpu.values() if gpu.get("type") != "discrete"]
-        return found[:1]
+        gpus = [gpu for gpu in self._board.gpu.values() if gpu.get("type") != "discrete"]
+        return gpus[:1]
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         if "power mode" in self._wanted and self._board.nvpmodel is not None:

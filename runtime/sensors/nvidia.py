@@ -55,17 +55,17 @@ class NvidiaSensor:
         """Look now."""
         questions = self._questions()
         try:
-            found = {quantity: questions[quantity]() for quantity in self._readable}
+            values = {quantity: questions[quantity]() for quantity in self._readable}
         except self._nvml.NVMLError as error:
             raise SensorLostError(f"the GPU answers no more: {error}") from error
         return SensorValues(
-            watts={"gpu": found["power"]} if "power" in found else {},
-            joules={"gpu": found["energy"]} if "energy" in found else {},
-            celsius={"gpu": found["temperature"]} if "temperature" in found else {},
-            mhz=found.get("clocks", {}),
-            load={"gpu": found["load"]} if "load" in found else {},
-            memory_bytes={"gpu": found["memory"]} if "memory" in found else {},
-            throttle=found.get("clock events", ()),
+            watts={"gpu": values["power"]} if "power" in values else {},
+            joules={"gpu": values["energy"]} if "energy" in values else {},
+            celsius={"gpu": values["temperature"]} if "temperature" in values else {},
+            mhz=values.get("clocks", {}),
+            load={"gpu": values["load"]} if "load" in values else {},
+            memory_bytes={"gpu": values["memory"]} if "memory" in values else {},
+            throttle=values.get("clock events", ()),
         )
 
     def close(self) -> None:

@@ -29,8 +29,8 @@ def mean_watts(
         sources: Whose power is added up.
         windows: From when to when, seconds; one with too few readings does not count.
     """
-    found = [_joules(readings, sources, window) for window in windows]
-    known = [one for one in found if one is not None]
+    energies = [_joules(readings, sources, window) for window in windows]
+    known = [joules for joules in energies if joules is not None]
     if not known:
         return None
     return sum(joules for joules, _ in known) / sum(seconds for _, seconds in known)
@@ -51,10 +51,14 @@ def _joules(
 
 
 def _watts_of(inside: Sequence[Reading], source: str) -> float | None:
-    counted = [(one.seconds, one.joules[source]) for one in inside if source in one.joules]
+    counted = [
+        (reading.seconds, reading.joules[source]) for reading in inside if source in reading.joules
+    ]
     if len(counted) >= _LEAST_READINGS and counted[-1][1] > counted[0][1]:
         return (counted[-1][1] - counted[0][1]) / (counted[-1][0] - counted[0][0])
-    read = [(one.seconds, one.watts[source]) for one in inside if source in one.watts]
+    read = [
+        (reading.seconds, reading.watts[source]) for reading in inside if source in reading.watts
+    ]
     if len(read) < _LEAST_READINGS:
         return None
     seconds, watts = np.array(read).T
@@ -71,15 +75,15 @@ def throttle_events(readings: Sequence[Reading]) -> dict[str, int] | None:
     for reading in readings:
         for cause, count in reading.throttle_counts.items():
             counted.setdefault(cause, []).append(count)
-    found = {cause: counts[-1] - counts[0] for cause, counts in counted.items()}
+    events = {cause: counts[-1] - counts[0] for cause, counts in counted.items()}
     before: set[str] = set()
     for reading in readings:
         now = set(reading.throttle)
         for cause in now - before:
-            found[cause] = found.get(cause, 0) + 1
+            events[cause] = events.get(cause, 0) + 1
         before = now
-    if found:
-        return found
+    if events:
+        return events
     return {} if any("gpu" in reading.watts for reading in readings) else None
 
 
@@ -89,7 +93,9 @@ def has_settled(readings: Sequence[Reading]) -> bool | None:
     Returns:
         None where no temperature is read, or not for long enough yet.
     """
-    hot = [(one.seconds, max(one.celsius.values())) for one in readings if one.celsius]
+    hot = [
+        (reading.seconds, max(reading.celsius.values())) for reading in readings if reading.celsius
+    ]
     if not hot or hot[-1][0] - hot[0][0] < SETTLED_SECONDS:
         return None
     end = hot[-1][0]

@@ -97,11 +97,11 @@ class Telemetry:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="vsrc-telemetry", daemon=True)
         self.readings: list[Reading] = []
-        self.facts = {name: text for one in self._sensors for name, text in one.facts.items()}
+        self.facts = {name: text for sensor in self._sensors for name, text in sensor.facts.items()}
         self.unreadable = dict(missing or {})
-        for one in self._sensors:
-            self.unreadable |= one.unreadable
-        self.totals = tuple(name for one in self._sensors for name in one.total)
+        for sensor in self._sensors:
+            self.unreadable |= sensor.unreadable
+        self.totals = tuple(name for sensor in self._sensors for name in sensor.total)
 
     def start(self) -> None:
         """Begin to watch."""
@@ -122,15 +122,15 @@ class Telemetry:
 
     def look(self) -> Reading:
         """Read every sensor now; one that is lost is left out from here on."""
-        seconds, found = self.now(), []
+        seconds, values = self.now(), []
         for sensor in list(self._sensors):
             try:
-                found.append(sensor.read())
+                values.append(sensor.read())
             except (SensorLostError, OSError) as error:  # noqa: PERF203  two or three in all
                 self._sensors.remove(sensor)
                 sensor.close()
                 self.unreadable[sensor.name] = f"lost after {seconds:.0f} s: {error}"
-        reading = _join(seconds, found)
+        reading = _join(seconds, values)
         self.readings.append(reading)
         return reading
 
@@ -142,7 +142,8 @@ class Telemetry:
 def _join(seconds: float, values: Sequence[SensorValues]) -> Reading:
     names = ("watts", "celsius", "mhz", "load", "memory_bytes", "joules", "throttle_counts")
     merged = {
-        name: {k: v for one in values for k, v in getattr(one, name).items()} for name in names
+        name: {k: v for looked in values for k, v in getattr(looked, name).items()}
+        for name in names
     }
-    throttle = tuple(reason for one in values for reason in one.throttle)
+    throttle = tuple(reason for looked in values for reason in looked.throttle)
     return Reading(seconds=seconds, throttle=throttle, **merged)

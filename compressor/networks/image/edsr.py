@@ -110,9 +110,9 @@ def ends_of_edsr() -> list[tuple[str, str]]:
 
 def _fakd_thirds(state: dict[str, Tensor]) -> list[tuple[str, str]]:
     """FAKD cuts the body into three lists, the last of which ends with the body's convolution."""
-    found = [re.match(r"body([123])\.(\d+)\.body\.", key) for key in state]
+    matches = [re.match(r"body([123])\.(\d+)\.body\.", key) for key in state]
     sizes = dict.fromkeys("123", 0)
-    for match in filter(None, found):
+    for match in filter(None, matches):
         sizes[match[1]] = max(sizes[match[1]], int(match[2]) + 1)
     rules, first = [], 0
     for third, size in sizes.items():

@@ -171,14 +171,15 @@ def recognise(
             f"{path}: spandrel recognises no architecture in it; if it is one of ours, name it: "
             "create(NAME) and load_weights"
         ) from error
-    found = descriptor.architecture.name
+    architecture = descriptor.architecture.name
     if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose != "SR":
         raise MismatchError(
-            f"{path} is a {found} for {descriptor.purpose.lower()}; expected super-resolution"
+            f"{path} is a {architecture} for {descriptor.purpose.lower()}; expected "
+            "super-resolution"
         )
     channels = (descriptor.input_channels, descriptor.output_channels)
     if channels != (3, 3):
-        raise MismatchError(f"{path} is a {found} of {channels[0]} channels; expected RGB")
+        raise MismatchError(f"{path} is a {architecture} of {channels[0]} channels; expected RGB")
     image = SpandrelImage(descriptor, path=path, hr_features=hr_features, stages=stages)
     return image.float().eval()
 

@@ -105,25 +105,25 @@ def find_teacher(
     """
     if weights is None and name in list_shipped():
         name = str(shipped(name))
-    found = find_network(
+    teacher = find_network(
         name, scale=scale, weights=weights, arguments=arguments, allow_code=allow_code
     )
-    if found.weights is None and ":" not in name:
+    if teacher.weights is None and ":" not in name:
         raise ValueError(
             f"teacher {name} has no weights, so it has nothing to teach: give its checkpoint with "
             "--teacher-weights, or name a package"
         )
-    return found
+    return teacher
 
 
 def _load_what_fits(network: nn.Module, path: Path) -> None:
-    own, found = network.state_dict(), read_weights(path)
+    own, weights = network.state_dict(), read_weights(path)
     if isinstance(network, AdaptsCheckpoint):
-        found = network.adapt_checkpoint(found)
-    fitting = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+        weights = network.adapt_checkpoint(weights)
+    fitting = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
     if not fitting:
-        raise MismatchError(f"{path}: none of its {len(found)} tensors fits by name and shape")
-    logger.info("%s: %d of %d tensors taken", path, len(fitting), len(found))
+        raise MismatchError(f"{path}: none of its {len(weights)} tensors fits by name and shape")
+    logger.info("%s: %d of %d tensors taken", path, len(fitting), len(weights))
     network.load_state_dict(fitting, strict=False)
 
 

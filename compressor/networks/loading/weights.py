@@ -50,19 +50,19 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -
         where: What to call them in a message.
     """
     own = network.state_dict()
-    found = _without_prefix(state, own)
+    weights = _without_prefix(state, own)
     if isinstance(network, AdaptsCheckpoint):
-        found = network.adapt_checkpoint(found)
-    if differences := _differences(found, own):
-        advice = describe_nearest(found, network)
+        weights = network.adapt_checkpoint(weights)
+    if differences := _differences(weights, own):
+        advice = describe_nearest(weights, network)
         raise MismatchError(
             f"{where} does not fit {_name(network)}: {'; '.join(differences)}. {advice}"
         )
-    if broken := [key for key, tensor in found.items() if not _all_finite(tensor)]:
+    if broken := [key for key, tensor in weights.items() if not _all_finite(tensor)]:
         raise MismatchError(
             f"{where}: {_few(broken)} holds NaN or infinity; take another checkpoint"
         )
-    network.load_state_dict({key: tensor.to(own[key].dtype) for key, tensor in found.items()})
+    network.load_state_dict({key: tensor.to(own[key].dtype) for key, tensor in weights.items()})
 
 
 def _without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,12 +78,12 @@ def _without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> d
     return stripped
 
 
-def _differences(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    missing = [key for key in own if key not in found]
-    extra = [key for key in found if key not in own]
+def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    missing = [key for key in own if key not in weights]
+    extra = [key for key in weights if key not in own]
     misfits = [
         f"{key} is {_shape(tensor)}, expected {_shape(own[key])}"
-        for key, tensor in found.items()
+        for key, tensor in weights.items()
         if key in own and not _fits(tensor, own[key])
     ]
     return [

@@ -104,8 +104,8 @@ class RepConv(Merged):
         """See `Merged`."""
         merged = torch.einsum("omyx,mi->oiyx", self.reduce.weight, self.expand.weight[:, :, 0, 0])
         # Not padded: the gradient would have strides that several processes do not expect.
-        one = self.conv1.weight * self.centre
-        return self.conv3.weight + one + self.identity + merged
+        pointwise = self.conv1.weight * self.centre
+        return self.conv3.weight + pointwise + self.identity + merged
 
     def bias(self) -> Tensor:
         """See `Merged`."""
@@ -259,12 +259,14 @@ class Edge(nn.Module):
 
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take weights whose branches were merged already, too."""
-        found = dict(state)
+        adapted = dict(state)
         for name, module in self.named_modules():
-            if isinstance(module, Merged) and f"{name}.weight" in found:
-                plain = (found.pop(f"{name}.{part}").float() for part in ("weight", "bias"))
-                found |= {f"{name}.{key}": each for key, each in module.weights_of(*plain).items()}
-        return found
+            if isinstance(module, Merged) and f"{name}.weight" in adapted:
+                plain = (adapted.pop(f"{name}.{part}").float() for part in ("weight", "bias"))
+                adapted |= {
+                    f"{name}.{key}": each for key, each in module.weights_of(*plain).items()
+                }
+        return adapted
 
     def collapsed(self) -> Edge:
         """A copy of nothing but plain convolutions; the same function to rounding."""
