@@ -55,7 +55,9 @@ def ask(module: str, request: Message, progress: Callable[[Message], None]) -> M
         VsrcError: What the module raised, by its own class, or how the process ended.
         ValueError: What the module raised.
     """
-    child = prepare_child(f"from {module} import main; main()")
+    # Ctrl+C at a terminal reaches the child, too; while it imports, it has nothing to say of that.
+    quiet = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
+    child = prepare_child(f"{quiet}; from {module} import main; main()")
     before = oom_kills()
     with _Stderr() as stderr, _started(child, stderr) as process:
         stderr.let_go()

@@ -44,10 +44,12 @@ def raise_on_stop_signal() -> Iterator[None]:
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        ignore_stop_signals()
+        for number in before:
+            # Not SIG_IGN: of one that is on its way already, Python would print a traceback.
+            signal.signal(number, _do_nothing)
         raise KeyboardInterrupt
 
-    with _handled_by(interrupt):
+    with _handled_by(interrupt) as before:
         yield
 
 
@@ -88,6 +90,10 @@ def ignore_stop_signals() -> None:
     """Leave them to the parent: Ctrl+C and `timeout` reach the whole group of processes."""
     for number in _numbers():
         signal.signal(number, signal.SIG_IGN)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    return
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from vsrc.calibration.calibration_file import read_calibration
 START = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # or under nohup
+from vsrc.runtime.encode import segment_encoder
+segment_encoder._FRAMES = segment_encoder._SECONDS = 10**6  # one part, which is never finished
 from vsrc.cli import main
 main()
 """
@@ -59,6 +62,8 @@ def stopped(
 ) -> tuple[str, dict[str, bytes]]:
     """Start `vsrc -v`, wait for a line on stderr, send the signal twice, as `timeout` may.
 
+    It reaches children, too, as Ctrl+C at a terminal does.
+
     Returns:
         The last line on stderr, and the files that it leaves in `folder`.
     """
@@ -67,7 +72,12 @@ def stopped(
     environment = {**os.environ, "TMPDIR": str(others), "XDG_CACHE_HOME": str(others)}
     command = [sys.executable, "-c", START, "-v", *map(str, arguments)]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        start_new_session=True,
     ) as process:
         assert process.stderr is not None
         seen = ""
@@ -75,8 +85,8 @@ def stopped(
             seen = process.stderr.readline()
             assert seen, f"it ended before {line!r}"
         children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(number)
-        process.send_signal(number)
+        os.killpg(process.pid, number)
+        os.killpg(process.pid, number)
         rest = process.stderr.read()
     assert process.returncode == 130, rest
     assert "Traceback" not in rest
@@ -128,7 +138,7 @@ def test_bench_keeps_nothing_and_ends_its_child(
     assert [name for name in files if not name.startswith("student.vsrc/")] == []
 
 
-@both
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_infer_says_that_nothing_is_kept(
     package: Path, clips: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

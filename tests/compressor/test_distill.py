@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -290,33 +287,6 @@ def test_the_command_takes_a_recipe(
     else:
         assert done.stdout.strip() == "student.vsrc"
         assert open_package("student.vsrc").spec.provenance.steps == 2
-
-
-@pytest.mark.slow
-def test_ctrl_c_saves_first_and_ends_with_130(data: Path, tmp_path: Path) -> None:
-    arguments = ["--data", str(data), "-o", "s.vsrc", "--steps", "100000", "--set", "device=cpu"]
-    settings = {"patch": 32, "batch": 1, "objective": "none", "cache": "cache", "workers": 1}
-    for key, value in settings.items():
-        arguments += ["--set", f"{key}={value}"]
-    # A session of its own, so that the signal reaches it and its worker, as from a terminal.
-    run = subprocess.Popen(
-        [sys.executable, "-c", "from vsrc.cli import main; main()", "distill", *arguments],
-        cwd=tmp_path,
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    log = tmp_path / "s.vsrc.run" / "log.jsonl"
-    deadline = time.monotonic() + 120
-    while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    os.killpg(run.pid, signal.SIGINT)
-    _, errors = run.communicate(timeout=300)
-    assert run.returncode == 130, errors
-    assert re.search(r"vsrc: stopped at step \d+ of 100000; \S+ is saved.*--resume", errors)
-    assert "Traceback" not in errors
-    assert list((tmp_path / "s.vsrc.run" / "checkpoints").glob("step-*"))
-    assert not (tmp_path / "s.vsrc").exists()
 
 
 def test_a_mistyped_setting_is_a_usage_error(data: Path) -> None:

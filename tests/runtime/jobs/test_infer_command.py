@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,28 +128,3 @@ def test_damage_is_reported_and_the_job_done(
     assert result.exit_code == 0
     assert "30 frames" in result.stdout
     assert "damaged packets" in result.stderr
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupting_leaves_nothing_and_says_130(
-    tmp_path: Path, write_clip: Make, moving: Make, tiny_package: Path, number: signal.Signals
-) -> None:
-    path = write_clip(tmp_path / "a.mp4", moving(1000, 64, 64), options={"preset": "ultrafast"})
-    # A shell that runs the tests in the background lets them ignore Ctrl+C, and theirs, too.
-    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    start += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # or under nohup
-    # One part, as only a finished part would be kept.
-    start += "from vsrc.runtime.encode import segment_encoder; segment_encoder._FRAMES = segment_encoder._SECONDS = 10**6; "
-    start += "from vsrc.cli import main; main()"
-    command = [sys.executable, "-c", start, "infer", str(path)]
-    command += ["-m", str(tiny_package), "-o", str(tmp_path / "b.mp4")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    assert "64x64" in process.stderr.readline()  # said when the network is about to run
-    while process.poll() is None and list(tmp_path.iterdir()) == [path]:
-        time.sleep(0.01)  # until the unfinished output is there
-    process.send_signal(number)
-    process.send_signal(number)  # as service managers do
-    _, rest = process.communicate()
-    assert (process.returncode, rest.splitlines()[-1]) == (130, "vsrc: interrupted")
-    assert list(tmp_path.iterdir()) == [path]
