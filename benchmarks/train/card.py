@@ -18,10 +18,11 @@ frames do not show is not invented. No clip was selected by people in it.
 """
 
 DATA = """
-Big Buck Bunny (CC BY 3.0, Blender Foundation); pictures under synthetic camera paths with
-parallax, by {authors}; a phone clip (CC BY-SA 4.0, Joao Eriberto Mota Filho); seven further clips (Apache-2.0,
-SAM 2; BSD-2-Clause, openh264; MIT, CarND-LaneLines-P1); and posters, calendars and facades that are
-drawn by a program
+Big Buck Bunny (CC BY 3.0, Blender Foundation); pictures under synthetic camera paths with parallax,
+by {authors};
+a phone clip (CC BY-SA 4.0, Joao Eriberto Mota Filho); seven further clips (Apache-2.0, SAM 2;
+BSD-2-Clause, openh264; MIT, CarND-LaneLines-P1); and posters, calendars and facades that are drawn
+by a program
 """
 
 BEGAN = {
@@ -108,7 +109,7 @@ def _data(spec: ModelSpec) -> str:
     for still in STILLS:
         by_author.setdefault(still.author, set()).add(still.licence)
     authors = ", ".join(
-        f"{name} ({', '.join(sorted(licences))})" for name, licences in sorted(by_author.items())
+        f"{name} ({', '.join(sorted(one))})" for name, one in sorted(by_author.items())
     )
     return (
         f"Data ({spec.provenance.frames:,} frames, collected by `benchmarks/train/gather.py`): "
