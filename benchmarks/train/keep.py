@@ -27,7 +27,7 @@ from torch import Tensor
 
 from vsrc.commands.training_bar import TrainingBar
 from vsrc.compressor.data.crop_shards import open_shards
-from vsrc.compressor.distill import distill
+from vsrc.compressor.distill import MAY_CHANGE, distill
 from vsrc.compressor.training import checkpoint
 from vsrc.compressor.training.checkpoint import PARTS, Checkpoint
 from vsrc.compressor.training.config import DistillConfig
@@ -71,10 +71,15 @@ def save(run: Path, kept: Path) -> None:
         "step": state.step,
         "param_groups": state.optimizer["param_groups"],
         "counters": dict(state.counters),
-        "config": json.loads(state.config),
+        # What it began from is in the weights by now, and need not be there where it goes on.
+        "config": _without_places(json.loads(state.config)) | {"student_weights": None},
     }
     save_file(tensors, kept, metadata={"run": json.dumps(said)})
     print(f"{kept}: step {state.step}, {kept.stat().st_size / 1e6:.2f} MB")
+
+
+def _without_places(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in MAY_CHANGE}
 
 
 def restore(kept: Path, run: Path, *, shards: Path) -> dict[str, Any]:
