@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsrc.compressor.networks.counting import gmac_per_lr_pixel
-from vsrc.compressor.networks.edge import FusionConv, RepConv
+from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel
+from vsrc.compressor.networks.video.edge import FusionConv, RepConv
 from vsrc.runtime.spec import NetworkSpec
 
 
