@@ -339,10 +339,16 @@ def _pip() -> tuple[tuple[str, ...], tuple[str, ...]]:
         sys.prefix == sys.base_prefix and Path(paths["stdlib"], "EXTERNALLY-MANAGED").exists()
     )
     target = ("--break-system-packages",) if is_managed else ()
+    scripts = Path(paths["scripts"])
     program = shutil.which("pip")
-    if program and Path(program).parent == Path(paths["scripts"]):
+    if program and Path(program).parent == scripts:
         return ("pip",), target
-    return (sys.executable, "-m", "pip"), target
+    # `python -m pip` would run a pip.py that lies where it is typed; pip's own program does not.
+    own = scripts / "pip{}.{}".format(*sys.version_info)
+    if own.is_file():
+        return (str(own),), target
+    safe_path = ("-P",) if sys.version_info >= (3, 11) else ()
+    return (sys.executable, *safe_path, "-m", "pip"), target
 
 
 def _is_foreign(module: str) -> bool:

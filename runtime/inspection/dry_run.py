@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vsrc.runtime.child_process import prepare_child
-from vsrc.runtime.installation import Command
+from vsrc.runtime.installation import Command, this_installation
 
 _AT_ONCE = 4
 _RUN_PIP = "from runpy import run_module; run_module('pip', run_name='__main__')"
@@ -102,8 +101,8 @@ def _try(command: Command, seconds: float) -> DryRun:
 
 def _prepare(words: tuple[str, ...]) -> tuple[Sequence[str], Mapping[str, str]]:
     """Command and environment; this Python's pip imports nothing from the working directory."""
-    for start in (("pip",), (sys.executable, "-m", "pip")):
-        if words[: len(start)] == start:
+    for start in (("pip",), this_installation().pip):
+        if start[0] != "uv" and words[: len(start)] == start:
             child = prepare_child(_RUN_PIP, *words[len(start) :])
             return child.command, child.environment
     return words, os.environ

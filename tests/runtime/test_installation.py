@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+import sysconfig
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -170,17 +171,36 @@ def test_how_a_copy_came_here_is_read_from_what_pip_noted(
     assert again.text == f"pip install --force-reinstall --no-deps {wheel}"
 
 
-def test_a_pip_that_is_not_on_the_path_is_named_by_its_python(
+def test_a_pip_that_is_not_on_the_path_is_named_in_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert this_installation().pip == ("pip",)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert this_installation().pip == (sys.executable, "-m", "pip")
+    (program,) = this_installation().pip
+    assert Path(program).parent == Path(sys.executable).parent
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("pip ")
+    paths = sysconfig.get_paths() | {"scripts": str(tmp_path)}
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: paths)
+    assert this_installation().pip[0] == sys.executable
+    assert this_installation().pip[-2:] == ("-m", "pip")
     (tmp_path / "uv").write_text("#!/bin/sh\n")
     (tmp_path / "uv").chmod(0o755)
     monkeypatch.setattr(installation, "is_importable", lambda module: module != "pip")
     line = shlex.split(this_installation().install("jinja2").text)
     assert line[:5] == ["uv", "pip", "install", "--python", sys.executable]
+
+
+def test_the_advised_pip_runs_nothing_of_the_folder_it_is_typed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pip", "json"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py was run')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    line = shlex.join((*this_installation().pip, "--version"))
+    done = subprocess.run(line, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("pip "), done.stderr
 
 
 def test_a_damaged_checkout_is_restored_by_git(tmp_path: Path) -> None:
