@@ -8,12 +8,15 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.installation import Command, this_installation
 
 _AT_ONCE = 4
+_SHARE_OF_ALL = 0.5
+"""Share of the time for all lines together; the rest is for each by itself, where that failed."""
 _RUN_PIP = "from runpy import run_module; run_module('pip', run_name='__main__')"
 _PIP = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_RETRIES": "1"}
 _NO_ANSWER = ("retrying", "connection", "timed out", "name resolution", "proxyerror", "dns error")
@@ -34,6 +37,9 @@ class DryRun:
     said: str = ""
 
 
+_TOO_LONG = DryRun("unknown", "the package index took too long")
+
+
 def try_commands(commands: Iterable[Command], *, seconds: float) -> dict[str, DryRun]:
     """What would become of commands, by their text.
 
@@ -48,22 +54,29 @@ def try_commands(commands: Iterable[Command], *, seconds: float) -> dict[str, Dr
     groups: dict[tuple[str, ...], list[Command]] = {}
     for command in by_text.values():
         groups.setdefault(command.dry_run, []).append(command)
-    end = time.monotonic() + seconds
+    begin = time.monotonic()
 
-    def attempt(command: Command) -> DryRun:
-        return _try(command, end - time.monotonic())
+    def attempt(command: Command, *, share: float = 1.0) -> DryRun:
+        return _try(command, begin + share * seconds - time.monotonic())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         # All together first: what they have in common, as torch is, takes longest to look into.
-        whole = list(pool.map(attempt, map(_merged, groups.values())))
-        found: dict[str, DryRun] = {}
+        together = partial(attempt, share=_SHARE_OF_ALL)
+        whole = list(pool.map(together, map(_merged, groups.values())))
+        outcomes: dict[str, DryRun] = {}
         for group, outcome in zip(groups.values(), whole, strict=True):
-            if outcome.state == "impossible" and len(group) > 1:
-                outcomes = list(pool.map(attempt, group))
+            if len(group) > 1 and (outcome.state == "impossible" or outcome == _TOO_LONG):
+                group.sort(key=_weight)
+                results = pool.map(attempt, group)
+                outcomes |= {c.text: result for c, result in zip(group, results, strict=True)}
             else:
-                outcomes = [outcome] * len(group)
-            found |= {command.text: of_it for command, of_it in zip(group, outcomes, strict=True)}
-    return found
+                outcomes |= dict.fromkeys((command.text for command in group), outcome)
+    return outcomes
+
+
+def _weight(command: Command) -> tuple[bool, int]:
+    """Order in which single lines are tried: those that pip resolves fast first."""
+    return any("torch" in name for name in command.packages), len(command.packages)
 
 
 def _merged(group: list[Command]) -> Command:
@@ -87,7 +100,7 @@ def _try(command: Command, seconds: float) -> DryRun:
             env={**_PIP, **environment},
         )
     except subprocess.TimeoutExpired:
-        return DryRun("unknown", "the package index took too long")
+        return _TOO_LONG
     except OSError as error:
         return DryRun("unknown", str(error))
     if done.returncode == 0:

@@ -47,6 +47,17 @@ def test_only_the_line_with_what_is_absent_is_impossible(tmp_path: Path) -> None
     }
 
 
+def test_a_package_that_takes_too_long_leaves_the_others_their_answer(tmp_path: Path) -> None:
+    program = tmp_path / "slow_for_torch.py"
+    # Until its time is over, which `try_commands` decides.
+    program.write_text("import signal, sys\nif 'torch' in sys.argv: signal.pause()\n")
+    pip = (sys.executable, str(program))
+    commands = [Command("heavy", pip, ("torch",)), Command("light", pip, ("jinja2",))]
+    outcomes = try_commands(commands, seconds=20)
+    assert outcomes["light"] == DryRun("possible")
+    assert outcomes["heavy"].state == "unknown"
+
+
 @pytest.mark.parametrize(
     ("dry_run", "reason"),
     [
