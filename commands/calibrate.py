@@ -10,10 +10,11 @@ import click
 from vsrc.calibration.calibration_config import METHODS, CalibrationConfig
 from vsrc.commands.calibration_bar import CalibrationBar
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.model_argument import WRITABLE_PACKAGE
 
 
 @click.command("calibrate")
-@click.argument("package", type=click.Path(path_type=Path))
+@click.argument("package", type=WRITABLE_PACKAGE)
 @click.argument("clips", nargs=-1, metavar="VIDEO|DIR...")
 @click.option(
     "--method",

@@ -20,8 +20,11 @@ def data_group() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 def data_check_command(folder: Path, as_json: bool) -> None:
     """Say what DIR holds: layout, clips, frames, cuts, broken files, how LR twins were made."""
-    from vsrc.compressor.data.check import check_folder
     from vsrc.runtime.errors import DataError
+    from vsrc.runtime.installation import require_installed
+
+    require_installed("vsrc data check", "torch", extra="compress")
+    from vsrc.compressor.data.check import check_folder
 
     with StatusLine() as status:
         report = check_folder(folder, progress=lambda clip: status(clip.name))

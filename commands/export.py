@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.model_argument import WRITABLE_PACKAGE
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.config import (
     FORMATS,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("export")
-@click.argument("package", type=click.Path(path_type=Path))
+@click.argument("package", type=WRITABLE_PACKAGE)
 @click.option(
     "--format",
     "format_",

@@ -1,8 +1,9 @@
-"""A model on the command line: a path, or the name of one that comes with vsrc."""
+"""Models on the command line: to be read, by path or shipped name, or to be written to, by path."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -28,4 +29,26 @@ class ModelPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class WritablePackagePath(click.Path):
+    """`student.vsrc`; the name of a shipped model is refused, since its files are not changed."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """See `click.ParamType.convert`."""
+        from vsrc.runtime.shipped_models import list_shipped, shipped
+
+        if not Path(value).exists() and str(value) in list_shipped():
+            copy = shlex.join(["cp", "-r", str(shipped(str(value))), f"{value}.vsrc"])
+            self.fail(f"{value} comes with vsrc and is not changed: copy it first: {copy}")
+        return super().convert(value, param, ctx)
+
+
 MODEL = ModelPath()
+WRITABLE_PACKAGE = WritablePackagePath()

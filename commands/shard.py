@@ -29,6 +29,9 @@ def shard_command(settings: tuple[str, ...], **options: object) -> None:
     `vsrc distill --teacher-cache FOLDER` learns from them at the speed of reading. The same command
     again goes on where it stopped; several processes may run it at once.
     """
+    from vsrc.runtime.installation import require_installed
+
+    require_installed("vsrc shard", "torch", "safetensors", "yaml", extra="compress")
     from vsrc.commands.shard_bar import ShardBar
     from vsrc.compressor.shard import shard
     from vsrc.compressor.shard_recipe import read_shard_config

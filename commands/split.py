@@ -16,8 +16,11 @@ import click
 @click.option("--overwrite", is_flag=True, help="Replace an existing package.")
 def split_command(package: Path, width: float, output: Path, overwrite: bool) -> None:
     """Cut a narrower student from PACKAGE, whose widths share their weights (objective csd)."""
-    from vsrc.compressor.split import split
+    from vsrc.runtime.installation import require_installed
     from vsrc.runtime.package import open_package
+
+    require_installed("vsrc split", "torch", "safetensors", extra="compress")
+    from vsrc.compressor.split import split
 
     click.echo(split(open_package(package), width=width, output=output, overwrite=overwrite))
     click.echo(f"next: vsrc export {output} --format onnx", err=True)

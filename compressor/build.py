@@ -1,4 +1,4 @@
-"""Networks and objective that a configuration names, put together."""
+"""Build the networks and the objective that a configuration names."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vsrc.compressor.training.quantiser import Quantiser
 
 @dataclass(frozen=True)
 class Built:
-    """What is taught, what teaches, and how.
+    """Student, teacher and objective of a run.
 
     Attributes:
-        student: Network that is taught.
-        teacher: Network that is learnt from; None where the objective needs none.
-        distillation: Both with the objective.
+        student: Network that is trained.
+        teacher: Network whose outputs are the targets; None where the objective needs none.
+        distillation: Module that computes the objective from both networks.
     """
 
     student: FoundNetwork
@@ -31,11 +31,11 @@ class Built:
 
 
 def build(config: DistillConfig) -> Built:
-    """Make everything that has weights; the seed decides the fresh ones.
+    """Build everything that has weights; fresh weights follow from the seed.
 
     Raises:
-        ValueError: A name or option that does not exist, or a teacher that has nothing to teach.
-        MismatchError: Weights of another network, or another scale.
+        ValueError: Unknown name or option, or a teacher without weights.
+        MismatchError: Weights of another network or for another scale.
     """
     torch.manual_seed(config.seed)
     student = find_network(
@@ -83,7 +83,7 @@ def _other_widths(config: DistillConfig, objective: Objective) -> list[nn.Module
     if config.other_widths and not objective.shares_weights:
         raise ValueError(
             f"other_widths={list(config.other_widths)}: with objective {config.objective} the "
-            "student has weights of its own, which no other width shares; expected csd"
+            "student does not share its weights with other widths; expected csd"
         )
     networks = []
     for width in config.other_widths:
@@ -109,6 +109,6 @@ def _teacher_dtype(config: DistillConfig) -> torch.dtype:
 def _bfloat16_is_fast(*, cpu: bool) -> bool:
     if torch.cuda.is_available() and not cpu:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Torch before 2.9 cannot say what the processor has.
+    # Torch before 2.9 has no query for this CPU feature.
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

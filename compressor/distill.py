@@ -1,4 +1,4 @@
-"""Teach a student: data, networks, objective and trainer put together, and the package written."""
+"""Train a student on data, networks and an objective, and write its package."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ MAY_CHANGE = frozenset(
         *("steps", "learning_rate", "clip_norm"),
     }
 )
-"""Fields that a resumed run may change. The last three change the weights too: they make a finished
-run longer, and save one that diverged. A teacher cache may lie elsewhere, if it holds the same."""
+"""Fields that a resumed run may change. The last three change the weights too: they extend a
+finished run, or rescue one that diverged. A teacher cache may move, if it holds the same."""
 
 
 def distill(
     config: DistillConfig, *, report: DistillCallback | None = None, command: str = ""
 ) -> Path:
-    """Teach a student and write its package.
+    """Train a student and write its package.
 
     Args:
-        config: What, from what, how.
+        config: Student, data, objective and training settings.
         report: Called after each source that is opened and after each step.
         command: Command line, for the record.
 
@@ -71,8 +71,8 @@ def distill(
         Path of the package.
 
     Raises:
-        VsrcError: See `vsrc.runtime.errors`; a stopped run leaves a checkpoint.
-        ValueError: A name or setting that does not exist or does not fit.
+        VsrcError: See `vsrc.runtime.errors`; an interrupted run leaves a checkpoint.
+        ValueError: Unknown name, or an invalid setting.
     """
     config, choice = resolve_target(config)
     if choice is not None:
@@ -80,7 +80,7 @@ def distill(
     own_group = not torch.distributed.is_initialized()
     try:
         _distill(config, report, command)
-    except KeyboardInterrupt:  # before or after the steps, which end by themselves
+    except KeyboardInterrupt:  # before or after the training steps, which handle it themselves
         if not (kept := checkpoints_in(config.run_folder / "checkpoints")):
             raise
         raise StoppedError(stopped_message("stopped", kept[-1])) from None
@@ -108,7 +108,7 @@ def _distill(config: DistillConfig, report: DistillCallback | None, command: str
         progress=report,
     )
     for clip in library.skipped:
-        logger.warning("%s is left out: %s", clip.name, clip.reason)
+        logger.warning("%s is skipped: %s", clip.name, clip.reason)
     taught, held = (
         split_holdout(library, fraction=config.holdout) if config.holdout else (library, None)
     )
@@ -136,7 +136,7 @@ def _distill_from_shards(
 def _check_shards(
     config: DistillConfig, manifest: ShardManifest, folder: Path, built: Built
 ) -> None:
-    """The crops must be what the run asks for."""
+    """Check that the crops match the run's settings."""
     for name in ("scale", "degradation", "clip_length", "patch"):
         if (there := getattr(manifest, name)) != getattr(config, name):
             raise MismatchError(
@@ -170,22 +170,22 @@ def _run(
 
 
 def _refuse_to_lose(config: DistillConfig) -> None:
-    """Say before the work, not after it, that something is in the way."""
+    """Refuse early to overwrite an existing run."""
     if int(os.environ.get("RANK", "0")) > 0:
-        return  # one process of several looks, and clears up
+        return  # only the first process checks and removes
     started = bool(checkpoints_in(config.run_folder / "checkpoints"))
     check_new_folder(config.output, overwrite=config.overwrite or (config.resume and started))
     if started and not config.resume:
         if not config.overwrite:
             raise SpecError(
-                f"{config.run_folder} holds a run already: add --resume to go on with it, or "
-                "--overwrite to begin anew"
+                f"{config.run_folder} holds a run already: add --resume to continue it, or "
+                "--overwrite to start anew"
             )
         _clear(config.run_folder)
 
 
 def _clear(run_folder: Path) -> None:
-    """Remove what a run leaves, and nothing else: the folder may be any that the user named."""
+    """Remove the files of a run and nothing else: the folder may hold other files of the user."""
     for name in ("checkpoints", "tensorboard", "teacher.vsrc"):
         shutil.rmtree(run_folder / name, ignore_errors=True)
     (run_folder / "log.jsonl").unlink(missing_ok=True)

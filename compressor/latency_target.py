@@ -1,9 +1,9 @@
-"""The largest `edge` student that keeps a latency on a device, by the device's own profile.
+"""Choose the largest `edge` student that meets a latency target, by a device's profile.
 
-More arithmetic restores better within one family, and a device has its own opinion of what
-arithmetic costs: widths that fill its registers are cheap. So of all sizes that the profile says
-are fast enough, the one with the most multiply-accumulates is taken, the deeper one where two are
-alike. Fast enough means the far end of what the profile can vouch for, not the likeliest value.
+Within one family more arithmetic gives better quality, and what arithmetic costs depends on the
+device: widths that fill its registers are cheap. So of all sizes that the profile says
+are fast enough, the one with the most multiply-accumulates is taken, the deeper one on a
+tie. Fast enough means that the upper bound of the predicted latency meets the target.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _EXAMPLES = 2
 
 @dataclass(frozen=True)
 class SizeCandidate:
-    """A size and what it would cost.
+    """A student size and its cost.
 
     Attributes:
         size: Channels and depth.
-        kilo_mac: 1000 multiply-accumulates for each LR pixel.
-        latency: On the device.
+        kilo_mac: Multiply-accumulates per LR pixel, in thousands.
+        latency: Latency on the device.
     """
 
     size: EdgeSize
@@ -39,7 +39,7 @@ class SizeCandidate:
 
     @property
     def surely_ms(self) -> float:
-        """What the latency does not exceed, as far as the profile can tell."""
+        """Upper bound of the latency according to the profile, ms."""
         return self.latency.latency_ms if self.latency.high_ms is None else self.latency.high_ms
 
     def text(self) -> str:
@@ -54,16 +54,16 @@ class SizeCandidate:
 
 @dataclass(frozen=True)
 class StudentChoice:
-    """What was chosen for a latency, and between what.
+    """Student chosen for a latency target, and the alternatives.
 
     Attributes:
-        chosen: The student.
-        target_ms: Latency that it shall keep.
+        chosen: Student that was chosen.
+        target_ms: Latency target, ms per frame.
         shape: Of an LR frame, `(H, W)`.
-        device: What the profile was measured on.
-        tried: Number of sizes.
-        fitting: How many of them keep the latency.
-        too_slow: The least arithmetic above the chosen one, which does not.
+        device: Device of the profile.
+        tried: Number of sizes considered.
+        fitting: Number of sizes that meet the target.
+        too_slow: Candidate with the least arithmetic above the chosen one; it misses the target.
     """
 
     chosen: SizeCandidate
@@ -75,11 +75,11 @@ class StudentChoice:
     too_slow: tuple[SizeCandidate, ...]
 
     def text(self) -> str:
-        """A few lines for people."""
+        """Summary in a few lines."""
         height, width = self.shape
         lines = [
             f"{self.target_ms:g} ms at {height}x{width} on {self.device}: {self.fitting} of "
-            f"{self.tried} sizes (encoded x features x blocks) keep it",
+            f"{self.tried} sizes (encoded x features x blocks) meet it",
             f"taken      {self.chosen.text()}: the most arithmetic of these",
             *(f"too slow   {candidate.text()}" for candidate in self.too_slow),
         ]
@@ -89,14 +89,14 @@ class StudentChoice:
 
 
 def resolve_target(config: DistillConfig) -> tuple[DistillConfig, StudentChoice | None]:
-    """The configuration with the student that its target latency allows.
+    """Replace the target latency of a configuration by the student that meets it.
 
     Returns:
-        The configuration without the target, its student chosen; and what was chosen between (None
-        where no target is set, and the configuration is as it was).
+        The configuration with the chosen student instead of the target, and the choice (None
+            where no target is set; the configuration is then unchanged).
 
     Raises:
-        ValueError: Parts of the target are missing, or the student is named already.
+        ValueError: Parts of the target are missing, or a student is given as well.
         MismatchError: No size is fast enough, or the profile is of other networks.
         SpecError: The profile cannot be read.
     """
@@ -109,7 +109,7 @@ def resolve_target(config: DistillConfig) -> tuple[DistillConfig, StudentChoice 
         )
     if config.student not in (DistillConfig.student, FAMILY) or config.student_weights is not None:
         raise ValueError(
-            f"a target latency chooses a fresh {FAMILY} student: leave out --student "
+            f"a target latency selects a fresh {FAMILY} student: remove --student "
             f"{config.student} and student_weights"
         )
     profile = LatencyProfile.read(config.device_profile)
@@ -130,13 +130,13 @@ def resolve_target(config: DistillConfig) -> tuple[DistillConfig, StudentChoice 
 def choose_student(
     profile: LatencyProfile, *, target_ms: float, shape: tuple[int, int] | None = None
 ) -> StudentChoice:
-    """The student with the most arithmetic that keeps a latency.
+    """Return the student with the most arithmetic that meets a latency target.
 
-    Sizes between those that were measured are tried, none beyond them.
+    Sizes between the measured ones are considered, none beyond them.
 
     Args:
-        profile: Of the device.
-        target_ms: Latency of a frame, ms.
+        profile: Latency profile of the device.
+        target_ms: Latency target, ms per frame.
         shape: Of an LR frame, `(H, W)`; None if the profile holds but one.
 
     Raises:
@@ -148,7 +148,7 @@ def choose_student(
     if not fitting:
         least = min(candidates, key=lambda candidate: candidate.surely_ms)
         raise MismatchError(
-            f"no size of the profile keeps {target_ms:g} ms at {where[0]}x{where[1]}; the fastest "
+            f"no size of the profile meets {target_ms:g} ms at {where[0]}x{where[1]}; the fastest "
             f"is {least.text()}: allow more time, feed smaller frames, or profile smaller sizes "
             "(vsrc bench --profile F --sizes)"
         )
@@ -170,7 +170,7 @@ def choose_student(
 
 
 def _candidates(profile: LatencyProfile, shape: tuple[int, int] | None) -> Iterator[SizeCandidate]:
-    """Measured sizes, and those in steps between them."""
+    """Yield the measured sizes, and those in steps between them."""
     measured = [point.size for point in profile.points]
     sizes = {(size.encoded, size.features, size.blocks) for size in measured}
     features = [size.features for size in measured]

@@ -1,10 +1,10 @@
-"""LPIPS: the distance of two pictures in the features of a classifier (Zhang et al. 2018).
+"""LPIPS: distance of two images in the features of a classifier (Zhang et al. 2018).
 
 For each of five layers of VGG16, with the features of a pixel scaled to unit length:
 
     d = sum over layers of the mean over pixels of  w . (f(sr) - f(truth))^2
 
-The weights w >= 0 of each channel are the learnt part, "version 0.1".
+The channel weights w >= 0 are trained; these are of "version 0.1".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vsrc.runtime.quality.metrics import MetricKind
 _BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
 """Convolutions of VGG16 by their number in torchvision, block by block, pooling between blocks."""
 
-# The published network scales pictures in [-1, 1] by the statistics of ImageNet.
+# The published network scales images in [-1, 1] by the statistics of ImageNet.
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
@@ -42,7 +42,7 @@ class Lpips:
     def add(self, sr: Pixels8, truth: Pixels8) -> None:
         """Take the next pair; see `vsrc.runtime.quality.metrics.Metric`."""
         height, width = truth.shape[:2]
-        if min(height, width) - 2 * self._border < 16:  # four poolings leave nothing of less
+        if min(height, width) - 2 * self._border < 16:  # four poolings need at least 16 pixels
             return
         edge = self._border
         pictures = [
@@ -83,7 +83,7 @@ class LpipsNet:
 
     @torch.inference_mode()
     def __call__(self, pair: Tensor) -> Tensor:
-        """Distance of two pictures: `(2, 3, H, W)` uint8 RGB to a scalar."""
+        """Distance of two images: `(2, 3, H, W)` uint8 RGB to a scalar."""
         scale, shift = (torch.tensor(values)[:, None, None] for values in (_SCALE, _SHIFT))
         x = (pair.float() / 127.5 - 1 - shift) / scale
         distance = torch.zeros(())
@@ -101,12 +101,12 @@ def lpips_kind(vgg: Path | None, heads: Path | None) -> MetricKind:
     """The metric `lpips` for `vsrc.runtime.quality.evaluation.evaluate`.
 
     Raises:
-        MissingDependencyError: The files were not named; they do not come with vsrc.
-        MismatchError: They are not what they must be.
+        MissingDependencyError: No files were given; they do not ship with vsrc.
+        MismatchError: The files do not hold the expected weights.
     """
     if vgg is None or heads is None:
         raise MissingDependencyError(
-            "LPIPS needs two files that do not come with vsrc: VGG16 "
+            "LPIPS needs two files that do not ship with vsrc: VGG16 "
             "(https://download.pytorch.org/models/vgg16-397923af.pth) for --lpips-vgg, and "
             "lpips/weights/v0.1/vgg.pth of the package lpips for --lpips-heads"
         )

@@ -1,4 +1,4 @@
-"""The package of a network as it is, trained or not."""
+"""Write a network, trained or not, as a package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vsrc.runtime.spec import ModelSpec, NetworkSpec
 
 
 def write_package(network: nn.Module, path: Path, spec: NetworkSpec | None = None) -> Path:
-    """Write a network as it is, without graphs; `spec` where it is not the network's own."""
+    """Write a network as a package without graphs; `spec` overrides the network's own."""
     with new_folder(path, overwrite=True) as folder:
         weights = write_weights(folder, network)
         write_spec(folder, ModelSpec(spec or spec_of(network), weights, degradation="bi"))

@@ -37,6 +37,9 @@ CASES = [
     ("eval --data CLIPS --metrics psnr,tof", "cv2", "optical flow needs cv2"),
     ("eval --data CLIPS --metrics warp", "cv2", "optical flow needs cv2"),
     ("eval --data CLIPS --metrics lpips", "safetensors", "the metric lpips needs safetensors"),
+    ("data check CLIPS", "torch", "vsrc data check needs torch"),
+    ("split student.vsrc --width 0.5 -o OUT", "safetensors", "vsrc split needs safetensors"),
+    ("shard --data CLIPS -o OUT", "yaml", "vsrc shard needs yaml"),
     ("distill --data CLIPS", "tensorboard", "vsrc distill needs tensorboard"),
     ("distill --data CLIPS", "yaml", "vsrc distill needs yaml"),
 ]

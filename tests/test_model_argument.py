@@ -32,3 +32,14 @@ def test_the_command_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     done = CliRunner().invoke(main, ["inspect", "edge-s"])
     assert done.exit_code == 0
     assert "edge-s x4" in done.output
+
+
+@pytest.mark.parametrize("command", ["export edge-s", "calibrate edge-s clips"])
+def test_a_shipped_package_is_not_written_to(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, command.split())
+    assert done.exit_code == 2
+    assert f"cp -r {shipped('edge-s')} edge-s.vsrc" in done.stderr
+    assert list(tmp_path.iterdir()) == []

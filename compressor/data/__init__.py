@@ -1,4 +1,4 @@
-"""Clips to teach with: layouts, a decoded cache, degradations, random crops."""
+"""Training clips: layouts, a cache of decoded frames, degradations, random crops."""
 
 from vsrc.compressor.data.dataset import ClipBatch as ClipBatch
 from vsrc.compressor.data.dataset import ClipDataset as ClipDataset

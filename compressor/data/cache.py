@@ -8,7 +8,7 @@
     <cache>/seen/...       path, size and time of a source -> its sha256, so that it is hashed once
     <cache>/partial/...    work in progress; moved into place when complete
 
-Planar, because networks take planes: a crop is then copied without shuffling bytes.
+Planar, as networks take planes: a crop is then copied without rearranging bytes.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from vsrc.runtime.schema import from_json, to_json
 logger = logging.getLogger(__name__)
 
 _REPORT_EVERY = 50
-"""Frames between two reports: a second or two of decoding."""
+"""Frames between two progress reports: one or two seconds of decoding."""
 
 
 @dataclass(frozen=True)
 class ClipEntry:
-    """What `clip.json` says.
+    """Content of `clip.json`.
 
     Attributes:
-        source: Where it was decoded from, for people.
-        sha256: Of the source's bytes.
-        frames: T.
-        height: H, pixels.
-        width: W, pixels.
-        notes: What was wrong with the source and could be lived with.
+        source: Path of the decoded source, for messages.
+        sha256: SHA-256 of the source's bytes, hexadecimal.
+        frames: Number of frames, T.
+        height: Frame height H, pixels.
+        width: Frame width W, pixels.
+        notes: Damage of the source that decoding could work around.
     """
 
     source: str
@@ -65,7 +65,7 @@ class ClipEntry:
 
 @dataclass(frozen=True)
 class CachedClip:
-    """A decoded clip: its folder in the cache and what is in it."""
+    """A decoded clip: its folder in the cache and its description."""
 
     folder: Path
     entry: ClipEntry
@@ -93,12 +93,12 @@ class FrameCache:
         max_height: int | None = None,
         progress: Callable[[int], None] = lambda _frames: None,
     ) -> CachedClip:
-        """The decoded clip, decoding it when it is not there or damaged.
+        """Return the decoded clip; decode it if it is missing or damaged.
 
         Args:
-            source: Where the frames come from.
-            max_height: Taller frames are made smaller (bicubic, antialiased) before they are kept.
-            progress: Told now and then how many frames were decoded.
+            source: Source of the frames.
+            max_height: Taller frames are downscaled (bicubic, antialiased) before they are stored.
+            progress: Called every few seconds with the number of frames decoded.
 
         Raises:
             MediaError: The source cannot be decoded.
@@ -137,9 +137,9 @@ class FrameCache:
 
         Args:
             clip: A cached clip, at least `scale` pixels on each side.
-            name: Of the degradation.
+            name: Name of the degradation.
             scale: HR/LR side ratio.
-            degrade: Takes `(T, 3, H, W)` and the scale.
+            degrade: Function of frames `(T, 3, H, W)` and the scale; returns the LR frames.
         """
         path = clip.folder / f"lr-{name}-x{scale}.u8"
         rows, columns = clip.entry.height // scale, clip.entry.width // scale
@@ -152,7 +152,7 @@ class FrameCache:
         return path
 
     def _sha256(self, source: ClipSource) -> str:
-        """Hash of the source's bytes, remembered by path, size and time."""
+        """SHA-256 of the source's bytes, cached by path, size and modification time."""
         try:
             memo = self.folder / "seen" / _fingerprint(source.files)
             if memo.is_file() and len(text := memo.read_text()) == 64:
@@ -167,7 +167,7 @@ class FrameCache:
 
 
 def _open_clip(folder: Path) -> CachedClip | None:
-    """The clip in this folder, or None where it is absent or not whole."""
+    """Return the clip in this folder, or None if it is absent or incomplete."""
     try:
         text = (folder / "clip.json").read_text()
         clip = CachedClip(folder, from_json(ClipEntry, json.loads(text), where=str(folder)))
@@ -189,7 +189,7 @@ def _read_shots(path: Path) -> list[int] | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        logger.warning("%s is damaged (%s); looking for cuts again", path, error)
+        logger.warning("%s is damaged (%s); detecting cuts again", path, error)
         return None
 
 
@@ -200,7 +200,7 @@ def _estimate_bytes(source: ClipSource, max_height: int | None) -> int:
 
 
 def _write(frames: Iterable[Planes], file: IO[bytes]) -> tuple[int, int, int]:
-    """Write frames `(3, H, W)` one after another; their number, H and W."""
+    """Write frames `(3, H, W)` one after another; return their number, H and W."""
     count, height, width = 0, 0, 0
     for planes in frames:
         file.write(planes.tobytes())
@@ -226,14 +226,14 @@ def _shrunk(frames: Iterable[NDArray[np.uint8]], max_height: int | None) -> Iter
 
 
 def _resize(planes: Planes, *, height: int, width: int) -> Planes:
-    """Bicubic with antialiasing, as MATLAB's away from the border, from `(C, H, W)` uint8."""
+    """Resize `(C, H, W)` uint8: bicubic, antialiased, equal to MATLAB's away from the border."""
     floats = torch.from_numpy(planes).to(torch.float32)[None]
     resized = F.interpolate(floats, (height, width), mode="bicubic", antialias=True)[0]
     return np.asarray(resized.round_().clamp_(0, 255).to(torch.uint8).numpy())
 
 
 def _fingerprint(files: Iterable[Path]) -> str:
-    """What tells files from what they were, without reading them."""
+    """Hash of path, size and modification time: changes with a file, without reading it."""
     stats = ((file.resolve(), file.stat()) for file in files)
     return _hash_of(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
 

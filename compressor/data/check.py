@@ -1,4 +1,4 @@
-"""What a data folder holds and what is wrong with it, before anything is taught from it."""
+"""Check the contents of a data folder before training on it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import guess_degradation
 
 _PAIRS = 2
-"""Frames of a pair that are compared; the degradation is the same for all."""
+"""Frames of an HR/LR pair that are compared; all share one degradation."""
 
 
 @dataclass(frozen=True)
 class TwinReport:
-    """What is known of an LR twin.
+    """Findings about the LR version of a clip.
 
     Attributes:
-        named: How its layout says it was made.
-        guess: How it was made by the look of it, or why that cannot be said.
+        named: Degradation according to its layout.
+        guess: Degradation estimated from the pixels, or why none could be estimated.
     """
 
     named: str
@@ -36,18 +36,18 @@ class TwinReport:
 
 @dataclass(frozen=True)
 class ClipReport:
-    """What is known of a clip.
+    """Findings about a clip.
 
     Attributes:
-        name: Place below the folder.
+        name: Path relative to the folder.
         frames: Number of frames that can be decoded.
-        width: Pixels.
-        height: Pixels.
-        cuts: First frames of its shots, without the first shot.
-        subset: What the layout's lists say it is for.
-        notes: Damage that could be lived with.
-        error: Why it cannot be used; empty where it can.
-        twins: Its LR twins.
+        width: Frame width, pixels.
+        height: Frame height, pixels.
+        cuts: First frame of each shot but the first.
+        subset: Subset (training, test, ...) according to the layout's lists.
+        notes: Damage that decoding could work around.
+        error: Why the clip cannot be used; empty if it can.
+        twins: LR versions of the clip.
     """
 
     name: str
@@ -67,23 +67,23 @@ class ClipReport:
         line = f"{self.name}: {self.width}x{self.height}, {self.frames} frames, {shots}"
         if self.subset != "any":
             line += f", for {self.subset}"
-        pairs = [f"LR twin ({twin.named}) looks like {twin.guess}" for twin in self.twins]
+        pairs = [f"LR version ({twin.named}) looks like {twin.guess}" for twin in self.twins]
         return "; ".join([line, *pairs, *self.notes])
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """What is known of a folder.
+    """Findings about a data folder.
 
     Attributes:
-        folder: As it was named.
+        folder: Path as given.
         layout: Name of the layout.
-        clips: Usable clips.
-        broken: Clips that cannot be used.
-        damaged: Usable clips with notes.
-        frames: Frames of all usable clips.
-        shots: Shots of all usable clips.
-        details: One report for each clip, in order of their names.
+        clips: Number of usable clips.
+        broken: Number of clips that cannot be used.
+        damaged: Number of usable clips with notes.
+        frames: Number of frames of all usable clips.
+        shots: Number of shots of all usable clips.
+        details: One report per clip, sorted by name.
     """
 
     folder: str
@@ -105,7 +105,7 @@ class DataReport:
 def check_folder(
     folder: Path, *, progress: Callable[[ClipReport], None] | None = None
 ) -> DataReport:
-    """Decode everything in a folder once, keeping nothing.
+    """Decode everything in a folder once, without storing it.
 
     Args:
         folder: A data folder of any layout.
@@ -162,7 +162,7 @@ def _guess(high: ClipSource, low: ClipSource) -> str:
     try:
         return str(guess_degradation(_first(high), _first(low)))
     except (MediaError, ValueError) as error:
-        return f"nothing that can be compared: {error}"
+        return f"nothing, it cannot be compared: {error}"
 
 
 def _first(source: ClipSource) -> Planes:

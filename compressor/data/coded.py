@@ -1,4 +1,4 @@
-"""A clip through an encoder and back, in memory."""
+"""Encode and decode a clip in memory."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264"]
 _DECODERS = {"libx264": "h264"}
 _NO_LOOKAHEAD = "rc-lookahead=0:mbtree=0:b-adapt=0:weightp=0:scenecut=0"
 _LEAST_SIDE = 16
-"""Encoders refuse smaller pictures."""
+"""Smallest side that the encoders accept, pixels."""
 
 
 def code(frames: Planes, codec: Codec, *, quality: int) -> Planes:
-    """Encode and decode; what comes back has the artefacts.
+    """Encode and decode frames, so that they carry the codec's artefacts.
 
     Args:
         frames: `(L, 3, H, W)` uint8 RGB.
-        codec: FFmpeg's name of the encoder; `mjpeg` codes each picture by itself.
+        codec: FFmpeg's name of the encoder; `mjpeg` codes each frame by itself.
         quality: CRF for libx264 (18 fine, 35 coarse); quantiser for the others (2 fine, 31 coarse).
 
     Returns:
@@ -44,17 +44,17 @@ def code(frames: Planes, codec: Codec, *, quality: int) -> Planes:
 
 
 def check_encoders(codecs: Iterable[Codec]) -> None:
-    """Check before the work that this build of FFmpeg has encoders.
+    """Check early that this build of FFmpeg has the encoders.
 
     Raises:
-        MissingDependencyError: It lacks one.
+        MissingDependencyError: An encoder is missing.
     """
     for codec in codecs:
         _create(codec)
 
 
 def _pad_to_even(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Repeat the last row and column until the sides are even and not too small."""
+    """Repeat the last row and column until the sides are even and large enough."""
     pads = [max(_LEAST_SIDE - size, size % 2) for size in pictures.shape[1:3]]
     return np.pad(pictures, ((0, 0), (0, pads[0]), (0, pads[1]), (0, 0)), mode="edge")
 
@@ -65,9 +65,9 @@ def _encoder(codec: Codec, quality: int, *, size: tuple[int, ...]) -> av.VideoCo
     context.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     context.framerate = Fraction(25)
     context.time_base = Fraction(1, 25)
-    context.thread_count = 1  # more would make the bytes depend on the machine
+    context.thread_count = 1  # with more, the bytes would depend on the machine
     if codec == "libx264":
-        # With its look-ahead x264 gives other bytes now and then for the same frames.
+        # With look-ahead x264 is not deterministic: the bytes differ now and then.
         context.options = {"crf": str(quality), "preset": "veryfast", "x264-params": _NO_LOOKAHEAD}
     else:
         context.options = {"qmin": str(quality), "qmax": str(quality)}

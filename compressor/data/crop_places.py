@@ -1,6 +1,6 @@
 """Where the crops of a shard are cut: a pure function of (seed, number of the shard).
 
-shot  ──────────────[ run of frames ]──────────      a teacher restores the run once,
+shot  ──────────────[ run of frames ]──────────      a teacher upscales the run once,
                      │ ▢ ▢  ▢ ▢ ▢ │                  and many crops are cut from each of
                      └── L // 2 frames at each       its frames but the outermost
                          end have no whole window
@@ -26,7 +26,7 @@ class CropPlace:
     """One crop.
 
     Attributes:
-        frame: Its centre frame, counted from the first of the run.
+        frame: Centre frame, counted from the first of the run.
         top: First row, LR pixels.
         left: First column, LR pixels.
     """
@@ -47,7 +47,7 @@ class CropRun:
 
 
 def draw_runs(library: ClipLibrary, manifest: ShardManifest, shard: int) -> list[CropRun]:
-    """The runs of one shard; together they have `shard_crops` crops.
+    """Draw the runs of one shard; together they have `shard_crops` crops.
 
     Raises:
         DataError: No shot is long and large enough.
@@ -70,14 +70,15 @@ def draw_runs(library: ClipLibrary, manifest: ShardManifest, shard: int) -> list
 def read_run(
     library: ClipLibrary, run: CropRun, *, shard: int, number: int, seed: int
 ) -> tuple[Planes, Planes]:
-    """LR and HR of a whole run, `(T, 3, H / s, W / s)` and `(T, 3, H, W)` uint8.
+    """Read LR and HR of a whole run, `(T, 3, H / s, W / s)` and `(T, 3, H, W)` uint8.
 
     Args:
-        library: Where the clip is.
-        run: Which frames.
+        library: Library that holds the clip.
+        run: Frames to read.
         shard: Number of its shard.
-        number: Its place in the shard: with the seed it decides what chance a degradation has.
-        seed: Of the shards.
+        number: Index of the run in the shard; with the seed it fixes the random draws of a
+        degradation.
+        seed: Seed of the shards.
     """
     clip = library.clips[run.clip]
     height, width = (size // library.scale for size in clip.hr.shape[2:])
@@ -87,20 +88,20 @@ def read_run(
 
 
 def cut_picture(picture: Planes, place: CropPlace, *, patch: int, scale: int) -> Planes:
-    """`(..., H, W)` HR planes to the crop's `(..., patch, patch)`."""
+    """Cut a crop from HR planes: `(..., H, W)` to `(..., patch, patch)`."""
     top, left = place.top * scale, place.left * scale
     return picture[..., top : top + patch, left : left + patch]
 
 
 def cut_window(lr: Planes, place: CropPlace, *, clip_length: int, side: int) -> Planes:
-    """LR frames of a run, `(T, 3, H, W)`, to the crop's `(L, 3, side, side)`."""
+    """Cut a crop from LR frames of a run: `(T, 3, H, W)` to `(L, 3, side, side)`."""
     first = place.frame - clip_length // 2
     rows, columns = (slice(at, at + side) for at in (place.top, place.left))
     return lr[first : first + clip_length, :, rows, columns]
 
 
 def to_json_places(runs: Sequence[CropRun], library: ClipLibrary) -> list[dict[str, Any]]:
-    """For the record beside a shard."""
+    """Convert runs to the JSON record beside a shard."""
     return [
         {
             "clip": library.clips[run.clip].name,
@@ -152,10 +153,10 @@ def _draw_places(
 
 
 class _DetailOf:
-    """Mean difference of neighbouring pixels in any crop of a picture, by a table of sums.
+    """Mean difference of neighbouring pixels in any crop of a frame, from a table of sums.
 
     Args:
-        green: `(H, W)`.
+        green: Green plane, `(H, W)`.
     """
 
     def __init__(self, green: Planes) -> None:
@@ -165,7 +166,7 @@ class _DetailOf:
         self._sums = np.pad(steps.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
     def inside(self, place: CropPlace, manifest: ShardManifest) -> float:
-        """Of the crop at this place."""
+        """Return the detail of the crop at this place."""
         top, left = place.top * manifest.scale, place.left * manifest.scale
         bottom, right = top + manifest.patch, left + manifest.patch
         sums = self._sums

@@ -1,9 +1,9 @@
-"""Crops cut once and kept in shards, with the picture that a teacher made of each.
+"""Crops cut once and stored in shards, with a teacher's output for each.
 
     <folder>/manifest.json         what the crops are: ShardManifest
              crops-00000.u8        LR window and HR centre frame of each crop, uint8 RGB planes
              crops-00000.json      where each was cut, and the hash of the file
-             teacher-00000.u8      the teacher's picture of each, uint8, in the same order
+             teacher-00000.u8      the teacher's output for each, uint8, in the same order
              teacher-00000.json    the hash of the file
              held.safetensors      held-out clips: lr (N, L, 3, h, w), hr (N, L, 3, sh, sw), uint8
 
@@ -36,14 +36,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class KeptTeacher:
-    """A teacher whose pictures are kept.
+    """A teacher whose outputs are stored.
 
     Attributes:
-        name: As it was named.
-        arguments: Of its constructor.
-        weights_sha256: Hash of its weights; None where its own code fills it.
-        share: Of its picture in the mean.
-        sees_time_alike: It gives a clip played backwards the same pictures.
+        name: Name as given.
+        arguments: Arguments of its constructor.
+        weights_sha256: SHA-256 of its weights; None where its own code loads them.
+        share: Weight of its output in the mean, 0..1.
+        sees_time_alike: Whether a clip played backwards gives the same outputs.
     """
 
     name: str
@@ -55,24 +55,24 @@ class KeptTeacher:
 
 @dataclass(frozen=True)
 class ShardManifest:
-    """What `manifest.json` says.
+    """Content of `manifest.json`.
 
     Attributes:
-        version: Of this layout.
+        version: Version of this layout.
         scale: HR/LR side ratio.
-        degradation: How LR was made.
+        degradation: Degradation that made LR from HR.
         clip_length: L, frames of an LR window.
         patch: Side of the HR crop, pixels.
-        shard_crops: Crops of one shard.
-        shards: How many there are.
-        crops_per_frame: Cut from each frame.
-        run_frames: Consecutive frames that the teachers saw at once, at most.
-        candidates: Places drawn for each crop.
-        seed: Of every draw.
-        data: Folders the crops come from.
-        data_sha256: Of the frames they were cut from.
-        frames: How many frames those are.
-        teachers: Whose mean picture is kept; empty for none.
+        shard_crops: Number of crops in one shard.
+        shards: Number of shards.
+        crops_per_frame: Number of crops cut from each frame.
+        run_frames: Maximum number of consecutive frames fed to the teachers at once.
+        candidates: Number of places drawn for each crop; the one with most detail is kept.
+        seed: Seed of all random draws.
+        data: Data folders the crops come from.
+        data_sha256: SHA-256 of the frames the crops were cut from.
+        frames: Number of those frames.
+        teachers: Teachers whose mean output is stored; empty for none.
     """
 
     version: int
@@ -99,17 +99,17 @@ class ShardManifest:
 
     @property
     def hr_shape(self) -> tuple[int, int, int, int]:
-        """`(1, 3, sh, sw)` of a crop and of the teacher's picture of it."""
+        """`(1, 3, sh, sw)` of a crop and of the teacher's output for it."""
         return (1, 3, self.patch, self.patch)
 
     @property
     def crop_bytes(self) -> int:
-        """Of LR and HR of one crop."""
+        """Size of LR and HR of one crop, bytes."""
         return int(np.prod(self.lr_shape) + np.prod(self.hr_shape))
 
     @property
     def size_bytes(self) -> int:
-        """Disk that all shards take."""
+        """Disk space of all shards, bytes."""
         teacher = int(np.prod(self.hr_shape)) if self.teachers else 0
         return self.shards * self.shard_crops * (self.crop_bytes + teacher)
 
@@ -123,16 +123,16 @@ class CropShards:
 
     @cached_property
     def crops(self) -> tuple[Planes, ...]:
-        """Of each shard `(crops, crop_bytes)`, mapped."""
+        """Crops of each shard, `(crops, crop_bytes)`, memory-mapped."""
         return self._mapped("crops", self.manifest.crop_bytes)
 
     @cached_property
     def teacher_pictures(self) -> tuple[Planes, ...]:
-        """Of each shard `(crops, bytes of a picture)`, mapped."""
+        """Teacher outputs of each shard, `(crops, bytes of an output)`, memory-mapped."""
         return self._mapped("teacher", int(np.prod(self.manifest.hr_shape)))
 
     def text(self) -> str:
-        """One line: what there is."""
+        """One-line summary."""
         said = self.manifest
         names = ", ".join(teacher.name for teacher in said.teachers) or "none"
         return (
@@ -141,7 +141,7 @@ class CropShards:
         )
 
     def held_out(self) -> list[ClipBatch]:
-        """Clips to measure on, a batch of one each."""
+        """Validation clips, each a batch of one."""
         path = self.folder / HELD_FILE
         if not path.is_file():
             return []
@@ -156,7 +156,7 @@ class CropShards:
         if missing:
             raise DataError(
                 f"{self.folder} lacks {len(missing)} of {len(paths)} {kind} files ({missing[0]}, "
-                "...): run the command that made it again, it goes on where it stopped"
+                "...): run the command that made it again; it resumes where it stopped"
             )
         try:
             return tuple(np.memmap(path, dtype=np.uint8, mode="r", shape=shape) for path in paths)
@@ -168,7 +168,7 @@ def open_shards(folder: Path) -> CropShards:
     """Open a folder that `vsrc shard` made.
 
     Raises:
-        DataError: It is none, or of a newer layout.
+        DataError: It is not a folder of shards, or has another layout version.
     """
     path = folder / MANIFEST_FILE
     try:
@@ -179,7 +179,7 @@ def open_shards(folder: Path) -> CropShards:
     except (ValueError, SpecError, OSError) as error:
         raise DataError(f"{path} cannot be read ({error}); make the shards again") from error
     if manifest.version != VERSION:
-        raise DataError(f"{path} is of layout {manifest.version}, expected {VERSION}")
+        raise DataError(f"{path} has layout version {manifest.version}, expected {VERSION}")
     return CropShards(folder, manifest)
 
 
@@ -189,7 +189,7 @@ def shard_file(folder: Path, kind: str, number: int) -> Path:
 
 
 def find_damaged_files(shards: CropShards) -> list[str]:
-    """Names of files that are not what was written, by their hashes."""
+    """Names of files whose hash differs from the recorded one."""
     damaged = []
     for path in sorted(shards.folder.glob("*-*.u8")):
         said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -199,14 +199,14 @@ def find_damaged_files(shards: CropShards) -> list[str]:
 
 
 class CropDataset(Dataset[ClipItem]):
-    """Items of shards: every crop once in each pass, in an order drawn anew for each pass.
+    """Items of shards: every crop once per epoch, in an order drawn anew for each epoch.
 
     Item i depends on (seed, i) and the shards alone; an index has no upper bound.
 
     Args:
-        shards: Where the crops are.
-        seed: Of order and augmentation.
-        with_teacher: Give the teacher's picture, too.
+        shards: Source of the crops.
+        seed: Seed of order and augmentation.
+        with_teacher: Return the teacher's output, too.
         augment: Mirror, transpose and play backwards at random.
     """
 
@@ -216,7 +216,7 @@ class CropDataset(Dataset[ClipItem]):
         self._manifest, self._crops = shards.manifest, shards.crops
         self._pictures = shards.teacher_pictures if with_teacher else ()
         self._seed, self._augment = seed, augment
-        # A teacher that sees time one way would not give these pictures to a clip played backwards.
+        # A teacher sensitive to the direction of time would give other outputs in reverse.
         self._backwards = not with_teacher or all(
             teacher.sees_time_alike for teacher in shards.manifest.teachers
         )

@@ -1,7 +1,7 @@
 """Random clips from a library: item i depends on (seed, i) and nothing else.
 
-So a run that is stopped and resumed sees the same clips, whatever the number of workers, and no
-worker has a state that would need saving.
+So a stopped and resumed run sees the same clips, whatever the number of workers, and no
+worker has state that must be saved.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class ClipItem(NamedTuple):
-    """One clip as it leaves a worker: bytes, because four times fewer of them are passed on."""
+    """One clip as a worker returns it: uint8, a quarter of the bytes of float32."""
 
     lr: Tensor
     """`(L, 3, h, w)` uint8 RGB."""
@@ -34,19 +34,19 @@ class ClipItem(NamedTuple):
     source: str
     """File and first frame."""
     teacher: Tensor | None = None
-    """`(1, 3, s*h, s*w)` uint8 RGB: what a teacher made of the centre frame, where that is kept."""
+    """`(1, 3, s*h, s*w)` uint8 RGB: a teacher's output for the centre frame, if it was stored."""
 
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Clips to learn from.
+    """A batch of training clips.
 
     Attributes:
         lr: `(N, L, 3, h, w)` float32 RGB in [0, 1].
-        hr: `(N, L, 3, s*h, s*w)` float32 RGB in [0, 1]; the centre alone, `(N, 1, ...)`, of crops
-            that were cut and kept.
+        hr: `(N, L, 3, s*h, s*w)` float32 RGB in [0, 1]; the centre alone, `(N, 1, ...)`, for
+            crops read from shards.
         sources: File and first frame of each clip, for messages.
-        teacher: `(N, 1, 3, s*h, s*w)`, the teacher's picture of the centre, where it was kept.
+        teacher: `(N, 1, 3, s*h, s*w)`, the teacher's output for the centre frame, if stored.
     """
 
     lr: Tensor
@@ -57,7 +57,7 @@ class ClipBatch:
 
 @dataclass(frozen=True)
 class _Place:
-    """Number of a clip, and what is cut from it."""
+    """Number of a clip, and the window cut from it."""
 
     clip: int
     window: CropWindow
@@ -77,18 +77,18 @@ class ClipDataset(Dataset[ClipItem]):
         augment: bool = True,
         candidates: int = 1,
     ) -> None:
-        """Prepare to draw.
+        """Find the shots that clips can be drawn from.
 
         Args:
-            library: Where to draw from.
+            library: Library to draw from.
             clip_length: L, frames.
             patch: Side of the HR crop, pixels, a multiple of the scale.
-            seed: With the index, decides everything about an item.
-            length: What `len` says; None for the number of places a clip can start at. Items
+            seed: Seed; with the index it determines an item.
+            length: Result of `len`; None for the number of places a clip can start at. Items
                 beyond it exist: an index has no upper bound.
             augment: Mirror, transpose and play backwards at random.
-            candidates: Of so many places drawn for an item the one with most detail is taken; 1
-                takes every place alike.
+            candidates: Number of places drawn for an item, of which the one with most detail is
+                taken; 1 for uniform sampling.
 
         Raises:
             DataError: No shot is long enough, or no frame large enough.
@@ -140,7 +140,7 @@ class ClipDataset(Dataset[ClipItem]):
         return _Place(shot.clip, window)
 
     def _detail(self, place: _Place) -> float:
-        """Mean difference of neighbouring pixels in green of the middle HR frame."""
+        """Mean difference of neighbouring pixels in the green plane of the middle HR frame."""
         scale, window = self._library.scale, place.window
         frame = self._library.clips[place.clip].hr_frames(scale)[(window.start + window.stop) // 2]
         rows = slice(window.top * scale, (window.top + window.height) * scale)
@@ -151,7 +151,7 @@ class ClipDataset(Dataset[ClipItem]):
 
 
 def collate(items: Sequence[ClipItem]) -> ClipBatch:
-    """Stack clips and turn bytes into [0, 1]."""
+    """Stack clips and convert uint8 to float32 in [0, 1]."""
     pictures = [item.teacher for item in items if item.teacher is not None]
     return ClipBatch(
         lr=_stack([item.lr for item in items]),
@@ -187,11 +187,11 @@ def _usable_shots(library: ClipLibrary, *, clip_length: int, patch: int) -> list
 def augment_alike(
     clips: Sequence[Tensor], rng: np.random.Generator, *, backwards: bool = True
 ) -> list[Tensor]:
-    """Play backwards, turn upside down, mirror, transpose: each with probability one half.
+    """Reverse in time, flip vertically, flip horizontally, transpose: each with probability 0.5.
 
     Args:
-        clips: `(L, 3, H, W)` each, of any size: all are treated alike.
-        rng: For the choice.
+        clips: `(L, 3, H, W)` each, of any size: all get the same operations.
+        rng: Random generator of the choice.
         backwards: Whether a clip may be played backwards.
     """
     reversed_, upside_down, mirrored, transposed = rng.random(4) < 0.5
@@ -206,7 +206,7 @@ def _tensor(planes: Planes) -> Tensor:
 
 
 def _stack(clips: Sequence[Tensor]) -> Tensor:
-    # Straight into the batch: a stack of bytes in between would cost as much again.
+    # Copied straight into the batch: an intermediate stack of bytes would double the cost.
     batch = torch.empty((len(clips), *clips[0].shape))
     for place, clip in zip(batch, clips, strict=True):
         torch.div(clip, 255, out=place)

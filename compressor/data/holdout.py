@@ -1,4 +1,4 @@
-"""Clips kept aside: never taught from, only measured on."""
+"""Held-out clips: never trained on, only used for validation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from vsrc.compressor.data.window import CropWindow, cut
 def split_holdout(
     library: ClipLibrary, *, fraction: float = 0.05
 ) -> tuple[ClipLibrary, ClipLibrary]:
-    """Divide into what teaches and what measures; no frame is in both.
+    """Split into a training and a validation library; no frame is in both.
 
-    The lists of a layout decide where there are any (Vimeo-90K's test list, REDS4). Else whole
+    The lists of a layout decide, if it has any (Vimeo-90K's test list, REDS4). Else whole
     files are held out when there are enough of them, else whole shots, else the end of the only
     shot. The choice depends on the contents of the files, not on names, order or chance.
 
     Args:
         library: All clips.
-        fraction: Share of frames to hold out, at most; the smallest group is held out when even
-            that is more.
+        fraction: Maximum share of frames to hold out; if the smallest group exceeds it, that group
+            is held out.
     """
     marked = [shot for shot in library.shots if library.clips[shot.clip].subset == "test"]
     if marked and len(marked) < len(library.shots):
@@ -42,12 +42,12 @@ def split_holdout(
 def validation_clips(
     library: ClipLibrary, *, clip_length: int, count: int, crop: int | None = None
 ) -> list[ClipBatch]:
-    """Clips to measure on, spread evenly over the shots that are long enough.
+    """Validation clips, spread evenly over the shots that are long enough.
 
     Args:
         library: The held-out part.
         clip_length: L, frames.
-        count: How many clips at most.
+        count: Maximum number of clips.
         crop: Side of the centre crop, HR pixels, rounded down to the scale; None for whole frames.
 
     Returns:
@@ -73,7 +73,7 @@ def _clip(
     height, width = (min(size, crop // scale) if crop else size for size in sizes)
     top, left = (sizes[0] - height) // 2, (sizes[1] - width) // 2
     window = CropWindow(first, first + clip_length, top, left, height, width)
-    # A held-out clip is degraded the same way whenever it is measured.
+    # Seeded: a held-out clip is degraded the same way at each validation.
     lr, hr = cut(clip, window, scale=scale, rng=np.random.default_rng((shot.start, first)))
     source = f"{clip.name}@{first}"
     return collate([ClipItem(torch.from_numpy(lr.copy()), torch.from_numpy(hr.copy()), source)])

@@ -1,4 +1,4 @@
-"""From data folders to a library: find clips, decode what is new, make LR, find cuts."""
+"""Build a library from data folders: find clips, decode new ones, make LR, detect cuts."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def open_library(
         folders: Data folders or single videos, any layout of `vsrc.runtime.decode.clip_layouts`.
         scale: HR/LR side ratio.
         degradation: How LR is made from HR.
-        cache: Where decoded frames are kept; None for `cache_folder()`.
-        max_height: Taller HR frames are made smaller first: soft 720p and 1080p sources have no
-            detail at the pixel level and teach more at half size.
-        progress: Called after each source, and now and then while a long one is decoded.
+        cache: Folder of decoded frames; None for `cache_folder()`.
+        max_height: Taller HR frames are downscaled first: soft 720p and 1080p sources have no
+            detail at the pixel level and are better training data at half size.
+        progress: Called after each source, and regularly while a long one is decoded.
 
     Raises:
         DataError: A folder holds no clips, none of them can be decoded, or the cache is full.
@@ -82,7 +82,7 @@ def open_library(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is done with every source; the fields are `open_library`'s."""
+    """How every source is processed; the fields are `open_library`'s arguments."""
 
     store: FrameCache
     scale: int
@@ -101,7 +101,7 @@ def _hr(plan: _Plan, source: ClipSource, progress: Callable[[int], None]) -> Cac
 
 
 def _lr(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path | None:
-    """LR frames: the twin where it is wanted or made by that very degradation, or made here."""
+    """LR frames: the given ones if requested or made by the same degradation, else made here."""
     is_shrunk = plan.max_height is not None and hr.entry.height == plan.max_height
     if plan.degradation == "given" or (plan.degradation in source.twins and not is_shrunk):
         return _twin(plan, source, hr)
@@ -111,17 +111,17 @@ def _lr(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path | None:
 
 
 def _twin(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path:
-    """Decoded LR twin of a clip, after its size and length were compared.
+    """Decode the LR version of a clip and check its size and length.
 
-    For `given` any twin will do, a nameless one first.
+    For `given` any LR version is accepted, one of unknown degradation first.
 
     Raises:
-        MediaError: There is none, or it does not belong to the clip.
+        MediaError: The clip has none, or it does not match the clip.
     """
     wanted, scale = plan.degradation, plan.scale
     twins = {name: twin for name, twin in source.twins.items() if wanted in ("given", name)}
     if not twins:
-        raise MediaError(f"{source.place} has no LR twin, which degradation {wanted!r} needs")
+        raise MediaError(f"{source.place} has no LR version, which degradation {wanted!r} needs")
     lr = plan.store.clip(twins.get("given") or next(iter(twins.values())))
     count, _, height, width = hr.shape
     if lr.shape != (count, 3, height // scale, width // scale):
@@ -148,5 +148,5 @@ def _layout_line(layout: Layout, degradation: DataDegradation) -> str:
     twins = sorted({name for clip in layout.clips for name in clip.twins})
     line = f"{layout.root}: {layout.kind}, {len(layout.clips)} clips"
     if twins and degradation != "given" and degradation not in twins:
-        line += f"; its LR twins ({', '.join(twins)}) are left aside for degradation {degradation}"
+        line += f"; its LR versions ({', '.join(twins)}) are not used: degradation is {degradation}"
     return line

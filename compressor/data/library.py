@@ -16,18 +16,18 @@ from vsrc.runtime.decode.clip_layouts import Subset
 from vsrc.runtime.picture.fast_resize import Planes
 
 DataDegradation = Literal["bi", "bd", "real", "given"]
-"""How LR is made from HR; `given` takes the LR twins as they are."""
+"""How LR is made from HR; `given` uses the LR frames of the data set."""
 
 
 @dataclass(frozen=True)
 class IngestProgress:
-    """How far the decoding is.
+    """Progress of decoding.
 
     Attributes:
-        name: The source it is at.
-        done: Sources that are finished.
-        total: All sources.
-        frames: Frames decoded of the one it is at; 0 when it is finished.
+        name: Source being decoded.
+        done: Number of finished sources.
+        total: Number of sources.
+        frames: Number of frames decoded from the current source; 0 when it is finished.
     """
 
     name: str
@@ -41,10 +41,11 @@ class LibraryClip:
     """A clip of the library.
 
     Attributes:
-        name: For people: folder searched, and place below it.
-        hr: Decoded HR frames.
-        lr_path: `(T, 3, H/s, W/s)` uint8; None where LR is made anew for each crop.
-        subset: What its layout's lists say it is for.
+        name: Display name: the data folder, and the path below it.
+        hr: Decoded HR clip in the cache.
+        lr_path: File of LR frames, `(T, 3, H/s, W/s)` uint8; None where LR is made anew for each
+            crop.
+        subset: Subset (training, test, ...) according to its layout's lists.
     """
 
     name: str
@@ -89,11 +90,11 @@ class ClipLibrary:
     """Clips ready to be cropped.
 
     Attributes:
-        clips: All clips.
-        shots: What may be taken from them; `split` gives libraries with a part of the shots.
+        clips: Clips of all folders.
+        shots: Shots that crops may be taken from; a split keeps a part of them.
         scale: HR/LR side ratio.
-        degradation: How LR is made.
-        layouts: One line for each folder: what was recognised.
+        degradation: How LR is made from HR.
+        layouts: One line per folder: the layout that was recognised.
         skipped: Sources that could not be used.
     """
 
@@ -106,7 +107,7 @@ class ClipLibrary:
 
     @cached_property
     def frames(self) -> int:
-        """Frames in all shots."""
+        """Number of frames in all shots."""
         return sum(shot.stop - shot.start for shot in self.shots)
 
     @cached_property
@@ -119,5 +120,5 @@ class ClipLibrary:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def with_shots(self, shots: Sequence[Shot]) -> ClipLibrary:
-        """The same clips, other shots."""
+        """Return a library of the same clips with other shots."""
         return replace(self, shots=tuple(shots))

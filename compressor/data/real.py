@@ -1,4 +1,4 @@
-"""`real`: LR as cameras and the net make it; one draw for a clip, because a video has one history.
+"""Degradation `real`: blur, noise and compression of real videos, drawn once per clip.
 
     HR --> blur --> resize --> noise --> resize to LR --> JPEG --> video codec --> LR
 
@@ -30,18 +30,19 @@ _KERNEL = 15
 
 @dataclass(frozen=True)
 class RealDraw:
-    """What happened to one clip.
+    """Parameters of the degradation of one clip.
 
     Attributes:
-        sigmas: Of the blur along its two axes, HR pixels; 0 where there is none.
-        angle: Of the first axis, radians.
-        middle: Side of the picture when the noise comes, as a share of HR.
-        resizes: How it gets there, and from there to LR.
-        gaussian_noise: Standard deviation, 0..255.
-        grey_noise: The same noise in R, G and B.
-        shot_noise: Standard deviation at white, 0..255; it grows as the root of the light.
-        jpeg: Quantiser of each picture, 2 fine to 31 coarse; 0 for none.
-        codec: Of the video; None for none.
+        sigmas: Standard deviations of the blur along its two axes, HR pixels; 0 for none.
+        angle: Angle of the blur's first axis, radians.
+        middle: Side of the frame when noise is added, as a fraction of HR.
+        resizes: Filters of the resize to that size, and from there to LR.
+        gaussian_noise: Standard deviation of the Gaussian noise, 0..255.
+        grey_noise: Whether R, G and B get the same noise.
+        shot_noise: Standard deviation of the shot noise at white, 0..255; proportional to the
+            square root of the intensity.
+        jpeg: JPEG quantiser of each frame, 2 (fine) to 31 (coarse); 0 for none.
+        codec: Video codec; None for none.
         quality: Quantiser of the codec, in its own unit.
     """
 
@@ -58,7 +59,7 @@ class RealDraw:
 
 
 def check_codecs() -> None:
-    """Check before the work that every codec that may be drawn is there.
+    """Check early that FFmpeg has every codec that may be drawn.
 
     Raises:
         MissingDependencyError: This build of FFmpeg lacks one.
@@ -67,7 +68,7 @@ def check_codecs() -> None:
 
 
 def draw_real(rng: np.random.Generator, *, scale: int) -> RealDraw:
-    """Draw the history of a clip; most clips get some of the steps, few get all."""
+    """Draw the degradation of a clip; most clips get some of the steps, few get all."""
     sharp = rng.random() < 0.2
     sigmas = (0.0, 0.0) if sharp else tuple(rng.uniform(0.2, 0.75 * scale, 2))
     noise = rng.random()
@@ -87,13 +88,13 @@ def draw_real(rng: np.random.Generator, *, scale: int) -> RealDraw:
 
 
 def degrade_real(hr: Planes, *, scale: int, draw: RealDraw, rng: np.random.Generator) -> Planes:
-    """Make LR frames of a clip.
+    """Degrade the HR frames of a clip to LR.
 
     Args:
         hr: `(L, 3, H, W)` uint8 RGB, H and W multiples of the scale.
         scale: HR/LR side ratio.
-        draw: What happens to it.
-        rng: For the noise.
+        draw: Parameters of the degradation.
+        rng: Random generator of the noise.
 
     Returns:
         `(L, 3, H / scale, W / scale)` uint8 RGB.
@@ -123,7 +124,7 @@ def _blur(frames: Tensor, sigmas: tuple[float, float], angle: float) -> Tensor:
     across = (down * np.cos(angle) - right * np.sin(angle)) / sigmas[1]
     kernel = torch.exp(-(along**2 + across**2) / 2)
     kernel /= kernel.sum()
-    # All planes as channels of one picture: torch has a fast path for that, ten times the other's.
+    # All planes as channels of one image: torch has a ten times faster path for that.
     planes = frames.flatten(0, 1)[None]
     padded = F.pad(planes, (_KERNEL // 2,) * 4, mode="replicate")
     weights = kernel.expand(planes.shape[1], 1, _KERNEL, _KERNEL)

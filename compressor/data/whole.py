@@ -1,7 +1,7 @@
-"""Files and folders of the cache that appear whole or not at all.
+"""Write files and folders of the cache atomically: complete or not at all.
 
-They are filled under `<cache>/partial` (see `pending_file`). What a full or read-only disk says
-becomes one line with a way out.
+They are filled under `<cache>/partial` (see `pending_file`). Errors of a full or read-only disk
+become one line that says what to do.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 @contextmanager
 def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path]:
-    """A folder to fill; it replaces `folder`, unless another process was faster.
+    """Yield a folder to fill; it then replaces `folder`, unless another process was faster.
 
     Args:
-        folder: Its place in the end.
+        folder: Final path.
         cache: Root of the cache.
         size_bytes: About how much will be written.
 
@@ -37,8 +37,10 @@ def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path
         try:
             yield pending.folder
             folder.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)  # only what was found damaged is in the way
-            with contextlib.suppress(FileExistsError):  # the same frames, put there a moment ago
+            shutil.rmtree(folder, ignore_errors=True)  # an existing folder is a damaged one
+            with contextlib.suppress(
+                FileExistsError
+            ):  # another process has just stored the same frames
                 pending.commit(overwrite=False)
         finally:
             pending.discard()
@@ -46,10 +48,10 @@ def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path
 
 @contextmanager
 def whole_file(path: Path, *, cache: Path, size_bytes: int) -> Iterator[IO[bytes]]:
-    """A file to write; it replaces `path`.
+    """Yield a file to write; it then replaces `path`.
 
     Args:
-        path: Its place in the end.
+        path: Final path.
         cache: Root of the cache.
         size_bytes: About how much will be written.
 

@@ -1,4 +1,4 @@
-"""A piece of a clip: some frames, and a rectangle of them."""
+"""A crop of a clip: consecutive frames, and a rectangle of each."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vsrc.compressor.data.real import degrade_real, draw_real
 from vsrc.runtime.picture.fast_resize import Planes
 
 _MARGIN = 8
-"""LR pixels around a window that are degraded with it and cut away, so that no edge shows."""
+"""LR pixels around a window that are degraded with it and cut away, against border artefacts."""
 
 
 @dataclass(frozen=True)
 class CropWindow:
-    """Frames `[start, stop)`, rows and columns in LR pixels."""
+    """Frames `[start, stop)`, with rows and columns in LR pixels."""
 
     start: int
     stop: int
@@ -29,13 +29,13 @@ class CropWindow:
 def cut(
     clip: LibraryClip, window: CropWindow, *, scale: int, rng: np.random.Generator
 ) -> tuple[Planes, Planes]:
-    """LR and HR of the window, `(L, 3, h, w)` and `(L, 3, s*h, s*w)` uint8; views where possible.
+    """Cut LR and HR of a window, `(L, 3, h, w)` and `(L, 3, s*h, s*w)` uint8; views where possible.
 
     Args:
-        clip: Where to cut.
-        window: What to cut.
+        clip: Clip to cut from.
+        window: Frames, rows and columns to cut.
         scale: HR/LR side ratio.
-        rng: For the degradation of a clip that has no LR frames in the cache.
+        rng: Random generator of the degradation, for a clip without LR frames in the cache.
     """
     time = slice(window.start, window.stop)
     rows = slice(window.top, window.top + window.height)

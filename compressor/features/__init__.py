@@ -1,1 +1,1 @@
-"""Named features of a network, and a network on every frame of a clip."""
+"""Features of a network by name, and networks applied to every frame of a clip."""

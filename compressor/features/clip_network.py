@@ -1,4 +1,4 @@
-"""A network of windows, run on every frame of a clip."""
+"""Apply a network that takes windows to every frame of a clip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
 
 class ClipNetwork(nn.Module):
-    """Feeds the windows around the frames of a clip; outside the clip its edge frames repeat.
+    """Feed the windows around the frames of a clip; the first and last frame are repeated.
 
         clip of 5, window of 5:   frame 0 sees  0 0 0 1 2
                                   frame 1 sees  0 0 1 2 3
@@ -32,12 +32,12 @@ class ClipNetwork(nn.Module):
         self.spec = spec_of(network)
 
     def forward(self, clip: Tensor, frames: Sequence[int]) -> Tensor:
-        """Restore the frames asked for.
+        """Upscale the requested frames.
 
         Args:
             clip: `(N, L, 3, H, W)` float32 RGB in [0, 1].
-            frames: Which of the L frames to restore. A network that doubles the frame rate sees
-                every second frame of the clip (an odd number of frames) and restores all L.
+            frames: Indices of the L frames to upscale. A network that doubles the frame rate sees
+                every second frame of the clip (an odd number of frames) and returns all L.
 
         Returns:
             `(N, len(frames), 3, sH, sW)`.
@@ -57,7 +57,7 @@ class ClipNetwork(nn.Module):
         return flat.reshape(len(clip), len(frames), *flat.shape[1:])
 
     def _fits(self, clip: Tensor) -> bool:
-        """Whether the frames need no padding, which a network adds to whole windows alone."""
+        """Whether the frames need no padding; only whole windows are padded by a network."""
         return all(side % self.spec.size_multiple == 0 for side in clip.shape[-2:])
 
     def _encode_then_fuse(
@@ -79,11 +79,11 @@ class ClipNetwork(nn.Module):
 
 
 def clip_for(network: nn.Module, *, lr: Tensor, hr: Tensor) -> Tensor:
-    """What the network is to be fed: HR if it is a teacher that may see the answer, else LR."""
+    """Input of the network: HR for a teacher that takes the ground truth, else LR."""
     return hr if getattr(network, "sees_hr", False) else lr
 
 
 def window_indices(frames: Sequence[int], *, length: int, window: int) -> Tensor:
-    """Frame numbers of the window around each frame, `(len(frames), window)`, edges repeated."""
+    """Frame indices of the window around each frame, `(len(frames), window)`, ends repeated."""
     offsets = torch.arange(window) - window // 2
     return (torch.tensor(list(frames))[:, None] + offsets).clamp(0, length - 1)

@@ -1,4 +1,4 @@
-"""Shapes of named features, found without a picture."""
+"""Shapes of named features, found on the meta device without data."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from vsrc.runtime.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class TapShape:
-    """Shape of a feature, whatever the size of the picture.
+    """Shape of a feature, independent of the frame size.
 
     Attributes:
-        channels: Channels.
+        channels: Number of channels.
         ratio: Side of the feature / side of the LR frame.
     """
 
@@ -32,7 +32,7 @@ def tap_shapes(network: nn.Module, paths: Sequence[str]) -> Mapping[str, TapShap
     """Channels and size ratio of each tap, found by a forward pass on shapes alone.
 
     Raises:
-        ValueError: A path that leads nowhere, or a feature that is not one per restored frame.
+        ValueError: Unknown module path, or a feature that is not one map per output frame.
     """
     spec = spec_of(network)
     side = 16 * spec.size_multiple
@@ -44,14 +44,14 @@ def tap_shapes(network: nn.Module, paths: Sequence[str]) -> Mapping[str, TapShap
     with torch.no_grad(), open_taps(twin.network, paths) as features:
         twin(clip_for(twin.network, lr=lr, hr=hr), frames)
     if silent := [path for path in paths if path not in features]:
-        raise ValueError(f"tap {silent[0]!r} of {spec.name} does not run in a forward pass")
+        raise ValueError(f"tap {silent[0]!r} of {spec.name} is never called in a forward pass")
     return {p: _shape(p, features[p], spec, side=side, frames=len(frames)) for p in paths}
 
 
 def _shape(path: str, feature: Tensor, spec: NetworkSpec, *, side: int, frames: int) -> TapShape:
     if feature.dim() != 4 or feature.shape[0] != frames or feature.shape[2] != feature.shape[3]:
         raise ValueError(
-            f"tap {path!r} of {spec.name} has shape {tuple(feature.shape)} for {frames} restored "
+            f"tap {path!r} of {spec.name} has shape {tuple(feature.shape)} for {frames} output "
             f"frames; expected ({frames}, C, H, W): choose a later module"
         )
     return TapShape(channels=feature.shape[1], ratio=Fraction(feature.shape[2], side))

@@ -1,9 +1,9 @@
-"""Named features of a network, seen from outside by forward hooks.
+"""Capture features of a network by module path, with forward hooks.
 
 A network is never changed to be distilled: a tap is a module path ("body.3") and the feature is
 what that module returns. Hooks sit on the module itself, found from the bare network, so they also
 fire when the network was wrapped for several processes (where every path gains a "module." prefix
-and a look-up by name on the wrapper would find nothing, without a word).
+and a look-up by name on the wrapper would silently find nothing).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from vsrc.runtime.spec import NetworkSpec
 
 @contextmanager
 def open_taps(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Catch what the modules at `paths` return while the block runs.
+    """Capture the outputs of the modules at `paths` while the block runs.
 
-    A module that runs more than once is seen at its last run.
+    Of a module that runs more than once the last output is kept.
 
     Args:
         network: The bare network, or a wrapper around it.
@@ -32,7 +32,7 @@ def open_taps(network: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, Te
         Path -> feature `(N, C, H, W)`, filled by a forward pass.
 
     Raises:
-        ValueError: A path that leads nowhere.
+        ValueError: Unknown module path.
     """
     features: dict[str, Tensor] = {}
     bare = unwrap(network)
@@ -55,7 +55,7 @@ def unwrap(network: nn.Module) -> nn.Module:
 
 
 def spec_of(network: nn.Module) -> NetworkSpec:
-    """The network's description of itself."""
+    """Return the network's `spec`."""
     spec = getattr(unwrap(network), "spec", None)
     if not isinstance(spec, NetworkSpec):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Networks that carry a state from frame to frame, and so are run on whole clips."""
+"""Recurrent networks, which are run on whole clips."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 @runtime_checkable
 class WholeClipNetwork(Protocol):
-    """A network that restores every frame of a clip in one pass over it.
+    """A network that upscales every frame of a clip in one pass over it.
 
-    Its `forward` takes a window of the spec's length like any other network's, and gives the centre
-    alone: the state then starts at the first frame of the window.
+    Its `forward` takes a window of the spec's length like any other network's, and returns the
+    centre alone: the state then starts at the first frame of the window.
     """
 
     def upscale_clip(self, clip: Tensor, /) -> Tensor:
-        """Restore all frames: `(N, T, 3, H, W)` in [0, 1] to `(N, T, 3, sH, sW)`."""
+        """Upscale all frames: `(N, T, 3, H, W)` in [0, 1] to `(N, T, 3, sH, sW)`."""

@@ -1,4 +1,4 @@
-"""Teachers and students: one file for each, found by name in a table."""
+"""Teachers and students: one file each, looked up by name in a table."""
 
 from vsrc.compressor.networks.loading.weights import load_weights as load_weights
 from vsrc.compressor.networks.table import create as create

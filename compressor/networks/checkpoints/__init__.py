@@ -1,1 +1,1 @@
-"""Files of weights, read without trust, and layouts of others."""
+"""Safe reading of weight files, and conversion of foreign layouts."""

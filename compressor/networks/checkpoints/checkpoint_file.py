@@ -1,7 +1,7 @@
-"""Read the tensors of a checkpoint, without trusting it.
+"""Read the tensors of an untrusted checkpoint.
 
-Pickles go through torch's `weights_only` reader, which builds tensors and containers and runs
-nothing; training checkpoints are opened down to their averaged weights.
+Pickles go through torch's `weights_only` reader, which builds tensors and containers and
+runs no code; of a training checkpoint the averaged weights are taken.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ CONTAINERS = (
     "network",
     "net",
 )
-"""Names under which trainers keep a state dict, the averaged one before the last one."""
+"""Keys under which trainers store a state dict, averaged weights before the last ones."""
 
 _DEEPEST = 8
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint by their names in the file, on the CPU.
+    """Read the tensors of a checkpoint by their names in the file, to the CPU.
 
     Args:
         path: `.pth`, `.pt` or any other name that torch.save was given, `.safetensors`, `.npz`
@@ -64,30 +64,30 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise MismatchError(
-            f"{path} is not a whole safetensors file ({error}); fetch it again"
+            f"{path} is not a complete safetensors file ({error}); download it again"
         ) from error
 
 
 def _read_arrays(path: Path) -> dict[str, Tensor]:
     try:
-        # A file of our own: np.load leaves the one that it opens open where the archive is damaged.
+        # Opened here: np.load does not close the file that it opens if the archive is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except (ValueError, OSError, TypeError, BadZipFile) as error:
         raise MismatchError(
-            f"{path} is not a whole archive of NumPy arrays ({error}); fetch it again"
+            f"{path} is not a complete archive of NumPy arrays ({error}); download it again"
         ) from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no pickle can raise anything: KeyError, EOFError...
+    except Exception as error:  # invalid pickles can raise anything: KeyError, EOFError...
         raise MismatchError(f"{path} {_why_refused(str(error))}") from error
     state = _unwrap(content)
     if not state:
         raise MismatchError(
-            f"{path} holds no tensors by name but {_describe(content)}; "
+            f"{path} holds {_describe(content)} instead of named tensors; "
             "expected a state dict, as torch.save(network.state_dict(), path) writes it"
         )
     return state
@@ -102,15 +102,15 @@ def _why_refused(error: str) -> str:
     if match := re.search(r"GLOBAL ([\w.]+)", error):
         return (
             f"holds Python objects other than tensors ({match[1]}), which could run any code, so "
-            "it is refused: where it was made, write the weights alone with "
+            "it is refused: at its source, save only the weights with "
             "torch.save(network.state_dict(), path), or as .safetensors"
         )
-    return "is not a checkpoint that torch can read, or it is damaged; fetch it again"
+    return "is not a checkpoint that torch can read, or it is damaged; download it again"
 
 
 def _unwrap(content: object) -> dict[str, Tensor]:
     """The state dict inside a checkpoint: the averaged weights, else the last ones."""
-    for _ in range(_DEEPEST):  # a pickle may hold a dict that holds itself
+    for _ in range(_DEEPEST):  # a pickled dict may contain itself
         if not isinstance(content, Mapping):
             break
         inner = next((key for key in CONTAINERS if isinstance(content.get(key), Mapping)), None)

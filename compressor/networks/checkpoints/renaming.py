@@ -1,11 +1,11 @@
-"""Rename the tensors of a checkpoint from somebody else's layout to ours.
+"""Rename the tensors of a checkpoint from a foreign layout to ours.
 
 A network whose published weights use other names has a method
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]
 
-that `load_weights` calls first. It leaves names that it does not know as they are, so that our own
-files pass unchanged and a wrong file is still reported by its own names.
+that `load_weights` calls first. It leaves unknown names unchanged, so that our own files pass
+through and a wrong file is reported by its own names.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor
 
 @runtime_checkable
 class AdaptsCheckpoint(Protocol):
-    """A network that knows the layouts its weights are published in."""
+    """A network that converts checkpoints from the layouts its weights are published in."""
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from tensors by any name known."""
+        """Rename tensors from any known layout to ours."""
 
 
 def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
