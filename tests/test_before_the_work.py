@@ -54,7 +54,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (runs, "ask"),
         (comparison, "VideoReader"),
-        (evaluation, "score"),
+        (evaluation, "score_upscaler"),
         (job_report, "infer"),
     ):
         monkeypatch.setattr(module, name, work)

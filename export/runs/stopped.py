@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vsrc.export.config import ExportConfig
-from vsrc.runtime.errors import StoppedError
+from vsrc.runtime.errors import SpecError, StoppedError
 from vsrc.runtime.package import open_package
 
 
@@ -30,7 +30,10 @@ def open_stoppable(config: ExportConfig) -> Iterator[None]:
 
 def _complete(config: ExportConfig) -> set[tuple[str, str]]:
     """Name and hash or date of the graphs and engines of the package."""
-    package = open_package(config.package)
+    try:
+        package = open_package(config.package)
+    except SpecError:  # `export` reports it, after what is to be checked first
+        return set()
     graphs = {(name, graph.sha256) for name, graph in package.spec.graphs.items()}
     engines = package.path.glob("engines/*.engine")
     return graphs | {(path.name, str(path.stat().st_mtime_ns)) for path in engines}
