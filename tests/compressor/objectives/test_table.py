@@ -56,7 +56,7 @@ def test_the_freezing_rule_works_inside_a_sum() -> None:
 
 def test_the_record_of_an_objective_has_its_defaults() -> None:
     text = describe_objective("output+none", {"output.weight": 0.5})
-    assert text == "output weight=0.5 epsilon=0.001 + none epsilon=0.001"
+    assert text == "output weight=0.5 truth=1.0 epsilon=0.001 + none epsilon=0.001"
 
 
 @pytest.mark.parametrize(
