@@ -1,11 +1,13 @@
 """Write the JSON Schemas of the reports, and their tables in docs/bench.md, from the dataclasses.
 
-make schemas
+`make schemas` runs it; with --check it writes nothing and fails if a file differs.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from pathlib import Path
 
 from vsrc.runtime.jobs import job_report
@@ -74,9 +76,16 @@ def _with_table(document: str, schema: Schema, *, name: str) -> str:
 
 
 def main() -> None:
-    """Write all of them."""
-    for path, text in generated().items():
-        path.write_text(text, encoding="utf-8")
+    """Write what differs, or name it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    texts = generated()
+    outdated = [path for path in texts if path.read_text(encoding="utf-8") != texts[path]]
+    if check and outdated:
+        sys.exit(f"run make schemas: {', '.join(path.name for path in outdated)} differ")
+    for path in outdated:
+        path.write_text(texts[path], encoding="utf-8")
 
 
 if __name__ == "__main__":
