@@ -1,1 +1,1 @@
-"""From frames to windows, tiles and a session, and back to frames."""
+"""Group frames into windows and tiles, run a session on them, and put the frames together."""

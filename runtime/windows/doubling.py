@@ -1,14 +1,14 @@
 """Windows for networks that also double the frame rate (time_scale 2, STDAN).
 
-A window of T frames gives 2T - 1 pictures: one for each frame and one for each gap. Windows step
-by T - 1 frames, so neighbours share a frame and every gap lies inside one of them:
+A window of T frames gives 2T - 1 output frames: one for each input frame and one for each gap.
+Windows step by T - 1 frames, so neighbouring windows share a frame and every gap is inside one:
 
     T 3      A B C D E | F          | a cut
              A B C                  A  AB  B  BC
                  C D E              C  CD  D  DE  E  E'        E' repeats E in the gap of the cut
 
-N frames give 2N - 1 results; a result's time_base is half of the source's, so that the middle of
-two PTS is always a whole number.
+N frames give 2N - 1 results. The time_base of the result is half that of the source, so that the
+midpoint of two PTS is always an integer.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from vsrc.runtime.windows.sliding import Slot, Window
 
 
 def iter_doubled_windows(frames: Iterable[SourceFrame], *, size: int) -> Iterator[Window]:
-    """Windows of `size` frames whose results show each frame and the middle of each gap.
+    """Yield windows of `size` frames, with a result for each frame and for the middle of each gap.
 
     Args:
-        frames: In order; a new shot begins where `starts_shot` says so.
-        size: Frames fed at once, 2 or more.
+        frames: Frames in display order; a new shot begins where `starts_shot` is set.
+        size: Number of frames of a window, at least 2.
     """
-    shot: list[SourceFrame] = []  # its last `size` frames
+    shot: list[SourceFrame] = []  # the last `size` frames of the shot
     fresh = 0  # how many of them, at the end, have no result yet
     key = -1
     for key, frame in enumerate(frames):
@@ -61,7 +61,7 @@ def _last_window(
 
 
 def _pairs(frames: list[SourceFrame], first: int) -> Iterator[Slot]:
-    """Each frame but the last, and the gap behind it."""
+    """Yield slots for each frame but the last, and for the gap after it."""
     for place, (frame, following) in enumerate(itertools.pairwise(frames), start=first):
         yield _make_slot(frame, 2 * place, until=frame.pts + following.pts)
         yield _between(frame, following, 2 * place + 1)
@@ -89,7 +89,7 @@ def _between(frame: SourceFrame, following: SourceFrame, index: int) -> Slot:
 
 
 def _window(shot: list[SourceFrame], size: int, key: int, slots: tuple[Slot, ...]) -> Window:
-    """The frames as one array, the last of which has this key and fills up a short shot."""
+    """Stack the frames into one array; the last one, whose key is `key`, pads a short shot."""
     repeats = size - len(shot)
     lr = np.stack([frame.rgb for frame in shot + [shot[-1]] * repeats])
     keys = (*range(key + 1 - len(shot), key + 1), *[key] * repeats)

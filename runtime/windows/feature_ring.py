@@ -1,7 +1,7 @@
-"""Work once, not T times: features of a frame are found when it comes and kept while it is in use.
+"""Compute the features of a frame once, not T times, and keep them while windows use the frame.
 
-Sets of features lie side by side in slots, in order of time, so that a window is one contiguous
-run of slots. T = 3, window by window (frames are known by their keys):
+Sets of features are stored side by side in slots, in order of time, so that a window is one
+contiguous run of slots. T = 3, window by window (frames are identified by their keys):
 
     keys      ring                                  work
     a a b     [ a a b . . . ]                       encode a, copy it, encode b
@@ -9,7 +9,7 @@ run of slots. T = 3, window by window (frames are known by their keys):
     b c d     [ a a b c d . ]  window:   b c d      encode d
     c d d     [ a a b c d d ]  window:     c d d    copy d
 
-At the end of the slots those that are still needed move to the front.
+At the end of the buffer the sets that are still needed are moved to its front.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from vsrc.runtime.windows.session import check_windows
 
 _SLACK_BYTES = 64 << 20
 _SLACK_SLOTS = 32
-"""Slots behind the window: at most so many and, beyond the first, so large."""
+"""Limits of the slots after the window: their number and, beyond the first, their bytes."""
 
 
 class FeatureMemory(Protocol):
-    """Slots for the features of frames of one size, wherever the backend wants them."""
+    """Slots for the features of frames of one size, in the memory that the backend uses."""
 
     def encode(self, frames: Pixels8, slot: int, /) -> None:
         """Fill a slot with the features of a run of frames, `(F, H, W, 3)`."""
@@ -39,26 +39,27 @@ class FeatureMemory(Protocol):
         """Copy slots; the two runs may overlap if `target` is the lower one."""
 
     def fuse(self, first: int, centre: Pixels8, /) -> Callable[[], Pixels8]:
-        """Begin to restore the window whose features begin in slot `first`.
+        """Begin to upscale the window whose features begin in slot `first`.
 
         Args:
             first: Its first slot.
             centre: The middle frame, `(H, W, 3)`.
 
         Returns:
-            What waits for `(1, sH, sW, 3)`; for `(1, T', sH, sW, 3)` when time_scale is 2.
+            Function that waits for the result and returns it: `(1, sH, sW, 3)`, or
+            `(1, T', sH, sW, 3)` when time_scale is 2.
         """
 
 
 class Halves(Protocol):
-    """The encode and the fuse graph of a network on some backend.
+    """The encode graph and the fuse graph of a network, loaded by a backend.
 
     Attributes:
-        label: What runs them, for people.
-        network: What the outside must know to feed it.
+        label: Name of the backend and the precision, for messages.
+        network: Properties of the network that its callers need.
         graph: The encode graph.
-        ahead: Windows that may be under way beside the newest; see `StartedSession`.
-        at_once: Likewise.
+        ahead: Number of windows to start before the first is waited for; see `AsyncSession`.
+        at_once: Number of windows computed at the same time; see `AsyncSession`.
     """
 
     label: str
@@ -68,14 +69,14 @@ class Halves(Protocol):
     at_once: int
 
     def memory(self, slots: int, height: int, width: int) -> FeatureMemory:
-        """Room for the features of so many frames; sides as the graphs take them."""
+        """Allocate slots for frames of a size that the graphs take."""
 
     def close(self) -> None:
         """Free everything; calling it twice does nothing."""
 
 
 class RingSession:
-    """A session whose windows share what was found out about their frames."""
+    """A session that computes the features of a frame once for all windows that hold it."""
 
     def __init__(self, halves: Halves) -> None:
         self._halves = halves
@@ -85,7 +86,7 @@ class RingSession:
         self._rings: dict[Hashable, _Ring] = {}
 
     def __call__(self, lr: Pixels8, /) -> Pixels8:
-        """Restore windows of which nothing is known; see `Session`."""
+        """Upscale windows without keys, so without reuse of features; see `Session`."""
         self._rings.clear()
         unknown = tuple(range(self.network.window))
         restored = []
@@ -97,13 +98,13 @@ class RingSession:
     def keyed(
         self, lr: Pixels8, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0
     ) -> Pixels8:
-        """Restore windows whose frames are known by name; see `KeyedSession`."""
+        """Upscale windows whose frames have keys; see `FrameCachingSession`."""
         return self.start(lr, keys, place=place)()
 
     def start(
         self, lr: Pixels8, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> Callable[[], Pixels8]:
-        """Begin to restore windows; see `StartedSession`."""
+        """Begin to upscale windows; see `AsyncSession`."""
         if keys is None:
             made = self(lr)
             return lambda: made
@@ -123,11 +124,11 @@ class RingSession:
         return restored
 
     def forget(self) -> None:
-        """Let go of all features: keys of frames mean other frames from here on."""
+        """Drop all features: from here on the keys stand for other frames."""
         self._rings.clear()
 
     def feature_bytes(self, height: int, width: int) -> int:
-        """Memory that the kept features of frames of this size take."""
+        """Memory of the kept features of frames of this size, bytes."""
         return set_bytes(self.graph, height, width) * (
             self.runs + _slack(self.graph, height, width)
         )
@@ -148,10 +149,10 @@ class RingSession:
 
 
 class _Ring:
-    """The features of the frames that were used last; see the picture above.
+    """The features of the frames that were used last; see the diagram above.
 
     Attributes:
-        size: H and W of the frames.
+        size: H and W of the frames, LR pixels.
     """
 
     def __init__(
@@ -163,7 +164,7 @@ class _Ring:
         self._stop = 0
 
     def started(self, window: Pixels8, keys: tuple[int, ...]) -> Callable[[], Pixels8]:
-        """Begin to restore `(T, H, W, 3)` whose frames have these keys."""
+        """Begin to upscale the window `(T, H, W, 3)` whose frames have these keys."""
         wanted = [keys[at : at + self._frames] for at in range(self._runs)]
         held = self._held(wanted)
         for at in range(held, self._runs):
@@ -171,7 +172,7 @@ class _Ring:
         return self._memory.fuse(self._stop - self._runs, window[len(window) // 2])
 
     def _held(self, wanted: list[tuple[int, ...]]) -> int:
-        """How many sets at the end of the ring are those that the window begins with."""
+        """Number of sets at the end of the ring that the window begins with."""
         for count in range(min(len(self._kept), self._runs), 0, -1):
             if self._kept[-count:] == wanted[:count]:
                 return count
@@ -193,7 +194,7 @@ class _Ring:
 
 
 def set_bytes(graph: GraphSpec, height: int, width: int) -> int:
-    """Memory of one set of features, in float32."""
+    """Memory of one set of features in float32, bytes."""
     sizes = (
         feature.channels * (height // feature.stride) * (width // feature.stride)
         for feature in graph.features

@@ -1,4 +1,4 @@
-"""Pictures as a graph takes them, and as it gives them: of sizes that fit, uint8 or float."""
+"""Convert frames to the inputs of a graph and its outputs to frames: size, layout and dtype."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 
 def to_graph(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> NDArray[Any]:
-    """What the graph is fed with.
+    """Convert frames to the input of the graph.
 
     Args:
         lr: `(N, T, H, W, 3)` uint8, or uint16 for a float graph.
-        network: What H and W are padded to multiples of.
-        graph: How small they may be, and which type it takes.
+        network: Network, for the multiple that H and W are padded to.
+        graph: Graph, for its smallest H and W and for its dtype.
 
     Returns:
-        `lr`, padded, or float32 `(N, T, 3, H, W)` of it in [0, 1].
+        `lr`, padded; for a float graph as float32 `(N, T, 3, H, W)` in [0, 1].
     """
     least = (graph.height[0], graph.width[0])
     lr = pad_to_fit(lr, multiple=network.size_multiple, least=least)
@@ -32,16 +32,16 @@ def to_graph(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> NDArray[Any]
 
 
 def from_graph(sr: NDArray[Any], network: NetworkSpec, graph: GraphSpec, *, like: Pixels) -> Pixels:
-    """Pictures from what the graph gave.
+    """Convert the output of the graph to frames.
 
     Args:
-        sr: `(..., sH, sW, 3)` uint8, or float `(..., 3, sH, sW)` about [0, 1].
-        network: Its scale.
-        graph: Which of the two it gives.
-        like: `(N, T, H, W, 3)` before it was padded; the result has its type.
+        sr: Output, `(..., sH, sW, 3)` uint8, or float `(..., 3, sH, sW)` of about [0, 1].
+        network: Network, for its scale.
+        graph: Graph, for its output type.
+        like: Input before padding, `(N, T, H, W, 3)`; the result has its dtype.
 
     Returns:
-        `(..., sH, sW, 3)`, rounded and clipped, without what was padded.
+        `(..., sH, sW, 3)`, rounded and clipped, with the padding cropped.
     """
     height, width = (side * network.scale for side in like.shape[2:4])
     if graph.io == "uint8":
@@ -50,18 +50,18 @@ def from_graph(sr: NDArray[Any], network: NetworkSpec, graph: GraphSpec, *, like
     largest = np.iinfo(like.dtype).max
     levels = sr.astype(np.float32) * np.float32(largest)
     np.rint(levels, out=levels)
-    np.fmin(np.fmax(levels, 0, out=levels), largest, out=levels)  # a NaN becomes black, not chance
+    np.fmin(np.fmax(levels, 0, out=levels), largest, out=levels)  # a NaN becomes black, not random
     pictures = np.empty((*sr.shape[:-3], *sr.shape[-2:], 3), like.dtype)
     pictures[...] = np.moveaxis(levels, -3, -1)
     return pictures
 
 
 def pad_to_fit(lr: Pixels, *, multiple: int, least: tuple[int, int] = (1, 1)) -> Pixels:
-    """Reflect at the bottom and right edge until H and W fit.
+    """Pad by reflection at the bottom and right edges until H and W fit.
 
     Args:
         lr: `(N, T, H, W, 3)`.
-        multiple: What H and W of the result are multiples of.
+        multiple: Divisor of H and W of the result.
         least: Smallest H and W of the result.
     """
     height, width = lr.shape[2:4]
@@ -71,8 +71,8 @@ def pad_to_fit(lr: Pixels, *, multiple: int, least: tuple[int, int] = (1, 1)) ->
     )
     if not bottom and not right:
         return lr
-    # A picture narrower than its padding cannot be mirrored without its edge pixel (1 pixel wide:
-    # there is nothing to mirror); `symmetric` repeats the edge and works for every size.
+    # `reflect` needs more pixels than it pads (a frame 1 pixel wide has nothing to reflect);
+    # `symmetric` repeats the edge pixel and works for every size.
     pairs = ((0, 0), (0, 0), (0, bottom), (0, right), (0, 0))
     if bottom < height and right < width:
         return np.pad(lr, pairs, mode="reflect")

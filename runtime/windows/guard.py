@@ -1,16 +1,16 @@
-"""Frames that reduced precision has spoilt are noticed, and restored again in fp32.
+"""Detect frames that reduced precision has corrupted, and recompute them in fp32.
 
-What overflows in half precision, or saturates in int8, comes out as nothing (a NaN becomes black)
-or as too much, over as much of the picture as the next convolutions see. So a place is spoilt if
-all of the result around it is black, or all of it white, in some channel, while the input there is
-far from that:
+Values that overflow in fp16, or saturate in int8, come out as black (a NaN becomes black) or as
+white, over the receptive field of the layers that follow. So a region counts as corrupted if all
+of the result there is black, or all of it white, in some channel, while the input there is far
+from that:
 
     input, 3x3 LR pixels     210 208 209        result, all 3s x 3s of them      0 0 0 0 0 0 ...
                              211 205 207                                         0 0 0 0 0 0 ...
                              209 210 208                                         ...
 
-Real black is black in the input, too, and a line that is thinner than an LR pixel never fills the
-place of nine; the bicubic of the input would show both. One spoilt pixel by itself is not noticed.
+Real black is black in the input, too, and a line thinner than an LR pixel never fills the area of
+nine; bicubic upscaling would show both. A single corrupted pixel is not detected.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.windows.session import FrameCachingSession, Session
 
 _AWAY = 32 / 255
-"""How far all LR pixels of a place are from black or white for it to be spoilt, of the range."""
+"""Least distance of all LR pixels of a region from black or white, as a share of the range."""
 
 
 @dataclass(frozen=True, eq=False)
 class GuardedPictures:
-    """The pictures of one window.
+    """The output frames of one window.
 
     Attributes:
-        pictures: `(K, sH, sW, 3)`.
-        redone: Which of them were restored again.
-        spoilt: Which of them are spoilt, and could not be.
+        pictures: Frames, `(K, sH, sW, 3)`.
+        redone: Indices of the frames that were recomputed in fp32.
+        spoilt: Indices of the frames that are corrupted and could not be recomputed.
     """
 
     pictures: Pixels
@@ -45,14 +45,14 @@ class GuardedPictures:
 
 
 class Guard:
-    """Looks at every frame that is made.
+    """Checks every output frame.
 
     Attributes:
-        notes: What the user should know.
+        notes: Lines to report to the user.
     """
 
     def __init__(self, exact: Callable[[], Session]) -> None:
-        """Args: `exact` opens the network in fp32; asked for at the first spoilt frame."""
+        """Args: `exact` opens the network in fp32; called at the first corrupted frame."""
         self._exact = exact
         self._session: Session | None = None
         self._is_there = True
@@ -61,13 +61,13 @@ class Guard:
     def check(
         self, lr: Pixels, keys: tuple[int, ...], made: Pixels, wanted: Iterable[int]
     ) -> GuardedPictures:
-        """The pictures of one window, those that were spoilt made again.
+        """Check the output frames of one window and recompute the corrupted ones.
 
         Args:
-            lr: `(T, H, W, 3)`.
-            keys: Of its frames.
-            made: `(K, sH, sW, 3)`: one picture, or 2T - 1 at times between the frames.
-            wanted: Those that are used.
+            lr: Input window, `(T, H, W, 3)`.
+            keys: Key of each input frame.
+            made: Output frames, `(K, sH, sW, 3)`: one, or 2T - 1 with those in between.
+            wanted: Indices of the output frames that are used.
         """
         spoilt = [at for at in wanted if is_spoilt(made[at], _select_seen(lr, at, len(made)))]
         if not spoilt:
@@ -90,18 +90,18 @@ class Guard:
             except VsrcError as error:
                 self._is_there = False
                 self.notes.append(
-                    f"frames came out black or white where the input is neither, and fp32 is not "
-                    f"there to restore them again: {error}"
+                    f"frames came out black or white where the input is neither, and could not be "
+                    f"recomputed in fp32: {error}"
                 )
         return self._session
 
 
 def is_spoilt(sr: Pixels, lr: Sequence[Pixels]) -> bool:
-    """Whether a picture has a place that is black or white and should not be; see above.
+    """Whether a frame has a region that is black or white and should not be; see above.
 
     Args:
-        sr: `(sH, sW, 3)`.
-        lr: The input at that time, `(H, W, 3)` each: one frame, or the two that it lies between.
+        sr: Output frame, `(sH, sW, 3)`.
+        lr: Input frames at that time, `(H, W, 3)` each: one, or the two on either side.
     """
     height, width = lr[0].shape[:2]
     scale = sr.shape[0] // height
@@ -109,7 +109,7 @@ def is_spoilt(sr: Pixels, lr: Sequence[Pixels]) -> bool:
         return False
     white = int(np.iinfo(sr.dtype).max)
     away = int(_AWAY * white)
-    # One pixel of each block tells whether a closer look is worth it; it hardly ever is.
+    # Check one pixel of each block first: a full check is hardly ever needed.
     picked = np.ascontiguousarray(sr[scale // 2 :: scale, scale // 2 :: scale])
     for bound in (0, white):
         hit = picked == bound
@@ -126,13 +126,13 @@ def is_spoilt(sr: Pixels, lr: Sequence[Pixels]) -> bool:
 
 
 def _fills_a_place(mask: NDArray[np.bool_]) -> bool:
-    """Whether all of any 3x3 pixels of `(H, W, 3)` are set in a channel."""
+    """Whether any 3x3 block of `(H, W, 3)` is all set in some channel."""
     rows = mask[:-2] & mask[1:-1] & mask[2:]
     return bool((rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]).any())
 
 
 def _select_seen(lr: Pixels, at: int, pictures: int) -> list[Pixels]:
-    """Frames of a window that picture `at` shows, or lies between."""
+    """Select the input frames that output frame `at` shows, or lies between."""
     if pictures == 1:
         return [lr[len(lr) // 2]]
     return [lr[at // 2], lr[(at + 1) // 2]]

@@ -1,4 +1,4 @@
-"""One way to run a package, whatever runs it underneath."""
+"""The interface of sessions, the same for every backend."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 
 class Session(Protocol):
-    """A network ready to run.
+    """A network that is loaded and ready to run.
 
     Attributes:
-        label: What runs it, for people ("ort-cpu fp32").
-        network: What the outside must know to feed it.
-        graph: The graph that runs.
+        label: Backend and precision, for messages ("ort-cpu fp32").
+        network: Properties of the network that its callers need.
+        graph: Graph that runs.
     """
 
     label: str
@@ -24,7 +24,7 @@ class Session(Protocol):
     graph: GraphSpec
 
     def __call__(self, lr: Pixels, /) -> Pixels:
-        """Restore one batch of windows.
+        """Upscale one batch of windows.
 
         Args:
             lr: `(N, T, H, W, 3)` uint8 RGB, any H and W; padded and cropped as the network needs.
@@ -35,12 +35,12 @@ class Session(Protocol):
         """
 
     def close(self) -> None:
-        """Free what it holds; calling it twice does nothing."""
+        """Free all memory; a second call does nothing."""
 
 
 @runtime_checkable
 class FrameCachingSession(Protocol):
-    """A session that does less for a frame it has seen before."""
+    """A session that reuses work for frames it has seen before."""
 
     def keyed(
         self,
@@ -49,21 +49,21 @@ class FrameCachingSession(Protocol):
         *,
         place: Hashable = 0,
     ) -> Pixels:
-        """Restore windows whose frames are known by name.
+        """Upscale windows whose frames have keys.
 
         Args:
-            lr: As for the call.
-            keys: For each window the key of each of its frames: equal keys, equal frames.
-            place: Part of the picture that `lr` shows; each has keys of its own.
+            lr: Windows, as for `__call__`.
+            keys: For each window the key of each of its frames; equal keys mean equal frames.
+            place: Identifies the tile of the frame that `lr` holds; keys are separate for each.
         """
 
 
 def check_windows(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> None:
-    """Refuse windows that the graph does not take.
+    """Raise if the graph does not take these windows.
 
     Raises:
-        ValueError: Wrong type, or not as many frames as the network sees.
-        MismatchError: A side is longer than the graph takes.
+        ValueError: Wrong dtype, or not as many frames as the window of the network.
+        MismatchError: H or W is larger than the graph takes.
     """
     takes = ("uint8", "uint16") if graph.io == "float" else ("uint8",)
     if (
@@ -87,17 +87,17 @@ def check_windows(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> None:
 
 
 PendingPixels = Callable[[], Pixels]
-"""Waits for pictures that were begun, and gives them; asking again gives the same."""
+"""Waits for frames that were started and returns them; later calls return the same array."""
 
 
 @runtime_checkable
 class AsyncSession(Protocol):
-    """A session that can be given the next windows before it has given the last ones.
+    """A session that can start the next windows before the previous ones are finished.
 
     Attributes:
-        ahead: Windows that are worth having under way beside the newest.
-        at_once: How many of them are computed at the same time in the memory of the host; 0 on a
-            device, which got all that it needs when it was opened.
+        ahead: Number of windows to start before the result of the first is waited for.
+        at_once: Number of windows computed at the same time in host memory; 0 on a device, where
+            all memory is allocated when the session is opened.
     """
 
     ahead: int
@@ -106,10 +106,10 @@ class AsyncSession(Protocol):
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
-        """Begin to restore windows.
+        """Begin to upscale windows.
 
         Args:
-            lr: As for the call of a `Session`; it stays as it is until the pictures are there.
-            keys: As for a `FrameCachingSession`; None where nothing is known of the frames.
-            place: Likewise.
+            lr: Windows, as for a `Session`; must not change until the result is available.
+            keys: As for a `FrameCachingSession`; None where frames have no keys.
+            place: As for a `FrameCachingSession`.
         """

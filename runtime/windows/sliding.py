@@ -1,9 +1,9 @@
-"""Windows over the frames of a video, each a view into one array.
+"""Sliding windows over the frames of a video, each a view into one array.
 
-Plain windows, radius 1, a shot of four frames (A B C D) and the next shot (E ...):
+Radius 1, a shot of four frames (A B C D) and the next shot (E ...):
 
-    padded   A A B C D D | E E ...        the edges of a shot repeat its outermost frame,
-    windows  A A B                        so a window never looks across a cut
+    padded   A A B C D D | E E ...        the ends of a shot repeat its outermost frame,
+    windows  A A B                        so a window never contains a cut
                A B C
                  B C D
                    C D D
@@ -21,22 +21,22 @@ from vsrc.runtime.decode.frame import Packets, SourceFrame
 from vsrc.runtime.pixels import Pixels
 
 _SLACK_BYTES = 32 << 20
-"""Room behind the window: what it holds is moved to the front once this much was written."""
+"""Limit of the space for frames after the window, bytes; when it is full, the window moves."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One result that is taken from a window.
+    """One output frame that is taken from the result of a window.
 
     Attributes:
-        index: Which of the pictures that the network gives for the window.
-        pts: When it is shown, in units of the result's time_base.
-        duration: How long, the same unit.
-        packets: Packets that ride on it.
+        index: Index among the frames that the network outputs for the window.
+        pts: Presentation time stamp, units of the result's time_base.
+        duration: Display duration, units of the result's time_base.
+        packets: Packets of other tracks that are written with it.
         wanted: Whether it is part of the result.
-        name: As in `SourceFrame`.
-        is_kept: It is there already, from a run that was stopped.
-        starts_shot: As in `SourceFrame`.
+        name: File name without suffix; see `SourceFrame`.
+        is_kept: Whether it already exists, from a run that was stopped.
+        starts_shot: Whether it is the first frame of a shot.
     """
 
     index: int
@@ -50,19 +50,18 @@ class Slot:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the network has to make it."""
+        """Whether the network still has to compute it."""
         return self.wanted and not self.is_kept
 
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Frames that are fed at once, and what is taken from the result.
+    """Frames that are fed at once, and the output frames that are taken from the result.
 
     Attributes:
-        lr: `(T, H, W, 3)`, a view that is overwritten when the next window is asked for.
-        slots: Results, in order.
-        keys: One number for each frame: its place in the video. Where a frame is repeated, so is
-            its number.
+        lr: Frames, `(T, H, W, 3)`; a view that is overwritten when the next window is requested.
+        slots: Output frames, in order.
+        keys: Index of each frame in the video; repeated where the frame is.
     """
 
     lr: Pixels
@@ -71,14 +70,14 @@ class Window:
 
 
 def iter_windows(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Window]:
-    """One window of `2 * radius + 1` frames around each frame, of which the centre is restored.
+    """Yield a window of `2 * radius + 1` frames around each frame; the centre is upscaled.
 
     Args:
-        frames: In order; a new shot begins where `starts_shot` says so.
-        radius: Frames on each side.
+        frames: Frames in display order; a new shot begins where `starts_shot` is set.
+        radius: Number of frames on each side of the centre.
     """
     ring: _Ring | None = None
-    waiting: deque[SourceFrame] = deque()  # frames whose right-hand neighbours are not there yet
+    waiting: deque[SourceFrame] = deque()  # frames whose next neighbours are not read yet
     last: SourceFrame | None = None
     for key, frame in enumerate(frames):
         if ring is None:
@@ -121,13 +120,13 @@ def _slot(frame: SourceFrame) -> Slot:
 
 
 class _Ring:
-    """The last `size` frames, side by side in memory.
+    """The last `size` frames, contiguous in memory.
 
         [ . . a b c d . . . ]     push(e):  [ . . . b c d e . . ]     size 4
               ^^^^^^^                             ^^^^^^^
 
-    At the end of the array the frames that are still needed move to its front. That is one copy of
-    a window each `slack` frames, and every window is contiguous.
+    At the end of the array the frames that are still needed are moved to its front. That is one
+    copy of a window every `slack` frames, and every window is contiguous.
     """
 
     def __init__(self, size: int, frame: Pixels) -> None:

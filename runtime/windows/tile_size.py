@@ -1,4 +1,4 @@
-"""How large a part of a frame is fed at once: all of it, or what memory allows."""
+"""Choose the tile size: the whole frame, or the largest part that fits in memory."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from vsrc.runtime.windows.session import AsyncSession, Session
 from vsrc.runtime.windows.tiles import spans
 
 _SURE_PIXELS = 640 * 480
-"""LR pixels, of all windows that are computed at once, that are fed whole without a question."""
+"""LR pixels of all windows computed at once, up to which memory is not measured."""
 
 _TRIAL_SIDE = 128
-"""LR pixels a side of the picture that is fed to see what a pixel takes."""
+"""Side of the trial frame that memory per pixel is measured on, LR pixels."""
 
 _SHARE = 0.6
-"""Of the free memory; the rest is for the encoder and for what nobody foresaw."""
+"""Share of the free memory that is used; the rest is for the encoder and a margin."""
 
 _FRAMES_IN_FLIGHT = 80
-"""Restored frames that wait in queues and in the encoder's lookahead."""
+"""Number of upscaled frames in queues and in the encoder's lookahead."""
 
 
 @dataclass(frozen=True)
 class TileChoice:
-    """A tile and why.
+    """A tile size and the reason for it.
 
     Attributes:
-        tile: Longest side that is fed, LR pixels with halo; 0 for the whole picture.
-        note: A line for the user; empty where nothing is special.
+        tile: Side of a tile with its halo, LR pixels; 0 for the whole frame.
+        note: Line to report to the user; empty if there is nothing to report.
     """
 
     tile: int
@@ -39,13 +39,13 @@ class TileChoice:
 
 
 def choose_tile(session: Session, *, height: int, width: int, batch: int) -> TileChoice:
-    """The tile for frames of a size.
+    """Choose the tile size for frames of a size.
 
     Args:
-        session: What is fed; a small picture is run through it where that is needed.
-        height: LR pixels.
-        width: LR pixels.
-        batch: Windows fed at once.
+        session: Session to run; a small frame is run through it if memory must be measured.
+        height: Height of the frames, LR pixels.
+        width: Width of the frames, LR pixels.
+        batch: Number of windows fed at once.
     """
     graph = session.graph
     if height > graph.height[1] or width > graph.width[1]:
@@ -53,7 +53,7 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Til
         limit = f"{graph.width[1]}x{graph.height[1]}"
         note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {tile}"
         return TileChoice(tile, note)
-    # What an engine needs for the largest frame that it takes, it got when it was opened.
+    # An engine allocated the memory for its largest frame when it was opened.
     at_once = session.at_once if isinstance(session, AsyncSession) else 1
     if height * width * at_once <= _SURE_PIXELS or (free := free_bytes()) is None:
         return TileChoice(0)
@@ -72,12 +72,12 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Til
     return TileChoice(
         tile,
         f"{width}x{height} at once would take more than the {free / 1e9:.1f} GB that are free: "
-        f"tiles of {tile} pixels",
+        f"using tiles of {tile} pixels",
     )
 
 
 def check_tile(tile: int, network: NetworkSpec) -> None:
-    """Refuse tiles that are nothing but overlap; see `spans`."""
+    """Raise if tiles consist of halo alone; see `spans`."""
     if tile:
         spans(
             2 * (tile + network.size_multiple),
@@ -88,12 +88,12 @@ def check_tile(tile: int, network: NetworkSpec) -> None:
 
 
 def fit_tile(pixels: int, *, height: int, width: int, network: NetworkSpec) -> int:
-    """Longest side of a square of so many pixels, but not less than the halo can live with."""
+    """Side of a tile of at most `pixels`, but at least what the halo requires, LR pixels."""
     multiple = network.size_multiple
     halo = -(-network.halo // multiple) * multiple
     least = 2 * halo + max(multiple, halo)
     shorter = min(height, width)
-    # What is longer than the shorter side of the picture is a strip.
+    # A tile longer than the shorter side of the frame becomes a strip.
     side = int(max(pixels, 1) ** 0.5)
     if side > shorter:
         side = pixels // shorter

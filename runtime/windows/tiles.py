@@ -1,13 +1,13 @@
-"""Frames fed in parts that overlap by the receptive field, so that the parts make the whole.
+"""Feed frames in tiles that overlap by the receptive field, so that seams do not show.
 
     start 0           start 1              each tile is computed with `halo` pixels around what is
-    |---------tile 0---------|             kept of it; at the edges of the picture there is nothing
-    |    kept        | halo  |             to compute, and the network pads as it pads the whole
+    |---------tile 0---------|             kept of it; at the edges of the frame there is no halo,
+    |    kept        | halo  |             and the network pads as it does for the whole frame
              |---------tile 1---------|
              | halo  |    kept        |
 
-Starts are multiples of what the network wants its sides to be multiples of, so that every level of
-a pyramid falls on the same pixels as in the whole picture.
+Starts are multiples of the network's `size_multiple`, so that every level of a pyramid falls on
+the same pixels as in the whole frame.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Span:
-    """One tile along one axis, LR pixels, half open.
+    """One tile along one axis, LR pixels, as half-open ranges.
 
     Attributes:
         start: First pixel that is fed.
-        stop: Behind the last one.
+        stop: Pixel after the last one that is fed.
         keep_start: First pixel whose result is kept.
-        keep_stop: Behind the last one.
+        keep_stop: Pixel after the last one whose result is kept.
     """
 
     start: int
@@ -45,16 +45,16 @@ class Span:
 
 
 def spans(size: int, *, tile: int, halo: int, multiple: int) -> list[Span]:
-    """Tiles of one length whose kept parts cover an axis once.
+    """Split an axis into tiles of one length whose kept parts cover it exactly once.
 
     Args:
-        size: Length of the axis, a multiple of `multiple`.
-        tile: Length of a tile with its halo; rounded down to a multiple.
-        halo: Context on each side; rounded up to a multiple.
-        multiple: What starts and lengths are multiples of.
+        size: Length of the axis, LR pixels, a multiple of `multiple`.
+        tile: Length of a tile with its halo, LR pixels; rounded down to a multiple.
+        halo: Context on each side, LR pixels; rounded up to a multiple.
+        multiple: Divisor of all starts and lengths, LR pixels.
 
     Raises:
-        ValueError: The tile is nothing but halo.
+        ValueError: The tile is not larger than its halo.
     """
     halo = -(-halo // multiple) * multiple
     tile = tile // multiple * multiple
@@ -71,13 +71,13 @@ def spans(size: int, *, tile: int, halo: int, multiple: int) -> list[Span]:
 
 
 class TiledSession:
-    """A session that feeds another one tile by tile, and takes smaller ones if memory runs out.
+    """A session that feeds another one tile by tile, with smaller tiles if memory runs out.
 
     Attributes:
-        ahead: Windows worth having under way beside the newest; see `AsyncSession`.
-        at_once: Likewise.
-        tile: Longest side that is fed, LR pixels with halo; 0 for the whole picture.
-        notes: What the user should know.
+        ahead: Number of windows to start before the first is waited for; see `AsyncSession`.
+        at_once: Number of windows computed at the same time; see `AsyncSession`.
+        tile: Side of a tile with its halo, LR pixels; 0 for the whole frame.
+        notes: Lines to report to the user.
     """
 
     def __init__(self, session: Session, *, tile: int = 0) -> None:
@@ -91,17 +91,17 @@ class TiledSession:
         self._halved = False
 
     def __call__(self, lr: Pixels, /) -> Pixels:
-        """Restore windows; see `Session`."""
+        """Upscale windows; see `Session`."""
         return self._restore(lr, None, 0)
 
     def keyed(self, lr: Pixels, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0) -> Pixels:
-        """Restore windows whose frames are known; see `FrameCachingSession`."""
+        """Upscale windows whose frames have keys; see `FrameCachingSession`."""
         return self._restore(lr, keys, place)
 
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
-        """Begin to restore windows; see `AsyncSession`. Tiles are ahead of each other only."""
+        """Begin to upscale windows; see `AsyncSession`. With tiles it returns when they are done."""
         if self.tile:
             made = self._restore(lr, keys, place)
             return lambda: made
@@ -141,7 +141,7 @@ class TiledSession:
         place: Hashable,
         error: DeviceMemoryError,
     ) -> Pixels:
-        """A window for which there was no memory as a whole; others under way may say so, too."""
+        """Upscale windows that did not fit in memory whole; several pending ones may come here."""
         if not self.tile:
             self._halve(max(lr.shape[2:4]), error)
         return self._restore(lr, keys, place)
@@ -149,7 +149,7 @@ class TiledSession:
     def _halve(self, side: int, error: DeviceMemoryError) -> None:
         self._halved = True
         self.tile = (min(self.tile, side) if self.tile else side) // 2
-        note = f"memory ran out ({error}); from there on it is fed in tiles of {self.tile} pixels"
+        note = f"memory ran out ({error}); continuing with tiles of {self.tile} pixels"
         self.notes.append(note)
         logger.info("%s", note)
 
@@ -174,7 +174,7 @@ class TiledSession:
     def _made(
         self, padded: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
     ) -> Iterator[tuple[Span, Span, Pixels]]:
-        """Each tile and what was made of it; on a device the next ones are begun before."""
+        """Yield each tile with its result; on a device the next tiles are started before."""
         begun: deque[tuple[Span, Span, PendingPixels]] = deque()
         for rows, columns in self._plan(padded.shape[2], padded.shape[3]):
             part = padded[:, :, rows.start : rows.stop, columns.start : columns.stop]
@@ -212,10 +212,10 @@ def _wait(rows: Span, columns: Span, pending: PendingPixels) -> tuple[Span, Span
 
 
 def _keep_span(span: Span, scale: int) -> slice:
-    """Of the result of a tile."""
+    """The kept part in the result of a tile."""
     return slice((span.keep_start - span.start) * scale, (span.keep_stop - span.start) * scale)
 
 
 def _goes(span: Span, scale: int) -> slice:
-    """In the whole result."""
+    """The kept part in the whole result."""
     return slice(span.keep_start * scale, span.keep_stop * scale)

@@ -1,4 +1,4 @@
-"""Frames through the network: windows in, restored frames out."""
+"""Run frames through the network: windows in, upscaled frames out."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def upscale_frames(
     first: int = 0,
     guard: Guard | None = None,
 ) -> Iterator[ResultFrame]:
-    """Restore frames one after another.
+    """Upscale frames one after another.
 
     Args:
-        frames: In order; those that are not wanted are neighbours only.
-        session: The network.
-        batch: Windows fed at once.
-        is_kept: Says of the n-th result whether it is there already.
+        frames: Frames in display order; those that are not `wanted` are only fed as neighbours.
+        session: Network to run.
+        batch: Number of windows fed at once.
+        is_kept: Whether the n-th result already exists, from an earlier run.
         first: Number of the first result.
-        guard: Looks at every frame that is made.
+        guard: Checks every frame that is computed.
 
     Yields:
-        The results in order, and the packets of frames that have none.
+        The results in order, and the packets of frames without a result.
     """
     network = session.network
     if network.time_scale == 2:
@@ -57,19 +57,19 @@ def upscale_frames(
 
 
 def neighbours(network: NetworkSpec) -> int:
-    """How many frames before and after a frame can change what is made of it."""
+    """Number of frames on each side that the result of a frame depends on."""
     return network.window - 1 if network.time_scale == 2 else network.radius
 
 
 def window_step(network: NetworkSpec) -> int:
-    """How many frames lie between the first frames of two windows of a shot."""
+    """Number of frames between the starts of two consecutive windows of a shot."""
     return network.window - 1 if network.time_scale == 2 else 1
 
 
 def _without_kept(
     windows: Iterable[Window], is_kept: Callable[[int], bool], number: int
 ) -> Iterator[Window]:
-    """Windows whose results that are there need not be made."""
+    """Mark results that already exist as kept, so that they are not computed again."""
     for window in windows:
         slots = []
         for slot in window.slots:
@@ -79,10 +79,10 @@ def _without_kept(
 
 
 def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
-    """Windows that are fed together: so many of a shot, counted from its start.
+    """Group windows into batches, counted from the start of each shot.
 
-    So the company that a window is fed in, which may change the last bit of what a GPU makes of it,
-    does not depend on what is there already.
+    The composition of a batch may change the last bit of a GPU's result. Counted in this way, it
+    does not depend on which results already exist.
     """
     group: list[Window] = []
     for window in windows:
@@ -102,12 +102,12 @@ def _groups(windows: Iterable[Window], batch: int) -> Iterator[list[Window]]:
 
 @dataclass(frozen=True, eq=False)
 class _Begun:
-    """Windows on their way.
+    """Windows that were started.
 
     Attributes:
-        group: They, with the places of their results.
-        lr: What was fed, `(N, T, H, W, 3)`; None where nothing is missing of their one window.
-        pending: Waits for the pictures, `(N, K, sH, sW, 3)`.
+        group: Windows, with the slots of their results.
+        lr: Input, `(N, T, H, W, 3)`; None if all results of the single window exist.
+        pending: Function that waits for the result, `(N, K, sH, sW, 3)`.
     """
 
     group: list[Window]
@@ -120,7 +120,7 @@ def _begin(group: list[Window], session: Session) -> _Begun:
         return _Begun(group, None, lambda: np.empty(0, np.uint8))
     lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
     if _ahead(session):
-        lr = lr.copy()  # a view that is overwritten before its picture is there
+        lr = lr.copy()  # a view that is overwritten before its result is available
     return _Begun(group, lr, _pictures(lr, [window.keys for window in group], session))
 
 
@@ -158,7 +158,7 @@ def _result(slot: Slot, guarded: GuardedPictures | None = None) -> ResultFrame:
 
 
 def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> PendingPixels:
-    """Begin `(N, K, sH, sW, 3)` of `(N, T, H, W, 3)`: K pictures a window, 1 or 2T - 1."""
+    """Start `(N, T, H, W, 3)` to `(N, K, sH, sW, 3)`: K frames per window, 1 or 2T - 1."""
     if isinstance(session, AsyncSession):
         pending = session.start(lr, keys)
         return lambda: _check_pictures(pending(), lr, session)
@@ -167,7 +167,7 @@ def _pictures(lr: Pixels, keys: Sequence[tuple[int, ...]], session: Session) -> 
 
 
 def _check_pictures(sr: Pixels, lr: Pixels, session: Session) -> Pixels:
-    """The pictures of each window along an axis of their own, if they are what they must be."""
+    """Check dtype and shape of the output, and give the frames of a window their own axis."""
     network = session.network
     count, window, height, width, _ = lr.shape
     picture = (height * network.scale, width * network.scale, 3)
@@ -177,7 +177,7 @@ def _check_pictures(sr: Pixels, lr: Pixels, session: Session) -> Pixels:
         expected = (count, 2 * window - 1, *picture)
     if sr.shape != expected or sr.dtype != lr.dtype:
         raise MismatchError(
-            f"{session.label} gave {sr.dtype} {sr.shape} for {lr.shape}; {network.name} x"
-            f"{network.scale} should give {lr.dtype} {expected}: export the package again"
+            f"{session.label} returned {sr.dtype} {sr.shape} for {lr.shape}; {network.name} x"
+            f"{network.scale} should return {lr.dtype} {expected}: export the package again"
         )
     return sr.reshape(count, -1, *picture)

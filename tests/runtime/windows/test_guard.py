@@ -301,6 +301,6 @@ def test_where_fp32_cannot_be_opened_it_is_tried_once() -> None:
         assert (set(guarded.redone), set(guarded.spoilt)) == (set(), {0})
     assert len(tried) == 1
     assert guard.notes == [
-        "frames came out black or white where the input is neither, and fp32 is not there to "
-        "restore them again: there is none"
+        "frames came out black or white where the input is neither, and could not be "
+        "recomputed in fp32: there is none"
     ]

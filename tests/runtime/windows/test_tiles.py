@@ -163,9 +163,7 @@ def test_when_memory_runs_out_tiles_are_halved_once_and_it_is_said(tile: int) ->
     session = TiledSession(Hungry(40 * 40), tile=tile)
     for _ in range(2):
         np.testing.assert_array_equal(session(lr), lr[:, 0])
-    assert session.notes == [
-        "memory ran out (no more memory); from there on it is fed in tiles of 32 pixels"
-    ]
+    assert session.notes == ["memory ran out (no more memory); continuing with tiles of 32 pixels"]
     with pytest.raises(DeviceMemoryError, match="no more memory"):
         TiledSession(Hungry(10), tile=tile)(lr)
 
@@ -277,6 +275,6 @@ def test_onnx_runtime_out_of_memory_is_survived(tiny_package: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout == (
-        "(1, 1280, 1600, 3) ['memory ran out (ort-cpu fp32 could not get what it needs); from "
-        "there on it is fed in tiles of 400 pixels']\n"
+        "(1, 1280, 1600, 3) ['memory ran out (ort-cpu fp32 could not get what it needs); "
+        "continuing with tiles of 400 pixels']\n"
     )
