@@ -1,1 +1,1 @@
-"""From files to frames: sources, probing, decoding, cuts."""
+"""Read frames from files: sources, probing, decoding, scene cuts."""

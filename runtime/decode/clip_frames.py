@@ -1,4 +1,4 @@
-"""The frames of a clip, one after another, as the network will see them when it is used."""
+"""Iterate over the frames of a clip, converted to RGB as for inference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ClipFrames:
     """Frames of a clip in order; iterate over it once.
 
     Attributes:
-        notes: What was wrong with the file and could be lived with, known at the end.
+        notes: Recoverable problems with the file; complete after the iteration.
     """
 
     def __init__(self, source: ClipSource) -> None:
@@ -27,7 +27,7 @@ class ClipFrames:
         self.notes: tuple[str, ...] = ()
 
     def estimate(self) -> tuple[int, int, int]:
-        """Frames (0 where the file does not say), height and width, by its first frame.
+        """Return frame count (0 if the file has none), height and width, from the first frame.
 
         Raises:
             MediaError: Nothing can be decoded.
@@ -43,8 +43,8 @@ class ClipFrames:
         """Yield `(H, W, 3)` uint8 RGB frames, all of one size.
 
         Raises:
-            MediaError: Nothing can be decoded, the pictures differ in size, or the video is HDR or
-                interlaced, which would teach what no network should learn.
+            MediaError: Nothing can be decoded, the images differ in size, or the video is HDR or
+                interlaced, which is no valid training data.
         """
         return self._video() if self._source.is_video else self._pictures()
 
@@ -69,11 +69,11 @@ class ClipFrames:
             if picture.shape != shape:
                 raise MediaError(
                     f"{path} is {picture.shape[1]}x{picture.shape[0]}, but {first.name} is "
-                    f"{shape[1]}x{shape[0]}; the pictures of a clip must have one size"
+                    f"{shape[1]}x{shape[0]}; the images of a clip must have one size"
                 )
             yield picture
         if first is None:
-            raise MediaError(f"{self._source.place}: not one picture can be decoded")
+            raise MediaError(f"{self._source.place}: none of its images can be decoded")
 
     def _readable(self, path: Path) -> Pixels8 | None:
         try:
@@ -84,10 +84,10 @@ class ClipFrames:
 
 
 def read_picture(path: Path) -> Pixels8:
-    """A picture as `(H, W, 3)` uint8 RGB; transparency is left out.
+    """Read an image as `(H, W, 3)` uint8 RGB; the alpha channel is dropped.
 
     Raises:
-        MediaError: It is not a picture, or damaged.
+        MediaError: The file is not an image, or damaged.
     """
     import av
 
@@ -95,9 +95,9 @@ def read_picture(path: Path) -> Pixels8:
         try:
             frame = next(container.decode(video=0), None)
         except (av.FFmpegError, IndexError) as error:
-            raise MediaError(f"{path} is not a picture that can be decoded ({error})") from error
+            raise MediaError(f"{path} is not an image that can be decoded ({error})") from error
         if frame is None:
-            raise MediaError(f"{path} holds no picture")
+            raise MediaError(f"{path} contains no image")
         colour = colour_of(frame)
         full = replace(colour, range=colour.range or FULL)
         return ToRgb(full, width=frame.width, height=frame.height)(frame)
@@ -111,4 +111,4 @@ def _check_learnable(info: VideoInfo) -> None:
             f"{info.path} is interlaced; deinterlace it first: ffmpeg -i IN -vf bwdif OUT"
         )
     if not info.colour.is_convertible:
-        raise MediaError(f"{info.path} has a colour matrix with no way to RGB ({info.colour})")
+        raise MediaError(f"{info.path} has a colour matrix that vsrc cannot convert ({info.colour})")

@@ -1,16 +1,16 @@
-"""What clips a folder holds: the layouts people keep video data in, recognised by their names.
+"""Find the clips in a folder; common dataset layouts are recognised by their names.
 
     a video file                     one clip
     a folder of videos               one clip each, at any depth
-    folders of pictures              one clip each, at any depth: PNG, JPEG, ... in natural order
+    folders of images                one clip each, at any depth: PNG, JPEG, ... in natural order
     REDS                             train_sharp/000/*.png, train_sharp_bicubic/X4/000/*.png
     Vimeo-90K septuplets             sequences/00001/0001/im1..7.png, sep_{train,test}list.txt
     Vid4-like                        GT/<clip>/*.png beside BIx4/<clip>, BDx4/<clip>
-    LR twins                         hr/<clip> beside lr/<clip>, as pictures or videos
-    picture pairs                    img_001_HR.png beside img_001_LR.png: clips of one frame
+    LR twins                         hr/<clip> beside lr/<clip>, as images or videos
+    image pairs                      img_001_HR.png beside img_001_LR.png: clips of one frame
     stills                           DIV2K_train_HR/*.png, Flickr2K_HR/*.png: clips of one frame
 
-The first that fits is taken. Hidden files are skipped.
+The first layout that matches is used. Hidden files are skipped.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ PICTURE_SUFFIXES = frozenset(
 
 Subset = Literal["train", "test", "any"]
 Twin = Literal["bi", "bd", "given"]
-"""How an LR twin was made: as its layout says, or `given` where it says nothing."""
+"""Degradation of an LR clip: as its layout says, or `given` where the layout does not say."""
 
 REDS4 = ("000", "011", "015", "020")
-"""Clips of REDS's training set that the field keeps for testing (Wang et al. 2019, section 4.1)."""
+"""Clips of REDS's training set that are held out as REDS4 (Wang et al. 2019, section 4.1)."""
 
 _HR_NAMES = ("hr", "gt", "high", "target")
 _LR_NAMES = ("lr", "lq", "low", "input", "lr_x4", "lrx4", "x4")
@@ -47,14 +47,14 @@ _LR_NAMES = ("lr", "lq", "low", "input", "lr_x4", "lrx4", "x4")
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Where the frames of one clip come from.
+    """Source of the frames of one clip.
 
     Attributes:
-        name: Path below the folder that was searched, for people.
-        files: One video, or the pictures in order.
-        twins: How the LR was made -> the LR clip of the same frames.
-        subset: What the layout's own lists say it is for.
-        one_shot: The layout promises that there is no scene cut inside.
+        name: Path below the folder that was searched, for messages.
+        files: One video, or the images in order.
+        twins: Degradation -> LR clip of the same frames.
+        subset: Subset (train, test, ...) that the lists of the layout assign it to.
+        one_shot: Whether the layout guarantees that the clip has no scene cut.
     """
 
     name: str
@@ -65,23 +65,23 @@ class ClipSource:
 
     @property
     def is_video(self) -> bool:
-        """One file that holds all frames."""
+        """Whether all frames are in one video file."""
         return len(self.files) == 1 and self.files[0].suffix.lower() in VIDEO_SUFFIXES
 
     @property
     def place(self) -> Path:
-        """The video, or the folder of the pictures."""
+        """Path of the video, or of the folder of the images."""
         return self.files[0] if self.is_video else self.files[0].parent
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a folder holds.
+    """Clips in a folder.
 
     Attributes:
-        kind: Name of the layout, for people.
-        root: The folder that was searched.
-        clips: In order of their names; never empty.
+        kind: Name of the layout, for messages.
+        root: Folder that was searched.
+        clips: Clips sorted by name; never empty.
     """
 
     kind: str
@@ -93,7 +93,7 @@ def find_clips(root: Path) -> Layout:
     """Recognise the layout of `root` and list its clips.
 
     Raises:
-        DataError: It does not exist, or holds neither videos nor pictures.
+        DataError: The folder does not exist, or contains neither videos nor images.
     """
     if root.is_file() and root.suffix.lower() in VIDEO_SUFFIXES:
         return Layout("a video", root, (ClipSource(root.name, (root,)),))
@@ -104,7 +104,7 @@ def find_clips(root: Path) -> Layout:
         if clips := tuple(finder(root)):
             return Layout(kind, root, clips)
     raise DataError(
-        f"{root} holds no video ({_join_suffixes(VIDEO_SUFFIXES)}) and no folder of pictures "
+        f"{root} contains no video ({_join_suffixes(VIDEO_SUFFIXES)}) and no folder of images "
         f"({_join_suffixes(PICTURE_SUFFIXES)}), at any depth; name the folder that does"
     )
 
@@ -114,7 +114,7 @@ def _join_suffixes(suffixes: frozenset[str]) -> str:
 
 
 def _reds(root: Path) -> Iterator[ClipSource]:
-    """REDS as it unpacks; an extra `train/` or `val/` level is allowed."""
+    """Find REDS as unpacked from its archives; an extra `train/` or `val/` level is allowed."""
     for sharp in sorted([*root.glob("*_sharp"), *root.glob("*/*_sharp")]):
         twin_root = sharp.parent / f"{sharp.name}_bicubic" / "X4"
         for clip in _below(root, sharp):
@@ -123,11 +123,11 @@ def _reds(root: Path) -> Iterator[ClipSource]:
 
 
 def _vimeo(root: Path) -> Iterator[ClipSource]:
-    """Vimeo-90K septuplets; only what its lists name, because the archive holds a few more."""
+    """Find the Vimeo-90K septuplets in its lists; the archive contains a few more."""
     for list_file, held_out in (("sep_trainlist.txt", False), ("sep_testlist.txt", True)):
         path = root / list_file
         for line in path.read_text(encoding="utf-8").split() if path.is_file() else ():
-            # A list is someone's text file: a line cannot lead out of the data set.
+            # The lists are untrusted: no line may refer to a path outside the dataset.
             if not re.fullmatch(r"\d+/\d+", line):
                 raise DataError(f"{path}: {line!r} is not a septuplet; expected 00001/0001")
             if files := _pictures(root / "sequences" / line):
@@ -160,7 +160,7 @@ def _picture_pairs(root: Path) -> Iterator[ClipSource]:
 
 
 def _stills(root: Path) -> Iterator[ClipSource]:
-    """Photographs of many sizes; their LR files are not read: they are `bi` of HR to the bit."""
+    """Find still images of many sizes; their LR files equal `bi` of HR, so they are not read."""
     for folder in [root] if root.name.endswith("_HR") else sorted(root.glob("*_HR")):
         for path in _pictures(folder):
             still = ClipSource(_name(path, root), (path,))
@@ -183,7 +183,7 @@ _LAYOUTS = {
 
 
 def _below(root: Path, folder: Path) -> Iterator[ClipSource]:
-    """Every video and every folder of pictures at any depth below `folder`, named from `root`."""
+    """Yield every video and folder of images at any depth below `folder`, named from `root`."""
     for path in sorted([folder, *folder.rglob("*")], key=natural_key):
         if _is_hidden(path.relative_to(folder)):
             continue
@@ -202,12 +202,12 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
 
 
 def _is_hidden(path: Path) -> bool:
-    """What file managers leave behind: thumbnails, resource forks."""
+    """Whether a file was left by a file manager: thumbnails, resource forks."""
     return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
-    """Sort key: `im2` before `im10`."""
+    """Sort key for natural order: `im2` before `im10`."""
     pieces = re.split(r"(\d+)", path.as_posix())
     return tuple((0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces if piece)
 
@@ -219,7 +219,7 @@ def _name(path: Path, root: Path) -> str:
 def _twin(
     clip: ClipSource, high_root: Path, low_roots: Mapping[Twin, Path]
 ) -> dict[Twin, ClipSource]:
-    """LR clips that lie at the same place below each LR root."""
+    """Find the LR clips at the same relative path below each LR root."""
     twins: dict[Twin, ClipSource] = {}
     for made, low_root in low_roots.items():
         place = low_root / clip.place.relative_to(high_root)
@@ -230,5 +230,5 @@ def _twin(
 
 
 def _single(clip: ClipSource, twins: dict[Twin, ClipSource], *, held_out: bool) -> ClipSource:
-    """A clip of a benchmark: one shot, with a subset of its own."""
+    """Mark a clip of a benchmark as a single shot, with its subset."""
     return replace(clip, twins=twins, subset="test" if held_out else "train", one_shot=True)

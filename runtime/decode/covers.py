@@ -1,4 +1,4 @@
-"""Cover pictures: a stream of one packet to FFmpeg, an attached file to Matroska."""
+"""Cover images: a stream of one packet in FFmpeg, an attached file in Matroska."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _KINDS = {
     "bmp": ("cover.bmp", "image/bmp"), "gif": ("cover.gif", "image/gif"),
     "tiff": ("cover.tiff", "image/tiff"), "webp": ("cover.webp", "image/webp"),
 }  # fmt: skip
-"""File name and MIME type where the source has none, by codec."""
+"""Codec -> file name and MIME type, used where the source has none."""
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a video stream is a picture that only stands for the file."""
+    """Whether a video stream is a cover image (`attached_pic`)."""
     from av.stream import Disposition
 
     return bool(stream.disposition & Disposition.attached_pic)
 
 
 def attach_cover(source: InputContainer, stream: Stream, target: OutputContainer) -> bool:
-    """Attach the cover that a stream of the source holds to a Matroska file.
+    """Attach the cover image in a stream of the source to a Matroska file.
 
-    As a track of its own it would be taken for a second video there.
+    Written as a track, it would be taken for a second video there.
 
     Returns:
-        False where the picture cannot be had, or is of a kind with no name.
+        False if the image cannot be read, or its codec has no known file name.
     """
     codec = codec_name(stream)
     if codec not in _KINDS or not (data := _picture(source, stream.index)):
@@ -44,8 +44,8 @@ def attach_cover(source: InputContainer, stream: Stream, target: OutputContainer
 
 
 def _picture(source: InputContainer, index: int) -> bytes:
-    """Bytes of the picture, read apart: the source itself is about to be read from its start."""
-    if source.file is not None:  # a pipe runs past once
+    """Read the bytes of the image through a second handle; the source is read from its start."""
+    if source.file is not None:  # a pipe can be read only once
         return b""
     with open_input(source.name, options={"protocol_whitelist": "file"}) as again:
         for packet in again.demux(again.streams[index]):

@@ -1,4 +1,4 @@
-"""Frames from the packets of a file, with a ledger of those that were lost."""
+"""Decode frames from the packets of a file and track those that were lost."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 _PICTURE = b"\0\0\1\0"
-"""Begins a picture in MPEG-1 and MPEG-2 (ITU-T H.262, table 6-1)."""
+"""`picture_start_code` of MPEG-1 and MPEG-2 (ITU-T H.262, table 6-1)."""
 
 
 class Decoding:
-    """One pass over a file, from where it stands to its end.
+    """One pass over a file, from its current position to its end.
 
     Attributes:
-        lost: Which frames the decoder owes.
-        video_packets: How many packets of the video were read.
-        end_seconds: When the last of all packets that were read ends.
-        is_complete: The end was reached.
+        lost: Frames that the decoder has not returned.
+        video_packets: Number of video packets that were read.
+        end_seconds: End time of the last of all packets that were read, seconds.
+        is_complete: Whether the end was reached.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Decoding:
         self.is_complete = False
 
     def frames(self) -> Iterator[av.VideoFrame]:
-        """Yield what the decoder gives; packets of the other tracks are laid aside on the way."""
+        """Yield decoded frames; packets of the other tracks are kept for `take_packets`."""
         import av
 
         tracks = select_copied_tracks(self._container)
@@ -70,22 +70,22 @@ class Decoding:
                 elif packet.size:
                     self._saw(packet)
                     self._aside.append(packet)
-        except av.FFmpegError:  # the file cannot be read on; the decoder may still hold frames
+        except av.FFmpegError:  # the file cannot be read further; the decoder may still hold frames
             self.lost.refused()
             yield from self._decoded(None)
         self.is_complete = True
 
     def take_packets(self) -> Packets:
-        """The packets that were laid aside since the last call."""
+        """Return the packets of the other tracks since the last call."""
         packets = tuple(self._aside)
         self._aside.clear()
         return packets
 
     def _pictures(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
-        """The packet, or what a parser took for one picture because a header is damaged.
+        """Split a packet in which the parser joined two pictures because a header is damaged.
 
-        A decoder gives one frame of such a packet and says nothing. The second picture has lost its
-        time stamp, which is then counted on from that of the frame before.
+        A decoder returns one frame for such a packet and reports no error. The second picture has
+        no time stamp; it is extrapolated from that of the previous frame.
         """
         if not self._is_parsed_mpeg or not self.lost.one_per_packet or not packet.size:
             return [packet]
@@ -105,18 +105,18 @@ class Decoding:
         frames = self._frames_of(packet)
         if packet is not None and packet.is_corrupt:
             self.lost.refused()
-        if self._is_avi:  # which packs two MPEG-4 frames into one packet where there are B-frames
+        if self._is_avi:  # packs two MPEG-4 frames into one packet where there are B-frames
             has_b_frames = self._stream.codec_context.has_b_frames
             self.lost.one_once_damaged = self._leaves_out and not has_b_frames
         return frames
 
     def _frames_of(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
-        """What the decoder gives for a packet, and for the end; nothing where it refuses."""
+        """Decode a packet, or drain the decoder (None); returns no frames on a decoding error."""
         import av
 
         frames: list[av.VideoFrame] = []
         if not self._stream.codec_context.is_decoder:
-            # It could not be opened before, and PyAV 19 crashes when it is asked once more.
+            # The decoder could not be opened, and PyAV 19 crashes when it is called once more.
             self.lost.refused()
             return frames
         try:
@@ -132,9 +132,9 @@ class Decoding:
         return frames
 
     def _restart(self) -> list[av.VideoFrame]:
-        """Take what a decoder still holds that accepts no packet any more, and begin anew.
+        """Drain and flush a decoder that accepts no more packets.
 
-        That of AV1 in FFmpeg 9 keeps a packet that it cannot decode, and waits for it to be.
+        The AV1 decoder in FFmpeg 9 keeps a packet that it cannot decode, and blocks on it.
         """
         import av
 
@@ -155,7 +155,7 @@ class Decoding:
 def _part(
     packet: Packet[Stream], data: bytes, pts: int | None = None, dts: int | None = None
 ) -> Packet[Stream]:
-    """A packet of its own with a part of the bytes."""
+    """Return a new packet with a part of the bytes."""
     import av
 
     part: Packet[Stream] = av.Packet(data)

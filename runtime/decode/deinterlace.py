@@ -1,4 +1,4 @@
-"""Whole frames from interlaced ones, as many as came in and at the same times."""
+"""Deinterlace video; the number of frames and their time stamps stay the same."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def iter_deinterlaced(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Run FFmpeg's bwdif (motion adaptive) over decoded frames of one stream.
 
-    It looks one frame ahead and counts time in half units, so each result takes its stamps back
-    from the frame it was made of.
+    The filter looks one frame ahead and halves the time base, so each result takes the time stamps
+    of the frame it was made from.
     """
     graph: Graph | None = None
     stamps: deque[tuple[int | None, int | None, int]] = deque()
@@ -35,7 +35,7 @@ def iter_deinterlaced(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame
 def _bwdif(first: av.VideoFrame) -> Graph:
     import av.filter
 
-    # Where a stream marks its frames one by one, those in between that are whole stay untouched.
+    # In a stream with per-frame flags, progressive frames stay untouched.
     which = "interlaced" if first.interlaced_frame else "all"
     graph = av.filter.Graph()
     source = graph.add_buffer(

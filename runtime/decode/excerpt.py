@@ -1,4 +1,4 @@
-"""A part of a video, with the frames around it that the network needs to see."""
+"""Select an excerpt of a video, with the neighbouring frames that the network needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fractions import Fraction
 from vsrc.runtime.decode.frame import Packets, SourceFrame
 
 _LAG_SECONDS = 1
-"""Other tracks may lie this much later in a file than the frames they belong to."""
+"""How much later than its frames a packet of another track may be interleaved, seconds."""
 
 
 def excerpt(
@@ -21,15 +21,15 @@ def excerpt(
     context: int,
     time_base: Fraction,
 ) -> Iterator[SourceFrame]:
-    """Mark `count` frames from `first_pts` on as wanted; their neighbours go along, not wanted.
+    """Mark `count` frames from `first_pts` on as wanted, and yield their neighbours unmarked.
 
-    So a frame at the edge of the excerpt is restored from the same window as in the whole video.
+    So a frame at the edge of the excerpt is upscaled from the same window as in the whole video.
 
     Args:
-        frames: From some way before `first_pts`.
+        frames: Frames in display order, from some way before `first_pts`.
         first_pts: PTS at which the excerpt begins.
         count: Number of frames; None for all that follow.
-        context: Neighbours on each side.
+        context: Number of neighbours on each side.
         time_base: Unit of PTS, seconds.
     """
     before: deque[SourceFrame] = deque(maxlen=context)
@@ -48,7 +48,7 @@ def excerpt(
             taken += 1
             end_pts = frame.pts + frame.duration
         else:
-            # The packets of these frames may still belong to the time of the excerpt.
+            # Packets of other tracks on these frames may still belong to the excerpt.
             yield replace(frame, wanted=False)
             after += 1
             if after >= context and (frame.pts - end_pts) * time_base >= _LAG_SECONDS:

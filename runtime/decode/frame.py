@@ -1,4 +1,4 @@
-"""Frames with their time stamps, on the way from the reader through the network to the writer."""
+"""Frames with time stamps, passed from the reader through the network to the writer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class SourceFrame:
 
     Attributes:
         rgb: `(H, W, 3)` uint8, or uint16 where the source has more than 8 bits.
-        pts: When it is shown, in units of the stream's time_base.
-        duration: How long it is shown, the same unit; 0 where nothing says so.
-        packets: Packets of the other tracks that lie before it in the file, on their way to the
-            writer. They ride on the frames so that the order of the result never depends on timing.
-        starts_shot: It does not continue the frame before it.
-        wanted: False for a neighbour that is fed to the network but not restored itself.
-        name: File name without suffix, where the source is a row of pictures.
+        pts: Presentation time stamp, units of the stream's time_base.
+        duration: Display duration, units of the stream's time_base; 0 if unknown.
+        packets: Packets of the other tracks that precede it in the file. They are attached to the
+            frames so that the order of the output never depends on timing.
+        starts_shot: Whether it is the first frame of a shot.
+        wanted: False for a neighbour that is fed to the network but not upscaled itself.
+        name: File name without suffix, where the source is an image sequence.
     """
 
     rgb: Pixels
@@ -43,16 +43,16 @@ class ResultFrame:
     """One frame of the result; the fields are those of `SourceFrame`.
 
     Attributes:
-        rgb: `(sH, sW, 3)` of the source's type, or None where only the packets go on, or where the
+        rgb: Pixels, `(sH, sW, 3)` in the source's dtype; None if there are only packets, or if the
             frame is kept.
-        pts: In units of the result's time_base.
-        duration: The same unit.
-        packets: As they rode on the source frame.
-        name: File name without suffix, where the source is a row of pictures.
-        is_kept: It is part of the result and encoded already, by a run that was stopped.
-        starts_shot: It does not continue the frame before it.
-        is_redone: Reduced precision had spoilt it, and it was restored again in fp32.
-        is_spoilt: Reduced precision has spoilt it, and it could not be.
+        pts: Presentation time stamp, units of the result's time_base.
+        duration: Display duration, units of the result's time_base.
+        packets: Packets of the source frame.
+        name: File name without suffix, where the source is an image sequence.
+        is_kept: Whether it was already encoded, by a run that was stopped.
+        starts_shot: Whether it is the first frame of a shot.
+        is_redone: Whether reduced precision had corrupted it, and it was recomputed in fp32.
+        is_spoilt: Whether reduced precision has corrupted it, and it could not be recomputed.
     """
 
     rgb: Pixels | None

@@ -1,44 +1,44 @@
-"""Which frames a damaged stream owes us: the PTS of packets that went in and never came out."""
+"""Track frames lost in a damaged stream: PTS of packets that were sent and never received."""
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
 
-# Codecs whose every packet holds one shown frame. VP8 hides its alternate references in packets of
-# their own, MPEG-4 in AVI packs two frames into one; there a missing frame proves nothing.
+# Codecs in which every packet holds one displayed frame. VP8 has separate packets for its hidden
+# alternate references, MPEG-4 in AVI packs two frames into one: a missing frame proves nothing.
 ONE_FRAME_PER_PACKET = frozenset(
     ("av1", "dnxhd", "ffv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "prores", "vp9")
 )
 
-# Codecs in which an encoder may leave a frame out, with an empty packet in its place, so that the
-# same holds only where damage gives a reason: then the decoder drops without a word what leans on
-# what it refused.
+# Codecs in which an encoder may skip a frame and write an empty packet in its place. There a frame
+# counts as lost only after damage: the decoder then silently drops frames that depend on a packet
+# with an error.
 ONE_FRAME_ONCE_DAMAGED = frozenset(("flv1", "h263", "mpeg4", "msmpeg4v2", "msmpeg4v3"))
 
 EMPTY_BYTES = 12
-"""Such a packet says in a header of up to so many bytes that there is no frame, and no more."""
+"""Largest size of such an empty packet, which holds only a header, bytes."""
 
 _MEMORY = 64
-"""Frames that are remembered: more than any decoder holds back."""
+"""Number of frames that are tracked: more than any decoder delays."""
 
 
 class LostFrames:
-    """Ledger of the packets of one stream.
+    """Tracks sent packets and received frames of one stream.
 
-    A stream whose packets hold a frame each loses a frame only by damage. Where that cannot be said
-    of it, only as many frames count as lost as packets were refused by the decoder. The same holds
-    of frames that should be shown before the key frame that the stream begins with (in an open GOP
-    they lean on what is not there), and of all before the first one if it begins with none.
+    A stream with one frame in each packet loses a frame only by damage. In other streams, only as
+    many frames count as lost as packets had decoding errors. The same holds for frames displayed
+    before the key frame that the stream begins with (in an open GOP their references are missing),
+    and for all frames before the first key frame if the stream begins without one.
 
-    Damage can also make a decoder give frames out of order, or twice. A frame that comes after it
-    was given up has had its place taken: `is_surplus` says so.
+    Damage can also make a decoder return frames out of order, or twice. A frame that arrives after
+    it was counted as lost has been replaced already: see `is_surplus`.
 
     Attributes:
-        one_per_packet: Whether each packet holds a shown frame.
-        one_once_damaged: Whether that is so as soon as a packet was refused, and in any case of
+        one_per_packet: Whether each packet holds a displayed frame.
+        one_once_damaged: Whether that is assumed after the first decoding error, and always for
             packets that hold more than a header.
-        damaged: Packets that the decoder refused, or that were marked damaged.
+        damaged: Number of packets with a decoding error, or marked as corrupt.
     """
 
     def __init__(self, *, one_per_packet: bool, one_once_damaged: bool = False) -> None:
@@ -55,7 +55,7 @@ class LostFrames:
         self._began = False
 
     def sent(self, pts: int | None, *, is_key: bool = False, size: int = 0) -> None:
-        """A packet whose frame should be shown goes to the decoder; its size is in bytes."""
+        """Record a packet sent to the decoder whose frame is displayed; `size` is in bytes."""
         if is_key and not self._sent_any:
             self._first_key = pts
         self._sent_any = True
@@ -65,13 +65,13 @@ class LostFrames:
                 self._full.add(pts)
 
     def refused(self) -> None:
-        """The decoder could not make anything of a packet."""
+        """Record a packet that the decoder rejected."""
         self.damaged += 1
         self._credit += 1
         self.one_per_packet |= self.one_once_damaged
 
     def is_surplus(self, pts: int) -> bool:
-        """Whether the frame of this PTS was given up before (true once), or was there already."""
+        """Whether the frame of this PTS was counted as lost (true once), or is a duplicate."""
         if pts in self._received:
             return True
         if pts not in self._given_up:
@@ -80,7 +80,7 @@ class LostFrames:
         return True
 
     def received(self, pts: int) -> list[int]:
-        """PTS of the frames that were lost before this one, which the decoder has just given."""
+        """Record a decoded frame, and return the PTS of the frames lost before it."""
         self._received.append(pts)
         late = []
         while self._waiting and self._waiting[0] < pts:
@@ -93,7 +93,7 @@ class LostFrames:
         return lost
 
     def rest(self) -> list[int]:
-        """PTS of the frames that were lost after the last one, at the end of the stream."""
+        """Return the PTS of the frames lost after the last one, at the end of the stream."""
         late = sorted(self._waiting)
         self._waiting.clear()
         return self._judge(late)
@@ -108,7 +108,7 @@ class LostFrames:
         return lost
 
     def _is_owed(self, pts: int) -> bool:
-        """Whether a frame that did not come is lost, whatever the decoder said."""
+        """Whether a missing frame counts as lost even without a decoding error."""
         if not (self.one_per_packet or pts in self._full):
             return False
         return self._began or (self._first_key is not None and pts >= self._first_key)

@@ -1,4 +1,4 @@
-"""Open media files, and find in them what is restored and what goes along."""
+"""Open media files, and find the video to upscale and the tracks to copy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_container(path: Path) -> InputContainer:
     """Open a local media file.
 
     Raises:
-        MediaError: It does not exist, or FFmpeg cannot read it.
+        MediaError: The file does not exist, or FFmpeg cannot read it.
     """
     import av
 
@@ -33,15 +33,15 @@ def open_container(path: Path) -> InputContainer:
     if not path.is_file():
         raise MediaError(f"{path} is not a file")
     try:
-        # "file:" keeps a colon in a name from being taken for a protocol; a playlist cannot make
-        # FFmpeg fetch anything from elsewhere.
+        # With "file:" a colon in a name is not parsed as a protocol, and a playlist cannot make
+        # FFmpeg open URLs.
         container = open_input(f"file:{path}", options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
             f"{path} is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
         ) from error
-    if container.format.name == "tty":  # FFmpeg would play any text file as terminal art
+    if container.format.name == "tty":  # FFmpeg would decode any text file as ANSI art
         container.close()
         raise MediaError(f"{path} is a text file, not a video")
     return container
@@ -61,10 +61,10 @@ def _open_stdin() -> InputContainer:
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    """The video track; a cover picture is none.
+    """Return the video track; cover images do not count.
 
     Raises:
-        MediaError: There is none, or no decoder for it.
+        MediaError: There is no video track, or no decoder for it.
     """
     from av.codec.context import Flags
 
@@ -76,13 +76,13 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     stream = next((stream for stream in streams if stream is best), streams[0])
     if codec_name(stream) == "unknown":
         raise MediaError(f"{path}: this build of FFmpeg has no decoder for its video track")
-    # Frames with concealed damage are better than none: they keep the count and the time.
+    # Output frames with concealed damage: they keep the frame count and the time stamps.
     stream.codec_context.flags |= int(Flags.output_corrupt)
     return stream
 
 
 def select_copied_tracks(container: InputContainer) -> list[Stream]:
-    """The tracks whose packets ride on the frames: sound, subtitles, cover pictures."""
+    """Return the tracks that are copied: audio, subtitles, cover images."""
     return [
         stream
         for stream in container.streams

@@ -1,4 +1,4 @@
-"""A row of pictures as a source of frames."""
+"""Read an image sequence as a source of frames."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class PictureReader:
-    """Reads pictures of one size, in the order given, at a fixed rate.
+    """Reads images of one size, in the order given, at a fixed frame rate.
 
     Attributes:
-        info: What the pictures hold; PTS count them.
-        container: None: there are no other tracks.
-        is_deep: Pictures come as uint16 rather than uint8.
+        info: Properties of the sequence; PTS are indices of the images.
+        container: Always None, as there are no other tracks.
+        is_deep: Whether to return uint16 rather than uint8.
     """
 
     container: InputContainer | None = None
@@ -54,7 +54,7 @@ class PictureReader:
         )
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Yield the pictures; their PTS are their places in the row."""
+        """Yield the images as frames, whose PTS are their indices."""
         info = self.info
         to_rgb = rgb_maker(info.colour, width=info.width, height=info.height, is_deep=self.is_deep)
         for index in range(self._first, len(self._files)):
@@ -62,7 +62,7 @@ class PictureReader:
             picture, properties = _decode(path)
             if (picture.width, picture.height) != (info.width, info.height):
                 raise MediaError(
-                    f"{path} is {picture.width}x{picture.height}, but the first picture is "
+                    f"{path} is {picture.width}x{picture.height}, but the first image is "
                     f"{info.width}x{info.height}; all must have one size"
                 )
             if properties.has_alpha:
@@ -70,15 +70,15 @@ class PictureReader:
             yield SourceFrame(to_rgb(picture), pts=index, duration=1, name=path.stem)
 
     def seek(self, pts: int) -> None:
-        """Begin as many pictures before the one whose place is `pts` as the longest window has."""
+        """Begin before image `pts`, by the number of frames of the longest window."""
         self._first = max(0, pts - LONGEST_WINDOW)
 
     def notes(self) -> list[str]:
-        """Nothing: a picture that cannot be read stops the job."""
+        """Return an empty list: an image that cannot be read stops the job."""
         return []
 
     def close(self) -> None:
-        """Nothing is held open between pictures."""
+        """Do nothing: no file is open between images."""
 
 
 def _decode(path: Path) -> tuple[av.VideoFrame, VideoInfo]:
@@ -86,12 +86,12 @@ def _decode(path: Path) -> tuple[av.VideoFrame, VideoInfo]:
 
     with open_container(path) as container:
         if not container.streams.video:
-            raise MediaError(f"{path} is not a picture")
+            raise MediaError(f"{path} is not an image")
         stream = container.streams.video[0]
         try:
             frame = next(container.decode(stream), None)
         except av.FFmpegError as error:
             raise MediaError(f"{path} is damaged: {error.strerror}") from error
         if frame is None:
-            raise MediaError(f"{path} holds no picture")
+            raise MediaError(f"{path} contains no image")
         return frame, from_stream(str(path), container, stream, frame)

@@ -1,4 +1,4 @@
-"""What a video holds, in one value and in one line."""
+"""Properties of a video, as a dataclass and as one line of text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _PROGRESSIVE = (0, 1)
-"""AVFieldOrder: unknown, progressive; anything else says how fields are laid out."""
+"""Values of AVFieldOrder for unknown and progressive; all others are interlaced."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Track:
     """A stream beside the video.
 
     Attributes:
-        index: Its number in the file.
-        kind: audio, subtitle, attachment, data, video (a cover picture or second camera).
+        index: Stream index in the file.
+        kind: Stream type: audio, subtitle, attachment, data, video (a cover or second camera).
         codec: FFmpeg's name of the codec.
         language: ISO 639 code, or empty.
     """
@@ -45,34 +45,34 @@ class Track:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What was found out about a source before its second frame is decoded.
+    """Properties of a source, from its header and first frame.
 
     Attributes:
-        path: As it was named.
-        index: Number of the video stream in the file.
-        container: FFmpeg's name of the container, or "pictures".
+        path: Path as given by the user.
+        index: Stream index of the video in the file.
+        container: FFmpeg's name of the container, or "pictures" for an image sequence.
         codec: FFmpeg's name of the codec.
-        width: Pixels as coded, before any rotation.
-        height: The same for the rows.
+        width: Coded width, before any rotation, pixels.
+        height: Coded height, before any rotation, pixels.
         pix_fmt: FFmpeg's name of the pixel format.
-        depth: Bits of a sample.
-        is_rgb: The samples are RGB, not YUV.
-        has_alpha: There is a fourth, transparency channel.
-        is_interlaced: Its frames are woven of two fields.
+        depth: Bits per sample.
+        is_rgb: Whether the samples are RGB, not YUV.
+        has_alpha: Whether there is an alpha channel.
+        is_interlaced: Whether the frames are interlaced.
         colour: Colour tags.
         time_base: Unit of PTS, seconds.
-        rate: Frames a second, on average.
-        frames: Number of frames the container promises, 0 where it does not say.
+        rate: Average frame rate, frames/s.
+        frames: Number of frames in the container's header; 0 if unknown.
         duration: Length of the video, seconds; None where unknown.
-        file_duration: Length of the file as its header has it, seconds; 0 where it does not say.
+        file_duration: Length of the file in its header, seconds; 0 if unknown.
         start: PTS of the first frame, units of time_base.
         sample_aspect_ratio: Width of a pixel over its height; None where unknown.
-        display_matrix: How players turn the picture (FFmpeg's 3x3 fixed-point matrix), or None.
-        rotation: The part of it that is a rotation, degrees counter-clockwise.
+        display_matrix: FFmpeg's 3x3 fixed-point matrix by which players rotate frames, or None.
+        rotation: Rotation in the display matrix, degrees counter-clockwise.
         tracks: The streams beside the video.
         chapters: Number of chapters.
-        gaps: Numbers that a row of pictures skips, in words.
-        hdr: What HDR video says of the screen it was made on.
+        gaps: Missing numbers of an image sequence, in words.
+        hdr: HDR mastering display and light level metadata.
     """
 
     path: str
@@ -103,14 +103,14 @@ class VideoInfo:
 
     @property
     def estimated_frames(self) -> int:
-        """Promised frames, or rate times duration, or 0."""
+        """Number of frames in the header, or rate times duration, or 0."""
         if self.frames or self.duration is None:
             return self.frames
         return round(self.duration * self.rate)
 
     @property
     def has_left_chroma(self) -> bool:
-        """Whether chroma lies where MPEG-2 and its successors have it unless they say otherwise."""
+        """Whether chroma is sited to the left, as is the default of MPEG-2 and later codecs."""
         return self.container != "pictures" and self.codec not in ("mjpeg", "mpeg1video")
 
     def __str__(self) -> str:
@@ -133,20 +133,20 @@ class VideoInfo:
 
 
 def check_supported(info: VideoInfo, *, allow_hdr: bool, deinterlace: bool) -> None:
-    """Refuse what could only be restored wrongly.
+    """Raise for video whose result would be wrong.
 
     Raises:
-        MediaError: HDR, interlaced, transparent, or in a colour space with no way to RGB.
+        MediaError: HDR, interlaced, with alpha, or in a colour space without conversion to RGB.
     """
     if info.colour.is_hdr and not allow_hdr:
         raise MediaError(
-            f"{info.path} is HDR ({info.colour}) and the network was taught on SDR; map it to SDR "
-            "first, or restore its code values as they are with --allow-hdr"
+            f"{info.path} is HDR ({info.colour}) and the network was trained on SDR; map it to SDR "
+            "first, or upscale its code values as they are with --allow-hdr"
         )
     if info.is_interlaced and not deinterlace:
         raise MediaError(
-            f"{info.path} is interlaced and the network was taught on whole frames; add "
-            "--deinterlace to weave its fields into frames"
+            f"{info.path} is interlaced and the network was trained on progressive frames; add "
+            "--deinterlace to deinterlace it first"
         )
     if info.has_alpha:
         raise MediaError(
@@ -155,14 +155,14 @@ def check_supported(info: VideoInfo, *, allow_hdr: bool, deinterlace: bool) -> N
         )
     if not info.colour.is_convertible:
         raise MediaError(
-            f"{info.path} has the colour matrix {info.colour}, which has no way to RGB"
+            f"{info.path} has the colour matrix {info.colour}, which cannot be converted to RGB"
         )
 
 
 def from_stream(
     path: str, container: InputContainer, stream: av.VideoStream, first: av.VideoFrame
 ) -> VideoInfo:
-    """Gather what the container, the stream and the first decoded frame say."""
+    """Collect the properties from the container, the stream and the first decoded frame."""
     unit = time_base(stream)
     whole = Fraction(container.duration or 0, 1_000_000)
     rate = fraction(stream.average_rate) or fraction(stream.guessed_rate) or Fraction(25)
@@ -206,14 +206,14 @@ def colour_of(frame: av.VideoFrame) -> Colour:
 
 
 def first_pts(frame: av.VideoFrame) -> int:
-    """PTS of a frame, as good as it is known."""
+    """PTS of a frame, or the best estimate of it."""
     if frame.pts is not None:
         return frame.pts
     return frame.dts if frame.dts is not None else 0
 
 
 def _has_alpha(frame: av.VideoFrame, stream: av.VideoStream) -> bool:
-    # WebM stores alpha as a second stream of its own and says so in a tag only.
+    # WebM stores alpha as a second stream and signals it in a tag only.
     coded = any(component.is_alpha for component in frame.format.components)
     return coded or stream.metadata.get("alpha_mode", "0") == "1"
 
@@ -234,7 +234,7 @@ def _track(stream: Stream) -> Track:
 
 def codec_name(stream: Stream) -> str:
     """FFmpeg's name of a stream's codec; "unknown" where this build has no decoder for it."""
-    # PyAV's stubs do not say so, but without a decoder there is no context, and then some streams
+    # Contrary to PyAV's stubs, a stream without a decoder has no context, and then some streams
     # have no name.
     context: CodecContext | None = stream.codec_context
     if context:

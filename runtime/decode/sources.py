@@ -1,4 +1,4 @@
-"""What is restored: videos and rows of pictures, from paths, folders and globs."""
+"""Find inputs: videos and image sequences, from paths, folders and globs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from vsrc.runtime.errors import MediaError
 from vsrc.runtime.numbering import find_matching, is_pattern
 
 PIPE = "-"
-"""As an input: the video comes on stdin. As an output: frames go to stdout."""
+"""As an input: read the video from stdin. As an output: write frames to stdout."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One video, or pictures that are its frames.
+    """One video, or one image sequence.
 
     Attributes:
-        name: What it is called in messages and, without suffix, in an output folder.
-        files: One video, or the pictures in order.
-        is_pictures: Which of the two.
+        name: Name in messages and, without suffix, in an output folder.
+        files: One video, or the images in order.
+        is_pictures: Whether it is an image sequence.
     """
 
     name: str
@@ -36,23 +36,23 @@ class Source:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether it comes on stdin."""
+        """Whether it is read from stdin."""
         return str(self.files[0]) == PIPE
 
 
 def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
-    """Sources in the order they were named.
+    """Return the sources in the order they were named.
 
-    Picture files named one after another from one folder are one source: that is what a shell
-    makes of `frames/*.png`.
+    Consecutive image files of one folder are one source: that is what a shell expands
+    `frames/*.png` to.
 
     Args:
-        inputs: Videos, pictures, folders (searched at any depth), globs, patterns as printf has
-            them (`frame_%04d.png`), and `-` for stdin.
+        inputs: Videos, images, folders (searched at any depth), globs, printf patterns
+            (`frame_%04d.png`), and `-` for stdin.
 
     Raises:
         MediaError: A glob or pattern matches nothing.
-        DataError: A folder holds neither videos nor pictures.
+        DataError: A folder contains neither videos nor images.
     """
     sources: list[Source] = []
     for source in (candidate for text in inputs for candidate in _find(text)):
@@ -86,7 +86,7 @@ def _match(pattern: str) -> Iterator[Source]:
     files = sorted(map(Path, names), key=natural_key)
     known = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES]
     if not known:
-        what = f"{len(files)} files, none of them a video or picture" if files else "no file"
+        what = f"{len(files)} files, none of them a video or image" if files else "no file"
         raise MediaError(f"{pattern!r} matches {what}")
     for path in known:
         yield from _find(path)

@@ -1,4 +1,4 @@
-"""Frames of a video file, in the order they are shown, with their time stamps and other tracks."""
+"""Read the frames of a video file in display order, with time stamps and other tracks."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _MARGIN_SECONDS = 2
-"""How far before the first frame that matters a seek aims, so that a key frame lies between."""
+"""How far before the first needed frame a seek aims, so that a key frame is in between."""
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
-"""Headers round the length of a file, and some count its last frame differently."""
+"""Tolerance of file lengths: headers round them, and some count the last frame differently."""
 
 
 class Reader(Protocol):
-    """Where frames come from.
+    """Reader of frames.
 
     Attributes:
-        info: What the source holds.
-        container: The open file, whose other tracks the writer copies; None for pictures.
-        is_deep: Frames come as uint16 rather than uint8. To be set before the iteration.
+        info: Properties of the source.
+        container: Open file, whose other tracks the writer copies; None for image sequences.
+        is_deep: Whether to return uint16 rather than uint8; must be set before the iteration.
     """
 
     info: VideoInfo
@@ -48,22 +48,22 @@ class Reader(Protocol):
         """Yield the frames, once."""
 
     def seek(self, pts: int) -> None:
-        """Let the iteration begin some frames before `pts`."""
+        """Make the iteration begin some frames before `pts`."""
 
     def notes(self) -> list[str]:
-        """What the user should know of the source, after the iteration."""
+        """Return lines to report about the source, after the iteration."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class VideoReader:
     """Reads one video file.
 
     Attributes:
-        info: What the file holds.
-        container: The open file.
-        is_deep: Frames come as uint16 rather than uint8.
+        info: Properties of the file.
+        container: Open file.
+        is_deep: Whether to return uint16 rather than uint8.
     """
 
     container: InputContainer | None
@@ -81,11 +81,11 @@ class VideoReader:
         self._decoding.lost.one_per_packet &= not self.info.is_interlaced
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Yield the frames in the order they are shown.
+        """Yield the frames in display order.
 
-        Each is held back until the next is there. It is shown until then, whatever its packet says:
-        MP4 derives that from decoding times, which B-frames shuffle. And what follows the last
-        frame in the file has to ride on that one.
+        Each frame is delayed until the next is decoded, which ends its duration. Durations of
+        packets are not used: MP4 derives them from decoding times, which B-frames reorder. Packets
+        after the last frame in the file are attached to that frame.
         """
         held: SourceFrame | None = None
         for frame in self._repaired():
@@ -96,9 +96,9 @@ class VideoReader:
             yield self._loaded(held, duration=held.duration or self._step())
 
     def seek(self, pts: int) -> None:
-        """Let the iteration begin at a key frame well before `pts`, or at the first frame."""
+        """Make the iteration begin at a key frame well before `pts`, or at the first frame."""
         if str(self._path) == PIPE:
-            return  # it runs past from the beginning
+            return  # a pipe is read from the beginning
         limit = pts - LONGEST_WINDOW * self._step()
         target = limit - round(_MARGIN_SECONDS / self.info.time_base)
         if target > self.info.start and not self._seek_before(target, limit):
@@ -107,29 +107,29 @@ class VideoReader:
             self._decoding.lost.one_per_packet &= not self.info.is_interlaced
 
     def notes(self) -> list[str]:
-        """What the user should know of the file, after the iteration."""
+        """Return lines to report about the file, after the iteration."""
         notes = []
         damaged = self._decoding.lost.damaged
         if damaged:
             notes.append(
                 f"{damaged} damaged packets; {self._repeated} frames that could not be "
-                "decoded are repeats of their neighbours"
+                "decoded were replaced by repeating their neighbours"
             )
         elif self._repeated:
             notes.append(
-                f"{self._repeated} frames were missing and are repeats of their neighbours"
+                f"{self._repeated} missing frames were replaced by repeating their neighbours"
             )
         if self._restamped:
-            notes.append(f"{self._restamped} time stamps did not grow and were moved")
+            notes.append(f"{self._restamped} time stamps did not increase and were adjusted")
         if self._decoding.is_complete and (short := self._missing_end()):
             notes.append(short)
         return notes
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._container.close()
-        # The generator holds this reader. Left to the garbage collector, its decoder might be freed
-        # in a forked child, which would wait forever for decoding threads that it does not have.
+        # The generator refers to this reader. Left to the garbage collector, its decoder might be
+        # freed in a forked child, which would wait forever for decoding threads it does not have.
         self._frames = iter(())
 
     def _open(self) -> av.VideoFrame:
@@ -154,7 +154,7 @@ class VideoReader:
         self._frames = self._decoding.frames()
 
     def _seek_before(self, target: int, limit: int) -> bool:
-        """Whether the file could be wound to a key frame at or before `limit`."""
+        """Seek to a key frame at or before `limit`; return whether that succeeded."""
         import av
 
         try:
@@ -162,7 +162,8 @@ class VideoReader:
         except av.FFmpegError:
             return False
         self._begin(is_interlaced=self.info.is_interlaced)
-        # Transport streams land anywhere; what comes before a key frame leans on what was skipped.
+        # In transport streams a seek may end anywhere; frames before a key frame depend on
+        # frames that were skipped.
         first = next((frame for frame in self._frames if frame.key_frame), None)
         if first is None or first.pts is None or first.pts > limit:
             return False
@@ -170,7 +171,7 @@ class VideoReader:
         return True
 
     def _repaired(self) -> Iterator[SourceFrame]:
-        """Yield RGB frames, with repeats where frames were lost, at growing PTS."""
+        """Yield RGB frames at increasing PTS, with repeats where frames were lost."""
         info = self.info
         to_rgb = rgb_maker(
             info.colour,
@@ -200,13 +201,13 @@ class VideoReader:
         return self._stamped(SourceFrame(rgb, pts))
 
     def _pts(self, frame: av.VideoFrame) -> int:
-        """PTS of a decoded frame; counted on where the stream has none, as raw streams do."""
+        """PTS of a decoded frame; extrapolated where there is none, as in raw streams."""
         if frame.pts is not None:
             return frame.pts
         return self.info.start if self._last_pts is None else self._last_pts + self._step()
 
     def _stamped(self, frame: SourceFrame) -> SourceFrame:
-        """The frame with a PTS after that of the one before: encoders take no other."""
+        """Return the frame with a PTS above the previous one, which encoders require."""
         if self._last_pts is not None and frame.pts <= self._last_pts:
             self._restamped += 1
             frame = replace(frame, pts=self._last_pts + 1, duration=0)
@@ -220,15 +221,15 @@ class VideoReader:
         return max(1, round(1 / (self.info.rate * self.info.time_base)))
 
     def _missing_end(self) -> str:
-        """A sentence, if the file ends before the place its header names."""
+        """Return a message if the file is shorter than its header says, else an empty string."""
         read = self._decoding
-        # AVI counts empty chunks, which stand for frames that an encoder left out.
+        # AVI counts empty chunks, which stand for frames that an encoder skipped.
         if self.info.container != "avi" and self.info.frames > read.video_packets:
-            return f"it is cut short: {read.video_packets} of {self.info.frames} frames are there"
+            return f"it is truncated: {read.video_packets} of {self.info.frames} frames are there"
         duration = self.info.file_duration
         if read.end_seconds + _TOLERANCE_SECONDS < duration:
             return (
-                f"it is cut short: {float(read.end_seconds):.1f} of {float(duration):.1f} seconds "
+                f"it is truncated: {float(read.end_seconds):.1f} of {float(duration):.1f} seconds "
                 "are there"
             )
         return ""

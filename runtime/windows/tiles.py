@@ -101,7 +101,7 @@ class TiledSession:
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
-        """Begin to upscale windows; see `AsyncSession`. With tiles it returns when they are done."""
+        """Begin to upscale windows; see `AsyncSession`. With tiles it waits for the result."""
         if self.tile:
             made = self._restore(lr, keys, place)
             return lambda: made

@@ -68,4 +68,4 @@ def test_command_prints_json_and_fails_when_files_are_broken(videos: Make) -> No
 def test_command_says_what_a_folder_without_videos_lacks(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["data", "check", str(tmp_path)])
     assert result.exit_code == 1
-    assert "holds no video" in result.stderr
+    assert "contains no video" in result.stderr

@@ -128,7 +128,7 @@ def test_div2k_is_stills_with_the_validation_pictures_held_out(touch: Touch) -> 
 
 
 def test_a_folder_without_clips_says_what_was_looked_for(touch: Touch) -> None:
-    with pytest.raises(DataError, match=r"holds no video .*mp4.* and no folder of pictures .*png"):
+    with pytest.raises(DataError, match=r"contains no video .*mp4.* and no folder of images .*png"):
         find_clips(touch("readme.txt"))
 
 

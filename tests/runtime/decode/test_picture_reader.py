@@ -85,7 +85,7 @@ def write_samples(path: Path, samples: NDArray[np.uint16], pix_fmt: str) -> None
 
 def test_a_picture_of_another_size_is_named(row: list[Path], moving: Make) -> None:
     write_picture(row[4], moving(1, 16, 16)[0])
-    with pytest.raises(MediaError, match=r"im6\.png is 16x16, but the first picture is 48x32"):
+    with pytest.raises(MediaError, match=r"im6\.png is 16x16, but the first image is 48x32"):
         list(PictureReader(row, fps=Fraction(25), name="row"))
 
 

@@ -75,7 +75,7 @@ def test_what_matches_nothing_is_said(library: Path) -> None:
         find_sources(["*.avi"])
     with pytest.raises(MediaError, match="1 files, none of them a video"):
         find_sources(["*.txt"])
-    with pytest.raises(DataError, match="holds no video"):
+    with pytest.raises(DataError, match="contains no video"):
         find_sources(["empty"])
 
 

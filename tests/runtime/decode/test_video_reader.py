@@ -211,7 +211,7 @@ def test_a_file_cut_in_the_middle_gives_what_is_there_and_says_so(
     # B-frames lie behind the frame that follows them: of the last few some are missing.
     assert [frame.pts for frame in frames][:-4] == expected[: len(frames) - 4]
     assert {frame.pts for frame in frames} <= set(expected)
-    assert "cut short" in " ".join(reader.notes())
+    assert "truncated" in " ".join(reader.notes())
 
 
 # --- refusals -------------------------------------------------------------------------------------

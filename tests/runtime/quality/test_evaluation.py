@@ -320,4 +320,4 @@ def test_the_command_says_what_a_folder_without_videos_lacks(
 ) -> None:
     result = CliRunner().invoke(main, ["eval", str(tiny_package), "--data", str(tmp_path)])
     assert result.exit_code == 1
-    assert "holds no video" in result.stderr
+    assert "contains no video" in result.stderr
