@@ -1,4 +1,4 @@
-"""Which clips to feed, and the ranges of activations found by feeding them."""
+"""Select calibration windows from clips and measure the ranges of activations on them."""
 
 from typing import TYPE_CHECKING
 

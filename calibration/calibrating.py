@@ -1,4 +1,4 @@
-"""`vsrc calibrate`: clips, draw, ranges, and what int8 costs with them."""
+"""`vsrc calibrate`: survey clips, draw windows, measure ranges and the loss of int8 with them."""
 
 from __future__ import annotations
 
@@ -50,20 +50,22 @@ if TYPE_CHECKING:
     import onnx
 
 WORTHWHILE = 0.98
-"""Channels are balanced where the squared error falls below this share: 0.1 dB."""
+"""Channels are balanced only if the squared error falls below this share (0.1 dB better)."""
 CHECK_WINDOWS = 8
 CHECK_TILE = (96, 160)
-"""Pictures are compared on so many windows, of at most this size, spread over the draw."""
+"""Number and largest size of the windows on which int8 and fp32 outputs are compared; they are
+spread evenly over the draw."""
 
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """What a calibration came to.
+    """Result of a calibration.
 
     Attributes:
-        file: `calibration.json`.
-        calibration: Its contents.
-        sensitivities: Each convolution alone, the costliest first; empty where not measured.
+        file: Path of `calibration.json`.
+        calibration: Contents of that file.
+        sensitivities: Error of each convolution quantised alone, largest first; empty if not
+            measured.
     """
 
     file: Path
@@ -74,19 +76,19 @@ class CalibrationResult:
 def calibrate(
     config: CalibrationConfig, *, progress: CalibrationCallback = silent
 ) -> CalibrationResult:
-    """Find the ranges of activations on real clips, and add them to the package.
+    """Measure the ranges of activations on real clips and write them to the package.
 
-    Ranges that were learnt (quantisation-aware training) are taken as they are; then only what they
-    lack is measured: the ranges of outputs, and what int8 costs.
+    Ranges learnt by quantisation-aware training are used unchanged; only what they lack is
+    measured: the ranges of outputs, and the PSNR of int8 against fp32.
 
     Raises:
         SpecError: The package is damaged, has no fp32 graph, or is calibrated already and
             `overwrite` is off.
-        DataError: No clip holds a window, or all are black.
+        DataError: No clip is as long as a window, or all clips are black.
         MediaError: A clip cannot be decoded.
-        MismatchError: The network gives values that are not finite.
-        StoppedError: Ctrl+C or SIGTERM once a window was fed; what all of them showed is kept for
-            the next start.
+        MismatchError: The network outputs values that are not finite.
+        StoppedError: Ctrl+C or SIGTERM after at least one window; the statistics so far are saved,
+            and the next start resumes from them.
         MissingDependencyError: onnx or onnxruntime is missing.
     """
     require("vsrc calibrate", "onnx", "onnxruntime", extra="export")
@@ -160,7 +162,7 @@ def _feed_windows(
     unfinished: Unfinished,
     progress: CalibrationCallback,
 ) -> list[NDArray[np.uint8]]:
-    """Let the observer see the drawn windows; the ones to compare pictures on are returned."""
+    """Feed the drawn windows to the observer; return those on which outputs are compared."""
     unfinished.load(observer.restore)
     network, (_, graph) = package.spec.network, package.graph("fp32")
     wanted = set(np.linspace(0, draw.count - 1, CHECK_WINDOWS).round().astype(int).tolist())
@@ -181,7 +183,7 @@ def _feed_windows(
 
 
 def _with_learnt(found: Calibration, learnt: Calibration) -> Calibration:
-    """What training found for a network that was taught in int8 comes before what was measured."""
+    """Merge measured ranges with those of quantisation-aware training; the latter win."""
     return dataclasses.replace(
         found,
         method=learnt.method,
@@ -208,8 +210,8 @@ def _calibration(
     notes = list(draw.notes)
     if draw.count < FEW_WINDOWS:
         notes.append(
-            f"only {draw.count} windows: ranges may miss what real video holds; "
-            f"{FEW_WINDOWS} or more are worth having"
+            f"only {draw.count} windows: ranges may be too narrow for real video; "
+            f"use {FEW_WINDOWS} or more"
         )
     if silent_ones := [
         key for key, value_range in input_ranges.items() if value_range == (0.0, 0.0)
@@ -241,7 +243,7 @@ def _calibration(
 def _balance_channels(
     model: onnx.ModelProto, observer: Observer, calibration: Calibration, fidelity: Fidelity
 ) -> Calibration:
-    """With channels balanced, if that brings int8 pictures nearer to those of fp32."""
+    """Balance channels if that reduces the error of int8 against fp32."""
 
     def error(calibration: Calibration) -> float:
         changed, ranges = _as_calibrated(model, calibration)
@@ -255,7 +257,7 @@ def _balance_channels(
 def _as_calibrated(
     model: onnx.ModelProto, calibration: Calibration
 ) -> tuple[onnx.ModelProto, dict[str, Range]]:
-    """The fp32 graph with its channels balanced, and the ranges it then has."""
+    """Return the fp32 graph with its channels balanced, and the ranges of that graph."""
     changed = type(model)()
     changed.CopyFrom(model)
     ranges, _ = calibration.ranges_with(equalise(changed, calibration.equalised))
@@ -269,12 +271,12 @@ def _choose_float_layers(
     fidelity: Fidelity,
     progress: CalibrationCallback,
 ) -> tuple[list[LayerSensitivity], FloatLayers]:
-    """Convolutions one by one where that is asked for or needed, and which stay in float."""
+    """Choose the convolutions that stay in float; measure each alone if requested or needed."""
     given = calibration.float_layers
     keys = list(dict.fromkeys(convolution.key for convolution in convolutions(model.graph)))
     if unknown := sorted(set(given) - set(keys)):
         raise MismatchError(
-            f"{unknown[0]!r} is no convolution of this network; there are: {', '.join(keys)}"
+            f"{unknown[0]!r} is not a convolution of this network; choose from: {', '.join(keys)}"
         )
     model, ranges = _as_calibrated(model, calibration)
     as_given = int8_error(model, ranges, fidelity, only=set(keys) - set(given))
@@ -297,13 +299,13 @@ def _shortfall(config: CalibrationConfig, choice: FloatLayers) -> list[str]:
     if choice.psnr_db is None or choice.psnr_db >= config.min_psnr:
         return []
     return [
-        f"int8 pictures are {choice.psnr_db:.1f} dB from those of fp32, {config.min_psnr:g} were "
-        "asked for: learnt ranges are taken as they are; --overwrite measures new ones"
+        f"PSNR of int8 against fp32 is {choice.psnr_db:.1f} dB, below the requested "
+        f"{config.min_psnr:g}: learnt ranges are used unchanged; --overwrite measures new ones"
     ]
 
 
 def middle(lr: NDArray[np.uint8], graph: GraphSpec, *, multiple: int) -> NDArray[np.uint8]:
-    """The middle of a window `(1, T, H, W, 3)`, small enough to compare many pictures on."""
+    """Crop the middle of a window `(1, T, H, W, 3)`, small enough to compare many outputs."""
     cuts = []
     limits = (graph.height[0], graph.width[0])
     for side, limit, least in zip(lr.shape[2:4], CHECK_TILE, limits, strict=True):

@@ -1,4 +1,4 @@
-"""What `vsrc calibrate` can be asked for."""
+"""Settings of `vsrc calibrate`."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Literal
 Method = Literal["minmax", "entropy", "percentile", "mse"]
 METHODS: tuple[Method, ...] = ("minmax", "entropy", "percentile", "mse")
 FEW_WINDOWS = 100
-"""Fewer than this are worth a warning."""
+"""Number of windows below which a warning is given."""
 
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """One calibration.
+    """Settings of one calibration.
 
     Attributes:
-        package: The model package, which has an fp32 graph; `calibration.json` is added to it.
-        clips: Videos, pictures, folders of either, or globs: what the network will be fed, LR.
-        method: How a range is found from the values that were seen.
-        windows: How many windows are drawn.
-        percentile: Of `method="percentile"`: how many of 100 values lie within the range.
-        tile: Largest part of a frame that is fed, `(H, W)`; bounds the memory.
-        seed: Of the draw.
+        package: Model package with an fp32 graph; `calibration.json` is added to it.
+        clips: LR videos, images, folders of either, or globs, like those the network will upscale.
+        method: Method that derives a range from the observed values.
+        windows: Number of windows to draw.
+        percentile: Percentage of values within the range, for `method="percentile"`.
+        tile: Largest part of a frame that is fed, `(H, W)`, LR pixels; bounds the memory.
+        seed: Seed of the draw.
         threads: CPU threads, 0 for as many as there are cores.
-        min_psnr: dB that int8 pictures shall reach against those of fp32. Where they do not, the
-            least set of convolutions that has to stay in float is found. The default is a little
-            more than export asks for, which looks at other frames.
-        sensitivity: Measure each convolution by itself in any case.
+        min_psnr: Required PSNR of int8 against fp32, dB. If it is not reached, the smallest set of
+            convolutions that must stay in float is searched. The default is a little above the
+            limit of export, which compares other frames.
+        sensitivity: Whether each convolution is measured alone even if `min_psnr` is reached.
         float_layers: Convolutions that stay in float, whatever is measured.
-        overwrite: Replace a calibration that is there; ranges that were learnt, too.
+        overwrite: Whether an existing calibration is replaced, including learnt ranges.
     """
 
     package: Path
@@ -49,12 +49,12 @@ class CalibrationConfig:
     def __post_init__(self) -> None:
         if not self.clips:
             raise ValueError(
-                "no calibration clips: name videos or folders of what the network will be fed"
+                "no calibration clips: name videos or folders like those the network will upscale"
             )
         if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} is none of {', '.join(METHODS)}")
+            raise ValueError(f"method={self.method!r} must be one of {', '.join(METHODS)}")
         if self.windows < 1:
-            raise ValueError(f"windows={self.windows} leaves nothing to calibrate on; 300 is usual")
+            raise ValueError(f"windows={self.windows} must be 1 or more; 300 is usual")
         if not 50 < self.percentile <= 100:
             raise ValueError(f"percentile={self.percentile} must lie in (50, 100]")
         if min(self.tile) < 1 or self.threads < 0:

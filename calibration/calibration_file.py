@@ -1,9 +1,9 @@
-"""`calibration.json`: what is known of the ranges inside a network, and where it is known from.
+"""`calibration.json`: the ranges of activations inside a network, and how they were obtained.
 
-Whoever finds ranges writes this file (`vsrc calibrate`, or quantisation-aware training, which
-learns them), and `vsrc export --precision int8` reads it. A range belongs to a convolution, by its
-module path in the deployed network: the name of its weight without `.weight`. So the same ranges
-serve the whole graph and its halves, and survive another export.
+`vsrc calibrate`, or quantisation-aware training, which learns ranges, writes this file;
+`vsrc export --precision int8` reads it. A range is keyed by the module path of its convolution in
+the deployed network: the name of its weight without `.weight`. So the same ranges apply to the
+whole graph and to its encode and fuse graphs, and stay valid when the network is exported again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vsrc.runtime.schema import from_json, to_json
 
 CALIBRATION_FILE = "calibration.json"
 SCHEMA_VERSION = 1
-"""Version that this code writes; newer ones are refused."""
+"""Schema version that this code writes; newer ones are rejected."""
 LIMIT_BYTES = 64 << 20
 QAT = "qat"
 """Method of packages whose ranges were learnt by quantisation-aware training."""
@@ -32,15 +32,15 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class CalibratedClip:
-    """One clip that windows were drawn from.
+    """A clip from which windows were drawn.
 
     Attributes:
-        name: As it was found.
-        sha256: Of the file; of pictures the hash over their hashes.
-        frames: How many it has.
-        shots: How many shots were found in it.
-        windows: Frames that the drawn windows are centred on (of a network that also doubles the
-            frame rate: that they begin with), ascending.
+        name: File or folder name.
+        sha256: Hash of the file; for an image sequence, the hash over the hashes of its files.
+        frames: Number of frames.
+        shots: Number of shots detected.
+        windows: Index of the centre frame of each drawn window (of the first frame, for a network
+            that also doubles the frame rate), ascending.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Equalised:
     """Two convolutions in a row whose channels between them are balanced for int8.
 
     Attributes:
-        second: The one that reads what this belongs to.
-        scales: What each channel is divided by.
-        input: Range of the input of the second, once that is done.
-        output: Range of the output of the first.
+        second: Module path of the second convolution, which reads the output of the first.
+        scales: Divisor of each channel between the two.
+        input: Range of the second convolution's input after balancing.
+        output: Range of the first convolution's output after balancing.
     """
 
     second: str
@@ -68,7 +68,7 @@ class Equalised:
 
     def __post_init__(self) -> None:
         if not all(0 < scale < math.inf for scale in self.scales):
-            raise ValueError("scales must be positive and finite")
+            raise ValueError("scales must all be positive and finite")
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,22 @@ class Calibration:
     """The contents of `calibration.json`.
 
     Attributes:
-        method: How ranges were found: minmax, entropy, percentile, mse, or `qat` (learnt).
-        ranges: Convolution -> lowest and highest value of its input that int8 shall hold.
-        outputs: Convolution -> the same for what it gives, before any activation. ONNX Runtime's
-            integer kernels need it.
+        method: Method of the ranges: minmax, entropy, percentile, mse, or `qat` (learnt).
+        ranges: Convolution -> lowest and highest value of its input that int8 must represent.
+        outputs: Convolution -> range of its output, before any activation. ONNX Runtime's integer
+            kernels need it.
         float_layers: Convolutions that stay in float.
         equalised: Convolution -> how its channels are balanced (`calibration/equalise.py`). The
-            ranges above are those without it.
+            ranges above are those without balancing.
         options: Settings of the method.
-        weights_sha256: Of the weights that were calibrated.
-        seed: Of the draw.
-        windows: How many were fed.
-        tile: Largest part of a frame that was fed, `(H, W)`.
-        clips: What they were drawn from.
-        psnr_db: Of int8 pictures against those of fp32, on windows of the draw.
-        min_psnr_db: What `float_layers` were chosen for.
-        notes: What the user should know.
+        weights_sha256: Hash of the calibrated weights.
+        seed: Seed of the draw.
+        windows: Number of windows fed.
+        tile: Largest part of a frame that was fed, `(H, W)`, LR pixels.
+        clips: Clips from which the windows were drawn.
+        psnr_db: PSNR of int8 outputs against fp32 outputs, on windows of the draw.
+        min_psnr_db: PSNR for which `float_layers` were chosen.
+        notes: Warnings for the user.
         versions: Package -> version.
     """
 
@@ -115,10 +115,10 @@ class Calibration:
         for kind, known in (("ranges", self.ranges), ("outputs", self.outputs)):
             for key, (low, high) in known.items():
                 if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-                    raise ValueError(f"{kind}.{key} is [{low}, {high}], which is no range")
+                    raise ValueError(f"{kind}.{key} is [{low}, {high}], not a finite range")
 
     def ranges_with(self, applied: Collection[str]) -> tuple[dict[str, Range], dict[str, Range]]:
-        """Ranges and outputs where these convolutions of `equalised` are balanced in the graph."""
+        """Ranges and outputs of a graph in which these convolutions of `equalised` are balanced."""
         ranges, outputs = dict(self.ranges), dict(self.outputs)
         for first in applied:
             chosen = self.equalised[first]
@@ -127,14 +127,14 @@ class Calibration:
 
     @property
     def is_learnt(self) -> bool:
-        """Whether the ranges come from quantisation-aware training, to be taken as they are."""
+        """Whether the ranges come from quantisation-aware training and must not be changed."""
         return self.method == QAT
 
 
 def read_calibration(package: Path) -> Calibration | None:
-    """What a package says of its ranges; None where it was never calibrated.
+    """Read the calibration of a package; None if it was never calibrated.
 
-    Keys that are not known are skipped: training may note more than is needed here.
+    Unknown keys are ignored: training may store more than is needed here.
 
     Raises:
         SpecError: The file is damaged, or of a newer schema.
@@ -143,13 +143,13 @@ def read_calibration(package: Path) -> Calibration | None:
     if not path.is_file():
         return None
     if path.stat().st_size > LIMIT_BYTES:
-        raise SpecError(f"{path} has {path.stat().st_size} bytes; at most {LIMIT_BYTES} are read")
+        raise SpecError(f"{path} has {path.stat().st_size} bytes; the limit is {LIMIT_BYTES}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{path} is not readable as JSON ({error}); calibrate again") from error
     if not isinstance(data, dict):
-        raise SpecError(f"{path} holds no object; calibrate again")
+        raise SpecError(f"{path} is not a JSON object; calibrate again")
     version = data.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise SpecError(
@@ -161,9 +161,9 @@ def read_calibration(package: Path) -> Calibration | None:
 
 
 def write_calibration(package: Path, calibration: Calibration) -> Path:
-    """Write the file of a package; it appears whole or not at all.
+    """Write the calibration file of a package atomically.
 
-    Keys of a file that is there and that are not known here are kept.
+    Unknown keys of an existing file are kept.
     """
     path = inside(package, CALIBRATION_FILE)
     kept = {}

@@ -1,4 +1,4 @@
-"""What a calibration came to, for people."""
+"""Result of a calibration as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from vsrc.calibration.sensitivity_report import sensitivity_text
 
 
 def calibration_text(result: CalibrationResult) -> str:
-    """The table of sensitivities where there is one, what was fed, and what int8 costs."""
+    """Format the sensitivities if measured, the input of the calibration and the PSNR of int8."""
     calibration = result.calibration
     blocks = []
     if result.sensitivities:

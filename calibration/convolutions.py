@@ -1,4 +1,4 @@
-"""The convolutions of a graph, by the names that ranges are kept under."""
+"""The convolutions of a graph, under the module paths that key their ranges."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ if TYPE_CHECKING:
     import onnx
 
 ROOT = "network."
-"""Where the network hangs in what is traced; no part of a module path."""
+"""Prefix of the network in the traced module; not part of a module path."""
 _MOVES = (
     *("Cast", "Transpose", "Reshape", "Gather", "Slice", "Split", "Squeeze", "Unsqueeze", "Concat"),
     *("Pad", "SpaceToDepth", "Expand", "Identity"),
 )
-"""Operators that give the values they took."""
+"""Operators whose output values are those of their input."""
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with fixed weights.
+    """A convolution with constant weights.
 
     Attributes:
         key: Module path in the deployed network.
-        node: Name of its node.
-        op: `Conv` or `ConvTranspose`.
-        input: Tensor that it reads.
-        weight: Initializer, `(O, I, ...)`; `(I, O, ...)` of a `ConvTranspose`.
-        output: Tensor that it gives.
-        unit: Value of the input that the network calls 1. The simplifier folds the factor 1/255
-            into a first convolution where it can; that one reads 0..255, and its weights are 255
-            times smaller than those of the module.
+        node: Name of the node in the graph.
+        op: Operator, `Conv` or `ConvTranspose`.
+        input: Name of the input tensor.
+        weight: Name of the initializer, `(O, I, ...)`; `(I, O, ...)` for a `ConvTranspose`.
+        output: Name of the output tensor.
+        unit: Input value that corresponds to 1 in the module. The simplifier folds the factor
+            1/255 into a first convolution where it can; that convolution then reads 0..255, and
+            its weights are 255 times smaller than those of the module.
     """
 
     key: str
@@ -43,12 +43,12 @@ class Convolution:
 
     @property
     def channel_axis(self) -> int:
-        """The axis of the weight that counts output channels."""
+        """Axis of the weight that holds the output channels."""
         return 0 if self.op == "Conv" else 1
 
 
 def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
-    """Those of a graph in its order: over pictures, and with weights that are not computed.
+    """List the 2-D convolutions of a graph with constant weights, in graph order.
 
     A weight that the exporter folded into a constant has lost its name; the bias beside it has not.
     """
@@ -78,7 +78,7 @@ def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
 
 
 def _pictures(graph: onnx.GraphProto) -> set[str]:
-    """Tensors that hold values of pictures as they came in, 0..255."""
+    """Names of tensors that hold the unscaled values of the input frames, 0..255."""
     from onnx import TensorProto
 
     uint8 = TensorProto.UINT8

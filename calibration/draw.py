@@ -1,7 +1,7 @@
 """Draw windows across scenes, motion and brightness.
 
-Every shot gives one window before any gives a second. Of a shot, the window is taken whose kind was
-drawn least so far; there are nine kinds:
+One window is drawn from every shot before a second is drawn from any. Within a shot, the window
+whose kind was drawn least so far is chosen; there are nine kinds:
 
                   dark     middle    bright        bounds are the terciles of all frames
     still          .         .         .
@@ -24,12 +24,12 @@ from vsrc.runtime.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Draw:
-    """The windows that are fed.
+    """The windows to feed.
 
     Attributes:
-        frames: For each clip the frames that windows are centred on (of a network that doubles the
-            frame rate: begin with), ascending.
-        notes: What the user should know.
+        frames: For each clip the index of the centre frame of each window (of the first frame, for
+            a network that doubles the frame rate), ascending.
+        notes: Warnings for the user.
     """
 
     frames: tuple[tuple[int, ...], ...]
@@ -37,24 +37,24 @@ class Draw:
 
     @property
     def count(self) -> int:
-        """How many windows there are."""
+        """Number of windows."""
         return sum(map(len, self.frames))
 
 
 def draw_windows(clips: Sequence[Scenes], network: NetworkSpec, *, count: int, seed: int) -> Draw:
-    """Draw windows; the same clips and seed give the same ones.
+    """Draw windows; deterministic for given clips and seed.
 
     Args:
-        clips: What was found in each clip.
-        network: What will be fed.
-        count: How many are wanted.
-        seed: Of the draw.
+        clips: Shots, motion and brightness of each clip.
+        network: Network that will be fed.
+        count: Number of windows to draw.
+        seed: Seed of the draw.
 
     Raises:
-        DataError: No shot is as long as a window, or all that is long enough is black.
+        DataError: No shot is as long as a window, or all that are long enough are black.
     """
     notes = [
-        f"{clip.source.name}: no shot of it has the {network.window} frames of a window; left out"
+        f"{clip.source.name}: skipped, because no shot has the {network.window} frames of a window"
         for clip in clips
         if not any(_places(clip, network))
     ]
@@ -82,7 +82,7 @@ def draw_windows(clips: Sequence[Scenes], network: NetworkSpec, *, count: int, s
 
 
 def _places(clip: Scenes, network: NetworkSpec) -> Iterator[range]:
-    """Frames of each shot at which a window full of its frames can be taken."""
+    """Yield, for each shot, the frames at which a window fits within the shot."""
     for shot in clip.shots:
         if len(shot) >= network.window:
             if network.time_scale == 2:  # windows follow one another and share a frame
@@ -108,7 +108,7 @@ def _iter_drawn(
     count: int,
     rng: np.random.Generator,
 ) -> Iterator[tuple[int, int]]:
-    """Clip and frame of each window, shot by shot in turns until enough are drawn."""
+    """Yield clip and frame of each window, in turns over the shots until `count` are drawn."""
     left = [(index, rng.permutation(places)) for index, places in shots]
     left = [left[at] for at in rng.permutation(len(left))]
     drawn = np.zeros(9, dtype=np.int64)

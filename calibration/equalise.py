@@ -1,13 +1,13 @@
-"""Cross-layer equalisation: let the channels between two convolutions reach equally far.
+"""Cross-layer equalisation: balance the ranges of the channels between two convolutions.
 
-    Conv ── Relu ── Conv           channel c of the first is divided by s[c], and what the second
-     / s             * s           makes of it multiplied: the same function, because Relu passes
-                                   positive factors through
+    Conv ── Relu ── Conv           channel c of the first is divided by s[c], and the weights of
+     / s             * s           the second that read it are multiplied by s[c]: the same
+                                   function, because Relu commutes with positive factors
 
-One step serves a whole int8 tensor, so a channel that reaches a tenth as far as another has a tenth
-of its values. Nagel et al. (ICCV 2019, section 4.1) balance the weights of both; here weights have
-a step for each output channel already, and what is balanced is how far channels reach on real
-frames against the weights that read them (as SmoothQuant, Xiao et al., ICML 2023, section 4).
+An int8 tensor has a single step, so a channel whose range is a tenth of another's uses a tenth of
+the int8 values. Nagel et al. (ICCV 2019, section 4.1) balance the weights of both convolutions;
+here weights already have a step for each output channel, so the ranges of channels on real frames
+are balanced against the weights that read them (as SmoothQuant, Xiao et al., ICML 2023, section 4).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from vsrc.calibration.observer import Observer, Reach
 
 _ALPHA = 0.75
-"""How much of the difference between channels goes into the weights that read them. On clips that
-nothing was drawn from, 0.25 and 0.5 gained less on edge-s and the same on edvr-xs."""
+"""Share of the difference between channels that is moved into the weights that read them. On clips
+outside the draw, 0.25 and 0.5 gained less on edge-s and the same on edvr-xs."""
 _MOST = 20.0
-"""A channel that is nearly silent is not blown up further than this."""
+"""Largest factor by which a channel with nearly zero activations is scaled up."""
 _PASSING = ("Relu", "LeakyRelu", "PRelu")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two convolutions with nothing but an activation between them."""
+    """Two convolutions with only an activation between them."""
 
     first: Convolution
     second: Convolution
@@ -46,7 +46,7 @@ class Pair:
 
 
 def pairs(graph: onnx.GraphProto) -> list[Pair]:
-    """Those of a graph whose weights are their own and whose tensors nobody else reads."""
+    """List pairs of convolutions whose weights are not shared and whose tensors have one reader."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     uses = Counter(name for node in graph.node for name in node.input)
     for node in graph.node:
@@ -72,11 +72,11 @@ def pairs(graph: onnx.GraphProto) -> list[Pair]:
 
 
 def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
-    """Factors for each pair of a graph, and the ranges that they lead to.
+    """Compute factors for each pair of a graph, and the resulting ranges.
 
     Args:
         model: The fp32 graph.
-        observer: What its channels reached.
+        observer: Observed ranges of its channels.
     """
     from onnx import numpy_helper
 
@@ -97,11 +97,11 @@ def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
 
 
 def _factors(reach: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each channel is divided by; their geometric mean is 1."""
+    """Compute the divisor of each channel; the geometric mean of all is 1."""
     least = 1e-6 * max(float(reach.max()), 1e-30)
     factors = np.maximum(reach, least) ** _ALPHA / np.maximum(weight, 1e-6) ** (1 - _ALPHA)
     factors /= np.exp(np.log(factors).mean())
-    # Short enough for a file, and the same wherever it is read.
+    # float32: short in the JSON file, and read back exactly.
     return np.asarray(np.clip(factors, 1 / _MOST, _MOST).astype(np.float32).astype(np.float64))
 
 
@@ -110,10 +110,10 @@ def _range(reach: Reach, scales: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def equalise(model: onnx.ModelProto, factors: Mapping[str, Equalised]) -> set[str]:
-    """Change the weights of a graph, fp32 or fp16, in place; its function stays.
+    """Balance channels in a graph (fp32 or fp16), in place; the function does not change.
 
     Returns:
-        The first convolutions of the pairs that were found and changed.
+        Module paths of the first convolution of each changed pair.
     """
     from onnx import numpy_helper
 

@@ -1,4 +1,4 @@
-"""The drawn windows, decoded and cut out by the runtime's own code."""
+"""Decode the drawn windows with the runtime's own readers and windowing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vsrc.runtime.windows.sliding import iter_windows
 
 @dataclass(frozen=True, eq=False)
 class FedWindow:
-    """One window as the graph takes it.
+    """One window in the input format of the graph.
 
     Attributes:
-        clip: Name of its clip.
-        lr: `(1, T, H, W, 3)` uint8.
+        clip: Name of the clip.
+        lr: LR frames, `(1, T, H, W, 3)` uint8, RGB.
     """
 
     clip: str
@@ -42,8 +42,8 @@ def iter_drawn_windows(
 ) -> Iterator[FedWindow]:
     """Decode the clips again and yield the windows of a draw, clip after clip.
 
-    A frame larger than a tile gives the part of that size at a place of its own; a smaller one is
-    padded as a session pads it.
+    Windows larger than a tile are cropped to it at a random position; smaller ones are padded as
+    a session pads them.
     """
     multiple = network.size_multiple
     rows, columns = min(tile[0], graph.height[1]), min(tile[1], graph.width[1])
@@ -65,7 +65,7 @@ def iter_drawn_windows(
 
 
 def _windows(reader: Reader, network: NetworkSpec) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """PTS of the frame that a window is known by, and the window."""
+    """Yield the PTS that identifies a window (of its centre or first frame), and the window."""
     frames = frames_of(reader)
     if network.time_scale == 2:
         for window in iter_doubled_windows(frames, size=network.window):
@@ -78,7 +78,7 @@ def _windows(reader: Reader, network: NetworkSpec) -> Iterator[tuple[int, NDArra
 def _part(
     lr: NDArray[np.uint8], largest: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A copy of a part of `(T, H, W, 3)` that is no larger than a tile."""
+    """Copy a random crop of `(T, H, W, 3)`, at most as large as a tile."""
     top, left = (
         int(rng.integers(max(side - limit, 0) + 1))
         for side, limit in zip(lr.shape[1:3], largest, strict=True)

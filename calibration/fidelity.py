@@ -1,7 +1,7 @@
-"""How near the pictures of one graph are to those of another, on real windows.
+"""Compare the outputs of a graph with those of the fp32 graph, on real windows.
 
-Compared is what a picture is before it is rounded to 8 bits: rounding alone is an error of 59 dB,
-which would hide how little a single convolution costs.
+Outputs are compared before they are rounded to 8 bits: rounding alone is an error of 59 dB, which
+would mask the small error of a single convolution.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Fidelity:
-    """Windows, and what fp32 makes of them.
+    """Error of graphs against the outputs of the fp32 graph.
 
     Args:
         model: The fp32 graph.
-        windows: Each `(1, T, H, W, 3)` uint8.
+        windows: LR windows, each `(1, T, H, W, 3)` uint8.
         threads: CPU threads, 0 for as many as there are cores.
     """
 
@@ -48,12 +48,12 @@ class Fidelity:
 
 
 def psnr_or_none(error: float) -> float | None:
-    """PSNR of a mean squared difference in units of (1/255)^2; None for none at all."""
+    """PSNR in dB of a mean squared difference in units of (1/255)^2; None if it is 0."""
     return None if error <= 0 else 10 * math.log10(255**2 / error)
 
 
 def _unround(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that gives out what its last Round reads: the picture, 0..255, `(N, ..., 3, H, W)`."""
+    """Copy a graph so that it outputs the input of its last Round: `(N, ..., 3, H, W)`, 0..255."""
     from onnx import TensorProto, helper
 
     result = type(model)()
@@ -62,9 +62,9 @@ def _unround(model: onnx.ModelProto) -> onnx.ModelProto:
     node = makers[result.graph.output[0].name]
     while node.op_type in ("Cast", "Transpose"):
         node = makers[node.input[0]]
-    assert node.op_type == "Round", "a graph that gives pictures rounds them at its end"
+    assert node.op_type == "Round", "a graph with uint8 output ends with Round and Cast"
     rounded = node.input[0]
-    while makers[rounded].op_type == "Cast":  # of a half graph
+    while makers[rounded].op_type == "Cast":  # in an fp16 graph
         rounded = makers[rounded].input[0]
     del result.graph.output[:]
     result.graph.output.append(helper.make_tensor_value_info(rounded, TensorProto.FLOAT, None))

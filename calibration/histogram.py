@@ -1,6 +1,6 @@
-"""How often which values were seen, in memory that never grows.
+"""Histogram of observed values in constant memory.
 
-The bins span [-2^k, 2^k). When a value lies beyond, k grows and bins merge in pairs:
+The bins span [-2^k, 2^k). When a value is outside, k grows and bins merge in pairs:
 
     k = 0   [ . . a b c d . . ]        k = 1   [ . . .  a+b  c+d  . . . ]
 
@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 
 BINS = 4096
 _SMALLEST = -40
-"""k at the start: what is smaller than 2^-40 counts as 0."""
+"""Initial k; values smaller than 2^-40 are counted as 0."""
 _PIECE = 1 << 18
-"""Values that are counted at once."""
+"""Number of values counted in one call."""
 
 
 class Histogram:
-    """Counts of one tensor.
+    """Histogram of the values of one tensor.
 
     Attributes:
-        counts: `(BINS,)`, from -2^k to 2^k.
-        exponent: k.
-        low: Lowest value that was reported, whether it was counted or not.
-        high: Highest value.
+        counts: Count of each bin from -2^k to 2^k, `(BINS,)`.
+        exponent: Current k.
+        low: Lowest value of the tensor, including values that were not counted.
+        high: Highest value of the tensor, likewise.
     """
 
     def __init__(self) -> None:
@@ -43,9 +43,9 @@ class Histogram:
         """Count values.
 
         Args:
-            values: Any shape; all or a part of those of a tensor.
-            low: Lowest of the whole tensor.
-            high: Highest.
+            values: All values of a tensor, or a sample of them; any shape.
+            low: Lowest value of the whole tensor.
+            high: Highest value of the whole tensor.
         """
         self.low, self.high = min(self.low, low), max(self.high, high)
         largest = max(abs(low), abs(high))
@@ -64,7 +64,7 @@ class Histogram:
         self.exponent += 1
 
     def occupied(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Counts and edges of the bins around 0 that reach to the value farthest from it."""
+        """Return counts and edges of the symmetric bins that cover all values seen."""
         largest = max(abs(self.low), abs(self.high))
         width = 2.0**self.exponent / (BINS // 2)
         reach = min(int(largest / width) + 1, BINS // 2)

@@ -1,7 +1,7 @@
-"""How large a part of a frame a graph can be fed, so that a calibration stays within 2 GB.
+"""Choose the tile size of a calibration so that it needs less than 2 GB.
 
-The sizes of all tensors are found on a small frame and added up over their lives; they grow with
-the area. That is less than the runtime takes, which works in buffers of its own beside them:
+The sizes of all tensors are measured on a small frame and summed over their lifetimes; they grow
+with the area. The process needs more, because ONNX Runtime also allocates work buffers:
 
     edge-s, 270 x 480     tensors 0.08 GB     measured 0.3 GB (histograms and all)
     edvr-xs, 272 x 480    tensors 0.85 GB     measured 1.8 GB
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     import onnx
 
 _BUDGET_BYTES = 0.72e9
-"""Of tensors alive at a time; twice that, and 0.3 GB for the process, is under 2 GB."""
+"""Limit for tensors alive at a time; twice that plus 0.3 GB for the process is under 2 GB."""
 _PROBE = 48
 
 
 def affordable_tile(
     model: onnx.ModelProto, graph: GraphSpec, tile: tuple[int, int], *, multiple: int
 ) -> tuple[int, int]:
-    """The tile, or a smaller one of the same form.
+    """Return the tile, or a smaller one of about the same aspect ratio.
 
     Args:
-        model: The graph that is fed.
-        graph: What it takes.
-        tile: What is wanted, `(H, W)`.
-        multiple: What H and W are multiples of.
+        model: The graph to feed.
+        graph: Its input sizes.
+        tile: Requested size, `(H, W)`, LR pixels.
+        multiple: Number that H and W must be multiples of.
     """
     probe = tuple(
         min(max(-(-_PROBE // multiple) * multiple, low), high)
@@ -47,7 +47,7 @@ def affordable_tile(
 
 
 def _alive_bytes(model: onnx.ModelProto, size: tuple[int, ...]) -> int:
-    """Most bytes of tensors that are alive at a time, of a window of one size, as float32."""
+    """Peak bytes of tensors alive at a time for an input of one size, as float32."""
     nodes = model.graph.node
     names = [name for node in nodes for name in node.output if name]
     frames = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
@@ -64,7 +64,7 @@ def _alive_bytes(model: onnx.ModelProto, size: tuple[int, ...]) -> int:
 
 
 def _add_sizes(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
-    """A copy of the graph that gives out how many values each tensor has."""
+    """Copy a graph so that it outputs the number of elements of each tensor."""
     from onnx import TensorProto, helper
 
     result = type(model)()

@@ -1,11 +1,11 @@
-"""Watch what convolutions read and give while windows pass through the graph.
+"""Observe the inputs and outputs of convolutions while windows pass through the graph.
 
-    x ──┬── Conv ── y          low, high    of each channel, over all of it, found in the graph
+    x ──┬── Conv ── y          low, high    of each channel, over all values, computed in the graph
         ├── ReduceMin, ReduceMax            sample  every fifth row and column, for the histogram
         └── Slice [::5, ::5]
 
-Whole tensors never leave the graph, so memory stays near that of plain inference. Five divides no
-usual scale: the sample sees every phase of a pixel shuffle.
+Whole tensors never leave the graph, so memory stays near that of plain inference. Five is
+coprime to the usual scales: the sample contains every phase of a pixel shuffle.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Observer:
     """A graph with histograms on the input and output of each convolution.
 
     Attributes:
-        inputs: Convolution -> what it read.
-        outputs: Convolution -> what it gave, before any activation.
-        read: Convolution -> how far the channels of its input reached.
-        gave: Convolution -> how far those of its output reached.
+        inputs: Convolution -> histogram of its input.
+        outputs: Convolution -> histogram of its output, before any activation.
+        read: Convolution -> range of each channel of its input.
+        gave: Convolution -> range of each channel of its output.
     """
 
     def __init__(self, model: onnx.ModelProto, *, threads: int, grid: int = _GRID) -> None:
@@ -57,10 +57,10 @@ class Observer:
         self.gave: dict[str, Reach] = {}
 
     def see(self, lr: NDArray[np.uint8]) -> None:
-        """Pass one batch of windows through.
+        """Run one batch of windows and update the statistics.
 
         Args:
-            lr: `(N, T, H, W, 3)` uint8, as the graph takes it.
+            lr: Windows in the input format of the graph, `(N, T, H, W, 3)` uint8.
 
         Raises:
             MismatchError: A value inside the network is not finite.
@@ -78,8 +78,8 @@ class Observer:
                 low, high = float(reach[0].min()), float(reach[1].max())
                 if not (np.isfinite(low) and np.isfinite(high)):
                     raise MismatchError(
-                        f"{conv.key}: its values reach [{low}, {high}] on real frames; a network "
-                        "that overflows cannot be made int8"
+                        f"{conv.key}: its values span [{low}, {high}] on real frames, which is "
+                        "not finite; a network that overflows cannot be quantised to int8"
                     )
                 part = part if unit == 1 else part / np.float32(unit)
                 histograms[conv.key].add(part, low=low, high=high)
@@ -87,7 +87,7 @@ class Observer:
                 reaches[conv.key] = np.minimum(before[0], reach[0]), np.maximum(before[1], reach[1])
 
     def state(self) -> bytes:
-        """Everything seen so far, for `restore`."""
+        """Serialise the statistics so far, for `restore`."""
         both = self._histograms()
         arrays: dict[str, Any] = {
             "counts": np.stack([histogram.counts for histogram in both]),
@@ -101,7 +101,7 @@ class Observer:
         return file.getvalue()
 
     def restore(self, state: bytes) -> None:
-        """Go on from a state of the same graph."""
+        """Load statistics that `state` returned for the same graph."""
         with np.load(io.BytesIO(state), allow_pickle=False) as data:
             for histogram, counts, exponent, (low, high) in zip(
                 self._histograms(), data["counts"], data["exponents"], data["ends"], strict=True
@@ -124,7 +124,7 @@ class Observer:
 def _add_statistics(
     model: onnx.ModelProto, tensors: Mapping[str, str], grid: int
 ) -> onnx.ModelProto:
-    """A copy of the graph that gives out what is known of each tensor, and nothing else."""
+    """Copy a graph so that it outputs the statistics of each tensor, and nothing else."""
     from onnx import TensorProto, helper, numpy_helper
 
     assert not any(value.name in tensors for value in model.graph.input)  # frames enter as uint8
@@ -137,7 +137,7 @@ def _add_statistics(
     for name, value in of_pictures:
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
     opset = next(entry.version for entry in result.opset_import if entry.domain in ("", "ai.onnx"))
-    # Each is looked at right after it was made, so that it need not live on.
+    # Statistics follow the node that computes the tensor, so that the tensor can be freed early.
     ordered = [item for node in graph.node for item in (node, *_looks(node, tensors, opset))]
     del graph.node[:]
     graph.node.extend(ordered)
@@ -151,7 +151,7 @@ def _add_statistics(
 
 
 def _looks(node: onnx.NodeProto, tensors: Mapping[str, str], opset: int) -> list[onnx.NodeProto]:
-    """The nodes that look at what a node gives."""
+    """Nodes that compute the statistics of a node's output."""
     from onnx import helper
 
     looks = []

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions of graphs that exist in memory only."""
+"""ONNX Runtime sessions of in-memory graphs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.InferenceSession:
-    """A session that runs a graph as it stands: Q/DQ pairs are not fused into integer kernels.
+    """Open a session that does not fuse Q/DQ pairs into integer kernels.
 
-    So int8 graphs give the same numbers on every CPU.
+    So int8 graphs return the same numbers on every CPU.
 
     Args:
         model: Any graph.

@@ -1,4 +1,4 @@
-"""What a calibration tells of itself while it runs."""
+"""Progress of a calibration."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ Stage = Literal["survey", "feed", "sensitivity", "choose"]
 
 @dataclass(frozen=True)
 class CalibrationProgress:
-    """Where it is.
+    """Stage and counters of a running calibration.
 
     Attributes:
-        stage: `survey` frames for the draw, `feed` windows, measure `sensitivity`, `choose` layers.
-        name: Clip or convolution at hand.
-        done: Frames, windows or convolutions so far.
-        total: How many there will be, 0 where that is not known.
+        stage: `survey` (scan frames for the draw), `feed` (run windows), `sensitivity` (measure
+            convolutions) or `choose` (select float layers).
+        name: Current clip or convolution.
+        done: Number of frames, windows or convolutions so far.
+        total: Their final number, 0 if unknown.
     """
 
     stage: Stage
@@ -30,4 +31,4 @@ CalibrationCallback = Callable[[CalibrationProgress], None]
 
 
 def silent(_now: CalibrationProgress) -> None:
-    """Tell nobody."""
+    """Ignore progress reports."""

@@ -1,13 +1,13 @@
-"""Int8 convolutions written into a graph, as Q/DQ pairs.
+"""Insert Q/DQ pairs that make the convolutions of a graph int8.
 
     x ── Q ── DQ ──┐                Q   QuantizeLinear: float to int8
                    Conv ── y        DQ  DequantizeLinear: int8 to float
     int8 w ── DQ ──┘
 
-A builder that knows int8 runs the three as one integer convolution; any other runs them as they
-stand and gets the same numbers. Activations: symmetric, one scale for the tensor, zero point 0.
-Weights: symmetric, one scale for each output channel. The bias and the result stay float. That is
-what NVIDIA's parsers take (a non-zero zero point and a quantised bias they refuse).
+A backend with int8 kernels fuses the three nodes into one integer convolution; any other runs them
+one by one, with the same result. Activations: symmetric, per tensor, zero point 0. Weights:
+symmetric, per output channel. The bias and the result stay float. NVIDIA's parsers require this:
+they reject a non-zero zero point and a quantised bias.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
 LEVELS = 127
-"""Steps from 0 to the largest int8 value."""
+"""Number of steps from 0 to the largest int8 value."""
 HALF_OPSET = 19
 """First opset whose QuantizeLinear takes half precision."""
 
@@ -38,13 +38,14 @@ def insert_qdq(
     """Make convolutions int8, in place.
 
     Args:
-        model: A float graph, fp32 or fp16; where fp16 meets int8 the scales are fp16, and the opset
-            is raised to the first that has them.
-        ranges: Convolution -> range of its input. One that has none, or an empty one, stays float.
-        only: Convolutions that are made int8; None for all.
+        model: A float graph, fp32 or fp16; in an fp16 graph the scales are fp16, and the opset is
+            raised to the first that supports them.
+        ranges: Convolution -> range of its input. A convolution without a range, or with an empty
+            one, stays float.
+        only: Convolutions to make int8; None for all.
 
     Returns:
-        How many convolutions were made int8.
+        Number of convolutions made int8.
     """
     writer = _Writer(model)
     changed = 0
@@ -57,25 +58,25 @@ def insert_qdq(
 
 
 def activation_scale(value_range: Range) -> float:
-    """Step of symmetric int8 that reaches both ends of a range."""
+    """Scale of symmetric int8 that covers both ends of a range."""
     return max(abs(value_range[0]), abs(value_range[1])) / LEVELS
 
 
 def quantise_weight(
     weight: FloatWeights, *, axis: int, levels: int = LEVELS
 ) -> tuple[NDArray[np.int8], FloatWeights]:
-    """A weight as int8 and the step of each output channel, of the weight's own type.
+    """Quantise a weight to int8; the scale of each output channel has the weight's dtype.
 
     Args:
-        weight: Of a convolution.
-        axis: Which axis counts output channels.
-        levels: Steps from 0 to the largest value.
+        weight: Weight of a convolution.
+        axis: Axis of the output channels.
+        levels: Number of steps from 0 to the largest value.
     """
     exact = weight.astype(np.float64)
     others = tuple(index for index in range(weight.ndim) if index != axis)
     steps = np.abs(exact).max(axis=others) / levels
-    # A step that the type cannot hold becomes its smallest normal number: the channel is (nearly)
-    # zero, and so is its int8.
+    # A scale that underflows the dtype becomes its smallest normal number: the channel is (nearly)
+    # zero, and so are its int8 values.
     scale = np.maximum(steps, np.finfo(weight.dtype).tiny).astype(weight.dtype)
     shape = [-1 if index == axis else 1 for index in range(weight.ndim)]
     stepped = np.rint(exact / scale.astype(np.float64).reshape(shape))
@@ -83,7 +84,7 @@ def quantise_weight(
 
 
 class _Writer:
-    """A graph while its convolutions are rewritten."""
+    """A graph whose convolutions are being rewritten."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
@@ -95,7 +96,7 @@ class _Writer:
         self._has_half = False
 
     def quantise(self, convolution: Convolution, value_range: Range) -> bool:
-        """Make one convolution int8, unless its scale would vanish."""
+        """Make one convolution int8, unless its scale would underflow to 0."""
         from onnx import numpy_helper
 
         weight = numpy_helper.to_array(self._tensors[convolution.weight])
@@ -111,7 +112,7 @@ class _Writer:
         return True
 
     def finish(self) -> None:
-        """Put the new nodes before those that read them, and drop weights that are read no more."""
+        """Insert the new nodes before those that read them, and remove unused weights."""
         graph = self._model.graph
         ordered = [item for node in graph.node for item in (*self._before.get(node.name, ()), node)]
         del graph.node[:]
@@ -127,7 +128,7 @@ class _Writer:
             default.version = HALF_OPSET
 
     def _activation(self, convolution: Convolution, step: FloatWeights) -> str:
-        """Name of the tensor after its Q/DQ pair, shared by all who want the same step."""
+        """Name of the tensor after its Q/DQ pair, shared by convolutions with the same scale."""
         place = (convolution.input, float(step))
         if place not in self._pairs:
             count = sum(name == convolution.input for name, _ in self._pairs)

@@ -1,4 +1,4 @@
-"""Look through clips once: where their shots are, and how each frame moves and how bright it is."""
+"""Scan clips once for shot boundaries, and for motion and brightness of each frame."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from vsrc.runtime.decode.video_reader import Reader, VideoReader
 from vsrc.runtime.hashing import file_sha256
 
 _SAMPLES = 48
-"""Rows and columns of a frame that motion and brightness are judged by, at least."""
+"""Smallest number of rows and columns on which motion and brightness are measured."""
 _FPS = Fraction(25)
 _TELL_EVERY = 25
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """What is known of one clip.
+    """Shots, motion and brightness of one clip.
 
     Attributes:
-        source: Its files.
-        sha256: Of the file; of pictures the hash over their hashes.
-        pts: Of each frame.
-        starts: Index of the first frame of each shot; begins with 0.
-        motion: Mean change of luma since the frame before, 0..255; 0 where a shot begins.
+        source: Files of the clip.
+        sha256: Hash of the file; for an image sequence, the hash over the hashes of its files.
+        pts: PTS of each frame.
+        starts: Index of the first frame of each shot; the first is 0.
+        motion: Mean absolute change of luma from the previous frame, 0..255; 0 at the start of a
+            shot.
         brightness: Mean luma of each frame, 0..255.
     """
 
@@ -50,21 +51,21 @@ class Scenes:
 
     @property
     def shots(self) -> Iterator[range]:
-        """Frames of each shot."""
+        """Yield the frame indices of each shot."""
         for start, stop in zip(self.starts, (*self.starts[1:], len(self.pts)), strict=True):
             yield range(start, stop)
 
 
 def lr_sources(inputs: Sequence[str | Path], *, degradation: str) -> list[Source]:
-    """What the network would be fed: the clips that are named, or their LR where a data set has it.
+    """List the named clips, or their LR files where a data set has them.
 
     Args:
-        inputs: Videos, pictures, folders and globs.
-        degradation: The one that the network was taught for: `bi` takes the `bi` twins.
+        inputs: Videos, images, folders and globs.
+        degradation: Degradation that the network was trained for: `bi` selects the `bi` LR files.
 
     Raises:
         MediaError: A glob matches nothing.
-        DataError: A folder holds neither videos nor pictures.
+        DataError: A folder contains neither videos nor images.
     """
     sources: list[Source] = []
     for text in inputs:
@@ -85,10 +86,10 @@ def _low(clip: ClipSource, degradation: str) -> ClipSource:
 
 
 def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
-    """Decode a clip once.
+    """Decode a clip once and measure shots, motion and brightness.
 
     Raises:
-        MediaError: It cannot be decoded, or the runtime would not restore it (HDR, interlaced).
+        MediaError: It cannot be decoded, or the runtime would reject it (HDR, interlaced).
     """
     pts: list[int] = []
     starts: list[int] = []
@@ -119,7 +120,7 @@ def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
 
 
 def open_source(source: Source) -> Reader:
-    """The runtime's reader of a source, after it was checked as `vsrc infer` checks it."""
+    """Open the runtime's reader of a source, with the same checks as `vsrc infer`."""
     reader: Reader
     if source.is_pictures:
         reader = PictureReader(source.files, fps=_FPS, name=source.name)
@@ -134,7 +135,7 @@ def open_source(source: Source) -> Reader:
 
 
 def frames_of(reader: Reader) -> Iterator[SourceFrame]:
-    """Its frames, with the cuts that the runtime finds."""
+    """Frames of a reader, with scene cuts marked by the runtime's detector."""
     return mark_shots(reader)
 
 

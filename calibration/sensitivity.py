@@ -1,4 +1,4 @@
-"""What each convolution costs when it alone is int8, and which must stay in float."""
+"""Error of each convolution when it alone is int8, and which convolutions must stay in float."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerSensitivity:
-    """One convolution that alone is int8.
+    """Error of the graph in which only one convolution is int8.
 
     Attributes:
-        key: Module path.
-        psnr_db: Of the pictures against fp32; None where they are the same.
-        share: Its part of the error that all convolutions make one by one.
+        key: Module path of the convolution.
+        psnr_db: PSNR of the outputs against fp32; None if they are equal.
+        share: Its share of the summed errors of all convolutions measured one by one, 0..1.
     """
 
     key: str
@@ -33,11 +33,11 @@ class LayerSensitivity:
 
 @dataclass(frozen=True)
 class FloatLayers:
-    """Which convolutions stay in float.
+    """Convolutions that stay in float.
 
     Attributes:
-        float_layers: The least set, in the order of the graph.
-        psnr_db: Of the pictures against fp32 with all others int8.
+        float_layers: Module paths of the smallest sufficient set, in graph order.
+        psnr_db: PSNR of the outputs against fp32 with all other convolutions int8.
     """
 
     float_layers: tuple[str, ...]
@@ -51,7 +51,7 @@ def int8_error(
     *,
     only: Collection[str],
 ) -> float:
-    """Mean squared difference to fp32, (1/255)^2, where only these convolutions are int8."""
+    """Mean squared difference to fp32, in units of (1/255)^2, with only these convolutions int8."""
     changed = type(model)()
     changed.CopyFrom(model)
     return fidelity.error(changed) if insert_qdq(changed, ranges, only=only) else 0.0
@@ -64,13 +64,13 @@ def sensitivities(
     *,
     progress: CalibrationCallback = silent,
 ) -> list[LayerSensitivity]:
-    """Each convolution by itself, the costliest first.
+    """Measure each convolution quantised alone; the one with the largest error first.
 
     Args:
         model: The fp32 graph.
         ranges: Convolution -> range of its input.
-        fidelity: What pictures are compared on.
-        progress: Told of each convolution.
+        fidelity: Comparison with fp32 on fixed windows.
+        progress: Called for each convolution.
     """
     keys = list(dict.fromkeys(convolution.key for convolution in convolutions(model.graph)))
     errors = {}
@@ -92,16 +92,16 @@ def least_float_layers(
     always: Collection[str] = (),
     progress: CalibrationCallback = silent,
 ) -> FloatLayers:
-    """Leave the costliest convolutions in float, one after another, until the PSNR is reached.
+    """Keep the most sensitive convolutions in float, as few as reach the required PSNR.
 
     Args:
         model: The fp32 graph.
         ranges: Convolution -> range of its input.
-        fidelity: What pictures are compared on.
-        ranked: Convolutions, the costliest first.
-        min_psnr_db: What shall be reached.
+        fidelity: Comparison with fp32 on fixed windows.
+        ranked: Convolutions, the one with the largest error first.
+        min_psnr_db: Required PSNR, dB.
         always: Convolutions that stay in float in any case.
-        progress: Told of each attempt.
+        progress: Called for each attempt.
     """
     order = [layer.key for layer in ranked if layer.key not in always]
     limit = 255**2 / 10 ** (min_psnr_db / 10)
@@ -129,7 +129,7 @@ def least_float_layers(
 def _predict_count(
     ranked: Sequence[LayerSensitivity], limit: float, always: Collection[str]
 ) -> int:
-    """How many have to stay in float, if errors of single convolutions simply add up."""
+    """Estimate how many must stay in float, assuming that errors of convolutions add up."""
     errors = [
         0.0 if layer.psnr_db is None else 255**2 / 10 ** (layer.psnr_db / 10)
         for layer in ranked

@@ -1,4 +1,4 @@
-"""Sensitivities as a table, as JSON and as a picture."""
+"""Sensitivities as a text table, JSON file and PNG chart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROW_INCHES = 0.24
 
 
 def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[str]) -> str:
-    """A table, the costliest convolution first."""
+    """Format a table, the convolution with the largest error first."""
     width = max(len("convolution"), *(len(layer.key) for layer in ranked))
     lines = [f"{'convolution':{width}}  PSNR, it alone int8  share of error"]
     for layer in ranked:
@@ -28,7 +28,7 @@ def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[
 
 
 def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -> None:
-    """`reports/sensitivity.json` and, where matplotlib is installed, `reports/sensitivity.png`."""
+    """Write `reports/sensitivity.json` and, if matplotlib is installed, `sensitivity.png`."""
     folder = package / "reports"
     folder.mkdir(exist_ok=True)
     data = {
@@ -44,7 +44,7 @@ def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Floa
 
 
 def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -> None:
-    """A bar for each convolution: its part of the error, and the PSNR that it alone leaves."""
+    """Draw a bar for each convolution: its share of the error, labelled with its PSNR alone."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 1.6 + _ROW_INCHES * len(ranked)), layout="constrained")

@@ -1,4 +1,4 @@
-"""From the values that were seen to the range that int8 shall hold.
+"""Derive the range that int8 represents from the histogram of observed values.
 
 minmax       all of them
 percentile   all but the outermost 100 - p of 100          (ONNX Runtime)
@@ -21,16 +21,16 @@ from vsrc.calibration.histogram import Histogram
 from vsrc.calibration.qdq import LEVELS
 
 _CANDIDATES = 96
-"""Clippings that `mse` tries, down to a quarter of the largest value."""
+"""Clipping thresholds that `mse` tries, down to a quarter of the largest value."""
 
 
 def range_of(histogram: Histogram, method: Method, *, percentile: float) -> Range:
-    """The range of one tensor: `low <= high`, within what was seen.
+    """Compute the range of one tensor: `low <= high`, within the observed values.
 
     Args:
-        histogram: What was seen.
-        method: See above.
-        percentile: p of `percentile`.
+        histogram: Observed values.
+        method: One of the methods listed above.
+        percentile: Parameter p of the method `percentile`.
     """
     seen = (histogram.low, histogram.high)
     if method == "minmax" or seen == (0.0, 0.0):
@@ -43,7 +43,7 @@ def range_of(histogram: Histogram, method: Method, *, percentile: float) -> Rang
 
 
 def _of_ort(histogram: Histogram, method: Method, percentile: float) -> Range:
-    """By the collector of ONNX Runtime, which is handed the finished histogram."""
+    """Compute the range with ONNX Runtime's collector, given the finished histogram."""
     from onnxruntime.quantization.calibrate import HistogramCollector
 
     counts, edges = histogram.occupied()
@@ -62,16 +62,16 @@ def _of_ort(histogram: Histogram, method: Method, percentile: float) -> Range:
         scenario="same",
     )
     collector.histogram_dict = {"x": (counts, edges, low, high, edges[-1])}
-    with contextlib.redirect_stdout(io.StringIO()):  # it talks
+    with contextlib.redirect_stdout(io.StringIO()):  # the collector prints
         thresholds = collector.compute_collection_result()["x"]
     return float(thresholds[0]), float(thresholds[1])
 
 
 def _without_zeros(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Counts in which 0 is no more frequent than what lies beside it.
+    """Reduce the counts of the bins at 0 to those of their neighbours.
 
-    Behind a ReLU most values are exactly 0. Any int8 holds those, but their weight in the
-    distribution would make the least range look best (TensorRT passes them over, too).
+    After a ReLU most values are exactly 0. Every int8 range represents 0 exactly, but the peak
+    would make the smallest range look best (TensorRT ignores zeros, too).
     """
     middle = len(counts) // 2
     result = counts.copy()
@@ -82,7 +82,7 @@ def _without_zeros(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 def _halve_bins(
     counts: NDArray[np.int64], edges: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Half as many bins, the middle edge still at 0."""
+    """Merge bins in pairs, keeping the middle edge at 0."""
     if len(counts) % 4:  # an odd number on each side
         counts = np.pad(counts, 1)
         width = edges[1] - edges[0]

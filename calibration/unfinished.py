@@ -1,7 +1,8 @@
-"""What a calibration that was stopped leaves behind, so that the same command goes on.
+"""Saved state of an interrupted calibration, from which the same command resumes.
 
-It lies in the package as a hidden file, under a key over all that decides the result up to there:
-the graph and the draw. Another key means another calibration: the file is skipped and replaced.
+It is a hidden file in the package, with a hash of everything that determines the result so far:
+the graph and the draw. If the hash differs, the file belongs to another calibration and is ignored
+and replaced.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ _EVERY_SECONDS = 10.0
 
 
 class Unfinished:
-    """The file of one calibration.
+    """State file of one calibration.
 
     Attributes:
-        count: Windows that the file covers.
+        count: Number of windows included in the saved state.
 
     Args:
-        package: Where it lies.
-        facts: What decides the result, as JSON takes it.
+        package: Package folder that holds the file.
+        facts: Everything that determines the result, JSON-serialisable.
     """
 
     def __init__(self, package: Path, facts: object) -> None:
@@ -42,7 +43,7 @@ class Unfinished:
         self.count = 0
 
     def load(self, restore: Callable[[bytes], None]) -> None:
-        """Hand on the state that is there, if it belongs to this calibration."""
+        """Pass the saved state to `restore` if it belongs to this calibration."""
         if not self._path.is_file():
             return
         data = self._path.read_bytes()
@@ -50,39 +51,39 @@ class Unfinished:
             return
         try:
             restore(data[_KEY_BYTES + _COUNT_BYTES :])
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):  # it was cut short
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):  # truncated file
             return
         self.count = int.from_bytes(data[_KEY_BYTES : _KEY_BYTES + _COUNT_BYTES], "little")
 
     def save(self, count: int, state: bytes) -> None:
-        """Replace the file; it is never half there."""
+        """Replace the file atomically."""
         write_file(self._path, self._key + count.to_bytes(_COUNT_BYTES, "little") + state)
         self._saved = time.monotonic()
         self.count = count
 
     @contextmanager
     def open_until_done(self, total: int) -> Iterator[None]:
-        """Remove the file when the block ends well.
+        """Remove the file when the block ends without an exception.
 
         Args:
-            total: Windows of the calibration.
+            total: Number of windows of the calibration.
 
         Raises:
-            StoppedError: In place of KeyboardInterrupt, if some windows are kept.
+            StoppedError: Instead of KeyboardInterrupt, if the state of some windows is saved.
         """
         try:
             yield
         except KeyboardInterrupt as error:
             if not self.count:
                 raise
-            # The observer may have been in the middle of a window: what counts is the last save.
+            # The observer may have been in the middle of a window: only the last save is valid.
             raise StoppedError(
-                f"stopped; what {self.count} of {total} windows showed is kept, and the same "
-                "command goes on from there"
+                f"stopped; the statistics of {self.count} of {total} windows are kept; run the "
+                "same command again to resume"
             ) from error
         self._path.unlink(missing_ok=True)
 
     @property
     def is_due(self) -> bool:
-        """Whether it is some seconds since the last save."""
+        """Whether the last save was long enough ago (some seconds) to save again."""
         return time.monotonic() - self._saved > _EVERY_SECONDS

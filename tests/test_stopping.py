@@ -119,8 +119,8 @@ def test_calibrate_keeps_what_it_has_seen(
 ) -> None:
     last, files = stopped(["calibrate", package, clips], "feeding windows", number, tmp_path)
     assert re.fullmatch(
-        r"vsrc: stopped; what [1-9]\d* of \d+ windows showed is kept, and the same command goes on "
-        "from there",
+        r"vsrc: stopped; the statistics of [1-9]\d* of \d+ windows are kept; run the same command "
+        "again to resume",
         last,
     )
     assert "student.vsrc/.calibration.vsrc-resume" in files

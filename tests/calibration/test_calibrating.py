@@ -91,7 +91,7 @@ def test_stopped_run_goes_on_and_ends_the_same(
         if now.stage == "feed" and now.done == 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(StoppedError, match="what 3 of 6 windows showed is kept"):
+    with pytest.raises(StoppedError, match="statistics of 3 of 6 windows are kept"):
         calibrate(_config(package, two_shots, method="percentile"), progress=stop_at_the_fourth)
     assert read_calibration(package) is None
 
@@ -190,7 +190,7 @@ def test_second_calibration_is_refused_unless_told(package: Path, two_shots: Pat
 
 
 def test_unknown_layer_is_refused(package: Path, two_shots: Path) -> None:
-    with pytest.raises(MismatchError, match="'head' is no convolution of this network; there are"):
+    with pytest.raises(MismatchError, match="'head' is not a convolution of this network; choose from"):
         calibrate(_config(package, two_shots, float_layers=("head",)))
 
 
@@ -208,7 +208,7 @@ def test_record_that_is_no_record_is_refused(package: Path) -> None:
     for text, reason in (
         ("{", "not readable as JSON"),
         ('{"method": "qat"}', "'ranges' is missing"),
-        ('{"method": "qat", "ranges": {"a": [2, 1]}}', "which is no range"),
+        ('{"method": "qat", "ranges": {"a": [2, 1]}}', "not a finite range"),
         ('{"schema_version": 99, "method": "qat", "ranges": {}}', "newer than"),
     ):
         path.write_text(text, encoding="utf-8")
