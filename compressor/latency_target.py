@@ -59,7 +59,7 @@ class StudentChoice:
     Attributes:
         chosen: Student that was chosen.
         target_ms: Latency target, ms per frame.
-        shape: Of an LR frame, `(H, W)`.
+        shape: LR frame size, `(H, W)`.
         device: Device of the profile.
         tried: Number of sizes considered.
         fitting: Number of sizes that meet the target.
@@ -137,7 +137,7 @@ def choose_student(
     Args:
         profile: Latency profile of the device.
         target_ms: Latency target, ms per frame.
-        shape: Of an LR frame, `(H, W)`; None if the profile holds but one.
+        shape: LR frame size, `(H, W)`; None if the profile holds only one.
 
     Raises:
         MismatchError: No size is fast enough, or the shape was not measured.

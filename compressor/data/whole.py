@@ -27,7 +27,7 @@ def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path
     Args:
         folder: Final path.
         cache: Root of the cache.
-        size_bytes: About how much will be written.
+        size_bytes: Estimated size of the data, bytes.
 
     Raises:
         DataError: The disk is too small or cannot be written.
@@ -38,9 +38,7 @@ def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path
             yield pending.folder
             folder.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(folder, ignore_errors=True)  # an existing folder is a damaged one
-            with contextlib.suppress(
-                FileExistsError
-            ):  # another process has just stored the same frames
+            with contextlib.suppress(FileExistsError):  # another process was faster
                 pending.commit(overwrite=False)
         finally:
             pending.discard()
@@ -53,7 +51,7 @@ def whole_file(path: Path, *, cache: Path, size_bytes: int) -> Iterator[IO[bytes
     Args:
         path: Final path.
         cache: Root of the cache.
-        size_bytes: About how much will be written.
+        size_bytes: Estimated size of the data, bytes.
 
     Raises:
         DataError: The disk is too small or cannot be written.

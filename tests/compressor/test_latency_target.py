@@ -124,7 +124,7 @@ def test_the_student_of_a_run_is_the_chosen_one(config: DistillConfig) -> None:
     ("changed", "message"),
     [
         ({"device_profile": None}, "needs a latency profile of the device"),
-        ({"student": "imdn"}, "leave out --student imdn"),
+        ({"student": "imdn"}, "remove --student imdn"),
         ({"scale": 2}, "measured with scale=4, this student has 2"),
         ({"student_arguments": {"window": 3}}, "measured with window=5, this student has 3"),
     ],

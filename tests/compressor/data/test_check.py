@@ -41,7 +41,7 @@ def test_degradation_of_twins_is_guessed(
     write_pictures(tmp_path / "data" / "lr" / "a", lr)
     (clip,) = check_folder(tmp_path / "data").details
     assert clip.twins[0].guess == "bd, to the bit"
-    assert "LR twin (given) looks like bd, to the bit" in str(clip)
+    assert "LR version (given) looks like bd, to the bit" in str(clip)
 
 
 def test_twins_that_do_not_fit_are_said(

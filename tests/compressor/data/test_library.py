@@ -269,7 +269,7 @@ class TestTwins:
         self, pairs: Callable[[str, str], Path], cache: Path
     ) -> None:
         (line,) = opened(pairs("hr", "lr"), cache).layouts
-        assert "LR twins (given) are left aside for degradation bi" in line
+        assert "LR versions (given) are not used: degradation is bi" in line
 
     def test_a_twin_of_another_size_is_refused(
         self, pairs: Callable[[str, str], Path], cache: Path
@@ -283,7 +283,7 @@ class TestTwins:
             opened(folder, cache, degradation="given", max_height=16)
 
     def test_given_without_a_twin_is_refused(self, videos: Make, cache: Path) -> None:
-        with pytest.raises(DataError, match=r"has no LR twin, which degradation 'given' needs"):
+        with pytest.raises(DataError, match=r"has no LR version, which degradation 'given' needs"):
             opened(videos(1), cache, degradation="given")
 
 

@@ -163,7 +163,7 @@ class TestRefusals:
     ) -> None:
         path = tmp_path / f"bad.{suffix}"
         path.write_bytes(content)
-        with pytest.raises(MismatchError, match=r"bad\..*fetch it again"):
+        with pytest.raises(MismatchError, match=r"bad\..*download it again"):
             load_weights(Tiny(), path)
 
     def test_a_file_cut_short(self, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ class TestRefusals:
         for name in ("cut.pth", "cut.safetensors"):
             path = tmp_path / name
             path.write_bytes(path.read_bytes()[:-40])
-            with pytest.raises(MismatchError, match="fetch it again"):
+            with pytest.raises(MismatchError, match="download it again"):
                 load_weights(Tiny(), path)
 
     @pytest.mark.parametrize(

@@ -120,5 +120,5 @@ def test_arrays_of_another_width_are_refused(reference: Path) -> None:
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     path.write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(MismatchError, match="not a whole archive of NumPy arrays"):
+    with pytest.raises(MismatchError, match="not a complete archive of NumPy arrays"):
         read_weights(path)
