@@ -190,7 +190,7 @@ def test_second_calibration_is_refused_unless_told(package: Path, two_shots: Pat
 
 
 def test_unknown_layer_is_refused(package: Path, two_shots: Path) -> None:
-    with pytest.raises(MismatchError, match="'head' is not a convolution of this network; choose from"):
+    with pytest.raises(MismatchError, match="'head' is not a convolution of this network"):
         calibrate(_config(package, two_shots, float_layers=("head",)))
 
 
