@@ -26,7 +26,7 @@ by a program
 """
 
 BEGAN = {
-    "whole": "It went on from the weights of the package `{}` as it shipped before, which were "
+    "whole": "It went on from the weights of `{}`. Those that shipped before, where it began, were "
     "trained on ground truth alone, on other frames too: wallpapers under GPL-2+, and an aerial "
     "clip of a package under MIT whose own source is not stated. ",
     "seed": "It began as the same function as `{}`. ",

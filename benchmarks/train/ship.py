@@ -2,7 +2,8 @@
 
 python benchmarks/train/ship.py TAUGHT.vsrc runtime/zoo/NAME.vsrc --data FOLDER
                                 [--graphs fp32 int8-cpu] [--float] [--clips CALIBRATION]
-                                [--float-layers encoder fusion]
+                                [--float-layers encoder fusion] [--keep-times]
+                                [--recipe FILE] [--began-from NAME]
 """
 
 from __future__ import annotations
@@ -42,9 +43,19 @@ def main() -> None:
     parser.add_argument("--float", action="store_true", help="fp32 with float edges, too")
     parser.add_argument("--data", type=Path, required=True, help="clips never taught on")
     parser.add_argument("--clips", default=str(SAMPLE_CLIP), help="to find ranges of int8 on")
+    parser.add_argument("--recipe", help="of the last run  [default: recipes/ship-NAME-cpu.yaml]")
+    parser.add_argument("--began-from", help="package that the last run began from, by name")
+    parser.add_argument(
+        "--keep-times",
+        action="store_true",
+        help="keep the latency reports of the package that is replaced: its graphs differ in "
+        "weights alone",
+    )
     parser.add_argument("--float-layers", nargs="*", default=[], help="no int8 in these")
     options = parser.parse_args()
-    merge(options.taught, options.shipped)
+    kept = read_times(options.shipped) if options.keep_times else {}
+    recipe = options.recipe or f"recipes/ship-{options.shipped.stem}-cpu.yaml"
+    merge(options.taught, options.shipped, recipe_file=recipe, began_from=options.began_from)
     ranges = CalibrationConfig(
         options.shipped,
         clips=(options.clips,),
@@ -57,12 +68,19 @@ def main() -> None:
     print(eval_text(report))
     spec = open_package(options.shipped).spec
     write_spec(options.shipped, replace(spec, quality=measured(report)))
-    for precision in options.graphs:
+    for name, content in kept.items():
+        (options.shipped / "reports" / name).write_bytes(content)
+    for precision in options.graphs if not kept else ():
         time_graph(options.shipped, precision)
     (options.shipped / "README.md").write_text(card(options.shipped), encoding="utf-8")
 
 
-def merge(taught: Path, shipped: Path) -> None:
+def read_times(package: Path) -> dict[str, bytes]:
+    """The latency reports of a package, by name."""
+    return {path.name: path.read_bytes() for path in package.glob("reports/bench-*.json")}
+
+
+def merge(taught: Path, shipped: Path, *, recipe_file: str, began_from: str | None) -> None:
     """Copy a package without training branches, in half precision, without paths."""
     package = open_package(taught)
     network = to_deployed(from_package(package))
@@ -73,8 +91,8 @@ def merge(taught: Path, shipped: Path) -> None:
         }
         save_file(halves, folder / WEIGHTS_FILE)
         recipe = {k: v for k, v in package.spec.provenance.recipe.items() if k not in PATHS}
-        recipe["student_weights"] = Path(recipe["student_weights"]).name
-        command = f"vsrc distill --recipe recipes/ship-{shipped.stem}-cpu.yaml"
+        recipe["student_weights"] = began_from or Path(recipe["student_weights"]).name
+        command = f"vsrc distill --recipe {recipe_file}"
         provenance = replace(package.spec.provenance, recipe=recipe, data=GATHERED, command=command)
         spec = replace(
             package.spec,
