@@ -149,7 +149,8 @@ def _upscale_ways(student: Path, material: Material, threads: int) -> dict[str, 
     """The judged frames, enlarged in three ways."""
     pictures = {"Bicubic": upscale(material.lr[FIRST_JUDGED:], 4)}
     for label, path in (("Taught just now", student), ("Ships with vsrc", shipped(STUDENT))):
-        session = open_package(path).session(threads=threads)
+        # The new student has no int8 graph: both are judged in fp32.
+        session = open_package(path).session(precision="fp32", threads=threads)
         pictures[label] = upscale_clip(session, material.lr)[FIRST_JUDGED:]
         session.close()
     return pictures

@@ -88,7 +88,10 @@ class Package:
     def session(
         self, *, backend: str = "auto", precision: str = "auto", threads: int = 0
     ) -> Session:
-        """Open the package for running; see `vsrc.runtime.backends.opening.open_session`."""
+        """Open the package for single windows; `auto` is what `infer`, `eval` and `bench` take.
+
+        See `vsrc.runtime.backends.opening.open_session`.
+        """
         from vsrc.runtime.backends.opening import open_session
 
         return open_session(self, backend=backend, precision=precision, threads=threads)

@@ -64,7 +64,7 @@ def main() -> None:
         float_layers=tuple(options.float_layers),
     )
     add_graphs(options.shipped, options.graphs, options.float, ranges)
-    report = evaluate(EvalConfig(data=options.data, models=(options.shipped,)))
+    report = evaluate(EvalConfig(data=options.data, models=(options.shipped,), precision="fp32"))
     print(eval_text(report))
     spec = open_package(options.shipped).spec
     write_spec(options.shipped, replace(spec, quality=measured(report)))

@@ -67,8 +67,8 @@ def open_engines(
         precision: Of the engine; `auto` takes the first there is of fp16, int8 and fp32.
         size: H and W of the frames that will come; the engine that fits them best is taken.
         is_deep: Prefer an engine with float edges, which sees more than 8 bits.
-        keeps_features: Take the two halves where they are there: the features of a frame are
-            found once, and never leave the device.
+        keeps_features: Prefer the two halves where they are there: the features of a frame are
+            found once, and never leave the device. Else the whole network is preferred.
 
     Raises:
         MissingDependencyError: No engine, TensorRT or GPU; or the engines are not for this GPU.
@@ -83,15 +83,14 @@ def open_engines(
     names = [f"{graph}-float" for graph in wanted if is_deep] + list(wanted)
     reasons: list[str] = []
     for name in names:
-        # Features are found from 8 bits, so what has float edges runs as a whole.
-        has_pair = keeps_features and not name.endswith("-float")
-        pair = _pair(package, name, here, size) if has_pair else None
-        engines = [] if pair else find_engines(package, name, here, reasons)
+        pair, engines = _pair(package, name, here, size), []
+        if pair is None or not keeps_features:
+            engines = find_engines(package, name, here, reasons)
         try:
-            if pair:
-                return _halves(package, here, *pair)
             if engines:
                 return open_whole(package.spec.network, here, engines)
+            if pair:
+                return _halves(package, here, *pair)
         except MismatchError as error:
             reasons.append(str(error))
     why = reasons[0] if reasons else f"it holds none of {', '.join(names)}"
@@ -208,6 +207,8 @@ def _pair(
     package: Package, name: str, here: Here, size: tuple[int, int] | None
 ) -> tuple[FoundEngine, FoundEngine] | None:
     """An encode and a fuse engine for the same sizes: the closest fit, else the largest."""
+    if name.endswith("-float"):
+        return None  # features are found from 8 bits, so what has float edges runs as a whole
     fuses = find_engines(package, f"fuse-{name}", here, [])
     pairs = [
         (encode, fuse)

@@ -1,4 +1,7 @@
-"""Which backend and which graph of a package run a video."""
+"""Which backend and which graph of a package run: the one place where sessions are opened.
+
+`Package.session`, `eval`, `infer` and `bench` all come here, so that `auto` is the same for each.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 _PROVIDERS = {"auto": CPU, "ort": CPU, "ort-cuda": CUDA, "ort-tensorrt": TENSORRT}
 
+BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx")
+
 _AUTO = ("trt", "trt-rtx", "ort-cuda", "ort")
 """Fastest first. TensorRT inside ONNX Runtime is left to those who ask: it builds for minutes."""
 
@@ -36,6 +41,39 @@ def provider_of(backend: str) -> Provider:
     return _PROVIDERS[backend]
 
 
+def open_session(
+    package: Package,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    say: Callable[[str], None] = logger.info,
+) -> Session:
+    """Open a package for single windows, which have nothing to do with each other.
+
+    Args:
+        package: An opened package.
+        backend: One of `BACKENDS`; `auto` takes the fastest that loads.
+        precision: Name of the graph; `auto` takes the fastest for the backend, of those that kept
+            within their limit when they were exported.
+        threads: CPU threads, 0 for as many as there are cores.
+        say: Called with one line: what `auto` took, and why not what would be faster.
+
+    Raises:
+        SpecError: The package lacks the graph, or it is damaged.
+        MissingDependencyError: The backend that was asked for is not installed or did not load.
+        ValueError: No such backend.
+    """
+    skipped: list[str] = []
+
+    def open_on(name: str) -> Session:
+        if name in ENGINE_BACKENDS:
+            return open_engines(package, backend=name, precision=precision, keeps_features=False)
+        return _open_whole(package, name, _choose_graph(package, name, precision, skipped), threads)
+
+    return _open_chosen(backend, open_on, skipped, say)
+
+
 def open_video_session(
     package: Package,
     *,
@@ -48,19 +86,18 @@ def open_video_session(
 ) -> Session:
     """Open a package for frames that follow one another.
 
-    Where the package holds the halves of its network, what is found out about a frame is kept for
-    all windows that it is in.
+    Backend and precision are those that `open_session` chooses. Where the package holds the halves
+    of its network, what is found out about a frame is kept for all windows that it is in.
 
     Args:
         package: An opened package.
-        backend: One of `BACKENDS`; `auto` takes the fastest that loads.
-        precision: Name of the graph; `auto` takes the fastest for the backend, of those that kept
-            within their limit when they were exported.
-        threads: CPU threads, 0 for as many as there are cores.
+        backend: As for `open_session`.
+        precision: Likewise.
+        threads: Likewise.
         is_deep: Take the graph with float edges where the package has one: it sees more than 8
             bits of a sample.
         size: H and W of the frames that will come, where they are known.
-        say: Told in one line what `auto` took, and why not what would be faster.
+        say: As for `open_session`.
 
     Raises:
         SpecError: The package lacks the graph, or it is damaged.
@@ -69,24 +106,16 @@ def open_video_session(
     """
     skipped: list[str] = []
 
-    def on(name: str) -> Session:
+    def open_on(name: str) -> Session:
         if name in ENGINE_BACKENDS:
             return open_engines(
                 package, backend=name, precision=precision, size=size, is_deep=is_deep
             )
-        provider = provider_of(name)
-        deep = deep_graph(package, provider, precision) if is_deep else None
-        if deep is not None:
-            return _open_on(package, name, deep, threads)
-        graph = precision
-        if precision == "auto":
-            graph = best_precision(package, provider, skipped)
-        return _open_on(package, name, graph, threads)
+        deep = deep_graph(package, provider_of(name), precision) if is_deep else None
+        graph = deep or _choose_graph(package, name, precision, skipped)
+        return _open_for_videos(package, name, graph, threads)
 
-    session = first_that_loads(_AUTO, on, skipped) if backend == "auto" else on(backend)
-    if skipped:
-        say(f"{session.label} runs it; skipped: {', '.join(skipped)}")
-    return session
+    return _open_chosen(backend, open_on, skipped, say)
 
 
 def require_backend(backend: str) -> None:
@@ -106,23 +135,6 @@ def require_backend(backend: str) -> None:
         require_installed(f"the backend {backend}", "onnxruntime")
 
 
-def open_window_session(
-    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
-) -> Session:
-    """Open a package for single windows, on the backend and the graph that a video would run on.
-
-    Args and errors are those of `open_video_session`.
-    """
-
-    def on(name: str) -> Session:
-        graph = precision
-        if precision == "auto" and name not in ENGINE_BACKENDS:
-            graph = best_precision(package, provider_of(name))
-        return open_session(package, backend=name, precision=graph, threads=threads)
-
-    return first_that_loads(_AUTO, on, []) if backend == "auto" else on(backend)
-
-
 def first_that_loads(
     names: tuple[str, ...], open_one: Callable[[str], Session], skipped: list[str]
 ) -> Session:
@@ -139,6 +151,19 @@ def first_that_loads(
         except VsrcError as error:  # noqa: PERF203  there are four
             skipped.append(f"{name} ({short_reason(error, name)})")
     return open_one(names[-1])
+
+
+def _open_chosen(
+    backend: str,
+    open_on: Callable[[str], Session],
+    skipped: list[str],
+    say: Callable[[str], None],
+) -> Session:
+    """Open the named backend, or the fastest that loads; say what was skipped."""
+    session = first_that_loads(_AUTO, open_on, skipped) if backend == "auto" else open_on(backend)
+    if skipped:
+        say(f"{session.label} runs it; skipped: {', '.join(skipped)}")
+    return session
 
 
 def short_reason(error: VsrcError, backend: str) -> str:
@@ -163,6 +188,12 @@ def best_precision(package: Package, provider: Provider, skipped: list[str] | No
     return "fp32"  # if it is missing, too, the error says how to make it
 
 
+def _choose_graph(package: Package, backend: str, precision: str, skipped: list[str]) -> str:
+    """Name of the graph that ONNX Runtime gets: the one asked for, or the fastest for `auto`."""
+    provider = provider_of(backend)
+    return best_precision(package, provider, skipped) if precision == "auto" else precision
+
+
 def deep_graph(package: Package, provider: Provider, precision: str) -> str | None:
     """The graph with float edges that a provider runs fastest, or None if there is none."""
     graphs = package.spec.graphs
@@ -171,20 +202,20 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
     return next((name for name in names if name in graphs and not graphs[name].lossy), None)
 
 
-def _open_on(package: Package, backend: str, precision: str, threads: int) -> Session:
+def _open_for_videos(package: Package, backend: str, precision: str, threads: int) -> Session:
     from vsrc.runtime.backends.ort_halves import OrtHalves
     from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession, lane_count, lane_threads
     from vsrc.runtime.windows.feature_ring import RingSession
 
     if provider_of(backend) is not CPU:
         # Rings live in the memory of the host so far: on a GPU whole windows are faster.
-        return open_session(package, backend=backend, precision=precision, threads=threads)
+        return _open_whole(package, backend, precision, threads)
     lanes, threads = lane_count(threads), lane_threads(threads)
     names = (f"encode-{precision}", f"fuse-{precision}")
     pair = [package.spec.graphs.get(name) for name in names]
     # A ring feeds bytes: frames of more than 8 bits go through the whole network.
     if not all(half and half.io == "uint8" and not half.lossy for half in pair):
-        whole = open_session(package, backend=backend, precision=precision, threads=threads)
+        whole = _open_whole(package, backend, precision, threads)
         return LaneSession(whole, Lanes(lanes)) if lanes > 1 else whole
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
     network = package.spec.network
@@ -192,33 +223,11 @@ def _open_on(package: Package, backend: str, precision: str, threads: int) -> Se
     return RingSession(halves)
 
 
-BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx")
-
-
-def open_session(
-    package: Package, *, backend: str = "auto", precision: str = "auto", threads: int = 0
-) -> Session:
-    """Open a package on a backend.
-
-    Args:
-        package: An opened package.
-        backend: One of `BACKENDS`; `ort` is ONNX Runtime on the CPU, and so is `auto`; `trt` and
-            `trt-rtx` run the engines that the package holds for this device.
-        precision: Name of the graph; `auto` takes fp32, and of engines the best there is.
-        threads: CPU threads, 0 for as many as there are cores.
-
-    Raises:
-        SpecError: The package lacks the graph, or it is damaged.
-        MissingDependencyError: The backend is not installed or did not load.
-        ValueError: No such backend.
-    """
-    from vsrc.runtime.backends.engines import ENGINE_BACKENDS, open_engines
+def _open_whole(package: Package, backend: str, precision: str, threads: int) -> Session:
     from vsrc.runtime.backends.ort import OrtSession
 
-    if backend in ENGINE_BACKENDS:
-        return open_engines(package, backend=backend, precision=precision, keeps_features=False)
+    path, graph = package.graph(precision)
     provider = provider_of(backend)
-    path, graph = package.graph("fp32" if precision == "auto" else precision)
     return OrtSession(
         path, network=package.spec.network, graph=graph, threads=threads, provider=provider
     )

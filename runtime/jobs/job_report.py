@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import FileResult, InferProgress, InferResult
@@ -64,6 +65,7 @@ class JobReport:
     """What a run took.
 
     Attributes:
+        graphs: Graphs that made the results, and what ran them, in the order of their first use.
         started_utc: When, ISO 8601, UTC.
         seconds: Wall time of all of it.
         frames: Frames restored.
@@ -80,6 +82,7 @@ class JobReport:
         null_reasons: Dotted path of each field that is null -> why.
     """
 
+    graphs: tuple[GraphInUse, ...]
     started_utc: UtcTime
     seconds: float
     frames: int
@@ -150,6 +153,7 @@ def job_report(
     }
     reasons = {path: why for path, (value, why) in silent.items() if value is None}
     return JobReport(
+        graphs=tuple(dict.fromkeys(file.graph for file in result.files)),
         started_utc=started.isoformat(timespec="seconds"),
         seconds=seconds,
         frames=frames,
@@ -183,8 +187,8 @@ def write_job_page(path: Path, report: JobReport) -> Path:
     values = {
         "title": f"{report.frames} frames restored",
         "summary": (
-            f"On {machine.cpu or machine.architecture}, {machine.cores} cores, {machine.system}. "
-            f"Started {when(report.started_utc)}."
+            f"{_graph_words(report)}On {machine.cpu or machine.architecture}, "
+            f"{machine.cores} cores, {machine.system}. Started {when(report.started_utc)}."
         ),
         "notes": [Note(f"{name} could not be restored", bad=True) for name in report.failed],
         "groups": [
@@ -196,6 +200,11 @@ def write_job_page(path: Path, report: JobReport) -> Path:
         ],
     }
     return write_page(path, "bench.html", values)
+
+
+def _graph_words(report: JobReport) -> str:
+    """A sentence on what made the results; empty where nothing was made."""
+    return f"{', '.join(map(str, report.graphs))}. " if report.graphs else ""
 
 
 def _few(stages: tuple[JobStage, ...]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.video_writer import Writer
 from vsrc.runtime.errors import DiskFullError, MediaError, StoppedError
@@ -38,7 +39,7 @@ class InferJob:
             output=str(opened.target.path),
             info=opened.reader.info,
             writes=writer.summary,
-            runs=opened.session.label,
+            graph=graph_of(opened.session),
             done=0,
             total=opened.total or None,
             seconds=0.0,
@@ -99,7 +100,8 @@ class InferJob:
             seconds=round(seconds, 3),
             first_frame_seconds=round(self._first_seconds, 3),
             fps=round(self._done / seconds, 3),
-            runs=self._report.runs,
+            runs=opened.session.label,
+            graph=self._report.graph,
             notes=(
                 *opened.reader.notes(),
                 *self._writer.notes,

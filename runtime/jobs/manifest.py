@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrc import __version__
+from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target
 from vsrc.runtime.hashing import file_sha256
@@ -38,6 +39,7 @@ class Item:
         input: Its name.
         output: Name of the result, relative to the folder of the manifest.
         job: Hash of everything that the bytes of the result depend on; empty if it failed early.
+        graph: Graph that made it, and what ran it; None if it failed early.
         frames: Frames of the whole result.
         piece: [first, stop) of the frames that were this share's, or None for the whole input.
         segments: The encoded parts of the piece, with their hashes.
@@ -50,6 +52,7 @@ class Item:
     input: str
     output: str
     job: str = ""
+    graph: GraphInUse | None = None
     frames: int = 0
     piece: tuple[int, int] | None = None
     segments: Sequence[Segment] = ()

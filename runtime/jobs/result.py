@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.decode.probe import VideoInfo
 
 
@@ -16,7 +17,7 @@ class InferProgress:
         output: Where the result goes.
         info: What the input holds.
         writes: Encoder, pixel format and size of the result.
-        runs: What runs the network.
+        graph: Graph of the network, and what runs it.
         done: Frames restored so far.
         total: Frames there will be; None where the input does not say.
         seconds: Time since this input was begun.
@@ -27,7 +28,7 @@ class InferProgress:
     output: str
     info: VideoInfo
     writes: str
-    runs: str
+    graph: GraphInUse
     done: int
     total: int | None
     seconds: float
@@ -36,7 +37,7 @@ class InferProgress:
     @property
     def headline(self) -> str:
         """One line on what was found and what is made of it."""
-        return f"{self.input}: {self.info} -> {self.output}: {self.writes} by {self.runs}"
+        return f"{self.input}: {self.info} -> {self.output}: {self.writes} by {self.graph}"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class FileResult:
         first_frame_seconds: Time from the call of `infer`, or the end of the input before, until
             the first frame was with the encoder.
         fps: Frames of the result a second.
-        runs: What ran the network.
+        runs: What ran the network, as its session names it.
+        graph: Graph of the network, and what ran it.
         notes: What was damaged, missing or could not be kept.
         redone: Frames that reduced precision had spoilt, and that were restored again in fp32.
         spoilt: Frames that it had spoilt, and that could not be.
@@ -66,6 +68,7 @@ class FileResult:
     first_frame_seconds: float
     fps: float
     runs: str
+    graph: GraphInUse
     notes: tuple[str, ...]
     redone: int = 0
     spoilt: int = 0

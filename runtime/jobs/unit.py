@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target, check_target
 from vsrc.runtime.errors import StoppedError, VsrcError
@@ -136,6 +137,7 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
             first_frame_seconds=0.0,
             fps=0.0,
             runs=job.session.label,
+            graph=graph_of(job.session),
             notes=("it was there already, from a run with the same options",),
             redone=of_this_job[0].redone,
             spoilt=of_this_job[0].spoilt,
@@ -152,7 +154,7 @@ def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
         output=str(job.target.path),
         info=job.reader.info,
         writes=f"piece {unit.number + 1} of {unit.count} ({piece} of {video.borders[-1]})",
-        runs=job.session.label,
+        graph=graph_of(job.session),
         done=0,
         total=sum(part.stop - part.first for part in missing),
         seconds=0.0,
@@ -189,6 +191,7 @@ def _record(target: Target, manifest: Manifest, job: str, result: FileResult) ->
             before,
             job=job,
             frames=result.frames,
+            graph=result.graph,
             sha256=sha256,
             error=None,
             redone=result.redone,
@@ -203,6 +206,7 @@ def _piece_item(video: SharedVideo, piece: Piece, name: str) -> Item:
         output=name,
         job=video.job.fingerprint,
         frames=video.borders[-1],
+        graph=graph_of(video.job.session),
         piece=(piece.first, piece.stop),
         segments=_segments(video, piece),
     )

@@ -100,6 +100,7 @@ def _subject(config: BenchConfig, measurement: Measurement) -> Subject:
         model=str(config.model),
         kind=measurement.kind,
         network=measurement.name,
+        graph_file=measurement.graph_file,
         graph_sha256=measurement.graph_sha256,
         precision=measurement.precision,
         session=measurement.session,

@@ -108,6 +108,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
         frames_per_run=sr.shape[1] if subject.network and sr.ndim == 5 else 1,
         fed_bytes=sr.nbytes + sum(array.nbytes for array in subject.feeds.values()),
         session=subject.label,
+        graph_file=subject.graph_file,
         graph_sha256=subject.graph_sha256,
         precision=subject.precision,
         before_load_bytes=before_load_bytes,

@@ -81,6 +81,7 @@ class Measurement:
         frames_per_run: Output frames of one sample.
         fed_bytes: Size of what goes in and comes out in one run.
         session: Label of the session.
+        graph_file: File of the graph that ran.
         graph_sha256: Hash of the graph that ran.
         precision: Its arithmetic.
         before_load_bytes: Peak memory before the model was opened; None where unknown.
@@ -106,6 +107,7 @@ class Measurement:
     frames_per_run: int
     fed_bytes: int
     session: str
+    graph_file: str
     graph_sha256: str
     precision: str | None
     before_load_bytes: int | None

@@ -51,9 +51,11 @@ def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
     feed, machine = first.feed, first.machine
     names = list(dict.fromkeys(report.subject.network for report in reports))
     title = f"Latency of {', '.join(names)}"
+    runs = list(dict.fromkeys(report.subject.graph_words for report in reports))
     summary = (
-        f"{feed.width_px}x{feed.height_px} LR frames on {machine.cpu or machine.architecture}, "
-        f"{machine.cores} cores, {machine.system}. Measured {when(first.started_utc)}."
+        f"{', '.join(runs)}. {feed.width_px}x{feed.height_px} LR frames on "
+        f"{machine.cpu or machine.architecture}, {machine.cores} cores, "
+        f"{machine.system}. Measured {when(first.started_utc)}."
     )
     several = len(reports) > 1
     groups = [_overview(reports)] if several else []
@@ -84,7 +86,7 @@ def report_group(report: BenchReport, *, titled: bool) -> Group:
     """All that a page shows of one report."""
     subject = report.subject
     return Group(
-        title=f"{subject.network} on {subject.session}" if titled else "",
+        title=f"{subject.network} on {subject.graph_words}" if titled else "",
         figures=tuple(_figures(report)),
         charts=tuple(chart for chart in _charts(report) if chart.svg),
         tables=tuple(_tables(report)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vsrc.runtime.latency.config import GateName
@@ -21,6 +21,8 @@ class Subject:
         model: Path of the package, graph or engine as it was named.
         kind: Which of them it is.
         network: Name of the network, or of the file.
+        graph_file: File of the graph that ran, relative to its package; None in reports that
+            were made before it was noted.
         graph_sha256: Hash of the graph that ran.
         precision: Its arithmetic.
         session: What ran it ("ort-cpu fp32").
@@ -38,6 +40,7 @@ class Subject:
     model: str
     kind: SubjectKind
     network: str
+    graph_file: str | None = field(default=None, kw_only=True)
     graph_sha256: Sha256
     precision: str | None
     session: str
@@ -50,6 +53,11 @@ class Subject:
     gmac_per_frame: float | None
     quality_db: float | None
     quality_data: str | None
+
+    @property
+    def graph_words(self) -> str:
+        """What ran, and from which file: "ort-cpu fp32 (graphs/fp32.onnx)"."""
+        return f"{self.session} ({self.graph_file})" if self.graph_file else self.session
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class BenchSubject:
         kind: What it is.
         name: Of the network, or of the file.
         label: What runs it.
+        graph_file: Its file, relative to the package it lies in.
         graph_sha256: Hash of the graph.
         precision: Its arithmetic; None where it does not say.
         graph: The ONNX file, for a look inside; None where something else runs.
@@ -64,6 +65,7 @@ class BenchSubject:
     kind: SubjectKind
     name: str
     label: str
+    graph_file: str
     graph_sha256: str
     precision: str | None
     graph: Path | None
@@ -94,11 +96,11 @@ def open_subject(config: BenchConfig) -> BenchSubject:
 
 
 def _open_package(path: Path, config: BenchConfig) -> BenchSubject:
-    from vsrc.runtime.backends.opening import open_window_session
+    from vsrc.runtime.backends.opening import open_session
     from vsrc.runtime.package import open_package
 
     package = open_package(path)
-    session = open_window_session(
+    session = open_session(
         package, backend=config.backend, precision=config.precision, threads=config.threads
     )
     graphs = package.spec.graphs
@@ -138,6 +140,7 @@ def _of_session(
         kind=kind,
         name=session.network.name,
         label=session.label,
+        graph_file=session.graph.file,
         graph_sha256=session.graph.sha256,
         precision=session.graph.precision,
         graph=graph,
@@ -165,6 +168,7 @@ def _open_engine(path: Path, config: BenchConfig) -> BenchSubject:
         kind="engine",
         name=path.stem,
         label=f"{spec.target.backend} {spec.target.precision}",
+        graph_file=path.name,
         graph_sha256=spec.target.graph_sha256,
         precision=spec.target.precision,
         graph=None,
@@ -211,6 +215,7 @@ def _foreign(
         kind="graph",
         name=path.stem,
         label="ort-cpu",
+        graph_file=path.name,
         graph_sha256=file_sha256(path),
         precision=None,
         graph=path,

@@ -85,9 +85,7 @@ def _quality_notes(reports: Sequence[BenchReport]) -> list[str]:
     notes = [f"{words}{' and on '.join(sorted(data))}."]
     reduced = {report.subject.precision for report in reports} - {"fp32", None}
     if reduced:
-        notes.append(
-            f"vsrc eval takes fp32 unless told otherwise, so dB may not be of {_or(reduced)}."
-        )
+        notes.append(f"Packages do not say of which graph: dB may not be that of {_or(reduced)}.")
     if len(data) > 1:
         notes.append("Not all were measured on the same data: their dB cannot be compared.")
     return notes

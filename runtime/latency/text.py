@@ -52,10 +52,10 @@ def _title_lines(report: BenchReport) -> list[str]:
     threads = _count(subject.threads, "thread")
     if subject.scale is None or subject.window_frames is None:
         size = f"{feed.width_px}x{feed.height_px}"
-        return [f"{subject.network} on {subject.session}, {threads}", size]
+        return [f"{subject.network} on {subject.graph_words}, {threads}", size]
     sr_height, sr_width = feed.height_px * subject.scale, feed.width_px * subject.scale
     return [
-        f"{subject.network} x{subject.scale} on {subject.session}, {threads}",
+        f"{subject.network} x{subject.scale} on {subject.graph_words}, {threads}",
         f"{feed.width_px}x{feed.height_px} to {sr_width}x{sr_height}, "
         f"{_count(subject.window_frames, 'frame')} at once, {subject.parameters:,} parameters, "
         f"{subject.gmac_per_frame:.3g} GMAC a frame",

@@ -25,7 +25,7 @@ class EvalConfig:
             for stills, 0 for video.
         frames: Most frames of a clip, 0 for all.
         backend: What runs the models.
-        precision: Which graph of a package.
+        precision: Which graph of a package; `auto` scores the one that `vsrc infer` runs.
         threads: CPU threads, 0 for all.
         lpips_vgg: VGG16 for LPIPS: torchvision's file, or its convolutions as safetensors.
         lpips_heads: Linear heads of LPIPS 0.1 for VGG16: `vgg.pth` of the package lpips.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vsrc.runtime.backends.graph_in_use import GraphInUse
+
 MetricValues = dict[str, float | None]
 """Metric -> value; None where it cannot be said (a frame too small, a PSNR of equal pictures)."""
 
@@ -42,10 +44,24 @@ class EvalRow:
 
 
 @dataclass(frozen=True)
+class EvalModel:
+    """A model that was measured.
+
+    Attributes:
+        label: Its row in the report.
+        graph: Graph that was scored, and what ran it.
+    """
+
+    label: str
+    graph: GraphInUse
+
+
+@dataclass(frozen=True)
 class EvalReport:
     """The whole result.
 
     Attributes:
+        models: What was scored, in the order of its rows.
         data: Folder.
         layout: What it was recognised as.
         scale: HR/LR side ratio.
@@ -56,6 +72,7 @@ class EvalReport:
         rows: Bicubic first, then the models in the order they were named.
     """
 
+    models: tuple[EvalModel, ...]
     data: str
     layout: str
     scale: int
@@ -77,7 +94,9 @@ def mean_values(scores: Sequence[MetricValues]) -> MetricValues:
 
 
 def eval_text(report: EvalReport) -> str:
-    """A table for each clip and one of the means, and the protocol."""
+    """The graph of each model, a table for each clip and one of the means, and the protocol."""
+    width = max((len(model.label) for model in report.models), default=0)
+    models = [f"{model.label.ljust(width)}  {model.graph}" for model in report.models]
     tables = []
     for number, clip in enumerate(report.rows[0].clips):
         title = f"{clip.clip} ({clip.frames} frame{'s' * (clip.frames > 1)})"
@@ -87,7 +106,7 @@ def eval_text(report: EvalReport) -> str:
         tables.append((title, [(row.label, row.mean) for row in report.rows]))
     width = max(len(text) for title, rows in tables for text in (title, *(row[0] for row in rows)))
     blocks = [_table(title, rows, width=width) for title, rows in tables]
-    return "\n\n".join([*blocks, "\n".join(report.protocol)])
+    return "\n\n".join(["\n".join(models), *blocks, "\n".join(report.protocol)])
 
 
 def _table(title: str, rows: Sequence[tuple[str, MetricValues]], *, width: int) -> str:

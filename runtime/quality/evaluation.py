@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from vsrc.runtime.backends.graph_in_use import graph_of
+from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.decode.clip_layouts import Layout, find_clips
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
@@ -24,11 +26,18 @@ from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.eval_config import EvalConfig, EvalProgress
 from vsrc.runtime.quality.eval_data import EvalClip, LrPlan, plan_lr
-from vsrc.runtime.quality.eval_report import ClipScore, EvalReport, EvalRow, mean_values
+from vsrc.runtime.quality.eval_report import (
+    ClipScore,
+    EvalModel,
+    EvalReport,
+    EvalRow,
+    mean_values,
+)
 from vsrc.runtime.quality.flow_metrics import TEMPORAL
 from vsrc.runtime.quality.metrics import FIDELITY, MetricKind
 from vsrc.runtime.quality.vmaf import VMAF
 from vsrc.runtime.shipped_models import shipped
+from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.upscale import upscale_frames
 
@@ -85,12 +94,15 @@ def evaluate(
     clips = [EvalClip(source, plan, most=config.frames) for source in layout.clips]
     for package in packages:  # what is missing is said before the first row, not after it
         _open_session(package, config).close()
+    models: list[EvalModel] = []
     rows = [score_upscaler(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
     for package in packages:
         with closing(_open_session(package, config)) as session:
+            models.append(EvalModel(package.path.name, graph_of(session)))
             upscaler = by_session(package.path.name, session)
             rows.append(score_upscaler(upscaler, clips, kinds, border=border, progress=progress))
     return EvalReport(
+        models=tuple(models),
         data=str(config.data),
         layout=layout.kind,
         scale=plan.scale,
@@ -112,6 +124,8 @@ def by_session(label: str, session: Session) -> Upscaler:
     step = session.network.time_scale
 
     def upscale_clip(clip: EvalClip) -> Iterator[Pixels8]:
+        if isinstance(session, RingSession):
+            session.forget()  # every clip numbers its frames from 0
         lr = (frame for index, frame in enumerate(clip.lr()) if index % step == 0)
         frames = (SourceFrame(frame, pts=index, duration=1) for index, frame in enumerate(lr))
         for result in upscale_frames(frames if clip.one_shot else mark_shots(frames), session):
@@ -165,8 +179,8 @@ def _kinds(metrics: Sequence[str], extra: Mapping[str, MetricKind]) -> dict[str,
 
 
 def _open_session(package: Package, config: EvalConfig) -> Session:
-    return package.session(
-        backend=config.backend, precision=config.precision, threads=config.threads
+    return open_video_session(
+        package, backend=config.backend, precision=config.precision, threads=config.threads
     )
 
 

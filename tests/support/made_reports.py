@@ -84,6 +84,7 @@ def measurement(
         series=Series((40.0, 30.0), durations_ms, sum(durations_ms) / 1000, steady),
         frames_per_run=1,
         session="ort-cpu fp32",
+        graph_file="graphs/fp32.onnx",
         graph_sha256="0" * 64,
         precision="fp32",
         before_load_bytes=50_000_000,

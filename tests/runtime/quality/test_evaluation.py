@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from vsrc.cli import main
+from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.package import open_package
@@ -21,7 +22,14 @@ from vsrc.runtime.picture.likeness import psnr
 from vsrc.runtime.quality.degradation import WHOLE_FRAME
 from vsrc.runtime.quality.eval_config import EvalConfig, EvalProgress
 from vsrc.runtime.quality.eval_data import EvalClip, plan_lr
-from vsrc.runtime.quality.eval_report import ClipScore, EvalReport, EvalRow, eval_text, mean_values
+from vsrc.runtime.quality.eval_report import (
+    ClipScore,
+    EvalModel,
+    EvalReport,
+    EvalRow,
+    eval_text,
+    mean_values,
+)
 from vsrc.runtime.quality.evaluation import (
     METRIC_KINDS,
     bicubic,
@@ -254,7 +262,7 @@ def test_a_mean_with_an_unknown_part_is_unknown() -> None:
     assert mean_values([{"a": 1.0, "b": None}, {"a": 2.0, "b": 3.0}]) == {"a": 1.5, "b": None}
 
 
-def test_text_shows_each_clip_then_the_mean_then_the_protocol() -> None:
+def test_text_shows_the_graph_each_clip_then_the_mean_then_the_protocol() -> None:
     rows = tuple(
         EvalRow(
             label,
@@ -263,8 +271,12 @@ def test_text_shows_each_clip_then_the_mean_then_the_protocol() -> None:
         )
         for label, x in (("bicubic", 20.0), ("net", 21.23456))
     )
-    text = eval_text(EvalReport("d", "l", 4, "bi", 0, ("how",), (), rows))
+    graph = GraphInUse("ort-cpu", "int8-cpu", "graphs/int8-cpu.onnx", "0" * 64)
+    models = (EvalModel("net", graph),)
+    text = eval_text(EvalReport(models, "d", "l", 4, "bi", 0, ("how",), (), rows))
     assert text.splitlines() == [
+        "net  ort-cpu int8-cpu (graphs/int8-cpu.onnx)",
+        "",
         "a (1 frame)         psnr_y",
         "bicubic             20.000",
         "net                 21.235",
