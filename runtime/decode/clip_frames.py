@@ -111,6 +111,4 @@ def _check_learnable(info: VideoInfo) -> None:
             f"{info.path} is interlaced; deinterlace it first: ffmpeg -i IN -vf bwdif OUT"
         )
     if not info.colour.is_convertible:
-        raise MediaError(
-            f"{info.path} has a colour matrix that vsrc cannot convert ({info.colour})"
-        )
+        raise MediaError(f"{info.path} has an unsupported colour matrix ({info.colour})")

@@ -1,1 +1,1 @@
-"""From frames to files: encoders, segments, tracks, writers."""
+"""Write frames to files: encoders, segments, tracks, writers."""

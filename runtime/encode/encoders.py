@@ -1,4 +1,4 @@
-"""Video encoders by their short names, and the pixel format each is given."""
+"""Video encoders by short names, and the choice of their pixel format."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoder:
-    """How one of FFmpeg's encoders is driven.
+    """Options of one of FFmpeg's encoders.
 
     Attributes:
-        name: FFmpeg's name.
-        quality: Its option for constant quality; empty where it has none.
-        default: Value of that option where the user gives none; None leaves it to the encoder.
-        preset: Preset where the user gives none; empty leaves it to the encoder.
-        quiet: Options that keep it from talking on stderr.
-        coarsest: Largest value of that option, the smallest being 0; None where vsrc does not know.
+        name: FFmpeg's name of the encoder.
+        quality: Name of its option for constant quality; empty where it has none.
+        default: Default value of that option; None for the encoder's own default.
+        preset: Default preset; empty for the encoder's own default.
+        quiet: Options that suppress messages on stderr.
+        coarsest: Largest value of the quality option, the smallest being 0; None if unknown.
     """
 
     name: str
@@ -36,8 +36,7 @@ class Encoder:
     coarsest: int | None = None
 
 
-# 18 is where x264 is usually taken to be visually lossless: what was restored should not be lost
-# again in the encoder.
+# At 18 x264 is usually considered visually lossless: upscaled detail should survive the encoder.
 ENCODERS = {
     "x264": Encoder("libx264", "crf", 18, "medium", coarsest=51),
     "x265": Encoder(
@@ -59,11 +58,11 @@ ENCODERS = {
 
 
 def find_encoder(codec: str) -> tuple[Encoder, av.Codec]:
-    """The encoder called `codec`: a short name, or any of FFmpeg's.
+    """Find an encoder by its short name or FFmpeg's name.
 
     Raises:
         MissingDependencyError: This build of FFmpeg has no such encoder.
-        ValueError: It encodes something else than video.
+        ValueError: It is not a video encoder.
     """
     import av
     from av.codec.codec import UnknownCodecError
@@ -91,13 +90,13 @@ def encoder_options(
     width: int,
     hdr: HdrMetadata = NO_HDR,
 ) -> dict[str, str]:
-    """Options for the encoder, in FFmpeg's words; the width is that of the result, pixels.
+    """Return FFmpeg's options for the encoder; `width` is that of the result, pixels.
 
     Raises:
-        ValueError: A quality was asked that the encoder does not have.
+        ValueError: The encoder does not support this quality.
     """
     if crf is not None and not encoder.quality:
-        raise ValueError(f"{crf=} means nothing to {encoder.name}: leave it out")
+        raise ValueError(f"{crf=} is not supported by {encoder.name}: leave it out")
     if crf is not None and encoder.coarsest is not None and not 0 <= crf <= encoder.coarsest:
         raise ValueError(f"{crf=} must lie in [0, {encoder.coarsest}] for {encoder.name}")
     options: dict[str, str] = {}
@@ -110,8 +109,8 @@ def encoder_options(
     for name, words in hdr_options(encoder.name, hdr).items():
         options[name] = f"{options[name]}:{words}" if name in options else words
     if encoder.name == "libx264" and -(-width // 16) % 16 and _has_avx512():
-        # In x264's AVX-512 code for macroblock trees a row that is no multiple of 16 blocks depends
-        # on what lay in memory before: the same frames would give other bytes each time.
+        # In x264's AVX-512 code for macroblock trees a row that is no multiple of 16 blocks reads
+        # uninitialised memory: the same frames would give different bytes each time.
         before = f"{options['x264-params']}:" if "x264-params" in options else ""
         options["x264-params"] = f"{before}asm=avx2"
     return options
@@ -120,31 +119,31 @@ def encoder_options(
 def _has_avx512() -> bool:
     try:
         return "avx512" in Path("/proc/cpuinfo").read_text()
-    except OSError:  # not Linux: what is lost is that a resumed job gives the same bytes
+    except OSError:  # not Linux: a resumed job may give other bytes
         return False
 
 
 def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -> str:
-    """The format nearest to the source's that the encoder takes for this size.
+    """Choose the encoder's pixel format that is nearest to the source's for this size.
 
-    Depth goes before subsampling: samples of 10 bits in 4:2:0 are better than 8 in 4:4:4.
+    Depth has priority over subsampling: 10 bits in 4:2:0 are better than 8 bits in 4:4:4.
 
-    H.264 and its successors cannot say "one row less" in 4:2:0: chroma rows come in pairs. So that
-    no pixel is added or lost, an odd width or height is encoded without subsampling it.
+    H.264 and later codecs cannot crop to odd sizes in 4:2:0. So that no pixel is added or lost, an
+    odd width or height is encoded without subsampling along it.
 
     Args:
-        info: The source; pictures and RGB video become 4:2:0, which every player takes.
-        codec: The encoder.
-        width: Of the result, pixels.
-        height: The same.
+        info: Source; image sequences and RGB video become 4:2:0, which every player supports.
+        codec: Encoder.
+        width: Width of the result, pixels.
+        height: Height of the result, pixels.
 
     Raises:
-        MediaError: The encoder takes none that fits.
+        MediaError: The encoder supports no suitable format.
     """
     fitting = ["gray"] if info.pix_fmt.startswith("gray") else []
     fitting += [f"yuv{chroma}p" for chroma in _chroma(info) if _divides(chroma, width, height)]
     offered = [video_format.name for video_format in codec.video_formats or []]
-    # It offers 10 bits whatever GPU there is, and only the newest can do it.
+    # It lists 10 bits on every GPU, but only the newest support it.
     wanted = 8 if codec.name == "h264_nvenc" else info.depth
     for depth in _depths(wanted):
         for name in fitting:
@@ -152,13 +151,13 @@ def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -
                 if candidate in offered:
                     return candidate
     raise MediaError(
-        f"{codec.name} takes {', '.join(offered) or 'no known format'}, and none of them fits "
+        f"{codec.name} supports {', '.join(offered) or 'no known format'}, and none of them fits "
         f"{width}x{height} from {info.pix_fmt}; choose another --codec"
     )
 
 
 def _depths(depth: int) -> list[int]:
-    """Depths to try, best first: the source's, then the least that hold it, then the most below."""
+    """Depths to try, best first: the source's, then larger ones, then smaller ones."""
     known = (8, 10, 12, 14, 16)
     return [bits for bits in known if bits >= depth] + [
         bits for bits in known[::-1] if bits < depth
@@ -166,7 +165,7 @@ def _depths(depth: int) -> list[int]:
 
 
 def _pixel_formats(family: str, depth: int) -> tuple[str, ...]:
-    """FFmpeg's names of a format, planar first, then as hardware encoders have it."""
+    """FFmpeg's names of a format: planar first, then that of hardware encoders."""
     if depth == 8:
         return (family,)
     semi_planar = ("p010le",) if (family, depth) == ("yuv420p", 10) else ()
@@ -174,7 +173,7 @@ def _pixel_formats(family: str, depth: int) -> tuple[str, ...]:
 
 
 def _chroma(info: VideoInfo) -> tuple[str, ...]:
-    """Subsamplings to try, best first: the source's, then those that lose nothing, then less."""
+    """Subsamplings to try, best first: the source's, then finer ones, then coarser ones."""
     if not info.is_rgb and info.pix_fmt.startswith(("yuv444", "yuvj444")):
         return ("444", "422", "420")
     if not info.is_rgb and info.pix_fmt.startswith(("yuv422", "yuvj422", "yuyv422", "uyvy422")):

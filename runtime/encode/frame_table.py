@@ -1,8 +1,8 @@
-"""What is known of each frame of a source once it was read to its end.
+"""Table of all frames of a source, made by reading it to its end.
 
-It lets several processes share one video: where the shots begin is decided once, with all that
-lies before a frame in view, and whoever winds to the middle of the file can prove by hashes that
-what is decoded there is what the whole run would have seen.
+With it several processes can share one video: shots are detected once, with all earlier frames in
+view, and a process that seeks to the middle of the file can verify by checksums that it decodes the
+same frames as a run over the whole source.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class FrameTable:
     """One entry for each frame, in order; neighbours of an excerpt included.
 
     Attributes:
-        pts: When it is shown.
-        durations: How long; the same unit.
-        shots: Whether it starts a shot.
-        wanted: Whether it is restored.
-        crcs: CRC-32 of its RGB samples.
+        pts: Presentation time stamp of each frame, units of the stream's time_base.
+        durations: Display duration of each frame, units of the stream's time_base.
+        shots: Whether each frame starts a shot.
+        wanted: Whether each frame is upscaled.
+        crcs: CRC-32 of the RGB samples of each frame.
     """
 
     pts: tuple[int, ...]
@@ -43,11 +43,11 @@ class FrameTable:
 
     @property
     def first_wanted(self) -> int:
-        """Place of the first frame that is restored."""
+        """Index of the first frame that is upscaled."""
         return self.wanted.index(True)
 
     def results(self, *, time_scale: int) -> int:
-        """How many frames the result has."""
+        """Number of frames of the result."""
         return sum(self.wanted) if time_scale == 1 else 2 * sum(self.wanted) - 1
 
     def starts_shot(self, result: int, *, time_scale: int) -> bool:
@@ -58,15 +58,15 @@ class FrameTable:
     def frames_of(
         self, frames: Iterable[SourceFrame], begin: int, stop: int
     ) -> Iterator[SourceFrame]:
-        """The frames [begin, stop) as a run over the whole source sees them, other tracks left out.
+        """Yield frames [begin, stop) as in a run over the whole source, without other tracks.
 
         Args:
-            frames: From some frame before `begin` on.
-            begin: First of them, place in the table.
-            stop: Behind the last one.
+            frames: Decoded frames, from some frame before `begin` on.
+            begin: Index of the first frame in the table.
+            stop: Index after the last frame.
 
         Raises:
-            MismatchError: They are not those that the table was made of.
+            MismatchError: The frames differ from those in the table.
         """
         place = begin
         for frame in frames:
@@ -89,7 +89,7 @@ class FrameTable:
 
 
 def read_table(frames: Iterable[SourceFrame]) -> FrameTable:
-    """Read a source to its end."""
+    """Read a source to its end and build its table."""
     rows = [
         (frame.pts, frame.duration, frame.starts_shot, frame.wanted, crc(frame.rgb))
         for frame in frames
@@ -98,17 +98,17 @@ def read_table(frames: Iterable[SourceFrame]) -> FrameTable:
 
 
 def crc(rgb: NDArray[Any]) -> int:
-    """CRC-32 of the samples."""
+    """Return the CRC-32 of the samples."""
     return zlib.crc32(np.ascontiguousarray(rgb).data)
 
 
 def save_table(table: FrameTable, path: Path) -> None:
-    """Write it as JSON, whole or not at all."""
+    """Write the table as JSON, atomically."""
     write_file(path, json.dumps(asdict(table)))
 
 
 def load_table(path: Path) -> FrameTable | None:
-    """The table in a file; None if there is none that can be used."""
+    """Read a table; None if the file is missing or invalid."""
     try:
         columns = json.loads(path.read_text())
         return FrameTable(*(tuple(columns[field.name]) for field in fields(FrameTable)))
@@ -117,7 +117,7 @@ def load_table(path: Path) -> FrameTable | None:
 
 
 def part_borders(table: FrameTable, *, time_scale: int, most: int) -> list[int]:
-    """First frame of each part of the result, and the end of the last one."""
+    """Return the first frame of each part of the result, and the end of the last one."""
     borders, total = [0], table.results(time_scale=time_scale)
     for frame in range(1, total):
         starts = table.starts_shot(frame, time_scale=time_scale)

@@ -1,4 +1,4 @@
-"""Frames as a video file in memory, of a kind that every browser plays."""
+"""Encode frames to a video file in memory that every browser can play."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-_QUALITY = "12"  # x264's CRF; well under what can be seen, as the page is there to compare
+_QUALITY = "12"  # x264's CRF; visually lossless, as the page is for comparing
 _BT709 = 1
 
 
@@ -16,9 +16,9 @@ class PageVideo:
     """H.264, 4:2:0, in MP4, at a constant frame rate.
 
     Args:
-        width: Of the frames, pixels.
-        height: The same for the rows.
-        fps: Frames a second.
+        width: Width of the frames, pixels.
+        height: Height of the frames, pixels.
+        fps: Frames per second.
     """
 
     def __init__(self, *, width: int, height: int, fps: Fraction) -> None:
@@ -30,7 +30,7 @@ class PageVideo:
         self._buffer = io.BytesIO()
         self._container = av.open(self._buffer, "w", format="mp4")
         options = {"crf": _QUALITY, "preset": "veryfast"}
-        # A key frame every half second keeps stepping backwards quick.
+        # A key frame every half second makes stepping backwards fast.
         stream = self._container.add_stream(encoder.name, rate=fps, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.gop_size = max(1, round(fps / 2))
@@ -55,7 +55,7 @@ class PageVideo:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> bytes:
-        """The bytes of the file."""
+        """Return the bytes of the file."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
         return self._buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Writes restored frames as numbered or named PNG files."""
+"""Write upscaled frames as numbered or named PNG files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 
 _PART = 24
-"""Pictures after which it is written down which are there, with their hashes."""
+"""Number of images after which a segment with their names and hashes is saved."""
 
 
 class PictureWriter:
-    """Fills a folder with PNG files; they appear in it together, when all are written.
+    """Writes PNG files to a folder; they appear in it together, when all are written.
 
-    Until then they lie in the store's folder. A segment of theirs holds names and hashes.
+    Until then they are in the store's folder. Their segments hold names and hashes.
 
     Attributes:
-        summary: What is written.
-        notes: What pictures cannot keep.
+        summary: Format and size of the images.
+        notes: Lines to report to the user, on what images cannot carry.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class PictureWriter:
     ) -> None:
         self.notes: list[str] = []
         if info.tracks:
-            self.notes.append("the other tracks are left out: pictures cannot carry them")
+            self.notes.append("the other tracks are left out: images cannot carry them")
         self._folder = folder
         self._pattern = pattern
         self._store = store
@@ -55,7 +55,7 @@ class PictureWriter:
         self._names: set[str] = set()
         self._part: list[StoredPacket] = []
         self._redone = self._spoilt = 0
-        # A picture has no player to turn it.
+        # Image viewers do not apply the display matrix.
         self._quarter_turns = round(info.rotation / 90) % 4
         size = (info.width * scale, info.height * scale)
         self._width, self._height = size[::-1] if self._quarter_turns % 2 else size
@@ -72,15 +72,15 @@ class PictureWriter:
 
     @property
     def kept(self) -> FinishedPart:
-        """Pictures that are there, and known to be whole."""
+        """Images that exist and are verified."""
         return self._store.kept if self._store else FinishedPart()
 
     def is_kept(self, number: int, /) -> bool:
-        """Whether this picture is there from a run that was stopped."""
+        """Whether this image exists from a run that was stopped."""
         return self._store is not None and self._store.covers(number)
 
     def write(self, frame: ResultFrame, /) -> None:
-        """Write one file, unless it is there."""
+        """Write one file, unless it exists."""
         if not frame.counts:
             return
         if frame.name and not self._pattern:
@@ -88,7 +88,7 @@ class PictureWriter:
         else:
             name = (self._pattern or "%08d.png") % self._number
         if name in self._names:
-            raise MediaError(f"two pictures would be called {name}; give a pattern: %08d.png")
+            raise MediaError(f"two images would be called {name}; give a pattern: %08d.png")
         self._names.add(name)
         with failures_named(self._folder):
             if frame.rgb is not None:
@@ -110,7 +110,7 @@ class PictureWriter:
                 self._store.remove()
 
     def discard(self) -> None:
-        """Remove what was written; finished parts stay."""
+        """Remove what was written, but not the finished segments."""
         if self._pending is not None:
             self._pending.discard()
         if self._store is not None and not self._store.kept.frames:
@@ -141,7 +141,7 @@ class PictureWriter:
             self._encoder.width, self._encoder.height = self._width, self._height
             self._encoder.pix_fmt = self._pix_fmt
             self._encoder.time_base = Fraction(1, 25)
-            # With more threads a picture would come out when a later one goes in.
+            # With more threads an image would be returned only when a later one is sent.
             self._encoder.thread_count = 1
         if self._pix_fmt == "rgb24":
             samples: Pixels = np.ascontiguousarray(to_8_bits(rgb))
@@ -152,7 +152,7 @@ class PictureWriter:
 
 
 def _kept_folder(store: SegmentStore) -> Path:
-    """The store's folder for pictures; segments with a damaged picture are forgotten."""
+    """Return the store's folder for images, after removing segments with a damaged image."""
     store.claim()
     folder = store.folder / "pictures"
     folder.mkdir(exist_ok=True)

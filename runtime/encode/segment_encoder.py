@@ -1,11 +1,11 @@
-"""Encode a video in parts that depend on nothing before them.
+"""Encode a video in parts that are independent of each other.
 
     shots     a . . . . . . . . . . . . b . . . . . c . . . .
     parts     | 120      | rest of a    |  b        |  c          a part ends at 120 frames, or at
     encoder   one        | another      | ...                     a cut once it has 60
 
-What an encoder gives for a part is handed on when the part is complete, and so is a part that is
-taken from the store: the order in which a muxer sees packets does not tell them apart.
+The packets of a part are passed on when the part is complete, and so are those of a part from the
+store: the muxer receives packets in the same order in both cases.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 _FRAMES = 120
 _SECONDS = 8
-"""A part is no longer than either: a key frame that often costs one or two percent of the bits, and
-muxers sort packets over 10 seconds."""
+"""Limits of a part, frames and seconds: key frames that often cost one or two percent of the bits,
+and muxers interleave packets over 10 seconds."""
 
 _INTRA_BYTES = 256 << 20
 _INTRA_ONLY = frozenset(("dnxhd", "ffv1", "huffyuv", "mjpeg", "png", "prores", "prores_ks"))
-"""Encoders whose packets are large, and whose frames are key frames anyway."""
+"""Intra-only encoders, with large packets."""
 
 
 def frames_per_segment(encoder: str, *, width: int, height: int, rate: Fraction) -> int:
-    """The most frames that make a part, by what does not change when a job is begun again."""
+    """Return the most frames of a part, from values that stay the same when a job is resumed."""
     frames = min(_FRAMES, int(_SECONDS * rate))
     if encoder in _INTRA_ONLY:
         frames = min(frames, _INTRA_BYTES // (2 * width * height))
@@ -42,7 +42,7 @@ def frames_per_segment(encoder: str, *, width: int, height: int, rate: Fraction)
 
 
 def ends_part(length: int, *, starts_shot: bool, most: int) -> bool:
-    """Whether a part of `length` frames is over before a frame that may start a shot."""
+    """Whether a part of `length` frames ends before the next frame, which may start a shot."""
     return length >= most or (starts_shot and 2 * length >= most)
 
 
@@ -50,10 +50,10 @@ class SegmentedEncoder:
     """Turns frames into packets, part by part.
 
     Args:
-        fresh: Opens an encoder.
-        store: Where finished parts are kept; None keeps none.
+        fresh: Function that opens an encoder.
+        store: Store for finished parts; None keeps none.
         most: Longest part, frames.
-        first: Number of the first frame that will come.
+        first: Number of the first frame that is passed to `encode`.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class SegmentedEncoder:
         self._last_dts: int | None = None
 
     def encode(self, picture: av.VideoFrame | None, frame: ResultFrame) -> list[StoredPacket]:
-        """Take the next frame.
+        """Encode the next frame.
 
         Args:
-            picture: As the encoder takes it; None for one that is kept.
-            frame: What it was made of.
+            picture: Frame in the encoder's pixel format; None for one that is kept.
+            frame: Result frame that it was converted from.
 
         Returns:
-            The packets of the part that is complete now, or none.
+            Packets of the part that this frame completes, or none.
         """
         length = self._next - self._first
         done = (
@@ -99,7 +99,7 @@ class SegmentedEncoder:
         return done
 
     def finish(self, *, keep: bool = False) -> list[StoredPacket]:
-        """The packets of the last part; kept, too, if another process is to put them together."""
+        """Return the packets of the last part; `keep` also stores it, for another process."""
         return self._close(keep=keep) if self._next > self._first else []
 
     def _close(self, *, keep: bool) -> list[StoredPacket]:
@@ -125,7 +125,7 @@ class SegmentedEncoder:
             self._packets.append(StoredPacket(pts, dts, duration, is_key, bytes(packet)))
 
     def _in_order(self, packets: list[StoredPacket]) -> list[StoredPacket]:
-        """The packets with growing DTS: an encoder begins some frames before its first PTS."""
+        """Make DTS increase across parts: an encoder begins some frames before its first PTS."""
         ordered = []
         for packet in packets:
             dts = packet.dts
@@ -137,13 +137,13 @@ class SegmentedEncoder:
 
 
 def possible_dts(packets: Sequence[StoredPacket]) -> list[StoredPacket]:
-    """A part with DTS that can be: none after its PTS, the first not earlier than the part is long.
+    """Fix invalid DTS in a part: none after its PTS, and the first not earlier than its length.
 
-    x265 takes the delay of its B frames from a frame that a part of one or two does not have; what
-    lay in memory is then its DTS.
+    x265 takes the delay of its B frames from a frame that a part of one or two frames lacks; its DTS
+    is then an uninitialised value.
 
     Args:
-        packets: Of a whole part, in the order of decoding.
+        packets: Packets of a whole part, in decoding order.
     """
     shown = sorted(packet.pts for packet in packets)
     if all(2 * shown[0] - shown[-1] <= packet.dts <= packet.pts for packet in packets):

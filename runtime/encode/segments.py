@@ -1,12 +1,12 @@
-"""Encoded parts of a video on disk, so that a job that was stopped goes on where it was.
+"""Store encoded parts of a video on disk, so that a job that was stopped can be resumed.
 
     .film.mp4.vsrc-resume/
       job.txt                      fingerprint of everything that the bytes depend on
       00000000-00000120.segment    frames [0, 120): a line of JSON (hash, packets), then the packets
 
-A segment is written under another name, brought to the disk and renamed: it is there as a whole or
-not at all, and its hash is checked before it is used. Each is encoded by an encoder of its own, so
-it depends on nothing before it, and any process that sees the folder may add the next one.
+A segment is written under a temporary name, synced to disk and renamed, so it appears atomically,
+and its hash is checked before it is used. Each has its own encoder, so it is independent of the
+others, and any process with access to the folder may add the next one.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class StoredPacket:
     """One encoded packet.
 
     Attributes:
-        pts: In units of the encoder's time_base.
-        dts: The same.
-        duration: The same.
-        is_key: A decoder can begin here.
-        data: Its bytes.
+        pts: Presentation time stamp, units of the encoder's time_base.
+        dts: Decoding time stamp, units of the encoder's time_base.
+        duration: Display duration, units of the encoder's time_base.
+        is_key: Whether it is a key frame.
+        data: Encoded bytes.
     """
 
     pts: int
@@ -48,15 +48,15 @@ class StoredPacket:
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished part.
+    """A finished segment.
 
     Attributes:
-        first: Its first frame, counted from the first frame of the result.
-        stop: The frame behind its last one.
-        sha256: Of its packets and their time stamps, hex.
-        size_bytes: Of its file.
-        redone: Of its frames, those that reduced precision had spoilt and fp32 restored again.
-        spoilt: Of its frames, those that it has spoilt, and that could not be.
+        first: Index of its first frame in the result.
+        stop: Index after its last frame.
+        sha256: Hash of its packets and their time stamps, hex.
+        size_bytes: Size of its file, bytes.
+        redone: Number of frames corrupted by reduced precision and recomputed in fp32.
+        spoilt: Number of frames corrupted by reduced precision and not recomputed.
     """
 
     first: int
@@ -69,12 +69,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class FinishedPart:
-    """The finished part of a result, at any time.
+    """Amount of a result that is finished.
 
     Attributes:
-        frames: How many.
-        redone: Of these, those that were restored again in fp32.
-        spoilt: Of these, those that are spoilt.
+        frames: Number of finished frames.
+        redone: Number of frames that were recomputed in fp32.
+        spoilt: Number of frames that are corrupted.
     """
 
     frames: int = 0
@@ -86,9 +86,10 @@ class SegmentStore:
     """The finished segments of one job, in a folder beside its output.
 
     Args:
-        output: Where the result of the job goes.
-        fingerprint: Of everything that its bytes depend on.
-        shared: Others work on the job, too, so that what another job left is an error, not waste.
+        output: Path of the result.
+        fingerprint: Hash of everything that the bytes of the result depend on.
+        shared: Whether other processes work on the job, too. Segments of another job are then an
+            error; otherwise they are removed.
 
     Raises:
         MediaError: The folder holds a shared job with another fingerprint.
@@ -111,7 +112,7 @@ class SegmentStore:
 
     @property
     def kept(self) -> FinishedPart:
-        """What all segments hold."""
+        """Return the totals of all segments."""
         segments = self._found.values()
         return FinishedPart(
             sum(segment.stop - segment.first for segment in segments),
@@ -121,11 +122,11 @@ class SegmentStore:
 
     @property
     def firsts(self) -> list[int]:
-        """The first frame of each segment, in order."""
+        """Return the first frame of each segment, in order."""
         return self._firsts.copy()
 
     def look(self) -> None:
-        """Find what others have added; what is damaged does not count."""
+        """Find segments that other processes have added; damaged ones are skipped."""
         for first, stop in segment_spans(self.folder):
             known = self._found.get(first)
             if (known is None or known.stop != stop) and (
@@ -135,16 +136,16 @@ class SegmentStore:
         self._firsts = sorted(self._found)
 
     def at(self, first: int) -> Segment | None:
-        """The segment that begins with this frame."""
+        """Return the segment that begins with this frame, or None."""
         return self._found.get(first)
 
     def covers(self, frame: int) -> bool:
-        """Whether a segment holds this frame."""
+        """Whether a segment contains this frame."""
         place = bisect_right(self._firsts, frame) - 1
         return place >= 0 and frame < self._found[self._firsts[place]].stop
 
     def claim(self) -> None:
-        """Make the folder, with the name of the job in it."""
+        """Create the folder with the fingerprint of the job."""
         if not (self.folder / _JOB_FILE).exists():
             self.folder.mkdir(exist_ok=True)
             with open_pending_file(self.folder / _JOB_FILE) as file:
@@ -159,7 +160,7 @@ class SegmentStore:
         redone: int = 0,
         spoilt: int = 0,
     ) -> None:
-        """Keep the frames [first, stop); see `Segment`."""
+        """Save the frames [first, stop); see `Segment`."""
         self.claim()
         counts = (redone, spoilt)
         path, sha256 = self._file(first, stop), _digest(packets, counts)
@@ -171,7 +172,7 @@ class SegmentStore:
         self._firsts = sorted(self._found)
 
     def load(self, first: int) -> list[StoredPacket]:
-        """The packets of the segment that begins with this frame."""
+        """Return the packets of the segment that begins with this frame."""
         file = self._file(first, self._found[first].stop)
         segment = _read(file)
         if segment is None:
@@ -184,7 +185,7 @@ class SegmentStore:
         self._firsts.remove(first)
 
     def remove(self) -> None:
-        """Forget everything."""
+        """Remove all segments and the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._found.clear()
         self._firsts.clear()
@@ -200,31 +201,31 @@ class SegmentStore:
 
 
 def resume_folder(output: Path) -> Path:
-    """Where the unfinished parts of a result are kept."""
+    """Return the folder of the segments of an unfinished result."""
     output = output if output.name else output.absolute()
     return output.with_name(f".{output.name}.vsrc-resume")
 
 
 def segment_spans(folder: Path) -> Iterator[tuple[int, int]]:
-    """First frame and stop of each segment in a folder, by their names alone."""
+    """Yield first frame and stop of each segment in a folder, from the file names alone."""
     for file in folder.glob("*.segment"):
         if match := _NAME.fullmatch(file.name):
             yield int(match[1]), int(match[2])
 
 
 def fingerprint(parts: Sequence[object]) -> str:
-    """A hash of everything that the bytes of a job depend on, each part by its `repr`."""
+    """Return a hash of everything that the bytes of a job depend on, each part by its `repr`."""
     return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
 
 
 def _segment(file: Path, first: int, stop: int) -> Segment | None:
-    """The segment in a file; None if a single bit is not as it was written."""
+    """Read and check a segment file; None if it is damaged."""
     segment = _read(file)
     return Segment(first, stop, segment[1], file.stat().st_size, *segment[2]) if segment else None
 
 
 def _read(file: Path) -> tuple[list[StoredPacket], str, tuple[int, int]] | None:
-    """The packets of a file, hash and counts; None if a single bit is not as it was written."""
+    """Read packets, hash and counts of a file; None if it is damaged."""
     packets = []
     try:
         with file.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Where results go: one place for each source, checked before anything is decoded."""
+"""Plan and check the output path of each source before anything is decoded."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from vsrc.runtime.errors import MediaError
 _NUMBERED = re.compile(r"%0?\d*d")
 
 _KEPT_SUFFIXES = frozenset((".m4v", ".mkv", ".mov", ".mp4", ".ts"))
-"""Containers that hold what any other does; a source in another one becomes .mkv in a folder."""
+"""Containers kept for results in a folder; a source in another container becomes .mkv."""
 
 _PNG_BYTES_PER_PIXEL = 1.0
-"""PNG of a photograph: a third of its 3 bytes at best, two thirds as a rule."""
+"""Least bytes per pixel of a PNG: a third of 3 bytes at best, two thirds typically."""
 
 _VIDEO_BITS_PER_PIXEL = 0.01
-"""A tenth of what x264 at crf 18 needs for live action: less than that is no video worth having."""
+"""Least bits per pixel of a video: a tenth of what x264 at crf 18 needs for live action."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the result of one source goes.
+    """Output of one source.
 
     Attributes:
-        source: What is restored.
-        path: The video file, or the folder of the pictures.
-        is_pictures: Which of the two.
-        pattern: File name of picture n in printf's words; empty to keep the names of the source.
+        source: Source to upscale.
+        path: Video file, or folder of the images.
+        is_pictures: Whether images are written.
+        pattern: printf pattern of the image file names; empty to keep those of the source.
     """
 
     source: Source
@@ -42,20 +42,20 @@ class Target:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether frames go to stdout."""
+        """Whether frames are written to stdout."""
         return str(self.path) == PIPE
 
 
 def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
-    """A target for each source.
+    """Return a target for each source.
 
     Args:
-        sources: One or more.
-        output: A video file or `out/%08d.png` for one source; a folder for any number: it is one
-            if it exists as one or has no suffix.
+        sources: One or more sources.
+        output: A video file or `out/%08d.png` for one source, or a folder for any number; a path
+            without suffix is taken as a folder.
 
     Raises:
-        ValueError: Several sources would go to one place.
+        ValueError: Several sources would be written to one path.
     """
     if str(output) == PIPE:
         if len(sources) > 1:
@@ -71,14 +71,14 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
         raise ValueError(f"{len(sources)} inputs need a folder as output, not {output}")
     if output.suffix.lower() == ".png":
         if len(_NUMBERED.findall(output.name)) != 1 or output.name.count("%") != 1:
-            raise ValueError(f"{output} is one picture; name them by number: -o out/%08d.png")
+            raise ValueError(f"{output} is one image; name them by number: -o out/%08d.png")
         return [Target(sources[0], output.parent, is_pictures=True, pattern=output.name)]
     return [Target(sources[0], output, is_pictures=False)]
 
 
 def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:
     if source.is_pictures:
-        # One row of pictures fills the folder; several get one each.
+        # One image sequence fills the folder; several get a subfolder each.
         path = folder / source.name if several else folder
         return Target(source, path, is_pictures=True)
     file = Path("stdin.mkv") if source.is_pipe else source.files[0]
@@ -87,10 +87,10 @@ def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:
 
 
 def check_target(target: Target, *, overwrite: bool) -> None:
-    """Refuse a place that is taken, or that is the source itself.
+    """Raise if the output exists, or is the source itself.
 
     Raises:
-        MediaError: The message says which, and what to do.
+        MediaError: The output cannot be used; the message says why, and what to do.
     """
     path = target.path
     if target.is_pipe:
@@ -101,9 +101,11 @@ def check_target(target: Target, *, overwrite: bool) -> None:
         raise MediaError(f"{path} is the input itself; write the result somewhere else")
     if target.is_pictures:
         if path.exists() and not path.is_dir():
-            raise MediaError(f"{path} is a file; the pictures need a folder")
+            raise MediaError(f"{path} is a file; name a folder for the images")
         if path.is_dir() and any(path.glob("*.png")) and not overwrite:
-            raise MediaError(f"{path} holds pictures; add --overwrite to replace those of one name")
+            raise MediaError(
+                f"{path} contains images; add --overwrite to replace those of one name"
+            )
     elif path.is_dir():
         raise MediaError(f"{path} is a folder; name a file in it")
     elif path.exists() and not overwrite:
@@ -111,48 +113,48 @@ def check_target(target: Target, *, overwrite: bool) -> None:
 
 
 def prepare_folder(target: Target) -> Path:
-    """The folder that holds the target, made if need be.
+    """Return the folder of the target, created if it does not exist.
 
     Raises:
-        MediaError: It cannot be made.
+        MediaError: The folder cannot be created.
     """
     folder = target.path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MediaError(f"{folder} cannot be made: {error.strerror}") from error
+        raise MediaError(f"{folder} cannot be created: {error.strerror}") from error
     return folder
 
 
 def check_space(
     folder: Path, info: VideoInfo, *, frames: int, scale: int, pictures: bool, kept: int = 0
 ) -> None:
-    """Refuse a job that cannot fit on the disk.
+    """Raise if the result of a job cannot fit on the disk.
 
-    How well a video compresses is known afterwards only, so the estimate is a low one; a disk that
-    fills up later ends the job cleanly.
+    The compressed size is not known in advance, so the estimate is a lower bound; a disk that fills
+    up later ends the job cleanly.
 
     Args:
-        folder: Where the result is written.
-        info: The source.
-        frames: Frames of the result, 0 where unknown.
+        folder: Folder that the result is written to.
+        info: Properties of the source.
+        frames: Number of frames of the result; 0 if unknown.
         scale: Side ratio of the result to the source.
-        pictures: PNG files rather than a video.
-        kept: Frames that are there already, in finished parts.
+        pictures: Whether PNG files are written rather than a video.
+        kept: Number of frames that already exist, in finished segments.
 
     Raises:
-        MediaError: Less is free than the least it can take.
+        MediaError: Less space is free than the lower bound.
     """
     pixels = info.width * info.height * scale**2
     missing = max(0, frames - kept)
-    # The parts of a video lie beside the file that they are put into, until the last byte is there.
+    # The segments of a video stay beside the output file until that is complete.
     needed = pixels * (
         missing * _PNG_BYTES_PER_PIXEL
         if pictures
         else (missing + frames) * _VIDEO_BITS_PER_PIXEL / 8
     )
     _, used, free = shutil.disk_usage(folder)
-    # Of a file system that is none (/proc) nothing is known: opening the file will tell.
+    # Virtual file systems (/proc) report no free space: opening the file will fail if need be.
     if free < needed and used + free > 0:
         raise MediaError(
             f"{folder} has {free / 1e6:.1f} MB free and {missing} frames of {info.width * scale}x"

@@ -1,4 +1,4 @@
-"""Copies what a video carries beside its pictures: other tracks, chapters, tags."""
+"""Copy other tracks, chapters and tags of a video to the output."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 _STRUCTURAL = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate")
 )
-"""Tags that describe the old file or encoder and would be wrong of the new one."""
+"""Tags that describe the old file or encoder and would be wrong in the new file."""
 
 _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics", "duration")
-"""Beginnings of the tags in which mkvmerge keeps what it counted."""
+"""Prefixes of the tags in which mkvmerge stores statistics."""
 
 
 class TrackCopier:
-    """Hands packets of the other tracks to an output, up to the time the video has come to.
+    """Copies packets of the other tracks to an output, up to the current time of the video.
 
     Attributes:
-        notes: What could not be copied, and why.
+        notes: Lines to report to the user: what could not be copied, and why.
 
     Args:
-        source: Where the tracks are.
-        target: Where they go.
-        video: Number of the video that is restored.
+        source: Container to copy from.
+        target: Container to copy to.
+        video: Stream index of the video that is upscaled.
     """
 
     def __init__(self, source: InputContainer, target: OutputContainer, *, video: int) -> None:
@@ -55,23 +55,23 @@ class TrackCopier:
         if source.streams.attachments and not is_matroska:
             self.notes.append("attachments are left out: only .mkv can carry them")
         self.notes += [
-            f"the {stream.type} track {stream.index} is left out: sound, subtitles and attachments "
-            "go along with one video"
+            f"the {stream.type} track {stream.index} is left out: only audio, subtitles and "
+            "attachments are copied with the video"
             for stream in source.streams
             if _is_left_out(stream) and stream.index != video
         ]
 
     def hold(self, packets: Iterable[Packet[Stream]]) -> None:
-        """Take packets in the order of the source."""
+        """Queue packets, in the order of the source."""
         self._held += packets
 
     def release(self, *, start: Fraction | None, stop: Fraction | None, shift: Fraction) -> None:
-        """Write the held packets that lie in a span of time.
+        """Write the queued packets of a time span.
 
         Args:
-            start: Those before it are dropped, seconds of the source; None drops none.
-            stop: Those from it on stay held, seconds of the source; None lets all go.
-            shift: Taken from their time stamps, seconds.
+            start: Time before which packets are dropped, seconds of the source; None drops none.
+            stop: Time from which on packets stay queued, seconds of the source; None for the end.
+            shift: Time subtracted from the time stamps, seconds.
         """
         later = []
         for packet in self._held:
@@ -84,7 +84,7 @@ class TrackCopier:
         self._held = later
 
     def losses(self) -> list[str]:
-        """What could not be copied after all, because it is damaged."""
+        """Report packets that could not be copied because they are damaged."""
         return [
             f"{count} damaged packets of the {kind} track {index} are left out"
             for (index, kind), count in sorted(self._refused.items())
@@ -105,13 +105,13 @@ class TrackCopier:
         try:
             self._target.mux(packet)
         except (av.error.ArgumentError, av.error.InvalidDataError):
-            self._refused[track] += 1  # no time stamp that can be, or no header
+            self._refused[track] += 1  # an invalid time stamp, or no header
 
     def _add(self, stream: Stream) -> None:
         if not _is_known(stream):
             self.notes.append(
-                f"the audio track {stream.index} ({codec_name(stream)}) is left out: it is cut off "
-                "or damaged, so that not even its sample rate is known"
+                f"the audio track {stream.index} ({codec_name(stream)}) is left out: it is "
+                "truncated or damaged, so that its sample rate is unknown"
             )
             return
         try:
@@ -127,19 +127,19 @@ class TrackCopier:
 
 
 def _is_known(stream: Stream) -> bool:
-    """Whether a file says enough of a track for another to hold it."""
-    # Without a decoder there is no context, and what is known of the track cannot be asked for.
+    """Whether the parameters of a track that a muxer needs are known."""
+    # Without a decoder there is no context to read the parameters from.
     context: Any = stream.codec_context
     return stream.type != "audio" or context is None or bool(context.sample_rate)
 
 
 def _is_left_out(stream: Stream) -> bool:
-    """A second video, or data that only the program that wrote it understands."""
+    """Whether a track is a second video, or data in a private format."""
     return stream.type == "data" or (stream.type == "video" and not is_cover(stream))
 
 
 def copy_tags(source: Stream, target: Stream) -> None:
-    """Language, title and disposition of a track, without what was counted of the old one."""
+    """Copy language, title and disposition of a track, without statistics of the old one."""
     target.disposition = source.disposition
     target.metadata.update(
         {
@@ -151,7 +151,7 @@ def copy_tags(source: Stream, target: Stream) -> None:
 
 
 def copy_file_tags(source: InputContainer, target: OutputContainer) -> None:
-    """Title, artist, date and whatever else the file says of itself."""
+    """Copy title, artist, date and other tags of the file."""
     target.metadata.update(
         {key: value for key, value in source.metadata.items() if key.lower() not in _STRUCTURAL}
     )
@@ -160,7 +160,7 @@ def copy_file_tags(source: InputContainer, target: OutputContainer) -> None:
 def copy_chapters(
     source: InputContainer, target: OutputContainer, *, start: Fraction | None, shift: Fraction
 ) -> None:
-    """Chapters that do not end before `start`; times in seconds, as in `TrackCopier.release`."""
+    """Copy chapters that end after `start`; times in seconds, as in `TrackCopier.release`."""
     chapters: list[Chapter] = []
     for chapter in source.chapters():
         base = fraction(chapter["time_base"]) or Fraction(1, 1000)
@@ -175,12 +175,12 @@ def copy_chapters(
 
 
 def track_units(source: InputContainer) -> list[Fraction]:
-    """Time bases of the tracks that are copied, seconds."""
+    """Return the time bases of the tracks that are copied, seconds."""
     return [time_base(stream) for stream in select_copied_tracks(source)]
 
 
 def find_start(source: InputContainer) -> Fraction:
-    """When the first track begins, seconds."""
+    """Return the time at which the first track begins, seconds."""
     starts = [
         stream.start_time * time_base(stream)
         for stream in source.streams

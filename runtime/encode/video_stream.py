@@ -1,4 +1,4 @@
-"""The video stream of an output: its encoder, time base, shape of pixels, colours and rotation."""
+"""Set up the video stream of an output: encoder, time base, pixel aspect, colours, rotation."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 MOV_FAMILY = frozenset(("3g2", "3gp", "ipod", "mov", "mp4"))
-"""Containers of FFmpeg's one MOV muxer; "ipod" is what it calls .m4v."""
+"""Containers of FFmpeg's MOV muxer; "ipod" is its name of .m4v."""
 
 _TURNING = MOV_FAMILY | {"matroska"}
-"""Containers that can tell a player to turn the picture."""
+"""Containers that can store a display matrix, by which players rotate the video."""
 
 _THREADS = 8
-"""Of an encoder where the user says nothing: not the number of cores, for the sake of its bytes."""
+"""Default threads of an encoder; not the number of cores, so that bytes are reproducible."""
 
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """How the result is encoded.
+    """Encoding options of the result.
 
     Attributes:
         codec: Short name or FFmpeg's name of the encoder.
         crf: Constant quality, or None for the encoder's default.
-        preset: Preset, or None for the encoder's default.
-        threads: Threads of the encoder, 0 for as many on every machine: x264's bytes depend on it.
+        preset: Encoder preset, or None for the encoder's default.
+        threads: Threads of the encoder; 0 for a default that is the same on every machine, since
+            x264's bytes depend on it.
         scale: Side ratio of the result to the source.
-        time_scale: 2 where the result has twice the frame rate.
-        is_excerpt: The result is a part of the source, moved to where the source begins.
+        time_scale: Frame rate ratio of the result to the source: 1 or 2.
+        is_excerpt: Whether the result is an excerpt, shifted to the start time of the source.
     """
 
     codec: str = "x264"
@@ -51,14 +52,14 @@ class VideoSettings:
 
 @dataclass(frozen=True)
 class EncodedStream:
-    """An open encoder, and how pictures have to reach it.
+    """An open encoder, and the format of the frames that it needs.
 
     Attributes:
-        stream: The stream of the output.
-        colour: Matrix and range its YUV is made with.
-        quarter_turns: Turns counter-clockwise that the pixels need, because the container cannot
-            ask a player for them.
-        fresh: Opens one more encoder just like that of the stream.
+        stream: Stream of the output.
+        colour: Matrix and range of its YUV.
+        quarter_turns: Number of rotations by 90 degrees counter-clockwise to apply to the pixels,
+            where the container has no display matrix.
+        fresh: Function that opens another encoder with the same settings.
     """
 
     stream: av.VideoStream
@@ -73,8 +74,8 @@ def add_video_stream(
     """Add the video stream to an output and open its encoder.
 
     Raises:
-        MediaError: The container or the encoder does not take it.
-        MissingDependencyError: There is no such encoder.
+        MediaError: The container or the encoder does not support it.
+        MissingDependencyError: This build of FFmpeg has no such encoder.
     """
     import av
 
@@ -107,7 +108,7 @@ def add_video_stream(
         _configure(context, (width, height, pix_fmt), aspect, colour, settings.threads)
         context.time_base = time_base
         if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
-            context.codec_tag = "hvc1"  # Apple's players take no other
+            context.codec_tag = "hvc1"  # Apple's players support no other
 
     def fresh() -> av.VideoCodecContext:
         context = av.VideoCodecContext.create(encoder.name, "w")
@@ -140,7 +141,7 @@ def _configure(
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     context.colorspace, context.color_range = colour.matrix, colour.range
     context.thread_count = threads or _THREADS
-    # PyAV asks for slices by default, which x264 takes as "cut each frame": a larger file.
+    # PyAV enables slice threading by default, with which x264 splits each frame: a larger file.
     context.thread_type = ThreadType.FRAME
     context.flags |= int(Flags.frame_duration)
 
@@ -167,5 +168,5 @@ def _open(stream: av.VideoStream, refusal: str, options: dict[str, str]) -> None
 
 
 def _scale_matrix(matrix: tuple[int, ...], scale: int) -> list[int]:
-    """The display matrix of an enlarged picture: X and Y of (a b u, c d v, X Y w) are in pixels."""
+    """Scale a display matrix: X and Y of (a b u, c d v, X Y w) are in pixels."""
     return [value * scale if place in (6, 7) else value for place, value in enumerate(matrix)]

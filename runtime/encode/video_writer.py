@@ -1,4 +1,4 @@
-"""Writes the restored video, with everything the source carried beside its pictures."""
+"""Write the upscaled video, with the other tracks, chapters and tags of the source."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
 
 _OWN_CLOCK = frozenset(("mpeg", "mpegts"))
-"""Containers whose time may begin anywhere: at the time of day, for a recording."""
+"""Containers with an arbitrary start time, such as the time of day of a recording."""
 
 _BUFFER_BYTES = 1 << 20
 
 
 class Writer(Protocol):
-    """Where restored frames go.
+    """Writer of upscaled frames.
 
     Attributes:
-        summary: What is written, in a few words.
-        notes: What the user should know of it; complete after `finish`.
+        summary: Format of the output, in a few words.
+        notes: Lines to report to the user; complete after `finish`.
     """
 
     summary: str
@@ -51,36 +51,36 @@ class Writer(Protocol):
 
     @property
     def kept(self) -> FinishedPart:
-        """What would stay if the run were stopped now, that of earlier runs with it."""
+        """Return what would be kept if the run were stopped now, including earlier runs."""
 
     def is_kept(self, number: int, /) -> bool:
-        """Whether this frame of the result was there from the beginning."""
+        """Whether this frame of the result exists from an earlier run."""
 
     def write(self, frame: ResultFrame, /) -> None:
-        """Take the next frame."""
+        """Write the next frame."""
 
     def finish(self) -> None:
-        """Complete the output and put it in its place."""
+        """Complete the output and move it to its path."""
 
     def discard(self) -> None:
-        """Leave nothing behind; after `finish` this does nothing."""
+        """Remove unfinished output; after `finish` this does nothing."""
 
 
 class VideoWriter:
-    """Encodes one video file; it appears under its name when it is complete.
+    """Encodes one video file, which appears under its name when it is complete.
 
     Attributes:
         summary: Encoder, pixel format and size.
-        path: The file.
-        notes: What could not be kept.
+        path: Path of the file.
+        notes: Lines to report to the user: what could not be kept.
         most: Longest segment, frames.
 
     Args:
-        path: The file.
-        reader: The source.
-        settings: How it is encoded.
-        store: Keeps finished segments.
-        overwrite: Replace what is at `path` when the result is complete.
+        path: Path of the file.
+        reader: Source.
+        settings: Encoding options.
+        store: Store for finished segments.
+        overwrite: Whether to replace an existing file when the result is complete.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class VideoWriter:
             raise
 
     def write(self, frame: ResultFrame, /) -> None:
-        """Encode a frame, and copy the packets whose time has come."""
+        """Encode a frame, and copy packets of other tracks up to its time."""
         if self._tracks:
             self._tracks.hold(frame.packets)
         if not frame.counts:
@@ -127,7 +127,7 @@ class VideoWriter:
             self._end = (frame.pts + frame.duration) * self._time_base
 
     def finish(self) -> None:
-        """Drain the encoder, write the index, and give the file its name."""
+        """Flush the encoder, write the index, and rename the file."""
         with failures_named(self.path):
             self._mux(self._segments.finish(), stop=self._end if self._is_excerpt else None)
             self._release(stop=self._end if self._is_excerpt else None)
@@ -139,15 +139,15 @@ class VideoWriter:
 
     @property
     def kept(self) -> FinishedPart:
-        """What the segments hold so far."""
+        """Return the totals of the segments so far."""
         return self._store.kept if self._store else FinishedPart()
 
     def is_kept(self, number: int, /) -> bool:
-        """Whether a segment holds this frame."""
+        """Whether a segment contains this frame."""
         return self._store is not None and self._store.covers(number)
 
     def begin(self, first_pts: int) -> None:
-        """Fix what depends on the first frame, and write the header."""
+        """Set what depends on the first frame, and write the header."""
         self._began = True
         if self._is_excerpt:
             self._start = first_pts * self._time_base
@@ -166,12 +166,12 @@ class VideoWriter:
                 raise
             raise MediaError(
                 f"{self.path}: no header can be written ({error.strerror}), so a track of "
-                f"{self._info.path} is described wrongly there; take the video alone: "
+                f"{self._info.path} has invalid parameters; extract the video alone: "
                 "ffmpeg -i IN -map 0:v -c copy OUT"
             ) from error
 
     def picture(self, frame: ResultFrame) -> av.VideoFrame | None:
-        """What the encoder gets; None for a frame that is kept."""
+        """Convert a frame for the encoder; None for a frame that is kept."""
         if frame.rgb is None:
             return None
         turns = self._encoded.quarter_turns
@@ -182,14 +182,14 @@ class VideoWriter:
         return picture
 
     def segments(self, first: int) -> SegmentedEncoder:
-        """Encodes frames from this one on; the segments stay in the store."""
+        """Return an encoder of frames from `first` on, whose segments stay in the store."""
         return SegmentedEncoder(self._encoded.fresh, self._store, most=self.most, first=first)
 
     def discard(self) -> None:
-        """Remove the unfinished file; its segments stay."""
+        """Remove the unfinished file, but not its segments."""
         self._pending.discard()
         if self._container is not None:
-            # The file is closed by now, which keeps PyAV from writing an index into it.
+            # The file is already closed, so that PyAV cannot write an index to it.
             self._container.close()
 
     def _open(self, muxer: str, settings: VideoSettings) -> None:
@@ -206,7 +206,7 @@ class VideoWriter:
         if self._info.hdr.is_dynamic:
             self.notes.append("HDR metadata of single frames (HDR10+, Dolby Vision) is left out")
         elif self._info.hdr != NO_HDR and not hdr_options(context.name, self._info.hdr):
-            self.notes.append(f"{context.name} has no words for HDR's mastering metadata")
+            self.notes.append(f"{context.name} cannot store HDR mastering metadata")
         if (bits := bits_of(context.pix_fmt)) < min(self._info.depth, 16):
             self.notes.append(
                 f"{context.name} cannot keep {self._info.depth} bits: written in {bits}"
@@ -233,21 +233,21 @@ class VideoWriter:
                 self._shift = find_start(self._source)
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
-        """What keeps a muxer from moving time stamps, and the bytes the same each time."""
+        """Muxer options that keep time stamps unchanged and bytes reproducible."""
         if muxer == "mpegts":  # it would add its buffering delay to all of them
             return {"mpegts_copyts": "1"}
         if muxer in ("matroska", "webm"):  # it would give each file random numbers as its name
             return {"fflags": "+bitexact"}
         if muxer not in MOV_FAMILY:
             return {}
-        # Where a track begins is written in units of the whole file: milliseconds, if not told.
+        # Track start times are stored in the movie time scale, by default milliseconds.
         units = [self._time_base.denominator]
         units += [unit.denominator for unit in track_units(self._source)] if self._source else []
         common = lcm(*units)
         return {"movie_timescale": str(common if common < 1 << 31 else 1_000_000)}
 
     def _mux(self, packets: list[StoredPacket], *, stop: Fraction | None) -> None:
-        """Hand a complete part to the muxer, with the other tracks' packets of its time."""
+        """Mux a complete part, with the packets of the other tracks up to `stop`."""
         import av
 
         if not packets:
@@ -266,10 +266,10 @@ class VideoWriter:
 
 
 def muxer_of(path: Path) -> str:
-    """FFmpeg's name of the container that the suffix of `path` asks for.
+    """Return FFmpeg's name of the container for the suffix of `path`.
 
     Raises:
-        MediaError: There is none, or it cannot hold video.
+        MediaError: There is none for this suffix, or it cannot hold video.
     """
     import av
 
@@ -279,12 +279,12 @@ def muxer_of(path: Path) -> str:
         probe.close()
     except ValueError as error:
         raise MediaError(
-            f"{path}: {path.suffix or 'no suffix'} names no container; "
-            "write .mp4, .mkv, .mov or .webm, or pictures as out/%08d.png"
+            f"{path}: {path.suffix or 'no suffix'} is not a known container; "
+            "use .mp4, .mkv, .mov or .webm, or images as out/%08d.png"
         ) from error
     if video == "none" or name in ("gif", "image2"):
         raise MediaError(
-            f"{path}: {path.suffix} does not hold video; write .mp4, .mkv, .mov or .webm, "
-            "or pictures as out/%08d.png"
+            f"{path}: {path.suffix} cannot hold video; use .mp4, .mkv, .mov or .webm, "
+            "or images as out/%08d.png"
         )
     return name

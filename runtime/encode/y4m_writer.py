@@ -1,4 +1,4 @@
-"""Restored frames as YUV4MPEG2 on a pipe: what ffmpeg, x264 and mpv read from stdin."""
+"""Write upscaled frames as YUV4MPEG2 to a pipe, which ffmpeg, x264 and mpv read from stdin."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _SPACES = {"gray": "mono", "yuv420p": "420mpeg2", "yuv422p": "422", "yuv444p": "444"}
 _DEEP_SPACES = {"gray": "mono", "yuv420p": "420p", "yuv422p": "422p", "yuv444p": "444p"}
-"""Our pixel formats and the names that the header has for them; the depth follows the latter."""
+"""Pixel format family -> colour space name in the header, to which the depth is appended."""
 
 
 class Y4mWriter:
-    """Writes raw frames behind one line of header; nothing else goes to the pipe.
+    """Writes raw frames after one line of header; nothing else is written to the pipe.
 
     Attributes:
         summary: Pixel format and size.
-        notes: What a pipe of frames cannot keep.
-        kept: Always nothing.
+        notes: Lines to report to the user, on what y4m cannot carry.
+        kept: Finished frames; always none.
     """
 
     kept = FinishedPart()
@@ -63,7 +63,7 @@ class Y4mWriter:
         self._uneven = False
 
     def is_kept(self, _number: int, /) -> bool:
-        """Nothing is kept of a pipe."""
+        """Return False: nothing is kept of a pipe."""
         return False
 
     def write(self, frame: ResultFrame, /) -> None:
@@ -79,33 +79,33 @@ class Y4mWriter:
             for part in parts:
                 self._pipe.write(part)
         except BrokenPipeError as error:
-            raise MediaError("the program that reads the frames went away") from error
+            raise MediaError("the program that reads the frames closed the pipe") from error
 
     def finish(self) -> None:
-        """Push the last frame through."""
+        """Flush the pipe."""
         self._pipe.flush()
         if self._uneven:
             rate = f"{float(self._rate):.6g}"
-            self.notes.append(f"the times of the frames vary, y4m shows {rate} of them a second")
+            self.notes.append(f"the frame rate varies, but y4m is constant at {rate} fps")
 
     def discard(self) -> None:
-        """Nothing: what was written is gone."""
+        """Do nothing: what was written cannot be removed."""
 
     def _watch(self, pts: int) -> None:
-        """Note whether the frames are as far apart as their rate says, to half a frame."""
+        """Check whether the frame times follow the frame rate, to half a frame."""
         if self._last_pts is not None:
             step = (pts - self._last_pts) * self._time_base * self._rate
             self._uneven |= not Fraction(1, 2) < step < Fraction(3, 2)
         self._last_pts = pts
 
     def _plane_bytes(self, plane: VideoPlane) -> bytes:
-        """The samples of a plane without what lies behind its rows."""
+        """Return the samples of a plane without the padding of its rows."""
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         return rows[: plane.height, : plane.width * self._bytes_per_sample].tobytes()
 
 
 def _pixel_format(info: VideoInfo) -> tuple[str, int]:
-    """Family of the pixel format and depth: 8, or the next of those that y4m has names for."""
+    """Return pixel format family and depth: 8, or the next larger one that y4m has a name for."""
     depth = next((depth for depth in (8, 10, 12, 14) if depth >= info.depth), 16)
     if info.pix_fmt.startswith("gray"):
         return "gray", depth

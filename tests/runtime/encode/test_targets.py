@@ -72,7 +72,7 @@ def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     folder.mkdir()
     check_target(plan_targets([row("x")], folder)[0], overwrite=False)  # empty: nothing to lose
     (folder / "1.png").touch()
-    refuse(row("x"), folder, "holds pictures; add --overwrite")
+    refuse(row("x"), folder, "contains images; add --overwrite")
     refuse(row("x"), tmp_path / "out.mp4" / "%d.png", "is a file")
 
 

@@ -84,7 +84,7 @@ def test_one_bad_input_of_two_is_status_1_with_the_good_one_done(
         (("--start", "soon"), 2, "'soon' is no time"),
         (("--codec", "h263000"), 3, "no encoder 'h263000'"),
         (("--codec", "aac"), 2, "encodes audio"),
-        (("--codec", "ffv1", "--crf", "18"), 2, "means nothing to ffv1"),
+        (("--codec", "ffv1", "--crf", "18"), 2, "is not supported by ffv1"),
         (("--crf", "52"), 2, "crf=52 must lie in [0, 51] for libx264"),
         (("--backend", "abacus"), 2, "backend='abacus' is not known"),
         (("--precision", "int8"), 1, "has no int8 graph"),
