@@ -139,8 +139,8 @@ class SegmentedEncoder:
 def possible_dts(packets: Sequence[StoredPacket]) -> list[StoredPacket]:
     """Fix invalid DTS in a part: none after its PTS, and the first not earlier than its length.
 
-    x265 takes the delay of its B frames from a frame that a part of one or two frames lacks; its DTS
-    is then an uninitialised value.
+    x265 takes the delay of its B frames from a frame that a part of one or two frames lacks; its
+    DTS is then an uninitialised value.
 
     Args:
         packets: Packets of a whole part, in decoding order.

@@ -103,9 +103,7 @@ def check_target(target: Target, *, overwrite: bool) -> None:
         if path.exists() and not path.is_dir():
             raise MediaError(f"{path} is a file; name a folder for the images")
         if path.is_dir() and any(path.glob("*.png")) and not overwrite:
-            raise MediaError(
-                f"{path} contains images; add --overwrite to replace those of one name"
-            )
+            raise MediaError(f"{path} contains images; add --overwrite to replace equal names")
     elif path.is_dir():
         raise MediaError(f"{path} is a folder; name a file in it")
     elif path.exists() and not overwrite:

@@ -1,1 +1,1 @@
-"""One picture: its colours, its size, and how much it is like another."""
+"""Operations on single images: colour conversion, resizing, PSNR and SSIM."""

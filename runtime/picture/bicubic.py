@@ -1,9 +1,8 @@
-"""MATLAB's `imresize(..., 'bicubic')`, which super-resolution degrades with and is compared with.
+"""MATLAB's `imresize(..., 'bicubic')`, the standard degradation and baseline of super-resolution.
 
-The kernel is Keys' cubic with a = -0.5. When a picture is made smaller the kernel is stretched by
-the inverse scale (antialiasing), and beyond the edge the picture is mirrored with its edge pixel
-repeated. Pillow's, OpenCV's and torch's bicubic are other filters: a network taught on one loses
-dBs on another.
+The kernel is Keys' cubic with a = -0.5. For downscaling the kernel is stretched by the inverse
+scale (antialiasing), and images are padded symmetrically (the edge pixel is repeated). Bicubic in
+Pillow, OpenCV and torch is a different filter: a network trained on one loses dBs on another.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ def imresize(picture: NDArray[np.uint8], *, numerator: int, denominator: int) ->
     """Resize by `numerator / denominator`.
 
     Args:
-        picture: `(..., H, W, C)` uint8.
-        numerator: Of the scale: 4 enlarges fourfold.
-        denominator: Of the scale: 4 reduces to a quarter.
+        picture: Image, `(..., H, W, C)` uint8.
+        numerator: Numerator of the scale: 4 upscales by 4.
+        denominator: Denominator of the scale: 4 downscales by 4.
 
     Returns:
         `(..., ceil(H * scale), ceil(W * scale), C)` uint8; both passes in double precision, rounded
@@ -36,28 +35,28 @@ def imresize(picture: NDArray[np.uint8], *, numerator: int, denominator: int) ->
     flat = picture.astype(np.float64).reshape(*picture.shape[:-2], width * channels)
     tall = (rows @ flat).reshape(*picture.shape[:-3], len(rows), width, channels)
     sums = columns @ tall
-    # What is exactly half in exact arithmetic comes out a rounding error away from it: nudge it up.
+    # Values of exactly n + 0.5 may come out a rounding error below: add a small offset.
     return np.clip(np.floor(sums + (0.5 + 1e-9)), 0, 255).astype(np.uint8)
 
 
 def downscale(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """The LR picture of degradation `bi`: `(..., H, W, C)` to `(..., H/s, W/s, C)`."""
+    """Downscale as degradation `bi`: `(..., H, W, C)` to `(..., H/s, W/s, C)`."""
     return imresize(picture, numerator=1, denominator=scale)
 
 
 def upscale(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """The bicubic enlargement that every network is compared with."""
+    """Upscale by bicubic interpolation, the baseline that every network is compared with."""
     return imresize(picture, numerator=scale, denominator=1)
 
 
 @lru_cache(maxsize=64)
 def resize_matrix(size: int, *, numerator: int, denominator: int) -> NDArray[np.float64]:
-    """Weights of one pass: `(ceil(size * scale), size)`, each row sums to 1.
+    """Return the weights of one pass: `(ceil(size * scale), size)`, each row sums to 1.
 
     Args:
         size: Length of the axis, pixels.
-        numerator: Of the scale.
-        denominator: Of the scale.
+        numerator: Numerator of the scale.
+        denominator: Denominator of the scale.
     """
     scale = numerator / denominator
     length = -(-size * numerator // denominator)

@@ -1,14 +1,14 @@
-"""Resize chroma from and to the place it has beside the luma samples.
+"""Resample chroma with respect to its location relative to the luma samples.
 
-    centred (JPEG, MPEG-1)      left (MPEG-2 and all its successors, where nothing else is said)
+    centred (JPEG, MPEG-1)      left (default of MPEG-2 and all later codecs)
 
     Y   Y   Y   Y               Y   Y   Y   Y
       C       C                 C       C
     Y   Y   Y   Y               Y   Y   Y   Y
 
-By itself swscale takes all chroma for centred along a row. Where it lies to the left that moves
-colours by half a pixel of the source: by 1.5 pixels of a result of four times the size. Only the
-filter around swscale can be told.
+By default swscale assumes that chroma is centred along a row. For left chroma that shifts colours
+by half a pixel of the source: by 1.5 pixels of the result at x4. Only FFmpeg's scale filter, not
+PyAV's reformatter, has an option for the location.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av.filter import Graph
 
 _FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
-"""As `vsrc.runtime.picture.colour.ACCURATE` has them."""
+"""Flags of the scale filter, the same as `vsrc.runtime.picture.colour.ACCURATE`."""
 
 _MATRICES = {
     1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020",
@@ -32,7 +32,7 @@ _RANGES = {1: "tv", 2: "pc"}
 
 @dataclass(frozen=True)
 class Samples:
-    """One side of a conversion.
+    """Colour coding of the input or the output of a conversion.
 
     Attributes:
         matrix: Code point of the matrix (H.273).
@@ -44,12 +44,12 @@ class Samples:
 
 
 def has_half_rows(pix_fmt: str) -> bool:
-    """Whether chroma has fewer samples along a row than luma, so that it lies somewhere."""
+    """Whether chroma is subsampled along rows, so that its location matters."""
     return any(name in pix_fmt for name in ("420", "422", "411", "410", "nv12", "nv21", "p010"))
 
 
 class LeftScaler:
-    """Converts frames whose chroma lies to the left, or is to lie there."""
+    """Converts frames from or to left chroma."""
 
     def __init__(self, pix_fmt: str, *, size: tuple[int, int], samples: Samples) -> None:
         self._pix_fmt, self._size, self._samples = pix_fmt, size, samples
@@ -57,7 +57,7 @@ class LeftScaler:
         self._graph: Graph
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame in the pixel format and size of this scaler."""
+        """Convert a frame to the pixel format and size of this scaler."""
         key = (frame.format.name, frame.width, frame.height)
         if key != self._key:
             self._key, self._graph = key, self._graph_for(frame)

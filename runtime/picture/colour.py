@@ -1,4 +1,4 @@
-"""From the YUV of a file to the RGB a network sees, and back by the same matrix and range.
+"""Convert YUV frames to the RGB input of a network, and back with the same matrix and range.
 
 The numbers are the code points of ITU-T H.273, which containers, codecs and FFmpeg share.
 """
@@ -39,22 +39,22 @@ _MATRICES = {
 _RANGES = {LIMITED: "tv", FULL: "pc"}
 
 _WITH_A_WAY_TO_RGB = frozenset((RGB, UNSPECIFIED, 1, 4, 5, 6, 7, 9, 10))
-"""Matrices that are weighted sums of R, G, B and known to swscale; YCgCo and ICtCp are not."""
+"""Matrices whose luma is a weighted sum of R, G, B and that swscale supports; not YCgCo, ICtCp."""
 
 # SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP of libswscale/swscale.h:
-# none of its shortcuts, so luma returns to the bit and chroma is interpolated. Not all versions of
-# PyAV have names for them.
+# without approximations, so luma round trips exactly and chroma is interpolated. Not all versions
+# of PyAV have names for them.
 ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
 
 
 @dataclass(frozen=True)
 class Colour:
-    """What a stream says about its colours, in H.273 code points; 2 is "unspecified".
+    """Colour tags of a stream, as H.273 code points; 2 is "unspecified".
 
     Attributes:
         primaries: Chromaticity of R, G and B.
         transfer: Transfer characteristic.
-        matrix: Coefficients between RGB and YUV; 0 where the samples are RGB already.
+        matrix: Matrix coefficients between RGB and YUV; 0 where the samples are RGB.
         range: 0 unspecified, 1 limited ("tv": 16..235), 2 full ("pc": 0..255).
     """
 
@@ -65,12 +65,12 @@ class Colour:
 
     @property
     def is_hdr(self) -> bool:
-        """PQ or HLG: code values that no SDR network was taught."""
+        """Whether the transfer is PQ or HLG, on which SDR networks were not trained."""
         return self.transfer in _HDR_TRANSFERS
 
     @property
     def is_convertible(self) -> bool:
-        """Whether RGB can be made of it."""
+        """Whether it can be converted to RGB."""
         return self.matrix in _WITH_A_WAY_TO_RGB
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Colour:
 
 
 def guess_matrix(matrix: int, *, width: int, height: int) -> int:
-    """The matrix players take for a stream that names none: BT.601 up to SD, BT.709 above.
+    """Return the matrix that players assume for an untagged stream: BT.601 for SD, else BT.709.
 
     The limit is that of mpv and VLC: HD begins at 1280 columns or more than 576 rows.
     """
@@ -94,11 +94,11 @@ def guess_matrix(matrix: int, *, width: int, height: int) -> int:
 
 
 def result_colour(source: Colour, *, is_rgb: bool, size: tuple[int, int], scale: int) -> Colour:
-    """How the enlarged video is tagged: as the source is, unless that would now be read otherwise.
+    """Return the tags of the upscaled video: the source's, made explicit if players need it.
 
     Args:
         source: Tags of the source.
-        is_rgb: The samples of the source are RGB, so the result has to choose a matrix: BT.709.
+        is_rgb: Whether the samples of the source are RGB; the result then uses BT.709.
         size: Width and height of the source, pixels.
         scale: Side ratio of the result to the source.
     """
@@ -110,18 +110,18 @@ def result_colour(source: Colour, *, is_rgb: bool, size: tuple[int, int], scale:
     width, height = size
     before = guess_matrix(source.matrix, width=width, height=height)
     after = guess_matrix(source.matrix, width=width * scale, height=height * scale)
-    # An untagged SD video is BT.601 to a player; enlarged past SD it would be taken for BT.709.
+    # Players assume BT.601 for untagged SD video; upscaled beyond SD they would assume BT.709.
     return source if before == after else replace(source, matrix=before)
 
 
 class ToRgb:
-    """Turns decoded frames of one stream into RGB.
+    """Converts decoded frames of one stream to RGB.
 
     Args:
         colour: Tags of the stream.
-        width: Of the result, pixels.
-        height: The same.
-        is_left: Chroma of fewer samples lies to the left, not in between
+        width: Width of the result, pixels.
+        height: Height of the result, pixels.
+        is_left: Whether subsampled chroma is sited to the left, not centred
             (`vsrc.runtime.picture.chroma_location`).
     """
 
@@ -138,7 +138,7 @@ class ToRgb:
             self._scale_left = LeftScaler("rgb24", size=self._size, samples=samples)
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        """`(H, W, 3)` uint8 RGB; a frame of another size is scaled to that of the first."""
+        """Return `(H, W, 3)` uint8 RGB; frames of another size are scaled to that of the first."""
         if frame.format.name.startswith("gray"):
             frame = _with_chroma(frame)
         if not frame.format.is_rgb:
@@ -154,12 +154,12 @@ class ToRgb:
 
 
 class FromRgb:
-    """Turns RGB pictures of one size into frames for an encoder.
+    """Converts RGB images of one size to frames for an encoder.
 
     Args:
         colour: Tags of the result.
-        width: Pixels.
-        height: The same.
+        width: Width of the images, pixels.
+        height: Height of the images, pixels.
         pix_fmt: FFmpeg's name of the pixel format.
         is_left: As for `ToRgb`.
     """
@@ -181,7 +181,7 @@ class FromRgb:
         # swscale may read a few bytes past the end of a row; FFmpeg's own buffers are padded for
         # that, arrays are not. The copy takes a thousandth of the time of a network.
         self._padded = av.VideoFrame(width, height, "rgb24")
-        # The result takes its tags from here, and swscale its matrix from those.
+        # The result copies its tags from here, and swscale reads its matrix from them.
         self._padded.colorspace = matrix
         plane = self._padded.planes[0]
         self._pixels: NDArray[np.uint8] = np.ndarray(
@@ -189,7 +189,7 @@ class FromRgb:
         )
 
     def __call__(self, rgb: Pixels) -> av.VideoFrame:
-        """A frame in the encoder's pixel format from `(H, W, 3)` RGB."""
+        """Convert `(H, W, 3)` RGB to a frame in the encoder's pixel format."""
         self._pixels[:] = to_8_bits(rgb)
         if self._scale_left is not None:
             return self._scale_left(self._padded)
@@ -204,8 +204,8 @@ class FromRgb:
         return _without_chroma(frame) if is_grey else frame
 
 
-# swscale takes every grey picture for full range, whatever its tags say, and limited range is what
-# grey video has. With neutral chroma beside it, or cut off, the same samples are plain YUV.
+# swscale treats every grey frame as full range, whatever its tags, but grey video has limited
+# range. With neutral chroma added, or removed, the same samples are ordinary YUV.
 
 
 def _with_chroma(grey: av.VideoFrame) -> av.VideoFrame:
@@ -228,7 +228,7 @@ def _without_chroma(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _rows(frame: av.VideoFrame, *, like: av.VideoFrame) -> bytes:
-    """Luma of `frame` with the row length that `like` has in memory."""
+    """Return the luma of `frame` with the line size of `like`."""
     plane, target = frame.planes[0], like.planes[0]
     luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height]
     rows = np.zeros((target.buffer_size // target.line_size, target.line_size), np.uint8)

@@ -1,7 +1,7 @@
-"""YUV of more than 8 bits to RGB of 16, and back, to the last bit.
+"""Convert YUV of more than 8 bits to 16-bit RGB, and back, exactly.
 
-swscale's own way to RGB loses 2 or 3 of 1023 steps in full range. So it only does what it does
-exactly here, resizing chroma and reordering samples; the matrix is applied in float32:
+swscale's conversion to RGB is off by 2 or 3 of 1023 steps in full range. So it is used only for
+resampling chroma and reordering samples, which are exact; the matrix is applied in float32:
 
     yuv420p10  --swscale-->  yuv444p10  --3 x 3 matrix-->  RGB uint16, 0..65535
 
@@ -39,18 +39,18 @@ _KR_KB = {
 """Weights of red and blue in luma, by code point of the matrix (H.273, table 4)."""
 
 _ROWS = 64
-"""Rows that are computed at once: they stay in the cache."""
+"""Number of rows processed at once, so that they stay in the cache."""
 
 
 @dataclass(frozen=True)
 class _Affine:
-    """`out = matrix @ in + offset`, for three samples in and out."""
+    """The affine map `out = matrix @ in + offset` of three samples."""
 
     matrix: NDArray[np.float32]
     offset: NDArray[np.float32]
 
     def __call__(self, samples: NDArray[np.float32], *, largest: int) -> NDArray[np.uint16]:
-        """`(3, n)` rounded samples in 0..largest from `(3, n)`."""
+        """Map `(3, n)` samples to `(3, n)`, rounded and clipped to 0..largest."""
         out = self.matrix @ samples
         out += self.offset
         np.rint(out, out=out)
@@ -59,7 +59,7 @@ class _Affine:
 
 
 class DeepToRgb:
-    """Turns decoded frames of more than 8 bits into RGB of 16; arguments as for `ToRgb`."""
+    """Converts decoded frames of more than 8 bits to 16-bit RGB; arguments as for `ToRgb`."""
 
     def __init__(self, colour: Colour, *, width: int, height: int, is_left: bool = False) -> None:
         from av.video.reformatter import VideoReformatter
@@ -73,9 +73,9 @@ class DeepToRgb:
         self._is_full = colour.range == FULL
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint16]:
-        """`(H, W, 3)` uint16 RGB; a frame of another size is scaled to that of the first."""
+        """Return `(H, W, 3)` uint16 RGB; frames of another size are scaled to that of the first."""
         depth = min(16, bits_of(frame.format.name))
-        if depth <= 8:  # a stream may change on its way
+        if depth <= 8:  # the format of a stream may change
             return to_16_bits(self._shallow(frame))
         if frame.format.is_rgb:
             return self._from_rgb(frame, depth)
@@ -91,7 +91,7 @@ class DeepToRgb:
                 scaler = LeftScaler(pix_fmt, size=self._size, samples=samples)
                 self._left_scalers[pix_fmt] = scaler
             return self._left_scalers[pix_fmt](frame)
-        # Both sides alike, so that the samples are moved and never converted.
+        # Both sides have the same tags, so that samples are reordered and never converted.
         frame.colorspace, frame.color_range = self._matrix, LIMITED
         width, height = self._size
         return self._reformatter.reformat(
@@ -127,7 +127,7 @@ class DeepToRgb:
 
 
 class DeepFromRgb:
-    """Turns RGB pictures into frames of more than 8 bits; arguments as for `FromRgb`."""
+    """Converts RGB images to frames of more than 8 bits; arguments as for `FromRgb`."""
 
     def __init__(
         self, colour: Colour, *, width: int, height: int, pix_fmt: str, is_left: bool = False
@@ -149,7 +149,7 @@ class DeepFromRgb:
         self._frame_format = _pixel_format("gray" if is_grey else "yuv444p", self._depth)
 
     def __call__(self, rgb: Pixels) -> av.VideoFrame:
-        """A frame in the encoder's pixel format from `(H, W, 3)` uint8 or uint16 RGB."""
+        """Convert `(H, W, 3)` uint8 or uint16 RGB to a frame in the encoder's pixel format."""
         import av
 
         height, width = rgb.shape[:2]
@@ -179,7 +179,7 @@ class DeepFromRgb:
 def rgb_maker(
     colour: Colour, *, width: int, height: int, is_deep: bool, is_left: bool = False
 ) -> Callable[[av.VideoFrame], Pixels]:
-    """What turns decoded frames of one stream into `(H, W, 3)` RGB, uint16 if deep."""
+    """Return a converter of decoded frames of one stream to `(H, W, 3)` RGB, uint16 if deep."""
     if is_deep:
         return DeepToRgb(colour, width=width, height=height, is_left=is_left)
     return ToRgb(colour, width=width, height=height, is_left=is_left)
@@ -188,21 +188,21 @@ def rgb_maker(
 def frame_maker(
     colour: Colour, *, width: int, height: int, pix_fmt: str, is_left: bool = False
 ) -> Callable[[Pixels], av.VideoFrame]:
-    """What turns `(H, W, 3)` RGB into frames for an encoder, of the depth of its pixel format."""
+    """Return a converter of `(H, W, 3)` RGB to frames in the encoder's pixel format and depth."""
     if bits_of(pix_fmt) > 8:
         return DeepFromRgb(colour, width=width, height=height, pix_fmt=pix_fmt, is_left=is_left)
     return FromRgb(colour, width=width, height=height, pix_fmt=pix_fmt, is_left=is_left)
 
 
 def bits_of(pix_fmt: str) -> int:
-    """Bits of a sample in a pixel format of FFmpeg's."""
+    """Return the bits per sample of FFmpeg's pixel format."""
     import av
 
     return max(component.bits for component in av.VideoFormat(pix_fmt).components)
 
 
 def planes(frame: av.VideoFrame) -> list[NDArray[np.uint16]]:
-    """The planes of a frame of 9 to 16 bits in little-endian order, `(h, w)` views."""
+    """Return the planes of a little-endian frame of 9 to 16 bits as `(h, w)` views."""
     return [
         np.ndarray(
             (plane.height, plane.width),
@@ -215,23 +215,23 @@ def planes(frame: av.VideoFrame) -> list[NDArray[np.uint16]]:
 
 
 def _pixel_format(family: str, depth: int) -> str:
-    """FFmpeg's name of a planar format ("yuv444p", 10: "yuv444p10le")."""
+    """Return FFmpeg's name of a planar format ("yuv444p", 10: "yuv444p10le")."""
     return f"{family}{depth}le"
 
 
 def _luma_span(depth: int, *, is_full: bool) -> tuple[int, int]:
-    """Steps from black to white, and black."""
+    """Number of steps from black to white, and the code value of black."""
     step = 2 ** (depth - 8)
     return (2**depth - 1, 0) if is_full else (219 * step, 16 * step)
 
 
 def _chroma_span(depth: int, *, is_full: bool) -> tuple[int, int]:
-    """Steps over the whole range of a colour difference, and its zero."""
+    """Number of steps over the range of a colour difference, and the code value of zero."""
     return (2**depth - 1 if is_full else 224 * 2 ** (depth - 8)), 2 ** (depth - 1)
 
 
 def _weights(matrix: int) -> NDArray[np.float64]:
-    """Y in [0, 1], U and V in [-0.5, 0.5] from R, G, B in [0, 1]."""
+    """Matrix from R, G, B in [0, 1] to Y in [0, 1], U and V in [-0.5, 0.5]."""
     red, blue = _KR_KB[matrix]
     luma = np.array([red, 1 - red - blue, blue])
     u = (np.array([0, 0, 1]) - luma) / (2 - 2 * blue)

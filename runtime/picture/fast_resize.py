@@ -1,8 +1,8 @@
-"""Resize planar uint8 pictures `(..., H, W)` fast, rounded once.
+"""Downscale planar uint8 images `(..., H, W)` fast, rounded once.
 
-Every operation is two passes of a short row of weights. The passes gather rows, so the second one
-works on the transposed picture; sums are in double precision, which makes them exact for scales
-that are powers of two.
+Every operation is separable, with a few taps per axis. The passes gather rows, so the second one
+works on the transposed image; sums are in double precision, which makes them exact for scales that
+are powers of two.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from vsrc.runtime.picture.bicubic import resize_matrix
 Planes = NDArray[np.uint8]
 
 Taps = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""For one axis: which inputs, and their weights; both `(taps, outputs)`."""
+"""Filter of one axis: input indices and weights, both `(taps, outputs)`."""
 
 _HALF = 0.5 + 1e-9
-"""Rounds what is half in exact arithmetic up, though the sum came out a little below it."""
+"""Offset so that values of exactly n + 0.5 round up despite rounding errors of the sum."""
 
 
 def bicubic_down(planes: Planes, scale: int) -> Planes:
-    """MATLAB's `imresize(..., 1/scale)`: to the bit what `bicubic.downscale` gives.
+    """Downscale as MATLAB's `imresize(..., 1/scale)`; bit-exact with `bicubic.downscale`.
 
     Args:
-        planes: `(..., H, W)` uint8.
-        scale: Integer reduction.
+        planes: Image planes, `(..., H, W)` uint8.
+        scale: Integer downscaling factor.
 
     Returns:
         `(..., ceil(H / scale), ceil(W / scale))` uint8.
@@ -38,11 +38,11 @@ def bicubic_down(planes: Planes, scale: int) -> Planes:
 
 
 def gaussian_down(planes: Planes, scale: int) -> Planes:
-    """Gaussian blur of sigma 0.4 * scale, then every `scale`-th pixel, centred; edges repeated.
+    """Blur by a Gaussian of sigma 0.4 * scale with replicated edges; take every `scale`-th pixel.
 
-    At x4 this is sigma 1.6 and what made the BDx4 files of Vid4, UDM10 and Vimeo-90K that the field
-    passes on: `fspecial('gaussian', 12, 1.6)` with 'replicate', then `(2:4:end)`. The even kernel
-    lies between pixels, so LR and HR stay centred on each other, as with `bi`.
+    At x4 this is sigma 1.6 and how the commonly distributed BDx4 files of Vid4, UDM10 and Vimeo-90K
+    were made: `fspecial('gaussian', 12, 1.6)` with 'replicate', then `(2:4:end)`. The even kernel
+    is centred between pixels, so LR and HR stay aligned, as with `bi`.
     """
     sigma = 0.4 * scale
     reach = int(np.ceil(3 * sigma)) + (0.5 if scale % 2 == 0 else 0.0)
@@ -55,10 +55,10 @@ def gaussian_down(planes: Planes, scale: int) -> Planes:
 
 
 def gaussian_down_from_corner(planes: Planes, scale: int) -> Planes:
-    """The other BD of the literature: 13 x 13, sigma 0.4 * scale, mirrored edges, from pixel 0.
+    """Downscale by the other BD variant: 13 x 13, sigma 0.4 * scale, reflected edges, from pixel 0.
 
-    DUF, RBPN and SOF-VSR use it. Its LR is shifted against that of `gaussian_down` by
-    (scale - 1) / 2 HR pixels, so a network taught on one loses dBs on the other.
+    DUF, RBPN and SOF-VSR use it. Its LR is shifted relative to that of `gaussian_down` by
+    (scale - 1) / 2 HR pixels, so a network trained on one loses dBs on the other.
     """
     rows, columns = (
         _gaussian_taps(size, scale, sigma=0.4 * scale, reach=6, offset=0, mirror=True)
@@ -95,15 +95,15 @@ def _bicubic_taps(size: int, scale: int) -> Taps:
 def _gaussian_taps(
     size: int, scale: int, *, sigma: float, reach: float, offset: float, mirror: bool
 ) -> Taps:
-    """Weights around the centres `offset + scale * i`.
+    """Return Gaussian weights around the centres `offset + scale * i`.
 
     Args:
         size: Length of the axis, pixels.
         scale: Distance of the centres, pixels.
-        sigma: Of the Gaussian, pixels.
-        reach: Of the kernel to each side, pixels.
+        sigma: Standard deviation of the Gaussian, pixels.
+        reach: Radius of the kernel, pixels.
         offset: First centre, pixels.
-        mirror: Beyond the border the picture is mirrored at its last pixel; else that is repeated.
+        mirror: Whether to pad by reflection; otherwise the edge pixel is repeated.
     """
     distances = np.arange(-reach, reach + 1)
     weights = np.exp(-(distances**2) / (2 * sigma**2))

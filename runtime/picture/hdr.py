@@ -1,6 +1,6 @@
-"""What HDR video says of the screen it was made on (ST 2086) and of its brightness (CTA-861.3).
+"""HDR metadata: mastering display (ST 2086) and content light level (CTA-861.3).
 
-Encoders take both as one of their own options, each in its own words.
+Each encoder has its own options and syntax for both.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     import av
 
 Point = tuple[Fraction, Fraction]
-"""x and y of CIE 1931."""
+"""CIE 1931 chromaticity, x and y."""
 
 _DYNAMIC = ("DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_RPU_BUFFER", "DOVI_METADATA")
-"""Metadata of single frames, that was made for the frames of the source."""
+"""Dynamic metadata, which is valid only for the frames of the source."""
 
 
 @dataclass(frozen=True)
 class Mastering:
-    """The screen on which a video was graded.
+    """The display on which a video was graded.
 
     Attributes:
-        red: Where its primaries and its white lie.
-        green: The same.
-        blue: The same.
-        white: The same.
-        darkest: Its luminance, cd/m2.
-        brightest: The same.
+        red: Chromaticity of the red primary.
+        green: Chromaticity of the green primary.
+        blue: Chromaticity of the blue primary.
+        white: Chromaticity of the white point.
+        darkest: Minimum luminance, cd/m2.
+        brightest: Maximum luminance, cd/m2.
     """
 
     red: Point
@@ -45,12 +45,12 @@ class Mastering:
 
 @dataclass(frozen=True)
 class HdrMetadata:
-    """What a stream says beside its colour tags.
+    """HDR metadata of a stream.
 
     Attributes:
-        mastering: The screen, if it says so.
-        light: Largest level of a pixel and largest mean of a frame, cd/m2, if it says so.
-        is_dynamic: Frames have metadata of their own, which cannot be kept.
+        mastering: Mastering display, or None.
+        light: MaxCLL and MaxFALL (largest pixel, largest frame average), cd/m2, or None.
+        is_dynamic: Whether frames have dynamic metadata, which cannot be kept.
     """
 
     mastering: Mastering | None = None
@@ -62,7 +62,7 @@ NO_HDR = HdrMetadata()
 
 
 def hdr_metadata(frame: av.VideoFrame) -> HdrMetadata:
-    """What a decoded frame carries."""
+    """Read the metadata of a decoded frame."""
     by_type = side_data(frame)
     mastering = by_type.get("MASTERING_DISPLAY_METADATA")
     light = by_type.get("CONTENT_LIGHT_LEVEL")
@@ -74,14 +74,14 @@ def hdr_metadata(frame: av.VideoFrame) -> HdrMetadata:
 
 
 def hdr_options(encoder: str, hdr: HdrMetadata) -> dict[str, str]:
-    """Options with which an encoder of FFmpeg's writes it; none where it has no words for it.
+    """Return the options of FFmpeg's encoder for the metadata; empty if it has none.
 
     Returns:
-        For each name what has to be added to it, with colons.
+        Option name -> text to append to its value, separated by colons.
     """
     words = []
     if encoder in ("libx265", "libx264"):
-        # Units of ST 2086 as H.265 has them, annex D.3.28: 0.00002, and 0.0001 cd/m2.
+        # Units of H.265, annex D.3.28: 0.00002, and 0.0001 cd/m2.
         display, level = ("master-display", "max-cll")
         if encoder == "libx264":
             display, level = ("mastering-display", "cll")
@@ -98,7 +98,7 @@ def hdr_options(encoder: str, hdr: HdrMetadata) -> dict[str, str]:
 
 
 def _read_mastering(data: bytes) -> Mastering | None:
-    """FFmpeg's AVMasteringDisplayMetadata: ten rationals, then which of them are there."""
+    """Parse FFmpeg's AVMasteringDisplayMetadata: ten rationals, then flags for which are set."""
     *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", data)
     if not has_primaries or not has_luminance or 0 in numbers[1::2]:
         return None
@@ -116,7 +116,7 @@ def _read_mastering(data: bytes) -> Mastering | None:
 
 
 def _format_screen(screen: Mastering, per_unit: int | None, per_candela: int | None) -> str:
-    """`G(x,y)B(x,y)R(x,y)WP(x,y)L(brightest,darkest)`, in whole units or in decimals."""
+    """Format as `G(x,y)B(x,y)R(x,y)WP(x,y)L(brightest,darkest)`, in integer units or decimals."""
 
     def number(value: Fraction, scale: int | None) -> str:
         return f"{float(value):.7g}" if scale is None else str(round(value * scale))

@@ -1,4 +1,4 @@
-"""PSNR and SSIM as the field reports them; the caller says Y or RGB, and the border."""
+"""PSNR and SSIM as commonly reported; the caller chooses Y or RGB, and the border."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ SSIM_WINDOW = 11
 
 
 def luma(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Y of BT.601 in 16..235, not rounded: `(..., H, W, 3)` uint8 RGB to `(..., H, W)`."""
+    """Return Y of BT.601 in 16..235, not rounded: `(..., H, W, 3)` uint8 RGB to `(..., H, W)`."""
     return picture @ _LUMA + 16.0
 
 
 def psnr(
     picture: NDArray[np.uint8], truth: NDArray[np.uint8], *, y_only: bool = True, border: int = 0
 ) -> float:
-    """Peak signal-to-noise ratio, dB, peak 255; infinite for equal pictures.
+    """Peak signal-to-noise ratio, dB, peak 255; infinite for equal images.
 
     Args:
-        picture: `(H, W, 3)` uint8 RGB.
-        truth: The same shape.
+        picture: Image, `(H, W, 3)` uint8 RGB.
+        truth: Reference image, the same shape.
         y_only: Compare luma (the usual protocol) instead of all of RGB.
-        border: Pixels left out at each edge.
+        border: Width of the ignored border, pixels.
     """
     left, right = _prepare(picture, truth, y_only=y_only, border=border)
     return decibels(float(np.mean((left - right) ** 2)))
@@ -44,10 +44,10 @@ def ssim(
     """Structural similarity (Wang et al. 2004): 11x11 Gaussian, sigma 1.5, valid windows only.
 
     Args:
-        picture: `(H, W, 3)` uint8 RGB, at least 11 pixels on each side inside the border.
-        truth: The same shape.
+        picture: Image, `(H, W, 3)` uint8 RGB, at least 11 pixels on each side inside the border.
+        truth: Reference image, the same shape.
         y_only: Compare luma instead of the mean over R, G and B.
-        border: Pixels left out at each edge.
+        border: Width of the ignored border, pixels.
     """
     left, right = _prepare(picture, truth, y_only=y_only, border=border)
     if min(left.shape[:2]) < SSIM_WINDOW:
@@ -78,7 +78,7 @@ def _prepare(
 
 
 def _blur(picture: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gaussian of 11 taps along H and W, without the border it cannot reach."""
+    """Filter with a Gaussian of 11 taps along H and W, valid region only."""
     taps = np.exp(-((np.arange(11) - 5.0) ** 2) / (2 * 1.5**2))
     taps /= taps.sum()
     for axis in (0, 1):

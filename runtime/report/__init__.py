@@ -1,1 +1,1 @@
-"""What reports are made of: distributions, intervals, charts and pages."""
+"""Components of reports: distributions, intervals, charts and pages."""

@@ -1,7 +1,7 @@
-"""A page to look at: pictures or clips on each other, cut by a slider, and tables of numbers.
+"""Write an HTML page that compares images or clips with a slider, and shows tables of numbers.
 
-One file, no network: a content security policy in the page forbids every request. Template, style
-and script are `assets/page.*`.
+It is a single file without network access: a content security policy in the page blocks all
+requests. Template, style and script are `assets/page.*`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from vsrc.runtime.report.template import write_page
 
 @dataclass(frozen=True)
 class Picture:
-    """One of the pictures that are compared.
+    """One of the images that are compared.
 
     Attributes:
-        label: What it is ("Bicubic"); names it everywhere on the page.
-        pixels: `(H, W, 3)` uint8 RGB; embedded as PNG, so without loss.
-        detail: What to know about it, in a few characters ("27.31 dB").
+        label: Name of the image on the page ("Bicubic").
+        pixels: Pixels, `(H, W, 3)` uint8 RGB; embedded as PNG, so lossless.
+        detail: Short text beside the label ("27.31 dB").
     """
 
     label: str
@@ -36,12 +36,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class PageClip:
-    """One of the clips that are compared; all on a page have the same frames.
+    """One of the clips that are compared; all clips of a page have the same frames.
 
     Attributes:
-        label: What it is.
-        file: The bytes of a video file that browsers play: H.264, 4:2:0, in MP4.
-        detail: What to know about it, in a few characters.
+        label: Name of the clip on the page.
+        file: Bytes of a video file that browsers can play: H.264, 4:2:0, in MP4.
+        detail: Short text beside the label.
     """
 
     label: str
@@ -51,13 +51,13 @@ class PageClip:
 
 @dataclass(frozen=True)
 class ClipShape:
-    """What all clips of a page share.
+    """Properties common to all clips of a page.
 
     Attributes:
-        width: Of the largest, pixels.
-        height: Of the largest, pixels.
+        width: Width of the largest clip, pixels.
+        height: Height of the largest clip, pixels.
         frames: Number of frames.
-        fps: Frames a second, constant.
+        fps: Constant frame rate, frames/s.
     """
 
     width: int
@@ -68,14 +68,14 @@ class ClipShape:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers under the pictures.
+    """A table below the images.
 
     Attributes:
-        title: Its heading.
+        title: Heading of the table.
         columns: Heading of each column.
-        rows: Cells as they are shown; the first of each row names it.
-        note: How to read it: protocol, machine.
-        words: The cells hold words, which are set to the left and broken into lines.
+        rows: Text of the cells; the first cell of each row is its name.
+        note: Explanation below the table: protocol, machine.
+        words: Whether the cells are text, which is left-aligned and wrapped, rather than numbers.
     """
 
     title: str
@@ -87,12 +87,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Curve:
-    """A number for each frame, of each clip; a click on it goes to the frame.
+    """A chart with a number for each frame of each clip; a click on it seeks to the frame.
 
     Attributes:
-        title: What is drawn.
-        y_label: The number and its unit.
-        lines: One for each clip; x counts frames from 1.
+        title: Heading of the chart.
+        y_label: Name and unit of the number.
+        lines: One line for each clip; x is the frame number, from 1.
     """
 
     title: str
@@ -102,11 +102,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class WorstFrames:
-    """The frames of a clip to look at first.
+    """The worst frames of a clip.
 
     Attributes:
-        label: Which clip.
-        frames: Number of the frame, from 1, and what to say of it; the worst first.
+        label: Name of the clip.
+        frames: Frame numbers, from 1, with a text for each; the worst first.
     """
 
     label: str
@@ -122,16 +122,16 @@ def before_after_page(
     tables: Sequence[Table] = (),
     credit: str = "",
 ) -> Path:
-    """Write a page that compares still pictures; replaces what was there.
+    """Write a page that compares still images; an existing file is replaced.
 
     Args:
-        path: Where.
-        title: Heading and name of the page.
-        pictures: Two or more; the first is on the left at the start, the second on the right. All
-            fill the same area, so they may differ in size (LR beside SR) but not in proportions.
-        summary: A sentence under the heading.
-        tables: Shown below, in this order.
-        credit: Whose pictures these are, at the foot of the page.
+        path: Path of the page.
+        title: Heading and title of the page.
+        pictures: Two or more images; at first the first is on the left, the second on the right.
+            All fill the same area, so they may differ in size (LR and SR) but not in aspect ratio.
+        summary: Sentence below the heading.
+        tables: Tables below the images, in this order.
+        credit: Attribution of the images, at the foot of the page.
 
     Returns:
         `path`.
@@ -169,9 +169,9 @@ def before_after_clips_page(
     tables: Sequence[Table] = (),
     credit: str = "",
 ) -> Path:
-    """Write a page that plays clips in step, with a curve of numbers for each frame.
+    """Write a page that plays clips in sync, with a chart of numbers for each frame.
 
-    Otherwise as `before_after_page`.
+    Otherwise the same as `before_after_page`.
     """
     _check_labels([clip.label for clip in clips])
     views = [
@@ -200,7 +200,7 @@ def before_after_clips_page(
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
-    """The bytes of a PNG file of `(H, W, 3)` uint8 RGB."""
+    """Encode `(H, W, 3)` uint8 RGB as the bytes of a PNG file."""
     import av
 
     height, width = pixels.shape[:2]

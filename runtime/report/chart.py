@@ -1,7 +1,7 @@
-"""Small charts as SVG: light and dark with the page, sharp in print, no script.
+"""Draw small charts as SVG, with the light or dark theme of the page, without scripts.
 
 Plots have a fixed size that the page scales; colours are classes of assets/chart.css. Each mark has
-a title, which browsers show when it is pointed at and which screen readers read.
+a title, which browsers show as a tooltip and screen readers read.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ WIDTH, HEIGHT = 560, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 14, 16, 46
 _TICKS = 6
 COLOURS = 6
-"""Series that can be told apart; chart.css has a class for each."""
+"""Number of distinguishable series; chart.css has a class for each."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A series: its name, and its points from left to right."""
+    """A series: name, and points from left to right."""
 
     label: str
     x: Sequence[float]
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
-    """A point with a name; those that are marked stand out and are joined."""
+    """A named point; marked points are highlighted and connected by a line."""
 
     label: str
     x: float
@@ -42,7 +42,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Bar:
-    """A horizontal bar from `start` to `end`, and what to write beside it."""
+    """A horizontal bar from `start` to `end`, with the text beside it."""
 
     label: str
     start: float
@@ -52,7 +52,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class _Axes:
-    """From values to places in the plot; ticks lie on round numbers."""
+    """Maps values to positions in the plot; ticks are at round numbers."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -66,7 +66,7 @@ class _Axes:
         return HEIGHT - _BOTTOM - (value - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
     def frame(self, x_label: str, y_label: str) -> Iterator[str]:
-        """Grid lines, numbers and names of the axes."""
+        """Yield grid lines, tick labels and axis labels."""
         floor, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
         for value in ticks(*self.y):
             y = self.up(value)
@@ -84,7 +84,7 @@ class _Axes:
 def line_chart(
     lines: Sequence[Line], *, name: str, x_label: str, y_label: str, from_zero: bool = True
 ) -> str:
-    """Series over a common axis, the first `COLOURS` of them; empty if there is nothing to draw."""
+    """Plot series over a common axis, at most `COLOURS`; empty if there is nothing to draw."""
     lines = [line for line in lines if len(line.x)][:COLOURS]
     if not lines:
         return ""
@@ -101,7 +101,7 @@ def line_chart(
 
 
 def histogram(values: Sequence[float], *, name: str, x_label: str, marks: dict[str, float]) -> str:
-    """How often values fall between two edges; `marks` are named places on the axis."""
+    """Plot a histogram of values; `marks` are labelled positions on the axis."""
     data = np.asarray(values, dtype=np.float64)
     high = float(np.quantile(data, 0.995)) if len(data) >= 200 else float(data.max())
     low, shown = float(data.min()), data[data <= high]
@@ -128,7 +128,7 @@ def histogram(values: Sequence[float], *, name: str, x_label: str, marks: dict[s
 
 
 def waterfall(bars: Sequence[Bar], *, name: str, x_label: str) -> str:
-    """Bars under each other, each with its name on the left and its text at its end."""
+    """Plot bars below each other, each with its name on the left and its text at its end."""
     row, left = 30, 92
     height = len(bars) * row + _BOTTOM
     most = max((bar.end for bar in bars), default=0.0) or 1.0
@@ -154,7 +154,7 @@ def waterfall(bars: Sequence[Bar], *, name: str, x_label: str) -> str:
 
 
 def scatter(dots: Sequence[Dot], *, name: str, x_label: str, y_label: str) -> str:
-    """Named points; the marked ones are joined from left to right."""
+    """Plot named points; marked points are connected from left to right."""
     axes = _Axes(_range([dot.x for dot in dots]), _range([dot.y for dot in dots], gap=0.16))
     parts = list(axes.frame(x_label, y_label))
     front = sorted((dot for dot in dots if dot.marked), key=lambda dot: dot.x)
@@ -168,8 +168,8 @@ def scatter(dots: Sequence[Dot], *, name: str, x_label: str, y_label: str) -> st
             f'<circle class="{shape}" cx="{x:.1f}" cy="{y:.1f}" r="6"><title>{words}</title>'
             "</circle>"
         )
-        # The front rises to the right: it leaves free what is below on the right of a dot, and
-        # above on its left.
+        # The Pareto front rises to the right, so the space below right of a dot and above left of
+        # it is free for labels.
         if x > WIDTH * 0.6:
             parts.append(_text(x - 8, y - 11, dot.label, "end"))
         else:
@@ -178,7 +178,7 @@ def scatter(dots: Sequence[Dot], *, name: str, x_label: str, y_label: str) -> st
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two values, about `_TICKS` of them."""
+    """Return about `_TICKS` round numbers between two values."""
     rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * times for times in (1, 2, 2.5, 5, 10) if power * times >= rough)
@@ -187,7 +187,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A value in as few characters as it takes to tell it from its neighbours."""
+    """Format a value with few digits."""
     if value and abs(value) >= 10_000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
@@ -196,7 +196,7 @@ def number(value: float) -> str:
 def _range(
     values: Sequence[float], *, from_zero: bool = False, gap: float = 0.06
 ) -> tuple[float, float]:
-    """From the least to the largest, and a share `gap` of that on either side."""
+    """Return the range of values, extended by a share `gap` on either side."""
     low, high = min(values), max(values)
     if from_zero and low >= 0:
         low = 0.0
@@ -205,7 +205,7 @@ def _range(
 
 
 def _iter_thinned(x: Sequence[float], y: Sequence[float]) -> Iterator[tuple[float, float]]:
-    """At most two points for each pixel column: its lowest and its highest."""
+    """Yield at most two points for each pixel column: the lowest and the highest."""
     columns = WIDTH - _LEFT - _RIGHT
     if len(x) <= 2 * columns:
         yield from zip(x, y, strict=True)
@@ -223,7 +223,7 @@ def _text(x: float, y: float, words: str, anchor: str, transform: str = "") -> s
 
 
 def _scale(axes: _Axes) -> str:
-    """What a script needs to know to find the value under a pointer."""
+    """Return data attributes with which a script finds the value under the pointer."""
     places = {"left": _LEFT, "right": WIDTH - _RIGHT, "top": _TOP, "bottom": HEIGHT - _BOTTOM}
     values = {**places, "low": axes.x[0], "high": axes.x[1]}
     return "".join(f' data-{name}="{value:g}"' for name, value in values.items())

@@ -1,4 +1,4 @@
-"""Many measurements of one thing, summed up without inventing what they cannot tell."""
+"""Summary statistics of samples; percentiles only where there are enough samples."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from vsrc.runtime.schema import AtLeastOne
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
-"""Field of `Distribution` -> per cent of the samples that lie below it."""
+"""Field of `Distribution` -> per cent of the samples below it."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Summary of samples; its unit is that of the samples and stands in the name of the field.
+    """Summary of samples; its unit is that of the samples and is in the name of the field.
 
-    A percentile is None until there are so many samples that one is expected to lie beyond it:
-    with fewer it would be the largest sample under a grander name.
+    A percentile is None unless there are enough samples that one is expected to be above it: with
+    fewer it would be no more than the largest sample.
 
     Attributes:
         count: Number of samples.
@@ -27,11 +27,11 @@ class Distribution:
         std: Standard deviation of a sample (divided by count - 1); None for one sample.
         min: Smallest sample.
         max: Largest sample.
-        p50: Median; from 2 samples on.
-        p90: From 10 samples on.
-        p95: From 20 samples on.
-        p99: From 100 samples on.
-        p99_9: From 1000 samples on.
+        p50: Median; None for fewer than 2 samples.
+        p90: 90th percentile; None for fewer than 10 samples.
+        p95: 95th percentile; None for fewer than 20 samples.
+        p99: 99th percentile; None for fewer than 100 samples.
+        p99_9: 99.9th percentile; None for fewer than 1000 samples.
     """
 
     count: AtLeastOne
@@ -47,13 +47,13 @@ class Distribution:
 
 
 def distribution(samples: Sequence[float]) -> Distribution:
-    """Sum up samples.
+    """Summarize samples.
 
     Raises:
-        ValueError: No samples, or one that is negative or not finite: a clock that ran backwards.
+        ValueError: No samples, or one that is negative or not finite, from a faulty clock.
     """
     if not samples:
-        raise ValueError("no samples to sum up")
+        raise ValueError("there are no samples to summarize")
     if bad := [x for x in samples if not (math.isfinite(x) and x >= 0)]:
         raise ValueError(f"a sample is {bad[0]}: the clock ran backwards or stood still")
     values = np.asarray(samples, dtype=np.float64)
@@ -68,7 +68,7 @@ def distribution(samples: Sequence[float]) -> Distribution:
 
 
 def samples_needed(percent: float) -> int:
-    """Least number of samples of which one is expected to lie beyond the percentile."""
+    """Least number of samples of which one is expected to be above the percentile."""
     return math.ceil(round(100 / (100 - percent), 6))
 
 

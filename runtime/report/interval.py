@@ -1,11 +1,11 @@
-"""How far a number from samples can be trusted: bootstrap intervals over whole runs.
+"""Confidence intervals by bootstrap over whole runs.
 
-Neighbouring samples of a latency resemble each other (clocks, heat, other work), and a process
-keeps the memory and the threads it was given: samples of one process say little of the next. So a
-thing is measured in several fresh processes, and whole runs are drawn anew, not samples (Kalibera
-and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). That there are few of them is
-paid for by Student's t, as Georges, Buytaert and Eeckhout do (OOPSLA 2007). How often the intervals
-of real reports agree stands in docs/results/coverage.md.
+Neighbouring latency samples are correlated (clocks, heat, other work), and memory layout and
+threads differ between processes: samples of one process say little about the next. So measurements
+are repeated in several fresh processes, and whole runs are resampled (Kalibera and Jones,
+"Rigorous benchmarking in reasonable time", ISMM 2013). Intervals are widened by Student's t for the
+small number of runs, as in Georges, Buytaert and Eeckhout (OOPSLA 2007). The measured coverage of
+the intervals of real reports is in docs/results/coverage.md.
 
     run 1 │▁▂▁▁▂│   run 2 │▂▃▂▂▃│   run 3 │▁▁▁▂▁│   drawn: 2 3 3, 1 1 2, 3 2 1, ...
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_RUNS = 3
-"""Fewer runs do not tell how much runs differ, and have no interval."""
+"""Least number of runs for an interval; fewer do not show the variance between runs."""
 
 _RESAMPLES = 400
 _OUTSIDE = 2.5  # per cent on either side of a 95 % interval
@@ -37,8 +37,8 @@ class Interval:
     """95 % interval, in the unit of the number.
 
     Attributes:
-        low: Lower end.
-        high: Upper end.
+        low: Lower bound.
+        high: Upper bound.
     """
 
     low: float
@@ -50,27 +50,27 @@ class Interval:
 
 
 def median(values: Floats) -> float:
-    """The 50th percentile."""
+    """Return the 50th percentile."""
     return float(np.median(values))
 
 
 def mean(values: Floats) -> float:
-    """The arithmetic mean."""
+    """Return the arithmetic mean."""
     return float(values.mean())
 
 
 def interval_of(
     runs: Sequence[Sequence[float] | Floats], statistic: Statistic = median, *, seed: int = 0
 ) -> Interval | None:
-    """Interval of a statistic of all samples together.
+    """Compute the interval of a statistic of all samples together.
 
     Args:
-        runs: Samples; a series for each time that it was set up anew.
-        statistic: Of a `(samples,)` array.
-        seed: Of the draw: the same samples give the same interval.
+        runs: Samples of each run.
+        statistic: Function of a `(samples,)` array.
+        seed: Seed of the resampling: the same samples give the same interval.
 
     Returns:
-        None for fewer than `LEAST_RUNS`.
+        The interval, or None for fewer runs than `LEAST_RUNS`.
     """
     drawn = resample(runs, statistic, seed=seed)
     if drawn is None:
@@ -81,7 +81,7 @@ def interval_of(
 def resample(
     runs: Sequence[Sequence[float] | Floats], statistic: Statistic, *, seed: int
 ) -> Floats | None:
-    """The statistic on runs drawn anew, again and again; None as in `interval_of`."""
+    """Compute the statistic on resampled runs, many times; None as in `interval_of`."""
     if len(runs) < LEAST_RUNS:
         return None
     generator = np.random.default_rng(seed)
@@ -91,11 +91,11 @@ def resample(
 
 
 def widen(value: float, drawn: Floats, *, runs: int) -> Interval:
-    """Interval about a value from resampled ones, made as wide as so few runs demand.
+    """Compute the interval of a value from resampled ones, widened for the small number of runs.
 
-    By factors, not by differences: however wide, no end of what is positive becomes negative.
+    The bounds are factors of the value, not differences, so that they stay positive.
     """
-    if value <= 0 or drawn.min() <= 0:  # a clock that stands still now and then
+    if value <= 0 or drawn.min() <= 0:  # a clock of low resolution
         return Interval(float(drawn.min()), float(drawn.max()))
     low, high = np.percentile(drawn, [_OUTSIDE, 100 - _OUTSIDE])
     student = _STUDENT[runs - 2] if runs - 2 < len(_STUDENT) else _NORMAL + 2.4 / runs
@@ -104,7 +104,7 @@ def widen(value: float, drawn: Floats, *, runs: int) -> Interval:
 
 
 def enclose(parts: Iterable[Interval | None]) -> Interval | None:
-    """The smallest interval that holds all that are known; None where none is."""
+    """Return the smallest interval that contains all intervals that are not None, or None."""
     known = [part for part in parts if part is not None]
     return (
         None

@@ -1,4 +1,4 @@
-"""Parts that the pages of several reports share."""
+"""Components shared by the HTML pages of several reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vsrc.runtime.sensors.telemetry import Reading
 
 @dataclass(frozen=True)
 class Figure:
-    """A number in large type."""
+    """A key figure, shown in large type."""
 
     name: str
     value: str
@@ -21,7 +21,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture with its heading, the names of its series and how to read it."""
+    """A chart with its heading, the names of its series and an explanation."""
 
     title: str
     svg: str
@@ -31,7 +31,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Group:
-    """A part of the page."""
+    """A section of the page."""
 
     title: str = ""
     figures: tuple[Figure, ...] = ()
@@ -41,19 +41,19 @@ class Group:
 
 @dataclass(frozen=True)
 class Note:
-    """A line that a reader must see first."""
+    """A warning or remark at the top of the page."""
 
     text: str
     bad: bool = False
 
 
 def when(started_utc: str) -> str:
-    """An ISO 8601 time for people, to the minute."""
+    """Format an ISO 8601 time for reading, to the minute."""
     return f"{started_utc[:16].replace('T', ' ')} UTC"
 
 
 def device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
-    """Power, temperature, clocks and load over time, of what the device tells."""
+    """Yield charts of power, temperature, clocks and load over time, where they are known."""
     for title, field, unit in (
         ("Power", "watts", "W"),
         ("Temperature", "celsius", "degrees Celsius"),
@@ -81,7 +81,7 @@ def device_charts(readings: Sequence[Reading]) -> Iterator[Chart]:
 
 
 def unknown_table(null_reasons: Mapping[str, str]) -> Table:
-    """A row for each reason, with the fields that it is the reason of."""
+    """Build a table with a row for each reason and the fields that are unknown for it."""
     fields: dict[str, list[str]] = {}
     for path, why in null_reasons.items():
         fields.setdefault(why, []).append(path)

@@ -1,4 +1,4 @@
-"""Render a template of `assets/` into a page that is one file."""
+"""Render a template of `assets/` to a page in a single file."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ _DEFAULTS = {"version": __version__, "summary": "", "credit": ""}
 
 
 def check_pages(purpose: str) -> None:
-    """Check before the work that its page can be written.
+    """Check that pages can be rendered, before the work that they report.
 
     Args:
-        purpose: What the page is for: "vsrc compare".
+        purpose: Command that needs the page, for the message: "vsrc compare".
 
     Raises:
-        MissingDependencyError: jinja2 is missing.
+        MissingDependencyError: jinja2 is not installed.
     """
     require(purpose, "jinja2")
 
 
 def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
-    """Write a page, whole or not at all; replaces what was there.
+    """Write a page atomically; an existing file is replaced.
 
     Args:
-        path: Where.
+        path: Path of the page.
         template: Name of a file in `assets/`.
-        values: What it shows; every name that the template uses must be there, but for a summary
-            and a credit.
+        values: Variables of the template; all that it uses are required, except summary and
+            credit.
 
     Returns:
         `path`.
 
     Raises:
-        MissingDependencyError: jinja2 is missing.
+        MissingDependencyError: jinja2 is not installed.
     """
     with explain_missing("jinja2"):
         import jinja2
