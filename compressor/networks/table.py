@@ -1,4 +1,4 @@
-"""Every network by its name."""
+"""Table of all networks, by name."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 
 
 class Network(Protocol):
-    """What every network of the table is, beside an `nn.Module`."""
+    """Interface of every network of the table, in addition to `nn.Module`."""
 
     @property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
 
     def __call__(self, lr: Tensor, /) -> Tensor:
-        """Restore `lr`; shapes as in the network's own docstring."""
+        """Upscale `lr`; shapes as in the network's own docstring."""
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -70,19 +70,19 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
 
 
 def names() -> list[str]:
-    """Names that `create` takes, in the order of the table."""
+    """Names that `create` accepts, in the order of the table."""
     return list(NETWORKS)
 
 
 def create(name: str, **arguments: Argument) -> nn.Module:
-    """Make a network with fresh weights.
+    """Build a network with fresh weights.
 
     Args:
         name: A name of the table; or `module:function` of your own (installed, or in the working
             directory), a function that returns an `nn.Module` with a `spec` property
             (`vsrc.runtime.spec.NetworkSpec`); or `spandrel:FILE`, any image checkpoint that
             spandrel recognises, weights included.
-        arguments: Passed to its constructor; `scale` is taken by all of the table.
+        arguments: Passed to its constructor; all networks of the table accept `scale`.
 
     Raises:
         ValueError: Unknown name (with the nearest ones) or unknown argument.
@@ -100,12 +100,12 @@ def _builder(name: str) -> Callable[..., nn.Module]:
         return NETWORKS[name]
     if ":" not in name:
         near = get_close_matches(name, NETWORKS, n=3) or list(NETWORKS)
-        raise ValueError(f"no network is called {name!r}; did you mean {', '.join(near)}?")
+        raise ValueError(f"there is no network {name!r}; did you mean {', '.join(near)}?")
     module_name, _, function = name.partition(":")
     if name.startswith(SPANDREL):
         return partial(from_spandrel, function)
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last: it must not hide what is installed
+        sys.path.append(here)  # last: it must not shadow installed modules
     try:
         builder = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""A training-only bridge from a student's feature to the shape of the teacher's."""
+"""Training-only adapter from a student's feature to the shape of the teacher's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from vsrc.compressor.features.tap_shapes import TapShape
 
 
 class SubPixelAdapter(nn.Module):
-    """1x1 convolution, then PixelShuffle, to another channel count and a larger size.
+    """1x1 convolution and pixel shuffle to another channel count and a larger size.
 
     Args:
         source: Shape of the student's feature.
-        target: Shape of the teacher's; its ratio is a whole multiple of the student's.
+        target: Shape of the teacher's feature; its ratio is an integer multiple of the source's.
     """
 
     def __init__(self, source: TapShape, target: TapShape) -> None:
@@ -26,18 +26,18 @@ class SubPixelAdapter(nn.Module):
         self.factor = enlarged.numerator
         self.conv = nn.Conv2d(source.channels, target.channels * self.factor**2, 1)
         assert self.conv.bias is not None
-        # A random bias, squared and summed over the channels, would drown the feature at first.
+        # A random bias, squared and summed over the channels, would dominate the feature at first.
         nn.init.zeros_(self.conv.bias)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """`(N, Cs, h, w)` to `(N, Ct, r h, r w)`."""
+        """Map `(N, Cs, h, w)` to `(N, Ct, r h, r w)`."""
         return nn.functional.pixel_shuffle(self.conv(feature), self.factor)
 
     def before_shuffle(self, feature: Tensor) -> Tensor:
-        """The same numbers as `(N, Ct, r * r, h, w)`.
+        """Return the values of `forward` as `(N, Ct, r * r, h, w)`.
 
-        What is summed over the channels afterwards can be summed here and shuffled once it is
-        small: the map costs no pass over memory at HR with all Ct channels.
+        A sum over channels can be taken here and shuffled afterwards, which avoids a pass over
+        memory at HR with all Ct channels.
         """
         wide: Tensor = self.conv(feature)
         return wide.reshape(len(wide), -1, self.factor**2, *wide.shape[2:])

@@ -1,11 +1,11 @@
-"""How far two features are apart in what their pixels have to do with each other.
+"""Distance of the spatial affinity matrices of two features.
 
     F   (C, P)   P = H * W pixels, each divided by its L2 norm over the channels
     A   (P, P)   A = F^T F, the cosine between any two pixels
     d = mean | A(student) - A(teacher) |
 
-At P = 9216 (a patch of 192 at x2) one A is 340 MB. Neither A is ever whole here: a block of rows of
-the difference D is made, its part of the sum and of the gradient is taken, and it is gone. D is
+At P = 9216 (a patch of 192 at x2) one A is 340 MB. Neither A is stored whole: the difference D
+is computed in blocks of rows, each of which is added to the sum and the gradient and freed. D is
 symmetric, so the gradient for pixel i is 2 sum_j sign(D_ij) f_j, one more product with the block.
 """
 
@@ -18,23 +18,23 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 BLOCK_BYTES = 32 << 20
-"""Size of a block of rows; three of them live at once."""
+"""Size of a block of rows; three of them are in memory at once."""
 
 
 def affinity_distance(
     student: Tensor, teacher: Tensor, *, block_bytes: int = BLOCK_BYTES
 ) -> Tensor:
-    """Mean of |A(student) - A(teacher)|, differentiable by the student once.
+    """Mean of |A(student) - A(teacher)|, differentiable once with respect to `student`.
 
     Args:
         student: `(N, C, H, W)`.
         teacher: `(N, C', H, W)`.
-        block_bytes: Largest block of rows.
+        block_bytes: Maximum size of a block of rows, bytes.
     """
     if student.shape[2:] != teacher.shape[2:]:
         raise ValueError(
-            f"features of {tuple(student.shape[2:])} and {tuple(teacher.shape[2:])} pixels have no "
-            "affinities to compare: tap both networks at the same size"
+            f"features of {tuple(student.shape[2:])} and {tuple(teacher.shape[2:])} pixels have "
+            "different affinity matrices: tap both networks at the same size"
         )
     ours, theirs = unit_pixels(student), unit_pixels(teacher)
     distance: Tensor = _Distance.apply(ours, theirs, block_bytes)  # type: ignore[no-untyped-call]
@@ -42,7 +42,7 @@ def affinity_distance(
 
 
 def unit_pixels(feature: Tensor) -> Tensor:
-    """`(N, C, H, W)` to `(N, C, P)`, each pixel a vector of length 1."""
+    """Normalise each pixel of `(N, C, H, W)` to length 1; returns `(N, C, P)`."""
     flat = feature.flatten(2)
     length: Tensor = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
     return flat / (length + 1e-8)

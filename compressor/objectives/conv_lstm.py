@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ConvLstm(nn.Module):
-    """One cell, fed frame by frame from a zero state.
+    """One cell, run over frames from a zero state.
 
         [x, h] ─ conv ─ i, f, o, g      c' = sigmoid(f) c + sigmoid(i) tanh(g)
                                         h' = sigmoid(o) tanh(c')
@@ -24,7 +24,7 @@ class ConvLstm(nn.Module):
         self.conv = nn.Conv2d(features + hidden, 4 * hidden, kernel, padding=kernel // 2)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Final cell state, `(N, hidden, H, W)`, after the T frames of `(N, T, C, H, W)`."""
+        """Return the cell state, `(N, hidden, H, W)`, after the T frames of `(N, T, C, H, W)`."""
         batch, _, _, height, width = frames.shape
         cell = hidden = frames.new_zeros(batch, self.hidden, height, width)
         for frame in frames.unbind(1):

@@ -1,13 +1,13 @@
 """`csd`: contrastive self-distillation (Wang et al., IJCAI 2021).
 
 The student is the first channels of its teacher (`channel_split`), on the same weights; both widths
-learn at once. With phi_i the five features of VGG, K enlarged LR pictures N_k as negatives:
+are trained at once. With phi_i the five features of VGG, K upscaled LR images N_k as negatives:
 
     L_con = sum_i w_i  mean |phi_i(T) - phi_i(S)| / mean( sum_k |phi_i(N_k) - phi_i(S)| )
     L     = L1(S, HR) + contrast * L_con + to_teacher * L1(T, HR)
 
-w = 1/32, 1/16, 1/8, 1/4, 1; T is taken without gradient in L_con. The paper's pictures are in
-0..255, unnormalised, with contrast 200; here the whole is divided by 255, VGG still sees 0..255.
+w = 1/32, 1/16, 1/8, 1/4, 1; T is taken without gradient in L_con. The paper's images are in 0..255,
+unnormalised, with contrast 200; here the loss is divided by 255; VGG's input is still 0..255.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Csd(Objective):
 
     Args:
         student: The teacher's network at a smaller width.
-        teacher: It learns along, from the weights that it begins with.
+        teacher: Teacher, trained along from its initial weights.
         vgg: torchvision's file of VGG19 (or VGG16).
         contrast: Weight of L_con.
         to_teacher: Weight of the teacher's own L1.
-        negatives: K; at most as many as there are pictures in a batch.
+        negatives: K; at most the number of images in a batch.
     """
 
     shares_weights = True
@@ -50,7 +50,7 @@ class Csd(Objective):
         negatives: int = 10,
     ) -> None:
         super().__init__()
-        leading_corners(teacher.state_dict(), student)  # refuses two networks that cannot share
+        leading_corners(teacher.state_dict(), student)  # raises if they cannot share weights
         self.contrast, self.to_teacher, self.negatives = contrast, to_teacher, negatives
         self.vgg = VggFeatures(Path(vgg))
 
@@ -70,11 +70,11 @@ class Csd(Objective):
         }
 
     def _negatives(self, lr: Tensor, *, size: torch.Size) -> Tensor:
-        """The first K enlarged LR pictures of the batch, in random order; the same for all."""
+        """Pick K upscaled LR images of the batch at random, the same for all samples."""
         count = self.negatives
         if count > len(lr):
             raise ValueError(
-                f"negatives={count} is more than the {len(lr)} pictures of a batch: raise batch, "
+                f"negatives={count} is more than the {len(lr)} images of a batch: raise batch, "
                 f"or --set objective_options.negatives={len(lr)}"
             )
         chosen = lr[torch.randperm(count, device=lr.device)]
@@ -82,7 +82,7 @@ class Csd(Objective):
 
 
 def contrast_ratios(vgg: nn.Module, student: Tensor, teacher: Tensor, negatives: Tensor) -> Tensor:
-    """How much nearer the student is to its teacher than to the negatives, `(5,)`, by layer.
+    """Distance to the teacher over distance to the negatives, `(5,)`, by layer.
 
     Args:
         vgg: `VggFeatures`.

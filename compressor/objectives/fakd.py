@@ -5,7 +5,7 @@ With A the matrix of cosines between all pixels of a feature (`affinity`), at th
     L = 0.5 L1(SR, HR) + 0.5 L1(SR, SR of the teacher)
         + weight * sum over depths of mean |A(student) - A(teacher)|
 
-The paper's networks work on 0..255 with a weight of 10; pictures here are in [0, 1], so the whole
+The paper's networks work on 0..255 with a weight of 10; images here are in [0, 1], so the loss
 is divided by 255 and the weight is 10 / 255.
 """
 
@@ -30,12 +30,13 @@ class Fakd(Objective):
     """Distillation of spatial affinities and of the output.
 
     Args:
-        student: Taught network.
-        teacher: Network that is learnt from.
-        weight: Of the affinities.
-        output_weight: Of the distance to the teacher's output; to HR it is one less this.
+        student: Network that is trained.
+        teacher: Network whose outputs are the targets.
+        weight: Weight of the affinities.
+        output_weight: Weight of the distance to the teacher's output; that to HR has one minus
+            this.
         student_taps: Three module paths, comma separated, instead of the network's own stages.
-        teacher_taps: The same for the teacher.
+        teacher_taps: Likewise for the teacher.
     """
 
     def __init__(

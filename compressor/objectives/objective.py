@@ -1,4 +1,4 @@
-"""What an objective is: a module that turns what a step has seen into terms to be summed."""
+"""Interface of objectives: modules that compute the loss terms of a step."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ RECONSTRUCTION = "hr"
 
 @dataclass(frozen=True)
 class Observation:
-    """One step, as an objective sees it, in float32. F frames of N clips are restored.
+    """Inputs of an objective for one step, float32: F frames of N clips are upscaled.
 
     Attributes:
-        lr: `(N, F, 3, H, W)`, the frames that are restored.
-        hr: `(N, F, 3, sH, sW)`, ground truth in [0, 1].
-        student_sr: `(N, F, 3, sH, sW)`, not clipped.
-        teacher_sr: The same from the teacher, without gradient unless it learns along; None where
-            there is no teacher.
-        student: Tap -> `(N * F, C, h, w)`, frames of a clip next to each other.
-        teacher: The same from the teacher, without gradient.
+        lr: LR frames, `(N, F, 3, H, W)`.
+        hr: Ground truth in [0, 1], `(N, F, 3, sH, sW)`.
+        student_sr: Output of the student, `(N, F, 3, sH, sW)`, not clipped.
+        teacher_sr: Output of the teacher, same shape, without gradient unless it is trained along;
+            None where there is no teacher.
+        student: Features of the student: tap -> `(N * F, C, h, w)`, frames of a clip consecutive.
+        teacher: Features of the teacher, same layout, without gradient.
     """
 
     lr: Tensor
@@ -34,21 +34,22 @@ class Observation:
 
     @property
     def frames(self) -> int:
-        """F, the frames of each clip that are restored."""
+        """Number F of upscaled frames per clip."""
         return self.student_sr.shape[1]
 
 
 class Objective(nn.Module):
-    """Base of all objectives; what it owns (adapters, heads) is trained along and never exported.
+    """Base of all objectives; its modules (adapters, heads) are trained along, never exported.
 
     Attributes:
-        student_taps: Module paths of the student that it wants to see.
-        teacher_taps: Module paths of the teacher that it wants to see.
-        needs_teacher: Whether there must be a teacher.
-        needs_picture_alone: Whether it needs nothing of the teacher but its picture of the centre
-            frame, so that the teacher may be asked once and its pictures kept.
-        needs_time: Whether it compares frames over time, so that every frame of a clip is restored.
-        shares_weights: Whether the student is a part of its teacher, which learns along with it.
+        student_taps: Module paths of the student whose features it needs.
+        teacher_taps: Module paths of the teacher whose features it needs.
+        needs_teacher: Whether it needs a teacher.
+        needs_picture_alone: Whether it needs only the teacher's output for the centre frame, so
+            that outputs can be computed once and stored.
+        needs_time: Whether it compares frames over time, so that every frame of a clip is upscaled.
+        shares_weights: Whether the student is a part of its teacher, which is trained along with
+            it.
     """
 
     student_taps: tuple[str, ...] = ()
@@ -59,11 +60,11 @@ class Objective(nn.Module):
     shares_weights: bool = False
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
-        """Weighted terms, name -> scalar; their sum is minimised."""
+        """Return weighted terms, name -> scalar; their sum is minimised."""
         raise NotImplementedError
 
     def before_update(self, terms: Mapping[str, float]) -> None:
-        """Called between the backward pass and the optimiser's step.
+        """Hook between the backward pass and the optimiser's step.
 
         Args:
             terms: Terms of this step, averaged over all processes.

@@ -1,4 +1,4 @@
-"""`output`: the student also learns what the teacher makes of the clip.
+"""`output`: distillation of the teacher's output.
 
 L = truth * Charbonnier(SR, HR) + weight * mean |SR - SR of the teacher|
 """
@@ -19,9 +19,10 @@ class Output(Objective):
     """Distillation of the output.
 
     Args:
-        weight: Of the distance to the teacher; 1 as in CSD and FAKD, where both count the same.
-        truth: Of the distance to the ground truth; 0 learns from the teacher alone.
-        epsilon: Of the Charbonnier loss.
+        weight: Weight of the distance to the teacher; 1 as in CSD and FAKD, which weigh both
+            equally.
+        truth: Weight of the distance to the ground truth; 0 for the teacher alone.
+        epsilon: Epsilon of the Charbonnier loss.
     """
 
     needs_picture_alone = True

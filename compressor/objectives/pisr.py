@@ -1,6 +1,6 @@
 """`pisr`: learning with privileged information (Lee et al., ECCV 2020).
 
-Two runs. First the teacher `fsrcnn-teacher`, which sees the HR picture, with `pisr-teacher`:
+Two runs. First the teacher `fsrcnn-teacher`, whose input is the HR image, with `pisr-teacher`:
 
     L = L1(SR, HR) + imitation * L1(code, LR)           imitation 1e-4
 
@@ -33,14 +33,14 @@ class Pisr(Objective):
     """Second run: the student.
 
     Args:
-        student: Taught network.
-        teacher: Network that is learnt from.
-        weight: Of VID.
+        student: Network that is trained.
+        teacher: Network whose features are the targets.
+        weight: Weight of VID.
         density: Distribution of the teacher's feature.
-        spread: What has a spread of its own; see `VariationalHead`.
-        start_as_decoder: Begin with the weights of the decoder of `fsrcnn-teacher`.
+        spread: Granularity of the spread; see `VariationalHead`.
+        start_as_decoder: Whether to start from the decoder weights of `fsrcnn-teacher`.
         student_taps: One module path instead of the network's last stage.
-        teacher_taps: The same for the teacher.
+        teacher_taps: Likewise for the teacher.
     """
 
     def __init__(
@@ -80,18 +80,18 @@ class Pisr(Objective):
         if ours.ratio != theirs.ratio:
             raise ValueError(
                 f"tap {self.student_taps[0]!r} is {ours.ratio} of the LR side and "
-                f"{self.teacher_taps[0]!r} is {theirs.ratio}: name two of the same size with "
+                f"{self.teacher_taps[0]!r} is {theirs.ratio}: choose two of the same size with "
                 "student_taps and teacher_taps"
             )
         return ours.channels, theirs.channels
 
 
 class PisrTeacher(Objective):
-    """First run: the teacher, which is the network that is taught here.
+    """First run: the teacher, which is the network that is trained here.
 
     Args:
         student: `fsrcnn-teacher`.
-        imitation: Weight of the distance between its code and the LR picture.
+        imitation: Weight of the distance between its code and the LR image.
     """
 
     needs_teacher = False
@@ -100,7 +100,7 @@ class PisrTeacher(Objective):
     def __init__(self, *, student: nn.Module, imitation: float = 1e-4) -> None:
         super().__init__()
         if not isinstance(student, HrTeacher):
-            raise ValueError("objective pisr-teacher teaches --student fsrcnn-teacher and no other")
+            raise ValueError("objective pisr-teacher trains only --student fsrcnn-teacher")
         self.imitation = imitation
         self.colour = LumaPath(student.scale)
 

@@ -16,7 +16,7 @@ class Plain(Objective):
     """Charbonnier distance between SR and HR.
 
     Args:
-        epsilon: Of the Charbonnier loss.
+        epsilon: Epsilon of the Charbonnier loss.
     """
 
     needs_teacher = False

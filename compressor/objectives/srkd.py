@@ -8,7 +8,7 @@ With F a feature of C channels after a low, a middle and a high block, and G one
 
     L = L1(SR, HR) + weight * sum over the three depths of mean |G(student) - G(teacher)|
 
-The distance inside the sum and the weights are not known to us: L1 and 0.1 are our own.
+The distance inside the sum and the weights are not known to us: L1 and 0.1 are our choice.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Srkd(Objective):
     """Distillation of channel statistics; channel counts may differ, sizes may not.
 
     Args:
-        student: Taught network.
-        teacher: Network that is learnt from.
-        statistic: What a feature is reduced to.
+        student: Network that is trained.
+        teacher: Network whose features are the targets.
+        statistic: Statistic over the channels.
         power: p, for `mean` and `power_mean`.
-        weight: Of each depth's distance.
+        weight: Weight of each depth's distance.
         student_taps: Three module paths, comma separated, instead of the network's own stages.
-        teacher_taps: The same for the teacher.
+        teacher_taps: Likewise for the teacher.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Srkd(Objective):
 
 
 def channel_statistic(feature: Tensor, statistic: ChannelStatistic, *, power: int = 2) -> Tensor:
-    """`(N, C, H, W)` to `(N, H, W)`."""
+    """Reduce `(N, C, H, W)` over the channels to `(N, H, W)`."""
     if statistic == "mean":
         return feature.mean(1).pow(power)
     if statistic == "power_mean":

@@ -10,14 +10,15 @@ for each of the L frames t of a clip:
     L    = Charbonnier(SR, HR) + lambda_space L_SD + lambda_time L_TD
 
 The ConvLSTM is trained along, and weights of zero would make L_TD zero for any student; so it is
-frozen once L_TD falls under 1e-8. It is one for both networks, so both must have as many channels:
-a student with another number, or without a feature at that size, goes through a 1x1 convolution
+frozen once L_TD falls under 1e-8. Both networks share it, so both must have the same number of
+channels: a student with another number, or without a feature at that size, goes through a 1x1
+    convolution
 (and a pixel shuffle) that exists in training alone. `features="lr"` compares the last features at
 LR size instead: for networks without F^SR, and at 1 / scale^2 of the cost. `temporal_input="maps"`
-feeds the ConvLSTM M_1 ... M_L instead of the features, which costs next to nothing.
+feeds the ConvLSTM M_1 ... M_L instead of the features, at negligible cost.
 
 The paper's lambdas, ConvLSTM size and Charbonnier epsilon are not known to us; the defaults are our
-own, from short runs on patches of 64 pixels (`benchmarks/distillation.py`). Both norms grow with
+choice, from short runs on patches of 64 pixels (`benchmarks/distillation.py`). Both norms grow with
 the side of the patch.
 """
 
@@ -53,16 +54,16 @@ class Std(Objective):
         student: Network that is trained.
         teacher: Network that is imitated.
         lambda_space: Weight of L_SD.
-        lambda_time: Weight of L_TD; 0 leaves it out.
+        lambda_time: Weight of L_TD; 0 disables it.
         map_kind: `sum2` is sum_c F^2, `sum` is sum_c |F|, `max2` is max_c F^2.
-        temporal_input: What the ConvLSTM is fed: the `features`, as in the paper, or their `maps`.
+        temporal_input: Input of the ConvLSTM: the `features`, as in the paper, or their `maps`.
         features: `sr`, the features at output size (`spec.hr_features`; a student without them is
             tapped at its last stage and upsampled), or `lr`, the last of `spec.stages` of both.
         hidden: Channels of the ConvLSTM.
-        epsilon: Of the Charbonnier loss.
+        epsilon: Epsilon of the Charbonnier loss.
 
     Raises:
-        ValueError: An option out of its range, or a network without the features asked for.
+        ValueError: An option out of its range, or a network without the requested features.
     """
 
     needs_time = True
@@ -100,7 +101,7 @@ class Std(Objective):
         self.register_buffer("lstm_frozen", torch.tensor(False))
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
-        """Terms `hr`, `space` and, unless it weighs nothing, `time`."""
+        """Terms `hr`, `space` and, unless its weight is 0, `time`."""
         if self.feeds_features:
             student, teacher = inputs = self.aligned_features(seen)
             student_maps, teacher_maps = (
@@ -141,7 +142,7 @@ class Std(Objective):
         return student.reshape(clips), teacher.reshape(clips)
 
     def before_update(self, terms: Mapping[str, float]) -> None:
-        """Freeze the ConvLSTM, from the step on where L_TD is next to nothing."""
+        """Freeze the ConvLSTM once L_TD is below the threshold."""
         if self.lstm is None:
             return
         if terms["time"] / self.lambda_time < FREEZE_BELOW:
@@ -154,7 +155,7 @@ class Std(Objective):
 
 
 def attention_map(feature: Tensor, kind: MapKind) -> Tensor:
-    """Where a feature `(N, C, ...)` is strong: `(N, ...)`."""
+    """Attention map `(N, ...)` of a feature `(N, C, ...)`."""
     if kind == "sum":
         return feature.abs().sum(1)
     if kind == "sum2":
@@ -173,8 +174,8 @@ def time_distance(lstm: Callable[[Tensor], Tensor], student: Tensor, teacher: Te
 
     Args:
         lstm: From `(2 N, L, C, H, W)` to the cell `(2 N, hidden, H, W)` after the last frame.
-        student: What the ConvLSTM is fed, `(N, L, C, H, W)`.
-        teacher: The same of the teacher.
+        student: Inputs of the ConvLSTM, `(N, L, C, H, W)`.
+        teacher: The teacher's, same shape.
     """
     cells = lstm(torch.cat((student, teacher)))
     student_cell, teacher_cell = cells.chunk(2)
@@ -192,8 +193,8 @@ def _student_tap(student: nn.Module, size: FeatureSize) -> str:
     tap = spec.hr_features if size == "sr" else None
     if tap is None and not spec.stages:
         raise ValueError(
-            f"{spec.name} names neither hr_features nor stages in its spec: std has no feature to "
-            "compare; name them in the network's spec"
+            f"{spec.name} lists neither hr_features nor stages in its spec: std has no feature "
+            "to compare; add them to the network's spec"
         )
     return tap or spec.stages[-1]
 

@@ -1,4 +1,4 @@
-"""`a+b`: several objectives at once."""
+"""`a+b`: sum of several objectives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vsrc.compressor.objectives.objective import RECONSTRUCTION, Objective, Obse
 
 
 class Sum(Objective):
-    """All terms of all parts, but the distance to ground truth only once, from the first part.
+    """Sum of all terms of all parts; the distance to ground truth counts once, from the first.
 
     Args:
         parts: Objectives by name.
@@ -38,7 +38,7 @@ class Sum(Objective):
         return terms
 
     def before_update(self, terms: Mapping[str, float]) -> None:
-        """Hand each part its own terms."""
+        """Pass its own terms to each part."""
         for name, part in self.parts.items():
             assert isinstance(part, Objective)
             start = f"{name}/"

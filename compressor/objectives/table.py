@@ -1,4 +1,4 @@
-"""Every objective by its name."""
+"""Table of all objectives, by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 def names() -> list[str]:
-    """Names that `create` takes, in the order of the table."""
+    """Names that `create` accepts, in the order of the table."""
     return list(OBJECTIVES)
 
 
@@ -44,15 +44,15 @@ def create(
     pictures_kept: bool = False,
     **options: Argument,
 ) -> Objective:
-    """Make an objective for a pair of networks.
+    """Build an objective for a pair of networks.
 
     Args:
         name: A name of the table, or several joined by "+".
-        student: The network that is taught.
-        teacher: The network that it learns from.
-        pictures_kept: There is no teacher, but its pictures are at hand.
-        options: Passed to the objective ("lambda_space" of `std`); in a sum with the name of the
-            objective before it ("std.lambda_space").
+        student: Network that is trained.
+        teacher: Network whose outputs are the targets; None if there is none.
+        pictures_kept: Whether stored outputs of a teacher are available instead of a teacher.
+        options: Passed to the objective ("lambda_space" of `std`); in a sum prefixed by the name of
+            the objective ("std.lambda_space").
 
     Raises:
         ValueError: Unknown name or option (with the nearest ones), or a teacher is missing.
@@ -67,7 +67,7 @@ def create(
 
 
 def describe_objective(name: str, options: Mapping[str, Argument]) -> str:
-    """Name and all options, defaults included, for the record of a run."""
+    """Describe an objective by name and all options, defaults included, for the run's record."""
     texts = []
     for part, chosen in _options_by_part(name, options).items():
         parameters = _options_of(part).values()
@@ -84,8 +84,8 @@ def _check_pictures_are_enough(name: str) -> None:
                 n for n, b in OBJECTIVES.items() if not b.needs_teacher or b.needs_picture_alone
             ]
             raise ValueError(
-                f"objective {part} looks inside its teacher, and the teacher cache holds pictures "
-                f"alone: expected {', '.join(enough)}; or give --data and --teacher instead"
+                f"objective {part} needs features of its teacher, and the teacher cache holds "
+                f"outputs only: expected {', '.join(enough)}; or give --data and --teacher instead"
             )
 
 
@@ -103,7 +103,7 @@ def _create_one(
             raise ValueError(f"{name} has no option {option!r}; did you mean {', '.join(near)}?")
     wanted = inspect.signature(builder).parameters
     if builder.needs_teacher and teacher is None and not pictures_kept:
-        raise ValueError(f"objective {name} needs a teacher: name one with --teacher")
+        raise ValueError(f"objective {name} needs a teacher: give one with --teacher")
     networks = {"student": student, "teacher": teacher}
     return builder(**{k: v for k, v in networks.items() if k in wanted}, **options)
 
@@ -111,7 +111,7 @@ def _create_one(
 def _builder(name: str) -> type[Objective]:
     if name not in OBJECTIVES:
         near = get_close_matches(name, OBJECTIVES, n=3) or list(OBJECTIVES)
-        raise ValueError(f"no objective is called {name!r}; did you mean {', '.join(near)}?")
+        raise ValueError(f"there is no objective {name!r}; did you mean {', '.join(near)}?")
     return OBJECTIVES[name]
 
 
@@ -121,7 +121,7 @@ def _options_of(name: str) -> dict[str, inspect.Parameter]:
 
 
 def _options_by_part(name: str, options: Mapping[str, Argument]) -> dict[str, dict[str, Argument]]:
-    """Options of each objective in a sum, without the name before them."""
+    """Split the options by the objectives of a sum, without their prefix."""
     parts = name.split("+")
     if len(parts) == 1:
         return {name: dict(options)}

@@ -1,4 +1,4 @@
-"""Which features of a network an objective looks at, where the user names none."""
+"""Choose the features of a network that an objective uses by default."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from vsrc.runtime.spec import NetworkSpec
 
 
 def choose_taps(spec: NetworkSpec, *, depths: Sequence[float], named: str = "") -> tuple[str, ...]:
-    """Module paths, shallow to deep.
+    """Choose module paths, shallow to deep.
 
     Args:
-        spec: Of the network.
-        depths: Where along the network's `stages`: 0 the first, 1 the last.
+        spec: Spec of the network.
+        depths: Positions along the network's `stages`: 0 is the first, 1 the last.
         named: Module paths that the user gave instead, comma separated, as many as depths.
 
     Raises:
@@ -21,11 +21,11 @@ def choose_taps(spec: NetworkSpec, *, depths: Sequence[float], named: str = "") 
     if named:
         paths = tuple(path.strip() for path in named.split(","))
         if len(paths) != len(depths):
-            raise ValueError(f"{named!r} names {len(paths)} taps of {spec.name}, not {len(depths)}")
+            raise ValueError(f"{named!r} has {len(paths)} taps of {spec.name}, not {len(depths)}")
         return paths
     if not spec.stages:
         raise ValueError(
-            f"{spec.name} names no stages in its spec: say which modules to look at with the "
+            f"{spec.name} names no stages in its spec: give module paths with the "
             "objective's options student_taps and teacher_taps"
         )
     return tuple(spec.stages[round(depth * (len(spec.stages) - 1))] for depth in depths)

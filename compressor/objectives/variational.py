@@ -1,7 +1,7 @@
 """Variational information distillation (Ahn et al. 2019), as PISR uses it (section 3.3).
 
-The student's feature f predicts the teacher's feature t as a distribution; the better it can, the
-more it knows of what the teacher knows. With mean mu(f) and spread from two small heads:
+The student's feature f predicts the teacher's feature t as a distribution; the higher the
+likelihood, the more information both share. With mean mu(f) and spread from two small heads:
 
     Laplace     s = 0.1 softplus(h(f)) + 1e-8     C/2 log(2 pi) + log(2 s) + |mu - t| / s
     Gaussian    v = 0.001 softplus(h(f)) + 1e-8   C/2 log(2 pi) + 1/2 log v + (mu - t)^2 / (2 v)
@@ -29,8 +29,8 @@ class VariationalHead(nn.Module):
     Args:
         student: Channels of the student's feature.
         teacher: Channels of the teacher's feature.
-        density: Which distribution.
-        spread: What has a spread of its own: each element, channel, pixel, or only each sample
+        density: Kind of distribution.
+        spread: Granularity of the spread: one for each element, channel, pixel, or only each sample
             (in the official code None, C, HW, CHW).
     """
 
@@ -59,7 +59,7 @@ class VariationalHead(nn.Module):
         return self.mean_head(student), F.softplus(spread)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Scalar, from features `(N, Cs, h, w)` and `(N, Ct, h, w)`."""
+        """Compute the scalar loss of features `(N, Cs, h, w)` and `(N, Ct, h, w)`."""
         mean, spread = self.distribution(student)
         constant = teacher.shape[1] * math.log(2 * math.pi) / 2
         error = mean - teacher

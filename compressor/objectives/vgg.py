@@ -18,7 +18,7 @@ CONVOLUTIONS = {"VGG16": (2, 2, 3, 3, 1), "VGG19": (2, 2, 4, 4, 1)}
 class VggFeatures(nn.Module):
     """Features after the first ReLU of each of the five blocks: relu1_1 ... relu5_1.
 
-    The weights are not part of checkpoints: they never change and come from a file.
+    The weights are not part of checkpoints, as they never change and are read from a file.
 
     Args:
         path: torchvision's file of VGG16 or VGG19, or the convolutions alone (`features.N.*`).
@@ -32,7 +32,7 @@ class VggFeatures(nn.Module):
             self.register_buffer(_flat(name), tensor.float(), persistent=False)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """`(N, 3, H, W)`, in whatever range the features are meant to see, to five features."""
+        """Compute five features of `(N, 3, H, W)`, in the value range of the caller."""
         features, x, layer = [], pictures, 0
         for block, convolutions in enumerate(self.blocks):
             if block:
@@ -46,12 +46,12 @@ class VggFeatures(nn.Module):
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Convolutions by their number in torchvision: `0.weight`, `0.bias`, `2.weight`, ..."""
+    """Read the convolutions by their index in torchvision: `0.weight`, `0.bias`, `2.weight`, ..."""
     if not path.is_file():
         raise MissingDependencyError(
-            f"{path} is not there: csd compares features of VGG19, whose weights do not come with "
-            "vsrc; fetch https://download.pytorch.org/models/vgg19-dcbb9e9d.pth and name it with "
-            "--set objective_options.vgg=FILE"
+            f"{path} is not there: csd compares features of VGG19, whose weights do not ship with "
+            "vsrc; download https://download.pytorch.org/models/vgg19-dcbb9e9d.pth and give it "
+            "with --set objective_options.vgg=FILE"
         )
     prefix = "features."
     return {
@@ -73,7 +73,7 @@ def _blocks(state: dict[str, Tensor], path: Path) -> tuple[int, ...]:
 
 
 def _layers(blocks: tuple[int, ...]) -> list[int]:
-    """Numbers of the convolutions in torchvision's list of layers."""
+    """Indices of the convolutions in torchvision's list of layers."""
     numbers, layer = [], 0
     for convolutions in blocks:
         numbers += [layer + 2 * index for index in range(convolutions)]

@@ -239,7 +239,7 @@ def test_what_exists_is_not_lost(config: DistillConfig) -> None:
         ({"teacher": None}, ValueError, "objective std needs a teacher"),
         ({"teacher": "edvr-m", "teacher_weights": None}, ValueError, "edvr-m has no weights"),
         ({"student": "edge-z"}, ValueError, "did you mean edge-s"),
-        ({"scale": 2}, MismatchError, "tiny_student enlarges by 4, not by 2: --set scale=4"),
+        ({"scale": 2}, MismatchError, "tiny_student upscales by 4, not by 2: add --set scale=4"),
         ({"patch": 30}, ValueError, "patch=30 must be a multiple of scale=4"),
         ({"patch": 4096}, DataError, "no clip is as large as patch=4096"),
         ({"clip_length": 40}, DataError, "no shot has 40 frames"),

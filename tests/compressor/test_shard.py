@@ -252,7 +252,7 @@ def test_a_student_learns_from_shards_as_it_does_from_clips(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"objective": "std"}, "looks inside its teacher"),
+        ({"objective": "std"}, "needs features of its teacher"),
         ({"patch": 16}, "holds crops of patch=32, this run has 16"),
         ({"targets": "all"}, "keep the centre frame alone"),
     ],

@@ -1,1 +1,1 @@
-"""Networks of one picture, one file each."""
+"""Single-image networks, one file each."""

@@ -5,7 +5,7 @@
 
 The published network has B = 32, 256 channels and residual scaling 0.1; the baseline is
 `create("edsr", blocks=16, features=64, residual_scale=1.0)`. With `width` the network is a student
-that was split off the first channels of its teacher (`channel_split`).
+made of the first channels of its teacher (`channel_split`).
 
 Files by the authors (`EDSR-PyTorch`), by FAKD, CSD and BasicSR load as they are.
 """
@@ -24,15 +24,15 @@ from vsrc.runtime.spec import NetworkSpec
 
 
 class Edsr(LongSkipNetwork):
-    """The network of the picture above.
+    """The network in the diagram above.
 
     Args:
         scale: SR/LR side ratio.
         blocks: Residual blocks.
         features: Channels at full width.
         residual_scale: Factor on each block's branch.
-        width: Share of the channels that is kept.
-        rgb_range: Range that it was trained in: 255 in the official releases.
+        width: Fraction of the channels that is kept.
+        rgb_range: Value range of the training data: 255 in the official releases.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Edsr(LongSkipNetwork):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         return self.describe("edsr", body_reach=2 * len(self.body) + 1)
 
     def deep_features(self, shallow: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Edsr(LongSkipNetwork):
         return deep
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of EDSR-PyTorch, FAKD, CSD or BasicSR."""
+        """Rename tensors from the layouts of EDSR-PyTorch, FAKD, CSD or BasicSR to ours."""
         blocks = len(self.body)
         rules = [
             *ends_of_edsr(),
@@ -87,14 +87,14 @@ class Edsr(LongSkipNetwork):
 
 
 def scale_channels(channels: int, width: float) -> int:
-    """Channels of a layer at a width: `int(width * channels)`, and at least 1."""
+    """Number of channels of a layer at a width: `int(width * channels)`, and at least 1."""
     if not 0.0 < width <= 1.0:
         raise ValueError(f"{width=} must lie in (0, 1]")
     return max(int(width * channels), 1)
 
 
 def ends_of_edsr() -> list[tuple[str, str]]:
-    """Names of head and tail in the layouts that EDSR and its descendants come in."""
+    """Rules for head and tail in the layouts of EDSR and networks derived from it."""
     return [
         (r"head\.0\.(\w+)", r"head.\1"),
         (r"(?:head_conv|conv_first)\.(\w+)", r"head.\1"),
@@ -109,7 +109,7 @@ def ends_of_edsr() -> list[tuple[str, str]]:
 
 
 def _fakd_thirds(state: dict[str, Tensor]) -> list[tuple[str, str]]:
-    """FAKD cuts the body into three lists, the last of which ends with the body's convolution."""
+    """FAKD splits the body into three lists, the last of which ends with the body's convolution."""
     matches = [re.match(r"body([123])\.(\d+)\.body\.", key) for key in state]
     sizes = dict.fromkeys("123", 0)
     for match in filter(None, matches):

@@ -5,10 +5,10 @@
 
 Two variants are in use. With `channels=3` it works on RGB with one PReLU slope for each channel
 (24,683 parameters, as in the ETDS repository); with `channels=1` on luma with one slope for each
-layer (12,644 parameters, as in PISR), and chroma is enlarged bicubically.
+layer (12,644 parameters, as in PISR), and chroma is upscaled bicubically.
 
-`FsrcnnTeacher` is the teacher of PISR (Lee et al., ECCV 2020): an encoder that sees the HR picture
-and squeezes it into a code of the LR picture's size, and an FSRCNN that restores it from there.
+`FsrcnnTeacher` is the teacher of PISR (Lee et al., ECCV 2020): an encoder that compresses the HR
+image to a code of the LR image's size, and an FSRCNN that upscales the code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 
 
 class Fsrcnn(nn.Module):
-    """The network of the picture above.
+    """The network in the diagram above.
 
     Args:
         scale: SR/LR side ratio.
@@ -56,7 +56,7 @@ class Fsrcnn(nn.Module):
             "maps": maps,
         }
         self.scale, self.channels = scale, channels
-        each = channels == 3  # one slope for each channel, or one for the layer
+        each = channels == 3  # one slope per channel, or one per layer
         self.extract = _layer(channels, features, kernel=5, slope_each=each)
         self.shrink = _layer(features, shrunk, kernel=1, slope_each=each)
         mapping = (_layer(shrunk, shrunk, kernel=3, slope_each=each) for _ in range(maps))
@@ -70,7 +70,7 @@ class Fsrcnn(nn.Module):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         maps = len(self.mapping)
         reach = 2 + maps + math.ceil(4 / self.scale)
         return NetworkSpec(
@@ -86,17 +86,17 @@ class Fsrcnn(nn.Module):
         )
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of ETDS or PISR."""
+        """Rename tensors from the layouts of ETDS or PISR to ours."""
         return rename(state, [*_etds_rules(len(self.mapping)), *_pisr_rules()])
 
     def restore(self, planes: Tensor) -> Tensor:
-        """`(N, channels, H, W)`, RGB or luma in [0, 1], to `(N, channels, sH, sW)`."""
+        """Upscale `(N, channels, H, W)`, RGB or luma in [0, 1], to `(N, channels, sH, sW)`."""
         x = self.expand(self.mapping(self.shrink(self.extract(planes))))
         sr: Tensor = self.deconv(x)
         return sr
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
+        """Upscale an image.
 
         Args:
             lr: `(N, 3, H, W)` float32 RGB in [0, 1].
@@ -111,7 +111,7 @@ class Fsrcnn(nn.Module):
 
 
 class FsrcnnTeacher(nn.Module):
-    """PISR's teacher (section 3.2): it may look at the HR picture.
+    """PISR's teacher (section 3.2), whose input is the HR image.
 
     Args:
         scale: SR/LR side ratio.
@@ -133,7 +133,7 @@ class FsrcnnTeacher(nn.Module):
         )
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of PISR."""
+        """Rename tensors from PISR's layout to ours."""
         rules = [
             (r"(?:backbone\.network\.)?encoder\.0\.(.*)", r"encoder.\1"),
             *_pisr_rules("decoder."),
@@ -141,19 +141,19 @@ class FsrcnnTeacher(nn.Module):
         return rename(state, rules)
 
     def encode(self, hr: Tensor) -> Tensor:
-        """The code: `(N, channels, sH, sW)`, in [0, 1], to `(N, channels, H, W)`."""
+        """Encode `(N, channels, sH, sW)` in [0, 1] to the code, `(N, channels, H, W)`."""
         code: Tensor = self.encoder(hr)
         return code
 
     def forward(self, hr: Tensor) -> tuple[Tensor, Tensor]:
-        """Restore a picture from what the encoder made of it.
+        """Encode an HR image and reconstruct it from the code.
 
         Args:
             hr: `(N, channels, sH, sW)` in [0, 1], H and W multiples of the scale.
 
         Returns:
-            The restored picture, of the same shape, and the code, `(N, channels, H, W)`, which is
-            taught to be near the LR picture.
+            The reconstructed image, of the same shape, and the code, `(N, channels, H, W)`, which
+                is trained to resemble the LR image.
         """
         code = self.encode(hr)
         return self.decoder.restore(code), code
@@ -166,7 +166,7 @@ def _layer(channels_in: int, channels_out: int, *, kernel: int, slope_each: bool
 
 
 def _etds_rules(maps: int) -> list[tuple[str, str]]:
-    """`mid_part` there is one list of convolutions and slopes: shrink, mapping, expand."""
+    """Rules for `mid_part`, one list of convolutions and slopes: shrink, mapping, expand."""
     layers = ["shrink", *(f"mapping.{index}" for index in range(maps)), "expand"]
     middle = [
         (rf"mid_part\.{2 * index + part}\.(.*)", rf"{layer}.{part}.\1")

@@ -1,8 +1,8 @@
-"""The teacher of PISR (Lee et al., ECCV 2020) as a network like any other, but for what it sees.
+"""The teacher of PISR (Lee et al., ECCV 2020), whose input is the HR image.
 
-    HR ─ Y ─ encoder ─ code, of the LR picture's size ─ FSRCNN ─ restored Y ─ + chroma of HR ─ SR
+    HR ─ Y ─ encoder ─ code, of the LR image's size ─ FSRCNN ─ Y of SR ─ + chroma of HR ─ SR
 
-It is told the answer, so it can only teach: it restores LR pictures no better than chance.
+As its input is the ground truth, it can only be a teacher: it does not upscale LR images.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vsrc.runtime.spec import NetworkSpec
 
 
 class HrTeacher(nn.Module):
-    """See the picture above.
+    """The network in the diagram above.
 
     Args:
         scale: SR/LR side ratio.
@@ -34,7 +34,7 @@ class HrTeacher(nn.Module):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         decoder = self.core.decoder.spec
         return NetworkSpec(
             name="fsrcnn-teacher",
@@ -50,22 +50,22 @@ class HrTeacher(nn.Module):
         )
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of PISR."""
+        """Rename tensors from PISR's layout to ours."""
         if any(key.startswith("core.") for key in state):
             return state
         return {f"core.{key}": tensor for key, tensor in self.core.adapt_checkpoint(state).items()}
 
     def forward(self, hr: Tensor) -> Tensor:
-        """Restore a picture that it is shown.
+        """Reconstruct an HR image.
 
         Args:
-            hr: `(N, 3, sH, sW)` float32 RGB in [0, 1], H and W whole.
+            hr: `(N, 3, sH, sW)` float32 RGB in [0, 1], both sides multiples of the scale.
 
         Returns:
             The same shape, not clipped.
         """
         luma = self.colour.luma(hr)
         restored, _ = self.core(luma)
-        # Y counts the same in R, G and B (BT.601, studio swing).
+        # Y contributes equally to R, G and B (BT.601, studio swing).
         sr: Tensor = hr + (restored - luma) * (255 / 219)
         return sr

@@ -32,7 +32,7 @@ from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, paramete
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 SLOPE = 0.05
-"""Of every leaky ReLU."""
+"""Negative slope of every leaky ReLU."""
 
 _OFFICIAL = [
     (r"fea_conv\.(.*)", r"head.\1"),
@@ -48,7 +48,7 @@ class ContrastAttention(nn.Module):
 
     Args:
         features: Channels in and out.
-        reduction: How many times fewer channels there are in between.
+        reduction: Ratio of the channels to those in between.
     """
 
     def __init__(self, features: int, *, reduction: int = 16) -> None:
@@ -62,16 +62,16 @@ class ContrastAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         mean = x.mean((2, 3), keepdim=True)
         variance = (x - mean).square().mean((2, 3), keepdim=True)
-        # The square root has no gradient at 0, where a flat picture would put it.
+        # The square root has no gradient at 0, its value on a flat image.
         weight: Tensor = self.conv_du(variance.clamp_min(1e-12).sqrt() + mean)
         return x * weight
 
 
 class DistillationBlock(nn.Module):
-    """IMDB, the block of the picture above.
+    """IMDB, the block in the diagram above.
 
     Args:
         features: Channels in and out; a quarter is kept at each step.
@@ -91,7 +91,7 @@ class DistillationBlock(nn.Module):
         self.cca: nn.Module = ContrastAttention(4 * kept) if attention else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         distilled, rest = [], x
         for conv in (self.c1, self.c2, self.c3):
             y = _lrelu(conv(rest))
@@ -103,12 +103,12 @@ class DistillationBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """What follows the head in both networks.
+    """Part that follows the head in both networks.
 
     Args:
         features: Channels of the head's output.
         blocks: Distillation blocks.
-        scale: Of the shuffle at the end.
+        scale: Factor of the pixel shuffle at the end.
     """
 
     def __init__(self, features: int, *, blocks: int, scale: int) -> None:
@@ -125,7 +125,7 @@ class Trunk(nn.Module):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Module paths in a network that calls its parts `head` and `trunk`, by depth."""
+        """Module paths, by depth, in a network with parts `head` and `trunk`."""
         blocks = (f"trunk.blocks.{index}" for index in range(len(self.blocks)))
         return ("head", *blocks, "trunk.deep")
 
@@ -133,7 +133,7 @@ class Trunk(nn.Module):
     def reach(self) -> int:
         """Receptive field on one side, pixels of the features.
 
-        The attention pools over the whole picture, with little weight on any one place.
+        The attention pools over the whole image, with little weight on any one place.
         """
         return 4 * len(self.blocks) + 2
 
@@ -173,7 +173,7 @@ class TrunkNetwork(nn.Module):
         self.trunk = Trunk(features, blocks=blocks, scale=shuffle)
 
     def describe(self, name: str, *, halo: int, size_multiple: int = 1) -> NetworkSpec:
-        """The spec, given what depends on the head."""
+        """Build the spec from the values that depend on the head."""
         return NetworkSpec(
             name=name,
             arguments=self.arguments,
@@ -188,7 +188,7 @@ class TrunkNetwork(nn.Module):
         )
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the official release."""
+        """Rename tensors from the official release's layout to ours."""
         return rename(state, _OFFICIAL)
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -219,7 +219,7 @@ class Imdn(TrunkNetwork):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         return self.describe("imdn", halo=1 + self.trunk.reach)
 
 
@@ -246,7 +246,7 @@ class ImdnAs(TrunkNetwork):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         reach_at_output = 4 * self.trunk.reach + 3 + 3  # head and shuffle, then 4 pixels a feature
         return self.describe(
             "imdn-as",

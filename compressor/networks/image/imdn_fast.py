@@ -27,7 +27,7 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 
 
 class FastImdn(nn.Module):
-    """What the two share; a base class, so that tensors have the official names without a prefix.
+    """Base class of both networks, so that tensors have the official names without a prefix.
 
     Args:
         head: Its output is what the blocks take.
@@ -66,7 +66,7 @@ class FastImdn(nn.Module):
     def describe(
         self, name: str, *, halo: int, halo_is_exact: bool = True, size_multiple: int = 1
     ) -> NetworkSpec:
-        """The spec, given what depends on head and blocks."""
+        """Build the spec from the values that depend on head and blocks."""
         return NetworkSpec(
             name=name,
             arguments=self.arguments,
@@ -117,11 +117,11 @@ class ImdnRtc(FastImdn):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         return self.describe("imdn-rtc", halo=1 + 4 * len(self.blocks) + 1)
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the official release."""
+        """Rename tensors from the official release's layout to ours."""
         last = len(self.blocks)
         rules = [
             (r"(?:model\.)?0\.(.*)", r"head.\1"),
@@ -154,7 +154,7 @@ class LongDistillationBlock(nn.Module):
         self.c7 = nn.Conv2d(6 * kept, features, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         distilled, rest = [], x
         for conv in (self.c1, self.c2, self.c3, self.c4, self.c5):
             y = torch.relu(conv(rest))
@@ -166,7 +166,7 @@ class LongDistillationBlock(nn.Module):
 
 
 class ImdnRte(FastImdn):
-    """IMDN_RTE; 89,748 parameters as released (x2). It works in 0..255 inside.
+    """IMDN_RTE; 89,748 parameters as released (x2). Its values are in 0..255 inside.
 
     Args:
         scale: SR/LR side ratio.
@@ -191,12 +191,12 @@ class ImdnRte(FastImdn):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         reach = 2 + 2 * (6 * len(self.blocks) + 1)  # head, then 2 pixels a feature
         return self.describe("imdn-rte", halo=reach, halo_is_exact=False, size_multiple=2)
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the official release."""
+        """Rename tensors from the official release's layout to ours."""
         rules = [
             (r"fea_conv\.(.*)", r"head.\1"),
             *(

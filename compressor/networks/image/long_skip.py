@@ -1,4 +1,4 @@
-"""The shape that EDSR, RCAN and SAN share.
+"""Common structure of EDSR, RCAN and SAN.
 
 A deep body under one long skip, then pixel shuffles and the last convolution:
 
@@ -17,7 +17,7 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 
 
 class LongSkipNetwork(nn.Module):
-    """Everything of the picture but `deep_features`, which a network defines.
+    """Everything in the diagram above except `deep_features`, which each network defines.
 
     A base class, not a part: so the tensors of a network are `head.weight` and `body.0...`, as in
     official files, without a prefix.
@@ -26,8 +26,8 @@ class LongSkipNetwork(nn.Module):
         features: Channels of head and body.
         body: Residual blocks or groups, in order; a list where their inputs are not a plain chain.
         scale: SR/LR side ratio.
-        rgb_range: Range that the network was trained in: 255 in the official releases.
-        arguments: What the constructor was called with, for the spec.
+        rgb_range: Value range of the training data: 255 in the official releases.
+        arguments: Arguments of the constructor, for the spec.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LongSkipNetwork(nn.Module):
         self.tail = nn.Conv2d(features, 3, 3, padding=1)
 
     def deep_features(self, shallow: Tensor) -> Tensor:
-        """What is added to the head's output: `(N, C, H, W)` to the same."""
+        """Compute what is added to the head's output: `(N, C, H, W)` to the same shape."""
         raise NotImplementedError
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -68,14 +68,14 @@ class LongSkipNetwork(nn.Module):
     def describe(
         self, name: str, *, body_reach: int, sees_everything: bool = False, size_multiple: int = 1
     ) -> NetworkSpec:
-        """The spec of such a network.
+        """Build the spec of such a network.
 
         Args:
-            name: What the table of networks calls it.
+            name: Name in the table of networks.
             body_reach: Receptive field of `deep_features` on one side, pixels.
-            sees_everything: Its attention pools over the whole image, with little weight on any
-                one place, so that the halo is where most of the influence ends.
-            size_multiple: What the sides of the input of an exported graph are multiples of.
+            sees_everything: Whether attention pools over the whole image, with little weight on
+                any one place, so that the halo covers only most of the influence.
+            size_multiple: Required divisor of the input's height and width in an exported graph.
         """
         return NetworkSpec(
             name=name,

@@ -6,8 +6,8 @@
     block:   x ─ conv ─ ReLU ─ conv ─ channel attention ─ + x
 
 The published network has 10 groups of 20 blocks and 64 channels (15.6 M parameters at x4); FAKD's
-student has 6 blocks a group. With `width` the network is a student that was split off the first
-channels of its teacher (`channel_split`).
+student has 6 blocks a group. With `width` the network is a student made of the first channels of
+its teacher (`channel_split`).
 
 Files by the authors, by FAKD, CSD and BasicSR load as they are.
 """
@@ -39,7 +39,7 @@ class ChannelAttention(nn.Module):
         self.excite = nn.Conv2d(squeezed, features, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         mean = x.mean((2, 3), keepdim=True)
         return x * torch.sigmoid(self.excite(torch.relu(self.squeeze(mean))))
 
@@ -59,7 +59,7 @@ class AttentionBlock(nn.Module):
         self.attention = ChannelAttention(features, squeezed=squeezed)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         branch: Tensor = self.attention(self.conv2(torch.relu(self.conv1(x))))
         return x + branch
 
@@ -81,22 +81,22 @@ class ResidualGroup(nn.Module):
         self.conv = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         branch: Tensor = self.conv(self.blocks(x))
         return x + branch
 
 
 class Rcan(LongSkipNetwork):
-    """The network of the picture above.
+    """The network in the diagram above.
 
     Args:
         scale: SR/LR side ratio.
         groups: Residual groups.
         blocks: Attention blocks of a group.
         features: Channels at full width.
-        reduction: How many times fewer channels there are inside an attention.
-        width: Share of the channels that is kept.
-        rgb_range: Range that it was trained in: 255 in the official releases.
+        reduction: Ratio of the channels to those inside an attention.
+        width: Fraction of the channels that is kept.
+        rgb_range: Value range of the training data: 255 in the official releases.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Rcan(LongSkipNetwork):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         reach = len(self.body) * (2 * self.blocks + 1) + 1
         return self.describe("rcan", body_reach=reach, sees_everything=True)
 
@@ -143,7 +143,7 @@ class Rcan(LongSkipNetwork):
         return deep
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the authors, FAKD, CSD or BasicSR."""
+        """Rename tensors from the layouts of the authors, FAKD, CSD or BasicSR to ours."""
         group, block = r"(?:body\.|body_group)(\d+)", r"(?:body|residual_group)\.(\d+)"
         ours = r"body.\1.blocks.\2"
         rules = [
@@ -163,7 +163,7 @@ _ATTENTION = r"(?:body\.3\.conv_du|rcab\.3\.attention)"
 
 
 def _csd_attention(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """CSD's attention beside the block's convolutions, by the authors' names."""
+    """Rename CSD's attention, stored beside the block's convolutions, to the authors' names."""
     rules = [
         (r"(body\.\d+\.body\.\d+)\.caLayer\.conv_du\.0\.(\w+)", r"\1.body.3.conv_du.0.\2"),
         (r"(body\.\d+\.body\.\d+)\.caLayer\.conv_du\.1\.(\w+)", r"\1.body.3.conv_du.2.\2"),

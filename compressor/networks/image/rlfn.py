@@ -5,9 +5,9 @@
 
     block: x ─ [conv ─ leaky ReLU] three times ─ + x ─ 1x1 ─ attention ─
 
-The attention (ESA, Liu et al., CVPR 2020) looks at a picture made six times smaller and weighs
-every pixel of every channel. The official weights work in 0..255, which is handled here: what goes
-in and comes out lies in [0, 1].
+The attention (ESA, Liu et al., CVPR 2020) works on features downscaled by six and weighs every
+pixel of every channel. The official weights expect 0..255, which is handled here: input and
+output are in [0, 1].
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, paramete
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 SLOPE = 0.05
-"""Of every leaky ReLU."""
+"""Negative slope of every leaky ReLU."""
 
 _POOL, _STRIDE = 7, 3
 
@@ -38,7 +38,7 @@ _OFFICIAL = [
 
 
 class SpatialAttention(nn.Module):
-    """ESA: weigh the pixels of each channel by what lies around them.
+    """ESA: weigh the pixels of each channel by their surroundings.
 
     Args:
         features: Channels in and out.
@@ -54,7 +54,7 @@ class SpatialAttention(nn.Module):
         self.conv4 = nn.Conv2d(squeezed, features, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same; H and W at least `SMALLEST` while a graph is exported."""
+        """Map `(N, C, H, W)` to the same shape; on export H and W are at least `SMALLEST`."""
         narrow = self.conv1(x)
         pooled = F.max_pool2d(self.conv2(_large_enough(narrow)), _POOL, stride=_STRIDE)
         around = F.interpolate(
@@ -64,7 +64,7 @@ class SpatialAttention(nn.Module):
 
 
 def _large_enough(x: Tensor) -> Tensor:
-    """Repeat the last row and column of a picture that is too small to be pooled."""
+    """Repeat the last row and column of a tensor that is too small to be pooled."""
     if torch.compiler.is_exporting():
         return x
     bottom, right = (max(0, SMALLEST - size) for size in x.shape[2:])
@@ -72,7 +72,7 @@ def _large_enough(x: Tensor) -> Tensor:
 
 
 class LocalFeatureBlock(nn.Module):
-    """RLFB, the block of the picture above.
+    """RLFB, the block in the diagram above.
 
     Args:
         features: Channels in and out.
@@ -88,7 +88,7 @@ class LocalFeatureBlock(nn.Module):
         self.esa = SpatialAttention(features, squeezed=squeezed)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         refined = x
         for conv in (self.c1_r, self.c2_r, self.c3_r):
             refined = F.leaky_relu(conv(refined), SLOPE)
@@ -129,14 +129,14 @@ class Rlfn(nn.Module):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         blocks = len(self.body)
         return NetworkSpec(
             name="rlfn",
             arguments=self.arguments,
             scale=self.scale,
             window=1,
-            # The attention looks farther, with little weight on any one place.
+            # The attention reaches further, with little weight on any one place.
             halo=3 * blocks + 3,
             halo_is_exact=False,
             parameters=parameter_count(self),
@@ -145,11 +145,11 @@ class Rlfn(nn.Module):
         )
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the official release."""
+        """Rename tensors from the official release's layout to ours."""
         return rename(state, _OFFICIAL)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
+        """Upscale an image.
 
         Args:
             lr: `(N, 3, H, W)` float32 RGB in [0, 1].

@@ -6,14 +6,14 @@
     group:   x ─ residual block (B times) ─ second-order channel attention ─ conv ─ + x
 
 Channels are weighed not by their means but by how they vary together: the square root of their
-covariance, found by Newton-Schulz iteration (section 3.3), which is matrix products alone and so
-exports like any convolution. Both non-local modules share their weights and look at each quarter
-of the picture by itself (region-level non-local, section 3.4).
+covariance, computed by Newton-Schulz iteration (section 3.3), which consists of matrix products
+alone and so exports like any convolution. Both non-local modules share their weights and process
+each quarter of the image by itself (region-level non-local, section 3.4).
 
 The published network has 20 groups of 10 blocks and 64 channels. Two things of the released code
-carry weights but take no part in its result (a convolution after the groups, an attention beside
+have weights but do not affect its result (a convolution after the groups, an attention beside
 the non-local module); they are left out here and skipped when a file is loaded. The release pools
-the covariance over the middle 1000 x 1000 features of larger pictures; here all are pooled.
+the covariance over the middle 1000 x 1000 features of larger images; here all are pooled.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from vsrc.compressor.networks.layers.blocks import ResidualBlock
 from vsrc.runtime.spec import NetworkSpec
 
 ITERATIONS = 5
-"""Of the Newton-Schulz square root, as published."""
+"""Iterations of the Newton-Schulz square root, as published."""
 
 
 def covariance(x: Tensor) -> Tensor:
-    """How channels vary together over the picture: `(N, C, H, W)` to `(N, C, C)`."""
+    """Covariance of the channels over the image: `(N, C, H, W)` to `(N, C, C)`."""
     flat = x.flatten(2)
     centred = flat - flat.mean(2, keepdim=True)
     return centred @ centred.transpose(1, 2) / flat.shape[2]
@@ -49,10 +49,10 @@ def matrix_square_root(matrix: Tensor, identity: Tensor, *, iterations: int = IT
 
     Args:
         matrix: `(N, C, C)`.
-        identity: `(C, C)`; a constant of its owner, so that no operator makes it in a graph.
-        iterations: The more, the nearer; small eigenvalues come last.
+        identity: `(C, C)`; a constant of the caller, so that no operator computes it in a graph.
+        iterations: Number of iterations; small eigenvalues converge last.
     """
-    # A flat picture has covariance 0: keep the division and the root's gradient finite.
+    # A flat image has covariance 0: keep the division and the root's gradient finite.
     trace = (matrix * identity).sum((1, 2), keepdim=True).clamp_min(1e-12)
     root, inverse = matrix / trace, identity.expand_as(matrix)
     for _ in range(iterations):
@@ -66,7 +66,7 @@ class SecondOrderAttention(nn.Module):
 
     Args:
         features: Channels in and out.
-        reduction: How many times fewer channels there are in between.
+        reduction: Ratio of the channels to those in between.
     """
 
     def __init__(self, features: int, *, reduction: int) -> None:
@@ -77,8 +77,8 @@ class SecondOrderAttention(nn.Module):
         self.register_buffer("identity", torch.eye(features), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
-        with _without_autocast(x):  # small eigenvalues need the digits
+        """Map `(N, C, H, W)` to the same shape."""
+        with _without_autocast(x):  # small eigenvalues need the precision
             wide = x.to(torch.promote_types(x.dtype, torch.float32))
             root = matrix_square_root(covariance(wide), self.get_buffer("identity"))
             pooled = root.mean(1)[..., None, None]
@@ -86,14 +86,14 @@ class SecondOrderAttention(nn.Module):
 
 
 def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """Full precision; a device of shapes alone has no autocast, and a graph is written without."""
+    """Disable autocast; the meta device has none, and graphs are exported without."""
     if x.is_meta or torch.compiler.is_exporting():
         return nullcontext()
     return torch.autocast(x.device.type, enabled=False)
 
 
 class RegionNonLocal(nn.Module):
-    """Every pixel of a quarter of the picture attends to every other of that quarter.
+    """Non-local attention among the pixels of each quarter of the image.
 
     Embedded Gaussian (Wang et al., CVPR 2018, equation 4). Memory grows with the square of a
     quarter's pixels.
@@ -114,7 +114,7 @@ class RegionNonLocal(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same; H and W at least 2, and even while a graph is exported."""
+        """Map `(N, C, H, W)` to the same shape; H and W at least 2, and even on export."""
         height, width = x.shape[2:]
         if torch.compiler.is_exporting() or not (height % 2 or width % 2):
             return _from_quarters(self._attend(_to_quarters(x)))
@@ -134,14 +134,14 @@ class RegionNonLocal(nn.Module):
 
 
 def _to_quarters(x: Tensor) -> Tensor:
-    """`(N, C, H, W)` to one batch of its quarters, `(4 N, C, H / 2, W / 2)`."""
+    """Split `(N, C, H, W)` into one batch of its quarters, `(4 N, C, H / 2, W / 2)`."""
     batch, channels, height, width = x.shape
     split = x.reshape(batch, channels, 2, height // 2, 2, width // 2)
     return split.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height // 2, width // 2)
 
 
 def _from_quarters(quarters: Tensor) -> Tensor:
-    """The inverse of `_to_quarters`."""
+    """Invert `_to_quarters`."""
     channels, height, width = quarters.shape[1:]
     split = quarters.reshape(-1, 2, 2, channels, height, width)
     return split.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, 2 * height, 2 * width)
@@ -153,7 +153,7 @@ class AttentionGroup(nn.Module):
     Args:
         features: Channels in and out.
         blocks: Residual blocks.
-        reduction: Of the attention.
+        reduction: Channel reduction of the attention.
     """
 
     def __init__(self, features: int, *, blocks: int, reduction: int) -> None:
@@ -163,21 +163,21 @@ class AttentionGroup(nn.Module):
         self.conv = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         branch: Tensor = self.conv(self.attention(self.blocks(x)))
         return x + branch
 
 
 class San(LongSkipNetwork):
-    """The network of the picture above; its input is at least 2 pixels a side.
+    """The network in the diagram above; its input is at least 2 pixels a side.
 
     Args:
         scale: SR/LR side ratio.
         groups: Attention groups.
         blocks: Residual blocks of a group.
         features: Channels.
-        reduction: How many times fewer channels there are inside an attention.
-        rgb_range: Range that it was trained in: 255 in the official releases.
+        reduction: Ratio of the channels to those inside an attention.
+        rgb_range: Value range of the training data: 255 in the official releases.
     """
 
     def __init__(
@@ -211,10 +211,10 @@ class San(LongSkipNetwork):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it.
+        """Scale, window, halo and taps of the network.
 
-        The GMAC are of small pictures: the non-local part grows with their size. An exported graph
-        wants even sides; here an odd side is cut as in the release.
+        The GMAC hold for small images: the non-local part grows with their size. An exported
+        graph needs even sides; here an odd side is cut as in the release.
         """
         reach = len(self.body) * (2 * self.blocks + 1)
         return self.describe("san", body_reach=reach, sees_everything=True, size_multiple=2)
@@ -228,9 +228,9 @@ class San(LongSkipNetwork):
         return deep
 
     def adapt_checkpoint(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from those of the authors."""
+        """Rename tensors from the authors' layout to ours."""
         rules = [
-            (r"RG\.\d+\.gamma|conv_last\..*|non_local\.soca\..*", ""),  # they take no part
+            (r"RG\.\d+\.gamma|conv_last\..*|non_local\.soca\..*", ""),  # unused in the result
             (r"RG\.(\d+)\.rcab\.(\d+)\.conv_first\.0\.(\w+)", r"body.\1.blocks.\2.conv1.\3"),
             (r"RG\.(\d+)\.rcab\.(\d+)\.conv_first\.2\.(\w+)", r"body.\1.blocks.\2.conv2.\3"),
             (r"RG\.(\d+)\.soca\.conv_du\.0\.(\w+)", r"body.\1.attention.squeeze.\2"),

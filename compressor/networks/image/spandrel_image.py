@@ -1,7 +1,7 @@
 """Any image super-resolution checkpoint that spandrel recognises, as a teacher.
 
-`create("spandrel:4x_something.pth")` finds the architecture by the names in the file (ESRGAN,
-SwinIR, HAT, SPAN, OmniSR and some thirty others), makes it and fills it.
+`create("spandrel:4x_something.pth")` detects the architecture from the names in the file
+(ESRGAN, SwinIR, HAT, SPAN, OmniSR and some thirty others), builds it and loads the weights.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor, SizeRequirements
 
 SPANDREL = "spandrel:"
-"""What the name of such a network begins with; the rest is the file it began as."""
+"""Prefix of the name of such a network; the rest is the path of its checkpoint."""
 
 _DESCRIBED = ("torchvision::nms", "torchvision::qnms")
-"""Operators of torchvision that its Python code describes to torch as it is imported."""
+"""Operators of torchvision that its Python code registers on import."""
 
 ASSUMED_HALO = 32
-"""LR pixels. Spandrel does not say how far a network sees; attention reaches further than this with
+"""Halo, LR pixels. Spandrel does not report the receptive field; attention reaches further with
 little weight."""
 
 
 class SpandrelImage(nn.Module):
-    """A network that spandrel made, behind our interface.
+    """A network loaded by spandrel, with our interface.
 
     Args:
-        descriptor: What spandrel loaded: a super-resolution network on RGB.
-        path: The file, for the spec.
+        descriptor: Spandrel's descriptor of a super-resolution network on RGB.
+        path: Path of the checkpoint, for the spec.
         hr_features: Module path inside the network whose output is the feature at output
             resolution right before the last convolution; empty where there is none.
         stages: Module paths inside the network, comma separated, in order of depth.
@@ -62,8 +62,8 @@ class SpandrelImage(nn.Module):
         self.network = descriptor.model
         self.path, self.scale = path, descriptor.scale
         self.needs = descriptor.size_requirements
-        # Spandrel's own call runs in inference mode and clips, so nothing could learn from its
-        # result; this is the function it calls between those two.
+        # Spandrel's own call runs in inference mode and clips, so it gives no
+        # gradient; this is the function it calls between those two.
         self._call = descriptor._call_fn
         self.taps = {"hr_features": hr_features, "stages": stages}
         for tap in filter(None, [hr_features, *stages.split(",")]):
@@ -71,7 +71,7 @@ class SpandrelImage(nn.Module):
 
     @property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         hr_features, stages = self.taps["hr_features"], self.taps["stages"]
         return NetworkSpec(
             name=f"{SPANDREL}{self.path}",
@@ -88,7 +88,7 @@ class SpandrelImage(nn.Module):
         )
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore a picture.
+        """Upscale an image.
 
         Args:
             lr: `(N, 3, H, W)` float32 RGB in [0, 1], any size.
@@ -108,7 +108,7 @@ class SpandrelImage(nn.Module):
 
 
 def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> SpandrelImage:
-    """The image network of a checkpoint, with its weights, in evaluation mode.
+    """Load the image network of a checkpoint, with its weights, in evaluation mode.
 
     Args:
         path: `.pth`, `.pt` or `.safetensors`.
@@ -116,18 +116,18 @@ def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> Span
         stages: See `SpandrelImage`.
 
     Raises:
-        MissingDependencyError: Spandrel is not there, or the torchvision under it does not load.
-        MismatchError: No architecture that spandrel knows, or not a super-resolution of RGB.
+        MissingDependencyError: Spandrel is not installed, or its torchvision does not load.
+        MismatchError: Unknown architecture, or not super-resolution on RGB.
     """
     return recognise(read_weights(path), path=path, hr_features=hr_features, stages=stages)
 
 
 def import_spandrel() -> ModuleType:
-    """Spandrel, also beside a torchvision whose compiled part was built for another torch.
+    """Import spandrel, even with a torchvision whose compiled part was built for another torch.
 
-    The index has one torchvision, built for the torch with CUDA. Beside a torch for the CPU its
-    import fails for want of operators that it describes but that nobody runs: spandrel takes Python
-    code alone from it. They are declared here, without anything that computes them.
+    The index has one torchvision, built for the torch with CUDA. With a CPU build of torch its
+    import fails as operators are missing that spandrel never runs: it uses only Python code of
+    torchvision. They are declared here, without an implementation.
 
     Raises:
         MissingDependencyError: Spandrel or torchvision is missing, or fails in another way.
@@ -142,7 +142,7 @@ def import_spandrel() -> ModuleType:
             if not _is_declared(name):
                 torch.library.define(name, "(Tensor a, Tensor b, float c) -> Tensor")
         for name in list(sys.modules):
-            if name.partition(".")[0] in ("spandrel", "torchvision"):  # half imported
+            if name.partition(".")[0] in ("spandrel", "torchvision"):  # partially imported
                 del sys.modules[name]
         try:
             return importlib.import_module("spandrel")
@@ -162,7 +162,7 @@ def _is_declared(operator: str) -> bool:
 def recognise(
     state: Mapping[str, Tensor], *, path: str, hr_features: str = "", stages: str = ""
 ) -> SpandrelImage:
-    """The same from tensors already read; `path` is the file they come from."""
+    """Load the network from tensors already read; `path` is their file."""
     spandrel = import_spandrel()
     try:
         descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
@@ -185,9 +185,9 @@ def recognise(
 
 
 def _pad(lr: Tensor, needs: SizeRequirements) -> Tensor:
-    """Repeat the edge at the bottom and right until the network takes the size.
+    """Replicate the bottom and right border until the network accepts the size.
 
-    While a graph is exported the size is the caller's business, as in `layers.pad_to_multiple`.
+    While a graph is exported the caller pads, as in `layers.pad_to_multiple`.
     """
     if torch.compiler.is_exporting():
         return lr

@@ -1,1 +1,1 @@
-"""Layers and arithmetic that several networks share."""
+"""Layers and functions shared by several networks."""

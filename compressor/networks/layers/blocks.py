@@ -1,4 +1,4 @@
-"""Layers that several networks share."""
+"""Layers shared by several networks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 def pad_to_multiple(lr: Tensor, multiple: int) -> Tensor:
     """Reflect H and W at the bottom and right until they are multiples.
 
-    While a graph is exported the size is the caller's business (`size_multiple` in the spec), so
+    While a graph is exported the caller pads (`size_multiple` in the spec), so
     that no shape arithmetic enters the graph: the tensor is returned as it is.
 
     Args:
         lr: `(..., C, H, W)`.
-        multiple: What H and W of the result are multiples of.
+        multiple: Divisor of H and W of the result.
     """
     if multiple == 1 or torch.compiler.is_exporting():
         return lr
@@ -28,7 +28,7 @@ def pad_to_multiple(lr: Tensor, multiple: int) -> Tensor:
 
 
 def crop_to(sr: Tensor, *, height: int, width: int) -> Tensor:
-    """What `pad_to_multiple` added, taken off again: the top left `height` by `width` pixels.
+    """Remove the padding of `pad_to_multiple`: keep the top left `height` by `width` pixels.
 
     While a graph is exported nothing was added, so no slice enters the graph.
 
@@ -50,7 +50,7 @@ def _mirror_indices(size: int, padded: int, device: torch.device) -> Tensor:
 class ResidualBlock(nn.Module):
     """3x3 convolution, ReLU, 3x3 convolution, added to the input; no normalisation.
 
-    Source: EDSR (Lim et al. 2017, figure 2c); EDVR and many others use it as it is.
+    Source: EDSR (Lim et al. 2017, figure 2c); EDVR and many others use it unchanged.
 
     Args:
         features: Channels in and out.
@@ -64,7 +64,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         branch: Tensor = self.conv2(torch.relu(self.conv1(x)))
         return x + branch * self.scale
 

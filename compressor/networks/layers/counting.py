@@ -1,4 +1,4 @@
-"""Size and arithmetic of a network."""
+"""Parameters and multiply-accumulates of a network."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Number of trainable numbers."""
+    """Number of parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def gmac_per_lr_pixel(network: nn.Module, *, window: int | None = None, channels: int = 3) -> float:
-    """Multiply-accumulates of one forward pass, in 1e9, for each pixel of the LR frame.
+    """Multiply-accumulates of one forward pass per pixel of the LR frame, in 1e9.
 
-    Counted on shapes alone (no arithmetic is done), at two sizes; the difference leaves out what
-    does not grow with the picture, such as merging the branches of a training-time block.
+    Counted on the meta device, at two sizes; the difference leaves out what
+    does not grow with the frame, such as merging the branches of a training-time block.
 
     Args:
-        network: Takes `(1, T, C, H, W)`, or `(1, C, H, W)` when `window` is None.
+        network: Network with input `(1, T, C, H, W)`, or `(1, C, H, W)` when `window` is None.
         window: Frames fed at once.
         channels: Channels of a frame.
     """
@@ -33,9 +33,9 @@ def gmac_per_lr_pixel(network: nn.Module, *, window: int | None = None, channels
 
 
 def shape_twin(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode that has shapes and no numbers; the weights are not copied."""
+    """Return a copy on the meta device in evaluation mode; the weights are not copied."""
     tensors = chain(network.parameters(), network.buffers())
-    # What deepcopy has copied already it takes from here.
+    # Memo of deepcopy: objects listed here are not copied.
     return copy.deepcopy(network, {id(tensor): _shape_of(tensor) for tensor in tensors}).eval()
 
 

@@ -5,7 +5,7 @@
            x (C, H, W)            the K taps of a group lie          columns (C * K, Ho, Wo)
         ┌──────────────┐          one below the other in             ┌──────────┐
         │ group 0      │  ─────>  one grid (K * Ho, Wo):   ─────>    │ c0 tap 0 │   1x1
-        │ group 1      │          groups ride on the batch           │ c0 tap 1 │  ─────> y
+        │ group 1      │          groups lie on the batch           │ c0 tap 1 │  ─────> y
         │ ...          │          axis, so that all of it            │ ...      │
         └──────────────┘          is a single GridSample             └──────────┘
 
@@ -14,7 +14,7 @@ positions are normalised to [-1, 1]; in half precision the step between two of t
 pixels at a width of 1280, so positions and GridSample are float32 also where all else is half.
 
 Layout, as in torchvision, mmcv and the official EDVR: offsets are ordered (group, tap, (dy, dx)),
-masks (group, tap), taps row by row. Outside the picture is zero, and a sample fades over the last
+masks (group, tap), taps row by row. Outside the image is zero, and a sample fades over the last
 half-covered pixel.
 """
 
@@ -72,7 +72,7 @@ def deform_columns(
     padding: int = 0,
     dilation: int = 1,
 ) -> Tensor:
-    """What the taps of a deformable convolution see, before any weight is applied.
+    """Sample the taps of a deformable convolution, before any weight is applied.
 
     Arguments as in `deform_conv2d`.
 
@@ -84,7 +84,7 @@ def deform_columns(
     groups = mask.shape[1] // taps
     _check_groups(channels, offset.shape[1], mask.shape[1], taps)
     rows, columns = offset.shape[2:]
-    # (N * G, K, 2, Ho, Wo): a group is a picture of its own from here on.
+    # (N * G, K, 2, Ho, Wo): from here on each group is an image of its own.
     precise = torch.promote_types(offset.dtype, torch.float32)
     shift = offset.to(precise).reshape(batch * groups, taps, 2, rows, columns)
     y0, x0 = _tap_positions(rows, columns, kernel, stride, padding, dilation, like=shift)
@@ -108,7 +108,7 @@ def _tap_positions(
     *,
     like: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Where each tap looks before it is moved: y `(K, Ho, 1)` and x `(K, 1, Wo)`, pixels of x."""
+    """Tap positions without offsets: y `(K, Ho, 1)` and x `(K, 1, Wo)`, pixels of x."""
     down, right, tap_y, tap_x = (
         # Counted in integers: TensorRT 8 takes a Range of floats only when its ends are constants.
         torch.arange(count, device=like.device).to(like.dtype)
@@ -132,14 +132,14 @@ def _check_groups(channels: int, offsets: int, masks: int, taps: int) -> None:
 
 
 class ModulatedDeformConv(nn.Module):
-    """A 3x3 deformable convolution that finds offsets and masks in a feature map of its own.
+    """A 3x3 deformable convolution that computes offsets and masks from a second feature map.
 
-    State-dict names are those of the official EDVR (`DCNv2Pack`). At the start every offset is 0
-    and every mask 1/2.
+    State-dict names are those of the official EDVR (`DCNv2Pack`). Initially every offset is 0 and
+    every mask 1/2.
 
     Args:
         features: Channels of both inputs and of the output.
-        groups: Deformable groups: channels of one group move together.
+        groups: Number of deformable groups: channels of a group share offsets.
     """
 
     def __init__(self, features: int, *, groups: int) -> None:
@@ -154,7 +154,7 @@ class ModulatedDeformConv(nn.Module):
         nn.init.zeros_(self.conv_offset.bias)
 
     def forward(self, x: Tensor, motion: Tensor) -> Tensor:
-        """Sample `x` where `motion` says; both `(N, C, H, W)`, and so is the result."""
+        """Sample `x` at offsets computed from `motion`; both and the result are `(N, C, H, W)`."""
         offset, mask = offsets_and_mask(self.conv_offset(motion))
         return deform_conv2d(x, offset, mask, self.weight, self.bias, padding=1)
 

@@ -1,11 +1,12 @@
-"""How a network that sees luma alone works on RGB.
+"""Apply a luma-only network to RGB.
 
     RGB ─┬─ Y ─────── network ────────┐
-         └─ Cb, Cr ─ bicubic enlarged ┴─ RGB
+         └─ Cb, Cr ─ bicubic upscaled ┴─ RGB
 
 YCbCr is that of ITU-R BT.601, studio swing, as in MATLAB's rgb2ycbcr: Y in 16..235 and Cb, Cr in
-16..240, here divided by 255. A network with this path takes and gives RGB like every other; its
-features (taps, F^SR) are features of luma alone, with as many channels as its RGB twin has.
+16..240, here divided by 255. A network with this path has RGB input and output like every other;
+its features (taps, F^SR) are features of luma alone, with as many channels as those of its RGB
+variant.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _OFFSET = (16.0, 128.0, 128.0)
 
 
 class LumaPath(nn.Module):
-    """Takes RGB apart into luma and chroma, and puts restored luma together again.
+    """Split RGB into luma and chroma, and merge upscaled luma with chroma.
 
     Args:
-        scale: How much larger the restored luma is.
+        scale: Ratio of the sides of upscaled and input luma.
     """
 
     def __init__(self, scale: int) -> None:
@@ -45,16 +46,16 @@ class LumaPath(nn.Module):
             self.register_buffer(f"{name}_bias", _default(bias), persistent=False)
 
     def luma(self, rgb: Tensor) -> Tensor:
-        """`(N, 3, H, W)` RGB in [0, 1] to Y, `(N, 1, H, W)` in [16/255, 235/255]."""
+        """Convert `(N, 3, H, W)` RGB in [0, 1] to Y, `(N, 1, H, W)` in [16/255, 235/255]."""
         return self.split(rgb)[0]
 
     def split(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """`(N, 3, H, W)` RGB in [0, 1] to Y, `(N, 1, H, W)`, and CbCr, `(N, 2, H, W)`."""
+        """Convert `(N, 3, H, W)` RGB in [0, 1] to Y, `(N, 1, H, W)`, and CbCr, `(N, 2, H, W)`."""
         ycbcr = F.conv2d(rgb, self.get_buffer("to_ycbcr"), self.get_buffer("to_ycbcr_bias"))
         return ycbcr[:, :1], ycbcr[:, 1:]
 
     def split_window(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """`(N, T, 3, H, W)` RGB to Y, `(N, T, 1, H, W)`, and CbCr of the centre, `(N, 2, H, W)`."""
+        """Convert `(N, T, 3, H, W)` RGB to Y, `(N, T, 1, H, W)`, and the centre's CbCr."""
         batch, window = frames.shape[:2]
         luma, chroma = self.split(frames.flatten(0, 1))
         luma = luma.reshape(batch, window, *luma.shape[1:])
@@ -62,7 +63,7 @@ class LumaPath(nn.Module):
         return luma, chroma[:, window // 2]
 
     def join(self, luma: Tensor, chroma: Tensor) -> Tensor:
-        """Restored Y, `(N, 1, sH, sW)`, and CbCr of the LR picture, `(N, 2, H, W)`, to RGB."""
+        """Merge Y of SR, `(N, 1, sH, sW)`, and CbCr of LR, `(N, 2, H, W)`, to RGB."""
         ycbcr = torch.cat((luma, self.enlarge(chroma)), dim=1)
         return F.conv2d(ycbcr, self.get_buffer("to_rgb"), self.get_buffer("to_rgb_bias"))
 

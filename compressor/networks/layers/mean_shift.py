@@ -1,7 +1,7 @@
-"""The range that EDSR and its descendants work in: 0..255, with the mean colour of DIV2K taken off.
+"""Value range of EDSR and networks derived from it: 0..255 minus the mean colour of DIV2K.
 
-Official checkpoints carry that shift as two 1x1 convolutions, `sub_mean` and `add_mean`; here it is
-arithmetic on constants, and what a checkpoint says is compared with it.
+Official checkpoints carry that shift as two 1x1 convolutions, `sub_mean` and `add_mean`; here
+it is arithmetic on constants, and a checkpoint's values are compared with them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from vsrc.runtime.errors import MismatchError
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
-"""Mean of the 800 training pictures of DIV2K, RGB in [0, 1]."""
+"""Mean of the 800 training images of DIV2K, RGB in [0, 1]."""
 
 
 class MeanShift(nn.Module):
-    """From [0, 1] to the range a network works in, and back.
+    """Convert from [0, 1] to the value range of a network, and back.
 
     Args:
         rgb_range: Largest value of that range before the shift: 255 in the official releases.
@@ -29,18 +29,18 @@ class MeanShift(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
 
     def enter(self, lr: Tensor) -> Tensor:
-        """`(N, 3, H, W)` RGB in [0, 1] to the range of the network, around 0."""
+        """Convert `(N, 3, H, W)` RGB in [0, 1] to the range of the network, around 0."""
         return lr * self.rgb_range - self.get_buffer("mean")
 
     def leave(self, sr: Tensor) -> Tensor:
-        """`(N, 3, H, W)` as the network gives it, to RGB in [0, 1]."""
+        """Convert the network's output, `(N, 3, H, W)`, to RGB in [0, 1]."""
         return (sr + self.get_buffer("mean")) / self.rgb_range
 
     def taken_from(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A checkpoint without its `sub_mean` and `add_mean`, which must say the same.
+        """Remove `sub_mean` and `add_mean` from a checkpoint; they must hold the same values.
 
         Raises:
-            MismatchError: It was trained in another range or around another mean.
+            MismatchError: It was trained with another range or another mean.
         """
         mean = torch.tensor(DIV2K_MEAN) * self.rgb_range
         for key, sign in (("sub_mean", -1.0), ("add_mean", 1.0)):
@@ -51,7 +51,7 @@ class MeanShift(nn.Module):
                 raise MismatchError(
                     f"{key}.bias is {bias.flatten().tolist()[:3]}, expected "
                     f"{(sign * mean).tolist()}: the network was trained in another range; pass "
-                    "rgb_range=1 for one taught on [0, 1]"
+                    "rgb_range=1 for one trained on [0, 1]"
                 )
         return {
             k: v for k, v in state.items() if k.partition(".")[0] not in ("sub_mean", "add_mean")

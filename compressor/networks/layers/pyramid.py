@@ -1,4 +1,4 @@
-"""Features at full, half and quarter resolution, as EDVR and STDAN align them."""
+"""Feature pyramids at full, half and quarter resolution, used for alignment by EDVR and STDAN."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def lrelu(x: Tensor) -> Tensor:
 
 
 def double(x: Tensor) -> Tensor:
-    """Twice the height and width, bilinear."""
+    """Upscale height and width by 2, bilinear."""
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
@@ -26,18 +26,18 @@ def conv3(channels: int, features: int, *, stride: int = 1) -> nn.Conv2d:
 
 
 def to_windows(frames: Pyramid, *, batch: int) -> Pyramid:
-    """Levels with frames on the batch axis, `(N * T, C, h, w)`, to `(N, T, C, h, w)`."""
+    """Move frames off the batch axis of each level: `(N * T, C, h, w)` to `(N, T, C, h, w)`."""
     first, second, third = (x.reshape(batch, -1, *x.shape[1:]) for x in frames)
     return first, second, third
 
 
 def backward(frames: Pyramid) -> Pyramid:
-    """Levels `(N, T, C, h, w)` with the frames in the opposite order."""
+    """Reverse the frames of each level, `(N, T, C, h, w)`."""
     first, second, third = (torch.stack(x.unbind(1)[::-1], dim=1) for x in frames)
     return first, second, third
 
 
 def flat(frames: Pyramid) -> Pyramid:
-    """Levels `(N, T, C, h, w)` with frames moved to the batch axis, `(N * T, C, h, w)`."""
+    """Move the frames of each level to the batch axis: `(N, T, C, h, w)` to `(N * T, C, h, w)`."""
     first, second, third = (x.flatten(0, 1) for x in frames)
     return first, second, third

@@ -1,4 +1,4 @@
-"""Residual Swin transformer blocks, as SwinIR (Liang et al. 2021) has them and STDAN uses them.
+"""Residual Swin transformer blocks, as in SwinIR (Liang et al. 2021) and STDAN.
 
     x ─ conv_first ─┬─ norm ─ group ─ group ─ ... ─ norm ─ conv_after_body ─ + ─ conv_last ─ y
                     └───────────────────────────────────────────────────────┘
@@ -6,8 +6,8 @@
                └───────────────────────────────────────────────┘
 
 A block attends inside windows of 8x8 pixels; every second one has its windows shifted by half of
-that, so that neighbours meet. State-dict names are SwinIR's. Stochastic depth is left out: it
-changes training only, and a teacher is loaded rather than trained here.
+that, so that neighbouring windows interact. State-dict names are SwinIR's. Stochastic depth is left
+out: it changes training only, and a teacher is loaded rather than trained here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SwinBody(nn.Module):
         self.conv_last = conv3(embedded, features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same; H and W are multiples of `WINDOW`."""
+        """Map `(N, C, H, W)` to the same shape; H and W are multiples of `WINDOW`."""
         first = self.conv_first(x)
         body = _over_channels(self.patch_embed["norm"], first)
         for layer in self.layers:
@@ -59,7 +59,7 @@ class SwinBody(nn.Module):
 
 
 class SwinGroup(nn.Module):
-    """Blocks and a convolution, around which the input is added.
+    """Blocks and a convolution with a residual connection around them.
 
     Args:
         channels: Channels in and out.
@@ -74,7 +74,7 @@ class SwinGroup(nn.Module):
         self.conv = conv3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         body = self.residual_group["blocks"](x.permute(0, 2, 3, 1))
         convolved: Tensor = self.conv(body.permute(0, 3, 1, 2))
         return x + convolved
@@ -86,7 +86,7 @@ class SwinBlock(nn.Module):
     Args:
         channels: Channels in and out.
         heads: Attention heads.
-        shifted: Windows lie half a window further down and right, around the corner of the picture.
+        shifted: Whether windows are shifted by half a window down and right, cyclically.
     """
 
     def __init__(self, channels: int, *, heads: int, shifted: bool) -> None:
@@ -101,7 +101,7 @@ class SwinBlock(nn.Module):
             self.register_buffer("attn_mask", _mask_shifted_windows())
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, H, W, C)` to the same."""
+        """Map `(N, H, W, C)` to the same shape."""
         x = x + self._attended(self.norm1(x))
         mixed: Tensor = self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(x))))
         return x + mixed
@@ -123,10 +123,10 @@ class SwinBlock(nn.Module):
         return windows.reshape(batch, height, width, channels)
 
     def _mask(self, rows: int, columns: int) -> Tensor:
-        """Masks of a picture of `rows` by `columns` windows, `(rows * columns, 64, 64)`.
+        """Masks of an image of `rows` by `columns` windows, `(rows * columns, 64, 64)`.
 
-        Only the last row and column of windows have seams, so those of the 4x4 windows that the
-        official files store are all there are: index 0 for an inner window, 3 for a last one.
+        Only the last row and column of windows have seams, so the masks of 4x4 windows stored in
+        the official files cover all cases: index 0 for an inner window, 3 for a last one.
         """
         masks = self.get_buffer("attn_mask")
         last = STORED_GRID - 1
@@ -171,7 +171,7 @@ class WindowAttention(nn.Module):
         return joined
 
     def _bias(self, tokens: int) -> Tensor:
-        """`(heads, 64, 64)`."""
+        """Relative position bias, `(heads, 64, 64)`."""
         index = self.get_buffer("relative_position_index").flatten()
         bias = self.relative_position_bias_table[index].reshape(tokens, tokens, self.heads)
         return bias.permute(2, 0, 1)
@@ -191,9 +191,9 @@ def _over_channels(norm: nn.Module, x: Tensor) -> Tensor:
 
 
 def _roll(x: Tensor, shift: int) -> Tensor:
-    """`(N, H, W, C)` moved up and left by `shift` pixels, what falls out comes in opposite.
+    """Roll `(N, H, W, C)` up and left by `shift` pixels, cyclically.
 
-    Slices, not torch.roll: the exporter writes that with an index for every pixel.
+    Slices, not torch.roll, which is exported with an index for every pixel.
     """
     x = torch.cat((x[:, shift:], x[:, :shift]), dim=1)
     return torch.cat((x[:, :, shift:], x[:, :, :shift]), dim=2)

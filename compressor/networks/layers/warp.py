@@ -1,4 +1,4 @@
-"""Move a picture along a flow."""
+"""Warp an image by optical flow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def warp(picture: Tensor, flow: Tensor) -> Tensor:
-    """The picture as seen from where the flow points: out(p) = picture(p + flow(p)).
+    """Backward warping: out(p) = picture(p + flow(p)).
 
-    Bilinear; beyond the edge the nearest pixel of the edge is taken. Positions are normalised to
+    Bilinear; beyond the border the nearest border pixel is used. Positions are normalised to
     [-1, 1] for one 4-D GridSample: in half precision they would be off by 0.3 pixels at a width of
     1280, so they and the sampling are at least float32.
 

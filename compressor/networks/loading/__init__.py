@@ -1,1 +1,1 @@
-"""From what a user names to a network with its weights."""
+"""Loading of networks with their weights, by name or file."""

@@ -1,4 +1,4 @@
-"""A network from what its user called it: a name, a package, `module:function`, a checkpoint."""
+"""Find a network by name, package, `module:function` or checkpoint."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FoundNetwork:
-    """A network and where it comes from.
+    """A network and its origin.
 
     Attributes:
-        network: With its weights, if it has any.
-        spec: Its description, under the name by which `create` makes it again.
+        network: Network, with its weights if it has any.
+        spec: Spec of the network, with the name by which `create` rebuilds it.
         weights: File that the weights were read from; None for fresh ones.
-        weights_sha256: Hash of that file.
+        weights_sha256: SHA-256 of that file.
     """
 
     network: nn.Module
@@ -53,19 +53,19 @@ def find_network(
     weights_as: Literal["whole", "partial", "seed"] = "whole",
     allow_code: bool = False,
 ) -> FoundNetwork:
-    """Make a network and fill it.
+    """Build a network and load its weights.
 
     Args:
         name: Name in the table, `module:function`, `spandrel:FILE`, or path of a package.
-        scale: SR/LR side ratio that it must have.
-        weights: Checkpoint; where None, a package's own weights, else none.
-        arguments: For its constructor; a package says its own.
-        weights_as: Take them whole, or what fits by name and shape, or as those of a smaller `edge`
-            that the network shall begin as.
-        allow_code: A package may name a network outside the table.
+        scale: Required SR/LR side ratio.
+        weights: Checkpoint; None for a package's own weights, or fresh ones.
+        arguments: Arguments of its constructor; a package has its own.
+        weights_as: How to use the weights: all, those that fit by name and shape, or as a smaller
+            `edge` that the network starts from.
+        allow_code: Whether a package may name a network outside the table.
 
     Raises:
-        MismatchError: It has another scale, or the weights do not fit.
+        MismatchError: The network has another scale, or the weights do not fit.
         SpecError: A damaged package, or one that names a network outside the table.
         ValueError: No such network.
     """
@@ -75,7 +75,7 @@ def find_network(
         network = create_unfilled(package, arguments=arguments, allow_code=allow_code)
         arguments = {**package.spec.network.arguments, **arguments}
     else:
-        # Only the table's networks are known to take a scale.
+        # Only networks of the table are sure to take a scale.
         made_as = name
         arguments = arguments if ":" in name else {"scale": scale, **arguments}
         network = create(made_as, **arguments)
@@ -84,7 +84,7 @@ def find_network(
     spec = spec_of(network)
     if spec.scale != scale:
         raise MismatchError(
-            f"{name} enlarges by {spec.scale}, not by {scale}: --set scale={spec.scale}"
+            f"{name} upscales by {spec.scale}, not by {scale}: add --set scale={spec.scale}"
         )
     if ":" in made_as:
         spec = replace(spec, name=made_as, arguments=dict(arguments))
@@ -99,9 +99,10 @@ def find_teacher(
     arguments: Mapping[str, Argument],
     allow_code: bool = False,
 ) -> FoundNetwork:
-    """The same for a teacher, which must have weights: given, its own, or those that ship.
+    """Find a teacher, which must have weights: given, its own, or shipped ones.
 
-    A `module:function` may fill its network itself, so it is taken as it is.
+    A
+    `module:function` may load its weights itself, so it is not checked.
     """
     if weights is None and name in list_shipped():
         name = str(shipped(name))
@@ -110,7 +111,7 @@ def find_teacher(
     )
     if teacher.weights is None and ":" not in name:
         raise ValueError(
-            f"teacher {name} has no weights, so it has nothing to teach: give its checkpoint with "
+            f"teacher {name} has no weights: give its checkpoint with "
             "--teacher-weights, or name a package"
         )
     return teacher
@@ -130,7 +131,7 @@ def _load_what_fits(network: nn.Module, path: Path) -> None:
 def _grow(network: nn.Module, path: Path) -> None:
     if not isinstance(network, Edge):
         raise MismatchError(
-            f"{path} cannot be the seed of a {type(network).__name__}: only an edge grows; "
+            f"{path} cannot be grown into a {type(network).__name__}: only edge networks can;  "
             "expected student_weights_as whole or partial"
         )
     grow(network, read_weights(path), where=str(path))

@@ -1,10 +1,10 @@
-"""Begin a larger `edge` as the same function as a smaller one, so that nothing is learnt twice.
+"""Initialise a larger `edge` with the function of a smaller, trained one.
 
-Net2Net (Chen et al., ICLR 2016, section 2) for a chain of convolutions and ReLU: what a wider layer
-has more starts at random, but nothing looks at it yet; what a deeper body has more passes its
-features on, which ReLU leaves as they are. The first step already teaches the new weights, as those
-that look at them have a gradient. Nothing is copied twice, so no noise is needed to tell twins
-apart.
+Net2Net (Chen et al., ICLR 2016, section 2) for a chain of convolutions and ReLU: new
+channels of a wider layer are random, but the weights that read them are zero; new blocks of a
+deeper body are identities, which ReLU leaves unchanged. The first step already trains the new
+weights, as the weights that read them have a gradient. No channel is duplicated, so no noise is
+needed to break symmetry.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from vsrc.runtime.latency.edge_size import EdgeSize
 
 
 def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
-    """Make a fresh network give the outputs of a smaller one, to rounding.
+    """Make a fresh network compute the outputs of a smaller one, to rounding.
 
     Args:
-        network: Fresh; what it has more keeps its random weights.
+        network: Fresh network; its additional channels keep their random weights.
         state: Weights of an `edge` of the same scale and window, at most as wide and deep, merged
             or not.
-        where: What to call them in a message.
+        where: Name of the weights in messages.
 
     Raises:
-        MismatchError: They are of something else, or larger.
+        MismatchError: The weights are of another network, or larger.
     """
     small = Edge(
         _size_of(state, where), scale=network.scale, window=network.window, name="the smaller edge"
@@ -53,18 +53,18 @@ def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
 
 
 def _deepen(taught: Mapping[str, Tensor], size: EdgeSize, *, blocks: int) -> dict[str, Tensor]:
-    """With blocks that pass their features on, until there are as many as wanted."""
+    """Append identity blocks up to the wanted number."""
     passing = {"weight": identity_kernel(size.features), "bias": torch.zeros(size.features)}
     further = range(size.blocks, blocks)
     return {**taught, **{f"body.{n}.{part}": passing[part] for n in further for part in passing}}
 
 
 def _place_first(wide: Tensor, taught: Tensor) -> Tensor:
-    """Taught weights in the first places; they see no input beyond their own.
+    """Place trained weights first; their weights for additional inputs are zero.
 
     Args:
-        wide: `(O, ...)`, weights that stay where nothing is taught.
-        taught: The same number of axes, none longer.
+        wide: Fresh weights, `(O, ...)`, kept where there are no trained ones.
+        taught: Trained weights; same number of axes, none longer.
     """
     placed = wide.clone()
     outputs = len(taught)

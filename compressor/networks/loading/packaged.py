@@ -1,8 +1,8 @@
-"""The network of a model package, with its weights.
+"""Load the network of a model package, with its weights.
 
-A package may come from anywhere. Names of the table are harmless; any other name would have code of
-this machine run that the package chose, with arguments that it chose: `os:system` is a function,
-too. So such a package is opened only where the user says so.
+A package may come from anywhere. Names of the table are harmless; any other name would
+run code chosen by the package, with arguments chosen by it: `os:system` is a function, too. So
+such a package is opened only if the user allows it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Collapsible(Protocol):
     """A network with training-time branches that can be merged."""
 
     def collapsed(self) -> nn.Module:
-        """A copy without the branches; the same function to rounding."""
+        """Return a copy without the branches, equal to rounding."""
 
 
 def from_package(package: Package, *, allow_code: bool = False) -> nn.Module:
-    """The network as it was taught (branches not yet merged), on the CPU, in evaluation mode.
+    """Load the network as trained (branches not merged), on the CPU, in evaluation mode.
 
     Args:
         package: An opened package.
-        allow_code: It may name a network outside the table.
+        allow_code: Whether it may name a network outside the table.
 
     Raises:
         SpecError: The weights are not the ones that the package describes, or it names a network
@@ -52,27 +52,27 @@ def create_unfilled(
     arguments: Mapping[str, Argument] | None = None,
     allow_code: bool = False,
 ) -> nn.Module:
-    """The network that a package names, before its weights are loaded.
+    """Build the network that a package names, without loading its weights.
 
     Args:
         package: An opened package.
-        arguments: For the constructor; these go before those of the package.
-        allow_code: It may name a network outside the table.
+        arguments: Arguments of the constructor; they override those of the package.
+        allow_code: Whether it may name a network outside the table.
 
     Raises:
-        SpecError: It names one and that is not allowed.
+        SpecError: It names a network outside the table and that is not allowed.
         ValueError: No such network or argument.
     """
     name = package.spec.network.name
     if name not in NETWORKS and not allow_code:
         raise SpecError(
-            f"{package.path} names a network outside the table, {name!r}: making it runs code that "
-            "the package chose; if you trust where the package comes from, add --allow-code"
+            f"{package.path} names a network outside the table, {name!r}: building it runs code "
+            "chosen by the package; if you trust where the package comes from, add --allow-code"
         )
     chosen = {**package.spec.network.arguments, **(arguments or {})}
     if not name.startswith(SPANDREL):
         return create(name, **chosen)
-    # Its architecture is found in the package's own weights: the file they began as may be gone.
+    # The architecture is read from the package's own weights: the original file may be gone.
     state = read_weights(package.weights())
     inner = {key.removeprefix("network."): tensor for key, tensor in state.items()}
     taps = {key: str(chosen.get(key, "")) for key in ("hr_features", "stages")}
@@ -80,7 +80,7 @@ def create_unfilled(
 
 
 def to_deployed(network: nn.Module) -> nn.Module:
-    """The form that runs on a device: training branches merged where a network has any."""
+    """Return the deployed form: training branches merged where a network has any."""
     if isinstance(network, Collapsible):
         return network.collapsed().eval()
     return network.eval()

@@ -1,4 +1,4 @@
-"""Which network of the table do these weights belong to?"""
+"""Recognise the network of the table that weights belong to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 
 SCALES = (4, 2, 3, 8, 1)
 _WORTH_NAMING = 0.5
-"""Least share of tensors that must fit before a network is named."""
+"""Minimum share of fitting tensors for a network to be named."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Likeness:
     Attributes:
         shapes: Tensors that agree in name and shape.
         names: Tensors that agree in name.
-        call: The call.
+        call: Call of `create`, as text.
     """
 
     shapes: float
@@ -33,13 +33,13 @@ class Likeness:
 
 
 def describe_nearest(state: Mapping[str, Tensor], network: nn.Module) -> str:
-    """A sentence that says which call of `create` the weights fit best, for an error message.
+    """Describe the call of `create` that the weights fit best, for an error message.
 
     The network itself at other scales comes first, then every network of the table.
 
     Args:
         state: Tensors by name.
-        network: The network they were meant for.
+        network: Network they were meant for.
     """
     best = Likeness(0.0, 0.0, "")
     for likeness in _likenesses(state, network):
@@ -48,7 +48,7 @@ def describe_nearest(state: Mapping[str, Tensor], network: nn.Module) -> str:
         if best.shapes == 1.0:
             return f"They fit {best.call}"
     if best.shapes < _WORTH_NAMING:
-        return f"No network of the table comes near; there are: {', '.join(names())}"
+        return f"No network of the table is similar; expected one of: {', '.join(names())}"
     return f"The nearest is {best.call}: {best.shapes:.0%} of the tensors fit"
 
 
@@ -70,7 +70,7 @@ def _likenesses(state: Mapping[str, Tensor], network: nn.Module) -> Iterator[Lik
 def _compare(
     state: Mapping[str, Tensor], name: str, arguments: dict[str, Argument]
 ) -> Iterator[Likeness]:
-    """One likeness; none where there is no such network at this scale."""
+    """Yield one likeness; none if the network does not exist at this scale."""
     try:
         with torch.device("meta"):  # shapes only: EDSR alone would fill 170 MB
             candidate = create(name, **arguments)

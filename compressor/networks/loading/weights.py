@@ -1,7 +1,7 @@
 """Load the weights of a network from a file, whoever wrote it.
 
-What a file holds is compared with the network as a whole before the first tensor is copied, so a
-network is never half loaded.
+All tensors are checked against the network before the first one is copied, so a network is never
+partially loaded.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _SHOWN = 3
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
-    """Fill a network with the weights of a file.
+    """Load the weights of a file into a network.
 
-    Takes the layouts that the authors of each network published, training checkpoints (the
+    Supports the layouts that the authors of each network published, training checkpoints (the
     averaged weights where there are any), half precision files (they become the network's own
     precision) and the prefix that DataParallel, `torch.compile` or a trainer puts before each name.
 
     Args:
-        network: Any network; one of the table also knows the names that others gave its layers.
+        network: Any network; one of the table also accepts the names of other implementations.
         path: `.pth`, `.pt`, `.safetensors`, or a model package (`student.vsrc`).
 
     Raises:
-        MismatchError: The file is not a plain checkpoint, or holds weights of something else; the
-            message says what differs and which network of the table comes nearest.
+        MismatchError: The file is not a plain checkpoint, or holds weights of another network;
+            the message says what differs and which network of the table is most similar.
         SpecError: A damaged model package.
         FileNotFoundError: No such file.
     """
@@ -42,12 +42,12 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
 
 def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -> None:
-    """The same from tensors already read.
+    """Load tensors already read into a network.
 
     Args:
         network: Any network.
         state: Tensors by name.
-        where: What to call them in a message.
+        where: Name of the tensors in messages.
     """
     own = network.state_dict()
     weights = _without_prefix(state, own)
@@ -66,7 +66,7 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -
 
 
 def _without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop first parts that all names of the file share and no name of the network has."""
+    """Drop leading name parts shared by all names of the file and absent from the network."""
     stripped = dict(state)
     while stripped:
         first = {key.partition(".")[0] for key in stripped}
@@ -94,7 +94,7 @@ def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> li
 
 
 def _fits(tensor: Tensor, own: Tensor) -> bool:
-    # A quantised file holds integers that mean nothing without their scales.
+    # The integers of a quantised file are meaningless without their scales.
     return tensor.shape == own.shape and tensor.is_floating_point() == own.is_floating_point()
 
 

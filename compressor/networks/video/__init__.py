@@ -1,1 +1,1 @@
-"""Networks of several frames, one file each."""
+"""Multi-frame networks, one file each."""

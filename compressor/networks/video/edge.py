@@ -4,13 +4,13 @@
     frame t-1 ─┤                     ┌────────── N times ─────────┐
     frame t   ─┼─ encode ─ concat ─ fuse ─ RepConv 3x3 ─ ReLU ─ ... ─ tail 3x3 ─ shuffle ─ + ─ SR
     frame t+1 ─┤ (each alone)                                                              │
-    frame t+2 ─┘                                     centre frame, enlarged bilinearly ────┘
+    frame t+2 ─┘                                     centre frame, upscaled bilinearly ────┘
 
-Each frame passes the encoder by itself, so a runtime can keep its features from window to window.
+Each frame passes the encoder by itself, so a runtime can reuse its features from window to window.
 In training every body convolution is the sum of four branches (as in ECBSR, Zhang et al. 2021,
-section 3.2, and ETDS, Chao et al. 2023), and the fusion is taught in differences between frames;
+section 3.2, and ETDS, Chao et al. 2023), and the fusion is trained on differences between frames;
 `collapsed` folds each into one plain convolution, which is exported.
-No warping, no attention, no activation but ReLU: INT8 ranges stay tame and every runtime is fast.
+No warping, no attention, no activation but ReLU: INT8 ranges stay small and every runtime is fast.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ NAMED = tuple(f"edge-{size}" for size in SIZES)
 
 
 class Merged(nn.Module):
-    """A 3x3 convolution that is taught in another form, and costs no more than it once merged.
+    """A 3x3 convolution trained in another parametrisation and merged for deployment.
 
-    Every form is linear, so its kernel is summed up first and the picture is convolved once.
+    Every form is linear, so the kernels are summed first and the input is convolved once.
     """
 
     def kernel(self) -> Tensor:
-        """The plain kernel, `(O, I, 3, 3)`, that the weights amount to."""
+        """Merge the weights into the plain kernel, `(O, I, 3, 3)`."""
         raise NotImplementedError
 
     def bias(self) -> Tensor:
@@ -50,19 +50,19 @@ class Merged(nn.Module):
         raise NotImplementedError
 
     def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
-        """Weights that amount to a plain kernel, and from which every part can learn on."""
+        """Return weights that merge into a given plain kernel and can be trained further."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, I, H, W)` to `(N, O, H, W)`."""
+        """Map `(N, I, H, W)` to `(N, O, H, W)`."""
         return self.convolved(x, self.kernel())
 
     def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """The picture under the plain kernel, or under one near it (its int8, say)."""
+        """Convolve the input with the plain kernel or a variant of it (such as its int8 values)."""
         return F.conv2d(x, kernel, self.bias(), padding=1)
 
     def collapsed(self) -> nn.Conv2d:
-        """A plain convolution that gives the same output."""
+        """Return a plain convolution with the same output."""
         with torch.no_grad():
             kernel = self.kernel()
             plain = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
@@ -73,7 +73,7 @@ class Merged(nn.Module):
 
 
 class RepConv(Merged):
-    """Taught as the sum of four branches.
+    """A convolution trained as the sum of four branches.
 
     3x3, 1x1, identity, and 1x1 followed by 3x3 (the 1x1 without bias, so that zero padding means
     the same before and after the two are merged).
@@ -95,7 +95,7 @@ class RepConv(Merged):
         self.register_buffer("identity", identity_kernel(features), persistent=False)
         self.register_buffer("centre", identity_kernel(1), persistent=False)
         with torch.no_grad():
-            # The start is the 3x3 branch plus identity, as in a residual block.
+            # Initially the 3x3 branch plus identity, as in a residual block.
             self.conv3.weight.mul_(0.5)
             self.conv1.weight.mul_(0.1)
             self.reduce.weight.mul_(0.1)
@@ -112,7 +112,7 @@ class RepConv(Merged):
         return _bias_of(self.conv3)
 
     def weights_of(self, kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
-        """See `Merged`. Only `expand` keeps what it has: what follows it is zero."""
+        """See `Merged`. Only `expand` keeps its weights: the layer after it is zero."""
         return {
             "conv3.weight": kernel - self.identity,
             "conv3.bias": bias,
@@ -123,20 +123,20 @@ class RepConv(Merged):
 
 
 class FusionConv(Merged):
-    """Over the features of all frames, taught as differences to the centre's.
+    """Fusion of the features of all frames, trained on differences to the centre frame.
 
         sum_t W_t * e_t  =  W' * e_c  +  gain * sum_(t != c) W'_t * (e_t - e_c)
 
-    The same linear map; but the gradient of `W'_t` is that of the difference alone, and a small
-    step of it changes much. Neighbours differ from the centre by fractions of a pixel: taught as
-    they are, weights settle on the centre frame, and it takes tens of thousands of steps until the
-    others say anything (edge-m used none of it after 9,000; like this it does after 400).
+    The linear map is the same, but the gradient of `W'_t` is that of the difference alone, and it
+    is scaled by the gain. Neighbours differ from the centre by fractions of a pixel: trained
+    directly, the weights converge to the centre frame and use the others only after tens of
+    thousands of steps (edge-m did not after 9,000; in this form it does after 400).
 
     Args:
         frames: T, odd.
         encoded: Channels of a frame.
         features: Channels out.
-        gain: How much larger a step of the neighbours is.
+        gain: Factor on the update steps of the neighbours' weights.
     """
 
     def __init__(self, frames: int, encoded: int, features: int, *, gain: float = 4.0) -> None:
@@ -163,7 +163,7 @@ class FusionConv(Merged):
         return {"conv.weight": apart.flatten(1, 2), "conv.bias": bias}
 
     def _by_frame(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights of the frames before the centre, of the centre, and of those behind it."""
+        """Split the weights into those before the centre, of the centre, and after it."""
         out, channels, height, width = weight.shape
         weight = weight.view(out, self.frames, channels // self.frames, height, width)
         middle = self.frames // 2
@@ -176,20 +176,20 @@ def _bias_of(convolution: nn.Conv2d) -> Tensor:
 
 
 def identity_kernel(features: int) -> Tensor:
-    """A 3x3 kernel that changes nothing, `(C, C, 3, 3)`."""
+    """Identity as a 3x3 kernel, `(C, C, 3, 3)`."""
     kernel = torch.zeros(features, features, 3, 3)
     kernel[torch.arange(features), torch.arange(features), 1, 1] = 1.0
     return kernel
 
 
 class Edge(nn.Module):
-    """The student; see the picture above.
+    """The student in the diagram above.
 
     Args:
         size: Channels and depth.
         scale: SR/LR side ratio.
         window: Frames fed at once, odd.
-        name: What the table of networks calls it.
+        name: Name in the table of networks.
     """
 
     encoded_frames = 1
@@ -205,12 +205,12 @@ class Edge(nn.Module):
         self.body: nn.ModuleList = nn.ModuleList(body)
         self.tail = nn.Conv2d(size.features, 3 * scale * scale, 3, padding=1)
         with torch.no_grad():
-            # The first output is then the enlarged frame: training starts at bilinear, not noise.
+            # The first output is then the upscaled frame: training starts at bilinear, not noise.
             self.tail.weight.mul_(0.1)
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         return NetworkSpec(
             name=self.name,
             arguments={"scale": self.scale, "window": self.window, **self._own_size()},
@@ -224,15 +224,15 @@ class Edge(nn.Module):
         )
 
     def _own_size(self) -> dict[str, Argument]:
-        """What its name does not say already."""
+        """Constructor arguments that the name does not imply."""
         return {} if self.name in NAMED else dict(asdict(self.size))
 
     def encode(self, frame: Tensor) -> tuple[Tensor]:
-        """Features of one frame: `(N, 3, H, W)` to `(N, encoded, H, W)`."""
+        """Encode one frame: `(N, 3, H, W)` to `(N, encoded, H, W)`."""
         return (torch.relu(self.encoder(frame)),)
 
     def fuse(self, features: tuple[Tensor], centre: Tensor) -> Tensor:
-        """Features of a window, `(N, T, encoded, H, W)`, and its centre frame, to SR."""
+        """Compute SR from a window's features, `(N, T, encoded, H, W)`, and its centre frame."""
         (encoded,) = features
         x = torch.relu(self.fusion(encoded.flatten(1, 2)))
         for block in self.body:
@@ -244,7 +244,7 @@ class Edge(nn.Module):
         return base + residual
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore the centre frame.
+        """Upscale the centre frame.
 
         Args:
             lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
@@ -258,7 +258,7 @@ class Edge(nn.Module):
         return self.fuse((encoded,), lr[:, window // 2])
 
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take weights whose branches were merged already, too."""
+        """Convert weights with merged branches to the training form."""
         adapted = dict(state)
         for name, module in self.named_modules():
             if isinstance(module, Merged) and f"{name}.weight" in adapted:
@@ -269,7 +269,7 @@ class Edge(nn.Module):
         return adapted
 
     def collapsed(self) -> Edge:
-        """A copy of nothing but plain convolutions; the same function to rounding."""
+        """Return a copy made of plain convolutions only, equal to rounding."""
         plain = Edge(self.size, scale=self.scale, window=self.window, name=self.name)
         for name, module in list(plain.named_modules()):
             if isinstance(module, Merged):
@@ -282,7 +282,7 @@ class Edge(nn.Module):
 
 
 def _training_only(block: nn.Module) -> int:
-    """Parameters of a block that are gone once it is collapsed."""
+    """Number of parameters of a block that collapsing removes."""
     return (
         parameter_count(block) - parameter_count(block.conv3) if isinstance(block, RepConv) else 0
     )
@@ -291,20 +291,20 @@ def _training_only(block: nn.Module) -> int:
 def edge(
     *, encoded: int = 8, features: int = 24, blocks: int = 4, scale: int = 4, window: int = 5
 ) -> Edge:
-    """Any member of the family; the arguments are those of `EdgeSize`."""
+    """Build a network of the family; the arguments are those of `EdgeSize`."""
     return Edge(EdgeSize(encoded, features, blocks), scale=scale, window=window, name="edge")
 
 
 def edge_s(*, scale: int = 4, window: int = 5) -> Edge:
-    """At most 45k parameters at x4."""
+    """Build `edge` with at most 45k parameters at x4."""
     return Edge(SIZES["s"], scale=scale, window=window, name="edge-s")
 
 
 def edge_m(*, scale: int = 4, window: int = 5) -> Edge:
-    """At most 130k parameters at x4."""
+    """Build `edge` with at most 130k parameters at x4."""
     return Edge(SIZES["m"], scale=scale, window=window, name="edge-m")
 
 
 def edge_l(*, scale: int = 4, window: int = 5) -> Edge:
-    """At most 700k parameters at x4."""
+    """Build `edge` with at most 700k parameters at x4."""
     return Edge(SIZES["l"], scale=scale, window=window, name="edge-l")

@@ -8,10 +8,10 @@
                                         │
         reconstruct ─ upconv1, shuffle 2 ─ upconv2, shuffle 2 ─ conv_hr ─ F^SR ─ conv_last ─ + ─ SR
                                                                                              │
-                                                      centre frame, enlarged bilinearly ─────┘
+                                                      centre frame, upscaled bilinearly ─────┘
 
-State-dict names are those of the official release (BasicSR, `edvr_arch.py`), so its files load as
-they are. Sizes M and L are the official ones; XS is a small one of ours that trains on a CPU.
+State-dict names are those of the official release (BasicSR, `edvr_arch.py`), so its files load
+unchanged. Sizes M and L are the official ones; XS is a small size of our own that trains on a CPU.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from vsrc.compressor.networks.layers.pyramid import Pyramid, conv3, double, flat
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 TYPICAL_OFFSET = 10
-"""How far a deformable convolution reaches out, pixels of L1: motion from frame to frame times the
-radius of the window. Nothing in the network bounds it; this is what a tile allows for."""
+"""Assumed reach of a deformable convolution, pixels of L1: motion between frames times the radius
+of the window. The network does not bound it; tiles have this much context for it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ SIZES = {
 
 
 def _pool(x: Tensor) -> Tensor:
-    """Half the height and width: maximum and mean of 3x3, `(N, 2C, H/2, W/2)`."""
+    """Halve height and width by maximum and mean of 3x3, `(N, 2C, H/2, W/2)`."""
     return torch.cat((F.max_pool2d(x, 3, 2, padding=1), F.avg_pool2d(x, 3, 2, padding=1)), dim=1)
 
 
@@ -70,7 +70,8 @@ class Predeblur(nn.Module):
 
     Args:
         features: Channels out.
-        hr_input: The frames are as large as the output: two more strided convolutions come first.
+        hr_input: Whether frames have the size of the output: two more strided convolutions
+            come first.
     """
 
     def __init__(self, features: int, *, hr_input: bool) -> None:
@@ -88,7 +89,7 @@ class Predeblur(nn.Module):
         self.resblock_l1 = nn.ModuleList(ResidualBlock(features) for _ in range(5))
 
     def forward(self, frame: Tensor) -> Tensor:
-        """`(N, 3, H, W)` to `(N, C, H, W)`, or to `(N, C, H/4, W/4)` for HR input."""
+        """Map `(N, 3, H, W)` to `(N, C, H, W)`, or to `(N, C, H/4, W/4)` for HR input."""
         level1 = lrelu(self.conv_first(frame))
         if self.hr_input:
             level1 = lrelu(self.stride_conv_hr2(lrelu(self.stride_conv_hr1(level1))))
@@ -129,7 +130,7 @@ class PcdAlign(nn.Module):
         self.cas_dcnpack = ModulatedDeformConv(features, groups=groups)
 
     def forward(self, neighbour: Pyramid, reference: Pyramid) -> Tensor:
-        """Move the features of a neighbour to where the reference has them, `(N, C, H, W)`."""
+        """Align the features of a neighbour to the reference, `(N, C, H, W)`."""
         motion = self._motion("l3", neighbour[2], reference[2])
         motion = lrelu(self.offset_conv2["l3"](motion))
         aligned = lrelu(self.dcn_pack["l3"](neighbour[2], motion))
@@ -145,9 +146,9 @@ class PcdAlign(nn.Module):
     def _refine(
         self, level: str, neighbour: Tensor, reference: Tensor, motion: Tensor, aligned: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """One level finer: motion and aligned features of the level above, doubled, help.
+        """Refine by one level, from motion and aligned features of the coarser level, upscaled.
 
-        A motion of one pixel is two pixels of the next level, hence the factor.
+        A motion of one pixel is two pixels of the finer level, hence the factor.
         """
         coarse, motion = double(motion) * 2, self._motion(level, neighbour, reference)
         motion = lrelu(self.offset_conv2[level](torch.cat((motion, coarse), dim=1)))
@@ -181,7 +182,7 @@ class TsaFusion(nn.Module):
         self.spatial_attn_add2 = nn.Conv2d(features, features, 1)
 
     def forward(self, aligned: Tensor) -> Tensor:
-        """Aligned frames `(N, T, C, H, W)` to one map `(N, C, H, W)`."""
+        """Fuse aligned frames `(N, T, C, H, W)` to one map `(N, C, H, W)`."""
         weighted = (aligned * self._likeness(aligned)).flatten(1, 2)
         fused = lrelu(self.feat_fusion(weighted))
         attention = self._spatial(weighted)
@@ -189,7 +190,7 @@ class TsaFusion(nn.Module):
         return fused * torch.sigmoid(attention) * 2 + added
 
     def _likeness(self, aligned: Tensor) -> Tensor:
-        """How much each frame looks like the centre one, `(N, T, 1, H, W)` in (0, 1)."""
+        """Similarity of each frame to the centre frame, `(N, T, 1, H, W)` in (0, 1)."""
         batch, window = aligned.shape[:2]
         centre = self.temporal_attn1(aligned[:, window // 2])
         frames = self.temporal_attn2(aligned.flatten(0, 1))
@@ -206,14 +207,14 @@ class TsaFusion(nn.Module):
 
 
 class Edvr(nn.Module):
-    """The whole network; see the picture above.
+    """The network in the diagram above.
 
     Args:
         size: Channels and depth.
-        name: What the table of networks calls it.
-        tsa: Fuse with attention; else with one 1x1 convolution.
-        predeblur: Begin with the pre-deblur module.
-        hr_input: Frames in are as large as the frame out (deblurring); needs `predeblur`.
+        name: Name in the table of networks.
+        tsa: Whether to fuse with attention instead of one 1x1 convolution.
+        predeblur: Whether the pre-deblur module comes first.
+        hr_input: Whether input frames have the size of the output (deblurring); needs `predeblur`.
         window: Frames fed at once, odd.
     """
 
@@ -231,7 +232,7 @@ class Edvr(nn.Module):
     ) -> None:
         super().__init__()
         if hr_input and not predeblur:
-            raise ValueError("hr_input=True needs predeblur=True: its layers bring the frames down")
+            raise ValueError("hr_input=True needs predeblur=True, which downscales the frames")
         self.name, self.size, self.window = name, size, window
         self.tsa, self.hr_input = tsa, hr_input
         self.scale, self.size_multiple = (1, 16) if hr_input else (4, 4)
@@ -264,13 +265,13 @@ class Edvr(nn.Module):
         self.upconv1 = conv3(features, 4 * features)
         self.upconv2 = conv3(features, 4 * hr_features)
         self.conv_hr = conv3(hr_features, hr_features)
-        # No weights, yet a module of its own: its output is F^SR, and here a hook can see it.
+        # A module without weights: its output is F^SR, so that a forward hook can read it.
         self.hr_features = nn.LeakyReLU(0.1)
         self.conv_last = conv3(hr_features, 3)
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         arguments: dict[str, Argument] = {
             "scale": 4,
             "tsa": self.tsa,
@@ -293,7 +294,7 @@ class Edvr(nn.Module):
         )
 
     def _halo(self) -> int:
-        """Receptive field on one side, pixels of the frames fed.
+        """Receptive field on one side, input pixels.
 
         Along the longest path every 3x3 convolution adds a pixel of its own level, and going up a
         level adds one pixel of the coarser: l2 = 2 and l3 = 4 pixels of L1.
@@ -312,7 +313,7 @@ class Edvr(nn.Module):
         return 4 * total + 1 + 2 if self.hr_input else total
 
     def encode(self, frame: Tensor) -> Pyramid:
-        """Features of one frame, `(N, 3, H, W)`; each level `(N, C, h, w)`."""
+        """Encode one frame, `(N, 3, H, W)`, to a pyramid; each level `(N, C, h, w)`."""
         if self.predeblur is not None:
             level1 = self.conv_1x1(self.predeblur(frame))
         else:
@@ -323,7 +324,7 @@ class Edvr(nn.Module):
         return level1, level2, level3
 
     def align(self, features: Pyramid) -> Tensor:
-        """Features of a window, each level `(N, T, C, h, w)`, to aligned ones `(N, T, C, H, W)`."""
+        """Align a window's features, each level `(N, T, C, h, w)`, to `(N, T, C, H, W)`."""
         batch, window = features[0].shape[:2]
         centre = window // 2
         l1, l2, l3 = (level[:, centre : centre + 1].expand_as(level) for level in features)
@@ -331,7 +332,7 @@ class Edvr(nn.Module):
         return aligned.reshape(batch, window, *aligned.shape[1:])
 
     def fuse(self, features: Pyramid, centre: Tensor) -> Tensor:
-        """Features of a window, each level `(N, T, C, h, w)`, and its centre frame, to SR."""
+        """Compute SR from a window's features, each level `(N, T, C, h, w)`, and its centre."""
         aligned = self.align(features)
         x: Tensor = self.fusion(aligned if self.tsa else aligned.flatten(1, 2))
         x = self.reconstruction(x)
@@ -343,7 +344,7 @@ class Edvr(nn.Module):
         return x + F.interpolate(centre, scale_factor=4.0, mode="bilinear", align_corners=False)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore the centre frame.
+        """Upscale the centre frame.
 
         Args:
             lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
@@ -369,22 +370,22 @@ def edvr(
     hr_input: bool = False,
     window: int = 5,
 ) -> Edvr:
-    """An EDVR of one of the `SIZES`; arguments as in `Edvr`, with `scale` 4 as the only one.
+    """Build an EDVR of one of the `SIZES`; arguments as in `Edvr`; `scale` must be 4.
 
     The official L for Vimeo-90K has a window of 7 frames.
     """
     name = f"edvr-{size}"
     if scale != 4:
-        raise ValueError(f"{scale=}: {name} enlarges by 4 only; use scale=4 or another network")
+        raise ValueError(f"{scale=}: {name} upscales by 4 only; use scale=4 or another network")
     if window < 1 or window % 2 == 0:
-        raise ValueError(f"{window=}: {name} restores the centre frame, so its window is odd")
+        raise ValueError(f"{window=}: {name} upscales the centre frame, so its window must be odd")
     return Edvr(
         SIZES[size], name=name, tsa=tsa, predeblur=predeblur, hr_input=hr_input, window=window
     )
 
 
 edvr_xs = partial(edvr, "xs")
-"""16 channels, 166 thousand parameters; ours, small enough to train on a CPU."""
+"""16 channels, 166 thousand parameters; our own size, small enough to train on a CPU."""
 
 edvr_m = partial(edvr, "m")
 """64 channels, 3.3 million parameters; the official EDVR-M."""

@@ -1,15 +1,15 @@
-"""FastDVDnet (Tassano et al., CVPR 2020), and its turn into video super-resolution.
+"""FastDVDnet (Tassano et al., CVPR 2020), and its adaptation to video super-resolution.
 
     frame t-2 ──┬─ step 1 ──┐
     frame t-1 ──┼┬─ step 1 ─┼─ step 2        Each step 1 sees three neighbours: (t-2, t-1, t),
     frame t   ──┴┼┬─ step 1 ┘                (t-1, t, t+1), (t, t+1, t+2). Its weights are shared,
     frame t+1 ───┴┤                          so a triple is computed once for all windows.
-    frame t+2 ────┘                          No motion is estimated: the U-nets find it.
+    frame t+2 ────┘                          Motion is not estimated explicitly.
 
-Each step is one U-net over three things. In the denoiser (section 3.1) these are frames with a
-noise map, and each step returns a frame. What the STD paper made of it is not known; ours has no
-noise map, hands 32 features from step 1 to step 2 instead of a frame (three channels cannot carry
-what sub-pixel motion shows), and ends in pixel shuffles, added to the enlarged centre frame.
+Each step is one U-net over three inputs. In the denoiser (section 3.1) these are frames with a
+noise map, and each step returns a frame. The adaptation of the STD paper is not known; ours has no
+noise map, passes 32 features from step 1 to step 2 instead of a frame (three channels cannot carry
+sub-pixel motion), and ends in pixel shuffles, added to the upscaled centre frame.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ SIZE_MULTIPLE = 4
 
 
 class Block(nn.Module):
-    """Layers one after the other, under the name they have in the official files."""
+    """Sequential layers, named as in the official files."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
         self.convblock = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)`; what comes out is up to the layers."""
+        """Apply the layers to `(N, C, H, W)`."""
         y: Tensor = self.convblock(x)
         return y
 
@@ -66,13 +66,13 @@ class DenBlock(nn.Module):
     """The U-net of both steps (figure 2b of the paper): 32, 64 and 128 channels at three sizes.
 
     Args:
-        channels: Channels of each of the three things fed.
-        outc: What is done with the 32 features at full size.
+        channels: Channels of each of the three inputs.
+        outc: Last layers, applied to the 32 features at full size.
     """
 
     def __init__(self, channels: int, outc: nn.Module) -> None:
         super().__init__()
-        # Each of the three is looked at alone first.
+        # Each of the three inputs is first processed alone.
         first = _conv(TRIPLE * channels, TRIPLE * 30, groups=TRIPLE)
         self.inc = Block(*first, *_conv(TRIPLE * 30, FEATURES))
         self.downc0 = _down(FEATURES, 64)
@@ -85,7 +85,7 @@ class DenBlock(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, 3 * channels, H, W)`, H and W multiples of 4, to what `outc` makes."""
+        """Map `(N, 3 * channels, H, W)`, H and W multiples of 4, to the output of `outc`."""
         full = self.inc(x)
         half = self.downc0(full)
         half = half + self.upc2(self.downc1(half))
@@ -94,7 +94,7 @@ class DenBlock(nn.Module):
 
 
 class FastDvdNet(nn.Module):
-    """Video super-resolution; see the picture above.
+    """Video super-resolution; see the diagram above.
 
     Args:
         scale: SR/LR side ratio, 3 or a power of 2 up to 8.
@@ -111,14 +111,14 @@ class FastDvdNet(nn.Module):
         self.hr_features = nn.ReLU()
         self.conv_last = nn.Conv2d(FEATURES, 3, 3, padding=1)
         with torch.no_grad():
-            # The first output is then the enlarged frame: training starts at bilinear, not noise.
+            # The first output is then the upscaled frame: training starts at bilinear, not noise.
             self.conv_last.weight.mul_(0.1)
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         # One step at full, half and quarter size; then the tail, and 3 pixels because a pixel of a
-        # 4x4 cell may lie that far from where the quarter size looks.
+        # 4x4 cell may be that far from the sampling position of the quarter size.
         step = (2 + 1) + (1 + 4 + 4 + 2) + (2 + 8 + 8 + 4)
         return NetworkSpec(
             name="fastdvdnet",
@@ -134,11 +134,11 @@ class FastDvdNet(nn.Module):
         )
 
     def encode(self, triple: Tensor) -> tuple[Tensor]:
-        """Step 1: three frames that follow each other, `(N, 3, 3, H, W)`, to `(N, 32, H, W)`."""
+        """Apply step 1 to three consecutive frames: `(N, 3, 3, H, W)` to `(N, 32, H, W)`."""
         return (self.temp1(triple.flatten(1, 2)),)
 
     def fuse(self, features: tuple[Tensor], centre: Tensor) -> Tensor:
-        """Step 2 and tail: the triples of a window, `(N, 3, 32, H, W)`, its centre frame, to SR."""
+        """Apply step 2 and tail to a window's triples, `(N, 3, 32, H, W)`, and its centre."""
         (triples,) = features
         x = self.temp2(triples.flatten(1, 2))
         residual: Tensor = self.conv_last(self.hr_features(self.upsample(x)))
@@ -148,7 +148,7 @@ class FastDvdNet(nn.Module):
         return base + residual
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore the centre frame.
+        """Upscale the centre frame.
 
         Args:
             lr: `(N, 5, 3, H, W)` float32 RGB in [0, 1].

@@ -3,11 +3,11 @@
     frame t-1 ─┐
     frame t   ─┼─ concat ─ first ─ ReLU ─ 5 residual blocks ─┬─ last ─ shuffle ─ + ─ SR of t
     state t-1 ─┘                                             └─ state ─ ReLU ─ state t
-                                     frame t, enlarged bilinearly ─────────────┘
+                                     frame t, upscaled bilinearly ─────────────┘
 
 The frame before the first is the first; the state before it is zero. Run forwards and backwards in
-time and averaged, every frame is seen from both sides. The released weights work in 0..255, which
-is handled here: what goes in and comes out lies in [0, 1].
+time and averaged, every output depends on both sides. The released weights expect 0..255, which
+is handled here: input and output are in [0, 1].
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class MobileRrn(nn.Module):
         scale: SR/LR side ratio.
         features: Channels of body and state.
         blocks: Residual blocks.
-        window: Frames that `forward` is fed, odd.
-        both_directions: Run backwards in time, too, and average.
+        window: Number of frames that `forward` takes, odd.
+        both_directions: Whether to run backwards in time, too, and average.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class MobileRrn(nn.Module):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         blocks = len(self.body)
         steps = self.window // 2 + 1
         return NetworkSpec(
@@ -85,7 +85,7 @@ class MobileRrn(nn.Module):
         )
 
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors by our names, from the released arrays, which shuffle as TensorFlow does."""
+        """Convert the released arrays, in TensorFlow's channel order of the shuffle, to ours."""
         if "hid.w" not in state:
             return dict(state)
         endings = {"w": "weight", "b": "bias"}
@@ -101,15 +101,15 @@ class MobileRrn(nn.Module):
         return rename(found, _RELEASED)
 
     def step(self, previous: Tensor, current: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Go on by one frame.
+        """Process one frame.
 
         Args:
-            previous: The frame before, `(N, 3, H, W)` in [0, 1].
-            current: The frame to restore, of the same shape.
+            previous: Previous frame, `(N, 3, H, W)` in [0, 1].
+            current: Frame to upscale, of the same shape.
             state: `(N, features, H, W)`; zero at the start of a shot.
 
         Returns:
-            The restored frame, `(N, 3, sH, sW)`, not clipped, and the next state.
+            The upscaled frame, `(N, 3, sH, sW)`, not clipped, and the next state.
         """
         x = torch.relu(self.first(torch.cat((previous * 255, current * 255, state), dim=1)))
         for block in self.body:
@@ -121,7 +121,7 @@ class MobileRrn(nn.Module):
         return base + residual / 255, torch.relu(self.state(x))
 
     def upscale_clip(self, clip: Tensor) -> Tensor:
-        """Restore all frames of a clip.
+        """Upscale all frames of a clip.
 
         Args:
             clip: `(N, T, 3, H, W)` float32 RGB in [0, 1], one shot.
@@ -137,7 +137,7 @@ class MobileRrn(nn.Module):
         return (restored + backwards) / 2
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore the centre frame, with a state that starts at the edge of the window.
+        """Upscale the centre frame, with a zero state at the first frame of the window.
 
         Args:
             lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
@@ -154,7 +154,7 @@ class MobileRrn(nn.Module):
         return sr
 
     def _iter_restored(self, frames: Sequence[Tensor]) -> Iterator[Tensor]:
-        """Frames in the order given, each restored with the state of those before it."""
+        """Upscale frames in the given order, each with the state of those before it."""
         first = frames[0]
         previous = first
         state = first.new_zeros(()).expand(first.shape[0], self.features, *first.shape[2:])

@@ -1,16 +1,17 @@
 """STDAN: spatial-temporal deformable attention network (Wang et al. 2022).
 
-Space-time super-resolution: 4 frames in, 7 frames out, 4 times as large; those between are made.
+Space-time super-resolution: 4 frames in, 7 frames out (3 interpolated), 4 times as large.
 
     frame ─ conv_first ─ Swin encoder ─ pyramid L1, L2, L3       encode: each frame by itself
                                             │
                    LSTFI: features of the frames between    (stdan_lstfi.py)
                                             │
-                   STDFA: every frame asks all others       (stdan_stdfa.py)
+                   STDFA: attention between all frames       (stdan_stdfa.py)
                                             │
                    Swin reconstruction ─ conv ─ shuffle 2 ─ shuffle 2 = F^SR ─ conv_last ─ SR
 
-There is no enlarged frame to add to: the network makes the whole picture. State-dict names are
+There is no residual to an upscaled frame: the network computes the whole frame. State-dict names
+    are
 those of the official release (sttrans.py).
 """
 
@@ -67,7 +68,7 @@ GROUPS = 8
 
 
 class Stdan(nn.Module):
-    """The whole network; see the picture above.
+    """The network in the diagram above.
 
     Args:
         size: Channels and depth.
@@ -110,7 +111,7 @@ class Stdan(nn.Module):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         frames = 2 * self.window - 1
         groups = range(len(self.feature_recon.layers))
         return NetworkSpec(
@@ -129,11 +130,11 @@ class Stdan(nn.Module):
         )
 
     def encode(self, frame: Tensor) -> Pyramid:
-        """Features of one frame, `(N, 3, H, W)`; each level `(N, C, h, w)`."""
+        """Encode one frame, `(N, 3, H, W)`, to a pyramid; each level `(N, C, h, w)`."""
         return pyramid_from(self, self.feature_extraction(lrelu(self.conv_first(frame))))
 
     def interpolate(self, frames: Pyramid) -> Tensor:
-        """Features of all frames, `(N, 2T - 1, C, H, W)`; those at odd places are made."""
+        """Features of all frames, `(N, 2T - 1, C, H, W)`; odd indices are interpolated."""
         between = self.pcd_align_modified(frames)
         batch, pairs = between.shape[:2]
         made = self.fusion_f_b(between.flatten(0, 1))
@@ -145,9 +146,9 @@ class Stdan(nn.Module):
         return torch.stack(ordered, dim=1)
 
     def fuse(self, frames: Pyramid, _centre: Tensor | None = None) -> Tensor:
-        """Features of a window, each level `(N, T, C, h, w)`, to SR `(N, 2T - 1, 3, 4H, 4W)`.
+        """Map a window's features, each level `(N, T, C, h, w)`, to `(N, 2T - 1, 3, 4H, 4W)`.
 
-        The frames themselves are not looked at again.
+        The frames themselves are not used.
         """
         batch, window = frames[0].shape[:2]
         x: Tensor = self.feature_recon(self.stdfa(self.interpolate(frames)))
@@ -155,7 +156,7 @@ class Stdan(nn.Module):
         return x.reshape(batch, 2 * window - 1, *x.shape[1:])
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore the frames and those between.
+        """Upscale the frames and interpolate those between.
 
         Args:
             lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
@@ -170,14 +171,14 @@ class Stdan(nn.Module):
 
 
 def stdan(*, scale: int = SCALE, window: int = 4) -> Stdan:
-    """8.3 million parameters; the official STDAN.
+    """Build the official STDAN, 8.3 million parameters.
 
     Args:
-        scale: 4, the only one there is.
-        window: Frames fed at once; the official weights were taught with 4.
+        scale: SR/LR side ratio; must be 4.
+        window: Frames fed at once; the official weights were trained with 4.
     """
     if scale != SCALE:
-        raise ValueError(f"{scale=}: stdan enlarges by 4 only; use scale=4 or another network")
+        raise ValueError(f"{scale=}: stdan upscales by 4 only; use scale=4 or another network")
     if window < 2:
-        raise ValueError(f"{window=}: stdan makes frames between frames, so it takes 2 or more")
+        raise ValueError(f"{window=}: stdan interpolates between frames, so it needs 2 or more")
     return Stdan(StdanSize(), window=window)

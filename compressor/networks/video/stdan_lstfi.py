@@ -7,7 +7,8 @@
                   │         │         │
     between      1/2       3/2       5/2
 
-State-dict names are the official ones, where the layers of an alignment lie flat in their holder.
+State-dict names are the official ones, where the layers of an alignment are direct children of
+their module.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from vsrc.compressor.networks.layers.pyramid import Pyramid, backward, conv3, do
 
 
 def add_pyramid_layers(holder: nn.Module, features: int) -> None:
-    """Add the layers of `pyramid_from`; they lie flat in `holder`, as in the official files."""
+    """Add the layers of `pyramid_from`; direct children of `holder`, as in the official files."""
     for level in ("L2", "L3"):
         holder.add_module(f"fea_{level}_conv1", conv3(features, features, stride=2))
         holder.add_module(f"fea_{level}_conv2", conv3(features, features))
@@ -38,7 +39,7 @@ def pyramid_from(holder: nn.Module, level1: Tensor) -> Pyramid:
 
 
 class TwoWayAlign(nn.Module):
-    """Deformable alignment of two frames, each towards the other, with weights of its own.
+    """Deformable alignment of two frames to each other, with separate weights per direction.
 
     Args:
         features: Channels.
@@ -50,12 +51,12 @@ class TwoWayAlign(nn.Module):
         add_align_layers(self, features, groups=groups)
 
     def forward(self, first: Pyramid, second: Pyramid) -> Tensor:
-        """Levels `(N, C, h, w)` to both aligned frames, `(N, 2C, H, W)`."""
+        """Align two pyramids, levels `(N, C, h, w)`; both results as `(N, 2C, H, W)`."""
         return align_both(self, first, second)
 
 
 def add_align_layers(holder: nn.Module, features: int, *, groups: int) -> None:
-    """Add the layers of `align_both`; they lie flat in `holder`, as in the official files."""
+    """Add the layers of `align_both`; direct children of `holder`, as in the official files."""
     inputs = {"offset_conv1": 2, "offset_conv2": 2, "offset_conv3": 1, "fea_conv": 2}
     for side in (1, 2):
         holder.add_module(f"L3_offset_conv1_{side}", conv3(2 * features, features))
@@ -69,7 +70,7 @@ def add_align_layers(holder: nn.Module, features: int, *, groups: int) -> None:
 
 
 def align_both(holder: nn.Module, first: Pyramid, second: Pyramid) -> Tensor:
-    """The first frame towards the second and the second towards the first, `(N, 2C, H, W)`."""
+    """Align the first frame to the second and the second to the first, `(N, 2C, H, W)`."""
     towards_second = _align(holder, first, second, side=1)
     towards_first = _align(holder, second, first, side=2)
     return torch.cat((towards_second, towards_first), dim=1)
@@ -97,7 +98,7 @@ def _align(holder: nn.Module, moving: Pyramid, still: Pyramid, *, side: int) -> 
 
 
 class HiddenAlign(nn.Module):
-    """Aligns a short-term feature and the hidden state, and fuses them.
+    """Align a short-term feature and the hidden state, and fuse them.
 
     Args:
         features: Channels.
@@ -111,14 +112,14 @@ class HiddenAlign(nn.Module):
         self.fusion = nn.Conv2d(2 * features, features, 1)
 
     def forward(self, short_term: Tensor, hidden: Tensor) -> Tensor:
-        """Both `(N, C, H, W)`, and so is the result."""
+        """Fuse both inputs; inputs and result are `(N, C, H, W)`."""
         aligned = self.pcd_align(pyramid_from(self, short_term), pyramid_from(self, hidden))
         fused: Tensor = self.fusion(aligned)
         return fused
 
 
 class Interpolation(nn.Module):
-    """The cell in the picture above, and its run over a window in both directions.
+    """The cell in the diagram above, run over a window in both directions.
 
     Args:
         features: Channels.
@@ -135,7 +136,7 @@ class Interpolation(nn.Module):
         self.pcd_h = HiddenAlign(features, groups=groups)
 
     def forward(self, frames: Pyramid) -> Tensor:
-        """The frames between, seen from before and from after.
+        """Interpolate the features of the frames between, in both directions.
 
         Both directions share weights, so they run side by side on the batch axis, and so do all
         pairs until the hidden state comes in.

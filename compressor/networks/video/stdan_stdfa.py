@@ -1,15 +1,15 @@
 """Spatial-temporal deformable feature aggregation (STDAN, section 3.3).
 
-Every frame asks all others. For a pair of frames a deformable 3x3 window is laid over the other
-frame; of its nine places the two that fit the query best are merged (key-point selection, k = 3,
-T = 2), and how well they fit decides how much that frame counts.
+Every frame attends to all others. For a pair of frames a deformable 3x3 window samples the other
+frame; of its nine positions the two that match the query best are merged (key-point selection, k =
+3, T = 2), and their match is the weight of that frame.
 
     query frame ──┬─ offsets ─┐
     other frame ──┴───────────┴─ nine keys, nine values ─ best two ─ merged value, fit
                                                                           │
                            softmax of the fits over the other frames ─ sum ─ conv ─ + query frame
 
-Which two are best is a hard choice: near ties make it differ between float32 and half precision.
+Which two are best is a hard choice: on near ties it differs between float32 and half precision.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BEST = 2
 
 
 class Aggregation(nn.Module):
-    """Every frame of a window, enriched by all others.
+    """Aggregate into every frame of a window features of all others.
 
     Args:
         features: Channels in and out.
@@ -43,7 +43,7 @@ class Aggregation(nn.Module):
         self.conv_last = conv3(embedded, features)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """`(N, T, C, H, W)` to `(N * T, C, H, W)`."""
+        """Map `(N, T, C, H, W)` to `(N * T, C, H, W)`."""
         batch, window = frames.shape[:2]
         first = self.conv_first(frames.flatten(0, 1))
         query, key, value = (
@@ -55,7 +55,7 @@ class Aggregation(nn.Module):
         return frames.flatten(0, 1) + gathered
 
     def _ask(self, index: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """What frame `index` hears from all others, `(N, E, H, W)`."""
+        """Attention of frame `index` to all others, `(N, E, H, W)`."""
         batch, window = query.shape[:2]
         others = [other for other in range(window) if other != index]
         queries = torch.stack([query[:, index]] * len(others), dim=1).flatten(0, 1)
@@ -68,7 +68,7 @@ class Aggregation(nn.Module):
 
 
 class DeformableAttention(nn.Module):
-    """One frame asks one other; the names are the official ones.
+    """Deformable attention of one frame to another, with the official names.
 
     Args:
         embedded: Channels of query, key and value.
@@ -87,7 +87,7 @@ class DeformableAttention(nn.Module):
         self.dcn_attention = nn.ModuleDict({"conv_offset_mask": offsets})
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """How well the other frame fits and what it says, `(N, 1, H, W)` and `(N, E, H, W)`."""
+        """Match with the other frame, `(N, 1, H, W)`, and its merged value, `(N, E, H, W)`."""
         motion = lrelu(self.offset_conv1(torch.cat((query, key), dim=1)))
         motion = lrelu(self.offset_conv2(motion))
         offset, mask = offsets_and_mask(self.dcn_attention["conv_offset_mask"](motion))
@@ -97,13 +97,13 @@ class DeformableAttention(nn.Module):
         share = torch.softmax(best, dim=1)
         places = taps.unsqueeze(1).expand(-1, value.shape[1], -1, -1, -1)
         merged = (torch.gather(values, 2, places) * share.unsqueeze(1)).sum(dim=2)
-        # The paper merges the two keys and multiplies by the query; that is the merged likeness.
+        # The paper merges the two keys and multiplies by the query; that equals the merged match.
         return (best * share).sum(dim=1, keepdim=True), merged
 
     def _sampled(
         self, key: Tensor, value: Tensor, offset: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Key and value at the nine places, `(N, E, 9, H, W)` each; they share the places."""
+        """Key and value at the nine positions, which they share; `(N, E, 9, H, W)` each."""
         batch, embedded, height, width = key.shape
         grouped = (batch, self.groups, embedded // self.groups, height, width)
         both = torch.cat((key.reshape(grouped), value.reshape(grouped)), dim=2).flatten(1, 2)

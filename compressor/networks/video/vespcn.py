@@ -1,16 +1,16 @@
 """VESPCN: real-time video super-resolution with motion compensation (Caballero et al., CVPR 2017).
 
     previous ─ motion ─ warp ─┐
-    current ──────────────────┼─ concat ─ fuse and enlarge ─ sr
+    current ──────────────────┼─ concat ─ fuse and upscale ─ sr
     next ───── motion ─ warp ─┘
-    motion:   coarse flow at 1/4, warp, then a finer flow at 1/2 of what is left (figure 4)
+    motion:   coarse flow at 1/4, warp, then a finer residual flow at 1/2 (figure 4)
 
-There is no official code, and the paper leaves the enlarging part open in width and depth:
+There is no official code, and the paper does not fix width and depth of the upscaling part:
 
 `body="residual"` (default): 64 channels, three pre-activation residual blocks, shuffle, and a last
     convolution at the output size, as in LoSealL's port; it has an F^SR for STD to distil.
-`body="plain"`: convolutions of 24 channels whose last one is shuffled straight into the picture, as
-    in ESPCN; `layers=9` is the paper's largest.
+`body="plain"`: convolutions of 24 channels whose last one is shuffled straight into the output,
+   as in ESPCN; `layers=9` is the paper's largest.
 
 Published students work on luma (`channels=1`) or RGB (`channels=3`, the default here: 878,787
 parameters at x4). Flow is the same for both neighbours' weights, in pixels, at most `LARGEST_FLOW`.
@@ -32,16 +32,16 @@ from vsrc.compressor.networks.layers.warp import warp
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 LARGEST_FLOW = 32
-"""LR pixels; what each of the two stages can express, as in LoSealL's port."""
+"""Largest flow of each of the two stages, LR pixels, as in LoSealL's port."""
 
 _FLOW_FEATURES = 24
 
 
 class Motion(nn.Module):
-    """Coarse-to-fine spatial transformer (section 3.3): how far a neighbour is from the centre.
+    """Coarse-to-fine spatial transformer (section 3.3): motion between centre and neighbour.
 
     Args:
-        channels: Of a frame.
+        channels: Channels of a frame.
     """
 
     def __init__(self, channels: int) -> None:
@@ -61,7 +61,7 @@ class Motion(nn.Module):
         )
 
     def forward(self, centre: Tensor, neighbour: Tensor) -> Tensor:
-        """Flow from the centre to the neighbour.
+        """Estimate the flow from the centre to the neighbour.
 
         Args:
             centre: `(N, C, H, W)`, H and W multiples of 4.
@@ -90,7 +90,7 @@ class PreActivationBlock(nn.Module):
         self.conv2 = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, C, H, W)` to the same."""
+        """Map `(N, C, H, W)` to the same shape."""
         branch: Tensor = self.conv2(torch.relu(self.conv1(torch.relu(x))))
         return x + branch
 
@@ -99,8 +99,8 @@ class ResidualBody(nn.Module):
     """Three residual blocks at the LR size, one convolution at the output size.
 
     Args:
-        channels_in: Of all frames together.
-        channels: Of the picture.
+        channels_in: Channels of all frames together.
+        channels: Channels of the output.
         scale: SR/LR side ratio.
         features: Channels in between.
     """
@@ -115,7 +115,7 @@ class ResidualBody(nn.Module):
         self.tail = nn.Conv2d(features, channels, 3, padding=1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """`(N, T * C, H, W)` to `(N, C, sH, sW)`."""
+        """Map `(N, T * C, H, W)` to `(N, C, sH, sW)`."""
         entry = self.entry(frames)
         sr: Tensor = self.tail(self.upsampler(torch.relu(self.blocks(entry)) + entry))
         return sr
@@ -124,7 +124,7 @@ class ResidualBody(nn.Module):
 def plain_body(
     channels_in: int, channels: int, *, scale: int, features: int, layers: int
 ) -> nn.Module:
-    """ESPCN with many layers: all but the last have `features` channels and ReLU."""
+    """Build an ESPCN of several layers: all but the last have `features` channels and ReLU."""
     widths = [channels_in, *[features] * (layers - 1)]
     steps: list[nn.Module] = []
     for before, after in pairwise(widths):
@@ -134,7 +134,7 @@ def plain_body(
 
 
 class Vespcn(nn.Module):
-    """The network of the picture above.
+    """The network in the diagram above.
 
     Args:
         scale: SR/LR side ratio.
@@ -178,7 +178,7 @@ class Vespcn(nn.Module):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         residual = isinstance(self.body, ResidualBody)
         reach = 1 + 6 + 1 + math.ceil(1 / self.scale) if residual else self._layers()
         return NetworkSpec(
@@ -206,7 +206,7 @@ class Vespcn(nn.Module):
         return tuple(f"body.{2 * index + 1}" for index in range(self._layers() - 1))
 
     def compensate(self, frames: Tensor) -> Tensor:
-        """Every frame of a window seen from its centre: `(N, T, C, H, W)` to the same."""
+        """Warp every frame of a window to its centre: `(N, T, C, H, W)` to the same shape."""
         centre = frames[:, self.window // 2]
         seen = [
             centre
@@ -217,14 +217,14 @@ class Vespcn(nn.Module):
         return torch.stack(seen, dim=1)
 
     def restore(self, frames: Tensor) -> Tensor:
-        """`(N, T, C, H, W)`, RGB or luma in [0, 1], to `(N, C, sH, sW)`."""
+        """Upscale `(N, T, C, H, W)`, RGB or luma in [0, 1], to `(N, C, sH, sW)`."""
         height, width = frames.shape[-2:]
         fused = self.compensate(pad_to_multiple(frames, 4)).flatten(1, 2)
         sr: Tensor = self.body(fused)
         return crop_to(sr, height=height * self.scale, width=width * self.scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore the centre frame.
+        """Upscale the centre frame.
 
         Args:
             lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
@@ -249,10 +249,10 @@ def _step(channels_in: int, *, kernel: int, stride: int = 1) -> tuple[nn.Module,
 
 
 def _flow(channels_in: int, *, scale: int) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Flow in (-1, 1) at `scale` times the size of the features."""
+    """Build the layers from features to flow in (-1, 1) at `scale` times their size."""
     conv = nn.Conv2d(channels_in, 2 * scale**2, 3, padding=1)
     with torch.no_grad():
-        conv.weight.mul_(0.01)  # frames start where they are, not pixels apart at random
+        conv.weight.mul_(0.01)  # initial flow is near zero, not random by pixels
         assert conv.bias is not None
         conv.bias.zero_()
     return conv, nn.Tanh(), nn.PixelShuffle(scale)

@@ -1,19 +1,19 @@
 """VSRNet: video super-resolution with convolutional networks (Kappeler et al., 2016).
 
-    frame t-2 ─ enlarge ─ 9x9 ─┐
-    frame t-1 ─ enlarge ─ 9x9 ─┤
-    frame t   ─ enlarge ─ 9x9 ─┼─ concat ─ ReLU ─ 5x5 ─ ReLU = F^SR ─ 5x5 ─ sr
-    frame t+1 ─ enlarge ─ 9x9 ─┤
-    frame t+2 ─ enlarge ─ 9x9 ─┘
+    frame t-2 ─ upscale ─ 9x9 ─┐
+    frame t-1 ─ upscale ─ 9x9 ─┤
+    frame t   ─ upscale ─ 9x9 ─┼─ concat ─ ReLU ─ 5x5 ─ ReLU = F^SR ─ 5x5 ─ sr
+    frame t+1 ─ upscale ─ 9x9 ─┤
+    frame t+2 ─ upscale ─ 9x9 ─┘
 
-SRCNN on several frames: everything runs at the output size, on frames that were enlarged
+SRCNN on several frames: everything runs at the output size, on frames upscaled
 bicubically. In the paper's choice (architecture b) each frame has a first layer of its own, shared
 by the frames at the same distance before and after the centre (filter symmetry); `fusion="early"`
 is architecture a, which concatenates the frames at the input.
 
 The paper works on luma (`channels=1`, the default: 272,577 parameters for five frames) and moves
-the neighbours onto the centre beforehand by an optical flow of its own. No network learns that
-flow, so there is none here: frames are taken as they are.
+the neighbours onto the centre beforehand by an optical flow of its own. That
+flow is not part of the network, so there is none here: frames are not aligned.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class EarlyFusion(nn.Module):
 
     Args:
         window: Frames.
-        channels: Of a frame.
+        channels: Channels of a frame.
     """
 
     def __init__(self, window: int, channels: int) -> None:
@@ -43,7 +43,7 @@ class EarlyFusion(nn.Module):
         self.conv = nn.Conv2d(window * channels, 64, 9, padding=4)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """`(N, T, C, H, W)` to `(N, 64, H, W)`."""
+        """Map `(N, T, C, H, W)` to `(N, 64, H, W)`."""
         features: Tensor = self.conv(frames.flatten(1, 2))
         return features
 
@@ -53,7 +53,7 @@ class SymmetricFusion(nn.Module):
 
     Args:
         window: Frames.
-        channels: Of a frame.
+        channels: Channels of a frame.
     """
 
     def __init__(self, window: int, channels: int) -> None:
@@ -62,7 +62,7 @@ class SymmetricFusion(nn.Module):
         self.by_distance: nn.ModuleList = nn.ModuleList(layers)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """`(N, T, C, H, W)` to `(N, 64 * T, H, W)`."""
+        """Map `(N, T, C, H, W)` to `(N, 64 * T, H, W)`."""
         centre = frames.shape[1] // 2
         features = [
             self.by_distance[abs(index - centre)](frames[:, index])
@@ -72,7 +72,7 @@ class SymmetricFusion(nn.Module):
 
 
 class Vsrnet(nn.Module):
-    """The network of the picture above.
+    """The network in the diagram above.
 
     Args:
         scale: SR/LR side ratio.
@@ -105,13 +105,13 @@ class Vsrnet(nn.Module):
         early = fusion == "early"
         self.fusion = (EarlyFusion if early else SymmetricFusion)(window, channels)
         self.conv2 = nn.Conv2d(64 if early else 64 * window, 32, 5, padding=2)
-        self.hr_features = nn.ReLU()  # a module, so that a hook sees F^SR
+        self.hr_features = nn.ReLU()  # a module, so that a forward hook can read F^SR
         self.conv3 = nn.Conv2d(32, channels, 5, padding=2)
         self.luma_path = LumaPath(scale) if channels == 1 else None
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """What the outside must know to feed it."""
+        """Scale, window, halo and taps of the network."""
         return NetworkSpec(
             name="vsrnet",
             arguments=self.arguments,
@@ -126,7 +126,7 @@ class Vsrnet(nn.Module):
         )
 
     def restore(self, frames: Tensor) -> Tensor:
-        """`(N, T, C, H, W)`, RGB or luma in [0, 1], to `(N, C, sH, sW)`."""
+        """Upscale `(N, T, C, H, W)`, RGB or luma in [0, 1], to `(N, C, sH, sW)`."""
         batch, window = frames.shape[:2]
         enlarged = self.enlarge(frames.flatten(0, 1))
         enlarged = enlarged.reshape(batch, window, *enlarged.shape[1:])
@@ -135,7 +135,7 @@ class Vsrnet(nn.Module):
         return sr
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore the centre frame.
+        """Upscale the centre frame.
 
         Args:
             lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].

@@ -143,5 +143,5 @@ def test_taps_of_different_sizes_are_refused() -> None:
 
 
 def test_the_first_run_teaches_the_teacher_alone() -> None:
-    with pytest.raises(ValueError, match="teaches --student fsrcnn-teacher and no other"):
+    with pytest.raises(ValueError, match="trains only --student fsrcnn-teacher"):
         create_objective("pisr-teacher", student=create("fsrcnn", channels=1))

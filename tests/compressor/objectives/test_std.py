@@ -217,5 +217,5 @@ def test_a_teacher_without_hr_features_is_refused() -> None:
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="no objective is called 'stdd'; did you mean std"):
+    with pytest.raises(ValueError, match="there is no objective 'stdd'; did you mean std"):
         create_objective("stdd", student=create("edge-s"))

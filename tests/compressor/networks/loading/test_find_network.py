@@ -55,7 +55,7 @@ def test_a_seed_grows(taught: Edge, merged: Path) -> None:
 
 
 def test_only_an_edge_grows(merged: Path) -> None:
-    with pytest.raises(MismatchError, match="cannot be the seed of a Fsrcnn: only an edge grows"):
+    with pytest.raises(MismatchError, match="be grown into a Fsrcnn: only edge networks can"):
         find_network("fsrcnn", scale=4, weights=merged, arguments={}, weights_as="seed")
 
 

@@ -188,7 +188,7 @@ class TestRefusals:
         content: dict[str, object] = {}
         content["params"] = content
         torch.save(content, tmp_path / "snake.pth")
-        with pytest.raises(MismatchError, match="no tensors"):
+        with pytest.raises(MismatchError, match="instead of named tensors"):
             load_weights(Tiny(), tmp_path / "snake.pth")
 
     def test_no_such_file(self, tmp_path: Path) -> None:

@@ -168,8 +168,8 @@ def test_a_step_lowers_the_loss() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scale": 2}, "scale=2: edvr-m enlarges by 4 only"),
-        ({"window": 4}, "window=4: edvr-m restores the centre frame"),
+        ({"scale": 2}, "scale=2: edvr-m upscales by 4 only"),
+        ({"window": 4}, "window=4: edvr-m upscales the centre frame"),
         ({"hr_input": True}, "hr_input=True needs predeblur=True"),
     ],
 )
