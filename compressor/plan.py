@@ -1,4 +1,4 @@
-"""What a run would be like, without running it."""
+"""Estimate sizes and times of a run without running it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class DistillPlan:
     Attributes:
         student: Description of the student.
         teacher: Description of the teacher, if there is one.
-        objective_parameters: Weights that are trained along and not kept.
-        data: One line for each data folder: what was recognised.
-        images_per_step: HR frames restored in one step of one process.
-        steps: Updates of the whole run.
-        step_seconds: Time of a step, measured on noise: the shortest of a few.
-        total_seconds: All steps.
-        peak_bytes: Most memory that was held while measuring: of the GPU, or of this process.
+        objective_parameters: Number of weights trained along and not kept.
+        data: One line per data folder: the recognised layout.
+        images_per_step: Number of HR frames upscaled in one step of one process.
+        steps: Number of updates of the run.
+        step_seconds: Time of a step on noise, seconds; the shortest of a few.
+        total_seconds: Estimated time of all steps, seconds.
+        peak_bytes: Peak memory while measuring, of the GPU or of this process, bytes.
     """
 
     student: NetworkSpec
@@ -48,7 +48,7 @@ class DistillPlan:
     peak_bytes: int
 
     def text(self) -> str:
-        """A few lines for people."""
+        """Summary in a few lines."""
         hours, minutes = divmod(round(self.total_seconds / 60), 60)
         return "\n".join(
             [
@@ -69,7 +69,7 @@ def _size(spec: NetworkSpec) -> str:
 
 
 def plan(config: DistillConfig) -> DistillPlan:
-    """Make the networks, look at the data folders, and time a few steps on noise.
+    """Build the networks, find the data, and time a few steps on noise.
 
     Raises:
         VsrcError: As `distill` would; the data is found but not decoded.

@@ -1,4 +1,4 @@
-"""One YAML file, and `key=value` pairs that override it, to the configuration of a run.
+"""Read the configuration of a run from a YAML file and `key=value` overrides.
 
     teacher: edvr-m
     student: edge-s
@@ -36,12 +36,12 @@ def read_recipe(
     settings: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
 ) -> DistillConfig:
-    """The configuration of a run; later sources win.
+    """Read the configuration of a run; later sources have precedence.
 
     Args:
         path: YAML file or the name of a shipped recipe; None for none.
-        settings: `key=value`, the value written as in YAML.
-        options: Fields given by other means (options of the command line).
+        settings: `key=value` pairs with values in YAML syntax.
+        options: Fields from command line options.
 
     Raises:
         ValueError: An unknown key (with the nearest one), or a value of another type.
@@ -60,7 +60,7 @@ def read_recipe(
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401  YAML has no narrower type
-    """One value as it is written after `key=`: YAML, with floats such as 1e-4."""
+    """Parse a value after `key=`: YAML, with floats such as 1e-4."""
     return yaml.load(text, Loader=_Loader)
 
 
@@ -97,13 +97,13 @@ def _refuse_unknown(values: Mapping[str, object], where: str) -> None:
 
 
 def _to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """One folder may stand for a list of one; a list from the command line is a tuple."""
+    """Convert lists to tuples; a single folder stands for a list of one."""
     data = values.get("data", [])
     return {**values, "data": [data] if isinstance(data, str) else list(data)}
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's floats: PyYAML takes `1e-4` for text, as YAML 1.1 wants a point in it."""
+    """YAML loader with floats of YAML 1.2; in YAML 1.1 `1e-4` is text, as it lacks a point."""
 
 
 _Loader.add_implicit_resolver(

@@ -1,6 +1,6 @@
-"""Which file a recipe is: a path, or the name of one that ships.
+"""Find the file of a recipe: a path, or the name of a shipped one.
 
-The shipped recipes lie in `recipes/` beside the rooms, in a checkout as in an installed wheel.
+Shipped recipes are in `recipes/` of the package, in a checkout as in an installed wheel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name: str | Path) -> Path:
-    """The file of a recipe.
+    """Find the file of a recipe.
 
     Args:
         name: Path of a YAML file; or a shipped recipe, as `std-vespcn` or, as its path in a
@@ -32,6 +32,6 @@ def find_recipe(name: str | Path) -> Path:
     if path.parent in (Path(), Path("recipes")) and stem in recipe_names():
         return FOLDER / f"{stem}.yaml"
     raise FileNotFoundError(
-        f"no recipe {str(name)!r}: expected a YAML file or the name of a recipe that ships, "
+        f"no recipe {str(name)!r}: expected a YAML file or the name of a shipped recipe, "
         f"one of {', '.join(recipe_names())}"
     )

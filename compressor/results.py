@@ -1,4 +1,4 @@
-"""The packages that a run of training leaves, with the record of how they came to be."""
+"""Write the packages of a training run, with their provenance."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import Degradation, FileSpec, ModelSpec, NetworkSpec, Provenance, Quality
 
 PROTOCOL = "8-bit Y of BT.601, border of scale pixels cut, mean over frames"
-"""How the trainer measures held-out clips (`validation`)."""
+"""Protocol of the validation scores."""
 
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """Data and teacher of a run, for the record.
+    """Data and teacher of a run, for the provenance.
 
     Attributes:
-        folders: Where the data lies.
-        sha256: Of its frames.
-        frames: How many there are.
-        teacher: Name; several with their shares.
-        teacher_sha256: Of its weights; several joined by "+".
+        folders: Data folders.
+        sha256: SHA-256 of the frames.
+        frames: Number of frames.
+        teacher: Name of the teacher; of several, with their shares.
+        teacher_sha256: SHA-256 of its weights; of several, joined by "+".
     """
 
     folders: tuple[str, ...]
@@ -45,7 +45,7 @@ class TrainedOn:
 
 
 def trained_on_clips(config: DistillConfig, built: Built, library: ClipLibrary) -> TrainedOn:
-    """Of a run that cuts its crops from clips and asks its teacher itself."""
+    """Describe the data of a run that crops clips and runs its teacher itself."""
     return TrainedOn(
         folders=tuple(str(folder) for folder in config.data),
         sha256=library.sha256,
@@ -56,7 +56,7 @@ def trained_on_clips(config: DistillConfig, built: Built, library: ClipLibrary) 
 
 
 def trained_on_shards(built: Built, manifest: ShardManifest) -> TrainedOn:
-    """Of a run that reads what was kept."""
+    """Describe the data of a run that reads stored crops."""
     teachers = manifest.teachers if built.distillation.objective.needs_teacher else ()
     names = [f"{each.share:.3g} {each.name}" for each in teachers]
     return TrainedOn(
@@ -77,15 +77,15 @@ def write_results(
     command: str,
     psnr: float | None,
 ) -> None:
-    """Write the student's package; a teacher that learnt along goes to `teacher.vsrc` of the run.
+    """Write the student's package; a teacher trained along goes to `teacher.vsrc` of the run.
 
     Args:
-        config: Of the run.
-        built: What was taught.
-        student: As it is to be kept.
-        data: What it was trained on, and by whom.
-        command: Command line.
-        psnr: Y, dB, on held-out clips, if there were any.
+        config: Configuration of the run.
+        built: Networks and objective of the run.
+        student: Trained student.
+        data: Data and teacher of the run.
+        command: Command line, for the provenance.
+        psnr: PSNR of Y on held-out clips, dB; None without held-out clips.
     """
     provenance = _provenance(config, data, command)
     quantiser = built.distillation.quantiser
@@ -110,7 +110,7 @@ def write_results(
 
 
 def write_weights(folder: Path, network: nn.Module) -> FileSpec:
-    """Write the weights of a package that is being made."""
+    """Write the weights into a package under construction."""
     state = {key: tensor.cpu().contiguous() for key, tensor in network.state_dict().items()}
     save_file(state, folder / WEIGHTS_FILE)
     return describe_file(folder, WEIGHTS_FILE)

@@ -1,4 +1,4 @@
-"""What `vsrc shard` is told."""
+"""Configuration of `vsrc shard`."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from vsrc.runtime.spec import Argument
 
 @dataclass(frozen=True, kw_only=True)
 class ShardConfig:
-    """Clips and teachers to shards of crops.
+    """Configuration of shards of crops.
 
     Attributes:
         data: Folders of videos or frames.
         output: Folder of the shards.
-        teachers: Names, packages, `module:function` or `spandrel:FILE`; the mean of their pictures
-            is kept. None cuts crops alone.
+        teachers: Names, packages, `module:function` or `spandrel:FILE`; the mean of
+            their outputs is stored. Without a teacher only crops are cut.
         teacher_weights: Checkpoint of each teacher, in the same order.
-        teacher_arguments: Constructor arguments of each, in the same order; empty for none.
-        mix: Share of each teacher in the mean; empty for equal shares.
-        crops: How many are cut; rounded up to whole shards.
-        shard_crops: Crops of one shard.
-        crops_per_frame: A teacher restores whole frames; so many crops are cut from each.
-        run_frames: Consecutive frames of one shot that a teacher sees at once, at most.
+        teacher_arguments: Constructor arguments of each teacher, in the same order; empty for none.
+        mix: Weight of each teacher in the mean; empty for equal weights.
+        crops: Number of crops, rounded up to whole shards.
+        shard_crops: Number of crops in one shard.
+        crops_per_frame: Number of crops cut from each frame; teachers upscale whole frames.
+        run_frames: Maximum number of consecutive frames of one shot fed to a teacher at once.
         scale: SR/LR side ratio.
         degradation: How LR is made from HR.
         clip_length: L, frames of the LR window of a crop.
         patch: Side of the HR crop, pixels.
-        candidates: Places drawn for each crop, of which the one with most detail is taken.
-        max_height: Taller HR frames are made smaller first, pixels.
-        holdout: Share of the frames that is measured on and never cut from.
-        holdout_clips: Held-out clips that are kept.
-        seed: Of every random draw.
+        candidates: Number of places drawn for each crop, of which the one with most detail is
+            taken.
+        max_height: HR frame height above which frames are downscaled first, pixels.
+        holdout: Fraction of the frames that is held out for validation.
+        holdout_clips: Number of held-out clips that are stored.
+        seed: Seed of every random draw.
         cache: Folder of decoded frames; None for the user's cache folder.
     """
 
@@ -81,9 +82,9 @@ class ShardConfig:
                     f"{count} {name} for {len(self.teachers)} teachers: give one for each, or none"
                 )
         if any(share <= 0 for share in self.mix):
-            raise ValueError(f"mix={list(self.mix)} must hold shares above 0")
+            raise ValueError(f"mix={list(self.mix)} must hold weights above 0")
 
     @property
     def shards(self) -> int:
-        """How many there are."""
+        """Number of shards."""
         return -(-self.crops // self.shard_crops)

@@ -1,4 +1,4 @@
-"""Options and `key=value` pairs to the configuration of `vsrc shard`."""
+"""Read the configuration of `vsrc shard` from options and `key=value` pairs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vsrc.runtime.schema import from_json
 def read_shard_config(
     options: Mapping[str, object], *, settings: Sequence[str] = ()
 ) -> ShardConfig:
-    """The configuration of a run of `vsrc shard`.
+    """Read the configuration of a run of `vsrc shard`.
 
     Args:
-        options: Fields given by options of the command line; they win.
-        settings: `key=value`, the value written as in YAML.
+        options: Fields from command line options; they have precedence.
+        settings: `key=value` pairs with values in YAML syntax.
 
     Raises:
         ValueError: An unknown key (with the nearest one), or a value of another type.

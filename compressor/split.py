@@ -1,4 +1,4 @@
-"""A student of another width, cut from a network whose widths share their weights."""
+"""Cut a narrower student from a network whose widths share their weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vsrc.runtime.package import Package, new_folder, write_spec
 def split(package: Package, *, width: float, output: Path, overwrite: bool = False) -> Path:
     """Write the package of a narrower student: the first channels of every layer.
 
-    What comes out is as good as its width was taught to be: `csd` teaches the student's width, and
+    The quality depends on whether its width was trained: `csd` trains the student's width, and
     those of `other_widths`, along with the full one (`teacher.vsrc` in the folder of the run).
 
     Args:
-        package: Of the full width, or of any that is wider.
-        width: Share of the channels of the full width that is kept, in (0, 1].
+        package: Package of the full width, or of any wider one.
+        width: Fraction of the channels of the full width that is kept, in (0, 1].
         output: Folder to write.
         overwrite: Replace an existing package.
 
@@ -29,20 +29,20 @@ def split(package: Package, *, width: float, output: Path, overwrite: bool = Fal
         `output`.
 
     Raises:
-        MismatchError: Its network has no widths, or is narrower than that.
-        ValueError: Not a width.
+        MismatchError: The network has no shared widths, or is narrower than `width`.
+        ValueError: Invalid width.
     """
     name = package.spec.network.name
     if "width" not in package.spec.network.arguments:
         raise MismatchError(
-            f"{package.path} holds {name}, whose widths share no weights; expected one taught with "
-            "objective csd (edsr, rcan)"
+            f"{package.path} holds {name}, whose widths share no weights; expected one trained "
+            "with objective csd (edsr, rcan)"
         )
     student = create_unfilled(package, arguments={"width": width})
     copy_leading_channels(from_package(package), student)
     with new_folder(output, overwrite=overwrite) as folder:
         weights = write_weights(folder, student)
-        # What was measured, and the graphs, are those of the other width.
+        # Measurements and graphs belong to the other width.
         spec = replace(
             package.spec, network=spec_of(student), weights=weights, graphs={}, quality=()
         )

@@ -1,7 +1,7 @@
-"""Every network that vsrc knows, at a glance, and the packages that come with it.
+"""Overview of all networks of vsrc and of the shipped packages.
 
-The rows are written down here so that listing them takes no torch and no time; tests compare each
-number with the network itself, and `graphs` with what `vsrc export` really writes.
+The rows are stored here so that listing them needs no torch and no time; tests compare each
+number with the network itself, and `graphs` with the output of `vsrc export`.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _HALVES: tuple[GraphRole, ...] = ("whole", "encode", "fuse")
 
 @dataclass(frozen=True)
 class ZooNetwork:
-    """One network of the table, made without arguments.
+    """One network of the table, built with default arguments.
 
     Attributes:
-        name: What `create` calls it.
-        parameters: Number of weights as they are deployed.
+        name: Name for `create`.
+        parameters: Number of parameters in deployed form.
         kmac_per_lr_pixel: Multiply-accumulates (in 1e3) for one output frame, divided by H * W.
         window: Frames fed at once.
         time_scale: 2 when the network also doubles the frame rate.
-        scale: SR/LR side ratio that the numbers hold for.
-        scales: Ratios that it can be made for.
-        colour: `rgb`, or `y` when it sees luma only.
-        graphs: What `vsrc export` writes of it; nothing where it only teaches.
-        ships: Whether weights come with vsrc.
+        scale: SR/LR side ratio of these numbers.
+        scales: Supported ratios.
+        colour: `rgb`, or `y` for luma only.
+        graphs: Graphs that `vsrc export` writes; none for a network that is only a teacher.
+        ships: Whether weights ship with vsrc.
     """
 
     name: str
@@ -81,15 +81,15 @@ ROWS = (
 
 @dataclass(frozen=True)
 class ShippedLatency:
-    """What `vsrc bench` found of a package before it was shipped.
+    """Latency of a shipped package, measured by `vsrc bench`.
 
     Attributes:
-        session: What ran it ("ort-cpu fp32").
-        threads: CPU threads.
-        height_px: Of the LR frame.
-        width_px: Of the LR frame.
-        p50_ms: Median time of a frame.
-        machine: Processor.
+        session: Backend and precision ("ort-cpu fp32").
+        threads: Number of CPU threads.
+        height_px: Height of the LR frame, pixels.
+        width_px: Width of the LR frame, pixels.
+        p50_ms: Median latency of a frame, ms.
+        machine: Name of the processor.
     """
 
     session: str
@@ -102,18 +102,18 @@ class ShippedLatency:
 
 @dataclass(frozen=True)
 class ShippedPackage:
-    """A package that comes with vsrc.
+    """A package that ships with vsrc.
 
     Attributes:
-        name: What `--model` and `--teacher` take in place of a path.
+        name: Name accepted by `--model` and `--teacher` instead of a path.
         network: Name in the table.
         scale: SR/LR side ratio.
-        degradation: How the LR pictures it was taught on were made.
+        degradation: Degradation of its training data.
         graphs: Names of the graphs in it.
-        teacher: What it was taught by, if by anything.
-        licence: Of the weights.
-        quality: What was measured.
-        latency: How long a frame took, each graph by itself.
+        teacher: Name of its teacher; None without one.
+        licence: Licence of the weights.
+        quality: Quality measurements.
+        latency: Latency of each graph.
     """
 
     name: str
@@ -129,11 +129,11 @@ class ShippedPackage:
 
 @dataclass(frozen=True)
 class Zoo:
-    """What there is.
+    """All networks and shipped packages.
 
     Attributes:
-        networks: In the order of the table.
-        packages: By name.
+        networks: Networks, in the order of the table.
+        packages: Shipped packages, by name.
     """
 
     networks: tuple[ZooNetwork, ...]
@@ -141,10 +141,10 @@ class Zoo:
 
 
 def zoo() -> Zoo:
-    """Every network of the table and every package that comes with vsrc.
+    """List every network of the table and every package that ships with vsrc.
 
     Raises:
-        SpecError: A package that comes with vsrc is damaged.
+        SpecError: A shipped package is damaged.
     """
     packages = tuple(_package(name) for name in list_shipped())
     filled = {package.network for package in packages}

@@ -1,4 +1,4 @@
-"""The zoo for people: plain text, at most 100 columns where names allow."""
+"""Text form of the zoo, at most 100 columns where names allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TO_THE_RIGHT = frozenset(("parameters", "kMAC/px", "window"))
 
 
 def zoo_text(zoo: Zoo) -> str:
-    """A table of the networks, then the packages."""
+    """Format a table of the networks, then the packages."""
     rows = [_COLUMNS, *map(_cells, zoo.networks)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
@@ -31,7 +31,7 @@ def _cells(row: ZooNetwork) -> tuple[str, ...]:
         f"x{row.time_scale}",
         _ranges(row.scales),
         row.colour,
-        " ".join(row.graphs) or "none, it only teaches",
+        " ".join(row.graphs) or "none, teacher only",
         "weights" if row.ships else "",
     )
 
@@ -59,20 +59,20 @@ def _legend(rows: Sequence[ZooNetwork]) -> list[str]:
     others = ", ".join(f"{row.name} x{row.scale}" for row in rows if row.scale != 4)
     return [
         f"parameters, kMAC/px  as made without arguments: x4 ({others})",
-        "kMAC/px              1000 multiply-accumulates of a restored frame for each LR pixel",
+        "kMAC/px              1000 multiply-accumulates of an output frame per LR pixel",
         "window, time         frames fed at once; x2 also doubles the frame rate",
-        "scales               SR/LR side ratios that it can be made for",
-        "graphs               what vsrc export writes: the whole network, and its two halves",
-        "weights              come with vsrc",
+        "scales               supported SR/LR side ratios",
+        "graphs               what vsrc export writes: the whole network; encode and fuse graphs",
+        "weights              ship with vsrc",
     ]
 
 
 def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
     if not packages:
-        return ["No package comes with this vsrc."]
-    lines = ["Packages that come with vsrc"]
+        return ["No package ships with this vsrc."]
+    lines = ["Packages that ship with vsrc"]
     for package in packages:
-        taught = f"taught by {package.teacher}" if package.teacher else "taught without a teacher"
+        taught = f"teacher {package.teacher}" if package.teacher else "no teacher"
         graphs = " ".join(package.graphs) or "none (vsrc export writes them)"
         lines += [
             f"  {package.name}: {package.network} x{package.scale}, {taught}",

@@ -174,8 +174,8 @@ def test_distill_saves_first(clips: Path, tmp_path: Path, number: signal.Signals
     arguments = distill_command(clips, tmp_path, steps=2000)
     last, files = stopped(arguments, "step 100/2000", number, tmp_path)
     assert re.fullmatch(
-        r"vsrc: stopped at step 1\d\d of 2000; \S+/step-000001\d\d is saved and the same command "
-        "with --resume goes on from there",
+        r"vsrc: stopped at step 1\d\d of 2000; \S+/step-000001\d\d is saved; resume with the "
+        "same command and --resume",
         last,
     )
     kept = {name.split("/")[2] for name in files if name.startswith("s.vsrc.run/checkpoints/")}

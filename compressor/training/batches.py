@@ -1,4 +1,4 @@
-"""The endless stream of batches that a process is taught from."""
+"""Endless stream of training batches of a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vsrc.runtime.memory import oom_kills, oom_kills_since
 from vsrc.runtime.stop_signal import ignore_stop_signals
 
 _DEATH = re.compile(r"DataLoader worker \(pid.*")
-"""As torch says it, from wherever the main thread is."""
+"""Torch's message, raised anywhere in the main thread."""
 
 
 def batches_from(
@@ -28,18 +28,18 @@ def batches_from(
     processes: int,
     workers: int,
 ) -> Iterator[ClipBatch]:
-    """Batches number `start`, `start + 1`, ... of one process of several.
+    """Yield batches `start`, `start + 1`, ... of one process of several.
 
-    Batch b of process p holds items `(b * processes + p) * batch` and on, so together the processes
-    see the same clips as one process with a larger batch.
+    Batch b of process p starts at item `(b * processes + p) * batch`, so together the
+    processes see the same clips as one process with a larger batch.
 
     Args:
-        start: First batch.
-        dataset: Whose item i depends on i alone.
-        batch: Clips of a batch.
-        process: p, this process.
-        processes: How many there are.
-        workers: Processes that prepare clips; 0 prepares them in this one.
+        start: Index of the first batch.
+        dataset: Dataset whose item i depends on i alone.
+        batch: Clips per batch.
+        process: Index p of this process.
+        processes: Number of processes.
+        workers: Number of data loading processes; 0 loads in this process.
     """
     loader: DataLoader[ClipItem] = DataLoader(
         dataset,
@@ -60,7 +60,7 @@ def batches_from(
 
 @contextmanager
 def explain_dead_workers() -> Iterator[None]:
-    """Turn the death of a process that prepares clips, met anywhere in the block, into one line.
+    """Turn the death of a data loading process, raised anywhere in the block, into one line.
 
     Raises:
         TrainingError: Such a process died.
@@ -69,19 +69,19 @@ def explain_dead_workers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # The cause, if there is one, names the signal.
+        # The exception's cause, if any, names the signal.
         death = _DEATH.search(f"{error.__cause__}\n{error}")
         if death is None:
             raise
         memory = "; memory ran out" if oom_kills_since(before) else ""
         raise TrainingError(
-            f"a process that prepares clips died: {death[0].strip(' .')}{memory}. Go on from the "
+            f"a data loading process died: {death[0].strip(' .')}{memory}. Continue from the "
             "last checkpoint with --resume, and fewer such processes: --set workers=0"
         ) from error
 
 
 class _Indices:
-    """Lists of item numbers without end."""
+    """Endless sequence of lists of item indices."""
 
     def __init__(self, start: int, *, batch: int, process: int, processes: int) -> None:
         self._start, self._batch = start, batch
@@ -97,10 +97,10 @@ class _Indices:
 
 def _leave_signals_to_parent(_worker: int) -> None:
     # Ctrl+C reaches the whole group of processes. The parent finishes its step and saves, for which
-    # it may need one more batch; workers end when it lets go of them, or dies.
+    # it may need one more batch; workers end when it closes them, or dies.
     ignore_stop_signals()
 
 
 def _as_they_are(items: list[ClipItem]) -> list[ClipItem]:
-    # Bytes cross from the worker; they become floats in the process that needs them.
+    # Workers pass bytes; they become floats in the training process.
     return items

@@ -1,11 +1,11 @@
-"""State of a run on disk: written whole or not at all, read without pickle's power to run code.
+"""Checkpoints of a run: written atomically, read without running pickled code.
 
     run/checkpoints/step-00001000/
         student.safetensors   ema.safetensors
-        beside.safetensors    what is learnt besides the student: adapters, heads
+        beside.safetensors    what is trained besides the student: adapters, heads
         state.pt              optimiser and counters, read with weights_only
 
-The newest ones are kept, the others removed.
+The latest ones are kept, the others removed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ PARTS = ("student", "ema", "beside")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on as if it had never stopped.
+    """Everything needed to resume a run exactly.
 
     Attributes:
-        step: Steps done.
-        tensors: Part of `PARTS` -> state dict.
+        step: Number of steps done.
+        tensors: State dict of each part in `PARTS`.
         optimizer: The optimiser's state dict.
-        counters: Whatever else counts.
-        scaler: Of the loss, in fp16.
-        config: Text of the run's configuration.
+        counters: Other counters of the run.
+        scaler: State of the loss scaler, in fp16.
+        config: Configuration of the run, as text.
     """
 
     step: int

@@ -1,4 +1,4 @@
-"""What a run of training is told: defaults of `vsrc distill`, keys of a recipe."""
+"""Settings of a training run: defaults of `vsrc distill`, keys of a recipe."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from typing import Literal
 from vsrc.runtime.spec import Argument
 
 TRAINING_MODULES = ("torch", "accelerate", "safetensors", "tensorboard", "yaml")
-"""What training imports, here or there; checked before it begins."""
+"""Modules that training imports; checked before it starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """How a network is trained, whatever it is and whatever it learns from.
+    """Settings of training, independent of network and objective.
 
     Attributes:
-        steps: Updates of the weights.
-        batch: Clips of one forward pass, in each process.
-        accumulate: Forward passes of one update.
-        learning_rate: Highest rate of Adam.
-        schedule: How the rate changes: `cosine`, `cosine-restarts` (again at each milestone),
+        steps: Number of weight updates.
+        batch: Clips per forward pass and process.
+        accumulate: Forward passes per update.
+        learning_rate: Peak learning rate of Adam.
+        schedule: Learning rate schedule: `cosine`, `cosine-restarts` (again at each milestone),
             `step` (halved at each milestone) or `constant`.
-        warmup: Steps over which the rate rises at the start; a tenth of the run at most.
-        milestones: Shares of the run, in order.
-        floor: Where a cosine ends, as a share of the highest rate.
-        first_module: Path of a module of the student that learns alone at first.
-        first_steps: For how many steps it does.
-        int8_last: Share of the run, at its end, in which the student computes as its int8 graph
-            will; its ranges learn along and go into the package.
-        float_layers: Convolutions that stay float then; None for the first and the last.
-        clip_norm: Largest norm of the gradient; 0 leaves it as it is.
-        ema: Decay of the averaged weights, which are what is kept; 0 keeps the last ones.
-        targets: Frames of a clip that are restored: `all`, `centre`, or `auto` (all only if the
+        warmup: Steps of linear warm-up, at most a tenth of the run.
+        milestones: Milestones of the schedule, as fractions of the run, ascending.
+        floor: Final value of a cosine, as a fraction of the peak rate.
+        first_module: Path of a module of the student that is trained alone at first.
+        first_steps: Number of steps for which it is.
+        int8_last: Final fraction of the run in which the student computes as its int8 graph will;
+            its ranges are trained along and stored in the package.
+        float_layers: Convolutions that stay float in it; None for the first and the last.
+        clip_norm: Maximum norm of the gradient; 0 disables clipping.
+        ema: Decay of the averaged weights, which are the result; 0 keeps the last weights.
+        targets: Frames of a clip that are upscaled: `all`, `centre`, or `auto` (all only if the
             objective compares frames over time).
         precision: Arithmetic of the student.
-        teacher_precision: Arithmetic of the teacher; `auto` takes bf16 where the processor has it,
-            which is faster there and rounds its features by a part in 500 at most.
-        channels_last: Keep features with channels innermost in memory.
-        device: `auto` takes a GPU where there is one.
-        seed: Of the fresh weights, the data and every random draw.
+        teacher_precision: Arithmetic of the teacher; `auto` uses bf16 where the processor
+            supports it, which is faster and rounds features by at most one part in 500.
+        channels_last: Whether to use the channels_last memory format.
+        device: Device; `auto` uses a GPU if there is one.
+        seed: Seed of the fresh weights, the data and every random draw.
         checkpoint_every: Steps between checkpoints.
-        log_every: Steps between lines of the log.
-        validate_every: Steps between measurements of PSNR on held-out clips; 0 for none but the
-            last.
+        log_every: Steps between log entries.
+        validate_every: Steps between validations (PSNR on held-out clips); 0 for the last step
+            only.
     """
 
     steps: int = 20_000
@@ -93,48 +93,48 @@ class TrainerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig(TrainerConfig):
-    """Teacher and clips to a student: what `vsrc distill` is told.
+    """Settings of `vsrc distill`.
 
     Attributes:
-        student: Name in the table, `module:function`, or a package (which is then taught further).
+        student: Name in the table, `module:function`, or a package (whose training continues).
         data: Folders of videos or frames.
-        output: Package that is written.
+        output: Package to write.
         teacher: Name, `module:function`, `spandrel:FILE`, or a package; None for objective `none`.
         teacher_weights: Checkpoint of the teacher.
-        teacher_cache: Folder that `vsrc shard` made: crops, and what its teachers made of them. It
-            takes the place of data and teacher.
+        teacher_cache: Folder written by `vsrc shard`: crops and teacher outputs. Replaces data and
+            teacher.
         student_weights: Checkpoint that the student starts from.
-        student_weights_as: What they are to the student: `whole`; `partial`: what fits is taken, by
-            name and shape, the rest starts fresh; `seed`: those of a smaller `edge`, which the
-            student begins as, in its own width and depth.
-        target_latency_ms: Latency of a frame that the student shall keep; it is then the largest
-            `edge` that does.
-        target_shape: LR frame, `(H, W)`, that the latency is meant for; None if the profile holds
-            but one.
-        device_profile: What `vsrc bench --profile` wrote on the device.
-        student_arguments: Passed to the student's constructor.
-        teacher_arguments: Passed to the teacher's constructor.
+        student_weights_as: How to use them: `whole`; `partial`: tensors that fit by name and shape,
+            the rest is fresh; `seed`: weights of a smaller `edge`, whose function the student
+            starts with, in its own width and depth.
+        target_latency_ms: Latency target of the student, ms per frame; selects the largest `edge`
+            that meets it.
+        target_shape: LR frame size `(H, W)` of the latency target; None if the profile has only
+            one.
+        device_profile: Latency profile of the device, written by `vsrc bench --profile`.
+        student_arguments: Arguments of the student's constructor.
+        teacher_arguments: Arguments of the teacher's constructor.
         objective: Name in the table of objectives.
-        objective_options: Passed to the objective.
-        other_widths: Of `csd`: further widths that learn on the weights of student and teacher, so
+        objective_options: Options of the objective.
+        other_widths: For `csd`: further widths trained on the weights of student and teacher, so
             that `vsrc split` can cut a student of each.
         scale: SR/LR side ratio.
         degradation: How LR is made from HR.
         clip_length: L, frames of a clip.
         patch: Side of the HR crop, pixels.
-        candidates: Places drawn for each crop, of which the one with most detail is taken; more
-            than 1 spends the steps where there is something to learn.
-        max_height: Taller HR frames are made smaller first, pixels.
-        holdout: Share of the frames that is measured on and never taught from.
-        holdout_clips: Held-out clips that are measured.
-        workers: Processes that prepare clips; 0 prepares them in the training process.
+        candidates: Number of places drawn for each crop, of which the one with most detail is
+            taken.
+        max_height: HR frame height above which frames are downscaled first, pixels.
+        holdout: Fraction of the frames that is held out for validation.
+        holdout_clips: Number of held-out clips used for validation.
+        workers: Number of data loading processes; 0 loads in the training process.
         cache: Folder of decoded frames; None for the user's cache folder.
-        licence: Of the weights that are written, SPDX where there is one.
+        licence: Licence of the written weights, an SPDX identifier where there is one.
         run_dir: Folder of checkpoints and logs; None for `<output>.run`.
-        resume: Go on from the last checkpoint in the run folder, if there is one.
-        overwrite: Replace an existing package and run.
-        allow_code: A package that is named as student or teacher may name a network outside the
-            table: importing it runs the code it lies in.
+        resume: Whether to resume from the last checkpoint in the run folder, if there is one.
+        overwrite: Whether to replace an existing package and run.
+        allow_code: Whether a student or teacher package may name a network outside the table, whose
+            import runs its code.
     """
 
     student: str = "edge-s"
@@ -175,8 +175,8 @@ class DistillConfig(TrainerConfig):
             raise ValueError("no data: name folders of videos or frames with --data")
         if self.teacher_cache is not None and (self.data or self.teacher is not None):
             raise ValueError(
-                f"teacher_cache={str(self.teacher_cache)!r} holds crops and teacher's pictures "
-                "already: leave out --data and --teacher, or leave out --teacher-cache"
+                f"teacher_cache={str(self.teacher_cache)!r} replaces data and teacher: "
+                "leave out --data and --teacher, or leave out --teacher-cache"
             )
         if self.candidates < 1:
             raise ValueError(f"candidates={self.candidates} must be 1 or more")
@@ -192,5 +192,5 @@ class DistillConfig(TrainerConfig):
 
     @property
     def run_folder(self) -> Path:
-        """Where checkpoints and logs go."""
+        """Folder of checkpoints and logs."""
         return self.run_dir or self.output.with_name(f"{self.output.name}.run")

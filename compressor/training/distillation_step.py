@@ -1,4 +1,4 @@
-"""Student, teacher and objective as one module: clips in, terms of the loss out."""
+"""Student, teacher and objective as one module: maps clips to loss terms."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ Targets = Literal["auto", "all", "centre"]
 class DistillationStep(nn.Module):
     """One forward pass of distillation.
 
-    It is this module that is wrapped for several processes, so that gradients of the student and of
-    what the objective owns are averaged alike. A teacher that does not learn is held beside the
-    module tree: it is neither trained, nor saved, nor wrapped.
+    This module is the one wrapped for several processes, so that gradients of the student and of
+    the objective's modules are averaged alike. A frozen teacher is kept outside the module tree: it
+    is neither trained, nor saved, nor wrapped.
 
     Args:
-        student: Network that is taught.
-        objective: Made for these two networks.
-        teacher: Network that is learnt from, or None.
-        targets: Frames of a clip that are restored: all, the centre one, or (auto) all only if the
-            objective looks at time.
+        student: Network that is trained.
+        objective: Objective built for these two networks.
+        teacher: Network whose outputs are the targets, or None.
+        targets: Frames of a clip that are upscaled: all, the centre one, or (auto) all only if the
+            objective compares frames over time.
         teacher_dtype: Arithmetic of the teacher; bfloat16 halves its memory and its time where the
-            processor has it.
-        quantiser: Of the student; None where it is not taught for int8.
+        processor supports it.
+        quantiser: Quantiser of the student; None without int8 training.
         other_widths: Where student and teacher share weights: further widths of the student. Each
-            step teaches one of them all, drawn at random.
+            step trains one width, drawn at random.
 
     Attributes:
-        quantising: Whether the student computes in int8 just now.
+        quantising: Whether the student currently computes in int8.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class DistillationStep(nn.Module):
     ) -> None:
         super().__init__()
         if targets == "centre" and objective.needs_time:
-            raise ValueError("targets='centre' leaves nothing over time to compare: use 'all'")
+            raise ValueError("targets='centre' leaves no frames to compare over time: use 'all'")
         self.student, self.objective = ClipNetwork(student), objective
         self.all_frames = targets == "all" or (targets == "auto" and objective.needs_time)
         self.teacher_dtype = teacher_dtype
         self.quantiser, self.quantising = quantiser, False
         self.learning_teacher: ClipNetwork | None = None
         self._teacher: tuple[ClipNetwork, ...] = ()
-        # Beside the module tree, like a teacher that does not learn: none has weights of its own.
+        # Outside the module tree, like a frozen teacher: none has its own weights.
         self._widths: tuple[ClipNetwork, ...] = (self.student,)
         if teacher is not None and objective.shares_weights:
             self.learning_teacher = ClipNetwork(teacher)
@@ -75,13 +75,13 @@ class DistillationStep(nn.Module):
     def forward(
         self, lr: Tensor, hr: Tensor, teacher_sr: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Terms of the loss, name -> scalar.
+        """Compute the loss terms, name -> scalar.
 
         Args:
             lr: `(N, L, 3, H, W)` float32 RGB in [0, 1].
             hr: `(N, L, 3, sH, sW)`, ground truth; or `(N, 1, 3, sH, sW)`, of the centre alone.
-            teacher_sr: The teacher's picture of the centre, `(N, 1, 3, sH, sW)`, where it was kept;
-                no teacher is asked then.
+            teacher_sr: The teacher's stored output for the centre frame, `(N, 1, 3, sH, sW)`; the
+                teacher is not run then.
         """
         length = lr.shape[1]
         frames = list(range(length)) if self.all_frames else [length // 2]
@@ -100,18 +100,18 @@ class DistillationStep(nn.Module):
             student={path: feature.float() for path, feature in features.items()},
             teacher={path: feature.float() for path, feature in teacher_features.items()},
         )
-        # Squares, sums and logarithms of features keep their digits, whatever made the features.
+        # Objectives compute in float32, whatever the precision of the networks.
         with torch.autocast(lr.device.type, enabled=False):
             terms: dict[str, Tensor] = self.objective(seen)
         if self.quantiser is not None and not self.quantising:
-            # Several processes expect a gradient of everything that learns.
+            # DistributedDataParallel expects a gradient of every trained parameter.
             first = next(iter(terms))
             terms[first] = terms[first] + 0 * self.quantiser.log_ranges.sum()
         return terms
 
     @contextmanager
     def as_deployed(self, network: nn.Module) -> Iterator[None]:
-        """Let the student, or a copy of it, compute as it will on the device: in int8 or float."""
+        """Run the student, or a copy of it, in its deployed arithmetic: int8 or float."""
         if self.quantiser is None or not self.quantising:
             yield
             return
@@ -119,29 +119,29 @@ class DistillationStep(nn.Module):
             yield
 
     def count_upscaled_frames(self, length: int) -> int:
-        """Frames that the student restores of a clip of `length` frames."""
+        """Number of frames that the student upscales of a clip of `length` frames."""
         return length if self.all_frames else 1
 
     def after_update(self) -> None:
-        """Bring the student's own tensors up to date where it shares those of its teacher."""
+        """Update the student's tensors where it shares those of its teacher."""
         if self.learning_teacher is not None:
             copy_leading_channels(self.learning_teacher.network, self.student.network)
 
     def state_beside_student(self) -> dict[str, Tensor]:
-        """All that is learnt besides the student: adapters, heads, a teacher that learns along."""
+        """State of everything trained besides the student: adapters, heads, a trained teacher."""
         return {k: v for k, v in self.state_dict().items() if not k.startswith("student.")}
 
     def load_state_beside_student(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state_beside_student` gave."""
+        """Load the state returned by `state_beside_student`."""
         own = {k: v for k, v in self.state_dict().items() if k.startswith("student.")}
         self.load_state_dict({**own, **state})
 
     def place(self, device: torch.device, *, channels_last: bool) -> None:
-        """Move all three to a device, features with channels innermost in memory where asked."""
+        """Move all three to a device, in the channels_last memory format if requested."""
         for module in (self, *self._teacher, *self._widths):
             module.to(device)
-            # The layout of a weight decides that of the feature. One of 1x1 is the same in both,
-            # and keeps the strides that several processes expect of its gradient.
+            # The layout of a weight decides that of the feature. A 1x1 weight is the same in
+            # both, and keeps the strides that DistributedDataParallel expects of its gradient.
             for weight in module.parameters() if channels_last else ():
                 if weight.dim() == 4 and weight.shape[2:] != (1, 1):
                     weight.data = weight.data.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The average of a network's last weights, which restores better than the very last ones."""
+"""Exponential moving average of weights, which scores better than the last weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 class Ema:
     """Exponential moving average.
 
-    The decay rises with the number of updates, `min(decay, (1 + n) / (10 + n))`, so that a short
-    run does not end with an average that still remembers the random start.
+    The decay rises with the number of updates, `min(decay, (1 + n) / (10 + n))`, so that
+    the average of a short run does not depend on the random initial weights.
 
     Args:
-        network: Network that is averaged; it is copied.
-        decay: Share of the average that stays at each update; 0 follows the network at once.
+        network: Network to average; it is copied.
+        decay: Weight of the old average at each update; 0 for no averaging.
     """
 
     def __init__(self, network: nn.Module, *, decay: float) -> None:
@@ -28,7 +28,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take in the weights as they are now; buffers are copied."""
+        """Update the average with the current weights; buffers are copied."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         own: list[Tensor] = list(self.network.parameters())
         new: list[Tensor] = list(network.parameters())

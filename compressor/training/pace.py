@@ -1,4 +1,4 @@
-"""How fast a loop goes, and what it waits for."""
+"""Speed of the training loop, and the time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 
 class Pace:
-    """Time of a step, and how much of it was waiting for data, over the last steps.
+    """Moving average of the time per step, and the fraction spent waiting for data.
 
     Args:
-        window: Steps that are averaged.
+        window: Number of steps to average.
     """
 
     def __init__(self, window: int = 50) -> None:
@@ -21,7 +21,7 @@ class Pace:
         self.start()
 
     def start(self) -> None:
-        """A step begins now."""
+        """Mark the start of a step."""
         self._start, self._waited = time.perf_counter(), 0.0
 
     @contextmanager
@@ -32,22 +32,22 @@ class Pace:
         self._waited += time.perf_counter() - start
 
     def end(self, images: int) -> None:
-        """The step ends now, after `images` were restored."""
+        """Mark the end of a step, after `images` were upscaled."""
         self._steps.append((time.perf_counter() - self._start, self._waited, images))
 
     @property
     def step_seconds(self) -> float:
-        """Time of a step."""
+        """Time per step, seconds."""
         return self._total(0) / len(self._steps)
 
     @property
     def wait_share(self) -> float:
-        """Share of the time that was waiting, in [0, 1]."""
+        """Fraction of the time spent waiting, in [0, 1]."""
         return self._total(1) / self._total(0)
 
     @property
     def images_per_second(self) -> float:
-        """Images restored in a second."""
+        """Images upscaled per second."""
         return self._total(2) / self._total(0)
 
     def _total(self, column: int) -> float:

@@ -1,4 +1,4 @@
-"""How far a run is."""
+"""Progress of a training run."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """A run after one of its steps.
+    """State of a run after a step.
 
     Attributes:
-        step: Steps done.
-        steps: Steps of the whole run.
-        loss: What was minimised.
-        terms: Its parts, weighted, by name.
-        psnr: PSNR of Y on held-out clips, dB, when last measured.
-        bicubic_psnr: The same of bicubic enlargement, dB, where there are held-out clips.
-        learning_rate: Of this step.
-        images_per_second: HR frames restored, by all processes.
-        wait_share: Share of the time spent waiting for data, in [0, 1].
-        eta_seconds: Time left.
+        step: Number of steps done.
+        steps: Number of steps of the run.
+        loss: Loss of the step.
+        terms: Weighted terms of the loss, by name.
+        psnr: PSNR of Y on held-out clips, dB, at the last validation.
+        bicubic_psnr: PSNR of bicubic upscaling on the same clips, dB; None without held-out clips.
+        learning_rate: Learning rate of the step.
+        images_per_second: HR frames upscaled per second, by all processes.
+        wait_share: Fraction of the time spent waiting for data, in [0, 1].
+        eta_seconds: Estimated remaining time, seconds.
     """
 
     step: int
@@ -36,7 +36,7 @@ class TrainProgress:
 
 
 def scalars(progress: TrainProgress) -> dict[str, float]:
-    """What goes into the log."""
+    """Values of a log entry, by name."""
     scalars = {f"loss/{name}": value for name, value in progress.terms.items()}
     scalars |= {
         "loss": progress.loss,

@@ -1,11 +1,11 @@
-"""Training that knows of int8: the student runs as its int8 graph will.
+"""Quantisation-aware training: the student computes as its int8 graph will.
 
     x ── int8 ──┐                 Convolutions read inputs and kernels that int8 can hold; what they
                 conv ── y         give stays float until the next one reads it, as in the graph that
     w ── int8 ──┘                 `vsrc export --precision int8` writes (calibration/qdq.py).
 
-Steps of activations learn with the weights. Nothing is added to the student: its weights keep their
-names, and outside of `applied` it computes as ever.
+Steps of activations are trained with the weights. The student itself is not modified: its weights
+keep their names, and outside of `applied` it computes in float.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from vsrc.compressor.training.fake_quant import best_range, fake_activation, fak
 
 @runtime_checkable
 class Merging(Protocol):
-    """A module of branches that amount to one convolution."""
+    """A module of branches that merge into one convolution."""
 
     def kernel(self) -> Tensor:
-        """Of the convolution."""
+        """Kernel of the merged convolution."""
 
     def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
-        """The input under a kernel."""
+        """Convolve the input with a kernel."""
 
 
 class Quantiser(nn.Module):
-    """Ranges of the inputs of a network's convolutions, and the network under them.
+    """Ranges of the inputs of a network's convolutions, and fake quantisation with them.
 
     Args:
-        network: In the form that is taught.
+        network: Network in its training form.
         float_layers: Paths of convolutions that stay float; None for the first and the last one,
             where int8 costs the most quality and saves the least time, and for the offsets of
             deformable convolutions, which are positions.
 
     Raises:
-        ValueError: A path that is no convolution of the network, or none is left.
+        ValueError: A path that is not a convolution of the network, or no convolution is left.
     """
 
     log_ranges: nn.Parameter
@@ -72,7 +72,7 @@ class Quantiser(nn.Module):
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
-        """Let a network of the same layout compute in int8, as far as numbers go."""
+        """Let a network of the same layout compute with int8 values, emulated in float."""
         inner = unwrap(network)
         modules = [inner.get_submodule(path) for path in self.paths]
         for index, module in enumerate(modules):
@@ -81,10 +81,10 @@ class Quantiser(nn.Module):
             yield
         finally:
             for module in modules:
-                del module.forward  # that of the class shows again
+                del module.forward  # the method of the class applies again
 
     def calibration(self, *, weights_sha256: str) -> Calibration:
-        """What was learnt, for the package."""
+        """Trained ranges, for the package."""
         tops = self.log_ranges.detach().exp().tolist()
         signs = self.signed.tolist()
         ranges = {
@@ -104,10 +104,10 @@ class Quantiser(nn.Module):
         )
 
     def _convolve(self, index: int, module: nn.Module, x: Tensor) -> Tensor:
-        # Bfloat16 holds eight bits: an int8 times a step would be rounded once more.
+        # Bfloat16 has eight bits of precision: an int8 times a step would be rounded again.
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            if index not in self._begun:  # asked once: `seen` may lie on another device
+            if index not in self._begun:  # read once: `seen` may be on another device
                 self._begin(index, x)
             x_int8 = fake_activation(x, self.log_ranges[index])
             if isinstance(module, Merging):
@@ -121,10 +121,10 @@ class Quantiser(nn.Module):
 
     @torch.no_grad()
     def _begin(self, index: int, x: Tensor) -> None:
-        """Start a range from the first tensor that comes; all processes agree on it."""
+        """Initialise a range from the first tensor; all processes use the same one."""
         self._begun.add(index)
         if self.seen[index]:
-            return  # of a run that was resumed
+            return  # already set in a resumed run
         value = torch.tensor(math.log(best_range(x)), device=x.device)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(value)
@@ -141,7 +141,7 @@ class Quantiser(nn.Module):
 
 
 def convolution_paths(network: nn.Module) -> tuple[str, ...]:
-    """Paths of the convolutions of the network as it will be deployed, in order of definition."""
+    """Paths of the convolutions of the deployed network, in order of definition."""
     paths: list[str] = []
     for path, module in unwrap(network).named_modules():
         inside = any(path.startswith(f"{other}.") for other in paths)
@@ -151,6 +151,6 @@ def convolution_paths(network: nn.Module) -> tuple[str, ...]:
 
 
 def edges(paths: Sequence[str]) -> tuple[str, ...]:
-    """Those that stay float where nothing is said: first, last, and offsets."""
+    """Convolutions that stay float by default: first, last, and offsets."""
     offsets = (path for path in paths if path.endswith("conv_offset"))
     return tuple(dict.fromkeys((paths[0], *offsets, paths[-1])))

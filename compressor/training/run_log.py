@@ -1,4 +1,4 @@
-"""What a run leaves to be read later: a line of JSON for each entry, and curves for TensorBoard."""
+"""Log of a run: JSON lines and TensorBoard event files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vsrc.runtime.pending_file import write_file
 
 
 class RunLog:
-    """Writes `log.jsonl` and TensorBoard's event files in a run's folder.
+    """Write `log.jsonl` and TensorBoard's event files to a run's folder.
 
     Args:
-        folder: Made if it is not there.
-        steps_done: Where a resumed run takes up; what was logged of later steps is dropped, since
-            they are done again.
+        folder: Folder of the run; created if missing.
+        steps_done: Step from which a resumed run continues; entries of later steps are dropped,
+            as they are repeated.
     """
 
     def __init__(self, folder: Path, *, steps_done: int = 0) -> None:
@@ -30,18 +30,18 @@ class RunLog:
         self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Note the values of a step."""
+        """Log the values of a step."""
         self._lines.write(json.dumps({"step": step, **values}) + "\n")
         self._lines.flush()
         for name, value in values.items():
             self._curves.add_scalar(name, value, step)
 
     def show(self, step: int, picture: Tensor) -> None:
-        """Note a picture, `(3, H, W)` in [0, 1]."""
-        self._curves.add_image("held out: enlarged LR, SR, HR", picture, step)
+        """Log an image, `(3, H, W)` in [0, 1]."""
+        self._curves.add_image("held out: upscaled LR, SR, HR", picture, step)
 
     def close(self) -> None:
-        """Finish both files; calling it twice does nothing."""
+        """Close both files; idempotent."""
         self._lines.close()
         self._curves.close()
 

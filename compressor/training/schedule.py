@@ -1,4 +1,4 @@
-"""How the learning rate changes over a run."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def rate_factor(
     floor: float = 0.0,
     milestones: tuple[float, ...] = (0.5, 0.8),
 ) -> float:
-    """What the learning rate is multiplied by at a step, in (0, 1].
+    """Factor on the learning rate at a step, in (0, 1].
 
     Args:
-        step: 0 for the first one.
-        steps: Length of the run.
+        step: Index of the step, from 0.
+        steps: Number of steps of the run.
         schedule: `cosine` falls to `floor`; `cosine-restarts` does so again from each milestone
-            on; `step` halves at each milestone; `constant` stays.
-        warmup: Steps of linear rise at the start; a tenth of the run at most.
-        floor: Where the cosine ends.
-        milestones: Shares of the run, in order.
+            on; `step` halves at each milestone; `constant` is 1.
+        warmup: Steps of linear warm-up, at most a tenth of the run.
+        floor: Final value of the cosine.
+        milestones: Milestones as fractions of the run, ascending.
     """
     warmup = min(warmup, steps // 10)
     if step < warmup:

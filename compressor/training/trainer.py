@@ -1,8 +1,8 @@
-"""The training loop: updates, averages, checkpoints, and an end that loses nothing.
+"""The training loop: updates, averaging, checkpoints, and resumable interruption.
 
-The data and the randomness of a step are pure functions of (seed, step, process), so what a run
-needs to go on is its weights, its optimiser and a number; a run that was stopped and resumed ends
-with the same weights, to the bit, as one that never stopped.
+The data and the randomness of a step are pure functions of (seed, step, process), so a run is
+resumed from its weights, its optimiser and a step number, and a stopped and resumed run ends with
+bit-identical weights.
 """
 
 from __future__ import annotations
@@ -40,36 +40,36 @@ class Batch(Protocol):
 
     @property
     def lr(self) -> Tensor:
-        """`(N, L, 3, h, w)`."""
+        """LR clips, `(N, L, 3, h, w)`."""
 
     @property
     def hr(self) -> Tensor:
-        """`(N, L, 3, sh, sw)`."""
+        """HR clips, `(N, L, 3, sh, sw)`."""
 
     @property
     def sources(self) -> Sequence[str]:
-        """Where each clip comes from, for messages."""
+        """Origin of each clip, for messages."""
 
 
 class Batches(Protocol):
-    """Where the clips of a run come from."""
+    """Source of the clips of a run."""
 
     def __call__(self, start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
-        """Batches of one process of several from number `start` (0 is the first) on, endlessly."""
+        """Yield the batches of one process of several, endlessly from index `start` on."""
 
 
 class Trainer:
-    """One run, from its first step or from a checkpoint to its last.
+    """One training run, from its first step or a checkpoint to its last step.
 
     Args:
         distillation: Student, teacher and objective.
-        config: How it is trained.
-        folder: Where checkpoints and logs go.
-        batches: Where the clips come from.
+        config: Training settings.
+        folder: Folder of checkpoints and logs.
+        batches: Source of the clips.
         recipe: Settings that a resumed run must share; the number of steps may differ.
-        validate: PSNR of Y on held-out clips, dB, of a network.
-        bicubic_psnr: What bicubic enlargement has on the same clips, dB, to be reported beside it.
-        sample: A picture that shows what a network does, `(3, H, W)` in [0, 1], for the log.
+        validate: Function that returns a network's PSNR of Y on held-out clips, dB.
+        bicubic_psnr: PSNR of bicubic upscaling on the same clips, dB, for comparison.
+        sample: Function that returns a sample output of a network, `(3, H, W)` in [0, 1].
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Trainer:
         self.ema = Ema(self.student, decay=config.ema)
         self.step = 0
         if config.first_steps:
-            self.student.get_submodule(config.first_module)  # refuses a path that leads nowhere
+            self.student.get_submodule(config.first_module)  # raises if the path does not exist
         self._parameters = [p for p in distillation.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(
             self._parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True
@@ -109,10 +109,10 @@ class Trainer:
         return self.folder / "checkpoints"
 
     def resume(self) -> int:
-        """Take up the last checkpoint of the folder, if there is one; returns the steps done.
+        """Resume from the last checkpoint of the folder, if any; returns the steps done.
 
         Raises:
-            MismatchError: It was made with other settings.
+            MismatchError: The checkpoint was written with other settings.
         """
         existing = checkpoint.find_checkpoints(self.checkpoints)
         if not existing:
@@ -149,7 +149,7 @@ class Trainer:
         return self._kept
 
     def save(self) -> Path | None:
-        """Write a checkpoint (main process alone); returns its path."""
+        """Write a checkpoint (main process only); returns its path."""
         if not self.accelerator.is_main_process:
             return None
         state = Checkpoint(
@@ -168,7 +168,7 @@ class Trainer:
 
     @property
     def _kept(self) -> nn.Module:
-        """The network whose weights are the result."""
+        """Network whose weights are the result."""
         return self.ema.network if self.config.ema else self.student
 
     def _loop(
@@ -204,7 +204,7 @@ class Trainer:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
 
     def _measure(self, log: RunLog | None) -> None:
-        """See how good the student is; one process does it for all."""
+        """Validate the student, in the main process for all."""
         if log is None:
             return
         with self.distillation.as_deployed(self._kept):
@@ -239,7 +239,7 @@ class Trainer:
     def _forward_backward(self, batch: Batch) -> dict[str, Tensor]:
         device = self.accelerator.device
         lr, hr = (x.to(device, non_blocking=True) for x in (batch.lr, batch.hr))
-        kept = getattr(batch, "teacher", None)  # what a teacher made of the crops before
+        kept = getattr(batch, "teacher", None)  # stored outputs of a teacher for the crops
         pictures = () if kept is None else (kept.to(device, non_blocking=True),)
         terms: dict[str, Tensor] = self._wrapped(lr, hr, *pictures)
         self.accelerator.backward(torch.stack(list(terms.values())).sum() / self.config.accumulate)
@@ -260,7 +260,7 @@ class Trainer:
         self.step += 1
 
     def _keep_still(self) -> None:
-        """Leave all of the student but `first_module` as it is: no gradient, no momentum."""
+        """Freeze all of the student but `first_module`: no gradient, no momentum."""
         start = f"{self.config.first_module}."
         for name, parameter in self.student.named_parameters():
             if not name.startswith(start):
@@ -280,13 +280,13 @@ class Trainer:
             group["lr"] = config.learning_rate * factor
 
     def _reduced(self, parts: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-        """Terms averaged over forward passes and processes, as numbers."""
+        """Average terms over forward passes and processes."""
         own = torch.stack([torch.stack(list(part.values())) for part in parts]).mean(0)
         mean = self.accelerator.reduce(own, reduction="mean")
         return dict(zip(parts[0], mean.tolist(), strict=True))
 
     def _agreed(self, wish: bool) -> bool:
-        """Whether any process has the wish; all get the same answer."""
+        """Whether the flag is set in any process; the same result in all."""
         if self.accelerator.num_processes == 1:
             return wish
         wishes = torch.tensor(float(wish), device=self.accelerator.device)
@@ -331,12 +331,12 @@ class Trainer:
 
 
 def stopped_message(what: str, saved: Path) -> str:
-    """What happened, where the run was saved, and how it goes on."""
-    return f"{what}; {saved} is saved and the same command with --resume goes on from there"
+    """Message of a stopped run: cause, checkpoint, and how to resume."""
+    return f"{what}; {saved} is saved; resume with the same command and --resume"
 
 
 def _accelerator(config: TrainerConfig) -> Accelerator:
-    # accelerate keeps the precision of the first run of the process; this run may want another.
+    # accelerate keeps the precision of the first run in a process; this run may need another.
     AcceleratorState._reset_state()
     precision = "no" if config.precision == "fp32" else config.precision
     return Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
@@ -347,19 +347,19 @@ def _step_seed(seed: int, step: int, process: int) -> int:
 
 
 def _check_recipe(recorded: str, wanted: str, *, where: Path) -> None:
-    # A run of an older version had no other choice than what is now the default.
+    # Settings missing in a run of an older version had the present default.
     old, new = {**_defaults(), **json.loads(recorded)}, {**_defaults(), **json.loads(wanted)}
     differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if differing:
         key = differing[0]
         raise MismatchError(
             f"{where} was made with {key}={old.get(key)!r}, this run has {new.get(key)!r}; give "
-            "the same setting to resume it, or another run folder (--run-dir) to begin anew"
+            "the same setting to resume it, or another run folder (--run-dir) to start anew"
         )
 
 
 def _defaults() -> dict[str, object]:
-    """Settings that have one, as a recipe records them."""
+    """Defaults of the settings, as a recipe records them."""
     settings = dataclasses.fields(DistillConfig)
     return {
         setting.name: to_json(

@@ -1,4 +1,4 @@
-"""How good a network is on clips it was not taught from."""
+"""Validation of a network on held-out clips."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vsrc.runtime.picture.likeness import psnr
 
 
 def psnr_on(network: nn.Module, clips: Sequence[ClipBatch]) -> float:
-    """PSNR of Y, dB, of 8-bit pictures without their border of `scale` pixels; mean over frames.
+    """PSNR of Y of 8-bit frames, dB, without a border of `scale` pixels; mean over frames.
 
     Args:
-        network: It is evaluated, and left in the mode it was in.
-        clips: Batches of whole clips; every frame is restored, as it would be in a video.
+        network: Network to evaluate; its training mode is restored afterwards.
+        clips: Batches of whole clips; every frame is upscaled, as in a video.
     """
     device = next(network.parameters()).device
     over_clip, was_training = ClipNetwork(network), network.training
@@ -39,7 +39,7 @@ def psnr_on(network: nn.Module, clips: Sequence[ClipBatch]) -> float:
 
 
 def bicubic_psnr_on(clips: Sequence[ClipBatch]) -> float:
-    """What `psnr_on` says of MATLAB's bicubic: the least that a network should beat."""
+    """PSNR of MATLAB's bicubic upscaling, measured as by `psnr_on`."""
     values: list[float] = []
     for clip in clips:
         scale = clip.hr.shape[-1] // clip.lr.shape[-1]
@@ -50,7 +50,7 @@ def bicubic_psnr_on(clips: Sequence[ClipBatch]) -> float:
 
 
 def side_by_side(network: nn.Module, clip: ClipBatch) -> Tensor:
-    """Centre frame of a clip, `(3, H, 3 W)` in [0, 1]: LR enlarged, SR, HR."""
+    """Centre frame of a clip, `(3, H, 3 W)` in [0, 1]: upscaled LR, SR, HR."""
     device = next(network.parameters()).device
     over_clip, centre = ClipNetwork(network), clip.hr.shape[1] // 2
     with torch.no_grad():
@@ -62,6 +62,6 @@ def side_by_side(network: nn.Module, clip: ClipBatch) -> Tensor:
 
 
 def _pictures(frames: Tensor) -> NDArray[np.uint8]:
-    """`(N, L, 3, H, W)` in [0, 1] to `(N * L, H, W, 3)` uint8."""
+    """Convert `(N, L, 3, H, W)` in [0, 1] to `(N * L, H, W, 3)` uint8."""
     bytes_ = (frames.clamp(0, 1) * 255).round().to(torch.uint8).flatten(0, 1)
     return bytes_.permute(0, 2, 3, 1).cpu().numpy()

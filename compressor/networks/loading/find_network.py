@@ -101,8 +101,7 @@ def find_teacher(
 ) -> FoundNetwork:
     """Find a teacher, which must have weights: given, its own, or shipped ones.
 
-    A
-    `module:function` may load its weights itself, so it is not checked.
+    A `module:function` may load its weights itself, so it is not checked.
     """
     if weights is None and name in list_shipped():
         name = str(shipped(name))
@@ -131,7 +130,7 @@ def _load_what_fits(network: nn.Module, path: Path) -> None:
 def _grow(network: nn.Module, path: Path) -> None:
     if not isinstance(network, Edge):
         raise MismatchError(
-            f"{path} cannot be grown into a {type(network).__name__}: only edge networks can;  "
+            f"{path} cannot be grown into a {type(network).__name__}: only edge networks can; "
             "expected student_weights_as whole or partial"
         )
     grow(network, read_weights(path), where=str(path))

@@ -93,7 +93,7 @@ def test_a_worker_that_dies_is_explained(end: Callable[[], object], said: str) -
         processes=1,
         workers=1,
     )
-    message = f"prepares clips died: .*{said}.*--resume"
+    message = f"data loading process died: .*{said}.*--resume"
     with pytest.raises(TrainingError, match=message) as caught, explain_dead_workers():
         next(stream)
     assert "memory" not in str(caught.value)
