@@ -46,6 +46,7 @@ def card(package: Path) -> str:
         *(_paragraph(f"Protocol: {each}.") for each in _once(q.protocol for q in spec.quality)),
         "## Time",
         "\n".join(_times(package)),
+        *_origin_of_times(package, spec),
         "## Training",
         _paragraph(_lesson(spec)),
         _paragraph(_data(spec)),
@@ -84,6 +85,15 @@ def _times(package: Path) -> Iterator[str]:
             f"| {subject['session']} | {feed['height_px']}x{feed['width_px']} "
             f"| {report['latency_ms']['p50']:.1f} | {report['throughput_fps']:.1f} "
             f"| {report['machine']['cpu']}, {subject['threads']} threads |"
+        )
+
+
+def _origin_of_times(package: Path, spec: ModelSpec) -> Iterator[str]:
+    graphs = {graph.sha256 for graph in spec.graphs.values()}
+    reports = (json.loads(path.read_text("utf-8")) for path in package.glob("reports/bench-*.json"))
+    if any(report["subject"]["graph_sha256"] not in graphs for report in reports):
+        yield _paragraph(
+            "Measured with the weights that shipped before; the graphs differ in weights alone."
         )
 
 
@@ -128,4 +138,4 @@ def _once(words: Iterator[str]) -> list[str]:
 
 
 def _paragraph(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), 100)
+    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
