@@ -1,14 +1,14 @@
-"""Prepares every Python process that vsrc starts, so that it imports nothing from where it stands.
+"""Prepare Python child processes that import nothing from the working directory.
 
-`python -c` and `python -m` put the working directory in front of all that is imported, a script its
-own folder, and `PYTHONPATH` may name either. A `json.py` beside a video would then be run in place
-of Python's. A child gets the import path of this process without those entries, and takes `vsrc`
-itself from the files that this process took it from, wherever they are.
+`python -c` and `python -m` put the working directory first in `sys.path`, a script its own folder,
+and `PYTHONPATH` may contain either. A `json.py` beside a video would then be imported in place of
+Python's. A child gets the import path of this process without those entries, and imports `vsrc`
+from the same files as this process.
 
     python [-P] -c "the path, then vsrc, then the code" arguments
              |              |
              |              sets sys.path before anything but `sys` is imported
-             Python 3.11 and newer; older ones leave "" at the front, which is gone with the rest
+             Python 3.11 and newer; in older ones "" comes first and is removed with the rest
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ spec.loader.exec_module(sys.modules["vsrc"])
 
 @dataclass(frozen=True)
 class PythonChild:
-    """What starts a Python process.
+    """Command line and environment of a Python process.
 
     Attributes:
         command: Program and arguments.
-        environment: All of its environment variables.
+        environment: Environment variables of the process.
     """
 
     command: list[str]
@@ -50,18 +50,18 @@ class PythonChild:
 
 
 def prepare_child(code: str, *arguments: str) -> PythonChild:
-    """Command and environment of a process that runs Python code with this copy of vsrc.
+    """Prepare a process that runs Python code with this copy of vsrc.
 
     Args:
-        code: Runs as `__main__`; it may import vsrc and all that this process can import, save for
-            modules of the working directory and beside the script.
-        arguments: Become `sys.argv[1:]`.
+        code: Code to run as `__main__`; it may import vsrc and all that this process can import,
+            except modules in the working directory and beside the script.
+        arguments: Arguments of the process, `sys.argv[1:]`.
     """
     path = safe_import_path()
     start = _START.format(path=path, package=vsrc.__file__, code=code)
     environment = {
         **os.environ,
-        # For the time before the code, and for children of the child.
+        # For imports before the code runs, and for children of the child.
         "PYTHONPATH": os.pathsep.join(entry for entry in path if os.pathsep not in entry),
         "PYTHONSAFEPATH": "1",
     }
@@ -69,12 +69,12 @@ def prepare_child(code: str, *arguments: str) -> PythonChild:
 
 
 def safe_import_path() -> list[str]:
-    """`sys.path` without the folders that depend on where and from what vsrc was started.
+    """Return `sys.path` without folders that depend on how vsrc was started.
 
-    Left out are relative entries, also those of `PYTHONPATH`, all names of the working directory,
-    and the folder of the running script. Python's own folders always stay.
+    Excluded are relative entries, including those of `PYTHONPATH`, the working directory by any of
+    its names, and the folder of the running script. Python's own folders are always kept.
     """
-    entries: list[object] = list(sys.path)  # a Path among them does nothing
+    entries: list[object] = list(sys.path)  # a Path in it has no effect
     unsafe = set(map(_identity, _unsafe_folders())) - set(map(_identity, _own_folders())) - {None}
     return [
         entry
@@ -87,9 +87,10 @@ def safe_import_path() -> list[str]:
 
 @contextmanager
 def show_safe_folders() -> Iterator[None]:
-    """For a library that hands its `sys.path` and working directory to processes: show safe ones.
+    """Set a safe `sys.path` and working directory, for libraries that pass them to child processes.
 
-    Inside, this process works in the folder of Python's own modules, which is on every path anyway.
+    Inside the block the working directory is that of the standard library, which is always on the
+    path.
     """
     path, here = list(sys.path), Path.cwd()
     sys.path[:] = safe_import_path()
@@ -102,12 +103,12 @@ def show_safe_folders() -> Iterator[None]:
 
 
 def _unsafe_folders() -> Iterator[Path]:
-    """The working directory, what `PYTHONPATH` names relative to it, the folder of the script."""
-    with contextlib.suppress(FileNotFoundError):  # it was removed: nothing comes from it
+    """Yield the working directory, relative entries of `PYTHONPATH`, the folder of the script."""
+    with contextlib.suppress(FileNotFoundError):  # removed: nothing to import from
         here = Path.cwd()
         yield here
         for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-            if not Path(entry).is_absolute():  # sys.path has it as an absolute path by now
+            if not Path(entry).is_absolute():  # already absolute in sys.path
                 yield here / entry
     main = sys.modules.get("__main__")
     script = getattr(main, "__file__", None)
@@ -116,7 +117,7 @@ def _unsafe_folders() -> Iterator[Path]:
 
 
 def _own_folders() -> Iterator[Path]:
-    """Where Python and what is installed for it lie: safe even as the working directory."""
+    """Yield the folders of Python and installed packages: safe even as the working directory."""
     for kind in ("stdlib", "platstdlib", "purelib", "platlib"):
         yield Path(sysconfig.get_path(kind))
     yield Path(sysconfig.get_path("platstdlib"), "lib-dynload")
@@ -124,7 +125,7 @@ def _own_folders() -> Iterator[Path]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """The same for all names of a folder; None if it does not exist."""
+    """Return device and inode, equal for all names of a folder; None if it does not exist."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -133,7 +134,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _options() -> list[str]:
-    """Options of the interpreter: as isolated as this process, or more."""
+    """Return interpreter options that isolate the child at least as much as this process."""
     options = ["-P"] if sys.version_info >= (3, 11) else []
     if sys.flags.isolated:
         return [*options, "-I"]

@@ -1,4 +1,4 @@
-"""Which packages vsrc needs, as its own metadata declares them, and which of them are installed."""
+"""List the packages that vsrc's metadata declares, and which of them are installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib import metadata
 from vsrc import __version__
 
 DISTRIBUTION = "vsrc-edge"
-"""Name for pip; what is imported and typed is `vsrc`. On the index `vsrc` is another project."""
+"""Distribution name; module and command are `vsrc`, which is another project on the index."""
 
 _MODULES = {
     "cuda-bindings": "cuda.bindings",
@@ -30,14 +30,14 @@ _REPORTED = ("numpy", "onnxruntime", "tensorrt", "tensorrt_rtx")
 
 @dataclass(frozen=True)
 class Dependency:
-    """A package that vsrc, or one of its extras, needs.
+    """A package that vsrc or one of its extras requires.
 
     Attributes:
         name: Name of the distribution.
-        extra: The extra that asks for it; None where vsrc never works without.
-        requirement: What pip is asked for: "onnxruntime-gpu[cuda,cudnn]>=1.20".
-        bounds: Versions that will do: ">=1.20", or empty.
-        installed: The version that is there, or None.
+        extra: Extra that requires it; None if vsrc always requires it.
+        requirement: Requirement as passed to pip: "onnxruntime-gpu[cuda,cudnn]>=1.20".
+        bounds: Version specifier: ">=1.20", or empty.
+        installed: Installed version, or None.
     """
 
     name: str
@@ -48,23 +48,23 @@ class Dependency:
 
     @property
     def module(self) -> str:
-        """Name that it is imported by."""
+        """Name of the top-level module."""
         return module_of(self.name)
 
     def holds(self, module: str) -> bool:
-        """Whether a module, or the package that it is in, comes with this."""
+        """Whether this distribution contains a module or its package."""
         return self.module.partition(".")[0] == module.partition(".")[0]
 
     @property
     def is_there(self) -> bool:
-        """Installed, if need be by another distribution: opencv-python for its headless build."""
+        """Whether it is installed, possibly as another distribution (opencv-python, headless)."""
         return self.installed is not None or is_importable(self.module)
 
     @property
     def is_met(self) -> bool:
-        """Installed, in a version that will do.
+        """Whether it is installed in a version within the bounds.
 
-        A build before a release counts as that release: JetPack's torch is "2.6.0a0+nv25.1".
+        A pre-release counts as its release: JetPack's torch is "2.6.0a0+nv25.1".
         """
         if self.installed is None:
             return False
@@ -78,7 +78,7 @@ class Dependency:
 
 
 def dependencies() -> list[Dependency]:
-    """Every dependency that counts on this Python, those of vsrc itself first.
+    """Return every dependency that applies to this Python, those of vsrc itself first.
 
     Raises:
         PackageNotFoundError: vsrc runs from a folder and is not installed.
@@ -90,33 +90,33 @@ def dependencies() -> list[Dependency]:
 
 
 def dependencies_of(extra: str) -> list[Dependency]:
-    """What an extra of vsrc brings."""
+    """Return the dependencies of an extra."""
     return [dependency for dependency in dependencies() if dependency.extra == extra]
 
 
 def is_declared(module: str) -> bool:
-    """Whether vsrc, or one of its extras for users, brings a module."""
+    """Whether vsrc, or one of its extras for users, requires a module."""
     return any(
         dependency.holds(module) and dependency.extra != "dev" for dependency in dependencies()
     )
 
 
 def module_of(distribution: str) -> str:
-    """Name that a distribution is imported by."""
+    """Return the module name of a distribution."""
     return _MODULES.get(distribution, distribution.replace("-", "_"))
 
 
 def is_importable(module: str) -> bool:
-    """Whether there is such a module, without importing it; a folder of that name is none."""
+    """Whether a module exists, without importing it; namespace folders do not count."""
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # no parent package; or something half imported
+    except (ImportError, ValueError):  # no parent package; or a partially imported one
         return False
     return spec is not None and spec.origin is not None
 
 
 def find_version(name: str) -> str | None:
-    """Version of a distribution, without importing it; None if it is not installed."""
+    """Return the version of a distribution, without importing it; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -124,13 +124,13 @@ def find_version(name: str) -> str | None:
 
 
 def providers_of(module: str) -> list[str]:
-    """Installed distributions that hold a module of this name, sorted."""
+    """Return the installed distributions that contain a module, sorted."""
     names = metadata.packages_distributions().get(module, [])
     return sorted({name.lower().replace("_", "-") for name in names})
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
-    """Numbers at the start of a version, without zeros at the end: "2.13.0+cpu" is (2, 13)."""
+    """Return the numbers of a version without trailing zeros: "2.13.0+cpu" is (2, 13)."""
     release = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
     numbers = [int(part) for part in release.group().split(".")] if release else []
     while numbers and numbers[-1] == 0:
@@ -139,14 +139,14 @@ def version_numbers(version: str) -> tuple[int, ...]:
 
 
 def collect_versions() -> dict[str, str]:
-    """Package -> version, of Python, vsrc and the libraries that this process has loaded."""
+    """Return package -> version, of Python, vsrc and the libraries loaded in this process."""
     loaded = {name: sys.modules[name] for name in _REPORTED if name in sys.modules}
     versions = {name: str(getattr(module, "__version__", "?")) for name, module in loaded.items()}
     return {"python": platform.python_version(), "vsrc": __version__, **versions}
 
 
 def _dependency(text: str, extra: str | None) -> Dependency | None:
-    """A line of the metadata, if it is of this extra and of this Python and system."""
+    """Parse a line of the metadata; None if it does not apply to this extra, Python and system."""
     from packaging.requirements import Requirement
 
     wanted = Requirement(text)
@@ -156,7 +156,7 @@ def _dependency(text: str, extra: str | None) -> Dependency | None:
     if marker is not None and not marker.evaluate({"extra": extra or ""}):
         return None
     if extra is not None and marker is not None and marker.evaluate({"extra": ""}):
-        return None  # of vsrc itself, on this Python
+        return None  # a dependency of vsrc itself, on this Python
     parts = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
     bounds = str(wanted.specifier)
     return Dependency(

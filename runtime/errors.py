@@ -1,13 +1,13 @@
-"""Errors a user can cause or mend.
+"""Errors that a user can cause or fix.
 
     VsrcError                   exit status 1: the job failed
-    ├── SpecError               a model package or its model.json is not what it must be
-    ├── MediaError              a video, audio track or picture cannot be read or written
+    ├── SpecError               a model package or its model.json is invalid
+    ├── MediaError              a video, audio track or image cannot be read or written
     │   └── DiskFullError       the disk, or a quota, is full
-    ├── DataError               a data folder holds nothing to learn from
+    ├── DataError               a data folder contains nothing to train on
     ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
-    ├── TrainingError           a run that cannot go on (a loss that is not finite)
-    ├── MissingDependencyError  exit status 3: something is not installed or did not load
+    ├── TrainingError           a training run cannot continue (a loss that is not finite)
+    ├── MissingDependencyError  exit status 3: a dependency is not installed or failed to load
     ├── DeviceMemoryError       memory ran out while a network ran
     ├── GateError               exit status 4: a quality or latency limit was missed
     └── StoppedError            exit status 130: Ctrl+C or SIGTERM; what was done is saved
@@ -31,15 +31,15 @@ class SpecError(VsrcError):
 
 
 class MediaError(VsrcError):
-    """A video, audio track or picture cannot be read or written."""
+    """A video, audio track or image cannot be read or written."""
 
 
 class DiskFullError(MediaError):
-    """There is no room left for a result."""
+    """There is no space left on the disk for a result."""
 
 
 class DataError(VsrcError):
-    """A data folder holds nothing that can be used."""
+    """A data folder contains nothing that can be used."""
 
 
 class MismatchError(VsrcError):
@@ -47,17 +47,17 @@ class MismatchError(VsrcError):
 
 
 class TrainingError(VsrcError):
-    """A training run cannot go on."""
+    """A training run cannot continue."""
 
 
 class MissingDependencyError(VsrcError):
-    """A package, provider or driver is not there; the message carries the line that mends it."""
+    """A package, provider or driver is missing; the message has the command that fixes it."""
 
     exit_status: ClassVar[int] = 3
 
 
 class DeviceMemoryError(VsrcError):
-    """Memory, of the machine or of a GPU, ran out while a network ran."""
+    """The machine or a GPU ran out of memory while a network ran."""
 
 
 class GateError(VsrcError):
@@ -67,6 +67,6 @@ class GateError(VsrcError):
 
 
 class StoppedError(VsrcError):
-    """Somebody stopped the job; the message says what is saved and how it goes on."""
+    """The job was stopped; the message says what is saved and how to resume it."""
 
     exit_status: ClassVar[int] = 130

@@ -1,1 +1,1 @@
-"""What a device says of itself: name, clocks, temperature, power, memory."""
+"""Read device sensors: name, clocks, temperature, power, memory."""

@@ -1,4 +1,4 @@
-"""Clocks, temperatures, energy and throttling of the processor, from Linux's sysfs."""
+"""Read clocks, temperatures, energy and throttling of the processor from Linux's sysfs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CpuSensor:
     """The processor.
 
     Args:
-        root: Where `/sys` lies; another place in tests.
+        root: Folder that contains `/sys`; another one in tests.
     """
 
     name = "cpu"
@@ -33,26 +33,26 @@ class CpuSensor:
         self._last: dict[str, float] = {}
 
     def read(self) -> SensorValues:
-        """Look now."""
+        """Read the current values."""
         clocks = [mhz for path in self._clocks if (mhz := file_number(path)) is not None]
         counts = [count for path in self._throttles if (count := file_number(path)) is not None]
         return SensorValues(
             joules=self._joules(),
             celsius=zone_values(self._zones),
             mhz={"cpu": sum(clocks) / len(clocks) / 1000} if clocks else {},
-            # Cores of one package count alike.
+            # The cores of a package have the same count.
             throttle_counts={"cpu heat": round(max(counts))} if counts else {},
         )
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no handle is open."""
 
     def _joules(self) -> dict[str, float]:
         joules = {}
         for name, path, largest in self._energies:
             if (micro := file_number(path)) is None:
                 continue
-            if micro < self._last.get(name, 0.0):  # the counter starts anew at its largest value
+            if micro < self._last.get(name, 0.0):  # the counter wraps at its largest value
                 self._wraps[name] += largest
             self._last[name] = micro
             joules[name] = (micro + self._wraps[name]) / 1e6
@@ -75,25 +75,25 @@ class CpuSensor:
 
 
 def thermal_zones(root: Path) -> list[tuple[str, Path]]:
-    """Name and file of each thermal zone that has a value; equal names are numbered."""
+    """Return name and file of each readable thermal zone; equal names are numbered."""
     zones: dict[str, Path] = {}
     for folder in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         kind = file_text(folder / "type") or folder.name
         if file_number(folder / "temp") is None:
-            continue  # a zone whose unit is switched off gives an error instead of a number
+            continue  # reading a zone whose unit is switched off fails
         name = kind if kind not in zones else f"{kind} {folder.name.removeprefix('thermal_zone')}"
         zones[name] = folder / "temp"
     return list(zones.items())
 
 
 def zone_values(zones: list[tuple[str, Path]]) -> dict[str, float]:
-    """Degrees of each zone that answers now."""
+    """Return the temperature of each zone that is readable now, degrees Celsius."""
     values = ((name, file_number(path)) for name, path in zones)
     return {name: value / 1000 for name, value in values if value is not None}
 
 
 def _energy_files(root: Path) -> list[tuple[str, Path, float]]:
-    """Name, file and largest value, in microjoules, of each processor package's counter."""
+    """Return name, file and largest value, microjoules, of each package's energy counter."""
     files = []
     for folder in sorted((root / "sys/class/powercap").glob("intel-rapl:[0-9]")):
         largest = file_number(folder / "max_energy_range_uj")

@@ -1,4 +1,4 @@
-"""The CUDA device of this machine: its name, compute capability and free memory."""
+"""Query the CUDA device of this machine: name, compute capability and free memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class CudaDevice:
     """One GPU.
 
     Attributes:
-        name: As the driver calls it ("NVIDIA GeForce RTX 4090", "Orin").
-        compute_capability: "8.9".
-        free_bytes: Memory that is free at the moment.
+        name: Name reported by the driver ("NVIDIA GeForce RTX 4090", "Orin").
+        compute_capability: Compute capability, such as "8.9".
+        free_bytes: Free device memory, bytes.
     """
 
     name: str
@@ -24,7 +24,7 @@ class CudaDevice:
 
 
 def cuda_device() -> CudaDevice:
-    """Ask the driver for the first one.
+    """Query the driver for device 0.
 
     Raises:
         MissingDependencyError: cuda-bindings is not installed, or there is no driver or no GPU.
@@ -42,8 +42,8 @@ def cuda_device() -> CudaDevice:
     failed, free, _ = runtime.cudaMemGetInfo()
     if failed != runtime.cudaError_t.cudaSuccess:
         raise MissingDependencyError(
-            f"CUDA device 0 does not answer ({failed.name}); another program may hold all of "
-            "its memory"
+            f"CUDA device 0 cannot be used ({failed.name}); another program may use all of its "
+            "memory"
         )
     name = properties.name.split(b"\0")[0].decode(errors="replace")
     return CudaDevice(name, f"{properties.major}.{properties.minor}", int(free))

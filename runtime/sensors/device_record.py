@@ -1,4 +1,4 @@
-"""The device of a report."""
+"""The device section of a report."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from vsrc.runtime.sensors.telemetry import Reading
 
 @dataclass(frozen=True)
 class Device:
-    """What the device said while the network ran.
+    """Sensor readings of the device while the network ran.
 
     Attributes:
-        facts: What does not change: board, power mode, driver, governor.
-        unreadable: What cannot be read -> why.
-        busy_from_seconds: When the first sample of the first process began, on the clock of the
-            readings.
-        busy_to_seconds: When the last sample ended.
-        throttle_events: Cause -> times that clocks were held down during the run; None where
-            nothing counts them.
-        readings: Twice a second, from before the model was loaded.
+        facts: Constant properties: board, power mode, driver, governor.
+        unreadable: Quantity that cannot be read -> reason.
+        busy_from_seconds: Start of the first sample of the first process, seconds on the clock of
+            the readings.
+        busy_to_seconds: End of the last sample, seconds on the clock of the readings.
+        throttle_events: Cause -> number of times that clocks were throttled during the run; None
+            where they are not counted.
+        readings: Sensor readings, two per second, from before the model was loaded.
     """
 
     facts: dict[str, str]

@@ -1,8 +1,8 @@
-"""Power rails, GPU clock and load, power mode and over-current events of an NVIDIA Jetson.
+"""Read power rails, GPU clock and load, power mode and over-current events of an NVIDIA Jetson.
 
-From sysfs, as the Jetson Linux developer guide and the kernel's ina3221 driver describe it: the
+From sysfs, according to the Jetson Linux developer guide and the kernel's ina3221 driver: the
 current rails of L4T 34 and later (`in1_label`, `in1_input` mV, `curr1_input` mA), and those of L4T
-32 (`rail_name_0`, `in_power0_input` mW). Written from those documents; not yet seen on a board.
+32 (`rail_name_0`, `in_power0_input` mW). Written from those documents; not yet tested on a board.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from vsrc.runtime.sensors.sensor import (
 )
 
 WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
-"""Rails that carry everything; where a board has neither, the rails are added up."""
+"""Rails for the total power; on a board without them the rails are summed."""
 
 _JETPACKS = {"R38": "7", "R36": "6", "R35": "5", "R34": "5", "R32": "4"}
-"""Release of L4T -> JetPack that comes with it."""
+"""L4T release -> JetPack version that contains it."""
 
 PowerReader = Callable[[], float | None]
 
 
 def is_jetson(root: Path = Path("/")) -> bool:
-    """Whether this is a Jetson: its board says so, or L4T runs on it."""
+    """Whether this is a Jetson, by its board model or an L4T release file."""
     model = file_text(root / "proc/device-tree/model") or ""
     return "jetson" in model.lower() or (root / "etc/nv_tegra_release").exists()
 
@@ -40,8 +40,8 @@ class JetsonSensor:
     """A Jetson board.
 
     Args:
-        root: Where `/sys`, `/proc` and `/etc` lie; another place in tests.
-        power_mode: What `nvpmodel -q` says.
+        root: Folder that contains `/sys`, `/proc` and `/etc`; another one in tests.
+        power_mode: Function that returns the output of `nvpmodel -q`.
     """
 
     name = "jetson"
@@ -61,10 +61,10 @@ class JetsonSensor:
         self.unreadable = self._unreadable(mode)
 
     def read(self) -> SensorValues:
-        """Look now."""
+        """Read the current values."""
         watts = {name: value for name, rail in self._rails.items() if (value := rail()) is not None}
         if self._rails and not watts:
-            raise SensorLostError("the power rails of the board answer no more")
+            raise SensorLostError("the power rails of the board can no longer be read")
         events = {name: file_number(path) for name, path in self._currents}
         return SensorValues(
             watts=watts,
@@ -77,7 +77,7 @@ class JetsonSensor:
         )
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no handle is open."""
 
     def _clock(self) -> dict[str, float]:
         hertz = None if self._gpu is None else file_number(self._gpu / "cur_freq")
@@ -96,12 +96,12 @@ class JetsonSensor:
         if self._load is None:
             missing["gpu load"] = f"no load of a GPU under {self._root / 'sys/devices/platform'}"
         if mode is None:
-            missing["power mode"] = "nvpmodel -q did not answer"
+            missing["power mode"] = "nvpmodel -q reported none"
         return missing
 
 
 def _rails(root: Path) -> dict[str, PowerReader]:
-    """Name of each power rail -> how to read its watts."""
+    """Return power rail -> function that reads its watts."""
     rails: dict[str, PowerReader] = {}
     for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221*/*/hwmon/hwmon*")):
         for channel in (1, 2, 3):  # 4 and on are shunt voltages
@@ -135,7 +135,7 @@ def _milliwatts(path: Path) -> PowerReader:
 
 
 def _over_current_files(root: Path) -> list[tuple[str, Path]]:
-    """Counters of the times that the board lowered its clocks for drawing too much."""
+    """Return the counters of over-current events, on which the board throttles its clocks."""
     files = []
     for path in sorted(root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")):
         number = re.findall(r"\d+", path.name)[0]
@@ -149,7 +149,7 @@ def _first(root: Path, pattern: str, names: str) -> Path | None:
 
 
 def _read_shared_memory(root: Path) -> dict[str, int]:
-    """What processor and GPU together use of the memory that they share."""
+    """Read the memory used by CPU and GPU together, which share it, bytes."""
     text = file_text(root / "proc/meminfo") or ""
     kilobytes = {key: int(size) for key, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
     if not {"MemTotal", "MemAvailable"} <= kilobytes.keys():
@@ -181,7 +181,7 @@ def _clock_range(lowest: float | None, highest: float | None) -> str:
 
 
 def _nvpmodel() -> str | None:
-    """`NV Power Mode: MAXN` and the number of the mode, in one line."""
+    """Return name and number of the power mode from `nvpmodel -q`, in one line."""
     program = shutil.which("nvpmodel")
     if program is None:
         return None

@@ -1,8 +1,8 @@
-"""What jetson-stats says of a Jetson, where its service runs: beside sysfs, which needs no service.
+"""Read a Jetson through the service of jetson-stats, where it runs, in addition to sysfs.
 
-It reads as root and knows every board, so it stands in for what sysfs did not tell here, and adds
-the load of the memory bus and whether the clocks are held. Names and units as its documents have
-them (mW, kHz, per cent); its errors are tested with the library, its values not yet on a board.
+The service reads as root and supports every board, so it replaces what sysfs does not provide, and
+adds the load of the memory bus and whether the clocks are locked. Names and units follow its
+documentation (mW, kHz, per cent); errors are tested with the library, values not yet on a board.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from vsrc.runtime.installation import this_installation
 from vsrc.runtime.sensors.sensor import SensorLostError, SensorValues
 
 SOCKET = Path("/run/jtop.sock")
-"""Where the service listens."""
+"""Socket of the service."""
 
 _REFRESH_SECONDS = 0.5
 
 
 def open_jtop() -> Any | str:  # noqa: ANN401  a client of jetson-stats, which has no types
-    """The client, started; or why there is none."""
-    if not SOCKET.exists():  # the library starts threads before it finds out
+    """Return the started client, or the reason why there is none."""
+    if not SOCKET.exists():  # the library starts threads before it checks
         return f"its service does not run ({SOCKET} is missing): sudo jtop --install-service"
     try:
         from jtop import JtopException, jtop
@@ -41,12 +41,12 @@ class JtopSensor:
     """The service of jetson-stats.
 
     Args:
-        board: Its client, started.
-        wanted: Which of "power rails", "gpu clock", "gpu load" and "power mode" are asked for:
-            those that sysfs does not tell.
+        board: Started client of the service.
+        wanted: Quantities to read, those of "power rails", "gpu clock", "gpu load" and "power
+            mode" that sysfs does not provide.
 
     Attributes:
-        gives: Those of them that it tells.
+        gives: Wanted quantities that the service provides.
     """
 
     name = "jetson-stats"
@@ -67,21 +67,21 @@ class JtopSensor:
         self.unreadable: Mapping[str, str] = {}
 
     def read(self) -> SensorValues:
-        """Look now."""
+        """Read the current values."""
         try:
             is_alive = self._board.ok(spin=True)
-        except Exception as error:  # it raises what its reading thread met, whatever that was
-            raise SensorLostError(f"jetson-stats answers no more: {error}") from error
+        except Exception as error:  # it re-raises any exception of its reading thread
+            raise SensorLostError(f"jetson-stats no longer responds: {error}") from error
         if not is_alive:
-            raise SensorLostError("jetson-stats answers no more")
+            raise SensorLostError("jetson-stats no longer responds")
         return SensorValues(watts=self._watts(), mhz=dict(self._clock()), load=dict(self._load()))
 
     def close(self) -> None:
-        """Leave the service."""
+        """Disconnect from the service."""
         self._board.close()
 
     def _watts(self) -> dict[str, float]:
-        """One number for the board: it adds the rails up, or takes the one that carries all."""
+        """Return the total power of the board, as a sum of rails or from the rail for the total."""
         milliwatts = self._board.power.get("tot", {}).get("power")
         if "power rails" not in self._wanted or milliwatts is None:
             return {}
@@ -103,7 +103,7 @@ class JtopSensor:
             yield "memory bus", bus["val"] / 100
 
     def _gpus(self) -> list[Mapping[str, Any]]:
-        """The GPU of the chip; a card beside it is read by NVML."""
+        """Return the integrated GPU; a discrete one is read by NVML."""
         gpus = [gpu for gpu in self._board.gpu.values() if gpu.get("type") != "discrete"]
         return gpus[:1]
 

@@ -1,4 +1,4 @@
-"""Power, clocks, temperature, memory and clock-event reasons of NVIDIA GPUs, through NVML."""
+"""Read power, clocks, temperature, memory and clock event reasons of NVIDIA GPUs by NVML."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _REASONS = {
     "SwThermalSlowdown": "heat",
     "HwPowerBrakeSlowdown": "power brake",
 }
-"""Reasons that hold clocks down; being idle or fixed by the user are no faults."""
+"""Clock event reasons that count as throttling; being idle or set by the user does not."""
 
 
 def open_nvidia(index: int = 0) -> NvidiaSensor | str:
-    """The GPU, or why there is none to read."""
+    """Return the sensor of the GPU, or the reason why there is none."""
     try:
         import pynvml
     except ImportError:
@@ -37,8 +37,8 @@ class NvidiaSensor:
     """One GPU of a desktop or server.
 
     Args:
-        nvml: The module `pynvml`, initialised.
-        index: Which GPU, as nvidia-smi counts.
+        nvml: Module `pynvml`, initialised.
+        index: Index of the GPU, as in nvidia-smi.
     """
 
     name = "nvidia"
@@ -52,12 +52,12 @@ class NvidiaSensor:
         self._readable = self._try_all()
 
     def read(self) -> SensorValues:
-        """Look now."""
+        """Read the current values."""
         questions = self._questions()
         try:
             values = {quantity: questions[quantity]() for quantity in self._readable}
         except self._nvml.NVMLError as error:
-            raise SensorLostError(f"the GPU answers no more: {error}") from error
+            raise SensorLostError(f"the GPU no longer responds: {error}") from error
         return SensorValues(
             watts={"gpu": values["power"]} if "power" in values else {},
             joules={"gpu": values["energy"]} if "energy" in values else {},
@@ -69,12 +69,12 @@ class NvidiaSensor:
         )
 
     def close(self) -> None:
-        """Let go of NVML."""
+        """Shut down NVML."""
         with contextlib.suppress(self._nvml.NVMLError):
             self._nvml.nvmlShutdown()
 
     def _questions(self) -> Mapping[str, Callable[[], Any]]:
-        """Quantity -> how to ask for it, in the units of `SensorValues`."""
+        """Return quantity -> function that queries it, in the units of `SensorValues`."""
         nvml, gpu = self._nvml, self._gpu
         return {
             "power": lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
@@ -98,7 +98,7 @@ class NvidiaSensor:
         return tuple(words for name, words in names.items() if bits & getattr(nvml, name, 0))
 
     def _try_all(self) -> tuple[str, ...]:
-        """Ask for everything once; a card that cannot tell something is not asked again."""
+        """Query everything once; quantities that fail are not queried again."""
         readable = []
         for quantity, ask in self._questions().items():
             try:

@@ -1,4 +1,4 @@
-"""Watts, throttling and settled heat, from the readings of a device."""
+"""Compute mean power, throttling and thermal steady state from the readings of a device."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from vsrc.runtime.sensors.telemetry import Reading
 
 SETTLED_SECONDS = 120.0
-"""Length of the look back that tells whether the temperature has settled."""
+"""Period over which the temperature must be steady, seconds."""
 SETTLED_CELSIUS = 1.0
-"""Rise over that time below which it has."""
+"""Largest rise over that period that counts as steady, degrees Celsius."""
 _LEAST_READINGS = 2
 
 
@@ -20,14 +20,14 @@ def mean_watts(
     sources: Sequence[str],
     windows: Sequence[tuple[float, float]],
 ) -> float | None:
-    """Mean power of all sources together over all windows; None where unknown.
+    """Compute the mean power of all sources together over all windows; None where unknown.
 
-    An energy counter is exact over any time; power readings are averaged over time.
+    Energy counters are exact over any time; power readings are averaged over time.
 
     Args:
-        readings: In the order taken.
-        sources: Whose power is added up.
-        windows: From when to when, seconds; one with too few readings does not count.
+        readings: Readings in the order taken.
+        sources: Sources whose power is summed.
+        windows: Start and end of each window, seconds; those with too few readings are skipped.
     """
     energies = [_joules(readings, sources, window) for window in windows]
     known = [joules for joules in energies if joules is not None]
@@ -39,7 +39,7 @@ def mean_watts(
 def _joules(
     readings: Sequence[Reading], sources: Sequence[str], window: tuple[float, float]
 ) -> tuple[float, float] | None:
-    """Energy of all sources and the seconds between the first reading and the last."""
+    """Return energy of all sources, joules, and the seconds between first and last reading."""
     inside = [reading for reading in readings if window[0] <= reading.seconds <= window[1]]
     if not sources or len(inside) < _LEAST_READINGS:
         return None
@@ -66,10 +66,10 @@ def _watts_of(inside: Sequence[Reading], source: str) -> float | None:
 
 
 def throttle_events(readings: Sequence[Reading]) -> dict[str, int] | None:
-    """Cause -> times that clocks were held down between the first reading and the last.
+    """Return cause -> number of throttling events between the first reading and the last.
 
-    A counter of the kernel is taken by its difference; a state that is only seen now and then
-    counts each time that it begins. None where no reading tells either.
+    Kernel counters are taken by their difference; a state that is only sampled counts each time
+    that it begins. None where no reading has either.
     """
     counted: dict[str, list[int]] = {}
     for reading in readings:
@@ -88,7 +88,7 @@ def throttle_events(readings: Sequence[Reading]) -> dict[str, int] | None:
 
 
 def has_settled(readings: Sequence[Reading]) -> bool | None:
-    """Whether the hottest zone has stopped warming up.
+    """Whether the hottest zone has reached a steady temperature.
 
     Returns:
         None where no temperature is read, or not for long enough yet.

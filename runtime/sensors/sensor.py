@@ -1,7 +1,7 @@
-"""What a device says of itself while it works: watts, degrees, clocks, load, and why it slows down.
+"""The interface of sensors: power, temperatures, clocks, load and reasons of throttling.
 
-Every quantity is a mapping from the name of its source ("VDD_IN", "gpu-thermal") to a value. What
-cannot be read is not there, and `Sensor.unreadable` says why: never a zero in its place.
+Every quantity is a mapping from the name of its source ("VDD_IN", "gpu-thermal") to a value.
+Quantities that cannot be read are missing, never zero, and `Sensor.unreadable` has the reasons.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from vsrc.runtime.errors import VsrcError
 
 
 class SensorLostError(VsrcError):
-    """A sensor that answered before answers no more."""
+    """A sensor that could be read before can no longer be read."""
 
 
 @dataclass(frozen=True)
 class SensorValues:
-    """One look at a sensor.
+    """One reading of a sensor, by source.
 
     Attributes:
-        watts: Power drawn now.
-        joules: Energy drawn so far, from a counter; only differences mean something.
-        celsius: Temperatures.
-        mhz: Clocks.
+        watts: Current power, watts.
+        joules: Energy counters, joules; only differences are meaningful.
+        celsius: Temperatures, degrees Celsius.
+        mhz: Clocks, MHz.
         load: Share of the time that a unit was busy, in [0, 1].
-        memory_bytes: Memory in use.
-        throttle: Why clocks are lower than they could be; empty while nothing holds them down.
-        throttle_counts: Times that clocks were held down since the machine started, by cause.
+        memory_bytes: Memory in use, bytes.
+        throttle: Causes by which clocks are throttled now; empty for none.
+        throttle_counts: Cause -> number of throttling events since the machine started.
     """
 
     watts: Mapping[str, float] = field(default_factory=dict)
@@ -44,37 +44,37 @@ class SensorValues:
 
 
 class Sensor(Protocol):
-    """One source of readings."""
+    """A source of readings."""
 
     @property
     def name(self) -> str:
-        """Which one: "nvidia", "jetson", "cpu"."""
+        """Name of the sensor: "nvidia", "jetson", "cpu"."""
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """What does not change during a run: model, driver, power mode, ..."""
+        """Properties that are constant during a run: model, driver, power mode, ..."""
 
     @property
     def unreadable(self) -> Mapping[str, str]:
-        """Quantity -> why it cannot be read."""
+        """Quantity that cannot be read -> reason."""
 
     @property
     def total(self) -> tuple[str, ...]:
-        """Power or energy sources that together stand for all that this draws."""
+        """Power or energy sources whose sum is the total power of the device."""
 
     def read(self) -> SensorValues:
-        """Look now.
+        """Read the current values.
 
         Raises:
-            SensorLostError: It answers no more.
+            SensorLostError: It can no longer be read.
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the sensor."""
 
 
 def file_text(path: Path) -> str | None:
-    """Contents of a small file of the kernel, stripped; None where it cannot be read."""
+    """Return the contents of a sysfs or procfs file, stripped; None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip("\0\n ") or None
     except OSError:
@@ -82,7 +82,7 @@ def file_text(path: Path) -> str | None:
 
 
 def file_number(path: Path) -> float | None:
-    """The number that a small file of the kernel holds; None where there is none."""
+    """Return the number in a sysfs or procfs file; None if there is none."""
     text = file_text(path)
     try:
         return None if text is None else float(text)
@@ -91,7 +91,7 @@ def file_number(path: Path) -> float | None:
 
 
 def why_unreadable(path: Path) -> str:
-    """In words, for a file that could not be read as a number."""
+    """Explain why a file could not be read as a number."""
     if not path.exists():
         return f"{path} does not exist"
     try:
@@ -100,4 +100,4 @@ def why_unreadable(path: Path) -> str:
         return f"{path} may only be read by root"
     except OSError as error:
         return f"{path}: {error.strerror}"
-    return f"{path} holds no number"
+    return f"{path} contains no number"

@@ -1,4 +1,4 @@
-"""Watch the device while a network runs on it."""
+"""Record the sensors of the device while a network runs on it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reading:
-    """All that the sensors said at one time; what was not said is not there.
+    """Values of all sensors at one time; quantities that were not read are missing.
 
     Attributes:
-        seconds: Since watching began.
-        watts: Power by source.
-        celsius: Temperature by zone.
-        mhz: Clock by unit.
+        seconds: Time since recording began, seconds.
+        watts: Power by source, watts.
+        celsius: Temperature by zone, degrees Celsius.
+        mhz: Clock by unit, MHz.
         load: Share of the time that a unit was busy, in [0, 1].
-        memory_bytes: Memory in use.
-        joules: Energy counters; only differences mean something.
-        throttle: Why clocks are held down at this moment.
-        throttle_counts: Times that clocks were held down since the machine started, by cause.
+        memory_bytes: Memory in use, bytes.
+        joules: Energy counters, joules; only differences are meaningful.
+        throttle: Causes by which clocks are throttled at this time.
+        throttle_counts: Cause -> number of throttling events since the machine started.
     """
 
     seconds: float
@@ -49,7 +49,7 @@ class Reading:
 
 
 def find_sensors(root: Path = Path("/")) -> tuple[list[Sensor], dict[str, str]]:
-    """All sensors of this machine, and why others are missing."""
+    """Return all sensors of this machine, and sensor -> reason for those that are missing."""
     sensors: list[Sensor] = [CpuSensor(root)]
     if is_jetson(root):
         jetson, board = JetsonSensor(root), open_jtop()
@@ -67,20 +67,20 @@ def find_sensors(root: Path = Path("/")) -> tuple[list[Sensor], dict[str, str]]:
 
 
 class Telemetry:
-    """Reads sensors now and then on a thread of its own, from `start` to `stop`.
+    """Reads sensors periodically in a thread, from `start` to `stop`.
 
     Args:
-        sensors: What is read.
-        missing: Why others are missing.
-        period_seconds: Time from one reading to the next.
-        clock: Seconds; that of the measurements.
+        sensors: Sensors to read.
+        missing: Missing sensor -> reason.
+        period_seconds: Time from one reading to the next, seconds.
+        clock: Function that returns seconds; the clock of the measurements.
 
     Attributes:
-        began: When watching began, on that clock.
-        readings: In the order taken.
-        facts: What does not change.
-        unreadable: What cannot be read -> why.
-        totals: Power sources that together stand for everything.
+        began: Start of the recording on that clock, seconds.
+        readings: Readings in the order taken.
+        facts: Constant properties of the device.
+        unreadable: Quantity that cannot be read -> reason.
+        totals: Power sources whose sum is the total power.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Telemetry:
         self.totals = tuple(name for sensor in self._sensors for name in sensor.total)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start recording."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take a last reading and let go of the sensors."""
+        """Take a last reading and close the sensors."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -117,11 +117,11 @@ class Telemetry:
             sensor.close()
 
     def now(self) -> float:
-        """Seconds since watching began."""
+        """Return the seconds since recording began."""
         return self._clock() - self.began
 
     def look(self) -> Reading:
-        """Read every sensor now; one that is lost is left out from here on."""
+        """Read every sensor now; one that fails is not read again."""
         seconds, values = self.now(), []
         for sensor in list(self._sensors):
             try:

@@ -79,14 +79,14 @@ def test_a_service_that_ends_is_lost() -> None:
     board.is_alive = False
     watched = Telemetry([sensor])
     watched.look()
-    assert "jetson-stats answers no more" in watched.unreadable["jetson-stats"]
+    assert "jetson-stats no longer responds" in watched.unreadable["jetson-stats"]
     assert board.closed
 
     def broken(**_: object) -> bool:
         raise EOFError("the pipe is gone")
 
     vars(board)["ok"] = broken
-    with pytest.raises(SensorLostError, match="answers no more: the pipe is gone"):
+    with pytest.raises(SensorLostError, match="no longer responds: the pipe is gone"):
         sensor.read()
 
 

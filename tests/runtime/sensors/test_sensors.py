@@ -136,7 +136,7 @@ def test_a_board_whose_rails_go_away_is_lost_and_the_rest_goes_on(tmp_path: Path
     assert telemetry.look().watts["VDD_IN"] == 7.0
     for path in (root / INA).glob("*_input"):
         path.unlink()
-    with pytest.raises(SensorLostError, match="rails of the board answer no more"):
+    with pytest.raises(SensorLostError, match="rails of the board can no longer be read"):
         jetson.read()
     reading = telemetry.look()
     assert reading.watts == {}
@@ -168,7 +168,7 @@ def test_a_desktop_tells_energy_over_the_end_of_its_counter(tmp_path: Path) -> N
 def test_why_a_file_cannot_be_read(tmp_path: Path) -> None:
     assert why_unreadable(tmp_path / "none").endswith("does not exist")
     (tmp_path / "words").write_text("words")
-    assert why_unreadable(tmp_path / "words").endswith("holds no number")
+    assert why_unreadable(tmp_path / "words").endswith("contains no number")
     assert "directory" in why_unreadable(tmp_path).lower()
 
 
@@ -266,7 +266,7 @@ def test_a_gpu_that_is_lost_in_the_middle_is_noticed() -> None:
     telemetry.look()
     card.gone = True
     assert telemetry.look().watts == {}
-    assert "the GPU answers no more: GPU is lost" in telemetry.unreadable["nvidia"]
+    assert "the GPU no longer responds: GPU is lost" in telemetry.unreadable["nvidia"]
 
 
 def test_without_a_driver_the_reason_is_told() -> None:
