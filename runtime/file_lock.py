@@ -1,4 +1,4 @@
-"""Locks on files and folders that end with the process that holds them."""
+"""Lock files and folders; a lock ends with the process that holds it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class Lock(enum.Enum):
-    """What came of an attempt to lock a file."""
+    """Result of an attempt to lock a file."""
 
     HELD = "this process holds it"
     BUSY = "another one holds it"
@@ -17,10 +17,10 @@ class Lock(enum.Enum):
 
 
 def try_lock(descriptor: int) -> Lock:
-    """Lock an open file or folder without waiting; closing it, or the end of the process, unlocks.
+    """Lock an open file or folder without waiting; closing it, or ending the process, unlocks it.
 
     Args:
-        descriptor: Of the open file. On NFS it must be open for writing.
+        descriptor: Descriptor of the open file. On NFS it must be open for writing.
     """
     try:
         import fcntl
@@ -35,10 +35,10 @@ def try_lock(descriptor: int) -> Lock:
 
 @contextmanager
 def alone(path: Path) -> Iterator[bool]:
-    """Whether no other process is in this block; yes, too, where nothing can tell."""
+    """Yield whether no other process is in this block; True where locks are not supported."""
     try:
         file = path.open("ab")
-    except FileNotFoundError:  # somebody was, and has removed the folder
+    except FileNotFoundError:  # another process was, and has removed the folder
         yield False
         return
     with file:

@@ -1,12 +1,12 @@
-"""Ask a question of a process that has done nothing else, and hear how it gets on.
+"""Run a request in a fresh process and receive its progress and answer.
 
-Start-up times, peak memory and latency are those of the network only in a fresh process: one that
-trained or exported a moment ago has torch in memory and its thread pools awake. The request goes
-to its stdin as JSON; it answers in lines of JSON on stdout:
+Start-up time, peak memory and latency are those of the network only in a fresh process: one that
+has just trained or exported has torch in memory and active thread pools. The request is sent to its
+stdin as JSON; it replies with lines of JSON on stdout:
 
     {"progress": {...}}                   any number of times
-    {"answer": {...}}                     and the end, or
-    {"error": "name", "message": "..."}   and the end
+    {"answer": {...}}                     last line, or
+    {"error": "name", "message": "..."}   last line
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ from vsrc.runtime.stop_signal import raise_on_stop_signal
 Message = dict[str, Any]
 
 _KEPT_LINES = 200
-"""Last lines of stderr; Python's report of a crash takes some dozens."""
+"""Number of last lines of stderr to keep; Python's report of a crash has some dozens."""
 
 _END_SECONDS = 30
-"""How long a process that will give no answer may take to end."""
+"""Timeout for a process to end that has closed stdout without an answer, seconds."""
 
 _STOP_SECONDS = 5
-"""How long a process that was asked to stop may take to remove its temporary files."""
+"""Timeout for a terminated process to remove its temporary files, seconds."""
 
 
 def ask(module: str, request: Message, progress: Callable[[Message], None]) -> Message:
-    """Have `main` of a module of vsrc answer in a process of its own.
+    """Run `main` of a module of vsrc in a new process, and return its answer.
 
-    What the process writes to stderr is passed on.
+    What the process writes to stderr is forwarded.
 
     Args:
-        module: Its full name; its `main` calls `answer`.
-        request: What it is asked; plain JSON.
-        progress: Called with what it reports on the way.
+        module: Full name of the module, whose `main` calls `answer`.
+        request: Request, plain JSON.
+        progress: Function called with each progress report.
 
     Raises:
-        VsrcError: What the module raised, by its own class, or how the process ended.
-        ValueError: What the module raised.
+        VsrcError: Raised in the module, with the same class; or the process ended otherwise.
+        ValueError: Raised in the module.
     """
-    # Ctrl+C at a terminal reaches the child, too; while it imports, it has nothing to say of that.
+    # Ctrl+C at a terminal reaches the child, too; while it imports, it must not print a traceback.
     quiet = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
     child = prepare_child(f"{quiet}; from {module} import main; main()")
     before = oom_kills()
@@ -84,13 +84,13 @@ def ask(module: str, request: Message, progress: Callable[[Message], None]) -> M
 
 
 def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> None:
-    """Answer the one request on stdin: the other half of `ask`.
+    """Answer the request on stdin; the counterpart of `ask`, for the child process.
 
     Args:
-        handle: Given the request and a function that reports progress; returns the answer.
+        handle: Function of the request and a progress callback that returns the answer.
     """
     channel = claim_stdout()
-    faulthandler.enable()  # so that a crash of native code says where it happened
+    faulthandler.enable()  # so that a crash of native code prints where it happened
 
     def send(message: Message) -> None:
         channel.write(json.dumps(message) + "\n")
@@ -108,17 +108,17 @@ def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> N
 
 
 def claim_stdout() -> TextIO:
-    """A private copy of stdout; what libraries print there goes to stderr from now on."""
+    """Return a private copy of stdout, and redirect what libraries print to stderr from now on."""
     private = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return private
 
 
 class _Stderr:
-    """Passes on what a process writes to stderr, as it comes, and keeps the end of it.
+    """Forwards what a process writes to stderr, and keeps the last lines.
 
     Attributes:
-        write_end: File descriptor for the process; open here until `let_go`.
+        write_end: File descriptor for the process; open in this process until `let_go`.
     """
 
     def __init__(self) -> None:
@@ -131,18 +131,18 @@ class _Stderr:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait until all that the process wrote is passed on."""
+        """Wait until all output of the process is forwarded."""
         self.let_go()
         self._thread.join(_END_SECONDS)  # a child of the process may hold the pipe open
 
     def let_go(self) -> None:
-        """Leave the write end to the process."""
+        """Close the write end in this process."""
         if self.write_end >= 0:
             os.close(self.write_end)
             self.write_end = -1
 
     def text(self) -> str:
-        """The last lines."""
+        """Return the last lines."""
         return "".join(self._lines)
 
     def _run(self, read_end: int) -> None:
@@ -167,7 +167,7 @@ def _started(child: PythonChild, stderr: _Stderr) -> subprocess.Popen[str]:
 
 def _send(process: subprocess.Popen[str], request: Message) -> None:
     assert process.stdin is not None
-    # One that has ended already does not read; how it ended is then what there is to say.
+    # A process that has already ended does not read; how it ended is reported instead.
     with contextlib.suppress(BrokenPipeError), process.stdin:
         process.stdin.write(json.dumps(request))
 
@@ -175,7 +175,7 @@ def _send(process: subprocess.Popen[str], request: Message) -> None:
 def _answer_of(
     process: subprocess.Popen[str], progress: Callable[[Message], None]
 ) -> Message | None:
-    """What a process answers; None if it closes its stdout without an answer."""
+    """Return the answer of a process; None if it closes its stdout without an answer."""
     assert process.stdout is not None
     for line in process.stdout:
         message = _message(line)
@@ -187,7 +187,7 @@ def _answer_of(
         elif "error" in message:
             kind = getattr(errors, message["error"], ValueError)
             raise kind(message["message"])
-        else:  # printed before stdout was claimed, or the half of a message
+        else:  # printed before stdout was claimed, or an incomplete message
             sys.stderr.write(line)
     return None
 

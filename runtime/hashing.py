@@ -1,4 +1,4 @@
-"""Hash of a file's bytes."""
+"""Compute hashes of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SAMPLE_BYTES = 4096
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of the file's bytes, hex; read in pieces so that memory does not grow with it."""
+    """Return the SHA-256 of a file, hex; it is read in chunks, so memory stays constant."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -19,15 +19,15 @@ def file_sha256(path: Path) -> str:
 
 
 def bytes_sha256(data: bytes) -> str:
-    """SHA-256 of bytes, hex."""
+    """Return the SHA-256 of bytes, hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sample_sha256(path: Path) -> str:
-    """SHA-256 of the file's size and of 16 blocks of 4 KiB spread over it, hex.
+    """Return the SHA-256 of a file's size and of 16 blocks of 4 KiB spread over it, hex.
 
-    Tells one video from another in no time, whatever their length and on whatever machine; copies
-    are the same. It is no proof against somebody who changes a byte on purpose.
+    A fast identifier of a video, independent of its length and of the machine; copies have the
+    same. It does not protect against deliberate changes.
     """
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())

@@ -1,9 +1,9 @@
-"""JSON Schema of the reports, derived from their dataclasses.
+"""Derive the JSON Schemas of the reports from their dataclasses.
 
 Types and limits come from the annotations, descriptions from the `Attributes:` of the docstrings,
-so a field is described once. Numbers are at least 0 unless their annotation says otherwise: what
-reports hold is counted or measured. Readers skip keys that they do not know, so that fields may be
-added; a dataclass that occurs more than once is written once, under `$defs`.
+so a field is described once. Numbers are at least 0 unless their annotation says otherwise, since
+reports contain counts and measurements. Readers ignore unknown keys, so that fields may be added; a
+dataclass that occurs more than once is written once, under `$defs`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def report_schema(kind: type, *, name: str, report: str, version: int, description: str) -> Schema:
-    """The schema of a report whose JSON is `kind`, `schema_version` and the fields of a dataclass.
+    """Return the schema of a report: `kind`, `schema_version` and the fields of a dataclass.
 
     Args:
-        kind: The dataclass.
-        name: What the report's `kind` says.
-        report: What the report is called ("bench-report").
-        version: What its `schema_version` says.
-        description: Of the whole.
+        kind: Dataclass of the report.
+        name: Value of the report's `kind`.
+        report: Name of the report in the schema's title and `$id` ("bench-report").
+        version: Value of its `schema_version`.
+        description: Description of the report.
     """
     shared = [each for each, count in Counter(_dataclasses(kind)).items() if count > 1]
     writer = _Writer({each: each.__name__.lower() for each in shared})
@@ -58,12 +58,12 @@ def report_schema(kind: type, *, name: str, report: str, version: int, descripti
 
 
 def schema_rows(schema: Schema, *, elsewhere: frozenset[str] = frozenset()) -> list[str]:
-    """Rows of a Markdown table, path and description of each field.
+    """Return the rows of a Markdown table with path and description of each field.
 
     Args:
-        schema: A report's.
-        elsewhere: Fields that hold objects which are described in another place; a definition is
-            described where it is first demanded, not where it may be null.
+        schema: Schema of a report.
+        elsewhere: Fields whose objects are described elsewhere; a definition is described where it
+            is first required, not where it may be null.
     """
     rows = []
     for path, entry in _leaves(schema, schema.get("$defs", {}), "", elsewhere):
@@ -73,17 +73,17 @@ def schema_rows(schema: Schema, *, elsewhere: frozenset[str] = frozenset()) -> l
 
 
 class _Writer:
-    """Writes types as schemas.
+    """Converts types to schemas.
 
     Args:
-        shared: Dataclass -> its key in `$defs`.
+        shared: Dataclass -> key in `$defs`.
     """
 
     def __init__(self, shared: dict[type, str]) -> None:
         self.shared = shared
 
     def dataclass(self, kind: type) -> Schema:
-        """The schema of a dataclass, written out."""
+        """Return the full schema of a dataclass."""
         summary, meanings = described(kind)
         hints = typing.get_type_hints(kind, include_extras=True)
         properties = {}
@@ -100,7 +100,7 @@ class _Writer:
         }
 
     def type(self, hint: Any, limits: Limits | None = None) -> Schema:  # noqa: ANN401
-        """The schema of a type expression."""
+        """Return the schema of a type expression."""
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin is Annotated:
             return self.type(hint.__origin__, hint.__metadata__[0])
@@ -123,7 +123,7 @@ class _Writer:
 
 
 def described(kind: type) -> tuple[str, dict[str, str]]:
-    """The first paragraph of a dataclass's docstring, and what it says of each attribute."""
+    """Return the first paragraph of a dataclass's docstring, and attribute -> description."""
     text = re.sub(r"\bNone\b", "null", inspect.cleandoc(kind.__doc__ or ""))
     head, _, attributes = text.partition("Attributes:\n")
     summary = " ".join(head.split("\n\n")[0].split())
@@ -153,7 +153,7 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def _dataclasses(kind: Any) -> Iterator[type]:  # noqa: ANN401  a type expression
-    """Each dataclass in a type expression, as often as it occurs."""
+    """Yield each dataclass in a type expression, as often as it occurs."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         for argument in typing.get_args(kind):
             yield from _dataclasses(argument)
@@ -166,7 +166,7 @@ def _dataclasses(kind: Any) -> Iterator[type]:  # noqa: ANN401  a type expressio
 def _leaves(
     entry: Schema, definitions: Schema, path: str, elsewhere: frozenset[str]
 ) -> Iterator[tuple[str, Schema]]:
-    """Path and schema of each field that holds no others."""
+    """Yield path and schema of each leaf field."""
     reference = entry.get("$ref", "").rpartition("/")[2]
     inner = entry.get("items") or definitions.get(reference) or entry
     if "properties" not in inner or path.rpartition(".")[2] in elsewhere:

@@ -1,7 +1,7 @@
-"""Public names of a room that are imported only when they are used.
+"""Import the public names of a package lazily, when they are first used.
 
-`vsrc --help` must not load numpy, and asking for one name of a room must not load what its other
-names need; so the `__init__.py` of a room lists where its names live and lets this resolve them.
+`vsrc --help` must not load numpy, and using one name of a package must not load the dependencies of
+its other names; so its `__init__.py` lists the modules of its names, which are resolved here.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from types import ModuleType
 def lazy_names(
     room: str, homes: Mapping[str, str]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """A module's `__getattr__` and `__dir__` (PEP 562), for names imported on first use.
+    """Return a module's `__getattr__` and `__dir__` (PEP 562), for names imported on first use.
 
     Args:
-        room: `__name__` of the room.
+        room: `__name__` of the package.
         homes: Public name -> absolute name of the module that defines it.
 
     Returns:
-        What imports a name from its home, and what lists the public names, the modules of the room
-        that are loaded, and the attributes that every module has.
+        `__getattr__`, which imports a name from its module, and `__dir__`, which lists the public
+        names, the loaded submodules, and the attributes that every module has.
     """
 
     def get(name: str) -> object:

@@ -1,4 +1,4 @@
-"""What this machine is, as it says itself; nothing but the standard library is needed."""
+"""Properties of this machine, read with the standard library alone."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from vsrc.runtime.schema import AtLeastOne, Limits, Positive
 
 @dataclass(frozen=True)
 class Machine:
-    """What the machine is; None where it does not say.
+    """Properties of the machine; None where unknown.
 
     Attributes:
         cpu: Model of the processor or board.
-        architecture: `x86_64`, `aarch64`, ...
-        cores: Cores that this process may run on.
-        core_limit: Cores' worth of time that its control group allows, None for no limit.
-        memory_bytes: Main memory.
+        architecture: Processor architecture: `x86_64`, `aarch64`, ...
+        cores: Number of cores that this process may run on.
+        core_limit: CPU quota of its control group, cores; None for no limit.
+        memory_bytes: Main memory, bytes.
         system: Operating system and version.
-        load_average: Mean number of processes that wanted a core during the last minute.
+        load_average: Load average of the last minute, processes.
     """
 
     cpu: str | None
@@ -35,7 +35,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Read what the machine says of itself."""
+    """Read the properties of this machine."""
     return Machine(
         cpu=_cpu_model(),
         architecture=platform.machine(),
@@ -48,12 +48,12 @@ def this_machine() -> Machine:
 
 
 def machine_null_reasons(machine: Machine) -> dict[str, str]:
-    """`machine.FIELD` of each field that the machine does not say -> why."""
+    """Return `machine.FIELD` of each unknown field -> reason."""
     reasons = {
         "cpu": "neither /proc/cpuinfo nor the device tree names it",
         "core_limit": "the control group sets no limit",
-        "memory_bytes": "the system does not say",
-        "load_average": "the system keeps none",
+        "memory_bytes": "the system does not report it",
+        "load_average": "the system does not report it",
     }
     return {
         f"machine.{name}": why for name, why in reasons.items() if getattr(machine, name) is None
@@ -61,16 +61,16 @@ def machine_null_reasons(machine: Machine) -> dict[str, str]:
 
 
 def core_count() -> int:
-    """Cores that this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def peak_memory_bytes() -> int | None:
-    """Most main memory that this process ever held, bytes; None where the kernel does not say.
+    """Return the peak resident memory of this process, bytes; None where the kernel has no value.
 
-    `VmHWM` and not `getrusage`: the latter starts at the size of the process that started this one.
+    From `VmHWM`, not `getrusage`, which starts at the size of the parent process.
     """
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -81,7 +81,7 @@ def peak_memory_bytes() -> int | None:
 
 
 def _cpu_model() -> str | None:
-    """From `/proc/cpuinfo` on x86, from the device tree on boards, else what Python knows."""
+    """Read from `/proc/cpuinfo` on x86, from the device tree on boards, else from Python."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(":")
@@ -93,7 +93,7 @@ def _cpu_model() -> str | None:
 
 
 def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
-    """Model of a single-board computer ("NVIDIA Jetson Orin Nano ..."); None elsewhere."""
+    """Return the model of a single-board computer ("NVIDIA Jetson Orin Nano ..."), or None."""
     try:
         # Device tree strings end in a zero byte.
         return path.read_text(encoding="utf-8").rstrip("\0").strip() or None
@@ -102,7 +102,7 @@ def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
 
 
 def _core_limit(path: Path) -> float | None:
-    """Quota over period of a version 2 control group: "200000 100000" is two cores."""
+    """Return quota over period of a version 2 control group: "200000 100000" is two cores."""
     try:
         quota, period = path.read_text(encoding="ascii").split()
         return None if quota == "max" else int(quota) / int(period)
@@ -118,5 +118,5 @@ def _memory_bytes() -> int | None:
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/vsrc`, or `~/.cache/vsrc`."""
+    """Return `$XDG_CACHE_HOME/vsrc`, or `~/.cache/vsrc`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vsrc"

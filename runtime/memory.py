@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a piece of work takes at its peak."""
+"""Measure free memory, and the peak memory of a function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 _V2 = Path("/sys/fs/cgroup")
 _V1 = Path("/sys/fs/cgroup/memory")
 _OOM_COUNTERS = (
-    Path("/proc/vmstat"),  # of the whole machine, since Linux 4.13
+    Path("/proc/vmstat"),  # whole machine, since Linux 4.13
     _V2 / "memory.events",
     _V1 / "memory.oom_control",
 )
@@ -21,18 +21,21 @@ _LARGE_BYTES = 1_000_000
 
 
 def free_bytes() -> int | None:
-    """Memory this process may still take: of the machine and of its container; None if unknown."""
+    """Return the memory that this process may still allocate, bytes; None if unknown.
+
+    It is limited by the machine and by the container.
+    """
     known = [_machine_bytes(), *_container_bytes()]
     return min((size for size in known if size is not None), default=None)
 
 
 def peak_growth(work: Callable[[], object]) -> int | None:
-    """By how many bytes the process grew at most while `work` ran; None where nothing tells.
+    """Return the peak growth of the process while `work` runs, bytes; None if unknown.
 
-    Other threads count too, so it is asked when there are none.
+    Memory of other threads counts, too, so call it when there are none.
     """
     try:
-        _CLEAR.write_text("5")  # the peak begins anew; see proc(5)
+        _CLEAR.write_text("5")  # resets the peak; see proc(5)
         before = _status_bytes("VmRSS")
         work()
         return _status_bytes("VmHWM") - before
@@ -41,16 +44,16 @@ def peak_growth(work: Callable[[], object]) -> int | None:
 
 
 def oom_kills() -> int | None:
-    """How many processes the kernel has ended because memory ran out; None where it does not say.
+    """Return the number of processes killed by the kernel's OOM killer; None if unknown.
 
-    Only the growth of the number means something: a process may be counted more than once.
+    Only differences are meaningful: a process may be counted more than once.
     """
     counts = [count for count in map(_oom_count, _OOM_COUNTERS) if count is not None]
     return sum(counts) if counts else None
 
 
 def oom_kills_since(before: int | None) -> int | None:
-    """By how much `oom_kills` has grown; None where the kernel does not say."""
+    """Return the increase of `oom_kills`; None if unknown."""
     now = oom_kills()
     return None if before is None or now is None else now - before
 
@@ -71,7 +74,7 @@ def _machine_bytes() -> int | None:
 
 
 def _container_bytes() -> list[int | None]:
-    """What the limits of control groups leave, versions 2 and 1."""
+    """Return the memory left by the limits of control groups, versions 2 and 1, bytes."""
     return [
         _left(_V2 / "memory.max", _V2 / "memory.current"),
         _left(_V1 / "memory.limit_in_bytes", _V1 / "memory.usage_in_bytes"),
@@ -96,11 +99,11 @@ def _field(path: Path, name: str) -> int:
 
 
 def give_frames_back() -> None:
-    """Let the C library hand large blocks back to the system, for the rest of the process.
+    """Make the C library return large blocks to the system, for the rest of the process.
 
-    glibc learns from the first large block that is freed to keep such blocks in its heaps, one for
-    each thread. Frames that are made by one thread and freed by another leave holes there: over 960
-    frames of 720p a process grew by a fifth, and does not with this.
+    After the first large block is freed, glibc raises its mmap threshold and keeps such blocks in
+    the arenas of threads. Frames allocated by one thread and freed by another fragment them: over
+    960 frames of 720p a process grew by a fifth, and does not with this.
     """
     import ctypes
 

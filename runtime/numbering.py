@@ -1,4 +1,4 @@
-"""Numbers in the names of pictures: printf patterns, and the numbers that a row leaves out."""
+"""Numbers in image file names: printf patterns, and gaps in image sequences."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _PLACE = re.compile(r"%(0?)(\d*)d")
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether the name stands for a row of files ("frame_%04d.png"), as printf has it."""
+    """Whether the name is a printf pattern of an image sequence ("frame_%04d.png")."""
     return len(_PLACE.findall(path.name)) == 1 and path.name.count("%") == 1
 
 
 def find_matching(pattern: Path) -> list[Path]:
-    """The files that a pattern stands for, in the order of their numbers, from whichever on.
+    """Return the files that match a pattern in the order of their numbers, from any number on.
 
     Raises:
-        MediaError: There are none.
+        MediaError: No file matches.
     """
     before, zero, digits, after = _PLACE.split(pattern.name)
     name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
@@ -38,10 +38,10 @@ def find_matching(pattern: Path) -> list[Path]:
 
 
 def describe_gaps(files: Sequence[Path]) -> str:
-    """Which numbers a row of pictures skips ("numbers 3, 7 to 9 missing"); empty for none.
+    """Describe the gaps of an image sequence ("numbers 3, 7 to 9 missing"); empty for none.
 
-    A row whose names differ in more than their last number is not numbered, and one that counts in
-    larger steps skips nothing.
+    Files whose names differ in more than their last number are not a numbered sequence, and one
+    that counts in larger steps has no gaps.
     """
     parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", file.name) for file in files]
     known = [part for part in parts if part is not None]

@@ -1,12 +1,12 @@
-"""The model package: a folder `student.vsrc/` that every command takes as its one argument.
+"""The model package: a folder `student.vsrc/` that every command takes as its argument.
 
     student.vsrc/
       model.json            ModelSpec, written last
       weights.safetensors
       graphs/*.onnx         engines/  calibration.json  reports/
 
-A package may come from anywhere, so it is read as untrusted input: no pickle, no path that leads
-out of the folder, sizes compared before a file is read, hashes before it is used.
+A package is untrusted input: there is no pickle, no path may lead out of the folder, and size and
+hash of a file are checked before it is read and used.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 SPEC_LIMIT_BYTES = 4 << 20
-"""A `model.json` is a few KB; a larger one is not read into memory."""
+"""Largest `model.json` that is read, bytes; it usually has a few KB."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """An opened package: where it lies and what it says."""
+    """An open package: its path and its spec."""
 
     path: Path
     spec: ModelSpec
 
     def file(self, entry: FileSpec) -> Path:
-        """Path of a file of the package, after its place, size and hash were checked.
+        """Return the path of a file of the package, after checking its place, size and hash.
 
         Raises:
-            SpecError: The name leads out of the package, or the file is not the one described.
+            SpecError: The name leads out of the package, or the file differs from its description.
         """
         path = inside(self.path, entry.file)
         if not path.is_file():
@@ -66,11 +66,11 @@ class Package:
         return path
 
     def weights(self) -> Path:
-        """Path of the checked safetensors file."""
+        """Return the path of the safetensors file, after checking it."""
         return self.file(self.spec.weights)
 
     def graph(self, name: str) -> tuple[Path, GraphSpec]:
-        """Path and description of the checked graph called `name` ("fp32", ...)."""
+        """Return path and description of the graph called `name` ("fp32", ...), after checks."""
         if name not in self.spec.graphs:
             have = ", ".join(self.spec.graphs) or "none"
             missing = f"{self.path} has no {name} graph (it has: {have})"
@@ -98,17 +98,17 @@ class Package:
 
 
 def open_package(path: str | Path) -> Package:
-    """Open a package; its other files are checked when they are asked for.
+    """Open a package; its other files are checked when they are used.
 
     Raises:
-        SpecError: There is no package at `path`, or its `model.json` cannot be trusted.
+        SpecError: There is no package at `path`, or its `model.json` is invalid.
     """
     path = Path(path)
     spec_path = path / SPEC_FILE
     if not path.exists():
         raise SpecError(f"{path} does not exist; a package is a folder that vsrc distill writes")
     if not spec_path.is_file():
-        raise SpecError(f"{path} holds no {SPEC_FILE}: not a vsrc package, or one never finished")
+        raise SpecError(f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one")
     size = spec_path.stat().st_size
     if size > SPEC_LIMIT_BYTES:
         raise SpecError(f"{spec_path} has {size} bytes; at most {SPEC_LIMIT_BYTES} are read")
@@ -123,10 +123,10 @@ def open_package(path: str | Path) -> Package:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """`folder / name`, if that cannot lie outside `folder`.
+    """Return `folder / name`, if that is inside `folder`.
 
     Raises:
-        SpecError: Absolute, with `..`, with a drive or backslash, or through a link that leads out.
+        SpecError: The name is absolute, has `..`, a drive or backslash, or a link that leads out.
     """
     pure = PurePosixPath(name)
     parts_ok = not pure.is_absolute() and ".." not in pure.parts and pure.parts
@@ -139,27 +139,27 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def describe_file(folder: Path, name: str) -> FileSpec:
-    """Name, hash and size of a file that was just written into a package folder."""
+    """Return name, hash and size of a file in a package folder."""
     path = inside(folder, name)
     return FileSpec(file=name, sha256=file_sha256(path), size_bytes=path.stat().st_size)
 
 
 def write_spec(folder: Path, spec: ModelSpec) -> None:
-    """Write `model.json` into `folder`; it is never half there."""
+    """Write `model.json` into `folder` atomically."""
     write_file(folder / SPEC_FILE, spec_to_text(spec))
 
 
 def check_new_folder(path: Path, *, overwrite: bool) -> None:
-    """Refuse a place that `new_folder` could not write to, before hours of work and not after.
+    """Raise if `new_folder` could not write to `path`; to be called before hours of work.
 
     Raises:
         SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
-        OSError: The folder it would lie in cannot be made or written.
+        OSError: Its parent folder cannot be created or written.
     """
     if path.exists() and not overwrite:
         raise SpecError(f"{path} exists; add --overwrite to replace it")
     if path.exists() and not (path / SPEC_FILE).is_file():
-        raise SpecError(f"{path} exists and is not a vsrc package: it is left alone")
+        raise SpecError(f"{path} exists and is not a vsrc package: it is not overwritten")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{path.parent} cannot be written to")
@@ -167,11 +167,11 @@ def check_new_folder(path: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A pending folder that takes the place of `path` when the block ends well.
+    """Yield a temporary folder that is renamed to `path` when the block ends without exception.
 
     Raises:
         SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
-        FileExistsError: It was made meanwhile, and `overwrite` is off.
+        FileExistsError: It was created meanwhile, and `overwrite` is off.
     """
     check_new_folder(path, overwrite=overwrite)
     with open_pending_folder(path, overwrite=overwrite) as folder:

@@ -138,7 +138,7 @@ def test_deeply_nested_json_is_refused(package: Path) -> None:
 def test_places_without_a_package_are_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="does not exist"):
         open_package(tmp_path / "none.vsrc")
-    with pytest.raises(SpecError, match=r"holds no model\.json"):
+    with pytest.raises(SpecError, match=r"has no model\.json"):
         open_package(tmp_path)
 
 
@@ -170,5 +170,5 @@ def test_an_existing_package_needs_overwrite_and_a_foreign_folder_is_left_alone(
         pass
     mine = tmp_path / "photos"
     mine.mkdir()
-    with pytest.raises(SpecError, match="left alone"), new_folder(mine, overwrite=True):
+    with pytest.raises(SpecError, match="not overwritten"), new_folder(mine, overwrite=True):
         pass

@@ -85,7 +85,7 @@ def test_the_command_shows_a_damaged_package_and_fails(package: Path) -> None:
 
 
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"holds no model\.json"):
+    with pytest.raises(SpecError, match=r"has no model\.json"):
         inspect(tmp_path)
 
 
