@@ -1,11 +1,11 @@
-"""How this copy of vsrc is installed, and so what has to be typed to add what it lacks.
+"""Find out how this copy of vsrc is installed, and which commands install what is missing.
 
-Every line that advises an installation is made here:
+Every installation command in a message is built here:
 
     a checkout (its files are run)   pip install -c constraints.txt -e '.[cpu]'
     a wheel, or any other copy       pip install 'onnxruntime>=1.20'
 
-The second names packages and not vsrc, since pip may know vsrc only from the file that it came in.
+The second names packages and not vsrc, since pip may know vsrc only by the wheel file.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ TORCH_SOURCE = (
     "where there is no NVIDIA GPU, install torch first from PyTorch's wheel index for CPUs, which "
     "its page 'Get started' names: the usual build brings several GB of CUDA"
 )
-"""What belongs beside each line that brings torch."""
+"""Note for each command that installs torch."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Command:
-    """A line to type.
+    """A shell command for the user.
 
     Attributes:
-        text: The line, quoted for a shell.
-        dry_run: Arguments of a program that changes nothing and fails where the line would, up to
+        text: Command line, quoted for a shell.
+        dry_run: Program and options of a dry run that fails where the command would fail, without
             the packages; empty where there is none.
-        packages: The rest of its arguments.
+        packages: Packages, the last arguments of the dry run.
     """
 
     text: str
@@ -64,15 +64,15 @@ class Command:
 
 @dataclass(frozen=True)
 class Installation:
-    """How this copy came here, and the pip that it came by.
+    """How this copy was installed, and the pip to use.
 
     Attributes:
-        checkout: Folder whose files are run, a clone or an unpacked source archive; None for a
+        checkout: Folder of a clone or unpacked source archive that is run directly; None for a
             copy in site-packages.
-        constraints: File of versions that were tested together, if it is known and there.
-        source: File or folder that pip took it from; None if it was an index.
-        pip: Words that start the pip of this Python.
-        target: Options that it needs to install here.
+        constraints: pip constraints file of versions that were tested together, or None.
+        source: File or folder that pip installed it from; None for a package index.
+        pip: Command that runs the pip of this Python.
+        target: pip options that are needed to install into this environment.
     """
 
     checkout: Path | None
@@ -82,20 +82,20 @@ class Installation:
     target: tuple[str, ...] = ()
 
     def install(self, *requirements: str, options: Sequence[str] = ()) -> Command:
-        """Install packages, as pip names them."""
+        """Return the command that installs requirements."""
         words = (*options, *self._constraint())
         return self._command((*words, *requirements), words, requirements)
 
     def install_freely(self, *requirements: str) -> Command:
-        """Install packages whose versions another program decides, not our constraints."""
+        """Return the command that installs requirements without our constraints."""
         return self._command(requirements, (), requirements)
 
     def install_extras(self, *extras: str, only: Sequence[Dependency] = ()) -> Command:
-        """Install what extras bring.
+        """Return the command that installs the dependencies of extras.
 
         Args:
-            extras: Their names.
-            only: The packages that matter; of a wheel they alone are named.
+            extras: Names of the extras.
+            only: Dependencies that are needed; only these are installed without a checkout.
         """
         wanted = list(only) or [
             dependency for extra in extras for dependency in dependencies_of(extra)
@@ -104,25 +104,25 @@ class Installation:
         if self.checkout is None:
             return self.install(*requirements)
         words = (*self._constraint(), "-e", f"{_short(self.checkout)}[{','.join(extras)}]")
-        # The dry run names the packages: an editable copy would be built for it, in the checkout.
+        # The dry run names the packages: with -e it would build metadata in the checkout.
         return self._command(words, self._constraint(), requirements)
 
     def install_itself(self) -> Command:
-        """Make a folder that Python runs known to pip, and so what it needs."""
+        """Return the command that installs the folder vsrc runs from, with its dependencies."""
         words = (*self._constraint(), "-e", _short(self.checkout or _PACKAGE))
         return self._command(words, words, ())
 
     def uninstall(self, *names: str) -> str:
-        """Remove packages without asking."""
+        """Return the command that removes packages without confirmation."""
         yes = () if self.pip[0] == "uv" else ("-y",)
         return shlex.join((*self.pip, "uninstall", *yes, *self.target, *names))
 
     def reinstall(self, *requirements: str) -> Command:
-        """Install packages again that are there and do not work, and nothing else."""
+        """Return the command that reinstalls broken packages, without dependencies."""
         return self.install(*requirements, options=("--force-reinstall", "--no-deps"))
 
     def reinstall_itself(self) -> Command | None:
-        """Bring back the files of vsrc; None where that takes more than a line."""
+        """Return the command that restores the files of vsrc; None if one is not enough."""
         if self.checkout is not None:
             if not (self.checkout / ".git").exists():
                 return None
@@ -133,9 +133,9 @@ class Installation:
         return self.reinstall(f"{DISTRIBUTION}=={__version__}")
 
     def newer(self) -> str:
-        """Where a newer vsrc comes from, in words or as a line."""
+        """Describe how to get a newer vsrc, in words or as a command."""
         if self.checkout is not None:
-            return f"bring the checkout {_short(self.checkout)} up to date"
+            return f"update the checkout {_short(self.checkout)}"
         if self.source is not None:
             return f"install a newer one in place of what came from {self.source}"
         return f"update it: {self.install(DISTRIBUTION, options=('-U',)).text}"
@@ -152,7 +152,7 @@ class Installation:
 
 
 def this_installation() -> Installation:
-    """How the copy that runs is installed."""
+    """Find out how the running copy is installed."""
     source = _source()
     checkout = _PACKAGE if (_PACKAGE / "pyproject.toml").is_file() else None
     folder = checkout or source
@@ -167,30 +167,30 @@ def this_installation() -> Installation:
 
 
 def constraints_in(checkout: Path) -> Path | None:
-    """The file of a checkout that says which versions were tested together on this Python."""
+    """Return the constraints file of a checkout for this Python, or None."""
     python = "{}.{}".format(*sys.version_info)
     names = (f"constraints/{python}.txt", f"constraints-{python}.txt", "constraints.txt")
     return next((checkout / name for name in names if (checkout / name).is_file()), None)
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether NVIDIA's driver is here for ONNX Runtime's wheels, which are for PCs and servers."""
+    """Whether there is an NVIDIA driver on x86-64, the platform of ONNX Runtime's GPU wheels."""
     is_pc = platform.machine().lower() in ("x86_64", "amd64")
     return is_pc and shutil.which("nvidia-smi") is not None
 
 
 def is_jetson_board() -> bool:
-    """Whether this is one of NVIDIA's boards, whose CUDA and TensorRT come with JetPack."""
+    """Whether this is an NVIDIA Jetson, whose CUDA and TensorRT are part of JetPack."""
     return "Jetson" in (board_model() or "")
 
 
 def open_to_system_packages() -> Command:
-    """What lets this environment see JetPack's TensorRT, or installs that where it sees all."""
+    """Return the command that makes JetPack's TensorRT available in this environment."""
     if sys.prefix == sys.base_prefix or _sees_system_packages():
         words = ("apt-get", "install", "python3-libnvinfer")
         return Command(shlex.join(("sudo", *words)), ("apt-get", "--simulate", *words[1:]))
     python = str(Path(sys.base_prefix, "bin", "python3"))
-    # Again over an environment that exists, venv changes its settings and keeps its packages.
+    # On an existing environment, venv changes its settings and keeps its packages.
     return Command(shlex.join((python, "-m", "venv", "--system-site-packages", sys.prefix)))
 
 
@@ -203,21 +203,21 @@ def _sees_system_packages() -> bool:
 
 
 def onnxruntime_extras() -> tuple[str, str]:
-    """The extra that brings the ONNX Runtime for this machine, and the other one."""
+    """Return the extra with the ONNX Runtime for this machine, and the other one."""
     return ("gpu", "cpu") if has_nvidia_gpu() else ("cpu", "gpu")
 
 
 def clashing_onnxruntimes() -> tuple[str, ...]:
-    """The builds of ONNX Runtime that our extras bring, where both are installed.
+    """Return the builds of ONNX Runtime in our extras, if both are installed.
 
-    Both unpack into one folder; what is there then is a mixture of the two.
+    Both unpack to the same folder, which then contains a mixture of the two.
     """
     names = ("onnxruntime", "onnxruntime-gpu")
     return names if all(find_version(name) for name in names) else ()
 
 
 def replace_onnxruntime(*installed: str, extra: str) -> Command:
-    """Remove the builds of ONNX Runtime that are installed, and install that of an extra."""
+    """Return the command that replaces the installed builds of ONNX Runtime by an extra's."""
     here = this_installation()
     install = here.install_extras(extra, only=_bringing("onnxruntime", extra))
     text = f"{here.uninstall(*installed)} && {install.text}"
@@ -225,15 +225,16 @@ def replace_onnxruntime(*installed: str, extra: str) -> Command:
 
 
 def require(purpose: str, *modules: str, extra: str | None = None) -> None:
-    """Check before the work that what it imports later is installed.
+    """Check that modules can be imported, before the work that needs them.
 
     Args:
-        purpose: What needs the modules: "vsrc compare".
-        modules: Their names; of each that is there the import is tried, too.
-        extra: The extra of vsrc that is meant for it; else the first that brings the module.
+        purpose: Command that needs the modules, for the message: "vsrc compare".
+        modules: Names of the modules; they are imported.
+        extra: Extra of vsrc to install; None for the first that contains the module.
 
     Raises:
-        MissingDependencyError: One is not installed or cannot be imported; says what to type.
+        MissingDependencyError: One is not installed or cannot be imported; the message has the
+            command that fixes it.
     """
     require_installed(purpose, *modules, extra=extra)
     for module in modules:
@@ -242,7 +243,7 @@ def require(purpose: str, *modules: str, extra: str | None = None) -> None:
 
 
 def require_installed(purpose: str, *modules: str, extra: str | None = None) -> None:
-    """The same, but nothing is imported: for a parent whose child does the work."""
+    """Check that modules are installed, without importing them, for work in a child process."""
     missing = [module for module in modules if not is_importable(module)]
     if missing:
         raise MissingDependencyError(f"{purpose} needs {missing_text(*missing, extra=extra)}")
@@ -250,18 +251,18 @@ def require_installed(purpose: str, *modules: str, extra: str | None = None) -> 
 
 @contextmanager
 def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
-    """Around an import that may fail.
+    """Turn errors of the imports in the block into messages with the command that fixes them.
 
     Args:
-        module: What is imported.
-        extra: See `require`.
+        module: Module that is imported.
+        extra: Extra of vsrc to install; see `require`.
 
     Raises:
-        MissingDependencyError: It is not importable; says what to type.
+        MissingDependencyError: The module cannot be imported.
     """
     try:
         yield
-    except (ImportError, OSError) as error:  # OSError: a library that it links is not there
+    except (ImportError, OSError) as error:  # OSError: a linked library is missing
         reason = " ".join(str(error).split())
         if not is_importable(module):
             text = missing_text(module, extra=extra)
@@ -271,7 +272,7 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
         absent = (getattr(error, "name", None) or "").partition(".")[0]
         wanted = [dependency.requirement for dependency in _bringing(module, extra)] or [module]
         again = this_installation()
-        # What it imports in turn is missing: pip adds that, and leaves what is there.
+        # If one of its own imports is missing, install that and keep the rest.
         fix = again.install(absent) if _is_foreign(absent) else again.reinstall(wanted[0])
         raise MissingDependencyError(
             f"{module} is installed but not importable ({reason}); try: {fix.text}"
@@ -279,14 +280,14 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
 
 
 def missing_text(*modules: str, extra: str | None = None) -> str:
-    """What is missing and what to type: "jinja2, which is not installed; install it: ..."."""
+    """Return what is missing and the command: "jinja2, which is not installed; install it: ..."."""
     found = {module: _bringing(module, extra) for module in modules}
     wanted = [dependency for several in found.values() for dependency in several]
     extras = list(dict.fromkeys(dependency.extra for dependency in wanted if dependency.extra))
     here = this_installation()
     if all(found.values()) and extras:
         command = here.install_extras(*extras, only=wanted)
-    else:  # of vsrc itself, or nothing that vsrc names
+    else:  # a dependency of vsrc itself, or none that it declares
         unnamed = [module for module, several in found.items() if not several]
         command = here.install(*(dependency.requirement for dependency in wanted), *unnamed)
     several = len(modules) > 1
@@ -299,13 +300,13 @@ def missing_text(*modules: str, extra: str | None = None) -> str:
 
 
 def reinstall_module(module: str) -> Command:
-    """Install the package of a module again, which is there and does not work."""
+    """Return the command that reinstalls the broken package of a module."""
     wanted = [dependency.requirement for dependency in _bringing(module, None)] or [module]
     return this_installation().reinstall(wanted[0])
 
 
 def _other_onnxruntime() -> str:
-    """The choice that the line beside it does not name."""
+    """Return a note on the build of ONNX Runtime that the command does not install."""
     _, other = onnxruntime_extras()
     (wanted,) = (dependency.requirement for dependency in _bringing("onnxruntime", other))
     where = "for NVIDIA GPUs" if other == "gpu" else "for the CPU alone"
@@ -313,7 +314,7 @@ def _other_onnxruntime() -> str:
 
 
 def _bringing(module: str, extra: str | None) -> list[Dependency]:
-    """The package that holds a module: in `extra` if that has it, else in the first that has."""
+    """Return the dependency that contains a module: of `extra` if it has it, else the first."""
     try:
         declared = [
             dependency
@@ -330,11 +331,11 @@ def _bringing(module: str, extra: str | None) -> list[Dependency]:
 
 
 def _pip() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What starts the pip of this Python, as short as it may be, and options that it needs."""
-    if not is_importable("pip") and (uv := shutil.which("uv")):  # uv makes environments without
+    """Return the shortest command that runs the pip of this Python, and options that it needs."""
+    if not is_importable("pip") and (uv := shutil.which("uv")):  # uv environments lack pip
         return (Path(uv).name, "pip"), ("--python", sys.executable)
     paths = sysconfig.get_paths()
-    # An administrator's mark (PEP 668): who put vsrc here has said before that pip may.
+    # Marked as externally managed (PEP 668): whoever installed vsrc here has allowed pip before.
     is_managed = (
         sys.prefix == sys.base_prefix and Path(paths["stdlib"], "EXTERNALLY-MANAGED").exists()
     )
@@ -356,7 +357,7 @@ def _is_foreign(module: str) -> bool:
 
 
 def _source() -> Path | None:
-    """What pip noted of a copy that came from a file or folder (PEP 610)."""
+    """Return the file or folder that pip recorded as the source of this copy (PEP 610), or None."""
     try:
         text = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except metadata.PackageNotFoundError:
@@ -366,7 +367,7 @@ def _source() -> Path | None:
 
 
 def _short(path: Path) -> str:
-    """A path as it is typed from here."""
+    """Return a short form of a path, relative to the working directory where possible."""
     here = Path.cwd()
     return (
         "." if path == here else path.name if path.parent == here and path.is_file() else str(path)

@@ -1,14 +1,14 @@
-"""Files and folders that appear under their names when they are complete, or not at all.
+"""Write files and folders atomically: they appear under their names when they are complete.
 
-Each is written beside its place under a pending name, `.NAME.xxxxxxxx.pending` (8 random hex
-digits), and renamed when all of it has reached the disk:
+Each is written beside its destination under a pending name, `.NAME.xxxxxxxx.pending` (8 random hex
+digits), and renamed after it was synced to disk:
 
     write  ->  fsync of each file and folder  ->  rename  ->  fsync of the parent folder
 
-So a power cut leaves what was there before, or all of the new. An exception removes the pending
-name. The process that writes holds a lock on it; what a killed process left has none, and is
-removed by the next one that writes the same name (it stays where the system has no locks: Windows,
-and folders on NFS). Permissions are those of the umask.
+So after a power failure either the old or the complete new content is there. An exception removes
+the pending file. The writing process holds a lock on it; what a killed process left is unlocked,
+and is removed by the next process that writes the same name (it stays where there are no locks: on
+Windows, and for folders on NFS). Permissions are those of the umask.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class PendingFile:
     """A file that is being written.
 
     Args:
-        path: Where it will be.
-        within: Folder on the same disk to write it in; None for that of `path`. All that killed
-            processes left in it is removed.
+        path: Destination.
+        within: Folder on the same disk for the pending file; None for that of `path`. All that
+            killed processes left in it is removed.
 
     Attributes:
-        path: Where it will be; the end of a link.
-        file: Open for writing, reading and seeking.
+        path: Destination, with links resolved.
+        file: File object, open for writing, reading and seeking.
 
     Raises:
-        OSError: No file can be made there.
+        OSError: No file can be created there.
     """
 
     def __init__(self, path: Path, *, within: Path | None = None) -> None:
@@ -58,18 +58,18 @@ class PendingFile:
             self.file.close()
 
     def commit(self, *, overwrite: bool = True) -> None:
-        """Put the file in its place, after its bytes have reached the disk.
+        """Sync the file to disk and move it to its destination.
 
         Args:
-            overwrite: Replace what is there.
+            overwrite: Whether to replace an existing file.
 
         Raises:
-            FileExistsError: Something is there, and `overwrite` is off.
+            FileExistsError: The destination exists, and `overwrite` is off.
         """
         self.file.flush()
         os.fsync(self.file.fileno())
         if not self._is_locked:
-            self.file.close()  # Windows renames no open file, and has no lock that would be lost
+            self.file.close()  # Windows cannot rename an open file, and has no lock to lose
         if overwrite:
             self._pending.replace(self.path)
         else:
@@ -78,28 +78,28 @@ class PendingFile:
         _sync_folder(self.path.parent)
 
     def discard(self) -> None:
-        """Remove it; nothing happens once it was committed."""
+        """Remove the file; after `commit` this does nothing."""
         try:
             self.file.close()
-        except OSError:  # the disk is full: what was buffered cannot be written, and need not be
+        except OSError:  # the disk is full: buffered data cannot be written, and is not needed
             pass
         finally:
             self._pending.unlink(missing_ok=True)
 
 
 class PendingFolder:
-    """A folder that is being filled.
+    """A folder that is being written.
 
     Args:
-        path: Where it will be.
-        within: As for `PendingFile`.
+        path: Destination.
+        within: Parent of the pending folder; see `PendingFile`.
 
     Attributes:
-        path: Where it will be; the end of a link.
-        folder: To write in.
+        path: Destination, with links resolved.
+        folder: Pending folder to write to.
 
     Raises:
-        OSError: No folder can be made there.
+        OSError: No folder can be created there.
     """
 
     def __init__(self, path: Path, *, within: Path | None = None) -> None:
@@ -114,19 +114,19 @@ class PendingFolder:
             self._unlock()
 
     def commit(self, *, overwrite: bool = True) -> None:
-        """Put the folder in its place, after all in it has reached the disk.
+        """Sync the folder to disk and move it to its destination.
 
         Args:
-            overwrite: Replace the folder that is there, as a whole.
+            overwrite: Whether to replace an existing folder as a whole.
 
         Raises:
-            FileExistsError: Something is there, and `overwrite` is off.
+            FileExistsError: The destination exists, and `overwrite` is off.
         """
         place_folder(self.folder, self.path, overwrite=overwrite)
         self._unlock()
 
     def discard(self) -> None:
-        """Remove it with all in it; nothing happens once it was committed."""
+        """Remove the folder and its contents; after `commit` this does nothing."""
         self._unlock()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -140,7 +140,7 @@ class PendingFolder:
 def open_pending_file(
     path: Path, *, overwrite: bool = True, within: Path | None = None
 ) -> Iterator[IO[bytes]]:
-    """A file to write, which takes its place when the block ends well; see `PendingFile`."""
+    """Open a file that is moved to its path if the block succeeds; see `PendingFile`."""
     pending = PendingFile(path, within=within)
     try:
         yield pending.file
@@ -153,7 +153,7 @@ def open_pending_file(
 def open_pending_folder(
     path: Path, *, overwrite: bool = True, within: Path | None = None
 ) -> Iterator[Path]:
-    """A folder to fill, which takes its place when the block ends well; see `PendingFolder`."""
+    """Create a folder that is moved to its path if the block succeeds; see `PendingFolder`."""
     pending = PendingFolder(path, within=within)
     try:
         yield pending.folder
@@ -164,7 +164,7 @@ def open_pending_folder(
 
 @contextmanager
 def open_pending_files(path: Path) -> Iterator[Path]:
-    """A folder to fill, whose files are added to the folder `path` when the block ends well.
+    """Create a folder whose files are moved to the folder `path` if the block succeeds.
 
     See `place_files`.
     """
@@ -177,15 +177,15 @@ def open_pending_files(path: Path) -> Iterator[Path]:
 
 
 def place_folder(folder: Path, path: Path, *, overwrite: bool = False) -> None:
-    """Give a folder its name, after all in it has reached the disk.
+    """Sync a folder to disk and rename it.
 
     Args:
-        folder: On the same disk as `path`.
-        path: Its new name.
-        overwrite: Replace the folder that is there, as a whole.
+        folder: Folder on the same disk as `path`.
+        path: New path of the folder.
+        overwrite: Whether to replace an existing folder as a whole.
 
     Raises:
-        FileExistsError: Something is there, and `overwrite` is off.
+        FileExistsError: The destination exists, and `overwrite` is off.
     """
     _sync_tree(folder)
     if overwrite and path.is_dir():
@@ -196,10 +196,10 @@ def place_folder(folder: Path, path: Path, *, overwrite: bool = False) -> None:
 
 
 def place_files(folder: Path, path: Path) -> None:
-    """Move each file to the same place below `path`, which may hold others; remove `folder`.
+    """Move each file to the same relative path below `path`, and remove `folder`.
 
-    All of them have reached the disk before the first is moved. Between the first and the last a
-    reader may meet some new and some old ones: a file that lists them must be written after this.
+    `path` may contain other files. All files are synced to disk before the first is moved. During
+    the moves a reader may see new and old files: a file that lists them must be written afterwards.
     """
     _sync_tree(folder)
     for file in sorted(file for file in folder.rglob("*") if not file.is_dir()):
@@ -212,12 +212,12 @@ def place_files(folder: Path, path: Path) -> None:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file, text as UTF-8; what was there stays until all of it is on the disk.
+    """Write a file atomically, text as UTF-8.
 
-    A device or a pipe (`/dev/null`) is written as it stands.
+    A device or a pipe (`/dev/null`) is written directly.
 
     Raises:
-        VsrcError: It cannot be written.
+        VsrcError: The file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     try:
@@ -231,10 +231,10 @@ def write_file(path: Path, content: str | bytes) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place that `write_file` could not write to, before the work and not after.
+    """Raise if `write_file` could not write to a path; to be called before the work.
 
     Raises:
-        VsrcError: The folder is not there, or may not be written to.
+        VsrcError: The folder does not exist, or is not writable.
     """
     folder = path.parent
     if not folder.is_dir():
@@ -245,11 +245,11 @@ def check_place(path: Path) -> None:
 
 @contextmanager
 def failures_named(path: Path) -> Iterator[None]:
-    """Turn what an encoder, a muxer or the disk says into one line about the output.
+    """Turn errors of encoders, muxers and the disk into one line about the output.
 
     Raises:
-        DiskFullError: There is no room left.
-        MediaError: In place of any other of FFmpeg's errors and of the system's.
+        DiskFullError: There is no space left.
+        MediaError: Replaces any other error of FFmpeg or the system.
     """
     try:
         yield
@@ -272,7 +272,7 @@ def _pending_name(path: Path, within: Path | None) -> Path:
 
 
 def _claim(descriptor: int, path: Path) -> Lock | None:
-    """Lock what was just made; None where another process took it for abandoned before that."""
+    """Lock a new file or folder; None if another process has removed it as abandoned."""
     lock = try_lock(descriptor)
     try:
         is_there = os.path.samestat(os.fstat(descriptor), path.stat())
@@ -282,9 +282,9 @@ def _claim(descriptor: int, path: Path) -> Lock | None:
 
 
 def _remove_abandoned(path: Path, within: Path | None) -> None:
-    """Remove what killed processes left of `path`, or of anything in `within`: it has no lock.
+    """Remove unlocked files that killed processes left of `path`, or of anything in `within`.
 
-    A folder that was moved aside by `_swap_folders`, and not replaced, is put back.
+    A folder that was moved aside by `_swap_folders`, and not replaced, is moved back.
     """
     digits = "[0-9a-f]" * 2 * _TOKEN_BYTES
     own = glob.escape(path.name)
@@ -304,7 +304,7 @@ def _remove_abandoned(path: Path, within: Path | None) -> None:
 
 @contextmanager
 def _locked_if_abandoned(path: Path) -> Iterator[bool]:
-    """Whether nobody held the lock of a pending file or folder, which this block then holds."""
+    """Yield whether a pending file or folder was unlocked; the block then holds its lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except OSError:  # gone, or not ours
@@ -317,10 +317,10 @@ def _locked_if_abandoned(path: Path) -> Iterator[bool]:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Bring all in a folder to the disk, as readable as the umask let the folder itself be."""
+    """Sync all files of a folder to disk, with the read permissions of the folder."""
     allowed = folder.stat().st_mode & 0o777
     for path in folder.rglob("*"):
-        # safetensors, among others, makes its files private.
+        # Some libraries, such as safetensors, create private files.
         path.chmod(path.stat().st_mode | (allowed if path.is_dir() else allowed & 0o666))
         if path.is_file():
             with path.open("rb+") as file:
@@ -330,7 +330,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 def _swap_folders(new: Path, old: Path) -> None:
-    """Put `new` in the place of `old`; there is a moment in which neither is there."""
+    """Replace `old` by `new`; for a moment neither exists."""
     aside = old.with_name(f".{old.name}.{secrets.token_hex(_TOKEN_BYTES)}.replaced")
     descriptor = _open_folder(old)
     try:
@@ -350,7 +350,7 @@ def _swap_folders(new: Path, old: Path) -> None:
 
 def _rename_file_to_free_name(pending: Path, path: Path) -> None:
     try:
-        os.link(pending, path)  # unlike a rename, it replaces nothing
+        os.link(pending, path)  # unlike a rename, this does not overwrite
     except FileExistsError as error:
         raise _taken(path) from error
     except OSError:  # a file system without hard links
@@ -362,7 +362,7 @@ def _rename_file_to_free_name(pending: Path, path: Path) -> None:
 
 
 def _rename_folder_to_free_name(pending: Path, path: Path) -> None:
-    if path.exists():  # the system itself would replace an empty folder
+    if path.exists():  # a rename would replace an empty folder
         raise _taken(path)
     try:
         pending.rename(path)
@@ -373,22 +373,22 @@ def _rename_folder_to_free_name(pending: Path, path: Path) -> None:
 
 
 def _taken(path: Path) -> FileExistsError:
-    return FileExistsError(errno.EEXIST, "something else was put there meanwhile", str(path))
+    return FileExistsError(errno.EEXIST, "it was created by another process", str(path))
 
 
 def _open_folder(folder: Path) -> int | None:
     try:
         return os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folder
+    except OSError:  # Windows cannot open folders
         return None
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system has a way to ask for that."""
+    """Sync the directory entries of a folder to disk, where the system supports it."""
     if (descriptor := _open_folder(folder)) is None:
         return
     try:
-        with contextlib.suppress(OSError):  # some file systems refuse
+        with contextlib.suppress(OSError):  # not supported by some file systems
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
-"""Samples of 8 and of 16 bits: what frames are made of on their way through vsrc.
+"""Frame samples of 8 and 16 bits.
 
 A frame is uint8, 0..255, unless its source has more than 8 bits and the graph takes float tensors:
-then it is uint16, 0..65535. Both mean black to white.
+then it is uint16, 0..65535. Both ranges are from black to white.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ WHITE_16 = 65535
 
 
 def to_8_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    """Samples as uint8, rounded; uint8 ones as they are."""
+    """Convert samples to uint8 with rounding; uint8 samples are returned unchanged."""
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, dtype=np.uint8)
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def to_16_bits(pixels: Pixels) -> NDArray[np.uint16]:
-    """Samples as uint16; those of 8 bits keep their level: 255 becomes 65535."""
+    """Convert samples to uint16, scaled so that 255 becomes 65535."""
     if pixels.dtype == np.uint16:
         return np.asarray(pixels, dtype=np.uint16)
     return pixels.astype(np.uint16) * np.uint16(257)
 
 
 Pixels8 = NDArray[np.uint8]
-"""Pictures or frames of 8 bits."""
+"""Images or frames of 8 bits."""

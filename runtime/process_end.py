@@ -1,4 +1,4 @@
-"""Describes how a process ended, from its exit status and what it wrote to stderr."""
+"""Describe how a process ended, from its exit status and its stderr."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _FATAL = "Fatal Python error: "
 
 
 def describe_end(status: int, said: str, *, oom_kills: int | None = None) -> str:
-    """How a process ended without an answer: the predicate of a sentence.
+    """Describe how a process ended without an answer, as the predicate of a sentence.
 
     Args:
-        status: Its exit status; the negative number of the signal that ended it.
-        said: What it wrote to stderr.
-        oom_kills: Processes that the kernel ended for memory meanwhile; None if it does not say.
+        status: Exit status; the negative signal number if a signal ended it.
+        said: Its stderr.
+        oom_kills: Number of OOM kills by the kernel meanwhile; None if unknown.
     """
     words = _last_words(said, status)
     text = f"{_ending(status)}: {words}" if words else f"{_ending(status)} and wrote no message"
     if _OUT_OF_MEMORY.search(words) or (status == -signal.SIGKILL and oom_kills):
         return f"{text} (memory ran out: close other programs, or use smaller frames, --shape)"
     if status == -signal.SIGKILL:
-        count = "keeps no count" if oom_kills is None else "counted none"
-        return f"{text} (sent from outside; of processes ended for memory the kernel {count})"
+        count = "unknown" if oom_kills is None else "none"
+        return f"{text} (sent by another process; kills by the kernel for lack of memory: {count})"
     return text
 
 
@@ -40,17 +40,17 @@ def _ending(status: int) -> str:
         return f"failed with status {status}"
     try:
         name = signal.Signals(-status).name
-    except ValueError:  # real-time signals have numbers alone
+    except ValueError:  # real-time signals have no names
         return f"was ended by signal {-status}"
     meaning = signal.strsignal(-status)
     return f"was ended by {name}" + (f" ({meaning.lower()})" if meaning else "")
 
 
 def _last_words(said: str, status: int) -> str:
-    """The line that says why the process ended; empty if it wrote none.
+    """Return the line that says why the process ended; empty if there is none.
 
-    As a rule the last one. A crash that Python reports (`faulthandler`) is named further up, and so
-    is an exception, if that ended the process.
+    Usually the last one. A crash reported by `faulthandler`, or an exception that ended the
+    process, is named further up.
     """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(_FATAL)]
@@ -61,7 +61,7 @@ def _last_words(said: str, status: int) -> str:
 
 
 def _exception(lines: Sequence[str]) -> str:
-    """First line of the exception of the last traceback; empty if there is none."""
+    """Return the first line of the exception of the last traceback; empty if there is none."""
     starts = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent")]
     if not starts:
         return ""
@@ -72,7 +72,7 @@ def _exception(lines: Sequence[str]) -> str:
 
 
 def _place(lines: Sequence[str]) -> str:
-    """Where the thread that crashed was, as `faulthandler` prints it."""
+    """Return the position of the crashed thread, as printed by `faulthandler`."""
     for at, line in enumerate(lines[:-1]):
         if line.startswith("Current thread"):
             return ", at " + lines[at + 1] if lines[at + 1].startswith("File ") else ""

@@ -1,4 +1,4 @@
-"""What PyAV 17.1, 18 and 19 do differently, behind functions that do it alike.
+"""Functions that behave the same with PyAV 17.1, 18 and 19.
 
                     17.1, 18                         19
     a ratio         `Fraction`, None if unknown      `AVRational`, 0/1 if unknown
@@ -7,8 +7,8 @@
     text in tags    strict, unless asked otherwise   `surrogateescape`, which loses no byte
     field order     17.1 does not have it            of the codec context
 
-All of the library opens files here and takes times, rates and side data of PyAV's objects from
-here. What a feature is named decides, never a version number.
+All code opens files and reads times, rates and side data of PyAV's objects through these functions.
+They test for features by name, never for a version number.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def open_input(source: PathOrFile, *, options: dict[str, str] | None = None) -> 
     """Open a file for reading, whatever the encoding of its tags.
 
     Args:
-        source: A name as FFmpeg takes it, or an open binary file.
-        options: Of the demuxer and the protocol.
+        source: File name or URL, or an open binary file.
+        options: Options of the demuxer and the protocol.
     """
     import av
 
@@ -45,13 +45,13 @@ def open_output(
     options: dict[str, str] | None = None,
     buffer_bytes: int = 32768,
 ) -> OutputContainer:
-    """Open a file for writing; tags come out as the bytes that they were read as.
+    """Open a file for writing; tags keep the bytes that they were read from.
 
     Args:
-        target: A name, or an open binary file.
+        target: File name, or an open binary file.
         muxer: FFmpeg's name of the container.
-        options: Of the muxer.
-        buffer_bytes: What is collected before it is written to an open file.
+        options: Options of the muxer.
+        buffer_bytes: Size of the write buffer of an open file, bytes.
     """
     import av
 
@@ -67,30 +67,30 @@ def open_output(
 
 
 def _lossless_text() -> Any:  # noqa: ANN401
-    """Arguments that let tags through that are not UTF-8; PyAV 19 always does."""
+    """Return arguments that accept tags that are not UTF-8; PyAV 19 always does."""
     from av.container import Container
 
     return {"metadata_errors": "surrogateescape"} if hasattr(Container, "metadata_errors") else {}
 
 
 def fraction(ratio: Any) -> Fraction | None:  # noqa: ANN401
-    """A time base, rate or aspect ratio of PyAV's; None where it is unknown."""
+    """Convert PyAV's time base, rate or aspect ratio; None where it is unknown."""
     return Fraction(ratio.numerator, ratio.denominator) if ratio else None
 
 
 def time_base(timed: Packet[Stream] | av.VideoFrame | Stream) -> Fraction:
-    """Unit of the time stamps of a packet, frame or stream; a millisecond where nothing says so."""
+    """Return the time base of a packet, frame or stream; a millisecond where it is unknown."""
     return fraction(timed.time_base) or Fraction(1, 1000)
 
 
 def side_data(frame: av.VideoFrame) -> dict[str, bytes]:
-    """What a decoder put beside a frame: FFmpeg's name of its kind -> its bytes."""
+    """Return the side data of a frame: FFmpeg's name of its type -> its bytes."""
     from av.sidedata.sidedata import SideData, Type
 
     kinds: Any = Type
     if "_missing_" not in vars(kinds):
-        # PyAV 17 and 18 do not know all kinds of their FFmpeg, EXIF among them, and where a frame
-        # has one of those they refuse the others, too.
+        # PyAV 17 and 18 lack some types of their FFmpeg, such as EXIF, and raise for all side data
+        # of a frame that has one of those.
         kinds._missing_ = classmethod(_unnamed_kind)
     carried: Any = frame.side_data
     found = [entry if isinstance(entry, SideData) else carried[entry] for entry in carried]
@@ -98,12 +98,12 @@ def side_data(frame: av.VideoFrame) -> dict[str, bytes]:
 
 
 def _unnamed_kind(kinds: Any, value: int) -> Any:  # noqa: ANN401
-    """A member of an enumeration for a number that has none."""
+    """Create an enumeration member for an unknown number."""
     kind = object.__new__(kinds)
     kind._name_, kind._value_ = f"KIND_{value}", value
     return kind
 
 
 def field_order(stream: av.VideoStream) -> int:
-    """FFmpeg's AVFieldOrder; 0, unknown, where PyAV does not say it."""
+    """Return FFmpeg's AVFieldOrder; 0 (unknown) where PyAV does not provide it."""
     return int(getattr(stream.codec_context, "field_order", 0))

@@ -1,4 +1,4 @@
-"""The clip that comes with vsrc: what the demo upscales and what an export is checked on."""
+"""The sample clip included in vsrc, for the demo and for checks of exported graphs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_CLIP = Path(__file__).resolve().parent / "assets" / "big_buck_bunny.mp4"
-"""Excerpt of "Big Buck Bunny" (CC BY 3.0, Blender Foundation): 640x360, 121 frames, with sound."""
+"""Excerpt of "Big Buck Bunny" (CC BY 3.0, Blender Foundation): 640x360, 121 frames, with audio."""
 SAMPLE_CREDIT = (
     "Pictures from Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.org, "
     "Creative Commons Attribution 3.0"
 )
-"""What belongs under pictures of it."""
+"""Attribution to show with its frames."""
 
 
 def sample_frames(count: int) -> NDArray[np.uint8]:
-    """The first frames of the clip: `(count, 360, 640, 3)` uint8 RGB."""
+    """Return the first frames of the clip, `(count, 360, 640, 3)` uint8 RGB."""
     import av
 
     frames: list[NDArray[np.uint8]] = []

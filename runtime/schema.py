@@ -1,9 +1,9 @@
-"""Frozen dataclasses from JSON and back, refusing what does not fit.
+"""Convert frozen dataclasses to JSON and back, with validation.
 
-Packages are untrusted input: each value is checked against the annotation of its field before a
-dataclass is made of it, and an unknown key is an error rather than a surprise later. What a type
-cannot say stands in the annotation, too: `cores: Annotated[int, Limits(minimum=1)]`.
-`json_schema` writes the same annotations down as JSON Schema.
+Packages are untrusted input: each value is checked against the annotation of its field before the
+dataclass is created, and unknown keys are errors. Limits beyond the type are in the annotation,
+too: `cores: Annotated[int, Limits(minimum=1)]`. `json_schema` converts the same annotations to JSON
+Schema.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a value of an annotated type must keep to; None for no limit.
+    """Limits of a value of an annotated type; None for no limit.
 
     Attributes:
-        minimum: Least number.
-        above: Number that it must exceed.
-        below: Number that it must not reach.
-        pattern: Regular expression that a text must match from end to end.
+        minimum: Inclusive lower bound of a number.
+        above: Exclusive lower bound of a number.
+        below: Exclusive upper bound of a number.
+        pattern: Regular expression that a whole string must match.
         min_items: Least length of a list.
     """
 
@@ -40,7 +40,7 @@ class Limits:
     min_items: int | None = None
 
     def problem(self, value: Any) -> str | None:  # noqa: ANN401  of the annotated type
-        """What is wrong with a value, in words; None if nothing is."""
+        """Describe how a value violates the limits; None if it does not."""
         if self.minimum is not None and not value >= self.minimum:
             return f"must be at least {self.minimum:g}"
         if self.above is not None and not value > self.above:
@@ -48,9 +48,9 @@ class Limits:
         if self.below is not None and not value < self.below:
             return f"must be below {self.below:g}"
         if self.pattern is not None and not re.fullmatch(self.pattern, value):
-            return f"must look like {self.pattern}"
+            return f"must match {self.pattern}"
         if self.min_items is not None and len(value) < self.min_items:
-            return f"must hold at least {self.min_items}"
+            return f"must have at least {self.min_items} items"
         return None
 
 
@@ -70,10 +70,10 @@ def from_json(kind: type[T], data: object, *, where: str) -> T:
         kind: A dataclass whose fields are str, int, float, bool, Path, Literal, tuples, dicts with
             string keys, optionals, or dataclasses of these.
         data: What `json.loads` returned.
-        where: Name of the place, for messages ("student.vsrc/model.json").
+        where: Name of the source, for messages ("student.vsrc/model.json").
 
     Raises:
-        SpecError: A key is missing or unknown, or a value has another type than its field.
+        SpecError: A key is missing or unknown, or the type of a value is wrong.
     """
     value = _read(kind, data, where)
     assert isinstance(value, kind)
@@ -81,7 +81,7 @@ def from_json(kind: type[T], data: object, *, where: str) -> T:
 
 
 def to_json(value: object) -> Any:  # noqa: ANN401  JSON has no narrower type
-    """Plain dicts, lists and scalars that `json.dumps` takes, from a dataclass of such values."""
+    """Convert a dataclass to plain dicts, lists and scalars for `json.dumps`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -175,7 +175,7 @@ def _read_dict(item: Any, data: object, where: str) -> object:  # noqa: ANN401
 
 
 def _read_scalar(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
-    # bool is an int in Python; in a file it is not.
+    # bool is a subclass of int in Python, but not a number in JSON.
     if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
         return float(data)
     if kind is Path and isinstance(data, str):

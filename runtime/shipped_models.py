@@ -1,4 +1,4 @@
-"""The packages that come with vsrc."""
+"""The model packages included in vsrc."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from vsrc.runtime.errors import SpecError
 
 DEFAULT_STUDENT = "edge-m"
-"""Is taken where no model is named."""
+"""Name of the default model."""
 
 
 def shipped(name: str = DEFAULT_STUDENT) -> Path:
-    """Folder of a package that comes with vsrc.
+    """Return the folder of a package included in vsrc.
 
     Raises:
-        SpecError: There is none of that name; the message lists those there are.
+        SpecError: There is none of that name; the message lists the available ones.
     """
     home = Path(__file__).resolve().parent / "zoo"
     folder = home / f"{name}.vsrc"
@@ -25,6 +25,6 @@ def shipped(name: str = DEFAULT_STUDENT) -> Path:
 
 
 def list_shipped() -> list[str]:
-    """Names of the packages that come with vsrc, sorted."""
+    """Return the names of the packages included in vsrc, sorted."""
     home = Path(__file__).resolve().parent / "zoo"
     return sorted(path.stem for path in home.glob("*.vsrc"))

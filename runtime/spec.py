@@ -1,4 +1,4 @@
-"""What a model package says of itself: the contents of `model.json`."""
+"""The description of a model package: the contents of `model.json`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vsrc.runtime.installation import this_installation
 from vsrc.runtime.schema import from_json, to_json
 
 SCHEMA_VERSION = 1
-"""Version of `model.json` that this code writes; older ones are read, newer ones refused."""
+"""Version of `model.json` that is written; older ones are read, newer ones are errors."""
 
 LONGEST_WINDOW = 64
-"""Frames: a reader that winds to the middle of a file begins so many before."""
+"""Largest window, frames: a reader that seeks starts so many frames before the position."""
 
 Precision = Literal["fp32", "fp16", "int8", "int8-cpu"]
 GraphIo = Literal["uint8", "float"]
@@ -25,22 +25,22 @@ Argument = bool | int | float | str
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What the outside must know to feed a network.
+    """Properties of a network that its callers need.
 
     Attributes:
         name: Name in the table of networks, or `module:function`.
-        arguments: Constructor arguments, so that `create(name, **arguments)` makes it again.
+        arguments: Constructor arguments; `create(name, **arguments)` recreates the network.
         scale: Integer SR/LR side ratio.
-        window: Frames fed at once; 1 for an image network.
+        window: Number of frames fed at once; 1 for an image network.
         halo: Receptive field on one side, LR pixels (how much context a tile needs).
-        halo_is_exact: Nothing beyond the halo has any part in a pixel. False where something is
-            pooled over the whole picture (channel attention), or reaches as far as the content asks
-            (offsets, flow): what is fed in tiles then comes close to the whole, and no more.
-        parameters: Number of weights as they are deployed.
+        halo_is_exact: Whether no pixel depends on anything beyond the halo. False with pooling
+            over the whole frame (channel attention) or content-dependent reach (offsets, flow):
+            tiles then only approximate the result of the whole frame.
+        parameters: Number of weights as deployed.
         gmac_per_lr_pixel: Multiply-accumulates (in 1e9) for one output frame, divided by H * W.
-        size_multiple: H and W must be multiples of this; callers pad by reflection and crop.
-        time_scale: 2 when the network also doubles the frame rate.
-        colour: `rgb`, or `y` for networks that see luma only.
+        size_multiple: Divisor of H and W; callers pad by reflection and crop.
+        time_scale: Frame rate ratio of output to input: 2 for networks that double it, else 1.
+        colour: Input colour: `rgb`, or `y` for networks on luma only.
         hr_features: Module path whose output is F^SR (STD, section 3): the feature at output
             resolution right before the last convolution; None where there is none.
         stages: Module paths of features in order of depth, for objectives that compare stages.
@@ -68,7 +68,7 @@ class NetworkSpec:
         if self.time_scale not in (1, 2):
             raise ValueError(f"time_scale={self.time_scale} must be 1 or 2")
         if self.time_scale == 1 and self.window % 2 == 0:
-            raise ValueError(f"window={self.window} must be odd: its centre is the frame restored")
+            raise ValueError(f"window={self.window} must be odd: its centre is the frame upscaled")
         if self.halo < 0 or self.size_multiple < 1:
             raise ValueError(
                 f"halo={self.halo} must not be negative, size_multiple={self.size_multiple} not < 1"
@@ -76,7 +76,7 @@ class NetworkSpec:
 
     @property
     def radius(self) -> int:
-        """Frames before and after the centre of the window."""
+        """Number of frames before and after the centre of the window."""
         return self.window // 2
 
 
@@ -87,7 +87,7 @@ class FileSpec:
     Attributes:
         file: Path relative to the package, with forward slashes.
         sha256: Hash of its bytes, hex.
-        size_bytes: Its length, so that a swollen file is refused before it is read.
+        size_bytes: Size of the file, so that a larger one is rejected before it is read.
     """
 
     file: str
@@ -97,12 +97,12 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """One feature map that an encode graph gives and its fuse graph takes.
+    """A feature map that is an output of the encode graph and an input of the fuse graph.
 
     Attributes:
-        name: Of the output of one and the input of the other.
-        channels: C.
-        stride: LR pixels from one value to the next: 2 for a map half as large as the frame.
+        name: Name of the graph output and input.
+        channels: Number of channels, C.
+        stride: LR pixels between values: 2 for a map of half the frame's size.
     """
 
     name: str
@@ -120,20 +120,20 @@ class GraphSpec(FileSpec):
         fuse      features (N, T - F + 1, C, h, w) float, centre     sr
 
     Attributes:
-        precision: What the arithmetic inside is.
-        io: uint8 pictures `(N, T, H, W, 3)`, or float `(N, T, 3, H, W)` in [0, 1]. A single frame
-            (`lr` of an encode graph where F = 1, and `centre`) has no axis T.
-        opset: ONNX operator set.
-        height: Smallest and largest H it takes, LR pixels; equal when fixed.
-        width: The same for W.
-        batch: The same for N.
-        role: The whole network, or one of the two halves that give the same together, where the
-            features of a frame serve every window that it is in.
-        encoded_frames: F, consecutive frames that one set of features is found from.
-        features: The maps of one set.
-        psnr_db: Agreement with torch in float32 before rounding, at the worst of the sizes that
-            were tried; None where nothing differed, or nobody measured.
-        lossy: It missed the limit for that, and was kept because the user asked for it.
+        precision: Precision of the arithmetic.
+        io: Input and output type: uint8 `(N, T, H, W, 3)`, or float `(N, T, 3, H, W)` in [0, 1]. A
+            single frame (`lr` of an encode graph where F = 1, and `centre`) has no axis T.
+        opset: ONNX operator set version.
+        height: Smallest and largest H, LR pixels; equal if fixed.
+        width: Smallest and largest W, LR pixels; equal if fixed.
+        batch: Smallest and largest N; equal if fixed.
+        role: Whole network, or one of the two graphs that together compute the same, so that the
+            features of a frame are reused by every window that contains it.
+        encoded_frames: Number of consecutive frames, F, that one set of features is computed from.
+        features: Feature maps of one set.
+        psnr_db: PSNR against torch in float32 before rounding, dB, at the worst of the tested
+            sizes; None if equal, or not measured.
+        lossy: Whether it is below the limit of that PSNR, and was kept at the user's request.
     """
 
     precision: Precision
@@ -151,7 +151,7 @@ class GraphSpec(FileSpec):
 
 @dataclass(frozen=True)
 class Quality:
-    """One measured number: `metric` on `data`, taken as `protocol` says."""
+    """One measured number: `metric` on `data`, according to `protocol`."""
 
     data: str
     metric: str
@@ -164,16 +164,16 @@ class Provenance:
     """Where the weights come from.
 
     Attributes:
-        teacher: Name of the teacher, or None for a network taught by ground truth alone.
+        teacher: Name of the teacher, or None for a network trained on ground truth alone.
         teacher_sha256: Hash of its weights file.
         objective: Name and weights of the objective, as in the recipe.
-        data: Data folders as they were named.
+        data: Data folders as given by the user.
         data_sha256: Hash over the sorted list of (file hash, frames).
-        frames: Frames taught from.
-        steps: Optimiser steps.
+        frames: Number of training frames.
+        steps: Number of optimiser steps.
         seed: Seed of the run.
         recipe: Every field of the run's configuration, as text.
-        command: Command line that made it.
+        command: Command line of the run.
         versions: Package -> version.
         licence: Licence of the weights, SPDX where there is one.
     """
@@ -194,15 +194,15 @@ class Provenance:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The whole of `model.json`.
+    """The contents of `model.json`.
 
     Attributes:
-        network: How to make and feed the network.
-        weights: The safetensors file.
-        degradation: How the LR pictures it was taught on were made.
+        network: Properties of the network.
+        weights: Safetensors file.
+        degradation: Degradation of the LR frames that it was trained on.
         graphs: Name (`fp32`, `fp16`, `int8`, `int8-cpu`, `encode-fp32`, ...) -> graph file.
-        provenance: Where the weights come from.
-        quality: What was measured, best protocol first.
+        provenance: Origin of the weights.
+        quality: Measurements, best protocol first.
     """
 
     network: NetworkSpec
@@ -214,7 +214,7 @@ class ModelSpec:
 
 
 def spec_to_text(spec: ModelSpec) -> str:
-    """The text of `model.json`: sorted by the order of the fields, two spaces, final newline."""
+    """Return the text of `model.json`: in field order, indented by two spaces, final newline."""
     return json.dumps({"schema_version": SCHEMA_VERSION, **to_json(spec)}, indent=2) + "\n"
 
 
@@ -222,7 +222,7 @@ def spec_from_text(text: str, *, where: str) -> ModelSpec:
     """Read and check the text of a `model.json`.
 
     Raises:
-        SpecError: Not JSON, an unknown newer version, or any field that is not what it must be.
+        SpecError: Not JSON, an unknown newer version, or an invalid field.
     """
     try:
         data = json.loads(text)

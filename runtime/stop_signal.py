@@ -1,13 +1,14 @@
-"""What Ctrl+C, SIGTERM and a closed terminal (SIGHUP) do, the same for every command.
+"""Handle Ctrl+C, SIGTERM and a closed terminal (SIGHUP), the same for every command.
 
     cli                   raise_on_stop_signal   KeyboardInterrupt wherever the command is
-    train, calibrate,     note_stop_signal       a flag, for loops that end better at a place
-    build an engine                              where all that is done can be saved
+    train, calibrate,     note_stop_signal       a flag, for loops that end at a point
+    build an engine                              where everything done can be saved
     write several files   delay_stop_signal      the same as in cli, once the block has ended
     workers               ignore_stop_signals    the parent ends them
 
-A library function that keeps something turns KeyboardInterrupt into `StoppedError`, whose message
-says what is kept and how to go on. Where nothing is kept, the cli says so. Both exit with 130.
+A library function that keeps partial results turns KeyboardInterrupt into `StoppedError`, whose
+message says what is kept and how to resume. Where nothing is kept, the cli reports that. Both exit
+with 130.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _Handler = Callable[[int, FrameType | None], object]
 
 
 class StopSignal:
-    """Whether a signal came.
+    """State of a stop request.
 
     Attributes:
-        requested: One came.
+        requested: Whether a stop signal was received.
     """
 
     def __init__(self) -> None:
@@ -37,15 +38,15 @@ class StopSignal:
 
 @contextmanager
 def raise_on_stop_signal() -> Iterator[None]:
-    """Turn the first stop signal into `KeyboardInterrupt`; more of them are ignored.
+    """Turn the first stop signal into `KeyboardInterrupt`; further signals are ignored.
 
-    What a block does while it ends is soon done, and a second signal (`timeout` and service
-    managers send several) would leave it half done.
+    Cleanup in the block takes little time, and a second signal (`timeout` and service managers send
+    several) would interrupt it.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         for number in before:
-            # Not SIG_IGN: of one that is on its way already, Python would print a traceback.
+            # Not SIG_IGN: for a signal that is already pending, Python would print a traceback.
             signal.signal(number, _do_nothing)
         raise KeyboardInterrupt
 
@@ -55,10 +56,9 @@ def raise_on_stop_signal() -> Iterator[None]:
 
 @contextmanager
 def note_stop_signal() -> Iterator[StopSignal]:
-    """Note a stop signal while the block runs.
+    """Record a stop signal while the block runs.
 
-    A second one, if it is not just another of several that were sent at once, acts as it would
-    outside the block.
+    A second one, unless it was sent together with the first, acts as it would outside the block.
     """
     stop = StopSignal()
     first = 0.0
@@ -78,7 +78,7 @@ def note_stop_signal() -> Iterator[StopSignal]:
 
 @contextmanager
 def delay_stop_signal() -> Iterator[None]:
-    """Let a block that is soon done end first; a stop signal acts behind it."""
+    """Delay stop signals until the end of a short block."""
     came: list[int] = []
     with _handled_by(lambda number, _frame: came.append(number)):
         yield
@@ -87,7 +87,7 @@ def delay_stop_signal() -> Iterator[None]:
 
 
 def ignore_stop_signals() -> None:
-    """Leave them to the parent: Ctrl+C and `timeout` reach the whole group of processes."""
+    """Ignore stop signals, since the parent handles them: they reach the whole process group."""
     for number in _numbers():
         signal.signal(number, signal.SIG_IGN)
 
@@ -100,13 +100,13 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 def _handled_by(
     handler: _Handler,
 ) -> Iterator[dict[signal.Signals, signal._HANDLER]]:
-    """Install a handler for the block, in which the handlers of before are known.
+    """Install a handler for the block, and yield the previous handlers.
 
-    Python delivers signals to the main thread alone: in another one nothing is installed.
+    Python delivers signals to the main thread alone: in other threads nothing is installed.
     """
     before: dict[signal.Signals, signal._HANDLER] = {}
     if threading.current_thread() is threading.main_thread():
-        # Whoever started this process with a signal ignored, as nohup does, wants it ignored.
+        # A signal that was ignored when the process started, as by nohup, stays ignored.
         known = {number: signal.getsignal(number) for number in _numbers()}
         before |= {number: old for number, old in known.items() if old is not signal.SIG_IGN}
     for number in before:
