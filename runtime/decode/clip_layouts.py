@@ -176,7 +176,7 @@ _LAYOUTS = {
     "Vimeo-90K septuplets": _vimeo,
     "Vid4-like": _vid4_like,
     "LR twin folders": _twin_folders,
-    "picture pairs": _picture_pairs,
+    "image pairs": _picture_pairs,
     "stills": _stills,
     "videos or folders of frames": _plain,
 }

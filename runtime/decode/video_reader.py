@@ -225,11 +225,11 @@ class VideoReader:
         read = self._decoding
         # AVI counts empty chunks, which stand for frames that an encoder skipped.
         if self.info.container != "avi" and self.info.frames > read.video_packets:
-            return f"it is truncated: {read.video_packets} of {self.info.frames} frames are there"
+            return f"it is truncated: {read.video_packets} of {self.info.frames} frames are present"
         duration = self.info.file_duration
         if read.end_seconds + _TOLERANCE_SECONDS < duration:
             return (
                 f"it is truncated: {float(read.end_seconds):.1f} of {float(duration):.1f} seconds "
-                "are there"
+                "are present"
             )
         return ""

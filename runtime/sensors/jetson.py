@@ -41,7 +41,7 @@ class JetsonSensor:
 
     Args:
         root: Folder that contains `/sys`, `/proc` and `/etc`; another one in tests.
-        power_mode: Function that returns the output of `nvpmodel -q`.
+        power_mode: Function that returns the power mode; by default it runs `nvpmodel -q`.
     """
 
     name = "jetson"

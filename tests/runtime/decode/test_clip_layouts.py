@@ -107,7 +107,7 @@ def test_lr_twin_folders_hold_frames_or_videos(touch: Touch, folders: tuple[str,
 
 def test_picture_pairs_are_clips_of_one_frame(touch: Touch) -> None:
     layout = find_clips(touch("1_HR.png", "1_LR.png", "2_HR.png", "2_LR.png"))
-    assert layout.kind == "picture pairs"
+    assert layout.kind == "image pairs"
     assert [clip.twins["given"].name for clip in layout.clips] == ["1_LR.png", "2_LR.png"]
 
 
