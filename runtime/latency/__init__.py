@@ -1,1 +1,1 @@
-"""How fast a network is here: bench and latency profiles."""
+"""Measure the speed of networks on this machine: `vsrc bench` and latency profiles."""

@@ -1,4 +1,4 @@
-"""From raw findings to a latency report: sums, shares, gates, and why a number is missing."""
+"""Build a latency report from raw measurements: statistics, shares, gates and null reasons."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _MINUTE_MS = 60_000.0
 def assemble(
     config: BenchConfig, measurement: Measurement, *, machine: Machine, started: datetime
 ) -> BenchReport:
-    """Make the report of what was found.
+    """Build the report of a measurement.
 
     Args:
-        config: What was asked; its model is a path.
-        measurement: What was measured.
-        machine: Where.
-        started: When, UTC.
+        config: Options of the run; its model is a path.
+        measurement: Raw measurements.
+        machine: Machine on which they were taken.
+        started: Start time, UTC.
     """
     height, width = config.shape
     series = measurement.series
@@ -117,7 +117,7 @@ def _subject(config: BenchConfig, measurement: Measurement) -> Subject:
 
 
 def _quality(measured: Sequence[Quality]) -> tuple[float | None, str | None]:
-    """PSNR of luma by the protocol named first, the mean over its clips, and their names."""
+    """Mean PSNR of luma over the clips of the first protocol, and the names of the clips."""
     luma = [score for score in measured if score.metric == QUALITY_METRIC]
     same = [score for score in luma if score.protocol == luma[0].protocol]
     if not same:
@@ -137,7 +137,7 @@ def _intervals(measurement: Measurement, latency: Distribution, throughput_fps: 
     of_mean = interval(mean)
     rate = None
     if of_mean is not None and of_mean.low > 0:
-        # Between the samples lies time that the mean does not hold: scale, do not divide.
+        # Wall time includes gaps between the samples: scale the throughput, do not invert the mean.
         ends = (throughput_fps * latency.mean / end for end in (of_mean.high, of_mean.low))
         rate = Interval(*ends)
     return Intervals(
@@ -149,7 +149,7 @@ def _intervals(measurement: Measurement, latency: Distribution, throughput_fps: 
 
 
 def all_or_none(shares: Sequence[float | None]) -> tuple[float, ...] | None:
-    """None where one of them is not known."""
+    """Return the shares, or None if any of them is unknown."""
     known = tuple(share for share in shares if share is not None)
     return known if len(known) == len(shares) else None
 
@@ -161,7 +161,7 @@ def _p99(values: np.ndarray) -> float:
 def _stream(config: BenchConfig, measurement: Measurement) -> Stream:
     if config.fps is None:
         return Stream(None, None, None, None, None)
-    # A network that doubles the frame rate makes two frames in the time of one.
+    # A network that doubles the frame rate outputs two frames per sample.
     deadline_ms = 1000 / config.fps
     misses = sum(value > deadline_ms for value in measurement.series.steady_ms)
     ahead = None if measurement.network is None else measurement.network.radius * deadline_ms
@@ -225,7 +225,7 @@ def _soak(config: BenchConfig, measurement: Measurement) -> Soak | None:
     ]
     samples_ms = (*measurement.series.warmup_ms, *measurement.series.steady_ms)
     long_enough = end - start >= 2 * _MINUTE_MS / 1000
-    # Between the samples lies time that no sample holds, the same share of every minute.
+    # Gaps between the samples belong to no sample; assume the same share in every minute.
     stretch = measurement.series.steady_wall_seconds * 1000 / sum(measurement.series.steady_ms)
     ends = [_minute_fps(part, measurement, stretch) for part in (samples_ms, samples_ms[::-1])]
     first_fps, last_fps = ends if long_enough else (None, None)
@@ -233,7 +233,7 @@ def _soak(config: BenchConfig, measurement: Measurement) -> Soak | None:
 
 
 def _minute_fps(samples_ms: Sequence[float], measurement: Measurement, stretch: float) -> float:
-    """Frames a second of the samples that end within the first minute, or of the first one."""
+    """Frames per second of the samples that end within the first minute; at least one sample."""
     ends = np.cumsum(samples_ms) * stretch
     count = max(int(np.searchsorted(ends, _MINUTE_MS, side="right")), 1)
     return count * measurement.frames_per_run / (float(ends[count - 1]) / 1000)
@@ -273,7 +273,7 @@ def _gates(
 
 
 def _nulls(value: object, where: str = "") -> Iterator[str]:
-    """Dotted paths of all that is null, lists left out."""
+    """Yield the dotted paths of all null fields, except inside lists."""
     if value is None:
         yield where.lstrip(".")
     if isinstance(value, dict):

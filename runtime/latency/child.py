@@ -1,4 +1,4 @@
-"""The measuring half of `vsrc bench`: runs in a process of its own that has loaded nothing else.
+"""The measuring process of `vsrc bench`: a fresh process that has loaded nothing else.
 
 See `vsrc.runtime.fresh_process` for why and how. Heavy imports are inside functions because their
 time is part of what is measured.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vsrc.runtime.latency.subject import BenchSubject
 
 IDLE_SECONDS = 3.0
-"""How long an idle machine is watched, where it tells its power."""
+"""Seconds for which the idle machine is observed if it has a power sensor."""
 
 _LIBRARIES = {
     "auto": "onnxruntime",
@@ -35,7 +35,7 @@ _LIBRARIES = {
     "trt": "tensorrt",
     "trt-rtx": "tensorrt_rtx",
 }
-"""Backend -> what it imports, so that importing it does not count as loading the model."""
+"""Backend -> module that it imports; imported first, so that it does not count as model load."""
 
 _PROGRESS_SECONDS = 0.2
 
@@ -43,19 +43,19 @@ BenchCallback = Callable[[BenchProgress], None]
 
 
 def request_for(config: BenchConfig, first: Measurement | None = None) -> Message:
-    """What the child is asked: to measure for the first time, or again after `first`."""
+    """Build the request for the child: the first measurement, or a repetition after `first`."""
     known = None if first is None else asdict(first.rates)
     return {"config": {**asdict(config), "model": str(config.model)}, "rates": known}
 
 
 def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = None) -> Measurement:
-    """Measure once, in this process; honest only in one that has done nothing else before.
+    """Measure once, in this process; valid only in a process that has done nothing else before.
 
     Args:
-        config: What to measure; its model is a path. Of what all runs take together, this one takes
-            its part.
-        tell: Told about progress, a few times a second.
-        known: `Rates` of this machine, measured a moment ago: it is then neither watched idle nor
+        config: What to measure; its model is a path. This process takes its share of the samples
+            of all runs.
+        tell: Called with the progress, a few times a second.
+        known: `Rates` of this machine from an earlier run; idle power and rates are then not
             measured again.
 
     Raises:
@@ -74,7 +74,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
     from vsrc.runtime.latency.subject import open_subject
     from vsrc.runtime.machine import peak_memory_bytes
 
-    with suppress(ImportError):  # opening the session says what is missing
+    with suppress(ImportError):  # opening the session reports what is missing
         importlib.import_module(_LIBRARIES.get(config.backend, "numpy"))
     imported = time.perf_counter()
 
@@ -123,7 +123,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
 
 
 def main() -> None:
-    """Answer the request that `request_for` made, with a `Measurement`."""
+    """Answer a request of `request_for` with a `Measurement`."""
     answer(_answer)
 
 
@@ -135,7 +135,7 @@ def _answer(request: Message, tell: Callable[[Message], None]) -> Message:
 
 
 def _idle(telemetry: Telemetry, tell: BenchCallback | None) -> tuple[float, float]:
-    """Watch the machine doing nothing, where it tells its power; without `tell` only begin."""
+    """Observe the idle machine if it has a power sensor; without `tell`, only start telemetry."""
     telemetry.look()
     telemetry.start()
     if telemetry.totals and tell is not None:
@@ -163,7 +163,7 @@ def _series(
 
 
 def _plan(config: BenchConfig) -> Plan:
-    """The part of one run."""
+    """Return the number of samples and seconds of one run."""
     from vsrc.runtime.latency.sampling import Plan
 
     runs = config.run_count
@@ -178,7 +178,7 @@ def _stages(subject: BenchSubject, config: BenchConfig, tell: BenchCallback) -> 
     from vsrc.runtime.latency.stages import time_stages
 
     if not config.stages:
-        why = "left out with --no-stages"
+        why = "skipped because of --no-stages"
         return StageTimes(missing=dict.fromkeys(STAGES, why))
     tell(BenchProgress("stages"))
     return time_stages(subject, config)
@@ -201,7 +201,7 @@ def _collect_watched(
 
 
 def _throttle(tell: BenchCallback) -> Callable[[int, float], None]:
-    """Progress a few times a second, so that telling it costs the samples nothing."""
+    """Limit progress reports to a few per second, so that they do not disturb the samples."""
     last = 0.0
 
     def progress(samples: int, seconds: float) -> None:

@@ -1,17 +1,17 @@
-"""Time that other processes took from what is measured, and what samples would be without it.
+"""CPU time that other processes took during a measurement, and bounds of latency without it.
 
-A machine that others use does not keep its pace for long: what a run measures now, the next run a
-minute later does not find again, however often each repeats within itself. But Linux counts whose
-time the cores spent, and so tells how much of the time that the network wanted went to others:
+On a machine with other load, speed varies from minute to minute, so that two runs differ however
+many samples each of them takes. But Linux accounts CPU time per process, which shows how much of
+the time that the network needed went to others:
 
     wanted   │ network's threads x wall time                          │
     got      │ its CPU time                         │ the rest         │
     others   │ their CPU time                │
 
-Of the rest, others took no more than they used, and no more than the threads stood in line for a
-core, each keeping all others waiting meanwhile. What the network alone would take is then known but
-for one thing: which samples the time was taken from. Two extremes bound it: from all alike, or from
-the slowest alone.
+The share of others is at most the rest, at most their CPU time, and at most the time that the
+network's threads were queued for a core (one queued thread keeps all others waiting). The latency
+of the network alone then depends only on which samples lost that time. Two extremes bound it: all
+samples in proportion, or only the slowest.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ import numpy as np
 from vsrc.runtime.report.interval import Floats, Interval, Statistic, enclose, interval_of
 
 BUSY_SHARE = 0.05
-"""Of the time; from here on a report says that others took it."""
+"""Share of the time taken by others from which on a report mentions it."""
 
 LOADED = 0.25
-"""Load average for each core from which on other work is named, where its share is not known."""
+"""Load average per core from which on other work is mentioned, if its share is unknown."""
 
 _TOLD_SHARE = 0.5
-"""A kernel that counts less than this part of our own time does not count at all."""
+"""If a kernel accounts less than this share of our own CPU time, its counters are not used."""
 
 
 @dataclass(frozen=True)
 class CoreTime:
-    """Clocks at one moment, seconds; only differences mean something.
+    """Clocks at one moment, seconds; only differences are meaningful.
 
     Attributes:
-        wall: Time.
+        wall: Monotonic wall time.
         own: CPU time of this process.
-        all: Time that the cores on which it may run worked for anybody, or were stolen by the host.
-        queued: Time that its threads stood in line for a core; None where the kernel does not tell.
+        all: Busy time of the cores on which this process may run, including steal time.
+        queued: Time that its threads waited in the run queue; None if the kernel does not report
+            it.
     """
 
     wall: float
@@ -54,7 +55,7 @@ class CoreTime:
 
 
 def core_time(root: Path = Path("/")) -> CoreTime | None:
-    """Read the clocks now; None where the system does not tell."""
+    """Read the clocks now; None if the system does not report them."""
     ticks = _busy_ticks(root / "proc/stat")
     if ticks is None:
         return None
@@ -65,15 +66,15 @@ def core_time(root: Path = Path("/")) -> CoreTime | None:
 
 
 def share_of_others(start: CoreTime | None, end: CoreTime | None, *, threads: int) -> float | None:
-    """Share of the time that this process wanted which others got, in [0, 1).
+    """Share of the time needed by this process that other processes took, in [0, 1).
 
     Args:
         start: Clocks at the start.
-        end: At the end.
-        threads: Threads that all want to run.
+        end: Clocks at the end.
+        threads: Number of threads that all need to run.
 
     Returns:
-        None where the clocks cannot tell.
+        None if it cannot be derived from the clocks.
     """
     if start is None or end is None or end.wall <= start.wall:
         return None
@@ -88,7 +89,7 @@ def share_of_others(start: CoreTime | None, end: CoreTime | None, *, threads: in
 
 
 def overall_share(runs_ms: Sequence[Sequence[float]], shares: Sequence[float]) -> float:
-    """What others took of all runs together."""
+    """Share that others took of all runs together, weighted by their durations."""
     seconds = [sum(run) for run in runs_ms]
     return float(np.average(shares, weights=seconds)) if any(seconds) else 0.0
 
@@ -96,11 +97,11 @@ def overall_share(runs_ms: Sequence[Sequence[float]], shares: Sequence[float]) -
 def without_others(
     runs_ms: Sequence[Sequence[float] | Floats], shares: Sequence[float]
 ) -> Iterator[list[Floats]]:
-    """The runs as they were; and, if others took something, both extremes of them alone.
+    """Yield the runs as measured and, if others took time, both extremes without it.
 
     Args:
-        runs_ms: Samples of each run.
-        shares: What others took of each.
+        runs_ms: Samples of each run, ms.
+        shares: Share of each run that others took.
     """
     runs = [np.asarray(run, dtype=np.float64) for run in runs_ms]
     yield runs
@@ -113,15 +114,15 @@ def without_others(
 def interval_alone(
     runs_ms: Sequence[Sequence[float]], shares: Sequence[float], statistic: Statistic
 ) -> Interval | None:
-    """Interval of a statistic that holds what the machine alone would take, too."""
+    """Interval of a statistic that also covers its value on an otherwise idle machine."""
     versions = without_others(runs_ms, shares)
     return enclose(interval_of(runs, statistic) for runs in versions)
 
 
 def _cut_down(samples: Floats, share: float) -> Floats:
-    """Samples of which what exceeds a level is cut off, so that `share` of their sum is gone."""
+    """Clip samples at the level that removes `share` of their sum."""
     slowest = np.sort(samples)[::-1]
-    # With the k slowest cut down to one level, the level that takes away exactly the share:
+    # With the k slowest clipped to one level, the level that removes exactly the share:
     levels = (np.cumsum(slowest) - share * slowest.sum()) / np.arange(1, len(slowest) + 1)
     untouched = np.append(slowest[1:], 0.0)
     level = float(levels[np.argmax(levels >= untouched)])
@@ -129,7 +130,7 @@ def _cut_down(samples: Floats, share: float) -> Floats:
 
 
 def _busy_ticks(path: Path) -> int | None:
-    """Ticks that the cores of this process were not idle; guests are part of the user time."""
+    """Busy ticks of the cores of this process; guest time is included in user time."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
         cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
@@ -141,7 +142,7 @@ def _busy_ticks(path: Path) -> int | None:
 
 
 def _read_queued_seconds(folder: Path) -> float | None:
-    """Of each thread's `schedstat`: ns on a core, ns in line for one, times on one."""
+    """Sum the queued time in each thread's `schedstat`: ns running, ns queued, time slices."""
     try:
         texts = [path.read_text(encoding="ascii") for path in folder.glob("*/schedstat")]
         return sum(int(text.split()[1]) for text in texts) / 1e9 if texts else None

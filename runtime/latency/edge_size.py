@@ -1,4 +1,4 @@
-"""Width and depth of a member of the `edge` family, which profiles and networks speak of."""
+"""Width and depth of a network of the `edge` family, shared by profiles and networks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class EdgeSize:
-    """Channels and depth.
+    """Channels and depth of an `edge` network.
 
     Attributes:
-        encoded: Channels of a frame's features.
-        features: Channels of the body.
-        blocks: 3x3 convolutions of the body.
+        encoded: Number of channels of a frame's features.
+        features: Number of channels of the body.
+        blocks: Number of 3x3 convolutions of the body.
     """
 
     encoded: int
@@ -27,7 +27,7 @@ class EdgeSize:
         return f"{self.encoded}x{self.features}x{self.blocks}"
 
     def kilo_mac(self, *, scale: int, window: int) -> float:
-        """1000 multiply-accumulates of a restored frame for each LR pixel, branches merged."""
+        """Thousands of multiply-accumulates per LR pixel and output frame, branches merged."""
         encoder = window * 3 * self.encoded
         fusion = window * self.encoded * self.features
         body = self.blocks * self.features**2

@@ -1,4 +1,4 @@
-"""An engine by itself, opened for measuring: its sidecar says what it is for and what it takes."""
+"""Open a single engine file for measuring; its sidecar gives the target and the input shapes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from vsrc.runtime.package import SPEC_FILE, Package, open_package
 
 @dataclass(frozen=True)
 class OpenedEngine:
-    """An engine that is ready.
+    """An engine that is ready to run.
 
     Attributes:
-        spec: Its sidecar.
-        session: Where it is a whole network of a package; else None.
-        bare: Where it is not; else None.
-        package: The package that it lies in.
+        spec: Contents of its sidecar.
+        session: Session on it if it is a whole network of a package; else None.
+        bare: The engine without a session if it is not; else None.
+        package: Package that contains it, if any.
     """
 
     spec: EngineSpec
@@ -43,8 +43,8 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
     """Open an engine file on this device.
 
     Raises:
-        SpecError: It is not there, damaged, or has no sidecar.
-        MismatchError: It was built for another device or version, or takes no such frames.
+        SpecError: It is missing, damaged, or has no sidecar.
+        MismatchError: It was built for another device or version, or for other frame sizes.
         MissingDependencyError: TensorRT or a GPU is missing.
     """
     spec = check_engine(path)
@@ -81,7 +81,7 @@ class BareEngine:
         self._closed = False
 
     def run(self) -> NDArray[Any]:
-        """Feed it, run it, bring back all that it gives; returns the first output."""
+        """Upload the inputs, run, download all outputs; return the first of them."""
         program = self._program
         program.reshape({name: array.shape for name, array in self.feeds.items()})
         for name, array in self.feeds.items():
@@ -95,7 +95,7 @@ class BareEngine:
         return given[0]
 
     def stages(self, *, seconds: float) -> DeviceStages:
-        """What a run takes, nothing overlapping; see `device_stages`."""
+        """Time the stages of a run without overlap; see `device_stages`."""
         outputs, stream = tuple(self._engine.outputs), self._transfers.network
         return device_stages(self._gpu, self._program, stream, self.feeds, outputs, seconds=seconds)
 
@@ -109,7 +109,7 @@ class BareEngine:
 
 
 def _package_of(path: Path, spec: EngineSpec) -> Package | None:
-    """The package that the engine lies in and was built from, if there is one."""
+    """Return the package that contains the engine and from which it was built, if any."""
     folder = path.resolve().parent.parent
     if not (folder / SPEC_FILE).is_file():
         return None
@@ -121,7 +121,7 @@ def _package_of(path: Path, spec: EngineSpec) -> Package | None:
 
 
 def _check_device(path: Path, spec: EngineSpec, here: Here) -> None:
-    """Of an engine whose graph is not at hand: TensorRT and the GPU must be those it is for."""
+    """Check TensorRT and GPU against the sidecar of an engine whose graph is not available."""
     target = spec.target
     if target.version != here.version:
         raise MismatchError(
@@ -138,10 +138,10 @@ def _check_device(path: Path, spec: EngineSpec, here: Here) -> None:
 
 
 def _feeds(path: Path, spec: EngineSpec, frame: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-    """The shape of each input for frames of a size.
+    """Return the shape of each input for frames of a size.
 
     Raises:
-        MismatchError: The engine takes no such frames.
+        MismatchError: The engine does not accept frames of this size.
     """
     shapes = spec.target.shapes
     pictures = shapes.get("lr") or shapes.get("centre") or next(iter(shapes.values()))
@@ -155,20 +155,20 @@ def _feeds(path: Path, spec: EngineSpec, frame: tuple[int, int]) -> dict[str, tu
         for low, size, high in zip(of_one[0], shape, of_one[-1], strict=True):
             if not low <= size <= high:
                 raise MismatchError(
-                    f"{path.name} takes {name} of {of_one[0]} to {of_one[-1]}, which no frames of "
-                    f"{frame[0]}x{frame[1]} have; choose another --shape"
+                    f"{path.name} accepts {name} of {of_one[0]} to {of_one[-1]}, not for frames of "
+                    f" {frame[0]}x{frame[1]}; choose another --shape"
                 )
         feeds[name] = tuple(shape)
     return feeds
 
 
 def _usual(shapes: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
-    """Of least, usual and largest; or the only one."""
+    """Return the middle of the minimum, usual and maximum shape; or the only one."""
     return shapes[len(shapes) // 2]
 
 
 def _row(shape: Sequence[int]) -> int:
-    """The axis H of pictures `(..., H, W, 3)`, or of anything `(..., C, H, W)`."""
+    """Index of axis H in images `(..., H, W, 3)` or in features `(..., C, H, W)`."""
     return len(shape) - (3 if shape[-1] == 3 else 2)
 
 

@@ -1,4 +1,4 @@
-"""What the measuring process of `vsrc bench` hands to the one that reports."""
+"""Raw measurements that the measuring process of `vsrc bench` sends to its parent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 STAGES = (
     "decode", "upload", "pre", "network", "post", "download", "encode", "enqueue", "end_to_end",
 )  # fmt: skip
-"""All that may be timed or missing."""
+"""Names of the stages, each of which is timed or missing."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class StageTimes:
     """Durations of stages, ms, and of the whole pipeline on a clip.
 
     Attributes:
-        durations_ms: Stage -> durations; a stage that is not there is missing.
+        durations_ms: Stage -> durations, ms; stages that were not timed are absent.
         missing: Stage, or `end_to_end`, -> why it is missing.
-        clock: What the stages inside the graph were timed with.
-        end_to_end_fps: Frames a second of the whole pipeline.
-        end_to_end_frames: Frames of the clip.
-        first_frame_ms: Until the first frame was with the encoder.
+        clock: Clock that timed the stages inside the graph.
+        end_to_end_fps: Throughput of the whole pipeline, frames/s.
+        end_to_end_frames: Number of frames of the clip.
+        first_frame_ms: Time until the first frame reached the encoder, ms.
     """
 
     durations_ms: dict[str, tuple[float, ...]] = field(default_factory=dict)
@@ -44,16 +44,16 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Watched:
-    """What was seen of the device, seconds on the clock of the readings.
+    """Telemetry of the device, in seconds on the clock of the readings.
 
     Attributes:
-        facts: What does not change.
-        unreadable: What cannot be read -> why.
-        totals: Power sources that together stand for everything.
-        readings: In the order taken.
-        idle: From when to when nothing ran; equal where there was no need to wait.
-        busy: From when to when samples were taken, by each process.
-        began: The zero of that clock, seconds on the clock that all processes share.
+        facts: Constant properties of the device.
+        unreadable: Sensor that cannot be read -> why.
+        totals: Power sources whose sum is the power of the whole device.
+        readings: Sensor readings in the order taken.
+        idle: Start and end of the idle time; equal if there was no need to wait.
+        busy: Start and end of sampling, for each process.
+        began: Zero of that clock, seconds on the clock that all processes share.
     """
 
     facts: dict[str, str]
@@ -67,33 +67,33 @@ class Watched:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Raw findings of one process or, joined, of several; times in ms, memory in bytes.
+    """Raw measurements of one process, or of several joined; times in ms, memory in bytes.
 
     Attributes:
-        kind: What was measured.
-        name: Of the network, or of the file.
-        network: What the graph says of its network; None for one that vsrc did not write.
-        quality: What the package says was measured.
-        import_ms: Importing the runtime and the library that runs the graph, in each process.
-        load_ms: From an opened package to a session that is ready, in each process.
-        first_inference_ms: The first frame of each process.
-        series: The samples after it.
-        frames_per_run: Output frames of one sample.
-        fed_bytes: Size of what goes in and comes out in one run.
+        kind: Kind of the subject: package, graph or engine.
+        name: Name of the network, or of the file.
+        network: Network described in the graph's metadata; None for a graph not written by vsrc.
+        quality: Quality scores recorded in the package.
+        import_ms: Time to import the runtime and the library that runs the graph, per process.
+        load_ms: Time from an opened package to a session that is ready, per process.
+        first_inference_ms: Time of the first frame, per process.
+        series: Samples after the first frame.
+        frames_per_run: Number of output frames of one sample.
+        fed_bytes: Size of inputs plus outputs of one run.
         session: Label of the session.
         graph_file: File of the graph that ran.
         graph_sha256: Hash of the graph that ran.
-        precision: Its arithmetic.
+        precision: Precision of that graph.
         before_load_bytes: Peak memory before the model was opened; None where unknown.
         peak_bytes: Peak memory after the last sample; None where unknown.
-        stages: Where the time goes.
-        watched: What the device said.
-        rates: How fast this machine is, measured after the samples.
-        versions: Package -> version, of what took part.
-        samples_per_run: Number of steady samples of each process that measured; empty for one.
-        engine_build_ms: Time that it took to build its engine; None where there is none.
-        taken_shares: Share of the time of its samples that others took, at most, for each process;
-            None where nobody can tell.
+        stages: Durations of the stages.
+        watched: Telemetry of the device.
+        rates: Arithmetic and copy rates of this machine, measured after the samples.
+        versions: Package -> version, of the libraries used.
+        samples_per_run: Number of steady samples of each process; empty for one process.
+        engine_build_ms: Time to build the engine; None if there is none.
+        taken_shares: Largest share of the sampling time that others can have taken, per process;
+            None where unknown.
     """
 
     kind: SubjectKind
@@ -127,16 +127,16 @@ class Measurement:
 
 
 def split_runs(samples_ms: Sequence[float], lengths: Sequence[int]) -> list[tuple[float, ...]]:
-    """Samples of several runs as a series for each; all in one where no lengths are given."""
+    """Split samples into one series per run; a single series if no lengths are given."""
     ends = list(accumulate(lengths)) or [len(samples_ms)]
     return [tuple(samples_ms[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def join_measurements(parts: Sequence[Measurement]) -> Measurement:
-    """Several measurements of one thing as one.
+    """Join several measurements of the same subject.
 
-    Samples and readings are those of all, one process after the other; peak memory is the largest;
-    what is the same in all is taken from the first.
+    Samples and readings are concatenated, process by process; peak memory is the largest; what is
+    the same in all is taken from the first.
     """
     peaks = [part.peak_bytes for part in parts if part.peak_bytes is not None]
     return replace(
@@ -163,7 +163,7 @@ def _join_series(series: Sequence[Series]) -> Series:
 
 
 def _join_watched(seen: Sequence[Watched]) -> Watched:
-    """All on the clock of the first."""
+    """Join telemetry, with all times on the clock of the first."""
     later = [part.began - seen[0].began for part in seen]
     pairs = list(zip(seen, later, strict=True))
     return replace(

@@ -11,21 +11,21 @@ from vsrc.runtime.machine import Machine, machine_null_reasons
 from vsrc.runtime.report.distribution import PERCENTILES, samples_needed
 from vsrc.runtime.report.interval import LEAST_RUNS
 
-_FOREIGN = "the graph was not written by vsrc and does not say"
+_FOREIGN = "the graph was not written by vsrc and has no such metadata"
 _REASON_OF = {
     "end_to_end_fps": "end_to_end",
     "end_to_end_frames": "end_to_end",
     "first_frame": "end_to_end",
     "clock": "network",
 }
-"""Field of the stages -> the stage whose reason it shares."""
-_ON_CPU = "the network runs in main memory: nothing is moved"
+"""Field of the stages -> stage whose reason applies to it."""
+_ON_CPU = "the network runs in main memory: nothing is copied to a device"
 
 
 def reasons_of(
     paths: Iterable[str], config: BenchConfig, measurement: Measurement, machine: Machine
 ) -> dict[str, str]:
-    """Dotted path -> why, for each of the paths of a null field."""
+    """Map the dotted path of each null field to the reason."""
     known = machine_null_reasons(machine)
     sections: dict[str, Callable[[str], str]] = {
         "subject": _subject,
@@ -41,7 +41,7 @@ def reasons_of(
         "arithmetic": lambda _: _FOREIGN,
         "soak": lambda name: _soak(name, measurement),
         "taken_share_per_run": lambda _: _why_no_contention(measurement),
-        "device": lambda _: "nothing on this machine counts them",
+        "device": lambda _: "this machine has no counter of them",
     }
     reasons = {}
     for path in paths:
@@ -64,7 +64,7 @@ def _interval(name: str, measurement: Measurement) -> str:
     if name == "p99_ms" and count < samples_needed(99):
         return _needs(samples_needed(99), count)
     subject = "one process does" if runs == 1 else f"{runs} processes do"
-    return f"{subject} not tell how processes differ; --runs {LEAST_RUNS} or more"
+    return f"{subject} not show the variation between processes; use --runs {LEAST_RUNS} or more"
 
 
 def _subject(name: str) -> str:
@@ -87,7 +87,7 @@ def _stage(name: str, measurement: Measurement) -> str:
     if stage in missing:
         return missing[stage]
     if not measurement.session.startswith("ort-cpu"):
-        return f"{measurement.session} does not tell its parts apart"
+        return f"{measurement.session} does not report the time of its parts"
     if stage == "enqueue":
         return "the call returns when the frame is done"
     return _ON_CPU
@@ -101,17 +101,17 @@ def _build(measurement: Measurement) -> str:
 
 def _why_no_contention(measurement: Measurement) -> str:
     if measurement.session.startswith("ort-cpu"):
-        return "/proc/stat does not count what the cores do"
-    return f"{measurement.session} does not run on the cores that others use"
+        return "/proc/stat does not report the time of the cores"
+    return f"{measurement.session} does not run on the CPU"
 
 
 def _power(measurement: Measurement) -> str:
     seen = measurement.watched
     if seen.totals:
-        return f"{' + '.join(seen.totals)} told fewer than two values in that time"
+        return f"{' + '.join(seen.totals)} gave fewer than two readings in that time"
     kinds = ("gpu", "power rails", "cpu energy", "nvidia", "jetson")
     why = [f"{kind}: {seen.unreadable[kind]}" for kind in kinds if kind in seen.unreadable]
-    return "; ".join(why) or "no sensor of this machine tells its power"
+    return "; ".join(why) or "this machine has no power sensor"
 
 
 def _soak(name: str, measurement: Measurement) -> str:

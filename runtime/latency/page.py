@@ -1,4 +1,4 @@
-"""Latency reports as a page: figures, charts and tables, one file, light and dark, printable."""
+"""Latency reports as an HTML page: figures, charts and tables in one printable file."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from vsrc.runtime.report.template import write_page
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
 COMPARED_NOTE = (
-    f"Judged where the interval leaves out zero and the change exceeds {LEAST_CHANGE:.0%}."
+    f"A change is judged only if its interval excludes zero and it exceeds {LEAST_CHANGE:.0%}."
 )
 _BAD = ("Gate", "Warning")
 
 
 def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
-    """Write a page of one or several latency reports; replaces what was there.
+    """Write a page of one or several latency reports; replaces an existing file.
 
     Raises:
         MissingDependencyError: jinja2 is missing.
@@ -66,7 +66,7 @@ def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
 
 
 def write_comparison_page(path: Path, comparison: BenchComparison) -> Path:
-    """Write a page of two reports that were compared; replaces what was there.
+    """Write a page of a comparison of two reports; replaces an existing file.
 
     Raises:
         MissingDependencyError: jinja2 is missing.
@@ -83,7 +83,7 @@ def write_comparison_page(path: Path, comparison: BenchComparison) -> Path:
 
 
 def report_group(report: BenchReport, *, titled: bool) -> Group:
-    """All that a page shows of one report."""
+    """Build the section of a page for one report."""
     subject = report.subject
     return Group(
         title=f"{subject.network} on {subject.graph_words}" if titled else "",
@@ -111,7 +111,7 @@ def _overview(reports: Sequence[BenchReport]) -> Group:
         return Group(tables=(table,))
     title = "Quality against latency"
     svg = scatter(dots, name=title, x_label="median latency, ms", y_label="PSNR of luma, dB")
-    note = "Filled: no other is both faster and better. dB as each package says it was measured."
+    note = "Filled: no other is both faster and better. dB as recorded in each package."
     return Group(tables=(table,), charts=(Chart(title, svg, note=note),))
 
 
@@ -138,17 +138,17 @@ def _figures(report: BenchReport) -> Iterator[Figure]:
     peak = report.memory.peak_bytes
     yield Figure("Peak memory", "-" if peak is None else f"{peak / 1e6:.0f} MB")
     joule = report.power.joule_per_frame
-    words = f"{report.power.source}, idle taken off" if joule is not None else "no sensor to read"
+    words = f"{report.power.source}, without idle" if joule is not None else "no sensor to read"
     yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
     share = report.arithmetic.matmul_share
     if share is not None:
         yield Figure("Of the machine's matrix rate", f"{share:.0%}", "float32, same threads")
     copied, rate = report.arithmetic.copy_share, number(report.rates.copy_gb_per_s)
-    yield Figure("Of its copy rate", f"{copied:.1%}", f"pictures in and out, of {rate} GB/s")
+    yield Figure("Of its copy rate", f"{copied:.1%}", f"frames in and out, of {rate} GB/s")
 
 
 def _over_time_figures(report: BenchReport) -> Iterator[Figure]:
-    """What a stream and a soak were asked for."""
+    """Yield the figures of a stream and of a soak, if requested."""
     stream, soak = report.stream, report.soak
     if stream.fps is not None and stream.deadline_miss_share is not None:
         detail = f"{stream.deadline_misses} took longer than {number(stream.deadline_ms or 0)} ms"

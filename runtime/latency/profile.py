@@ -1,7 +1,7 @@
-"""The latency profile of the `edge` family on one device: what `vsrc bench --profile` writes.
+"""The latency profile of the `edge` family on one device, written by `vsrc bench --profile`.
 
-A distillation that must keep a latency reads it to know, before anything is taught, how long a
-student of a given width and depth takes on that device. docs/bench.md explains every field.
+A distillation with a latency limit reads it to predict, before training, the latency of a student
+of a given width and depth on that device. docs/bench.md explains every field.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class ProfilePoint:
-    """One size at one shape.
+    """Latency of one size at one shape.
 
     Attributes:
-        size: Channels and depth.
-        height_px: Rows of an LR frame.
-        width_px: Columns of an LR frame.
-        parameters: Weights as deployed.
+        size: Channels and depth of the network.
+        height_px: Height of an LR frame, pixels.
+        width_px: Width of an LR frame, pixels.
+        parameters: Number of weights as deployed.
         gmac_per_frame: Multiply-accumulates for one output frame, 1e9.
-        median_ms: Of all samples, from uint8 frames in main memory to uint8 frames there, ms.
-        interval_ms: 95 % interval of the median; rounds differ more than samples of one round.
-            None for fewer than three rounds.
-        rounds_ms: Every sample after warm-up, a list for each round.
+        median_ms: Median of all samples, from uint8 frames in main memory to uint8 frames in main
+            memory, ms.
+        interval_ms: 95 % interval of the median, ms, from the variation between rounds. None for
+            fewer than three rounds.
+        rounds_ms: All samples after warm-up, one list per round, ms.
     """
 
     size: EdgeSize
@@ -60,14 +61,14 @@ class ProfilePoint:
 
 @dataclass(frozen=True)
 class Prediction:
-    """How long a size will take.
+    """Predicted latency of a size.
 
     Attributes:
         latency_ms: Median latency, ms.
-        measured: It was measured; otherwise it was found from those that were.
-        low_ms: 95 % interval of the measurement; of a prediction, what the largest error among
-            the points that were left out allows. None where the profile cannot tell.
-        high_ms: The other end.
+        measured: Whether this size was measured; otherwise it is predicted from those that were.
+        low_ms: Lower end, ms, of the 95 % interval of the measurement; of a prediction, of the
+            range given by the largest leave-one-out error. None where unknown.
+        high_ms: Upper end of the same, ms.
     """
 
     latency_ms: float
@@ -78,21 +79,21 @@ class Prediction:
 
 @dataclass(frozen=True)
 class LatencyProfile:
-    """Latency of sizes of the `edge` family, measured on one device in one go.
+    """Latency of sizes of the `edge` family, measured on one device in one run.
 
     Attributes:
-        started_utc: When, ISO 8601, UTC.
+        started_utc: Start time, ISO 8601, UTC.
         scale: SR/LR side ratio of the networks.
-        window_frames: Frames that they are fed at once.
-        session: What ran them ("ort-cpu fp32").
-        precision: Their arithmetic.
+        window_frames: Number of frames fed at once.
+        session: Label of the session that ran them ("ort-cpu fp32").
+        precision: Precision of their graphs.
         threads: CPU threads inside one operator.
-        versions: Package -> version, of what took part.
-        machine: What it ran on.
-        rates: How fast that machine multiplies and copies.
-        points: Every size at every shape.
-        left_out: How well a point is predicted from the others, for each shape; the list is empty
-            where there are too few points to tell.
+        versions: Package -> version, of the libraries used.
+        machine: Machine that ran them.
+        rates: Arithmetic and copy rates of that machine.
+        points: Measurements of every size at every shape.
+        left_out: Leave-one-out error of the prediction, for each shape; empty if there are too few
+            points.
         null_reasons: Dotted path of each field that is null -> why.
     """
 
@@ -111,7 +112,7 @@ class LatencyProfile:
 
     def __post_init__(self) -> None:
         if not self.points:
-            raise ValueError("a latency profile without points says nothing")
+            raise ValueError("a latency profile needs at least one point")
 
     @staticmethod
     def read(path: Path) -> LatencyProfile:
@@ -123,33 +124,33 @@ class LatencyProfile:
         return from_json(LatencyProfile, _content(path), where=str(path))
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write it as JSON, atomically."""
         write_file(path, self.to_text())
 
     def to_text(self) -> str:
-        """Its JSON."""
+        """Format it as JSON."""
         head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
         return json.dumps({**head, **to_json(self)}, indent=2, allow_nan=False) + "\n"
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """Shapes that were measured, `(height, width)` of an LR frame, in the order measured."""
+        """Measured shapes, `(height, width)` of an LR frame, in the order measured."""
         return list(dict.fromkeys(point.shape for point in self.points))
 
     def predict(
         self, *, encoded: int, features: int, blocks: int, shape: tuple[int, int] | None = None
     ) -> Prediction:
-        """How long a student of this size takes on the device of the profile.
+        """Predict the latency of a student of this size on the device of the profile.
 
         Args:
-            encoded: Channels of a frame's features.
-            features: Channels of the body.
-            blocks: 3x3 convolutions of the body.
+            encoded: Number of channels of a frame's features.
+            features: Number of channels of the body.
+            blocks: Number of 3x3 convolutions of the body.
             shape: Height and width of an LR frame; None if only one was measured.
 
         Raises:
             MismatchError: The shape was not measured, or too few sizes were.
-            ValueError: A size that no network has.
+            ValueError: The size is invalid.
         """
         size = EdgeSize(encoded, features, blocks)
         shape = self._measured_shape(shape)
@@ -177,7 +178,7 @@ class LatencyProfile:
             return there[0]
         if shape is None or tuple(shape) not in there:
             have = ", ".join(f"{height}x{width}" for height, width in there)
-            asked = "no shape was named" if shape is None else f"{shape[0]}x{shape[1]}"
+            asked = "no shape was given" if shape is None else f"{shape[0]}x{shape[1]}"
             raise MismatchError(f"{asked}; the latency profile holds {have}")
         return shape
 
@@ -191,7 +192,7 @@ class LatencyProfile:
 
 
 def with_left_out(profile: LatencyProfile) -> tuple[LeftOut, ...]:
-    """How well points are predicted from the others, for each shape that has enough of them."""
+    """Compute the leave-one-out errors for each shape that has enough points."""
     errors = []
     for shape in profile.shapes:
         measured = profile._of_shape(shape)
@@ -207,11 +208,11 @@ def _content(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"{path}: not readable as a latency profile: {error}") from error
     if not isinstance(data, dict) or data.pop("kind", None) != KIND:
-        raise SpecError(f"{path}: no latency profile; write one with vsrc bench --profile {path}")
+        raise SpecError(f"{path}: not a latency profile; write one: vsrc bench --profile {path}")
     version = data.pop("schema_version", None)
     if version != SCHEMA_VERSION:
         raise SpecError(
-            f"{path}: schema version {version}, this vsrc reads {SCHEMA_VERSION}; measure it anew: "
+            f"{path}: schema version {version}, this vsrc reads {SCHEMA_VERSION}; measure again: "
             f"vsrc bench --profile {path}"
         )
     return data

@@ -1,7 +1,7 @@
-"""The measuring half of `vsrc bench --profile`, in a process that has loaded nothing else.
+"""The measuring process of `vsrc bench --profile`, which has loaded nothing else.
 
-Round by round every network is opened anew, in another order each time, and timed for a moment. A
-disturbance of some seconds then falls on all of them alike, and shows as a difference of rounds.
+In each round every network is opened again, in another order, and timed briefly. A disturbance of
+some seconds then affects all networks alike and shows up as a difference between rounds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def _measure(request: Message, tell: Callable[[Message], None]) -> Message:
     """Time `request["packages"]` at `request["shapes"]`.
 
     Returns:
-        `rounds_ms`: for each package and shape a list of samples for each round; what ran it.
+        `rounds_ms`: for each package and shape, one list of samples per round; and the label of
+        the session.
     """
     from vsrc.runtime.dependencies import collect_versions
     from vsrc.runtime.latency.rates import measure_rates
@@ -51,7 +52,7 @@ def _measure(request: Message, tell: Callable[[Message], None]) -> Message:
 
 
 def _visit(package: str, request: Message) -> tuple[str, list[list[float]]]:
-    """Open a package, time it at every shape, and close it: label and samples."""
+    """Open a package, time it at every shape and close it; return label and samples."""
     import numpy as np
 
     from vsrc.runtime.package import open_package
@@ -70,7 +71,7 @@ def _visit(package: str, request: Message) -> tuple[str, list[list[float]]]:
 
 
 def _sample(run: Callable[[], Any], seconds: float) -> list[float]:
-    """Durations after a moment of warm-up, ms."""
+    """Time calls after a short warm-up; return the durations, ms."""
     from vsrc.runtime.latency.sampling import time_ms
 
     run()

@@ -1,4 +1,4 @@
-"""Options of `vsrc bench --profile`, and what it reports while it runs."""
+"""Options and progress reports of `vsrc bench --profile`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ def _sizes(*triples: tuple[int, int, int]) -> tuple[EdgeSize, ...]:
 
 @dataclass(frozen=True)
 class ProfileConfig:
-    """Which sizes are measured, how, and for how long.
+    """Sizes to measure, and how and how long to measure them.
 
     Attributes:
-        sizes: The default spans the family: every width shallow and deep, odd widths among them.
+        sizes: Sizes to measure. The default covers the family: every width with few and with many
+            blocks, including odd widths.
         shapes: Height and width of the LR frames, pixels.
         scale: SR/LR side ratio of the networks.
-        window: Frames fed at once.
-        backend: What runs them; see `vsrc.runtime.backends.opening.BACKENDS`.
-        precision: Arithmetic of their graphs.
+        window: Number of frames fed at once.
+        backend: Backend that runs them; see `vsrc.runtime.backends.opening.BACKENDS`.
+        precision: Precision of their graphs.
         threads: CPU threads, 0 for as many as this process may use.
-        rounds: Times that each is set up anew, in another order each time: what disturbs a machine
-            for some seconds then falls on all alike, and the interval knows of it.
-        seconds: Time to sample each for in each round, after warm-up.
+        rounds: Number of rounds. Each opens all networks again, in another order, so that a
+            disturbance of some seconds affects all alike and widens the intervals.
+        seconds: Sampling time of each network in each round, after warm-up.
     """
 
     sizes: tuple[EdgeSize, ...] = _sizes(
@@ -53,7 +54,7 @@ class ProfileConfig:
             raise ValueError(f"shapes={self.shapes} must be at least 1x1")
         if self.threads < 0 or self.rounds < 1:
             raise ValueError(
-                f"threads={self.threads} must not be negative and rounds={self.rounds} not under 1"
+                f"threads={self.threads} must not be negative and rounds={self.rounds} at least 1"
             )
         if not 0 < self.seconds < float("inf"):
             raise ValueError(f"seconds={self.seconds} must be a positive number")
@@ -61,7 +62,7 @@ class ProfileConfig:
 
 @dataclass(frozen=True)
 class ProfileProgress:
-    """Where a running profile is: how many of how many steps of a stage are done."""
+    """Progress of a running profile: steps done and number of steps of the current stage."""
 
     stage: Literal["graphs", "measure", "machine"]
     done: int = 0
@@ -70,7 +71,7 @@ class ProfileProgress:
 
 
 def parse_sizes(text: str) -> tuple[EdgeSize, ...]:
-    """`"8x24x4,16x32x9"` (encoded x features x blocks) as sizes.
+    """Parse sizes such as `"8x24x4,16x32x9"` (encoded x features x blocks).
 
     Raises:
         ValueError: Not of that form.

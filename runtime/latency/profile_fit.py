@@ -1,12 +1,12 @@
-"""The latency of an `edge` student from its widths and depth, learnt from those measured.
+"""Predict the latency of an `edge` student from its widths and depth by a fit to measured sizes.
 
-A student is a handful of 3x3 convolutions, so its time is a sum of what each part costs, with
-factors that are never negative:
+A student consists of a few 3x3 convolutions, so its latency is modelled as the sum of its parts,
+with non-negative factors:
 
     constant + encoder + fusion + blocks x (arithmetic + traffic) + tail
 
-Vector units make some widths dearer than their count says: 24 channels may take as long as 32. So
-channels are rounded up to a step, the one of 1, 4, 8, 16 and 32 that predicts left-out points best.
+Vector units process whole registers, so 24 channels may take as long as 32. Therefore channels are
+rounded up to a step: the one of 1, 4, 8, 16 and 32 with the smallest leave-one-out error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.latency.edge_size import EdgeSize
 
 LEAST_POINTS = 4
-"""Fewer sizes do not tell widths and depth apart."""
+"""Smallest number of sizes from which the factors can be determined."""
 
 _STEPS = (1, 4, 8, 16, 32)
 Measured = Sequence[tuple[EdgeSize, float]]
@@ -30,14 +30,14 @@ Measured = Sequence[tuple[EdgeSize, float]]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """How well each size is predicted from all others, at one shape; errors are fractions.
+    """Leave-one-out errors of the prediction at one shape, as fractions of the measured latency.
 
     Attributes:
-        height_px: Rows of an LR frame.
-        width_px: Columns of an LR frame.
+        height_px: Height of an LR frame, pixels.
+        width_px: Width of an LR frame, pixels.
         points: Number of sizes.
-        median: Half of the errors are smaller.
-        largest: Of all; the sizes at the edge of what was measured are predicted worst.
+        median: Median error.
+        largest: Largest error; usually of a size at the border of the measured range.
     """
 
     height_px: int
@@ -54,13 +54,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class LatencyFit:
-    """Factors of the sum; see the head of this file.
+    """Factors of the sum in the module's docstring.
 
     Attributes:
-        factors: Of each column, ms.
-        step: Channels are rounded up to multiples of it.
+        factors: Factor of each column, ms.
+        step: Number of channels to whose multiples channels are rounded up.
         scale: SR/LR side ratio.
-        window: Frames fed at once.
+        window: Number of frames fed at once.
     """
 
     factors: tuple[float, ...]
@@ -69,13 +69,13 @@ class LatencyFit:
     window: int
 
     def latency_ms(self, size: EdgeSize) -> float:
-        """Median latency of a size, ms."""
+        """Predict the median latency of a size, ms."""
         row = _costs(size, step=self.step, scale=self.scale, window=self.window)
         return float(np.dot(row, self.factors))
 
 
 def fit_latency(measured: Measured, *, scale: int, window: int) -> LatencyFit | None:
-    """Learn from measured sizes, or None if there are too few."""
+    """Fit the factors to measured sizes; None if there are too few."""
     if len(measured) < LEAST_POINTS:
         return None
     step = min(_STEPS, key=lambda step: float(np.median(_errors(measured, step, scale, window))))
@@ -87,7 +87,7 @@ def left_out(
 ) -> LeftOut | None:
     """Predict each size from all others; None if there are too few of them.
 
-    The step is chosen anew without the size in question, so nothing of it is known.
+    The step is chosen again without the size in question, so that no information leaks.
     """
     if len(measured) <= LEAST_POINTS:
         return None
@@ -112,13 +112,13 @@ def _errors(measured: Measured, step: int, scale: int, window: int) -> list[floa
 def _fit(measured: Measured, *, step: int, scale: int, window: int) -> LatencyFit:
     sums = np.array([_costs(size, step=step, scale=scale, window=window) for size, _ in measured])
     truth_ms = np.array([latency_ms for _, latency_ms in measured])
-    # Rows divided by the truth: it is the relative error that is least.
+    # Rows divided by the measured latency, to minimise the relative error.
     factors = _non_negative(sums / truth_ms[:, None], np.ones(len(measured)))
     return LatencyFit(tuple(map(float, factors)), step, scale, window)
 
 
 def _costs(size: EdgeSize, *, step: int, scale: int, window: int) -> NDArray[np.float64]:
-    """The columns of the sum: thousands of multiply-accumulates, or values moved, per pixel."""
+    """Compute the columns of the sum: thousands of MACs, or of values moved, per LR pixel."""
 
     def up(channels: int) -> int:
         return math.ceil(channels / step) * step
@@ -136,10 +136,10 @@ def _costs(size: EdgeSize, *, step: int, scale: int, window: int) -> NDArray[np.
 
 
 def _non_negative(rows: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least squares with factors that are not negative: the best of all sets of columns.
+    """Solve least squares with non-negative factors, by trying all sets of columns.
 
-    Six columns have 63 sets: to try them is exact. A part of a set that came out without a
-    negative factor cannot be better than the whole of it, so parts are not tried.
+    Six columns have 63 sets, so trying all is feasible and exact. If a set has a solution without
+    negative factors, none of its subsets can be better, so these are skipped.
     """
     count = rows.shape[1]
     best, least = np.zeros(count), math.inf

@@ -1,4 +1,4 @@
-"""Measure the packages of a latency profile, and make the profile of what was found."""
+"""Measure the packages of a latency profile and build the profile from the samples."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def measure_profile(
     """Time a package for each size of the configuration, in a fresh process.
 
     Args:
-        packages: In the order of `config.sizes`.
-        config: At which shapes, by what, how often and how long.
-        progress: Told of each package that was timed.
+        packages: Packages in the order of `config.sizes`.
+        config: Shapes, backend, number of rounds and durations.
+        progress: Called after each package.
 
     Raises:
-        VsrcError: A package cannot be run, or takes no frames of a shape.
+        VsrcError: A package cannot be run, or does not accept frames of a shape.
     """
     started, machine = datetime.now(timezone.utc), this_machine()
     request = {

@@ -1,4 +1,4 @@
-"""A latency profile for people."""
+"""A latency profile as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint
 
 
 def profile_text(profile: LatencyProfile) -> str:
-    """A line for each point, and how well the profile predicts what it did not measure."""
+    """Format a line for each point, and the leave-one-out errors."""
     head = (
         f"edge x{profile.scale} over {profile.window_frames} frames on {profile.session}, "
         f"{profile.threads} thread{'' if profile.threads == 1 else 's'}, "
@@ -39,7 +39,7 @@ def _cells(point: ProfilePoint) -> tuple[str, ...]:
 
 def _accuracy(profile: LatencyProfile) -> list[str]:
     if not profile.left_out:
-        return ["Too few sizes to tell how well others are predicted from them."]
+        return ["Too few sizes to estimate the error of predictions."]
     return [
         f"Left out one at a time, the {error.points} sizes at {error.height_px}x{error.width_px} "
         "are "
@@ -53,4 +53,4 @@ def _warn_of_load(profile: LatencyProfile) -> list[str]:
     if load is None or load <= LOADED * cores:
         return []
     words = f"Warning: other work was running (load average {load:.1f})"
-    return [f"{words}: widths are compared all the same, but alone all of them are faster."]
+    return [f"{words}: sizes remain comparable, but all would be faster on an idle machine."]

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies and copies: the yardstick of every report."""
+"""Matrix-multiply and copy rates of this machine, the reference of every report."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from vsrc.runtime.machine import core_count
 from vsrc.runtime.schema import AtLeastOne, Positive
 
 MATMUL_GRAPH = Path(__file__).resolve().parents[1] / "assets" / "matmul.onnx"
-"""`c = MatMul(a, b)`, float32, any sizes: the smallest graph that is worth timing."""
+"""ONNX graph of `c = MatMul(a, b)`, float32, any sizes."""
 
-_SIDES = (512, 1024)  # 3 MB fit a core's own cache, 12 MB do not; the better one counts
-_COPY_BYTES = 128 << 20  # well past every cache
-_SECONDS = 0.4  # time for each rate; the fastest repetition counts, so others' work costs little
+_SIDES = (512, 1024)  # 3 MB fit into a core's own cache, 12 MB do not; the faster counts
+_COPY_BYTES = 128 << 20  # larger than every cache
+_SECONDS = 0.4  # per rate; the fastest repetition counts, so other load has little effect
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast the machine is at the two things that networks are made of.
+    """Arithmetic and copy rates of the machine, which bound the speed of networks.
 
     Attributes:
-        threads: Threads for `matmul_gflop_per_s`.
-        matmul_gflop_per_s: Multiplication of float32 matrices, 1e9 operations a second (a
+        threads: Number of threads for `matmul_gflop_per_s`.
+        matmul_gflop_per_s: Rate of float32 matrix multiplication, 1e9 operations a second (a
             multiply-add counts as two), by the same library and threads that run the network.
-        matmul_one_thread_gflop_per_s: The same with one thread.
-        copy_gb_per_s: Copying in main memory with one thread, 1e9 bytes read plus written a second
-            (as STREAM counts).
+        matmul_one_thread_gflop_per_s: The same rate with one thread.
+        copy_gb_per_s: Rate of copying in main memory with one thread, 1e9 bytes read plus written
+            a second (as STREAM counts).
     """
 
     threads: AtLeastOne
@@ -41,7 +41,7 @@ class Rates:
 
 
 def measure_rates(*, threads: int) -> Rates:
-    """Measure with ONNX Runtime; takes about two seconds.
+    """Measure the rates with ONNX Runtime; takes about two seconds.
 
     Args:
         threads: Threads inside one operator, 0 for as many as there are cores.
@@ -76,7 +76,7 @@ def _copy_gb_per_s() -> float:
 
 
 def _time_fastest(call: Callable[[], object]) -> float:
-    """Seconds of the fastest of the calls that fit into the time, three at least."""
+    """Time repeated calls (at least three); return the duration of the fastest, seconds."""
     call()
     durations: list[float] = []
     while len(durations) < 3 or sum(durations) < _SECONDS:

@@ -1,12 +1,12 @@
-"""Say of two latency reports which is better, metric by metric, and whether noise could do it.
+"""Compare two latency reports metric by metric, taking noise into account.
 
-A metric with samples is judged by the interval of its relative change, drawn from the runs of both
-reports (`vsrc.runtime.report.interval`), as they were and without what other processes took
-(`vsrc.runtime.latency.contention`). It is called better or worse only if that interval leaves
-out zero and the change is more than `LEAST_CHANGE`. Reports of fewer than
-`LEAST_RUNS` processes do not tell how processes differ, and metrics of which a report holds a
-single value have no noise to be judged by: they are shown and not judged; but peak memory hardly
-has any, and counts from `LEAST_MEMORY_CHANGE` on.
+A metric with samples is judged by the interval of its relative change, computed from the runs of
+both reports (`vsrc.runtime.report.interval`), as measured and without the time that other processes
+took (`vsrc.runtime.latency.contention`). It is called better or worse only if that interval
+excludes zero and the change is more than `LEAST_CHANGE`. Reports of fewer than `LEAST_RUNS`
+processes do not show the variation between processes, and the noise of metrics with a single value
+per report is unknown: these are shown but not judged. The exception is peak memory, which is nearly
+free of noise and is judged from `LEAST_MEMORY_CHANGE` on.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _FROM_SAMPLES: dict[str, tuple[Callable[[Floats], float], float]] = {
     "latency_ms.p99": (_p(99.0), 99.0),
     "latency_ms.mean": (mean, 50.0),
 }
-"""Metric -> how it is found from samples, and the percentile for which there must be enough."""
+"""Metric -> its statistic of the samples, and the percentile that needs enough samples."""
 
 _SINGLE = {
     "memory.peak_bytes": LEAST_MEMORY_CHANGE,
@@ -63,7 +63,7 @@ _SINGLE = {
     "startup.first_inference_ms": None,
     "stages.end_to_end_fps": None,
 }
-"""Metric of which there is one value -> change from which on it is judged, None for never."""
+"""Metric with a single value -> change from which on it is judged, None for never."""
 
 _SAME = {
     "shape": ("feed.height_px", "feed.width_px"),
@@ -72,7 +72,7 @@ _SAME = {
     "what runs it": ("subject.session",),
     "power mode": ("device.facts.power mode",),
 }
-"""What should be alike in both reports -> the fields that say so."""
+"""Condition that should be the same in both reports -> fields that describe it."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class Change:
     """One metric in two reports.
 
     Attributes:
-        metric: Dotted path in the report.
-        old: Its value; None where the report has none.
-        new: The same of the other.
-        change: new / old - 1; None where a value is missing or zero.
-        interval: 95 % interval of the change; None where there are no samples to draw from.
-        verdict: Which of them is better.
+        metric: Dotted path of the field in the report.
+        old: Value in the old report; None where it has none.
+        new: Value in the new report; None where it has none.
+        change: Relative change, new / old - 1; None where a value is missing or zero.
+        interval: 95 % interval of the change; None where there are no samples.
+        verdict: Whether the new value is better.
     """
 
     metric: str
@@ -101,10 +101,10 @@ class BenchComparison:
     """Two reports side by side.
 
     Attributes:
-        old: Path of the report that is compared with.
-        new: Path of the other.
-        changes: Metric by metric.
-        notes: What differs between the reports and should not.
+        old: Path of the old report.
+        new: Path of the new report.
+        changes: Change of each metric.
+        notes: Conditions that differ between the reports and should not.
     """
 
     old: str
@@ -114,7 +114,7 @@ class BenchComparison:
 
     @property
     def worse(self) -> list[Change]:
-        """What has become worse."""
+        """Changes whose verdict is worse."""
         return [change for change in self.changes if change.verdict == "worse"]
 
 
@@ -122,7 +122,7 @@ def compare_reports(old: Path, new: Path) -> BenchComparison:
     """Compare two reports that `vsrc bench --json` wrote.
 
     Raises:
-        SpecError: One of them is no latency report of this version.
+        SpecError: One of them is not a latency report of this version.
     """
     before, after = _report(old), _report(new)
     changes = (*_iter_sampled_changes(before, after), *_single(before, after))
@@ -130,7 +130,7 @@ def compare_reports(old: Path, new: Path) -> BenchComparison:
 
 
 def check_no_regression(comparison: BenchComparison) -> None:
-    """Raise if something has become worse.
+    """Raise if a metric has become worse.
 
     Raises:
         GateError: Names each metric and by how much.
@@ -143,7 +143,7 @@ def check_no_regression(comparison: BenchComparison) -> None:
 
 
 def comparison_rows(comparison: BenchComparison) -> list[tuple[str, ...]]:
-    """A row of cells for each metric, in the order of `COLUMNS`; a dash where unknown."""
+    """Format a row of cells for each metric, in the order of `COLUMNS`; a dash where unknown."""
     return [
         (
             change.metric,
@@ -160,7 +160,7 @@ def comparison_rows(comparison: BenchComparison) -> list[tuple[str, ...]]:
 
 
 def bench_comparison_text(comparison: BenchComparison) -> str:
-    """A line for each metric."""
+    """Format a line for each metric."""
     rows = [COLUMNS, *comparison_rows(comparison)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -171,7 +171,7 @@ def bench_comparison_text(comparison: BenchComparison) -> str:
 
 
 def comparison_to_text(comparison: BenchComparison) -> str:
-    """Its JSON."""
+    """Format a comparison as JSON."""
     head = {"kind": f"{KIND}-comparison", "schema_version": SCHEMA_VERSION}
     return json.dumps({**head, **to_json(comparison)}, indent=2, allow_nan=False) + "\n"
 
@@ -187,14 +187,14 @@ def _iter_sampled_changes(before: dict[str, Any], after: dict[str, Any]) -> Iter
         )
         intervals = [_interval(old, new, statistic) for old, new in versions] if all(enough) else []
         yield _change(metric, old, new, enclose(intervals))
-    # More is better; its noise is that of the mean latency, of which it is the inverse.
+    # More is better; its noise is that of the mean latency, whose inverse it is.
     old, new = (_value(report, "throughput_fps") for report in (before, after))
     ends = enclose(_interval(second, first, mean) for first, second in versions)
     yield _change("throughput_fps", old, new, ends)
 
 
 def _runs(report: dict[str, Any]) -> tuple[list[tuple[float, ...]], Sequence[float]]:
-    """Samples of each process, and the share of its time that others had."""
+    """Return the samples of each process, and the share of its time that others took."""
     runs = split_runs(report["samples_ms"], report.get("samples_per_run", ()))
     return runs, report.get("taken_share_per_run") or (0.0,) * len(runs)
 
@@ -202,7 +202,7 @@ def _runs(report: dict[str, Any]) -> tuple[list[tuple[float, ...]], Sequence[flo
 def _versions(
     both: Sequence[tuple[Sequence[Sequence[float]], Sequence[float]]],
 ) -> list[tuple[list[Floats], list[Floats]]]:
-    """Runs of old and new: as they were, and without what others took of either."""
+    """Return the runs of old and new as measured, and without the time that others took."""
     old, new = (list(without_others(runs, shares)) for runs, shares in both)
     count = max(len(old), len(new))
     old, new = (part * count if len(part) == 1 else part for part in (old, new))
@@ -212,7 +212,7 @@ def _versions(
 def _interval(
     old: Sequence[Floats], new: Sequence[Floats], statistic: Callable[[Floats], float]
 ) -> Interval | None:
-    """Interval of the change from the first to the second."""
+    """Compute the interval of the change from old to new."""
     first, second = (resample(runs, statistic, seed=at) for at, runs in enumerate((old, new)))
     if first is None or second is None:
         return None
@@ -262,13 +262,13 @@ def _notes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
         if (runs := len(_runs(report)[0])) < LEAST_RUNS:
             count = "one process" if runs == 1 else f"{runs} processes"
             yield (
-                f"{which} was measured in {count}: how much processes differ is not known, so "
+                f"{which} was measured in {count}: the variation between processes is unknown, so "
                 f"speed is not judged; measure with --runs {LEAST_RUNS} or more"
             )
 
 
 def _other_work(report: dict[str, Any]) -> str:
-    """How much of it there was; empty for little."""
+    """Describe the amount of other work; empty if negligible."""
     if report.get("taken_share_per_run") is not None:
         share = overall_share(*_runs(report))
         return f"up to {share:.0%} of the time" if share > BUSY_SHARE else ""
@@ -283,7 +283,7 @@ def _report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"{path}: not readable as a latency report: {error}") from error
     if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise SpecError(f"{path}: no latency report; write one with vsrc bench --json {path}")
+        raise SpecError(f"{path}: not a latency report; write one: vsrc bench --json {path}")
     if data.get("schema_version") != SCHEMA_VERSION:
         raise SpecError(
             f"{path}: schema version {data.get('schema_version')}, this vsrc reads {SCHEMA_VERSION}"

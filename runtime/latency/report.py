@@ -1,9 +1,9 @@
-"""The latency report: what `vsrc bench` measured, as JSON with a versioned schema.
+"""The latency report of `vsrc bench`, as JSON with a versioned schema.
 
 `make schemas` writes `assets/bench-report.schema.json`, its JSON Schema, and the table in
 docs/bench.md from the dataclasses here and in the modules they come from. New sections and fields
-may be added without a new version; readers skip what they do not know. The version goes up when a
-field goes away or changes its meaning.
+may be added without a new version; readers ignore unknown fields. The version is increased when a
+field is removed or changes its meaning.
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ from vsrc.runtime.sensors.device_record import Device
 
 KIND = "vsrc-bench"
 SCHEMA_VERSION = 1
-"""Version of the report's JSON."""
+"""Schema version of the JSON."""
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Everything one run of `vsrc bench` found.
+    """All results of one run of `vsrc bench`.
 
     Attributes:
-        started_utc: When, ISO 8601, UTC.
-        subject: What was measured.
-        feed: What it was fed.
-        startup: Times of what happens once.
-        warmup: What was left out.
-        latency_ms: One frame, from uint8 in main memory to uint8 in main memory, ms.
-        jitter_ms: Mean difference between one sample and the next, ms.
+        started_utc: Start time, ISO 8601, UTC.
+        subject: Package, graph or engine that was measured.
+        feed: Input frames.
+        startup: Durations of one-time steps.
+        warmup: Samples excluded as warm-up.
+        latency_ms: Latency of one frame, from uint8 in main memory to uint8 in main memory, ms.
+        jitter_ms: Mean absolute difference between consecutive samples, ms.
         throughput_fps: Output frames a second over the steady part, wall time.
-        intervals: How far the numbers above can be trusted.
-        stream: What it means for a stream of `--fps` frames a second.
-        stages: Where the time goes.
+        intervals: 95 % intervals of the numbers above.
+        stream: Deadlines of a stream of `--fps` frames a second.
+        stages: Duration of each stage.
         memory: Main memory used.
-        power: Watts and joules.
-        arithmetic: Share of the machine's arithmetic.
-        soak: How it held out; None unless it was asked for.
-        device: What the device said while the network ran.
-        machine: What it ran on.
-        rates: How fast that machine multiplies and copies, measured in the same process.
-        gates: Limits asked for.
-        samples_ms: Every steady sample in the order taken, ms.
-        samples_per_run: How many of them each process took, in the same order.
-        taken_share_per_run: Share of that time that others had at most, in the same order; None
-            where nobody can tell.
+        power: Power and energy.
+        arithmetic: Share of the machine's arithmetic and copy rates.
+        soak: Result of a soak; None unless requested.
+        device: Telemetry of the device while the network ran.
+        machine: Machine that ran the network.
+        rates: Arithmetic and copy rates of that machine, measured in the same process.
+        gates: Requested limits.
+        samples_ms: All steady samples in the order taken, ms.
+        samples_per_run: Number of samples of each process, in the same order.
+        taken_share_per_run: Largest share of the time that others can have taken, per process, in
+            the same order; None where unknown.
         null_reasons: Dotted path of each field that is null -> why.
     """
 
@@ -95,12 +95,12 @@ class BenchReport:
 
 
 def report_to_text(report: BenchReport) -> str:
-    """The JSON text of a report."""
+    """Format a report as JSON."""
     return _text(_data(report))
 
 
 def reports_to_text(reports: Sequence[BenchReport]) -> str:
-    """The JSON text of a report, or of several as a set."""
+    """Format one report, or several as a set, as JSON."""
     if len(reports) == 1:
         return report_to_text(reports[0])
     return _text(

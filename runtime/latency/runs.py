@@ -1,4 +1,4 @@
-"""Measure how fast a package or graph runs on this machine, and what it costs."""
+"""Measure speed, memory and power of a package or graph on this machine."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _MEASURED_BY = {
     "max_watts": "power.busy_w",
     "max_rss_mb": "memory.peak_bytes",
 }
-"""Gate -> field of the report that it is about."""
+"""Gate -> field of the report that it limits."""
 
 
 def bench(
     config: BenchConfig, *, progress: Callable[[BenchProgress], None] = lambda _step: None
 ) -> BenchReport:
-    """Measure a package in fresh processes and report.
+    """Measure a package in fresh processes and return the report.
 
-    Limits that were missed do not raise: they are part of the report. `check_gates` raises.
+    Missed limits do not raise: they are part of the report. `check_gates` raises.
 
     Args:
         config: What to measure, for how long, and the limits.
-        progress: Told about progress, a few times a second.
+        progress: Called a few times a second.
 
     Raises:
-        VsrcError: The package cannot be opened or run, or takes no frames of this shape.
+        VsrcError: The package cannot be opened or run, or does not accept frames of this shape.
     """
     (report,) = bench_all([config], progress=progress)
     return report
@@ -54,9 +54,9 @@ def bench_all(
     *,
     progress: Callable[[BenchProgress], None] = lambda _step: None,
 ) -> list[BenchReport]:
-    """Measure several; see `bench`.
+    """Measure several packages; see `bench`.
 
-    They take turns, process by process: what disturbs the machine for a while falls on all alike.
+    They take turns, process by process, so that a disturbance affects all alike.
     """
     configs = [replace(config, model=config.model or shipped()) for config in configs]
     for config in configs:
@@ -79,12 +79,12 @@ def bench_all(
 
 
 def _backend_of(config: BenchConfig) -> str:
-    """What runs a model: an engine says so itself, and for a graph `auto` is ONNX Runtime."""
+    """Choose the backend: that of an engine's sidecar, and ONNX Runtime for `auto` and a graph."""
     path = config.model
     assert path is not None
     suffix = path.suffix.lower()
     if suffix in ENGINE_SUFFIXES:
-        with suppress(SpecError):  # opening it says what is wrong
+        with suppress(SpecError):  # opening it reports what is wrong
             return read_engine_spec(path).target.backend
     return "ort" if suffix == ".onnx" and config.backend == "auto" else config.backend
 
@@ -93,7 +93,7 @@ def check_gates(*reports: BenchReport) -> None:
     """Raise if a limit was missed.
 
     Raises:
-        GateError: Names every limit that was missed and what was measured instead.
+        GateError: A limit was missed; names all of them with the measured values.
     """
     missed = [
         (f"{report.subject.network}: " if len(reports) > 1 else "") + f"{gate}{_why(gate, report)}"
@@ -106,7 +106,7 @@ def check_gates(*reports: BenchReport) -> None:
 
 
 def _why(gate: Gate, report: BenchReport) -> str:
-    """Why nothing was measured, in brackets."""
+    """Format the reason why nothing was measured, in parentheses."""
     reason = report.null_reasons.get(_MEASURED_BY[gate.name])
     return f" ({reason})" if gate.measured is None and reason else ""
 

@@ -1,4 +1,4 @@
-"""Time something again and again until it has been steady for long enough."""
+"""Time a function repeatedly until enough steady samples are collected."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.latency.warmup import is_steady, warmup_length
 
 PATIENCE = 3
-"""A series that has not settled after so many times the planned length is reported as it is."""
+"""Factor of the planned length after which sampling stops even if the series is not steady."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is wanted; both limits must be met.
+    """Required amount of samples; both limits must be met.
 
     Attributes:
-        samples: Least number of steady samples.
-        seconds: Least time they take together.
+        samples: Smallest number of steady samples.
+        seconds: Smallest total time of these samples.
     """
 
     samples: int
     seconds: float = 0.0
 
     def met_by(self, durations_ms: list[float], *, times: int = 1) -> bool:
-        """Whether these samples fulfil the plan `times` over."""
+        """Whether these samples are at least `times` times the plan."""
         enough = len(durations_ms) >= self.samples * times
         return enough and sum(durations_ms) >= self.seconds * 1000 * times
 
@@ -37,10 +37,10 @@ class Series:
 
     Attributes:
         warmup_ms: Durations before the series was steady, ms.
-        steady_ms: The rest, ms.
+        steady_ms: Durations after that, ms.
         steady_wall_seconds: From the start of the first steady sample to the end of the last,
             the time between samples included.
-        steady: Whether the rest kept its level; None: too few to tell.
+        steady: Whether the level of `steady_ms` stayed constant; None for too few samples.
     """
 
     warmup_ms: tuple[float, ...]
@@ -56,12 +56,12 @@ def take_samples(
     progress: Callable[[int, float], None] = lambda _samples, _seconds: None,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> Series:
-    """Call `run` until the plan is met by steady samples, or patience is at its end.
+    """Call `run` until steady samples meet the plan, or too many were needed.
 
     Args:
-        run: What is timed; returns when its work is done.
-        plan: How many samples are wanted.
-        progress: Told the number of samples and the seconds so far, after each.
+        run: Function to time; returns when its work is done.
+        plan: Required number and total time of samples.
+        progress: Called after each sample with the number of samples and the seconds so far.
         clock: Monotonic time, ns.
 
     Raises:
@@ -79,7 +79,7 @@ def take_samples(
         progress(len(durations_ms), total_ms / 1000)
         if len(durations_ms) < goal.samples or total_ms < goal.seconds * 1000:
             continue
-        # Looking at the series costs time that would disturb it, so it is not done each time.
+        # Checking the series costs time that would disturb it, so it is not done for each sample.
         warmup = warmup_length(durations_ms)
         kept = durations_ms[warmup:]
         steady = is_steady(kept)
@@ -98,7 +98,7 @@ def take_samples(
 
 _STILL_SAMPLES = 1000
 SOAK_HEAD_SECONDS = 10.0
-"""Warm-up of a soak is looked for in its beginning: what comes later is what it is for."""
+"""Number of first samples of a soak in which warm-up may end; later changes are its result."""
 
 
 def soak(
@@ -112,10 +112,10 @@ def soak(
     """Call `run` until the device has settled, for `seconds` at most.
 
     Args:
-        run: What is timed.
+        run: Function to time.
         seconds: Longest time.
-        settled: Whether the device has settled; asked about once a second.
-        progress: Told the number of samples and the seconds so far, after each.
+        settled: Returns whether the device has settled; called about once a second.
+        progress: Called after each sample with the number of samples and the seconds so far.
         clock: Monotonic time, ns.
 
     Raises:
@@ -147,7 +147,7 @@ def soak(
 
 
 def time_ms(run: Callable[[], object], *, clock: Callable[[], int] = time.perf_counter_ns) -> float:
-    """How long one call takes, ms.
+    """Time one call, ms.
 
     Raises:
         VsrcError: The clock ran backwards.

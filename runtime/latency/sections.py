@@ -15,26 +15,26 @@ SubjectKind = Literal["package", "graph", "engine"]
 
 @dataclass(frozen=True)
 class Subject:
-    """What was measured; None where a graph that vsrc did not write does not say.
+    """What was measured; fields are None for a graph without vsrc's metadata.
 
     Attributes:
-        model: Path of the package, graph or engine as it was named.
-        kind: Which of them it is.
+        model: Path of the package, graph or engine as given.
+        kind: Kind of the model: package, graph or engine.
         network: Name of the network, or of the file.
         graph_file: File of the graph that ran, relative to its package; None in reports that
             were made before it was noted.
         graph_sha256: Hash of the graph that ran.
-        precision: Its arithmetic.
-        session: What ran it ("ort-cpu fp32").
+        precision: Precision of that graph.
+        session: Label of the session that ran it ("ort-cpu fp32").
         threads: CPU threads inside one operator.
-        versions: Package -> version, of what takes part.
+        versions: Package -> version, of the libraries used.
         scale: Integer SR/LR side ratio.
-        window_frames: Frames fed at once.
-        lookahead_frames: Frames after the one restored that must be there first.
-        parameters: Weights as deployed.
+        window_frames: Number of frames fed at once.
+        lookahead_frames: Number of following frames needed to upscale a frame.
+        parameters: Number of weights as deployed.
         gmac_per_frame: Multiply-accumulates for one output frame at this size, 1e9.
-        quality_db: PSNR of luma that the package says was measured, the mean over its clips.
-        quality_data: What it was measured on.
+        quality_db: PSNR of luma recorded in the package, dB, the mean over its clips.
+        quality_data: Clips on which it was measured.
     """
 
     model: str
@@ -62,12 +62,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Feed:
-    """What it was fed: noise of a fixed seed, uint8, in main memory.
+    """Input of the network: noise of a fixed seed, uint8, in main memory.
 
     Attributes:
-        batch: Windows at once.
-        height_px: Rows of an LR frame.
-        width_px: Columns of an LR frame.
+        batch: Number of windows fed at once.
+        height_px: Height of an LR frame, pixels.
+        width_px: Width of an LR frame, pixels.
     """
 
     batch: AtLeastOne
@@ -77,14 +77,14 @@ class Feed:
 
 @dataclass(frozen=True)
 class Startup:
-    """What happens once in a process that did nothing before; the median of all processes.
+    """Durations of one-time steps in a fresh process; the median over all processes.
 
     Attributes:
-        import_ms: Loading vsrc's runtime and the library that runs the graph.
-        load_ms: Checking the graph's hash and opening a session on it; where the backend builds
-            an engine first, that too.
-        first_inference_ms: The first frame; it allocates and may tune.
-        engine_build_ms: Building the engine, when it was built; in none of the others.
+        import_ms: Time to import vsrc's runtime and the library that runs the graph.
+        load_ms: Time to check the graph's hash and open a session on it, including the build of an
+            engine if the backend does that on opening.
+        first_inference_ms: Time of the first frame, which allocates memory and may tune kernels.
+        engine_build_ms: Time to build the engine at export; not part of the other fields.
     """
 
     import_ms: float
@@ -95,11 +95,11 @@ class Startup:
 
 @dataclass(frozen=True)
 class Memory:
-    """Main memory of the measuring process, which held nothing else; None where unknown.
+    """Main memory of the measuring process, which has loaded nothing else; None where unknown.
 
     Attributes:
-        before_load_bytes: Peak after the imports, before the model was opened.
-        peak_bytes: Peak after the last frame.
+        before_load_bytes: Peak memory after the imports, before the model was opened.
+        peak_bytes: Peak memory after the last frame.
     """
 
     before_load_bytes: int | None
@@ -108,11 +108,12 @@ class Memory:
 
 @dataclass(frozen=True)
 class Warmup:
-    """How the measured series began; see `vsrc.runtime.latency.warmup`.
+    """Warm-up of the measured series; see `vsrc.runtime.latency.warmup`.
 
     Attributes:
-        samples_ms: Frames after the first that were not yet steady, ms; in no other number.
-        steady: Whether the series kept its level afterwards; None: too few samples to tell.
+        samples_ms: Samples after the first frame and before the series was steady, ms; excluded
+            from all other fields.
+        steady: Whether the level of the later series stayed constant; None for too few samples.
     """
 
     samples_ms: tuple[float, ...]
@@ -121,15 +122,15 @@ class Warmup:
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % intervals of the numbers that say most; see `vsrc.runtime.report.interval`.
+    """95 % intervals of the main numbers; see `vsrc.runtime.report.interval`.
 
-    They hold what the machine alone would take, too: see `vsrc.runtime.latency.contention`.
+    They also cover the values on an otherwise idle machine: see `vsrc.runtime.latency.contention`.
 
     Attributes:
-        p50_ms: Of the median.
-        p99_ms: Of the 99th percentile.
-        mean_ms: Of the mean.
-        throughput_fps: Of the throughput, from that of the mean.
+        p50_ms: Interval of the median, ms.
+        p99_ms: Interval of the 99th percentile, ms.
+        mean_ms: Interval of the mean, ms.
+        throughput_fps: Interval of the throughput, frames/s, derived from that of the mean.
     """
 
     p50_ms: Interval | None
@@ -140,15 +141,15 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Stream:
-    """What the latency means for frames that arrive one after another.
+    """Deadlines for frames that arrive one after another at a fixed rate.
 
     Attributes:
-        fps: Frames a second of the stream, as asked with `--fps`.
-        lookahead_ms: Wait for the frames after the one restored: the latency of the method,
-            which no faster machine takes away.
-        deadline_ms: Time from one frame to the next.
-        deadline_misses: Samples that took longer than that.
-        deadline_miss_share: The same as a share of all samples.
+        fps: Frame rate of the stream, frames/s, as given by `--fps`.
+        lookahead_ms: Time until the following frames needed to upscale a frame have arrived, ms;
+            a latency of the method, independent of the machine.
+        deadline_ms: Time from one frame to the next, ms.
+        deadline_misses: Number of samples that took longer than that.
+        deadline_miss_share: Share of these among all samples, 0..1.
     """
 
     fps: float | None
@@ -160,21 +161,22 @@ class Stream:
 
 @dataclass(frozen=True)
 class Stages:
-    """Where the time goes, each stage by itself, ms a frame; None for a stage that is not there.
+    """Durations of the stages, each timed alone, ms a frame; None for a stage that does not exist.
 
     Attributes:
-        decode_ms: Reading a frame of the sample clip, coded at this size, on a thread of its own.
-        upload_ms: From main memory to the device.
-        pre_ms: Inside the graph, before the first convolution: layout and normalisation.
-        network_ms: From the first convolution to the last.
-        post_ms: After the last convolution: shuffling, adding the enlarged frame, rounding.
-        download_ms: From the device to main memory.
-        encode_ms: Writing a frame with x264 at its default, on a thread of its own.
+        decode_ms: Time to decode a frame of the sample clip at this size, on a separate thread.
+        upload_ms: Time to copy from main memory to the device.
+        pre_ms: Time inside the graph before the first convolution: layout and normalisation.
+        network_ms: Time from the first convolution to the last.
+        post_ms: Time after the last convolution: pixel shuffle, adding the interpolated frame,
+            rounding.
+        download_ms: Time to copy from the device to main memory.
+        encode_ms: Time to encode a frame with x264 at its default, on a separate thread.
         enqueue_ms: Time until the call that starts the network returns.
-        clock: What pre, network and post were timed with.
-        end_to_end_fps: Frames a second of `vsrc infer` on that clip, all threads at work.
-        end_to_end_frames: Frames of that clip.
-        first_frame_ms: From opening that clip to the first frame at the encoder.
+        clock: Clock that timed pre, network and post.
+        end_to_end_fps: Throughput of `vsrc infer` on that clip with all threads, frames/s.
+        end_to_end_frames: Number of frames of that clip.
+        first_frame_ms: Time from opening that clip to the first frame at the encoder.
     """
 
     decode_ms: Distribution | None
@@ -193,13 +195,13 @@ class Stages:
 
 @dataclass(frozen=True)
 class Power:
-    """What a frame costs; None where the device cannot tell.
+    """Power and energy per frame; None where the device has no sensor.
 
     Attributes:
-        source: What is counted ("VDD_IN", "gpu").
-        idle_w: Mean before the model was loaded.
-        busy_w: Mean while it ran.
-        joule_per_frame: (busy_w - idle_w) / throughput_fps.
+        source: Sensors that are summed ("VDD_IN", "gpu").
+        idle_w: Mean power before the model was loaded, W.
+        busy_w: Mean power while it ran, W.
+        joule_per_frame: Energy per output frame, J: (busy_w - idle_w) / throughput_fps.
     """
 
     source: str | None
@@ -210,14 +212,14 @@ class Power:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How much of the machine the network uses.
+    """Arithmetic and copy rates of the network as shares of the machine's rates.
 
     Attributes:
-        gflop_per_s: 2 x gmac_per_frame x throughput_fps.
-        matmul_share: The same as a fraction of the measured matrix-multiply rate: 1.0 means that
-            nothing but a smaller or lower-precision network can make it faster.
-        frames_gb_per_s: Bytes of the pictures that go in and come out: the least that must move.
-        copy_share: The same as a fraction of the measured copy rate.
+        gflop_per_s: Arithmetic rate, 1e9 operations a second: 2 x gmac_per_frame x throughput_fps.
+        matmul_share: That rate as a fraction of the measured matrix-multiply rate: at 1.0 only a
+            smaller or lower-precision network can be faster.
+        frames_gb_per_s: Input and output frames, 1e9 bytes a second: the least that must be moved.
+        copy_share: That rate as a fraction of the measured copy rate.
     """
 
     gflop_per_s: float | None
@@ -228,14 +230,14 @@ class Arithmetic:
 
 @dataclass(frozen=True)
 class Soak:
-    """How it held out.
+    """Result of a soak.
 
     Attributes:
-        minutes_asked: Longest time, as asked with `--minutes`.
-        minutes_run: Time that it ran.
-        settled: Whether the temperature had settled at the end; None where there is none to read.
-        first_minute_fps: Throughput of the first minute.
-        last_minute_fps: Throughput of the last minute.
+        minutes_asked: Longest time, as given by `--minutes`.
+        minutes_run: Duration of the soak, minutes.
+        settled: Whether the temperature had settled at the end; None if there is no sensor.
+        first_minute_fps: Throughput of the first minute, frames/s.
+        last_minute_fps: Throughput of the last minute, frames/s.
     """
 
     minutes_asked: float
@@ -247,13 +249,13 @@ class Soak:
 
 @dataclass(frozen=True)
 class Gate:
-    """A limit and whether it was kept.
+    """A limit and whether it was met.
 
     Attributes:
         name: Name of the option, with its unit.
-        limit: What was demanded.
-        measured: What was found.
-        passed: False too where nothing could be measured.
+        limit: Limit that was given.
+        measured: Measured value; None if it could not be measured.
+        passed: Whether the limit was met; false if it could not be measured.
     """
 
     name: GateName

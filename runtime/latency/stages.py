@@ -1,4 +1,4 @@
-"""Time each stage by itself, and the whole pipeline on a clip of the size that is measured."""
+"""Time each stage alone, and the whole pipeline on a clip of the measured size."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _PROFILE_SECONDS = 1.0
 
 
 def time_stages(subject: BenchSubject, config: BenchConfig) -> StageTimes:
-    """Look inside the graph, then restore a clip with everything at work.
+    """Time the parts of the graph, then run the whole pipeline on a clip.
 
     Args:
-        subject: What is measured, opened.
-        config: At which shape, with how many threads.
+        subject: Opened subject.
+        config: Frame size and number of threads.
     """
     durations_ms, missing, clock = _inside(subject, config)
     if subject.on_device is not None:
         durations_ms, missing, clock = _on_device(subject)
     if subject.session is None:
-        why = "the graph takes no pictures of which vsrc knows how to feed them"
+        why = "the inputs of the graph are not frames in a layout that vsrc supports"
         missing |= dict.fromkeys(("decode", "encode", "end_to_end"), why)
         return StageTimes(durations_ms, missing, clock)
     try:
         return _on_a_clip(subject, config, durations_ms, missing, clock)
     except (VsrcError, OSError) as error:
-        why = f"the clip could not be restored: {error}"
+        why = f"the clip could not be upscaled: {error}"
         missing |= dict.fromkeys(("decode", "encode", "end_to_end"), why)
         return StageTimes(durations_ms, missing, clock)
 
@@ -49,10 +49,10 @@ def time_stages(subject: BenchSubject, config: BenchConfig) -> StageTimes:
 def _inside(
     subject: BenchSubject, config: BenchConfig
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, str], str | None]:
-    """Durations of pre, network and post; why some are missing; with what they were timed."""
+    """Return durations of pre, network and post, reasons for missing ones, and the clock."""
     names = ("pre", "network", "post")
     if subject.graph is None or not subject.label.startswith("ort-cpu"):
-        why = f"{subject.label} does not tell its parts apart"
+        why = f"{subject.label} does not report the time of its parts"
         return {}, dict.fromkeys(names, why), None
     from vsrc.runtime.backends.ort_stages import graph_stages
 
@@ -60,15 +60,15 @@ def _inside(
         subject.graph, subject.feeds, threads=config.threads, seconds=_PROFILE_SECONDS
     )
     if stages is None:
-        return {}, dict.fromkeys(names, "nothing in the graph multiplies matrices"), None
+        return {}, dict.fromkeys(names, "the graph has no convolution or matrix product"), None
     durations_ms = {"pre": stages.pre_ms, "network": stages.network_ms, "post": stages.post_ms}
-    return durations_ms, {}, "profiler of ONNX Runtime, in a session of its own"
+    return durations_ms, {}, "profiler of ONNX Runtime, in a separate session"
 
 
 def _on_device(
     subject: BenchSubject,
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, str], str | None]:
-    """Durations of what can be told apart on a device."""
+    """Return durations of the stages that can be timed on a device."""
     assert subject.on_device is not None
     stages = subject.on_device(_PROFILE_SECONDS)
     durations_ms = {
@@ -77,7 +77,7 @@ def _on_device(
         "download": stages.download_ms,
         "enqueue": stages.enqueue_ms,
     }
-    why = "an engine is one thing: its layout and rounding are part of network_ms"
+    why = "an engine is not divided: its layout and rounding are part of network_ms"
     clock = "events of the device; enqueue by the clock of the host"
     return durations_ms, dict.fromkeys(("pre", "post"), why), clock
 
@@ -115,7 +115,7 @@ def _on_a_clip(
 
 @contextmanager
 def _session_for_videos(subject: BenchSubject, config: BenchConfig) -> Iterator[Session]:
-    """What `vsrc infer` would open: it keeps features, and computes several windows at once."""
+    """Open the session of `vsrc infer`: it keeps features and runs several windows in parallel."""
     from vsrc.runtime.backends.opening import open_video_session
     from vsrc.runtime.package import open_package
 
@@ -135,7 +135,7 @@ def _session_for_videos(subject: BenchSubject, config: BenchConfig) -> Iterator[
 
 
 def _clip(height: int, width: int) -> bytes:
-    """Frames of the sample clip, tiled or cut to the size, as H.264 in MP4."""
+    """Encode frames of the sample clip, tiled or cropped to the size, as H.264 in MP4."""
     from vsrc.runtime.encode.page_video import PageVideo
     from vsrc.runtime.sample import sample_frames
 

@@ -1,4 +1,4 @@
-"""Open what shall be measured: a package, a graph by itself, or an engine."""
+"""Open the subject of a measurement: a package, a single graph, or an engine."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ _NUMPY = {
 
 @dataclass(frozen=True)
 class BenchSubject:
-    """What is measured, opened.
+    """An opened package, graph or engine, ready to be measured.
 
     Attributes:
-        kind: What it is.
-        name: Of the network, or of the file.
-        label: What runs it.
-        graph_file: Its file, relative to the package it lies in.
+        kind: Kind of the subject: package, graph or engine.
+        name: Name of the network, or of the file.
+        label: Label of the session.
+        graph_file: Path of the graph, relative to the package that holds it.
         graph_sha256: Hash of the graph.
-        precision: Its arithmetic; None where it does not say.
-        graph: The ONNX file, for a look inside; None where something else runs.
-        feeds: What that file is fed, by input.
-        run: Restore a frame.
-        network: What the graph says of its network; None for one that vsrc did not write.
-        quality: What the package says was measured.
-        session: For the whole pipeline; None where it takes no pictures.
-        close: Let go of it.
-        on_device: Times what a frame takes on a device, for at most so many seconds; None where
-            nothing is moved to one, or nobody can tell.
-        build_ms: Time that it took to build its engine; None where there is none.
+        precision: Precision of the graph; None where unknown.
+        graph: Path of the ONNX file, for profiling; None if no ONNX file runs.
+        feeds: Input name -> array fed to that file.
+        run: Upscale one frame.
+        network: Network described in the graph's metadata; None for a graph not written by vsrc.
+        quality: Quality scores recorded in the package.
+        session: Session for the whole pipeline; None if its inputs are not frames.
+        close: Release all resources.
+        on_device: Times the stages on a device for at most the given seconds; None where there is
+            no device or it cannot report times.
+        build_ms: Time to build the engine, ms; None if there is none.
     """
 
     kind: SubjectKind
@@ -80,11 +80,11 @@ class BenchSubject:
 
 
 def open_subject(config: BenchConfig) -> BenchSubject:
-    """Open what `config.model` names, as its kind demands.
+    """Open the package, graph or engine `config.model`.
 
     Raises:
-        SpecError: There is no such thing, or it is damaged.
-        MismatchError: It cannot be run, or takes no frames of this shape.
+        SpecError: It is missing or damaged.
+        MismatchError: It cannot be run, or does not accept frames of this shape.
     """
     path = config.model
     assert path is not None
@@ -113,7 +113,7 @@ def _open_graph(path: Path, config: BenchConfig) -> BenchSubject:
     from vsrc.runtime.backends.ort import OrtSession, open_ort
 
     if config.backend not in ("auto", "ort"):
-        raise MismatchError(f"{path}: a graph by itself runs on ort, not on {config.backend}")
+        raise MismatchError(f"{path}: a single graph runs on ort, not on {config.backend}")
     session = open_ort(path, threads=config.threads)
     description = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if description:
@@ -184,12 +184,12 @@ def _open_engine(path: Path, config: BenchConfig) -> BenchSubject:
 
 
 def _read_description(path: Path, description: str) -> tuple[NetworkSpec, GraphSpec]:
-    """What vsrc wrote into the metadata of a graph."""
+    """Parse the metadata that vsrc wrote into a graph."""
     try:
         data = json.loads(description)
         network, graph = data["network"], data["graph"]
     except (ValueError, KeyError, TypeError) as error:
-        raise SpecError(f"{path}: what it says of itself is not readable: {error!r}") from error
+        raise SpecError(f"{path}: its metadata is not readable: {error!r}") from error
     file = {"file": path.name, "sha256": file_sha256(path), "size_bytes": path.stat().st_size}
     where = f"{path} (metadata)"
     known = {field: graph[field] for field in GraphSpec.__dataclass_fields__ if field in graph}
@@ -201,7 +201,7 @@ def _read_description(path: Path, description: str) -> tuple[NetworkSpec, GraphS
 def _foreign(
     path: Path, session: onnxruntime.InferenceSession, config: BenchConfig
 ) -> BenchSubject:
-    """A graph of somebody else: every input is fed noise of its own shape."""
+    """Open a graph not written by vsrc; every input is fed noise of its shape."""
     generator = np.random.default_rng(0)
     feeds = {
         value.name: _noise(path, value.name, value.type, value.shape, config.shape, generator)
@@ -237,7 +237,7 @@ def _noise(
     generator: np.random.Generator,
 ) -> NDArray[Any]:
     if kind not in _NUMPY:
-        raise MismatchError(f"{path}: input {name} is a {kind}, which cannot be made up")
+        raise MismatchError(f"{path}: input {name} is a {kind}, for which no noise can be made")
     shape = _fill_axes(path, name, declared, frame)
     dtype = np.dtype(_NUMPY[kind])
     if dtype.kind == "f":
@@ -246,7 +246,7 @@ def _noise(
 
 
 def _fill_axes(path: Path, name: str, declared: list[Any], frame: tuple[int, int]) -> list[int]:
-    """The declared shape with its free axes filled: H and W from the frame, 1 for all others."""
+    """Fill the free axes of a declared shape: H and W from the frame, 1 for all others."""
     shape = [axis if isinstance(axis, int) and axis > 0 else None for axis in declared]
     if len(shape) >= 4:
         last = len(shape) - 2 if shape[-1] in (1, 3, 4) else len(shape) - 1  # (..., H, W, C)?
@@ -261,15 +261,15 @@ def _fill_axes(path: Path, name: str, declared: list[Any], frame: tuple[int, int
 
 
 def check_shape(shape: tuple[int, int], graph: GraphSpec) -> None:
-    """A session pads frames that are too small; timing those would flatter or slander the size.
+    """Check that the graph accepts a frame size without padding, which would distort the timing.
 
     Raises:
-        MismatchError: The graph does not take the shape.
+        MismatchError: The graph does not accept the shape.
     """
     for axis, size, (least, most) in zip("HW", shape, (graph.height, graph.width), strict=True):
         if not least <= size <= most:
             takes = f"{least} only" if least == most else f"{least} to {most}"
             raise MismatchError(
-                f"{axis}={size} is not a size that {graph.file} takes ({takes} LR pixels); "
+                f"{axis}={size} is not a size that {graph.file} accepts ({takes} LR pixels); "
                 "choose another --shape, or export the package for this one"
             )

@@ -1,4 +1,4 @@
-"""Several latency reports as the one table that people paste, and who is on the Pareto front."""
+"""Several latency reports as one text table, and their Pareto front."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COLUMNS = (
 
 
 def table_rows(reports: Sequence[BenchReport]) -> list[tuple[str, ...]]:
-    """A row of cells for each report, in the order of `COLUMNS`; a dash where unknown."""
+    """Format a row of cells for each report, in the order of `COLUMNS`; a dash where unknown."""
     return [_cells(report) for report in reports]
 
 
 def table_text(reports: Sequence[BenchReport]) -> str:
-    """The table with what all of it has in common above, and the front below."""
+    """Format the table, with the common conditions above and the Pareto front below."""
     feed, machine = reports[0].feed, reports[0].machine
     head = f"{feed.height_px}x{feed.width_px} LR, {machine.cpu or machine.architecture}"
     rows = [COLUMNS, *table_rows(reports)]
@@ -42,9 +42,9 @@ def table_text(reports: Sequence[BenchReport]) -> str:
 
 
 def on_front(reports: Sequence[BenchReport]) -> list[bool]:
-    """Of each report, whether no other is both faster and better; False where quality is unknown.
+    """For each report, whether no other is both faster and better; False if quality is unknown.
 
-    Only reports whose quality was measured on the same data are set against each other.
+    Only reports whose quality was measured on the same data are compared.
     """
     return [
         report.subject.quality_db is not None
@@ -54,7 +54,7 @@ def on_front(reports: Sequence[BenchReport]) -> list[bool]:
 
 
 def median_ms(report: BenchReport) -> float:
-    """The median latency; the only sample where there is but one."""
+    """Median latency, ms; the sample itself if there is only one."""
     return report.latency_ms.mean if report.latency_ms.p50 is None else report.latency_ms.p50
 
 
@@ -81,13 +81,13 @@ def _quality_notes(reports: Sequence[BenchReport]) -> list[str]:
     data = {report.subject.quality_data for report in reports if report.subject.quality_data}
     if not data:
         return []
-    words = "dB: PSNR of luma as each package says it was measured, on "
+    words = "dB: PSNR of luma as recorded in each package, on "
     notes = [f"{words}{' and on '.join(sorted(data))}."]
     reduced = {report.subject.precision for report in reports} - {"fp32", None}
     if reduced:
         notes.append(f"Packages do not say of which graph: dB may not be that of {_or(reduced)}.")
     if len(data) > 1:
-        notes.append("Not all were measured on the same data: their dB cannot be compared.")
+        notes.append("Not all were measured on the same data: their dB are not comparable.")
     return notes
 
 

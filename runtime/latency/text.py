@@ -1,4 +1,4 @@
-"""The latency report for people: plain text, at most 80 columns, the same in a pipe."""
+"""The latency report as plain text, at most 80 columns."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vsrc.runtime.report.interval import Interval
 
 WIDTH = 80
 SOAK_WORDS = {None: "temperature unknown", True: "settled", False: "temperature not settled"}
-"""Whether the temperature has settled -> in words."""
+"""Whether the temperature has settled -> text."""
 _LABEL_WIDTH = 17
 
 
 def bench_text(report: BenchReport) -> str:
-    """The report in a dozen lines."""
+    """Format the report in about a dozen lines."""
     rows = [*_speed_rows(report), *_cost_rows(report), *report_notes(report)]
     return "\n".join([*_title_lines(report), "", *_latency_table(report), "", *map(_row, rows)])
 
@@ -25,11 +25,11 @@ def bench_text(report: BenchReport) -> str:
 def latency_cells(
     report: BenchReport, latency: Distribution | None = None
 ) -> list[tuple[str, str]]:
-    """Column heading and value of each number of the distribution, ms; a dash where unknown.
+    """Column heading and value (ms) of each number of the distribution; a dash where unknown.
 
     Args:
         report: The report.
-        latency: The distribution of a stage; None for that of the whole.
+        latency: Distribution of a stage; None for that of the whole network.
     """
     whole = report.latency_ms
     latency = latency or whole
@@ -135,7 +135,7 @@ def _stage_rows(report: BenchReport) -> list[tuple[str, str]]:
         "encode": stages.encode_ms,
     }
     measured = [f"{name} {_ms(part.p50 or part.mean)}" for name, part in parts.items() if part]
-    rows = [("Stages", ", ".join(measured) + " ms (median, each by itself)")] if measured else []
+    rows = [("Stages", ", ".join(measured) + " ms (median, each alone)")] if measured else []
     if stages.end_to_end_fps is not None and stages.first_frame_ms is not None:
         words = f"{_ms(stages.end_to_end_fps)} frames/s from file to file, the first after "
         rows.append(("End to end", f"{words}{_ms(stages.first_frame_ms)} ms"))
@@ -179,7 +179,7 @@ def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
         f"{arithmetic.frames_gb_per_s:.2g} GB/s in and out, {arithmetic.copy_share:.1%} of the "
         f"{rates.copy_gb_per_s:.0f} GB/s at which this machine copies"
     )
-    rows = [("Pictures", moved)]
+    rows = [("Frames", moved)]
     if arithmetic.gflop_per_s is None or arithmetic.matmul_share is None:
         return rows
     words = (
@@ -192,7 +192,7 @@ def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
 def _power_words(report: BenchReport) -> str:
     power = report.power
     if power.joule_per_frame is None or power.busy_w is None or power.idle_w is None:
-        return f"unknown ({report.null_reasons.get('power.busy_w', 'not told')})"
+        return f"unknown ({report.null_reasons.get('power.busy_w', 'no reading')})"
     return (
         f"{power.joule_per_frame:.3g} J a frame ({power.source}: {power.busy_w:.1f} W, idle "
         f"{power.idle_w:.1f} W)"
@@ -200,7 +200,7 @@ def _power_words(report: BenchReport) -> str:
 
 
 def report_notes(report: BenchReport) -> list[tuple[str, str]]:
-    """What a reader must know before believing the numbers."""
+    """Collect warnings and notes that affect how the numbers are to be read."""
     notes = [("Gate", str(gate)) for gate in report.gates]
     if report.warmup.steady is False:
         notes.append(("Warning", "latency kept drifting: heat, changing clocks or other work"))
@@ -212,23 +212,23 @@ def report_notes(report: BenchReport) -> list[tuple[str, str]]:
     dashes = [name for name, value in latency_cells(report) if value == "-"]
     if dashes:
         count = _count(report.latency_ms.count, "sample")
-        notes.append(("Note", f"{count} cannot tell {', '.join(dashes)}; add --seconds"))
+        notes.append(("Note", f"{count}: too few for {', '.join(dashes)}; add --seconds"))
     return notes
 
 
 def _other_work(report: BenchReport) -> str:
-    """What others had of the machine, in words; empty where it was nothing much."""
+    """Describe the load of other processes; empty if negligible."""
     load, shares = report.machine.load_average, report.taken_share_per_run
     if shares is None:
         if load is None or load <= max(0.5, LOADED * report.machine.cores):
             return ""
-        return f"other work was running (load average {load:.1f}); alone it is faster"
+        return f"other work was running (load average {load:.1f}); an idle machine is faster"
     share = overall_share(split_runs(report.samples_ms, report.samples_per_run), shares)
     if share <= BUSY_SHARE:
         return ""
     alone_ms = report.latency_ms.mean * (1 - share)
-    words = f"other work took up to {share:.0%} of the time; alone a frame may take "
-    reach = ", and the intervals reach down to that" if report.intervals.mean_ms else ""
+    words = f"other work took up to {share:.0%} of the time; on an idle machine a frame may take "
+    reach = ", which the intervals include" if report.intervals.mean_ms else ""
     return f"{words}{_ms(alone_ms)} ms in the mean{reach}"
 
 
@@ -244,7 +244,7 @@ def _row(row: tuple[str, str]) -> str:
 
 
 def _ms(value: float) -> str:
-    """Three significant digits, and never fewer than the integer part has."""
+    """Format with three significant digits, or all digits of the integer part if more."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.01 else f"{value:.1g}"
 
 

@@ -1,9 +1,9 @@
-"""Where warm-up ends, told by the measurements themselves.
+"""Find the end of warm-up from the samples themselves.
 
 The rule is MSER-5 (White, "An effective truncation heuristic for bias reduction in simulation
-output", Simulation 69, 1997): of all places in the first half to cut, take the one that leaves the
-smallest standard error of the mean over what remains. A cut too early leaves slow first frames in,
-which raises the variance; a cut too late throws samples away, which raises the error as well.
+output", Simulation 69, 1997): of all cuts in the first half, take the one with the smallest
+standard error of the mean of the remaining samples. A cut too early keeps slow first frames, which
+raises the variance; a cut too late discards samples, which raises the error as well.
 
     ms │▇▆
        │██▅▃▂  ▂    █   ▂      ▂
@@ -11,8 +11,8 @@ which raises the variance; a cut too late throws samples away, which raises the 
        └──────┬──────────────────────
               warm-up ends here; the spike is part of the distribution and stays
 
-Here each group of five is represented by its median instead of its mean, so that a lone spike,
-which users will meet too, is not taken for the end of warm-up.
+Here each group of five is represented by its median instead of its mean, so that a single spike,
+which also occurs in practice, is not mistaken for the end of warm-up.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 
 GROUP = 5
 LEAST_SAMPLES = 4 * GROUP
-"""With fewer samples nothing can be said about when they settled."""
+"""Smallest number of samples for which the end of warm-up is determined."""
 DRIFT_LIMIT = 0.05
-"""Medians of the two halves of a steady series differ by less than this fraction."""
+"""Largest relative difference between the medians of the two halves of a steady series."""
 
 
 def warmup_length(samples: Sequence[float]) -> int:
-    """Number of first samples that belong to warm-up, a multiple of `GROUP`.
+    """Number of leading samples that belong to warm-up, a multiple of `GROUP`.
 
     Args:
-        samples: Durations in the order they were taken; of fewer than `LEAST_SAMPLES` none is
-            called warm-up.
+        samples: Durations in the order they were taken; with fewer than `LEAST_SAMPLES`, the
+            result is 0.
     """
     middle = _group_medians(samples)
     if len(samples) < LEAST_SAMPLES:
@@ -44,10 +44,10 @@ def warmup_length(samples: Sequence[float]) -> int:
 
 
 def is_steady(samples: Sequence[float]) -> bool | None:
-    """Whether the series keeps its level: its two halves agree.
+    """Whether the level of the series is constant, judged by its two halves.
 
     Returns:
-        None for fewer than `LEAST_SAMPLES`: too few to tell.
+        None for fewer than `LEAST_SAMPLES`.
     """
     if len(samples) < LEAST_SAMPLES:
         return None

@@ -156,10 +156,10 @@ def test_two_runs_tell_no_interval() -> None:
     config = BenchConfig(model=Path("student.vsrc"), runs=2)
     found = assemble(config, two, machine=MACHINE, started=STARTED)
     assert found.intervals.p50_ms is None
-    assert "2 processes do not tell" in found.null_reasons["intervals.p50_ms"]
+    assert "2 processes do not show" in found.null_reasons["intervals.p50_ms"]
     one = report((20.0,) * 500)
     assert one.intervals.p50_ms is None
-    assert "one process does not tell" in one.null_reasons["intervals.p50_ms"]
+    assert "one process does not show" in one.null_reasons["intervals.p50_ms"]
 
 
 def test_intervals_reach_down_to_what_the_machine_alone_would_take() -> None:
@@ -173,7 +173,7 @@ def test_intervals_reach_down_to_what_the_machine_alone_would_take() -> None:
         assert ends.low == pytest.approx(11.0, rel=0.01)  # half of 22, for the slowest as well
         assert ends.high == bare.high
     text = " ".join(bench_text(found).split())
-    assert "other work took up to 50% of the time; alone a frame may take 11 ms" in text
+    assert "up to 50% of the time; on an idle machine a frame may take 11 ms" in text
     assert "other work" not in bench_text(alone)
     unknown = report(busy, runs=5, taken_shares=(None,) * 5)
     assert unknown.taken_share_per_run is None
@@ -245,5 +245,5 @@ def test_the_text_fits_a_terminal(count: int, scale_ms: float) -> None:
 def test_the_text_says_what_few_samples_cannot_tell() -> None:
     loaded = dataclasses.replace(MACHINE, load_average=3.0)
     text = bench_text(report((20.0,) * 12, machine=loaded, taken_shares=(None,)))
-    assert "12 samples cannot tell p95, p99; add --seconds" in text
+    assert "12 samples: too few for p95, p99; add --seconds" in text
     assert "other work was running (load average 3.0)" in text

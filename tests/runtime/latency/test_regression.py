@@ -112,7 +112,7 @@ def test_fewer_than_three_processes_are_not_judged(write: Write, runs: list[int]
     old, new = write("old", 40.0, 1, samples_per_run=runs), write("new", 90.0, 2)
     found = compare_reports(old, new)
     assert {one.verdict for one in found.changes if one.metric in SPEEDS} == {"not judged"}
-    assert "how much processes differ is not known" in found.notes[0]
+    assert "variation between processes is unknown" in found.notes[0]
     assert "measure with --runs 3 or more" in found.notes[0]
 
 
@@ -192,8 +192,8 @@ def test_the_comparison_is_json_and_a_page_too(write: Write, tmp_path: Path) -> 
     ("content", "message"),
     [
         ("", "not readable as a latency report"),
-        ("[1]", "no latency report"),
-        ('{"kind": "vsrc-bench-set"}', "no latency report"),
+        ("[1]", "not a latency report"),
+        ('{"kind": "vsrc-bench-set"}', "not a latency report"),
         ('{"kind": "vsrc-bench", "schema_version": 9}', "schema version 9"),
         ('{"kind": "vsrc-bench", "schema_version": 1}', "samples_ms must be"),
         ('{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": ["a"]}', "samples_ms must be"),
