@@ -1,1 +1,1 @@
-"""The jobs of infer: what is asked, cut in units, run, stopped and resumed."""
+"""The jobs of `vsrc infer`: split inputs into units, run, stop and resume them."""

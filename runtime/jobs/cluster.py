@@ -1,13 +1,13 @@
-"""Restores videos on a Ray cluster: files, and pieces of long ones, are its tasks.
+"""Upscale videos on a Ray cluster; its tasks are files, and pieces of long files.
 
-    driver     cut up      -> submit all                 -> wait, tell, write the manifest
+    driver     split       -> submit all                 -> wait, report, write the manifest
     workers    long file:     read it once to its end    -> its pieces; whoever finishes the last
                                                             one joins them
-               short file:    restore it
+               short file:    upscale it
 
-Only paths travel: every node sees the inputs, the package and the folder of the results under the
-same names. A task that dies with its node is begun again on another, behind the parts that are in
-the store by then, and a second run of the same command goes on in the same way.
+Only paths are sent: every node must see the inputs, the package and the output folder under the
+same names. A task that dies with its node is restarted on another and continues after the segments
+that are already on disk; a second run of the same command resumes in the same way.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RETRIES = 4
-"""How often a task that died with its node, or met an error of the file system, is begun again."""
+"""Number of retries of a task whose node died or that hit a file system error."""
 
 _TICK_SECONDS = 0.5
 
@@ -53,14 +53,14 @@ _GPU_BACKENDS = frozenset(("ort-cuda", "ort-tensorrt", "trt", "trt-rtx"))
 
 @dataclass(frozen=True)
 class ClusterProgress:
-    """How far a run on a cluster has come.
+    """Progress of a run on a cluster.
 
     Attributes:
-        nodes: Machines that are alive.
-        tasks: How many there are.
-        tasks_done: How many are done.
-        done: Frames that are finished, on disk.
-        total: Frames there will be, of inputs that say so.
+        nodes: Number of machines that are alive.
+        tasks: Number of tasks.
+        tasks_done: Number of finished tasks.
+        done: Number of finished frames on disk.
+        total: Number of frames of all inputs whose length is known.
         seconds: Time since the tasks were submitted.
     """
 
@@ -78,23 +78,23 @@ ClusterCallback = Callable[[ClusterProgress], None]
 def infer_on_cluster(
     config: InferConfig, address: str, *, progress: ClusterCallback | None = None
 ) -> InferResult:
-    """Restore videos as `infer` does, on the machines of a Ray cluster.
+    """Upscale videos as `infer` does, on the machines of a Ray cluster.
 
     Args:
-        config: What to do; a shard is not needed.
-        address: Of the cluster's head (`10.0.0.1:6379`, `ray://...`); `auto` for the one that runs
+        config: Settings of the run; a shard is not needed.
+        address: Address of the cluster's head (`10.0.0.1:6379`, `ray://...`); `auto` for the one
             on this machine.
-        progress: Told twice a second.
+        progress: Called twice a second.
 
     Raises:
-        VsrcError: No cluster is there, a single input could not be restored, or the nodes lack
-            something. Of several inputs, those that fail are named in the result.
+        VsrcError: No cluster answers, a single input could not be upscaled, or a dependency is
+            missing on the nodes. Of several inputs, those that fail are listed in the result.
         MissingDependencyError: Ray is not installed.
-        ValueError: The inputs and the output do not go together, or frames would have to travel.
+        ValueError: The inputs and the output do not match, or one of them is a pipe.
     """
     targets = plan_targets(find_sources(config.inputs), config.output)
     if any(target.is_pipe or target.source.is_pipe for target in targets):
-        raise ValueError("a cluster reads and writes files; name some in place of -")
+        raise ValueError("a cluster reads and writes files; give file names instead of -")
     targets = [_absolute(target) for target in targets]
     config = replace(config, model=config.model.absolute() if config.model else None)
     manifest = manifest_of(config, targets)
@@ -103,7 +103,7 @@ def infer_on_cluster(
 
 
 class _Run:
-    """The tasks of a run, and what became of them."""
+    """The tasks of a run and their results."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Run:
                 self._tasks[work.remote(unit, config, file, prepared)] = unit
 
     def result(self) -> InferResult:
-        """Wait for all tasks."""
+        """Wait for all tasks and return the result."""
         import ray
 
         waiting = list(self._tasks)
@@ -144,7 +144,7 @@ class _Run:
             for task in waiting:
                 ray.cancel(task, force=True)
             raise StoppedError(
-                "interrupted; finished parts are kept, and the same command goes on behind them"
+                "interrupted; finished parts are kept; run the same command again to resume"
             ) from None
         return self._summed_up()
 
@@ -167,7 +167,7 @@ class _Run:
         joined = {result.output for result in files}
         in_pieces = {str(unit.target.path) for unit in self._tasks.values() if unit.count > 1}
         for at, file in enumerate(files):
-            if file.output in in_pieces and file.seconds:  # not those of putting it together
+            if file.output in in_pieces and file.seconds:  # without the time to join the pieces
                 fps = round(file.frames / seconds, 3)
                 files[at] = replace(file, seconds=round(seconds, 3), fps=fps)
         order = [str(target.path) for target in self._targets]
@@ -202,10 +202,10 @@ class _Run:
 def _outcome(
     task: ObjectRef[Any], unit: Unit
 ) -> tuple[FileResult | PieceResult | Failure, Item | None]:
-    """What a task gives.
+    """Fetch the result of a task.
 
     Raises:
-        VsrcError: Something that is wrong with a node, not with the input.
+        VsrcError: A fault of a node, not of the input.
     """
     import ray
 
@@ -224,13 +224,13 @@ def _outcome(
 
 
 def _remote_functions(config: InferConfig) -> tuple[Any, Any]:
-    """What the workers run, with what it takes of a node."""
+    """Create the remote functions of the workers, with their resources of a node."""
     import ray
 
     remote: Any = ray.remote
     on_node = remote(
         max_retries=_RETRIES,
-        retry_exceptions=[OSError],  # a file server that was away for a moment
+        retry_exceptions=[OSError],  # a file server that was unavailable for a moment
         scheduling_strategy="SPREAD",
         **_resources(config),
     )
@@ -238,7 +238,7 @@ def _remote_functions(config: InferConfig) -> tuple[Any, Any]:
 
 
 def _resources(config: InferConfig) -> dict[str, float]:
-    """A whole GPU where one can run it, and its share of the processors; else all of a node's."""
+    """A whole GPU with its share of the CPUs if the backend uses one; else all CPUs of a node."""
     nodes = [node["Resources"] for node in _nodes()]
     on_gpu = config.backend in _GPU_BACKENDS or (
         config.backend == "auto" and any(node.get("GPU") for node in nodes)
@@ -247,21 +247,21 @@ def _resources(config: InferConfig) -> dict[str, float]:
         nodes = [node for node in nodes if node.get("GPU")]
         if not nodes:
             raise MissingDependencyError(
-                f"{config.backend} needs a GPU, and Ray knows of none in the cluster"
+                f"{config.backend} needs a GPU, and Ray lists none in the cluster"
             )
     cpus = min(node.get("CPU", 1.0) / max(1.0, node.get("GPU", 0.0)) for node in nodes)
     return {"num_cpus": config.threads or max(1, int(cpus)), "num_gpus": int(on_gpu)}
 
 
 def _nodes() -> list[dict[str, Any]]:
-    """The machines that are alive."""
+    """List the machines that are alive."""
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _prepare(target: Target, config: InferConfig) -> str | None:
-    """Read a long input to its end; says what is wrong with it."""
+    """Read a long input to its end; return the error, if any."""
     try:
         with closing(RunSessions(config)) as network, open_job(target, config, network) as job:
             share_video(job)
@@ -273,7 +273,7 @@ def _prepare(target: Target, config: InferConfig) -> str | None:
 def _work(
     unit: Unit, config: InferConfig, manifest_file: Path | None, problem: str | None
 ) -> tuple[FileResult | PieceResult | Failure, Item | None]:
-    """Do a unit, unless something is wrong with its input."""
+    """Upscale a unit, unless its input has an error."""
     give_frames_back()
     name = unit.target.source.name
     manifest = Manifest(manifest_file, None) if manifest_file else None
@@ -299,7 +299,7 @@ def _frames_on_disk(target: Target) -> int:
 
 @contextmanager
 def _open_cluster(address: str) -> Iterator[None]:
-    """A connection to the cluster, unless the program has one."""
+    """Connect to the cluster, unless the program is connected already."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     require("--ray, on every machine of the cluster,", "ray")
     import ray
@@ -308,7 +308,7 @@ def _open_cluster(address: str) -> Iterator[None]:
         yield
         return
     try:
-        with show_safe_folders():  # Ray has its workers import from the driver's folders first
+        with show_safe_folders():  # Ray's workers import from the driver's folders first
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise VsrcError(
@@ -316,14 +316,14 @@ def _open_cluster(address: str) -> Iterator[None]:
             "with `ray start --address HEAD:6379` on the other machines"
         ) from error
     try:
-        with redirect_stdout(_Log()):  # where it tells of nodes that died
+        with redirect_stdout(_Log()):  # Ray reports nodes that died there
             yield
     finally:
         ray.shutdown()
 
 
 class _Log(io.TextIOBase):
-    """Keeps what a library prints out of the results."""
+    """A stream that logs what a library prints, to keep it off stdout."""
 
     def write(self, text: str, /) -> int:
         """Log a piece of text."""

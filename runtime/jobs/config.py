@@ -1,4 +1,4 @@
-"""What `vsrc infer` can be asked for."""
+"""Settings of `vsrc infer`."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InferConfig:
-    """One run over one or more inputs.
+    """Settings of one run over one or more inputs.
 
     Attributes:
-        inputs: Videos, pictures, folders of either, globs, or `-` for a video on stdin.
-        output: A video file (the suffix names the container), pictures (`out/%08d.png`), or a
-            folder that takes each input under its own name; `-` writes y4m to stdout.
-        model: Model package; None takes the student that ships.
-        backend: What runs the network, as in `open_session`.
+        inputs: Videos, images, folders of either, globs, or `-` for a video on stdin.
+        output: A video file (the suffix selects the container), images (`out/%08d.png`), or a
+            folder in which each result has the name of its input; `-` writes y4m to stdout.
+        model: Model package; None for the student that ships with vsrc.
+        backend: Backend that runs the network, as in `open_session`.
         precision: Name of the graph; `auto` lets the backend choose.
         threads: CPU threads for the network and for the encoder, 0 for as many as there are cores.
-        batch: Windows fed at once.
-        tile: Longest side that is fed at once, LR pixels with the overlap; 0 feeds whole frames,
-            None what memory allows.
-        cuts: Find scene cuts, so that no frame is restored with the help of another shot.
-        start: Where to begin, seconds from the first frame.
-        frames: How many frames to restore; None for all that follow.
-        shard: The share of the inputs that this machine takes; None for all.
+        batch: Number of windows fed at once.
+        tile: Tile side, LR pixels including the overlap; 0 for whole frames, None for the largest
+            that fits into memory.
+        cuts: Whether scene cuts are detected, so that no window spans two shots.
+        start: Start time, seconds from the first frame.
+        frames: Number of frames to upscale; None for all from `start` on.
+        shard: Share of the inputs that this machine processes; None for all.
         codec: One of `vsrc.runtime.encode.encoders.ENCODERS`, or the name of an FFmpeg encoder.
         crf: Constant quality of the encoder, smaller is better; None for the codec's default.
         preset: Preset of the encoder; None for the codec's default.
-        overwrite: Replace an output that exists.
-        allow_hdr: Take HDR video, restoring its code values as if they were SDR.
-        deinterlace: Weave interlaced fields into progressive frames (bwdif) before restoring.
-        fps: Frames a second of inputs that are pictures.
+        overwrite: Whether an existing output is replaced.
+        allow_hdr: Whether HDR video is accepted; its code values are upscaled as if they were SDR.
+        deinterlace: Whether interlaced video is deinterlaced (bwdif) before upscaling.
+        fps: Frame rate of image sequences, frames/s.
     """
 
     inputs: tuple[str | Path, ...]
@@ -64,7 +64,7 @@ class InferConfig:
         if self.start < 0:
             raise ValueError(f"start={self.start} is before the first frame; it counts from 0 s")
         if self.frames is not None and self.frames < 1:
-            raise ValueError(f"frames={self.frames} leaves nothing to do; ask for 1 or more")
+            raise ValueError(f"frames={self.frames} must be 1 or more")
         if self.batch < 1 or self.threads < 0:
             raise ValueError(
                 f"batch={self.batch} must be 1 or more and threads={self.threads} not negative"
@@ -76,15 +76,15 @@ class InferConfig:
 
     @property
     def is_excerpt(self) -> bool:
-        """Whether a part of each input is asked for."""
+        """Whether only a part of each input is requested."""
         return self.start > 0 or self.frames is not None
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds from `12.5`, `1:02.5` or `1:02:03.5`.
+    """Parse seconds from `12.5`, `1:02.5` or `1:02:03.5`.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The text has none of these forms.
     """
     parts = text.split(":")
     try:
@@ -92,5 +92,5 @@ def parse_seconds(text: str) -> float:
     except ValueError:
         numbers = []
     if not 1 <= len(numbers) <= 3 or any(number < 0 for number in numbers):
-        raise ValueError(f"{text!r} is no time; write seconds, MM:SS or HH:MM:SS")
+        raise ValueError(f"{text!r} is not a time; write seconds, MM:SS or HH:MM:SS")
     return sum(number * 60.0**place for place, number in enumerate(reversed(numbers)))

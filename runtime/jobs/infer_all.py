@@ -1,4 +1,4 @@
-"""`vsrc infer`: decode, windows, network, encode, on three threads."""
+"""`vsrc infer`: decode, form windows, run the network and encode, on three threads."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def infer(
     progress: InferCallback | None = None,
     clock: Untimed | None = None,
 ) -> InferResult:
-    """Restore videos.
+    """Upscale videos.
 
     Args:
-        config: What to do.
-        session: An open network, used instead of `config.model` and left open.
-        progress: Told of each frame, on the calling thread.
-        clock: A `StageClock` that shall time the stages.
+        config: Settings of the run.
+        session: Open session, used instead of `config.model` and left open.
+        progress: Called for each frame, on the calling thread.
+        clock: `StageClock` that times the stages; None for no timing.
 
     Raises:
         StoppedError: Ctrl+C or SIGTERM; the message says what is kept.
-        VsrcError: A single input could not be restored. Of several, those that fail are named in
-            the result and the others go on.
-        ValueError: The inputs and the output do not go together.
+        VsrcError: A single input could not be upscaled. Of several, those that fail are listed in
+            the result and the others are processed.
+        ValueError: The inputs and the output do not match.
     """
     targets = plan_targets(find_sources(config.inputs), config.output)
     units = [Unit(target) for target in targets]
@@ -72,13 +72,13 @@ def _interrupted(done: int, count: int) -> str:
         return "interrupted; nothing is kept"
     verb, them = ("is", "it") if done == 1 else ("are", "them")
     return (
-        f"interrupted; {done} of {count} results {verb} complete, and the same command goes on "
-        f"behind {them}"
+        f"interrupted; {done} of {count} results {verb} complete; run the same command again to "
+        f"resume after {them}"
     )
 
 
 def manifest_of(config: InferConfig, targets: Sequence[Target]) -> Manifest | None:
-    """Where a run over many inputs, or a share of any, is written down."""
+    """Create the manifest of a run over several inputs, or of a share; None for a single input."""
     if targets[0].is_pipe or (config.shard is None and len(targets) == 1):
         return None
     is_folder = config.output.is_dir() or not config.output.suffix

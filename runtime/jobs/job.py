@@ -1,4 +1,4 @@
-"""One input opened for work: where its frames come from, what restores them, where they go."""
+"""One opened input: its reader, the session that upscales it and the writer of its result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunSessions:
-    """The session, opened once the first input has turned out to be readable."""
+    """The sessions of a run, opened when the first input has been opened successfully."""
 
     def __init__(self, config: InferConfig, given: Session | None = None) -> None:
         self._config = config
@@ -52,7 +52,7 @@ class RunSessions:
         self.said: list[str] = []
 
     def session(self, info: VideoInfo) -> Session:
-        """The session that was given, or that of the config for this depth."""
+        """Return the given session, or the session of the config for this bit depth."""
         if self._given is not None:
             return self._given
         is_deep = info.depth > 8
@@ -65,14 +65,14 @@ class RunSessions:
 
     @property
     def is_given(self) -> bool:
-        """Whether a session was given, of whose package nothing is known."""
+        """Whether the caller passed a session; its package is then unknown."""
         return self._given is not None
 
     def exact(self, info: VideoInfo) -> Session:
-        """The same network in fp32, on the same backend or else on the CPU.
+        """Return the same network in fp32, on the same backend or else on the CPU.
 
         Raises:
-            VsrcError: The package has no such graph, or nothing to run it is there.
+            VsrcError: The package has no fp32 graph, or no backend can run it.
         """
         is_deep = info.depth > 8
         if is_deep not in self._exact:
@@ -83,7 +83,7 @@ class RunSessions:
         return self._exact[is_deep]
 
     def close(self) -> None:
-        """Free what was opened here."""
+        """Close the sessions that were opened here."""
         for session in (*self._own.values(), *self._exact.values()):
             session.close()
 
@@ -103,16 +103,16 @@ class RunSessions:
 
 @dataclass(frozen=True)
 class Job:
-    """One input, ready to be restored.
+    """One input, ready to be upscaled.
 
     Attributes:
-        target: The input and where its result goes.
-        config: What was asked for.
-        reader: The open input.
-        session: The network, fed in tiles if need be.
-        total: Frames of the result, 0 where the source does not say.
-        guard: Looks at frames of reduced precision; None where they are exact.
-        said: What was chosen by itself, and why not something faster.
+        target: The input and the path of its result.
+        config: Settings of the run.
+        reader: Reader of the input.
+        session: Session of the network, tiled if necessary.
+        total: Number of frames of the result, 0 where unknown.
+        guard: Check of frames computed in reduced precision; None for fp32.
+        said: Notes on what `auto` chose, and why not something faster.
     """
 
     target: Target
@@ -124,7 +124,7 @@ class Job:
     said: tuple[str, ...] = ()
 
     def frames(self) -> Iterable[SourceFrame]:
-        """The frames of the source that are restored, and their neighbours."""
+        """Frames of the source to upscale, and their neighbours."""
         config, network, reader = self.config, self.session.network, self.reader
         time_base = reader.info.time_base
         first_pts = reader.info.start + ceil(_seconds(config.start) / time_base)
@@ -143,19 +143,19 @@ class Job:
         )
 
     def another_reader(self) -> Reader:
-        """The same input, opened once more."""
+        """Open the same input again."""
         reader = open_reader(self.target.source, self.config)
         reader.is_deep = self.reader.is_deep
         return reader
 
     def writer(self) -> Writer:
-        """Where the result goes: a pipe, pictures or a video."""
+        """Create the writer of the result: a pipe, images or a video."""
         target, info, network = self.target, self.reader.info, self.session.network
         if target.is_pipe:
             pipe = sys.stdout.buffer
             return Y4mWriter(pipe, info, scale=network.scale, time_scale=network.time_scale)
         prepare_folder(target)
-        # A pipe nobody can begin again.
+        # A pipe cannot be resumed.
         store = None if target.source.is_pipe else self.store(shared=False)
         self.make_room(self.total, kept=store.kept.frames if store else 0)
         if target.is_pictures:
@@ -165,7 +165,7 @@ class Job:
         return self.video_writer(store)
 
     def video_writer(self, store: SegmentStore | None) -> VideoWriter:
-        """A writer whose finished parts are kept, if there is a store."""
+        """Create a video writer that keeps finished segments if there is a store."""
         return VideoWriter(
             self.target.path,
             self.reader,
@@ -175,11 +175,11 @@ class Job:
         )
 
     def store(self, *, shared: bool) -> SegmentStore:
-        """The finished parts of the result."""
+        """Open the store of the finished segments of the result."""
         return SegmentStore(self.target.path, self.fingerprint, shared=shared)
 
     def settings(self) -> VideoSettings:
-        """How the result is encoded."""
+        """Encoder settings of the result."""
         config, network = self.config, self.session.network
         return VideoSettings(
             codec=config.codec,
@@ -193,9 +193,9 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all that the bytes of the result depend on, the same on every machine of a kind.
+        """Hash of everything that the bytes of the result depend on; equal on equal machines.
 
-        Taken once: a job whose tiles become smaller on the way is still the same job.
+        Computed once: a job whose tiles are made smaller during the run is still the same job.
         """
         import av
 
@@ -217,7 +217,7 @@ class Job:
         )
 
     def make_room(self, frames: int, *, kept: int = 0) -> None:
-        """Make the folder of the result, and refuse a disk that cannot hold so many frames."""
+        """Create the folder of the result; raise if the disk cannot hold so many frames."""
         check_space(
             prepare_folder(self.target),
             self.reader.info,
@@ -233,7 +233,7 @@ def open_job(target: Target, config: InferConfig, network: RunSessions) -> Itera
     """Open one input, and the network for it.
 
     Raises:
-        MediaError: It cannot be read, or not be restored as it is.
+        MediaError: It cannot be read, or cannot be upscaled without further options.
     """
     with closing(open_reader(target.source, config)) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
@@ -247,7 +247,7 @@ def open_job(target: Target, config: InferConfig, network: RunSessions) -> Itera
 
 
 def open_reader(source: Source, config: InferConfig) -> Reader:
-    """Open a video or a row of pictures."""
+    """Open a video or an image sequence."""
     if source.is_pictures:
         fps = Fraction(config.fps).limit_denominator(1001)
         return PictureReader(source.files, fps=fps, name=source.name)
@@ -255,7 +255,7 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
 
 
 def _add_tiles(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
-    """The session, fed with tiles where they were asked for or memory asks for them."""
+    """Wrap the session to feed tiles, if requested or required by the memory."""
     height, width = info.height, info.width
     if isinstance(session, RingSession):
         session.forget()  # every input numbers its frames from 0
@@ -268,24 +268,24 @@ def _add_tiles(session: Session, info: VideoInfo, config: InferConfig) -> TiledS
     tiled.notes += [choice.note] if choice.note else []
     if info.depth > 8 and session.graph.io == "uint8":
         tiled.notes.append(
-            f"{info.depth}-bit samples are restored in 8 bits: the graph sees no more; "
-            "vsrc export PACKAGE --io float adds one that does"
+            f"{info.depth}-bit samples are upscaled in 8 bits: the graph's inputs are uint8; "
+            "vsrc export PACKAGE --io float adds a graph with float inputs"
         )
     if 0 < choice.tile < max(height, width) and not session.network.halo_is_exact:
         tiled.notes.append(
-            f"{session.network.name} looks at the whole picture: tiles come close to what it gives "
-            "for whole frames, and no more"
+            f"{session.network.name} uses the whole frame as context: results with tiles only "
+            "approximate those of whole frames"
         )
     return tiled
 
 
 def _seconds(value: float) -> Fraction:
-    """The fraction a user meant: 0.2 is a fifth, not the double just above it."""
+    """Convert to the fraction that was typed: 0.2 is 1/5, not the nearest double."""
     return Fraction(value).limit_denominator(1_000_000)
 
 
 def result_frames(info: VideoInfo, config: InferConfig, *, time_scale: int = 1) -> int:
-    """Frames of the result, 0 where the source does not say."""
+    """Number of frames of the result, 0 where unknown."""
     known = info.estimated_frames
     left = max(0, known - ceil(config.start * info.rate)) if known else 0
     if config.frames is not None:

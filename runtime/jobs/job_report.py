@@ -1,4 +1,4 @@
-"""What a run of `vsrc infer` took: `--report` writes it as JSON, or as a page to look at."""
+"""Time, memory and energy of a run of `vsrc infer`; `--report` writes it as JSON or HTML."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class JobStage:
     """One of the three threads of a run.
 
     Attributes:
-        name: decode, restore or encode.
-        latency_ms: A frame, waiting for the other threads left out, ms.
-        busy_share: Share of the whole time that the thread worked: the one near 1 sets the pace.
-        samples_ms: Every frame in the order of the frames, ms.
+        name: Name of the stage: decode, restore or encode.
+        latency_ms: Time per frame without waiting for the other threads, ms.
+        busy_share: Share of the wall time that the thread worked; near 1 for the bottleneck.
+        samples_ms: Time of each frame, in frame order, ms.
     """
 
     name: str
@@ -62,23 +62,23 @@ class JobStage:
 
 @dataclass(frozen=True)
 class JobReport:
-    """What a run took.
+    """Time, memory and energy of a run of `vsrc infer`.
 
     Attributes:
-        graphs: Graphs that made the results, and what ran them, in the order of their first use.
-        started_utc: When, ISO 8601, UTC.
-        seconds: Wall time of all of it.
-        frames: Frames restored.
-        fps: frames / seconds.
-        redone: Frames that reduced precision had spoilt, and that were restored again in fp32.
-        files: What became of each input.
-        failed: Inputs that could not be restored.
-        stages: The three threads.
-        peak_bytes: Most main memory that the process held; None where unknown.
-        busy_w: Mean power; None where no sensor tells it.
-        joule_per_frame: busy_w x seconds / frames, idle not taken off: there was no idle time.
-        device: What the device said.
-        machine: What it ran on.
+        graphs: Graphs that made the results, with their backends, in the order of first use.
+        started_utc: Start time, ISO 8601, UTC.
+        seconds: Wall time of the whole run.
+        frames: Number of frames upscaled.
+        fps: Throughput, frames/s: frames / seconds.
+        redone: Number of frames corrupted by reduced precision and recomputed in fp32.
+        files: Result of each input.
+        failed: Inputs that could not be upscaled.
+        stages: Times of the three threads.
+        peak_bytes: Peak main memory of the process; None where unknown.
+        busy_w: Mean power, W; None where there is no sensor.
+        joule_per_frame: Energy per frame, J: busy_w x seconds / frames, idle power included.
+        device: Telemetry of the device.
+        machine: Machine that it ran on.
         null_reasons: Dotted path of each field that is null -> why.
     """
 
@@ -102,16 +102,16 @@ class JobReport:
 def infer_with_report(
     config: InferConfig, path: Path, *, progress: Callable[[InferProgress], None] | None = None
 ) -> InferResult:
-    """Restore videos as `infer` does, and write what it took.
+    """Upscale videos as `infer` does, and write a report.
 
     Args:
-        config: What to do.
-        path: `.json` for the numbers; anything else is a page.
-        progress: Told of each frame.
+        config: Settings of the run.
+        path: Path of the report; JSON for the suffix `.json`, else an HTML page.
+        progress: Called for each frame.
 
     Raises:
-        MissingDependencyError: A page is asked for and jinja2 is missing; nothing is restored then.
-        VsrcError: As `infer`; nothing is reported then.
+        MissingDependencyError: A page is requested and jinja2 is missing; raised before the run.
+        VsrcError: As `infer`; no report is written then.
     """
     is_page = path.suffix.lower() != ".json"
     if is_page:
@@ -134,7 +134,7 @@ def infer_with_report(
 def job_report(
     result: InferResult, clock: StageClock, telemetry: Telemetry, *, started: datetime
 ) -> JobReport:
-    """Sum up a run that has ended."""
+    """Build the report of a finished run."""
     readings = tuple(telemetry.readings)
     seconds = readings[-1].seconds
     frames = sum(file.frames for file in result.files)
@@ -147,9 +147,9 @@ def job_report(
     machine, peak, events = this_machine(), peak_memory_bytes(), throttle_events(readings)
     silent = {
         "peak_bytes": (peak, "no VmHWM in /proc/self/status"),
-        "busy_w": (watts, "no sensor of this machine tells its power"),
-        "joule_per_frame": (watts, "no sensor of this machine tells its power"),
-        "device.throttle_events": (events, "nothing on this machine counts them"),
+        "busy_w": (watts, "this machine has no power sensor"),
+        "joule_per_frame": (watts, "this machine has no power sensor"),
+        "device.throttle_events": (events, "this machine has no counter of them"),
     }
     reasons = {path: why for path, (value, why) in silent.items() if value is None}
     return JobReport(
@@ -172,25 +172,25 @@ def job_report(
 
 
 def job_report_to_text(report: JobReport) -> str:
-    """Its JSON."""
+    """Format a report as JSON."""
     head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
     return json.dumps({**head, **to_json(report)}, indent=2, allow_nan=False) + "\n"
 
 
 def write_job_page(path: Path, report: JobReport) -> Path:
-    """Write a page of a run; replaces what was there.
+    """Write an HTML page of a run; replaces an existing file.
 
     Raises:
         MissingDependencyError: jinja2 is missing.
     """
     machine = report.machine
     values = {
-        "title": f"{report.frames} frames restored",
+        "title": f"{report.frames} frames upscaled",
         "summary": (
             f"{_graph_words(report)}On {machine.cpu or machine.architecture}, "
             f"{machine.cores} cores, {machine.system}. Started {when(report.started_utc)}."
         ),
-        "notes": [Note(f"{name} could not be restored", bad=True) for name in report.failed],
+        "notes": [Note(f"{name} could not be upscaled", bad=True) for name in report.failed],
         "groups": [
             Group(
                 figures=tuple(_figures(report)),
@@ -220,9 +220,9 @@ def _few(stages: tuple[JobStage, ...]) -> Iterator[tuple[str, str]]:
 def _figures(report: JobReport) -> Iterator[Figure]:
     yield Figure("Throughput", f"{report.fps:.4g} frames/s", f"{report.seconds:.1f} s in all")
     if report.redone:
-        yield Figure("Redone in fp32", f"{report.redone} frames", "spoilt by reduced precision")
+        yield Figure("Redone in fp32", f"{report.redone} frames", "corrupted by reduced precision")
     for stage in report.stages:
-        # Not the median: windows are restored several at once, and then come without waiting.
+        # Not the median: several windows run at once, and all but the first return immediately.
         busy = f"in the mean; busy {stage.busy_share:.0%} of the time"
         value = f"{number(stage.latency_ms.mean)} ms"
         yield Figure(f"{stage.name.capitalize()}, a frame", value, busy)
@@ -239,7 +239,7 @@ def _charts(report: JobReport) -> Iterator[Chart]:
         mean = stage.latency_ms.mean
         bars.append(Bar(stage.name, 0.0, mean, f"{number(mean)} ms"))
     note = (
-        "Means; each on its own thread, waiting for the others left out: the longest sets the pace."
+        "Means; each on its own thread, without waiting for the others: the longest is the limit."
     )
     yield Chart("Threads", waterfall(bars, name="Threads", x_label="ms a frame"), note=note)
     lines = [
@@ -252,9 +252,9 @@ def _charts(report: JobReport) -> Iterator[Chart]:
         if stage.name == "restore":
             marks = {"p50": stage.latency_ms.p50, "p99": stage.latency_ms.p99}
             known = {name: value for name, value in marks.items() if value is not None}
-            title = "Restoring a frame"
+            title = "Upscaling a frame"
             svg = histogram(stage.samples_ms, name=title, x_label="ms", marks=known)
-            note = "frames; of those restored together, the first holds the time of all"
+            note = "frames; of those computed together, the first has the time of all"
             yield Chart(title, svg, note=f"{len(stage.samples_ms)} {note}")
     yield from device_charts(report.device.readings)
 

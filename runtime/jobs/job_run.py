@@ -1,4 +1,4 @@
-"""One input on its way through decode, network and encode, with its counters."""
+"""Run one input through decode, network and encode, and count its frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ InferCallback = Callable[[InferProgress], None]
 
 
 class InferJob:
-    """One input on its way through the pipeline, with its counters."""
+    """A running job: one input in the pipeline, with its counters."""
 
     def __init__(
         self, opened: Job, writer: Writer, began: float, progress: InferCallback | None
@@ -48,15 +48,15 @@ class InferJob:
 
     def _going_on(self) -> list[str]:
         kept = self._writer.kept.frames
-        return [f"goes on behind the {kept} frames of a run that was stopped"] if kept else []
+        return [f"resumes after the {kept} frames of an interrupted run"] if kept else []
 
     def run(self, clock: Untimed) -> None:
-        """Restore and write everything.
+        """Upscale and write all frames.
 
         Raises:
-            MediaError: No frame was wanted, or the input or output failed.
+            MediaError: No frame is in the requested range, or the input or output failed.
             StoppedError: Ctrl+C or SIGTERM; the message says what is kept.
-            KeyboardInterrupt: The same, where nothing is.
+            KeyboardInterrupt: The same, if nothing is kept.
         """
         try:
             self._run(clock)
@@ -83,13 +83,13 @@ class InferJob:
         )
         if self._done == 0:
             raise MediaError(
-                f"{self._report.input}: --start lies behind its last frame "
+                f"{self._report.input}: --start is after its last frame "
                 f"({self._report.info.estimated_frames} frames)"
             )
         self._writer.finish()
 
     def result(self) -> FileResult:
-        """What became of it."""
+        """Return the result of the job."""
         seconds = time.perf_counter() - self._began
         opened, guard = self._opened, self._opened.guard
         return FileResult(
@@ -116,7 +116,7 @@ class InferJob:
         kept = self._writer.kept.frames
         if not kept:
             return what
-        return f"{what}; {kept} frames are kept, and the same command goes on behind them"
+        return f"{what}; {kept} frames are kept; run the same command again to resume"
 
     def _watched(self, frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
         began = False
@@ -146,5 +146,5 @@ class InferJob:
 
 
 def _is_new(result: ResultFrame) -> bool:
-    """Whether it was restored now: not only packets, and not kept from a run that was stopped."""
+    """Whether a frame was upscaled in this run, not copied or kept from an interrupted run."""
     return result.rgb is not None

@@ -1,11 +1,11 @@
-"""What became of each input of a run over many, on disk beside the results.
+"""The manifest of a run over several inputs: the result of each, on disk beside the results.
 
     restored/vsrc-manifest.json            a run over a whole library
     restored/vsrc-manifest-2-of-4.json     the second of four shares
     film-x4.mp4.manifest-2-of-4.json       the same, where the output is one file
 
-It is written anew after each input, so that what a run that was stopped has finished is known: the
-same command takes a result that is there, has its recorded hash and came from the same job as done.
+It is rewritten after each input, so that an interrupted run can be resumed: the same command skips
+a result that exists, has its recorded hash and came from the same job.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Item:
-    """One input, or a piece of it.
+    """Result of one input, or of a piece of it.
 
     Attributes:
-        input: Its name.
-        output: Name of the result, relative to the folder of the manifest.
+        input: Name of the input.
+        output: Path of the result, relative to the folder of the manifest.
         job: Hash of everything that the bytes of the result depend on; empty if it failed early.
-        graph: Graph that made it, and what ran it; None if it failed early.
-        frames: Frames of the whole result.
-        piece: [first, stop) of the frames that were this share's, or None for the whole input.
-        segments: The encoded parts of the piece, with their hashes.
-        sha256: Of the finished result; None where this share has not made it.
-        error: Why it could not be restored.
-        redone: Of the finished result, frames that were restored again in fp32.
-        spoilt: Of the finished result, frames that reduced precision has spoilt.
+        graph: Graph that made it, with its backend; None if it failed early.
+        frames: Number of frames of the whole result.
+        piece: Range [first, stop) of the frames of this share, or None for the whole input.
+        segments: Encoded segments of the piece, with their hashes.
+        sha256: Hash of the finished result; None if this share has not written it.
+        error: Why it could not be upscaled; empty on success.
+        redone: Number of frames of the result recomputed in fp32.
+        spoilt: Number of frames of the result that are corrupted by reduced precision.
     """
 
     input: str
@@ -67,9 +67,9 @@ class Manifest:
     """The manifest of one run.
 
     Attributes:
-        path: Its file.
-        shard: The share that it is of; None for all.
-        items: By their outputs.
+        path: Path of the file.
+        shard: Share of the inputs that it covers; None for all.
+        items: Output -> its item.
     """
 
     path: Path
@@ -81,16 +81,16 @@ class Manifest:
         self.items = {item.output: item for item in _read(self.path)}
 
     def name(self, target: Target) -> str:
-        """What the result of a target is called in it."""
+        """Name of the result of a target in the manifest."""
         path, folder = target.path.resolve(), self.path.parent.resolve()
         return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
     def record(self, item: Item) -> None:
-        """Note what became of an input."""
+        """Add or replace the item of an input."""
         self.items[item.output] = item
 
     def save(self) -> None:
-        """Write it, whole or not at all."""
+        """Write the file atomically."""
         head = {
             "kind": KIND,
             "schema_version": SCHEMA_VERSION,
@@ -105,7 +105,7 @@ class Manifest:
         write_file(self.path, json.dumps({**head, "items": items}, indent=1) + "\n")
 
     def recorded(self, target: Target) -> list[Item]:
-        """What this and all manifests beside it say of a result that was finished."""
+        """Items of a finished result in this and all manifests beside it."""
         name = self.name(target)
         beside = sorted(self.path.parent.glob("*manifest*.json"))
         items = [item for path in beside for item in _read(path)]
@@ -113,7 +113,7 @@ class Manifest:
 
 
 def manifest_path(output: Path, shard: Shard | None, *, is_folder: bool) -> Path:
-    """Where the manifest of a run lies."""
+    """Path of the manifest of a run."""
     share = f"-{shard.index}-of-{shard.count}" if shard else ""
     if is_folder:
         return output / f"vsrc-manifest{share}.json"
@@ -121,7 +121,7 @@ def manifest_path(output: Path, shard: Shard | None, *, is_folder: bool) -> Path
 
 
 def result_sha256(target: Target) -> str:
-    """Hash of a finished result: of the file, or of the names and hashes of its pictures."""
+    """Hash of a finished result: of the file, or over names and hashes of its images."""
     if not target.is_pictures:
         return file_sha256(target.path)
     digest = hashlib.sha256()
@@ -131,7 +131,7 @@ def result_sha256(target: Target) -> str:
 
 
 def _read(path: Path) -> list[Item]:
-    """The items of a manifest; none if it is no manifest that can be read."""
+    """Read the items of a manifest; empty if it is not a readable manifest."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["kind"] != KIND or data["schema_version"] != SCHEMA_VERSION:

@@ -1,11 +1,11 @@
-"""A long video shared between processes that see one folder and otherwise do not talk.
+"""Split a long video between processes that share a folder and do not communicate otherwise.
 
-    parts of the result    |  |    |  |  |   |  |    |  |  each encoded by itself (segmented.py)
+    parts of the result    |  |    |  |  |   |  |    |  |  each encoded separately (segmented.py)
     pieces                 |    0     |    1    |     2    |  ending where parts end, best at a cut
-    what 1 reads         ..|==========|.. .                    with the neighbours its windows see
+    frames read for 1    ..|==========|.. .                    including neighbours in its windows
 
-Each process makes the parts of its pieces; whoever finds all of them there joins them, by running
-the whole job, of which nothing is left to do but to put it together.
+Each process writes the parts of its pieces; the first to find all of them complete joins them, by
+running the whole job, which then only has to concatenate them.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class SharedVideo:
-    """A video that is made in pieces.
+    """A video that is upscaled in pieces.
 
     Attributes:
-        job: The input, the network and where the result goes.
-        store: The parts that are there.
-        table: All frames of the source.
-        borders: First frame of each part, and the number of frames of the result.
+        job: Input, session and output.
+        store: Store of the finished parts.
+        table: Table of all frames of the source.
+        borders: First frame of each part, and finally the number of frames of the result.
     """
 
     job: Job
@@ -66,12 +66,12 @@ class SharedVideo:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all parts are there, whoever made them."""
+        """Whether all parts exist, whichever process wrote them."""
         self.store.look()
         return not self.missing(Piece(0, self.borders[-1]))
 
     def missing(self, piece: Piece) -> list[Piece]:
-        """The parts of a piece that are not there."""
+        """List the missing parts of a piece."""
         parts = itertools.starmap(Piece, itertools.pairwise(self.borders))
         return [
             part
@@ -80,7 +80,7 @@ class SharedVideo:
         ]
 
     def pieces(self, count: int) -> list[Piece]:
-        """At most so many pieces of about one length, which end at cuts where some are near."""
+        """Split into at most `count` pieces of similar length, ending at nearby cuts if any."""
         total = self.borders[-1]
         inner = self.borders[1:-1]
         reach = total / count / 4
@@ -97,11 +97,11 @@ class SharedVideo:
 
 
 def share_video(job: Job) -> SharedVideo:
-    """Read a source to its end, unless somebody has, and find the borders of its parts.
+    """Read a source to its end, unless already done, and compute the borders of its parts.
 
     Raises:
-        MediaError: The place of the result holds parts of another job; there is nothing to
-            restore, or no room for it.
+        MediaError: Parts of another job exist for this output, no frame is in the requested
+            range, or the disk is too small.
     """
     job.make_room(0)
     store = job.store(shared=True)
@@ -114,24 +114,24 @@ def share_video(job: Job) -> SharedVideo:
         table = read_table(job.frames())
         save_table(table, store.folder / _TABLE_FILE)
     if not any(table.wanted):
-        raise MediaError(f"{job.target.source.name}: --start lies behind its last frame")
+        raise MediaError(f"{job.target.source.name}: --start is after its last frame")
     scale = job.session.network.time_scale
     return SharedVideo(job, store, table, part_borders(table, time_scale=scale, most=writer.most))
 
 
 def make_piece(video: SharedVideo, piece: Piece, tell: FrameCallback) -> int:
-    """Make the parts of a piece that are not there; they stay in the store.
+    """Upscale the missing parts of a piece and keep them in the store.
 
     Args:
         video: The video.
         piece: The piece.
-        tell: Hears how many frames are made.
+        tell: Called with the number of frames done.
 
     Returns:
-        How many frames were made.
+        Number of frames upscaled.
 
     Raises:
-        MediaError: The source is not what it was when it was read to its end.
+        MediaError: The source has changed since it was read to its end.
     """
     missing = video.missing(piece)
     if not missing:
@@ -142,12 +142,12 @@ def make_piece(video: SharedVideo, piece: Piece, tell: FrameCallback) -> int:
     try:
         _make(video, span, tell, winds=True)
     except MismatchError:
-        # A damaged or odd file: what is decoded behind a jump is not what the whole run sees.
+        # In a damaged or unusual file, decoding after a seek differs from decoding in sequence.
         try:
             _make(video, span, tell, winds=False)
         except MismatchError as error:
             name = video.job.target.source.name
-            raise MediaError(f"{name} changed while it was restored: {error}") from error
+            raise MediaError(f"{name} changed while it was upscaled: {error}") from error
     return frames
 
 
@@ -178,10 +178,10 @@ def _make(video: SharedVideo, piece: Piece, tell: FrameCallback, *, winds: bool)
 
 
 def frames_for(video: SharedVideo, piece: Piece) -> tuple[int, int]:
-    """Which frames of the source have to be read, [begin, stop), as places in the table.
+    """Range [begin, stop) of source frames to read, as indices into the table.
 
-    Those whose results are wanted; before and behind them the neighbours that their windows see;
-    and so many more that windows and batches begin where they begin in a run over the whole shot.
+    These are the frames of the piece, the neighbours in their windows, and as many more as are
+    needed for windows and batches to start where they start in a run over the whole shot.
     """
     network, table = video.job.session.network, video.table
     context, batch, step = neighbours(network), video.job.config.batch, window_step(network)
@@ -189,12 +189,12 @@ def frames_for(video: SharedVideo, piece: Piece) -> tuple[int, int]:
     last = table.first_wanted + (piece.stop - 1) // network.time_scale
     shot = max((at for at in range(first + 1) if table.shots[at]), default=0)
     begin = shot + max(0, first - context - shot) // (step * batch) * (step * batch)
-    # One more tells whether the shot ends there.
+    # One more frame shows whether the shot ends there.
     return begin, min(len(table.pts), last + context + (batch - 1) * step + 2)
 
 
 class _PieceSink:
-    """Hands the frames of a piece to an encoder whose parts stay in the store."""
+    """Sink that encodes the frames of a piece into parts that stay in the store."""
 
     def __init__(self, writer: VideoWriter, piece: Piece, number: int, first_pts: int) -> None:
         self._writer = writer
@@ -204,7 +204,7 @@ class _PieceSink:
         writer.begin(first_pts)
 
     def write(self, frame: ResultFrame) -> None:
-        """Take the next frame of the result."""
+        """Encode the next frame of the result."""
         if not frame.counts:
             return
         if self._piece.first <= self._number < self._piece.stop:
@@ -213,7 +213,7 @@ class _PieceSink:
         self._number += 1
 
     def finish(self) -> None:
-        """Keep the last part."""
+        """Finish and keep the last part."""
         with failures_named(self._writer.path):
             self._parts.finish(keep=True)
 

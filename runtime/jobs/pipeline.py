@@ -3,8 +3,8 @@
     source  --Channel-->  transform  --Channel-->  sink
     own thread            calling thread           own thread
 
-Whatever stops one stage stops all of them: an error, or Ctrl+C on the calling thread. When `run`
-returns or raises, no thread of it is left.
+An error in any stage, or Ctrl+C on the calling thread, stops all stages. All threads have ended
+when `run` returns or raises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Channel(Generic[T]):
-    """A bounded queue between two threads that either of them can end."""
+    """A bounded queue between two threads that either of them can close."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
@@ -30,7 +30,7 @@ class Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def put(self, item: T) -> None:
-        """Hand an item on, when there is room; raises what the channel was broken with."""
+        """Add an item, waiting for room; raises the error with which the channel was aborted."""
         with self._changed:
             while len(self._items) >= self._depth and self._error is None:
                 self._changed.wait()
@@ -39,18 +39,18 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Say that nothing more will come."""
+        """Mark the end of the items."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise what it was broken with, if it was."""
+        """Raise the error with which the channel was aborted, if any."""
         if self._error is not None:
             raise self._error
 
     def break_off(self, error: BaseException) -> None:
-        """End it at once, for both sides; the first error stays."""
+        """Abort for both sides immediately; the first error is kept."""
         with self._changed:
             if self._error is None:
                 self._error = error
@@ -58,7 +58,7 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        """Yield items until it is closed and empty; raises what it was broken with."""
+        """Yield items until the channel is closed and empty; raises its error if aborted."""
         while True:
             with self._changed:
                 while not self._items and not self._closed and self._error is None:
@@ -71,7 +71,7 @@ class Channel(Generic[T]):
             yield item
 
 
-class _Stopped(Exception):  # noqa: N818  told to a stage, never to the caller
+class _Stopped(Exception):  # noqa: N818  raised within a stage, never to the caller
     """The run is over."""
 
 
@@ -82,13 +82,13 @@ def run(
     *,
     depths: tuple[int, int] = (8, 4),
 ) -> None:
-    """Push everything from `source` through `transform` into `sink`.
+    """Pass all items from `source` through `transform` to `sink`.
 
     Args:
-        source: Iterated on a thread of its own.
-        transform: Its result is iterated on the calling thread.
-        sink: Called on a thread of its own, in order.
-        depths: Items that may wait before and behind the transform.
+        source: Items, iterated on a separate thread.
+        transform: Function whose result is iterated on the calling thread.
+        sink: Function called for each result in order, on a separate thread.
+        depths: Capacity of the queues before and after the transform.
 
     Raises:
         BaseException: The first error of any stage, as it was raised there.

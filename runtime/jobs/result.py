@@ -1,4 +1,4 @@
-"""What `infer` reports while it runs and when it is done."""
+"""Progress reports and results of `infer`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from vsrc.runtime.decode.probe import VideoInfo
 
 @dataclass(frozen=True)
 class InferProgress:
-    """How far one input has come; the first report of each has `done` 0.
+    """Progress of one input; the first report of each input has `done` 0.
 
     Attributes:
         input: Name of the input.
-        output: Where the result goes.
-        info: What the input holds.
+        output: Path of the result.
+        info: Properties of the input.
         writes: Encoder, pixel format and size of the result.
-        graph: Graph of the network, and what runs it.
-        done: Frames restored so far.
-        total: Frames there will be; None where the input does not say.
-        seconds: Time since this input was begun.
-        notes: What the user should know before the wait.
+        graph: Graph of the network, with its backend.
+        done: Number of frames upscaled so far.
+        total: Number of frames of the result; None where unknown.
+        seconds: Time since this input was started.
+        notes: Warnings for the user at the start.
     """
 
     input: str
@@ -36,28 +36,28 @@ class InferProgress:
 
     @property
     def headline(self) -> str:
-        """One line on what was found and what is made of it."""
+        """One line on input, output, encoder and graph."""
         return f"{self.input}: {self.info} -> {self.output}: {self.writes} by {self.graph}"
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """One input that was restored.
+    """Result of one input that was upscaled.
 
     Attributes:
         input: Name of the input.
-        output: Where the result is.
-        frames: Frames of the result.
-        shots: Parts between scene cuts; 1 where none was looked for.
+        output: Path of the result.
+        frames: Number of frames of the result.
+        shots: Number of shots between scene cuts; 1 if cuts were not detected.
         seconds: Time from opening the input to the finished output.
-        first_frame_seconds: Time from the call of `infer`, or the end of the input before, until
-            the first frame was with the encoder.
-        fps: Frames of the result a second.
-        runs: What ran the network, as its session names it.
-        graph: Graph of the network, and what ran it.
-        notes: What was damaged, missing or could not be kept.
-        redone: Frames that reduced precision had spoilt, and that were restored again in fp32.
-        spoilt: Frames that it had spoilt, and that could not be.
+        first_frame_seconds: Time from the call of `infer`, or the end of the previous input, until
+            the first frame reached the encoder.
+        fps: Throughput, frames of the result per second.
+        runs: Label of the session that ran the network.
+        graph: Graph of the network, with its backend.
+        notes: Warnings about damaged, missing or dropped data.
+        redone: Number of frames corrupted by reduced precision and recomputed in fp32.
+        spoilt: Number of corrupted frames that could not be recomputed.
     """
 
     input: str
@@ -82,17 +82,17 @@ class FileResult:
 
 @dataclass(frozen=True)
 class PieceResult:
-    """A piece of one long input, which waits for the other shares.
+    """Result of a piece of one long input, which is joined when all shares are done.
 
     Attributes:
         input: Name of the input.
-        output: Where the result will be.
-        first: First frame of the piece.
-        stop: Behind its last frame.
-        total: Frames of the whole result.
-        made: How many of them this run made; the others were there.
-        redone: Of its frames, those restored again in fp32, by this run or the ones before.
-        spoilt: Of its frames, those that reduced precision had spoilt, and that could not be.
+        output: Path of the future result.
+        first: Index of the first frame of the piece.
+        stop: Index after its last frame.
+        total: Number of frames of the whole result.
+        made: Number of frames upscaled in this run; the others existed before.
+        redone: Number of frames of the piece recomputed in fp32, in this or earlier runs.
+        spoilt: Number of corrupted frames of the piece that could not be recomputed.
     """
 
     input: str
@@ -113,18 +113,18 @@ class PieceResult:
 
 
 def describe_redone(redone: int, spoilt: int) -> str:
-    """What was spoilt, as the end of a line; empty where nothing was."""
+    """Format the counts of corrupted frames as the end of a line; empty if there are none."""
     words = f", {redone} redone in fp32" if redone else ""
     return words + (f", {spoilt} left black or white" if spoilt else "")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One input, of several, that could not be restored.
+    """One of several inputs that could not be upscaled.
 
     Attributes:
         input: Name of the input.
-        error: One line that says why.
+        error: Error message, one line.
     """
 
     input: str
@@ -133,12 +133,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class InferResult:
-    """What became of the inputs, in their order.
+    """Results of all inputs, in their order.
 
     Attributes:
-        files: Those that were restored.
-        failures: Those that were not; always empty for a single input, whose error is raised.
-        pieces: Of long inputs that several shares make together, unless this run joined them.
+        files: Inputs that were upscaled.
+        failures: Inputs that failed; always empty for a single input, whose error is raised.
+        pieces: Pieces of long inputs that are split between shares, unless this run joined them.
     """
 
     files: tuple[FileResult, ...]

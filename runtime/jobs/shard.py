@@ -1,4 +1,4 @@
-"""A share of many inputs, or of one long one, for one machine of several."""
+"""The share of several inputs, or of one long input, that one of several machines processes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _WORDS = re.compile(r"(\d+)/(\d+)")
 
 @dataclass(frozen=True)
 class Shard:
-    """The i-th of n shares; i counts from 1, as people do.
+    """The i-th of n shares; i counts from 1.
 
     Attributes:
-        index: i.
-        count: n.
+        index: Number of the share, i.
+        count: Number of shares, n.
     """
 
     index: int
@@ -33,12 +33,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one machine does without looking up: an input, or a piece of a long one.
+    """Work that one machine does without communication: an input, or a piece of a long input.
 
     Attributes:
-        target: The input and where its result goes.
-        number: Which piece, counted from 0.
-        count: Pieces there are; 1 for the whole input.
+        target: The input and the path of its result.
+        number: Index of the piece, counted from 0.
+        count: Number of pieces; 1 for the whole input.
     """
 
     target: Target
@@ -47,18 +47,18 @@ class Unit:
 
 
 def parse_shard(text: str) -> Shard:
-    """`2/4` is the second of four.
+    """Parse a share; `2/4` is the second of four.
 
     Raises:
-        ValueError: It is nothing of the kind.
+        ValueError: The text does not have this form.
     """
     match = _WORDS.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no share; write 2/4 for the second of four")
+        raise ValueError(f"{text!r} is not a share; write 2/4 for the second of four")
     return Shard(int(match[1]), int(match[2]))
 
 
 def select_share(units: Sequence[Unit], shard: Shard) -> list[Unit]:
-    """The units of one share: every n-th by path, so that all machines agree without talking."""
+    """Select every n-th unit by path, so that all machines agree without communication."""
     ordered = sorted(units, key=lambda unit: (str(unit.target.path), unit.number))
     return ordered[shard.index - 1 :: shard.count]

@@ -1,4 +1,4 @@
-"""Time the stages of a running pipeline: decode, restore, encode, each on its own thread."""
+"""Time the stages of a running pipeline: decode, restore and encode, each on its own thread."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def _always(_item: object) -> bool:
 
 
 class Untimed:
-    """Passes everything through; what a run takes that nobody wants to time."""
+    """A clock that does nothing, for runs that are not timed."""
 
     def source(
         self, _stage: str, items: Iterable[A], _counts: Callable[[A], bool] = _always
     ) -> Iterable[A]:
-        """The items."""
+        """Return the items unchanged."""
         return items
 
     def between(
@@ -30,28 +30,28 @@ class Untimed:
         transform: Callable[[Iterable[A]], Iterable[B]],
         _counts: Callable[[B], bool] = _always,
     ) -> Iterable[B]:
-        """The items, transformed."""
+        """Return the transformed items."""
         return transform(items)
 
     def sink(
         self, _stage: str, function: Callable[[A], None], _counts: Callable[[A], bool] = _always
     ) -> Callable[[A], None]:
-        """The function."""
+        """Return the function unchanged."""
         return function
 
 
 class StageClock(Untimed):
     """Durations of each stage, ms, in the order of the frames.
 
-    What a stage waits for another is in none of them. What it does for an item that does not count
-    is part of the next one that does, or of the last. Each stage runs on one thread, so its list
-    needs no lock.
+    Waiting for another stage is not included. Time spent on an item that does not count is added
+    to the next one that does, or to the last. Each stage runs on one thread, so its list needs no
+    lock.
 
     Args:
-        clock: Monotonic seconds.
+        clock: Returns monotonic seconds.
 
     Attributes:
-        durations_ms: Stage -> durations.
+        durations_ms: Stage -> durations, ms.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -61,7 +61,7 @@ class StageClock(Untimed):
     def source(
         self, stage: str, items: Iterable[A], counts: Callable[[A], bool] = _always
     ) -> Iterator[A]:
-        """The items; the time until each is there is its duration."""
+        """Yield the items; the time to produce each is its duration."""
         return self.between(stage, (), lambda _: items, counts)
 
     def between(
@@ -71,7 +71,7 @@ class StageClock(Untimed):
         transform: Callable[[Iterable[A]], Iterable[B]],
         counts: Callable[[B], bool] = _always,
     ) -> Iterator[B]:
-        """The items, transformed; the time that it waits for `items` does not count."""
+        """Yield the transformed items; the time waiting for `items` is not included."""
         durations = self.durations_ms.setdefault(stage, [])
         waited = extra_ms = 0.0
 
@@ -106,7 +106,7 @@ class StageClock(Untimed):
     def sink(
         self, stage: str, function: Callable[[A], None], counts: Callable[[A], bool] = _always
     ) -> Callable[[A], None]:
-        """The function; the time of each call is its duration."""
+        """Wrap the function; the time of each call is its duration."""
         durations = self.durations_ms.setdefault(stage, [])
 
         def timed(item: A) -> None:

@@ -1,4 +1,4 @@
-"""Does one unit: restores an input, or makes a piece of a long one and joins it when it can."""
+"""Process one unit: upscale an input, or a piece of a long input, and join complete pieces."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from vsrc.runtime.jobs.shard import Unit
 from vsrc.runtime.jobs.stage_clock import Untimed
 
 LEAST_PIECE = 480
-"""Frames of a piece that is worth a machine of its own: four parts."""
+"""Smallest number of frames of a piece: four parts."""
 
 _LOCK_FILE = "join.lock"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What all units of a run have in common.
+    """Settings and resources shared by all units of a run.
 
     Attributes:
-        config: What was asked for.
-        network: Opens the session.
-        manifest: Where it is written down; None for a single input.
-        progress: Told of each frame.
-        clock: May time the stages.
+        config: Settings of the run.
+        network: Sessions of the run.
+        manifest: Manifest of the run; None for a single input.
+        progress: Called for each frame.
+        clock: Clock that times the stages, or one that does nothing.
     """
 
     config: InferConfig
@@ -45,7 +45,7 @@ class Work:
 
 
 def cut_up(target: Target, frames: int, count: int | None = None) -> list[Unit]:
-    """A target of so many frames as a whole or, if it is long, in at most `count` pieces."""
+    """Split a target into at most `count` pieces if it is long; else return it as one unit."""
     pieces = frames // LEAST_PIECE if count is None else min(count, frames // LEAST_PIECE)
     if pieces < 2:
         return [Unit(target)]
@@ -53,24 +53,24 @@ def cut_up(target: Target, frames: int, count: int | None = None) -> list[Unit]:
 
 
 def count_frames(target: Target, config: InferConfig) -> int:
-    """Frames of the source that are wanted; 0 where nothing says so, or it cannot be cut up."""
+    """Number of requested frames of the source; 0 if unknown or if it cannot be split."""
     if target.is_pipe or target.source.is_pipe or target.is_pictures:
         return 0
     try:
         reader = open_reader(target.source, config)
-    except VsrcError:  # whoever gets it will say so
+    except VsrcError:  # the unit itself reports the error
         return 0
     reader.close()
     return result_frames(reader.info, config)
 
 
 def upscale_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
-    """Do one unit."""
+    """Process one unit."""
     return upscale_file(unit.target, work) if unit.count == 1 else upscale_piece(unit, work)
 
 
 def upscale_file(target: Target, work: Work) -> FileResult:
-    """Restore one input, unless the manifest says that it is done."""
+    """Upscale one input, unless the manifest lists it as done."""
     began = time.perf_counter()
     done = _find_finished(target, work)
     if done is not None:
@@ -90,7 +90,7 @@ def upscale_file(target: Target, work: Work) -> FileResult:
 
 
 def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
-    """Make a piece of a long input; join it if no other piece is missing."""
+    """Upscale a piece of a long input; join the pieces if none is missing."""
     target = unit.target
     done = _find_finished(target, work)
     if done is not None:
@@ -118,7 +118,7 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
 
 
 def _find_finished(target: Target, work: Work) -> FileResult | None:
-    """What became of it, if a run of this very job has finished it and it is still as it was."""
+    """Return the result of a target if the same job has finished it and it is unchanged."""
     if work.manifest is None or not target.path.exists():
         return None
     recorded = work.manifest.recorded(target)
@@ -138,14 +138,14 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
             fps=0.0,
             runs=job.session.label,
             graph=graph_of(job.session),
-            notes=("it was there already, from a run with the same options",),
+            notes=("skipped: it exists already, from a run with the same options",),
             redone=of_this_job[0].redone,
             spoilt=of_this_job[0].spoilt,
         )
 
 
 def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
-    """Frames of the piece that were made now."""
+    """Upscale a piece; return the number of frames upscaled now."""
     job = video.job
     began = time.perf_counter()
     missing = video.missing(piece)
@@ -170,12 +170,12 @@ def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
         return make_piece(video, piece, tell)
     except KeyboardInterrupt:
         raise StoppedError(
-            "interrupted; finished parts are kept, and the same command goes on behind them"
+            "interrupted; finished parts are kept; run the same command again to resume"
         ) from None
 
 
 def _join(video: SharedVideo, work: Work) -> FileResult | None:
-    """The whole result, put together; None where another process does it or has done it."""
+    """Join the pieces; None if another process is joining or has joined them."""
     with alone(video.store.folder / _LOCK_FILE) as is_alone:
         if not is_alone or not video.is_complete:
             return None

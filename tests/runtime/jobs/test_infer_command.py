@@ -80,8 +80,8 @@ def test_one_bad_input_of_two_is_status_1_with_the_good_one_done(
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("--frames", "0"), 2, "frames=0 leaves nothing to do"),
-        (("--start", "soon"), 2, "'soon' is no time"),
+        (("--frames", "0"), 2, "frames=0 must be 1 or more"),
+        (("--start", "soon"), 2, "'soon' is not a time"),
         (("--codec", "h263000"), 3, "no encoder 'h263000'"),
         (("--codec", "aac"), 2, "encodes audio"),
         (("--codec", "ffv1", "--crf", "18"), 2, "is not supported by ffv1"),

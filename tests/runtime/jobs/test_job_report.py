@@ -62,7 +62,7 @@ def test_there_is_a_sample_for_each_frame_of_an_excerpt(
 
 def test_the_page_shows_the_threads_and_loads_nothing(written: Path) -> None:
     text = (written / "report.html").read_text(encoding="utf-8")
-    assert "24 frames restored" in text
+    assert "24 frames upscaled" in text
     assert text.count("<svg") >= 3
     assert "://" not in text
     assert "default-src 'none'" in text

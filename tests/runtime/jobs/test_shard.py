@@ -49,7 +49,7 @@ def test_shares_cover_all_inputs_once(count: int, inputs: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/2/3", "-1/2"])
 def test_what_is_no_share_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no share|does not exist"):
+    with pytest.raises(ValueError, match=r"is not a share|does not exist"):
         parse_shard(text)
 
 
@@ -103,7 +103,7 @@ def test_a_library_goes_on_behind_what_is_done(tmp_path: Path, clip: Path, enlar
     session.fed.clear()
     again = infer(config, session=session)
     assert [Path(file.output).name for file in again.files] == ["a.mp4", "b.mp4"]
-    assert "was there already" in again.files[0].notes[0]
+    assert "skipped: it exists already" in again.files[0].notes[0]
     assert [failure.input for failure in again.failures] == ["c.mp4"]  # --overwrite was not said
     assert len(session.fed) == 2
     other = infer(InferConfig((library,), output, frames=2, crf=40), session=session)
@@ -175,7 +175,7 @@ def test_shares_of_one_long_video_are_joined_by_the_last(
         None,
     ]
     done = infer(config_of(long_clip, joined, "2/3"), session=enlarger())  # the same command again
-    assert "was there already" in done.files[0].notes[0]
+    assert "skipped: it exists already" in done.files[0].notes[0]
 
 
 def test_any_machine_joins_what_was_carried_together(
@@ -243,7 +243,7 @@ def test_a_source_that_changes_between_the_shares_is_named(
     columns = json.loads(table.read_text())
     columns["crcs"][50] += 1
     table.write_text(json.dumps(columns))
-    with pytest.raises(MediaError, match="changed while it was restored: frame 50 is not what"):
+    with pytest.raises(MediaError, match="changed while it was upscaled: frame 50 is not what"):
         infer(config_of(long_clip, output, "2/2"), session=enlarger())
 
 

@@ -204,7 +204,7 @@ def test_a_network_that_sees_everything_is_named_when_it_is_fed_in_tiles(
         output = tmp_path / f"{tile}.mp4"
         infer(InferConfig((clip,), output, tile=tile, frames=1), session=session, progress=note)
     (line,) = seen
-    assert line.startswith("enlarger looks at the whole picture")
+    assert line.startswith("enlarger uses the whole frame")
 
 
 def test_small_frames_are_never_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
