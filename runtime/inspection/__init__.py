@@ -1,1 +1,1 @@
-"""What a file or a machine is: inspect and doctor."""
+"""Inspect files (`vsrc inspect`) and diagnose the installation (`vsrc doctor`)."""

@@ -1,8 +1,8 @@
-"""What is installed, what of it works, and the line that fixes what does not.
+"""Diagnose the installation: what is installed, what works, and which command fixes the rest.
 
-Nothing heavy is imported here: versions come from the metadata of the packages, and what is tried
-is tried in a process of its own (`trials.py`). So this works where nearly everything is broken. A
-line is advised only after a dry run of it (`dry_run.py`).
+Nothing heavy is imported here: versions come from the metadata of the packages, and trials run in
+separate processes (`trials.py`). So it works even if nearly everything is broken. A command is
+advised only after a dry run of it (`dry_run.py`).
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from vsrc.runtime.machine import Machine, board_model, this_machine
 
 EXTRAS = {
     "compress": "To train students (distill)",
-    "teachers": "To learn from networks that spandrel loads (distill)",
+    "teachers": "To use teachers that spandrel loads (distill)",
     "export": "To export graphs (export)",
     "eval": "To measure quality (eval)",
     "report": "To write pages (compare, demo)",
     "cluster": "To use many machines",
 }
-"""Extras whose packages are listed one by one -> what they are for."""
+"""Extras whose packages are listed one by one -> purpose."""
 
 _DRY_RUN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything that was found.
+    """Result of `vsrc doctor`.
 
     Attributes:
-        vsrc: Its version.
-        python: Its version.
-        machine: What it runs on.
+        vsrc: Version of vsrc.
+        python: Version of Python.
+        machine: Properties of the machine.
         board: Model of a single-board computer, or None.
         gpus: NVIDIA GPUs: name, driver, memory, compute capability, as nvidia-smi prints them.
-        findings: What was looked at, in the order to read it.
+        findings: Findings in the order to print them.
     """
 
     vsrc: str
@@ -64,10 +64,10 @@ class Diagnosis:
 
 
 def examine(*, offline: bool = False) -> Diagnosis:
-    """Look at everything; takes some seconds, and longer for each line that is advised.
+    """Run the diagnosis; takes some seconds, and longer for each command that is advised.
 
     Args:
-        offline: Ask no package index; whether a line would work is not known then.
+        offline: Whether dry runs, which query the package index, are skipped.
     """
     try:
         needed = dependencies()
@@ -99,10 +99,10 @@ def examine(*, offline: bool = False) -> Diagnosis:
 
 
 def check_base(diagnosis: Diagnosis) -> None:
-    """Raise if no command that runs a network can work.
+    """Raise if no command can run a network.
 
     Raises:
-        MissingDependencyError: With the line that fixes it.
+        MissingDependencyError: A required package is missing or broken; names the fix.
     """
     bad = [finding for finding in diagnosis.of("base") if finding.state != "ok"]
     if not bad and not any(finding.state == "ok" for finding in diagnosis.of("run")):
@@ -114,11 +114,11 @@ def check_base(diagnosis: Diagnosis) -> None:
 
 
 def checked(remedies: list[Remedy], *, offline: bool = False) -> tuple[Finding, ...]:
-    """The findings, each with the line that fixes it if a dry run does not say otherwise."""
+    """Return the findings, each with the command that fixes it unless its dry run failed."""
     commands = [remedy.command for remedy in remedies if remedy.command is not None]
     if offline:
         tried = {
-            command.text: DryRun("unknown", "no package index was asked") for command in commands
+            command.text: DryRun("unknown", "no package index was queried") for command in commands
         }
     else:
         tried = try_commands(commands, seconds=_DRY_RUN_SECONDS)
@@ -131,7 +131,7 @@ def checked(remedies: list[Remedy], *, offline: bool = False) -> tuple[Finding, 
 
 
 def examine_extra(extra: str, needed: list[Dependency]) -> list[Remedy]:
-    """What an extra brings; one line installs all that is missing of it."""
+    """Examine the packages of an extra; a single command installs all missing ones."""
     packages = [dependency for dependency in needed if dependency.extra == extra]
     findings = [examine_package(extra, dependency) for dependency in packages]
     pairs = list(zip(packages, findings, strict=True))
@@ -142,7 +142,7 @@ def examine_extra(extra: str, needed: list[Dependency]) -> list[Remedy]:
 
 
 def find_gpus() -> tuple[str, ...]:
-    """NVIDIA's GPUs, as nvidia-smi prints them."""
+    """List NVIDIA GPUs as nvidia-smi prints them."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return ()

@@ -1,4 +1,4 @@
-"""Part of the diagnosis: what builds and runs engines on NVIDIA GPUs."""
+"""Part of the diagnosis: the packages that build and run engines on NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _CUDA_VERSION = Path("/usr/local/cuda/version.json")
 
 
 def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
-    """Start each builder that is installed, and ask the driver through cuda-bindings."""
+    """Start each installed builder, and query the driver through cuda-bindings."""
     yield _builder("tensorrt", "trt", has_gpu=has_gpu)
-    if not is_jetson_board():  # TensorRT for RTX is for desktop GPUs, and builds without one, too
+    if not is_jetson_board():  # TensorRT for RTX is for desktop GPUs, and builds without a GPU
         yield _builder("tensorrt-rtx", "trt-rtx", has_gpu=has_gpu)
     yield _cuda_bindings(has_gpu=has_gpu)
     if has_gpu and not is_jetson_board():
@@ -36,7 +36,7 @@ def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
 
 def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
     version = find_version(name)
-    # JetPack's TensorRT may lie on the path without metadata, so the module decides.
+    # JetPack's TensorRT may be importable without metadata, so check the module.
     if version is None and not is_importable(module_of(name)):
         if name == "tensorrt" and not has_gpu:
             return Remedy(Finding("nvidia", name, "no-gpu"))
@@ -63,14 +63,14 @@ def _install(name: str, extra: str) -> Command:
     if name == "tensorrt" and is_jetson_board():
         return open_to_system_packages()
     wanted = [dependency for dependency in dependencies_of(extra) if dependency.name == name]
-    if name == "cuda-bindings" and is_jetson_board():  # the extra would bring TensorRT, too
+    if name == "cuda-bindings" and is_jetson_board():  # the extra would also install TensorRT
         major = _cuda_major()
         return this_installation().install_freely(f"{name}=={major}.*" if major else name)
     return this_installation().install_extras(extra, only=wanted)
 
 
 def _cuda_major() -> str | None:
-    """Major version of the CUDA that is installed; cuda-bindings must be of the same."""
+    """Major version of the installed CUDA, which that of cuda-bindings must match."""
     try:
         return str(json.loads(_CUDA_VERSION.read_text())["cuda"]["version"]).partition(".")[0]
     except (OSError, ValueError, KeyError):

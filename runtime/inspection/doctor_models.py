@@ -13,10 +13,10 @@ from vsrc.runtime.shipped_models import list_shipped, shipped
 
 
 def examine_models(*, can_run: bool) -> Iterator[Remedy]:
-    """Restore a frame with each student that ships.
+    """Upscale a frame with each student that ships.
 
     Args:
-        can_run: ONNX Runtime works; without it no student is to blame.
+        can_run: Whether ONNX Runtime works; without it the students are not tried.
     """
     for name in list_shipped():
         path = shipped(name)

@@ -1,4 +1,4 @@
-"""Part of the diagnosis: the builds of ONNX Runtime, and what each of them runs graphs on."""
+"""Part of the diagnosis: the builds of ONNX Runtime and their execution providers."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _PROVIDERS = {
     "CUDA": "CUDAExecutionProvider",
     "Tensorrt": "TensorrtExecutionProvider",
 }
-"""Short name -> ONNX Runtime's provider."""
+"""Short name -> ONNX Runtime's execution provider."""
 
 _TENSORRT = "tensorrt>=10.13.2,<11"
 """The wheel of ONNX Runtime links libnvinfer.so.10."""
 
 
 def examine_onnxruntime(*, has_gpu: bool) -> list[Remedy]:
-    """Find ONNX Runtime, and run a graph on each of its providers that vsrc uses."""
+    """Find ONNX Runtime, and run a graph on each of the providers that vsrc uses."""
     extra, _ = onnxruntime_extras()
     wheels = providers_of("onnxruntime")
     if not wheels:
         return [Remedy(Finding("run", "onnxruntime", "absent"), _install(extra))]
     if len(wheels) > 1:
-        # All unpack into one folder; what is there then is a mixture of them.
+        # All builds install into the same folder, which then has a mixture of their files.
         found = Finding("run", " and ".join(wheels), "broken", said="they overwrite each other")
         return [Remedy(found, replace_onnxruntime(*wheels, extra=extra))]
     wheel = wheels[0]
@@ -72,6 +72,6 @@ def _install(extra: str) -> Command:
 
 
 def _requirement(wheel: str) -> str:
-    """As our metadata asks for a build, or its name alone."""
+    """Return the requirement of a build from vsrc's metadata, or its name alone."""
     known = [dependency.requirement for dependency in dependencies() if dependency.name == wheel]
     return known[0] if known else wheel

@@ -1,4 +1,4 @@
-"""The diagnosis for people: plain text, at most 80 columns where names allow."""
+"""The diagnosis as plain text, at most 80 columns where names allow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LABELS = {
 }
 _INDENT = 10
 _GROUPS = {
-    "base": "Always needed",
+    "base": "Required",
     "run": "To run networks (infer, bench)",
     "models": "Students that ship with vsrc",
     "nvidia": "To build engines for NVIDIA GPUs",
@@ -29,7 +29,7 @@ _GROUPS = {
 
 
 def doctor_text(diagnosis: Diagnosis) -> str:
-    """What was found, group by group, and at the end what to do."""
+    """Format the findings by group, and finally the commands that fix them."""
     lines = _title_lines(diagnosis)
     for group, title in _GROUPS.items():
         if findings := diagnosis.of(group):
@@ -51,7 +51,7 @@ def _title_lines(diagnosis: Diagnosis) -> list[str]:
 
 
 def _group(findings: Sequence[Finding]) -> list[str]:
-    """A line for each finding with something to say; the others together, by their state."""
+    """Format a line for each finding with a message; group the others by state."""
     lines = []
     for state, label in _LABELS.items():
         same = [finding for finding in findings if finding.state == state]
@@ -78,25 +78,25 @@ def _wrap(label: str, words: str) -> list[str]:
 
 
 def _advice(diagnosis: Diagnosis) -> list[str]:
-    """Each line that fixes something, once, and what it fixes."""
+    """Format each command that fixes something, once, with what it fixes."""
     fixes = [finding for finding in diagnosis.findings if finding.fix]
     known = [finding for finding in fixes if not finding.unchecked]
     lines = []
     if known:
-        lines += ["What adds or fixes the rest, where you need it; pip says that each would work:"]
+        lines += ["Commands that install or fix the rest if you need it; a dry run of each worked:"]
         lines += _lines(known)
     for why in dict.fromkeys(finding.unchecked for finding in fixes if finding.unchecked):
-        lines += [f"Whether these would work is not known ({why}):"]
+        lines += [f"Commands that were not checked ({why}):"]
         lines += _lines([finding for finding in fixes if finding.unchecked == why])
     if not diagnosis.gpus and any(finding.name == "torch" for finding in fixes):
         lines += textwrap.wrap(f"{TORCH_SOURCE[0].upper()}{TORCH_SOURCE[1:]}.", WIDTH)
     if any(finding.state in ("absent", "old", "broken") for finding in diagnosis.findings):
         return lines or ["What is missing cannot be installed here."]
-    return ["All is there and works."]
+    return ["Everything is installed and works."]
 
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
-    """Each line, and under it what it is for."""
+    """Format each command, and below it what it is for."""
     names: dict[str, list[str]] = {}
     for finding in findings:
         names.setdefault(finding.fix or "", []).append(finding.name)

@@ -1,4 +1,4 @@
-"""Whether a line that installs something would work, without installing anything."""
+"""Check whether an install command would work, without installing anything."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _OLD_PIP = "no such option: --dry-run"
 
 @dataclass(frozen=True)
 class DryRun:
-    """How it went.
+    """Result of a dry run.
 
     Attributes:
-        state: `unknown` where it could not be tried: without network, or with a pip before 22.2.
+        state: Whether the command would work; `unknown` without network, or with pip before 22.2.
         said: Why it would not work, or why that is unknown.
     """
 
@@ -41,14 +41,14 @@ _TOO_LONG = DryRun("unknown", "the package index took too long")
 
 
 def try_commands(commands: Iterable[Command], *, seconds: float) -> dict[str, DryRun]:
-    """What would become of commands, by their text.
+    """Run commands as dry runs; return the results by the text of the command.
 
-    pip asks the package index, as it would for the command itself; it may fetch what it has to look
-    into, and keeps none of it.
+    pip queries the package index, as for the command itself; it may download packages to read
+    their metadata, and discards them.
 
     Args:
-        commands: What might be typed.
-        seconds: For all of them together.
+        commands: Commands to check.
+        seconds: Time limit for all of them together.
     """
     by_text = {command.text: command for command in commands}
     groups: dict[tuple[str, ...], list[Command]] = {}
@@ -60,7 +60,7 @@ def try_commands(commands: Iterable[Command], *, seconds: float) -> dict[str, Dr
         return _try(command, begin + share * seconds - time.monotonic())
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        # All together first: what they have in common, as torch is, takes longest to look into.
+        # All together first: common requirements such as torch take longest to resolve.
         together = partial(attempt, share=_SHARE_OF_ALL)
         whole = list(pool.map(together, map(_merged, groups.values())))
         outcomes: dict[str, DryRun] = {}
@@ -80,14 +80,14 @@ def _weight(command: Command) -> tuple[bool, int]:
 
 
 def _merged(group: list[Command]) -> Command:
-    """One command for those that differ in their packages alone."""
+    """Merge commands that differ only in their packages."""
     packages = dict.fromkeys(name for command in group for name in command.packages)
     return Command("", group[0].dry_run, tuple(packages))
 
 
 def _try(command: Command, seconds: float) -> DryRun:
     if not command.dry_run:
-        return DryRun("unknown", "nothing can try this line")
+        return DryRun("unknown", "no dry run exists for this command")
     words, environment = _prepare((*command.dry_run, *command.packages))
     try:
         done = subprocess.run(
@@ -113,7 +113,7 @@ def _try(command: Command, seconds: float) -> DryRun:
 
 
 def _prepare(words: tuple[str, ...]) -> tuple[Sequence[str], Mapping[str, str]]:
-    """Command and environment; this Python's pip imports nothing from the working directory."""
+    """Build command and environment; pip must import nothing from the working directory."""
     for start in (("pip",), this_installation().pip):
         if start[0] != "uv" and words[: len(start)] == start:
             child = prepare_child(_RUN_PIP, *words[len(start) :])
@@ -122,7 +122,7 @@ def _prepare(words: tuple[str, ...]) -> tuple[Sequence[str], Mapping[str, str]]:
 
 
 def _reason(stderr: str) -> str:
-    """The line of an installer's error that says most."""
+    """Pick the most informative line of an installer's error output."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if any(words in line for words in _REASONS)]
     errors = [line for line in lines if line.lower().startswith("error:")]

@@ -1,4 +1,4 @@
-"""Look into a built engine and the sidecar beside it."""
+"""Inspect a built engine and its sidecar."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NAMES = {"trt": "TensorRT", "trt-rtx": "TensorRT for RTX"}
 
 
 def inspect_engine(path: Path) -> Inspection:
-    """Size and hash of an engine, and what its sidecar says it was built for.
+    """Check size and hash of an engine, and report the target from its sidecar.
 
-    An engine tells nothing without the very TensorRT and GPU that it was built for, so what is
-    known of it is what was written beside it.
+    An engine can only be loaded by the TensorRT version and GPU that it was built for, so its
+    properties are read from the sidecar.
     """
     size_bytes, sha256 = path.stat().st_size, file_sha256(path)
     sidecar, problem = _sidecar(path.with_suffix(".json"))
@@ -48,7 +48,7 @@ def _gpu(target: EngineTarget) -> str:
 
 
 def _sidecar(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """What the sidecar says, or what is wrong with it."""
+    """Read the sidecar; return its contents, or the error."""
     if not path.is_file():
         return None, f"{path} is missing: nothing says which GPU and TensorRT the engine is for"
     if path.stat().st_size > _SIDECAR_LIMIT_BYTES:
@@ -58,7 +58,7 @@ def _sidecar(path: Path) -> tuple[dict[str, Any] | None, str]:
     except (ValueError, OSError, RecursionError) as error:
         return None, f"{path} is not readable as JSON ({error})"
     if not isinstance(data, dict):
-        return None, f"{path} is not a sidecar: it holds no object"
+        return None, f"{path} is not a sidecar: it is not a JSON object"
     return data, ""
 
 

@@ -1,4 +1,4 @@
-"""What a file says of itself: for people as labelled lines, for programs as plain values."""
+"""Properties of an inspected file, as labelled lines and as plain values for programs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _LEAST_LABEL_WIDTH = 10
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in one file or folder.
+    """Result of inspecting one file or folder.
 
     Attributes:
-        kind: `package`, `graph`, `weights`, `engine`, `video` or `picture`.
-        path: As it was named.
-        title: What it is, in a few words.
-        rows: Label and text; an empty label continues the row above.
-        facts: The same for programs: dicts, lists and scalars, units in the names.
-        problems: What is wrong with it, a sentence each; empty for a sound file.
+        kind: Kind of file: `package`, `graph`, `weights`, `engine`, `video` or `picture`.
+        path: Path as given.
+        title: Short description.
+        rows: Label and text of each line; an empty label continues the row above.
+        facts: Properties for programs: dicts, lists and scalars, units in the names.
+        problems: Defects, a sentence each; empty for a valid file.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Inspection:
 
 
 def inspection_text(inspection: Inspection) -> str:
-    """The rows under their title, wrapped to a terminal of 80 columns."""
+    """Format the rows under their title, wrapped to 80 columns."""
     labels = [label for label, _ in inspection.rows]
     width = max([_LEAST_LABEL_WIDTH, *map(len, labels)]) + 2
     lines = [f"{inspection.path}: {inspection.title}"]
@@ -51,23 +51,23 @@ def inspection_text(inspection: Inspection) -> str:
 
 
 def inspection_json(inspection: Inspection) -> dict[str, Any]:
-    """The facts in one flat object, for programs."""
+    """Return the facts as one flat object, for programs."""
     head = {"kind": inspection.kind, "path": inspection.path}
     return {**head, **inspection.facts, "problems": list(inspection.problems)}
 
 
 def check_intact(inspection: Inspection) -> None:
-    """Raise if something is wrong with what was inspected.
+    """Raise if the inspected file has problems.
 
     Raises:
-        SpecError: Names every problem.
+        SpecError: There are problems; names all of them.
     """
     if inspection.problems:
         raise SpecError("; ".join(inspection.problems))
 
 
 def size_text(size_bytes: int) -> str:
-    """A size with three digits and the unit that fits: "175 kB"."""
+    """Format a size with three digits and a suitable unit: "175 kB"."""
     value = float(size_bytes)
     for unit in ("bytes", "kB", "MB"):
         if value < 1000:

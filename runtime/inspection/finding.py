@@ -1,4 +1,4 @@
-"""What `vsrc doctor` says of one thing that it looked at."""
+"""A finding of `vsrc doctor` about one package, model or device."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ State = Literal["ok", "absent", "old", "broken", "untried", "no-gpu"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """State of one package, model or device.
 
     Attributes:
-        group: `base` (nothing works without), `run`, `nvidia`, `models`, or the name of an extra.
-        name: What it is.
-        state: Whether it can be used. `untried`: what runs it is missing; `no-gpu`: it needs an
-            NVIDIA GPU, and there is none.
-        version: Of what is installed, or empty.
-        said: What was tried and found.
-        fix: The line that fixes it, or None where nothing is to be done or none would work.
-        unchecked: Why it is not known whether that line would work; empty after a dry run.
+        group: Group of the report: `base` (required), `run`, `nvidia`, `models`, or the name of an
+            extra.
+        name: Name of the package, model or device.
+        state: Whether it can be used. `untried`: the package that runs it is missing; `no-gpu`: it
+            needs an NVIDIA GPU, and there is none.
+        version: Installed version, or empty.
+        said: Result of the trial, or the error.
+        fix: Command that fixes it, or None if nothing is to be done or no command would work.
+        unchecked: Why the command could not be checked; empty after a dry run.
     """
 
     group: str
@@ -38,18 +39,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A finding, and the command that fixes it, which is not checked yet."""
+    """A finding, and the command that fixes it, before its dry run."""
 
     finding: Finding
     command: Command | None = None
 
 
 def examine_package(group: str, package: Dependency) -> Finding:
-    """What the metadata of a package says alone."""
+    """Examine a package by its metadata, without importing it."""
     if not package.is_there:
         return Finding(group, package.name, "absent")
     if package.installed is None:
-        said = f"{package.module} comes from elsewhere"
+        said = f"{package.module} is importable, but from another package"
         return Finding(group, package.name, "ok", said=said)
     if not package.is_met:
         said = f"{package.bounds} is needed"
@@ -58,5 +59,5 @@ def examine_package(group: str, package: Dependency) -> Finding:
 
 
 def with_outcome(finding: Finding, outcome: Outcome) -> Finding:
-    """The finding, with what trying it showed."""
+    """Return the finding with the outcome of its trial."""
     return replace(finding, state="ok" if outcome.works else "broken", said=outcome.said)

@@ -1,4 +1,4 @@
-"""Look into a model package: what it is, where it comes from, and whether its files are whole."""
+"""Inspect a model package: network, origin, and integrity of its files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import SCHEMA_VERSION, FileSpec, GraphSpec, ModelSpec
 
 _USUAL = (180, 320)
-"""Size for which the arithmetic of a frame is named, LR pixels."""
+"""Frame size for which the GMAC are given, LR pixels."""
 
 
 def inspect_package(path: Path) -> Inspection:
-    """What a package holds; every file is read and its hash compared.
+    """Inspect a package; every file is read and its hash checked.
 
     Raises:
-        SpecError: There is no package, or its `model.json` cannot be read.
+        SpecError: The package does not exist, or its `model.json` cannot be read.
     """
     package = open_package(path)
     spec = package.spec
@@ -61,7 +61,7 @@ def _network_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     yield "size", f"{network.parameters:,} parameters, {gmac:.3g} GMAC for {width}x{height}"
     pixels = f"halo {network.halo} LR pixels, sizes in multiples of {network.size_multiple}"
     yield "context", pixels + (", doubles the frame rate" if network.time_scale == 2 else "")
-    yield "taught for", f"degradation {spec.degradation}"
+    yield "trained for", f"degradation {spec.degradation}"
 
 
 def _entry_text(entry: FileSpec) -> str:

@@ -1,7 +1,7 @@
-"""Small jobs that show whether a library works; each runs in a process of its own.
+"""Small trials that show whether a library works; each runs in a separate process.
 
-A library of native code that was built for something else may crash, print, or hang on to a device:
-none of that must reach the one who asks. `run_trial` starts this file and reads one line of JSON.
+A native library built for another platform may crash, print, or keep a device busy, which must not
+affect the caller. `run_trial` runs this file in a process and reads one line of JSON.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _CODE = "from vsrc.runtime.inspection.trials import main; main()"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended.
+    """Result of a trial.
 
     Attributes:
-        works: It did what it was to do.
-        said: What was found, or the error in one line.
+        works: Whether the trial succeeded.
+        said: Result, or the error, in one line.
     """
 
     works: bool
@@ -63,18 +63,18 @@ def run_trial(name: str, argument: str = "") -> Outcome:
 
 
 def main() -> None:
-    """Run the trial that the arguments name, and say how it went."""
+    """Run the trial named by the arguments, and print its outcome."""
     name, argument = sys.argv[1:3]
     try:
         answer = {"works": True, "said": TRIALS[name](argument)}
-    except Exception as error:  # whatever a library raises is what the user wants to read
+    except Exception as error:  # any error of a library is reported to the user
         words = f"{type(error).__name__}: {error}"
         answer = {"works": False, "said": " ".join(words.split())[:300]}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
 
 
 def _av(gpu: str) -> str:
-    """Open the sample clip and encode two frames of it; NVENC is tried where there is a GPU."""
+    """Decode the sample clip and encode two frames of it; also with NVENC if there is a GPU."""
     import itertools
 
     import av
@@ -89,7 +89,7 @@ def _av(gpu: str) -> str:
     for codec in ("x264", "x265", "av1", *(("nvenc",) if gpu else ())):
         try:
             _encode(codec, frames)
-        except Exception as error:  # noqa: PERF203  whatever a library raises is the finding
+        except Exception as error:  # noqa: PERF203  any error of a library is the finding
             problems[codec] = str(error)
     if "x264" in problems:
         raise RuntimeError(f"x264 does not encode: {problems['x264']}")
@@ -105,7 +105,7 @@ def _av(gpu: str) -> str:
 
 
 def _encode(codec: str, frames: Sequence[Pixels8]) -> None:
-    """Frames through an encoder, with the options that `vsrc infer` gives it."""
+    """Encode frames with the options that `vsrc infer` uses."""
     from fractions import Fraction
 
     import av
@@ -126,7 +126,7 @@ def _encode(codec: str, frames: Sequence[Pixels8]) -> None:
         packets += context.encode(frame)
     packets += context.encode(None)
     if not packets:
-        raise RuntimeError("it gave nothing")
+        raise RuntimeError("the encoder returned no packets")
 
 
 def _numpy(_: str) -> str:
@@ -137,7 +137,7 @@ def _numpy(_: str) -> str:
 
 
 def _onnxruntime(_: str) -> str:
-    """Which providers there are."""
+    """List the execution providers."""
     import onnxruntime
 
     providers = onnxruntime.get_available_providers()
@@ -161,7 +161,7 @@ def _provider(provider: str) -> str:
     a = np.arange(64, dtype=np.float32).reshape(8, 8)
     (product,) = session.run(None, {"a": a, "b": a})
     if not np.allclose(product, a @ a):
-        raise RuntimeError("it multiplied two matrices and got a wrong result")
+        raise RuntimeError("the product of two matrices is wrong")
     return "ran a graph"
 
 
@@ -180,7 +180,7 @@ def _tensorrt_rtx(_: str) -> str:
 
 
 def _cuda(_: str) -> str:
-    """Ask the driver for its device."""
+    """Query the device from the driver."""
     from vsrc.runtime.sensors.cuda_device import cuda_device
 
     device = cuda_device()
@@ -188,7 +188,7 @@ def _cuda(_: str) -> str:
 
 
 def _package(path: str) -> str:
-    """Restore a tiny frame with a model package."""
+    """Upscale a tiny frame with a model package."""
     import numpy as np
 
     from vsrc.runtime.package import open_package
@@ -196,7 +196,7 @@ def _package(path: str) -> str:
     session = open_package(path).session()
     side = max(32, session.network.size_multiple)
     sr = session(np.zeros((1, session.network.window, side, side, 3), dtype=np.uint8))
-    return f"restored a frame to {sr.shape[-2]}x{sr.shape[-3]}"
+    return f"upscaled a frame to {sr.shape[-2]}x{sr.shape[-3]}"
 
 
 TRIALS: dict[str, Callable[[str], str]] = {
@@ -209,4 +209,4 @@ TRIALS: dict[str, Callable[[str], str]] = {
     "tensorrt": _tensorrt,
     "tensorrt-rtx": _tensorrt_rtx,
 }
-"""Name -> what is tried; it returns what was found, or raises."""
+"""Name -> trial; it returns the result as text, or raises."""

@@ -1,4 +1,4 @@
-"""Look into a video or picture: what it holds, and whether `vsrc infer` takes it."""
+"""Inspect a video or image: its properties, and whether `vsrc infer` accepts it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vsrc.runtime.inspection.facts import Inspection, size_text
 
 
 def inspect_video(path: Path) -> Inspection:
-    """What FFmpeg says of the file after its first frame was decoded.
+    """Report what FFmpeg reads from the file, after decoding its first frame.
 
     Raises:
-        MediaError: Not a video or picture, or not a frame of it can be decoded.
+        MediaError: It is not a video or image, or no frame can be decoded.
     """
     with closing(VideoReader(path)) as reader:
         info = reader.info
@@ -31,13 +31,13 @@ def inspect_video(path: Path) -> Inspection:
     if kind == "video":
         rows.append(("time", _time_text(info)))
     if info.sample_aspect_ratio not in (None, 1):
-        rows.append(("pixels", f"{info.sample_aspect_ratio} as wide as high"))
+        rows.append(("pixels", f"sample aspect ratio {info.sample_aspect_ratio}"))
     if info.rotation:
-        rows.append(("turned", f"by {info.rotation} degrees"))
+        rows.append(("rotated", f"by {info.rotation} degrees"))
     rows += [("" if index else "tracks", str(track)) for index, track in enumerate(info.tracks)]
     if info.chapters:
         rows.append(("chapters", str(info.chapters)))
-    rows.append(("infer", f"refuses it: {refusal}" if refusal else "takes it as it is"))
+    rows.append(("infer", f"rejects it: {refusal}" if refusal else "accepts it"))
     return Inspection(
         kind=kind,
         path=str(path),
@@ -74,7 +74,7 @@ def _time_text(info: VideoInfo) -> str:
 
 
 def _refusal(info: VideoInfo) -> str | None:
-    """Why `vsrc infer` refuses it without further options; None if it does not."""
+    """Return why `vsrc infer` rejects it without further options; None if it accepts it."""
     try:
         check_supported(info, allow_hdr=False, deinterlace=False)
     except MediaError as error:

@@ -1,7 +1,7 @@
-"""Look into a safetensors file without loading a tensor.
+"""Inspect a safetensors file without loading its tensors.
 
-Layout (huggingface/safetensors): 8 bytes little-endian length, that many bytes of JSON that name
-each tensor with dtype, shape and its half-open range of bytes, then the bytes.
+Layout (huggingface/safetensors): 8 bytes little-endian length, that many bytes of JSON that list
+each tensor with dtype, shape and its half-open range of bytes, then the data.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vsrc.runtime.inspection.facts import Inspection, size_text
 from vsrc.runtime.schema import to_json
 
 _HEADER_LIMIT_BYTES = 100_000_000
-"""The most that the format allows."""
+"""Largest header that the format allows, bytes."""
 _ELEMENT_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2,
     "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -27,7 +27,7 @@ _ELEMENT_BYTES = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Name, number format and shape of a tensor."""
+    """Name, dtype and shape of a tensor."""
 
     name: str
     dtype: str
@@ -35,15 +35,15 @@ class TensorInfo:
 
     @property
     def count(self) -> int:
-        """Numbers in it."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 
 def inspect_safetensors(path: Path) -> Inspection:
-    """Names, shapes and number of weights.
+    """Report names, shapes and number of weights.
 
     Raises:
-        SpecError: Not a safetensors file.
+        SpecError: It is not a safetensors file.
     """
     size_bytes = path.stat().st_size
     header, start = _header(path, size_bytes)
@@ -53,7 +53,7 @@ def inspect_safetensors(path: Path) -> Inspection:
         tensor, begin, end = _tensor(path, name, entry)
         tensors.append(tensor)
         if not _is_whole(tensor, begin, end, size_bytes - start):
-            problems.append(f"{path}: tensor {name} does not lie in the file as its shape says")
+            problems.append(f"{path}: the byte range of tensor {name} does not match its shape")
     return weights_inspection(path, tensors, metadata=metadata, problems=problems)
 
 
@@ -64,13 +64,13 @@ def weights_inspection(
     metadata: Mapping[str, str],
     problems: Sequence[str] = (),
 ) -> Inspection:
-    """What is said of weights, whatever file they lie in.
+    """Build the inspection of weights, for any file format.
 
     Args:
-        path: The file.
-        tensors: In the order of the file.
-        metadata: Text that the file carries.
-        problems: What is wrong with it.
+        path: Path of the file.
+        tensors: Tensors in file order.
+        metadata: Metadata of the file.
+        problems: Defects of the file.
     """
     count = sum(tensor.count for tensor in tensors)
     by_dtype: dict[str, int] = {}
@@ -84,7 +84,7 @@ def weights_inspection(
         path=str(path),
         title=f"weights, {size_text(size_bytes)}",
         rows=(
-            ("size", f"{count:,} numbers in {len(tensors)} tensors: {mix}"),
+            ("size", f"{count:,} values in {len(tensors)} tensors: {mix}"),
             *((str(key), str(value)) for key, value in metadata.items()),
             *(("" if index else "tensors", text) for index, text in enumerate(listed)),
         ),
@@ -100,7 +100,7 @@ def weights_inspection(
 
 
 def _header(path: Path, size_bytes: int) -> tuple[dict[str, Any], int]:
-    """The parsed header and where the tensors begin."""
+    """Read the header; return it and the offset of the tensor data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size_bytes < 8 or length > min(size_bytes - 8, _HEADER_LIMIT_BYTES):
@@ -116,12 +116,12 @@ def _header(path: Path, size_bytes: int) -> tuple[dict[str, Any], int]:
 
 
 def _tensor(path: Path, name: str, entry: object) -> tuple[TensorInfo, int, int]:
-    """A tensor, and where its bytes begin and end among those behind the header."""
+    """Return a tensor, and the range of its bytes relative to the end of the header."""
     if isinstance(entry, dict):
         shape, place = entry.get("shape"), entry.get("data_offsets")
         if _is_sizes(shape) and _is_sizes(place) and len(place) == 2:
             return TensorInfo(name, str(entry.get("dtype")), tuple(shape)), place[0], place[1]
-    raise SpecError(f"{path}: tensor {name!r} has no shape and place")
+    raise SpecError(f"{path}: tensor {name!r} has no valid shape and data offsets")
 
 
 def _is_sizes(value: object) -> TypeGuard[list[int]]:

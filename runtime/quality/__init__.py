@@ -1,1 +1,1 @@
-"""How good pictures are: metrics, eval and compare."""
+"""Measure the quality of upscaled frames: metrics, `vsrc eval` and `vsrc compare`."""

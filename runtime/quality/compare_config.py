@@ -8,17 +8,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """What is laid on each other, and where the page goes.
+    """What to compare, and where to write the page.
 
     Attributes:
-        left: A picture or video; seen on the left at the start.
-        right: The same frames, made in another way; may differ in size.
-        reference: The true HR frames; those of left and right that have its size are scored.
-        output: The page, one HTML file.
-        start: Where in videos to begin, seconds from the first frame.
-        frames: Most frames of a video to compare; the page grows with them.
-        border: Pixels left out at each edge when scoring (papers leave out `scale`).
-        overwrite: Replace a page that exists.
+        left: Image or video shown on the left.
+        right: Image or video of the same frames from another source; may differ in size.
+        reference: True HR frames; left and right are scored if they have the same size.
+        output: Path of the page, one HTML file.
+        start: Start time in videos, seconds from the first frame.
+        frames: Largest number of frames of a video to compare; the page grows with it.
+        border: Width cropped from each edge before scoring, pixels (papers crop `scale`).
+        overwrite: Whether an existing page is replaced.
     """
 
     left: Path
@@ -40,13 +40,13 @@ class CompareConfig:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The files, in the order in which they appear on the page."""
+        """Files in the order in which they appear on the page."""
         return tuple(path for path in (self.left, self.right, self.reference) if path is not None)
 
 
 @dataclass(frozen=True)
 class CompareProgress:
-    """Frames compared so far, and how many there will be at most."""
+    """Number of frames compared so far, and the largest possible number."""
 
     frames: int
     most: int

@@ -1,4 +1,4 @@
-"""What `vsrc compare` finds out about each source, and how it is said."""
+"""Results of `vsrc compare` for each source, as values, text and tables."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from vsrc.runtime.report.chart import Line
 
 @dataclass(frozen=True)
 class Compared:
-    """One of the sources and how close it comes to the reference.
+    """One of the sources with its scores against the reference.
 
     Attributes:
-        label: What the page calls it.
-        path: Where it lies.
-        width_px: Of its frames.
-        height_px: Of its frames.
-        psnr_y_db: Of each frame; None for a frame equal to the reference. Empty where there is no
-            reference, or one of another size.
-        ssim_y: Of each frame; empty likewise, and for frames smaller than its window.
+        label: Name on the page.
+        path: Path of the file.
+        width_px: Width of its frames, pixels.
+        height_px: Height of its frames, pixels.
+        psnr_y_db: PSNR of luma of each frame, dB; None for a frame equal to the reference. Empty
+            without a reference of the same size.
+        ssim_y: SSIM of luma of each frame; empty likewise, and for frames smaller than the window
+            of SSIM.
     """
 
     label: str
@@ -43,11 +44,11 @@ class Compared:
 
     @property
     def detail(self) -> str:
-        """The score, or the size where there is none."""
+        """The scores, or the frame size if there are none."""
         return self.psnr_text if self.psnr_y_db else f"{self.width_px}x{self.height_px}"
 
     def cells(self) -> tuple[str, ...]:
-        """Label, mean PSNR, mean SSIM and worst frame, of a source that was scored."""
+        """Label, mean PSNR, mean SSIM and worst frame of a scored source."""
         values = _infinite(self.psnr_y_db)
         worst = min(range(len(values)), key=values.__getitem__)
         mean_ssim = f"{fmean(self.ssim_y):.4f}" if self.ssim_y else "-"
@@ -56,13 +57,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was compared and where the page is.
+    """Result of a comparison.
 
     Attributes:
-        page: The HTML file.
+        page: Path of the HTML file.
         frames: Number of frames compared.
-        border_px: Pixels left out at each edge when scoring.
-        sources: Left, right and, where given, the reference.
+        border_px: Width cropped from each edge before scoring, pixels.
+        sources: Left, right and, if given, the reference.
     """
 
     page: str
@@ -73,7 +74,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class FrameScore:
-    """How close one frame comes to the true one; None for what cannot be said."""
+    """Scores of one frame against the reference; None for what is undefined."""
 
     psnr_y_db: float | None
     ssim_y: float | None
@@ -82,7 +83,7 @@ class FrameScore:
 def score_frame(
     frame: NDArray[np.uint8], truth: NDArray[np.uint8], *, border_px: int
 ) -> FrameScore | None:
-    """Score a frame, `(H, W, 3)` uint8 RGB; None if the sizes differ or the border takes all."""
+    """Score a frame, `(H, W, 3)` uint8 RGB; None if the sizes differ or nothing is left of it."""
     least_side = min(truth.shape[:2]) - 2 * border_px
     if frame.shape != truth.shape or least_side < 1:
         return None
@@ -92,16 +93,16 @@ def score_frame(
 
 
 def likeness_table(sources: Sequence[Compared], *, border_px: int) -> Table | None:
-    """The scores as a table; None if nothing was scored."""
+    """Format the scores as a table; None if nothing was scored."""
     rows = tuple(source.cells() for source in sources if source.psnr_y_db)
     if not rows:
         return None
-    note = f"Luma (BT.601) against {sources[-1].label}, {border_px} pixels left out at each edge."
-    return Table("Likeness to the reference", ("", "PSNR", "SSIM", "lowest PSNR"), rows, note)
+    note = f"Luma (BT.601) against {sources[-1].label}, {border_px} pixels cropped at each edge."
+    return Table("Similarity to the reference", ("", "PSNR", "SSIM", "lowest PSNR"), rows, note)
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """A line for each source and the place of the page."""
+    """Format a line for each source, and the path of the page."""
     width = max(len(source.label) for source in comparison.sources)
     lines = []
     for source in comparison.sources:
@@ -133,7 +134,7 @@ def likeness_curves(sources: Sequence[Compared]) -> list[Curve]:
 
 
 def worst_frames(sources: Sequence[Compared]) -> list[WorstFrames]:
-    """Of each scored source the frames with the lowest PSNR, the worst first."""
+    """List the frames with the lowest PSNR of each scored source, the worst first."""
     worst = []
     for source in sources:
         scored = [(value, at) for at, value in enumerate(source.psnr_y_db, 1) if value is not None]

@@ -1,4 +1,4 @@
-"""Lay two pictures or videos on each other, score them against a third, and write the page."""
+"""Compare two images or videos, score them against a reference, and write an HTML page."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ Row = tuple[Pixels8, ...]
 
 @dataclass(frozen=True)
 class _Gathered:
-    """What is left of the rows once they have passed.
+    """Results collected from the rows of frames.
 
     Attributes:
-        count: How many there were.
-        last: The last of them.
-        scores: Of left and right, a frame each; None for what cannot be scored.
+        count: Number of rows.
+        last: Last row.
+        scores: Scores of each frame of left and right; None for what cannot be scored.
     """
 
     count: int
@@ -56,16 +56,16 @@ class _Gathered:
 def compare(
     config: CompareConfig, *, progress: Callable[[CompareProgress], None] = lambda _step: None
 ) -> Comparison:
-    """Write a page with a slider between two pictures or videos.
+    """Write a page with a slider between two images or videos.
 
     Args:
         config: What to compare.
-        progress: Told after each frame.
+        progress: Called after each frame.
 
     Raises:
-        MediaError: A source cannot be read, or holds no frame after `start`.
+        MediaError: A source cannot be read, or has no frame after `start`.
         MissingDependencyError: jinja2 is missing.
-        MismatchError: A picture against a video, or frames that are not shown at the same time.
+        MismatchError: An image against a video, or frames with different presentation times.
         VsrcError: The page exists and `overwrite` is off, or it cannot be written.
     """
     check_pages("vsrc compare")
@@ -74,7 +74,7 @@ def compare(
     of_pictures = [path.suffix.lower() in PICTURE_SUFFIXES for path in config.sources]
     if any(of_pictures) and not all(of_pictures):
         names = ", ".join(path.name for path in config.sources)
-        raise MismatchError(f"{names}: compare pictures with pictures, and videos with videos")
+        raise MismatchError(f"{names}: compare images with images, and videos with videos")
     labels = _labels(config)
     with ExitStack() as stack:
         readers = [stack.enter_context(closing(VideoReader(path))) for path in config.sources]
@@ -94,7 +94,7 @@ def _video(info: VideoInfo, fps: Fraction) -> PageVideo:
 
 
 def _rows(readers: Sequence[VideoReader], config: CompareConfig) -> Iterator[Row]:
-    """Yield rows of frames that are shown at the same time; the shortest source ends them."""
+    """Yield rows of frames with the same presentation time; the shortest source ends them."""
     sources = [_from_start(reader, config.start) for reader in readers]
     for index, row in enumerate(zip(*sources, strict=False)):
         first = row[0][0]
@@ -108,7 +108,7 @@ def _rows(readers: Sequence[VideoReader], config: CompareConfig) -> Iterator[Row
 
 
 def _from_start(reader: VideoReader, start: float) -> Iterator[tuple[Fraction, Pixels8]]:
-    """Seconds since the first frame, and the frame, from `start` on."""
+    """Yield seconds since the first frame, and the frame, from `start` on."""
     info = reader.info
     if start:
         reader.seek(info.start + math.floor(start / info.time_base))
@@ -124,7 +124,7 @@ def _gather(
     videos: Sequence[PageVideo],
     progress: Callable[[CompareProgress], None],
 ) -> _Gathered:
-    """Let the rows pass once: score each, and encode it for the page."""
+    """Iterate over the rows once: score each, and encode it for the page."""
     scores: tuple[list[FrameScore | None], ...] = ([], [])
     count = 0
     row: Row = ()
@@ -136,7 +136,7 @@ def _gather(
             video.write(frame)
         progress(CompareProgress(count, config.frames))
     if not count:
-        raise MediaError(f"no frame lies at or after {config.start:g} s in every source")
+        raise MediaError(f"no frame at or after {config.start:g} s exists in every source")
     return _Gathered(count, row, scores)
 
 
@@ -162,7 +162,7 @@ def _describe_sources(
 
 
 def _labels(config: CompareConfig) -> list[str]:
-    """File names, with as much of the folders before them as it takes to tell them apart.
+    """File names, with as many parent folders as needed to make them distinct.
 
     Raises:
         ValueError: Two of them are the same file.

@@ -1,9 +1,9 @@
-"""How LR pictures are made from HR pictures, once for a whole frame and without chance.
+"""Deterministic degradations that make LR frames from HR frames.
 
 `bi`  MATLAB's bicubic with antialiasing: what most benchmarks mean by "x4".
 `bd`  Gaussian blur, sigma 1.6 at x4, and every 4th pixel: Vid4, UDM10 and Vimeo-90K "BDx4".
 
-`real` is drawn anew for every clip; `given` takes LR files as is.
+`real` is drawn at random for every clip; `given` uses LR files unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vsrc.runtime.picture.fast_resize import (
 from vsrc.runtime.picture.likeness import decibels
 
 Degrade = Callable[[Planes, int], Planes]
-"""`(..., H, W)` uint8 and the scale to LR `(..., H/s, W/s)`."""
+"""Function of HR `(..., H, W)` uint8 and the scale s that returns LR `(..., H/s, W/s)`."""
 
 WHOLE_FRAME: dict[str, Degrade] = {"bi": bicubic_down, "bd": gaussian_down}
 
@@ -33,17 +33,17 @@ _KNOWN: dict[str, Degrade] = {
 }
 
 _SURE_DB = 45.0
-"""Rounding and slightly different kernels stay above; another degradation stays below."""
+"""PSNR in dB: rounding and slightly different kernels stay above, other degradations below."""
 
 
 @dataclass(frozen=True)
 class Guess:
-    """Which degradation made LR from HR.
+    """Estimate of the degradation that made LR from HR.
 
     Attributes:
-        name: The nearest one.
-        psnr_db: Of LR made so against the LR that is there, RGB; infinite when equal to the bit.
-        is_sure: Near enough to be it.
+        name: Name of the closest known degradation.
+        psnr_db: PSNR of LR made by it against the given LR, RGB, dB; infinite if bit-exact.
+        is_sure: Whether the PSNR is high enough to identify the degradation.
     """
 
     name: str
@@ -52,20 +52,20 @@ class Guess:
 
     def __str__(self) -> str:
         if np.isinf(self.psnr_db):
-            return f"{self.name}, to the bit"
-        what = self.name if self.is_sure else f"none that is known (nearest: {self.name})"
+            return f"{self.name}, bit-exact"
+        what = self.name if self.is_sure else f"unknown (nearest: {self.name})"
         return f"{what}, {self.psnr_db:.1f} dB"
 
 
 def guess_degradation(hr: Planes, lr: Planes) -> Guess:
-    """Compare LR with what each known degradation makes of HR.
+    """Compare LR with the output of each known degradation of HR.
 
     Args:
         hr: `(T, 3, H, W)` uint8.
         lr: `(T, 3, H/s, W/s)` uint8 of the same frames.
 
     Raises:
-        ValueError: The sizes do not stand in an integer ratio.
+        ValueError: The sizes do not have an integer size ratio.
     """
     scale = size_ratio(hr.shape[-2:], lr.shape[-2:])
     rows, columns = (size * scale for size in lr.shape[-2:])
@@ -76,7 +76,7 @@ def guess_degradation(hr: Planes, lr: Planes) -> Guess:
 
 
 def size_ratio(hr: tuple[int, ...], lr: tuple[int, ...]) -> int:
-    """The integer scale of a pair of sizes (H, W); HR may be up to a scale larger.
+    """Compute the integer scale of a pair of sizes (H, W); HR may have up to s - 1 extra pixels.
 
     Raises:
         ValueError: There is none.
@@ -84,7 +84,7 @@ def size_ratio(hr: tuple[int, ...], lr: tuple[int, ...]) -> int:
     scale = hr[0] // lr[0]
     if scale < 1 or any(high // scale != low for high, low in zip(hr, lr, strict=True)):
         raise ValueError(
-            f"HR {hr[1]}x{hr[0]} and LR {lr[1]}x{lr[0]} do not stand in an integer ratio"
+            f"HR {hr[1]}x{hr[0]} and LR {lr[1]}x{lr[0]} do not have an integer size ratio"
         )
     return scale
 

@@ -13,21 +13,22 @@ EvalDegradation = Literal["auto", "bi", "bd", "given"]
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """What is measured on what, and how.
+    """Models, data and metrics of an evaluation.
 
     Attributes:
-        models: Packages; none for the student that comes with vsrc.
-        data: A folder of clips, any layout; never one that a model was taught on.
-        metrics: Of `METRICS`.
-        degradation: How LR is made from HR. `auto` takes the LR twins where there are any, and else
-            the degradation that the first model was taught for; `given` insists on the twins.
-        border: Pixels left out at each edge for PSNR, SSIM and LPIPS. None for the usual: `scale`
-            for stills, 0 for video.
-        frames: Most frames of a clip, 0 for all.
-        backend: What runs the models.
-        precision: Which graph of a package; `auto` scores the one that `vsrc infer` runs.
-        threads: CPU threads, 0 for all.
-        lpips_vgg: VGG16 for LPIPS: torchvision's file, or its convolutions as safetensors.
+        models: Packages to measure; empty for the student that ships with vsrc.
+        data: Folder of clips in any supported layout; must not be training data of a model.
+        metrics: Names from `METRICS`.
+        degradation: How LR is made from HR. `auto` uses the LR files of the data set if it has
+            any, else the degradation that the first model was trained for; `given` requires the LR
+            files.
+        border: Width cropped from each edge for PSNR, SSIM and LPIPS, pixels. None for the usual:
+            `scale` for still images, 0 for video.
+        frames: Largest number of frames of a clip, 0 for all.
+        backend: Backend that runs the models.
+        precision: Precision of the graph; `auto` scores the graph that `vsrc infer` runs.
+        threads: CPU threads, 0 for one per core.
+        lpips_vgg: VGG16 weights for LPIPS: torchvision's file, or its convolutions as safetensors.
         lpips_heads: Linear heads of LPIPS 0.1 for VGG16: `vgg.pth` of the package lpips.
     """
 
@@ -57,7 +58,7 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class EvalProgress:
-    """How far it is: model, clip, and frames of that clip."""
+    """Progress of an evaluation: model, clip, and frames of that clip."""
 
     model: str
     clip: str

@@ -1,4 +1,4 @@
-"""The clips that are measured on: true frames, and the LR frames that are restored."""
+"""The clips of an evaluation: true HR frames, and the LR frames to upscale."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LrName = Literal["bi", "bd", "given"]
 _DESCRIBED = {
     "bi": "MATLAB bicubic with antialiasing",
     "bd": "Gaussian blur of sigma 0.4 * scale and every scale-th pixel, centred",
-    "given": "as the LR files are",
+    "given": "LR files unchanged",
 }
 
 
 @dataclass(frozen=True)
 class LrPlan:
-    """Where LR frames come from.
+    """Source of the LR frames.
 
     Attributes:
-        name: The LR twin of that name, or the degradation.
-        from_twin: Which of the two.
+        name: Name of the LR files of the data set, or of the degradation.
+        from_twin: Whether LR comes from files of the data set.
         scale: HR/LR side ratio.
-        known_as: The degradation, if it can be said: its name, or what `given` looks like.
+        known_as: Name of the degradation, if known; for `given`, the estimated one.
     """
 
     name: LrName
@@ -50,22 +50,22 @@ class LrPlan:
 
 
 def plan_lr(layout: Layout, *, wanted: EvalDegradation, taught_for: str, scale: int) -> LrPlan:
-    """Decide where LR comes from; the same for all clips.
+    """Choose the source of LR; the same for all clips.
 
     Args:
-        layout: The data.
-        wanted: What was asked for.
-        taught_for: Degradation of the first model.
+        layout: Data set.
+        wanted: Requested degradation.
+        taught_for: Degradation that the first model was trained for.
         scale: HR/LR side ratio.
 
     Raises:
-        DataError: The LR twins that are needed are not there for every clip.
+        DataError: The required LR files do not exist for every clip.
     """
     named = [set(clip.twins) for clip in layout.clips]
     common = set.intersection(*named)
     if wanted == "given" and not common:
         lacking = next(clip.name for clip in layout.clips if not clip.twins)
-        raise DataError(f"{layout.root}: {lacking} has no LR twin, which 'given' needs")
+        raise DataError(f"{layout.root}: {lacking} has no LR files, which 'given' needs")
     if wanted in ("auto", "given") and common:
         name: LrName = taught_for if taught_for in common else min(common)
     elif wanted in ("bi", "bd"):
@@ -90,22 +90,22 @@ def _guess(clip: ClipSource) -> Guess:
 
 
 class EvalClip:
-    """One clip, whose frames can be asked for again and again."""
+    """One clip, whose frames can be iterated repeatedly."""
 
     def __init__(self, source: ClipSource, plan: LrPlan, *, most: int) -> None:
-        """Nothing is read yet.
+        """Create a clip; nothing is read yet.
 
         Args:
-            source: The true frames.
-            plan: Where LR comes from.
-            most: Most frames, 0 for all.
+            source: Files of the true frames.
+            plan: Source of the LR frames.
+            most: Largest number of frames, 0 for all.
         """
         self.name = source.name
         self.one_shot = source.one_shot
         self._source, self._plan, self._most = source, plan, most
 
     def truth(self) -> Iterator[Pixels8]:
-        """True frames, cropped to a multiple of the scale: `(H, W, 3)`."""
+        """Yield true frames cropped to a multiple of the scale, `(H, W, 3)`."""
         scale = self._plan.scale
         for frame in self._first(self._source):
             height, width = (size // scale * scale for size in frame.shape[:2])
@@ -114,7 +114,7 @@ class EvalClip:
             yield frame[:height, :width]
 
     def lr(self) -> Iterator[Pixels8]:
-        """LR frames: `(H / scale, W / scale, 3)`."""
+        """Yield LR frames, `(H / scale, W / scale, 3)`."""
         if self._plan.from_twin:
             return self._twin()
         degrade = WHOLE_FRAME[self._plan.name]
@@ -139,7 +139,7 @@ class EvalClip:
                 yield low
         except ValueError as error:
             raise DataError(
-                f"{twin.place} has not as many frames as {self._source.place}"
+                f"{twin.place} and {self._source.place} differ in the number of frames"
             ) from error
 
     def _first(self, source: ClipSource) -> Iterator[Pixels8]:

@@ -1,4 +1,4 @@
-"""What `vsrc eval` found out, and how it is said."""
+"""Results of `vsrc eval`, as values and text."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from vsrc.runtime.backends.graph_in_use import GraphInUse
 
 MetricValues = dict[str, float | None]
-"""Metric -> value; None where it cannot be said (a frame too small, a PSNR of equal pictures)."""
+"""Metric -> value; None where undefined (a frame too small, the PSNR of equal frames)."""
 
 _DIGITS = {"psnr": 3, "ssim": 4, "lpips": 4, "vmaf": 2, "tof": 4, "warp": 4}
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """One clip of one row.
+    """Scores of one clip in one row.
 
     Attributes:
-        clip: Its name.
-        frames: Frames compared.
+        clip: Name of the clip.
+        frames: Number of frames compared.
         values: Means over the frames.
     """
 
@@ -30,12 +30,12 @@ class ClipScore:
 
 @dataclass(frozen=True)
 class EvalRow:
-    """One way to enlarge.
+    """Scores of one upscaler.
 
     Attributes:
-        label: `bicubic`, or the model.
+        label: `bicubic`, or the name of the model.
         clips: Scores of each clip.
-        mean: Means over the clips, every clip counting the same.
+        mean: Means over the clips, each with the same weight.
     """
 
     label: str
@@ -58,18 +58,18 @@ class EvalModel:
 
 @dataclass(frozen=True)
 class EvalReport:
-    """The whole result.
+    """All results of an evaluation.
 
     Attributes:
-        models: What was scored, in the order of its rows.
-        data: Folder.
-        layout: What it was recognised as.
+        models: Models that were scored, in the order of their rows.
+        data: Folder of the data set.
+        layout: Detected layout of the folder.
         scale: HR/LR side ratio.
         degradation: How LR was made.
-        border_px: Pixels left out at each edge.
-        protocol: What was compared how, a sentence for each metric.
-        warnings: What makes the numbers other than they seem.
-        rows: Bicubic first, then the models in the order they were named.
+        border_px: Width cropped from each edge, pixels.
+        protocol: How the metrics were computed, a sentence for each.
+        warnings: Conditions that affect the numbers.
+        rows: Bicubic first, then the models in the order given.
     """
 
     models: tuple[EvalModel, ...]
@@ -84,7 +84,7 @@ class EvalReport:
 
 
 def mean_values(scores: Sequence[MetricValues]) -> MetricValues:
-    """Mean of each metric; None where any of the scores has none."""
+    """Mean of each metric; None if any of the scores is None."""
     means: MetricValues = {}
     for name in scores[0]:
         values = [score[name] for score in scores]
@@ -94,7 +94,7 @@ def mean_values(scores: Sequence[MetricValues]) -> MetricValues:
 
 
 def eval_text(report: EvalReport) -> str:
-    """The graph of each model, a table for each clip and one of the means, and the protocol."""
+    """Format the graph of each model, a table for each clip, one of the means, and the protocol."""
     width = max((len(model.label) for model in report.models), default=0)
     models = [f"{model.label.ljust(width)}  {model.graph}" for model in report.models]
     tables = []

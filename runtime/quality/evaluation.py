@@ -1,10 +1,10 @@
-"""Measure how near restored clips come to the truth, always beside bicubic enlargement.
+"""Measure the quality of upscaled clips against the truth, with bicubic upscaling as baseline.
 
-For each way to enlarge and each clip, frames stream by once:
+For each upscaler and each clip, frames are streamed once:
 
     truth  --crop to a multiple of the scale-->  HR ----------------------+--> metrics
                                                  |                        |
-                                     degrade, or the LR twin              |
+                                     degrade, or the LR files             |
                                                  |                        |
                                                  +--> LR --> session --> SR
 """
@@ -50,10 +50,10 @@ class Upscaler:
     """One row of the report.
 
     Attributes:
-        label: What it is called.
-        upscale_clip: From a clip to SR frames in order.
-        doubles: It is fed every second frame and restores those between too; an even number of true
-            frames leaves the last of them without a counterpart.
+        label: Name in the report.
+        upscale_clip: Function from a clip to its SR frames in order.
+        doubles: Whether it is fed every second frame and also outputs those between; the last of
+            an even number of true frames then has no counterpart.
     """
 
     label: str
@@ -70,16 +70,16 @@ def evaluate(
     """Measure packages on a folder of clips.
 
     Args:
-        config: What to measure.
-        extra: Metrics that live elsewhere (LPIPS needs torch), by name.
-        progress: Told after each frame.
+        config: Models, data and metrics.
+        extra: Name -> metric defined elsewhere (LPIPS needs torch).
+        progress: Called after each frame.
 
     Raises:
-        DataError: No clips, or LR twins that are missing or do not fit.
+        DataError: There are no clips, or LR files are missing or do not match.
         MediaError: A clip cannot be decoded.
-        MismatchError: Models of different scales.
-        SpecError: A package that cannot be used.
-        MissingDependencyError: Something that a metric needs is not installed.
+        MismatchError: The models have different scales.
+        SpecError: A package cannot be used.
+        MissingDependencyError: A dependency of a metric is not installed.
     """
     kinds = _kinds(config.metrics, extra or {})
     packages = [open_package(path) for path in config.models or (shipped(),)]
@@ -92,7 +92,7 @@ def evaluate(
     )
     border = _border(config.border, layout, plan.scale)
     clips = [EvalClip(source, plan, most=config.frames) for source in layout.clips]
-    for package in packages:  # what is missing is said before the first row, not after it
+    for package in packages:  # report missing dependencies before the first row
         _open_session(package, config).close()
     models: list[EvalModel] = []
     rows = [score_upscaler(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
@@ -115,12 +115,12 @@ def evaluate(
 
 
 def bicubic(scale: int) -> Upscaler:
-    """MATLAB's bicubic enlargement."""
+    """Create an upscaler that uses MATLAB's bicubic interpolation."""
     return Upscaler("bicubic", lambda clip: (upscale(frame, scale) for frame in clip.lr()))
 
 
 def by_session(label: str, session: Session) -> Upscaler:
-    """A network, fed as `vsrc infer` feeds it: windows that end at cuts, edges repeated."""
+    """Create an upscaler from a session, fed as in `vsrc infer`: windows end at scene cuts."""
     step = session.network.time_scale
 
     def upscale_clip(clip: EvalClip) -> Iterator[Pixels8]:
@@ -143,14 +143,14 @@ def score_upscaler(
     border: int,
     progress: Callable[[EvalProgress], None] = lambda _now: None,
 ) -> EvalRow:
-    """One row of the report.
+    """Compute one row of the report.
 
     Args:
-        upscaler: What is measured.
-        clips: On what.
-        kinds: By what.
-        border: Pixels left out at each edge.
-        progress: Told after each frame.
+        upscaler: Upscaler to measure.
+        clips: Clips to measure on.
+        kinds: Name -> metric.
+        border: Width cropped from each edge, pixels.
+        progress: Called after each frame.
     """
     scores = []
     for clip in clips:
@@ -163,7 +163,7 @@ def score_upscaler(
             count += 1
             progress(EvalProgress(upscaler.label, clip.name, count))
         if not count:
-            raise DataError(f"{clip.name} has no frame")
+            raise DataError(f"{clip.name} has no frames")
         values = {name: v for metric in metrics for name, v in metric.result().items()}
         scores.append(ClipScore(clip.name, count, values))
     return EvalRow(upscaler.label, tuple(scores), mean_values([each.values for each in scores]))
@@ -172,7 +172,7 @@ def score_upscaler(
 def _kinds(metrics: Sequence[str], extra: Mapping[str, MetricKind]) -> dict[str, MetricKind]:
     known = {**METRIC_KINDS, **extra}
     if absent := [name for name in metrics if name not in known]:
-        raise ValueError(f"metric {absent[0]!r} is not at hand; there are: {', '.join(known)}")
+        raise ValueError(f"metric {absent[0]!r} is not available; choose from: {', '.join(known)}")
     for name in metrics:
         known[name].check()
     return {name: known[name] for name in metrics}
@@ -188,7 +188,7 @@ def _common_scale(packages: Sequence[Package]) -> int:
     scales = {package.path.name: package.spec.network.scale for package in packages}
     if len(set(scales.values())) > 1:
         listed = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
-        raise MismatchError(f"models of one scale can be compared at a time, these are: {listed}")
+        raise MismatchError(f"all models must have the same scale, these are: {listed}")
     return next(iter(scales.values()))
 
 
@@ -200,8 +200,8 @@ def _border(wanted: int | None, layout: Layout, scale: int) -> int:
 
 
 def _protocol(kinds: Mapping[str, MetricKind], plan: LrPlan, border: int) -> tuple[str, ...]:
-    edges = f"{border} pixels left out at each edge" if border else "no border left out"
-    lines = [f"x{plan.scale}, LR: {plan}", f"{edges}; every frame counts, then every clip alike"]
+    edges = f"{border} pixels cropped at each edge" if border else "no border cropped"
+    lines = [f"x{plan.scale}, LR: {plan}", f"{edges}; mean over frames, then over clips"]
     return (*lines, *(kind.protocol for kind in kinds.values()))
 
 
@@ -210,11 +210,11 @@ def _warnings(packages: Sequence[Package], plan: LrPlan) -> Iterator[str]:
         taught = package.spec.degradation
         if plan.known_as is None:
             yield (
-                f"{package.path.name} was taught for {taught}, and how the LR files were made "
-                "cannot be told; if it was otherwise, several dB are lost to that"
+                f"{package.path.name} was trained for {taught}, and the degradation of the LR "
+                "files is unknown; if it differs, that alone can cost several dB"
             )
         elif taught not in (plan.known_as, "none"):
             yield (
-                f"{package.path.name} was taught for {taught}, but LR is {plan.known_as} here: "
+                f"{package.path.name} was trained for {taught}, but LR is {plan.known_as} here: "
                 "that alone can cost several dB"
             )

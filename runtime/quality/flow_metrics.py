@@ -1,4 +1,4 @@
-"""Metrics of how a restored clip moves, by optical flow (OpenCV's DIS, Kroeger et al. 2016)."""
+"""Temporal metrics based on optical flow (OpenCV's DIS, Kroeger et al. 2016)."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     import cv2
 
 Flow = NDArray[np.float32]
-"""`(H, W, 2)`: how far each pixel moves right and down, pixels."""
+"""Optical flow `(H, W, 2)`: displacement of each pixel to the right and down, pixels."""
 
 _DIS_LEAST_SIDE = 16
-"""DIS needs room for a patch on its coarsest level."""
+"""Smallest side for which DIS has room for a patch on its coarsest level, pixels."""
 
 
 class Tof:
-    """tOF: does what was restored move as the truth does (Chu et al. 2020, TecoGAN, section 5).
+    """tOF: difference of motion to the truth (Chu et al. 2020, TecoGAN, section 5).
 
-    Mean length of the difference between the flow of two restored frames and that of the two true
-    frames, in pixels; 0 is best.
+    Mean length of the difference between the flow of two SR frames and that of the two true frames,
+    in pixels; 0 is best.
     """
 
     def __init__(self, border: int) -> None:
@@ -51,11 +51,11 @@ class Tof:
 
 
 class Warp:
-    """Warping error: does what was restored flicker (Lai et al. 2018, section 4.1).
+    """Warping error: flicker of the SR frames (Lai et al. 2018, section 4.1).
 
-    The last restored frame, moved by the true motion, against this one: mean squared difference of
-    RGB in [0, 1], times 1000, where the true motion can be followed there and back. A still picture
-    that is repeated scores 0, so it is read beside a metric of fidelity and the truth's own value.
+    The previous SR frame, warped by the true motion, against the current one: mean squared
+    difference of RGB in [0, 1], times 1000, where forward and backward flow agree. A repeated still
+    frame scores 0, so read it beside a fidelity metric and the value of the truth itself.
     """
 
     def __init__(self, border: int) -> None:
@@ -92,12 +92,12 @@ def check_opencv() -> None:
 
 TEMPORAL = {
     "tof": MetricKind(
-        "tOF: mean end-point difference of DIS flow between frames against the truth's, pixels",
+        "tOF: mean end-point difference of the DIS flow between frames to the truth's, pixels",
         Tof,
         check_opencv,
     ),
     "warp": MetricKind(
-        "warp: mean squared difference to the last frame moved by the truth's DIS flow, RGB in "
+        "warp: mean squared difference to the last frame warped by the truth's DIS flow, RGB in "
         "[0, 1], times 1000, where the flow is consistent",
         Warp,
         check_opencv,
@@ -106,7 +106,7 @@ TEMPORAL = {
 
 
 class _Dis:
-    """OpenCV, imported when it is needed."""
+    """OpenCV's DIS flow, imported on demand."""
 
     def __init__(self) -> None:
         import cv2
@@ -118,12 +118,12 @@ class _Dis:
         return np.asarray(self._cv2.cvtColor(rgb, self._cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
     def __call__(self, before: Pixels8, now: Pixels8) -> Flow:
-        """Where each pixel of `before` is in `now`."""
+        """Compute the flow from `before` to `now`."""
         start = np.zeros((*before.shape, 2), np.float32)
         return np.asarray(self._dis.calc(before, now, start), dtype=np.float32)
 
     def moved(self, picture: Pixels8 | Flow, flow: Flow) -> Pixels8 | Flow:
-        """Each pixel from where the flow points to, bilinear, edges repeated."""
+        """Sample each pixel where the flow points, bilinear, with replicated edges."""
         height, width = flow.shape[:2]
         columns, rows = np.meshgrid(
             np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
@@ -139,7 +139,7 @@ class _Dis:
 
 
 def _is_followed(back: Flow, forth: Flow, dis: _Dis) -> NDArray[np.bool_]:
-    """Pixels whose way there and back ends where it began (Sundaram et al. 2010, equation 5)."""
+    """Mask of pixels with consistent forward and backward flow (Sundaram et al. 2010, eq. 5)."""
     there = dis.moved(forth, back).astype(np.float32)
     gap = ((back + there) ** 2).sum(axis=-1)
     return np.asarray(gap < 0.01 * ((back**2).sum(axis=-1) + (there**2).sum(axis=-1)) + 0.5)

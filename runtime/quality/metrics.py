@@ -1,4 +1,4 @@
-"""Metrics that see a clip frame by frame, behind one small protocol."""
+"""Metrics that process a clip frame by frame, and their protocol."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class Metric(Protocol):
     """Measures one clip."""
 
     def add(self, sr: Pixels8, truth: Pixels8, /) -> None:
-        """Take the next frame and the true one, `(H, W, 3)` uint8 RGB, the same size."""
+        """Add the next SR frame and the true one, `(H, W, 3)` uint8 RGB, the same size."""
 
     def result(self) -> MetricValues:
-        """Values of the clip, the same names whatever was measured."""
+        """Return the values of the clip; the names do not depend on the clip."""
 
 
 @dataclass(frozen=True)
 class MetricKind:
-    """A metric by its name.
+    """A kind of metric.
 
     Attributes:
-        protocol: What is compared and how, one sentence.
-        create: A fresh one for each clip, from the border in pixels.
-        check: Raises before the work where something that it needs is not installed.
+        protocol: How it is computed, one sentence.
+        create: Creates a metric for a clip, given the border in pixels.
+        check: Raises if a dependency is not installed; called before the work.
     """
 
     protocol: str
@@ -50,7 +50,7 @@ class Psnr:
             "psnr_y": psnr(sr, truth, border=self._border),
             "psnr_rgb": psnr(sr, truth, y_only=False, border=self._border),
         }
-        # Equal frames have no finite PSNR; a number in its place would be made up.
+        # Equal frames have no finite PSNR; any number in its place would be arbitrary.
         self._frames.append({k: None if math.isinf(v) else v for k, v in values.items()})
 
     def result(self) -> MetricValues:

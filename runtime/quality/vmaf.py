@@ -1,4 +1,4 @@
-"""VMAF by the ffmpeg that comes with imageio-ffmpeg; Debian's has none."""
+"""VMAF by the ffmpeg of imageio-ffmpeg; Debian's ffmpeg lacks libvmaf."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from vsrc.runtime.quality.eval_report import MetricValues
 from vsrc.runtime.quality.metrics import MetricKind
 
 _LEAST_SIDE = 32
-"""libvmaf's wavelets need this much."""
+"""Smallest side for the wavelets of libvmaf, pixels."""
 
 
 class Vmaf:
-    """VMAF (model v0.6.1, for a television at three heights' distance), 0 worst to 100 best.
+    """VMAF (model v0.6.1, for a TV viewed from three times its height), 0 worst to 100 best.
 
-    Frames go to temporary files as YUV 4:2:0, which is what libvmaf reads; both in the same way.
+    SR and true frames are written to temporary files as YUV 4:2:0, the input format of libvmaf.
     """
 
     def __init__(self, border: int) -> None:
-        del border  # libvmaf looks at whole pictures
+        del border  # libvmaf uses whole frames
         import imageio_ffmpeg
 
         self._ffmpeg = str(imageio_ffmpeg.get_ffmpeg_exe())
@@ -87,7 +87,7 @@ def check_vmaf() -> None:
         program = str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
         raise MissingDependencyError(
-            "imageio-ffmpeg brings no ffmpeg for this machine; set IMAGEIO_FFMPEG_EXE to one that "
+            "imageio-ffmpeg has no ffmpeg for this machine; set IMAGEIO_FFMPEG_EXE to one that "
             "has libvmaf, or leave out the metric vmaf"
         ) from error
     done = subprocess.run(

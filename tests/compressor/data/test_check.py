@@ -40,8 +40,8 @@ def test_degradation_of_twins_is_guessed(
     write_pictures(tmp_path / "data" / "hr" / "a", hr)
     write_pictures(tmp_path / "data" / "lr" / "a", lr)
     (clip,) = check_folder(tmp_path / "data").details
-    assert clip.twins[0].guess == "bd, to the bit"
-    assert "LR version (given) looks like bd, to the bit" in str(clip)
+    assert clip.twins[0].guess == "bd, bit-exact"
+    assert "LR version (given) looks like bd, bit-exact" in str(clip)
 
 
 def test_twins_that_do_not_fit_are_said(
@@ -50,7 +50,7 @@ def test_twins_that_do_not_fit_are_said(
     write_pictures(tmp_path / "data" / "hr" / "a", moving_picture(2, 32, 48, seed=0))
     write_pictures(tmp_path / "data" / "lr" / "a", moving_picture(2, 10, 12, seed=0))
     (clip,) = check_folder(tmp_path / "data").details
-    assert "HR 48x32 and LR 12x10 do not stand in an integer ratio" in clip.twins[0].guess
+    assert "HR 48x32 and LR 12x10 do not have an integer size ratio" in clip.twins[0].guess
 
 
 def test_command_prints_json_and_fails_when_files_are_broken(videos: Make) -> None:

@@ -54,7 +54,7 @@ def test_this_environment_is_well(diagnosis: Diagnosis) -> None:
     assert (names["torch"].state == "ok") == (importlib.util.find_spec("torch") is not None)
     advised = [finding for finding in diagnosis.findings if finding.fix]
     assert all(finding.state != "ok" for finding in advised)
-    assert {finding.unchecked for finding in advised} <= {"no package index was asked"}
+    assert {finding.unchecked for finding in advised} <= {"no package index was queried"}
 
 
 def test_the_doctor_itself_loads_nothing_heavy() -> None:
@@ -89,14 +89,14 @@ def test_the_text_names_each_line_once() -> None:
     assert text.count(line) == 1
     assert "for lpips, scikit-image" in text
     assert "BROKEN  onnxruntime 1.0: ImportError: oh" in text
-    sure, _, unsure = text.partition("not known (no answer)")
+    sure, _, unsure = text.partition("not checked (no answer)")
     assert line in sure
     assert "pip install jinja2" in unsure
 
 
 def test_with_everything_there_no_line_is_named() -> None:
     text = doctor_text(found(GOOD_BASE, GOOD_RUN, Finding("nvidia", "tensorrt", "no-gpu")))
-    assert text.endswith("All is there and works.")
+    assert text.endswith("Everything is installed and works.")
 
 
 def test_beside_torch_stands_where_the_build_without_cuda_comes_from() -> None:
@@ -295,5 +295,5 @@ def test_the_command_reports_before_it_fails(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(doctor, "examine", lambda **_options: bad)
     done = CliRunner().invoke(main, ["doctor"])
     assert done.exit_code == 3
-    assert "Always needed" in done.stdout
+    assert "Required" in done.stdout
     assert done.stderr.endswith("fix it with: pip install onnxruntime\n")

@@ -61,7 +61,7 @@ def test_a_package_that_takes_too_long_leaves_the_others_their_answer(tmp_path: 
 @pytest.mark.parametrize(
     ("dry_run", "reason"),
     [
-        ((), "nothing can try"),
+        ((), "no dry run exists"),
         (("/no/such/program",), "No such file"),
         (says("WARNING: Retrying (Retry(total=0)) after connection broken"), "gave no answer"),
         (says("no such option: --dry-run"), "older than 22.2"),

@@ -18,7 +18,7 @@ def test_what_is_here_works(tiny_package: Path) -> None:
     assert run_trial("provider", "CPUExecutionProvider") == Outcome(True, "ran a graph")
     side = 32 * open_package(tiny_package).spec.network.scale
     outcome = run_trial("package", str(tiny_package))
-    assert outcome == Outcome(True, f"restored a frame to {side}x{side}")
+    assert outcome == Outcome(True, f"upscaled a frame to {side}x{side}")
 
 
 def test_nvenc_is_claimed_only_where_a_gpu_encodes(monkeypatch: pytest.MonkeyPatch) -> None:

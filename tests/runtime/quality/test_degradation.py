@@ -103,7 +103,7 @@ def test_known_degradations_are_recognised(degrade: object, name: str) -> None:
     hr = np.stack([picture(32, 48)])
     guess = guess_degradation(hr, degrade(hr, 4))
     assert (guess.name, guess.psnr_db, guess.is_sure) == (name, float("inf"), True)
-    assert str(guess) == f"{name}, to the bit"
+    assert str(guess) == f"{name}, bit-exact"
 
 
 def test_an_unknown_degradation_is_not_given_a_name() -> None:
@@ -111,10 +111,10 @@ def test_an_unknown_degradation_is_not_given_a_name() -> None:
     lr = hr.reshape(1, 3, 8, 4, 12, 4).mean(axis=(3, 5)).astype(np.uint8)  # box average
     guess = guess_degradation(hr, lr)
     assert not guess.is_sure
-    assert str(guess).startswith("none that is known (nearest: ")
+    assert str(guess).startswith("unknown (nearest: ")
 
 
 def test_size_ratio_allows_hr_that_is_no_multiple() -> None:
     assert size_ratio((577, 723), (144, 180)) == 4
-    with pytest.raises(ValueError, match="HR 720x576 and LR 100x144 do not stand"):
+    with pytest.raises(ValueError, match="HR 720x576 and LR 100x144 do not have an integer"):
         size_ratio((576, 720), (144, 100))
