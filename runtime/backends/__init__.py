@@ -1,1 +1,1 @@
-"""All that runs a graph: ONNX Runtime, TensorRT, and the opener of sessions."""
+"""Backends that run a graph: ONNX Runtime and TensorRT, and functions that open sessions."""

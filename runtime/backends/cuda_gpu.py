@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 class CudaGpu:
-    """Device 0, for all threads of this process.
+    """CUDA device 0, shared by all threads of this process.
 
     Attributes:
-        device: What it is.
+        device: Name and compute capability of the device.
     """
 
     def __init__(self, device: CudaDevice | None = None) -> None:
@@ -34,7 +34,7 @@ class CudaGpu:
         return Address(int(self._call("cudaMalloc", max(1, size_bytes))))
 
     def release(self, address: Address) -> None:
-        """See `Gpu`; cudaFree itself waits for the device."""
+        """See `Gpu`; cudaFree synchronizes with the device."""
         self._call("cudaFree", address)
 
     def pinned(self, size_bytes: int) -> Pinned:
@@ -49,7 +49,7 @@ class CudaGpu:
         self._call("cudaFreeHost", memory.address)
 
     def stream(self) -> GpuStream:
-        """See `Gpu`; it never waits for the default stream, which others may use."""
+        """See `Gpu`; the stream does not synchronize with the default stream."""
         flags = self._cuda.cudaStreamNonBlocking
         return GpuStream(int(self._call("cudaStreamCreateWithFlags", flags)))
 
@@ -58,7 +58,7 @@ class CudaGpu:
         self._call("cudaStreamDestroy", stream)
 
     def event(self) -> Event:
-        """See `Gpu`; it can be asked for times, which costs well under a microsecond."""
+        """See `Gpu`; timing is enabled, which costs well under a microsecond."""
         flags = self._cuda.cudaEventDefault
         return Event(int(self._call("cudaEventCreateWithFlags", flags)))
 
@@ -67,7 +67,7 @@ class CudaGpu:
         self._call("cudaEventDestroy", event)
 
     def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
-        """See `Gpu`; CUDA tells by the addresses which memory each is."""
+        """See `Gpu`; CUDA infers the kinds of memory from the addresses."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDefault
         self._call("cudaMemcpyAsync", target, source, size_bytes, kind, stream)
 
@@ -92,7 +92,7 @@ class CudaGpu:
         return float(self._call("cudaEventElapsedTime", start, stop))
 
     def capture(self, stream: GpuStream, work: Callable[[], None]) -> Graph | None:
-        """See `Gpu`; other threads of the process may go on allocating meanwhile."""
+        """See `Gpu`; other threads of the process may allocate memory during the capture."""
         mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", stream, mode)
         why, recorded = "", None
@@ -107,10 +107,10 @@ class CudaGpu:
         except VsrcError as error:
             why = why or str(error)
         finally:
-            self._cuda.cudaGetLastError()  # a capture that failed must not fail the next call
+            self._cuda.cudaGetLastError()  # clear the error of a failed capture
             if recorded is not None and int(recorded):
                 self._call("cudaGraphDestroy", recorded)
-        logger.info("no CUDA graph (%s); its kernels are launched one by one", why)
+        logger.info("no CUDA graph (%s); kernels are launched one by one", why)
         return None
 
     def launch(self, graph: Graph, stream: GpuStream) -> None:
@@ -128,5 +128,5 @@ class CudaGpu:
         words = f"{name} failed: {failed.name}"
         if failed == self._cuda.cudaError_t.cudaErrorMemoryAllocation:
             self._cuda.cudaGetLastError()
-            raise DeviceMemoryError(f"{self.device.name} has no memory left ({words})")
+            raise DeviceMemoryError(f"{self.device.name} is out of memory ({words})")
         raise VsrcError(f"{self.device.name}: {words}")

@@ -1,4 +1,4 @@
-"""The two halves of a network on a device: features are made there, kept there and used there."""
+"""Encode and fuse engines of a network on a device; features never leave the device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DeviceHalves:
         graph: GraphSpec,
         label: str,
     ) -> None:
-        """Args: `graph` describes the encode half, with the sizes that both engines take."""
+        """Args: `graph` describes the encode graph, with the sizes that both engines accept."""
         self.network, self.graph, self.label = network, graph, label
         self._gpu = gpu
         self._transfers = Transfers(gpu)
@@ -42,7 +42,7 @@ class DeviceHalves:
         self._given: weakref.WeakSet[DeviceFeatures] = weakref.WeakSet()
 
     def memory(self, slots: int, height: int, width: int) -> DeviceFeatures:
-        """Room for the features of so many frames."""
+        """Allocate memory for the features of `slots` frames."""
         if self._closed:
             raise RuntimeError("the session was closed")
         if (height, width) != self._size:
@@ -57,7 +57,7 @@ class DeviceHalves:
         return made
 
     def close(self) -> None:
-        """Free the device."""
+        """Free all resources of the device."""
         if self._closed:
             return
         self._closed = True
@@ -80,7 +80,7 @@ class DeviceFeatures:
         graph: GraphSpec,
         room: tuple[int, int, int, int],
     ) -> None:
-        """Args: `room` is the number of slots, of those in a window, and H and W of the frames."""
+        """Args: `room` is (slots, slots in a window, frame height, frame width)."""
         slots, self._runs, self._height, self._width = room
         self._gpu, self._transfers = gpu, transfers
         self._encode, self._fuse = programs
@@ -105,14 +105,14 @@ class DeviceFeatures:
         self._encode.run()
 
     def copy(self, source: int, target: int, count: int, /) -> None:
-        """Copy slots, one by one as the two runs may overlap; see `FeatureMemory`."""
+        """Copy slots one by one, because source and target may overlap; see `FeatureMemory`."""
         for name, size in self._bytes.items():
             for at in range(count):
                 to, of = self._slot(name, target + at), self._slot(name, source + at)
                 self._gpu.copy(to, of, size, self._transfers.network)
 
     def fuse(self, first: int, centre: Pixels8, /) -> Callable[[], Pixels8]:
-        """Begin to restore a window; see `FeatureMemory`."""
+        """Start to upscale a window; see `FeatureMemory`."""
         fuse = self._fuse
         shapes: TensorShapes = {
             name: (1, self._runs, *shape) for name, shape in self._shapes.items()

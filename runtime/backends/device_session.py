@@ -18,18 +18,18 @@ from vsrc.runtime.windows.graph_io import from_graph, to_graph
 from vsrc.runtime.windows.session import PendingPixels, check_windows
 
 _ANY_NUMBER = 1 << 16
-"""Windows that may come at once: they are fed in as many runs as the engine asks for."""
+"""Largest batch of windows; it is split into as many runs as the engine requires."""
 
 
 class DeviceSession:
     """Engines of one network, each for a range of sizes; see `Session` and `StartedSession`.
 
     Attributes:
-        build_seconds: Time that it took to build the engines; None where nobody wrote it down.
+        build_seconds: Time to build the engines; None where it was not recorded.
     """
 
     ahead, at_once = 1, 0
-    """One window comes while another is computed; see `StartedSession`."""
+    """Number of windows in flight: one is uploaded while another runs; see `StartedSession`."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class DeviceSession:
         label: str,
         build_seconds: float | None = None,
     ) -> None:
-        """Args: `engines` come with what they take: the sizes in their `GraphSpec` are theirs."""
+        """Args: `engines` are pairs of an engine and the `GraphSpec` with its sizes."""
         self.network, self.label, self.build_seconds = network, label, build_seconds
         self._gpu = gpu
         self.graph = merge_ranges([graph for _, graph in engines])
@@ -51,14 +51,14 @@ class DeviceSession:
         self._shape: tuple[int, ...] = ()
 
     def __call__(self, lr: Pixels, /) -> Pixels:
-        """Restore windows; see `Session`."""
+        """Upscale windows; see `Session`."""
         return self.start(lr)()
 
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
-        """Begin to restore windows; see `StartedSession`."""
-        del keys, place  # nothing is kept from window to window
+        """Start to upscale windows; see `StartedSession`."""
+        del keys, place  # no features are kept between windows
         if self._transfers is None:
             raise RuntimeError("the session was closed")
         check_windows(lr, self.network, self.graph)
@@ -88,7 +88,7 @@ class DeviceSession:
         return lambda: from_graph(pending(), self.network, graph, like=like)
 
     def stages(self, lr: Pixels, *, seconds: float) -> DeviceStages:
-        """What a window takes on the device, nothing overlapping; see `device_stages`."""
+        """Time the stages of a window on the device without overlap; see `device_stages`."""
         if self._transfers is None:
             raise RuntimeError("the session was closed")
         program, graph = self._fitting(lr.shape[2], lr.shape[3])
@@ -97,7 +97,7 @@ class DeviceSession:
         return device_stages(self._gpu, program, stream, feeds, ("sr",), seconds=seconds)
 
     def close(self) -> None:
-        """Free the device."""
+        """Free all resources of the device."""
         if self._transfers is None:
             return
         self._transfers.drain()
@@ -107,7 +107,7 @@ class DeviceSession:
         self._transfers = None
 
     def _fitting(self, height: int, width: int) -> tuple[Program, GraphSpec]:
-        """The engine that wastes least on frames of this size."""
+        """Choose the engine with the least padding for frames of this size."""
         fitting = [
             (graph.height[1] * graph.width[1], index)
             for index, (_, graph) in enumerate(self._programs)
@@ -123,7 +123,7 @@ class DeviceSession:
 
 
 def merge_ranges(graphs: Sequence[GraphSpec]) -> GraphSpec:
-    """The first of them with the smallest and largest sizes of all, for any number of windows."""
+    """Return the first spec with the smallest and largest sizes of all, for any batch size."""
 
     def span(of_one: Sequence[tuple[int, int]]) -> tuple[int, int]:
         return min(low for low, _ in of_one), max(high for _, high in of_one)

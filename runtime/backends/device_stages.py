@@ -1,4 +1,4 @@
-"""Where the time of a window goes on a device: one thing after the other, between events."""
+"""Time the stages of a window on a device: upload, network, download, without overlap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vsrc.runtime.backends.gpu import Event, Gpu, GpuStream, Pinned
 from vsrc.runtime.backends.program import Program
 
 _WARMUP_RUNS = 3
-"""The first run settles, the second is recorded as a graph."""
+"""Number of warm-up runs: the first initializes, the second is captured as a graph."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class DeviceStages:
     """Durations of each run, ms.
 
     Attributes:
-        upload_ms: From pinned memory to the device, between events.
-        network_ms: The engine, or the graph that was recorded of it, between events.
-        download_ms: From the device to pinned memory, between events.
-        enqueue_ms: Until the call that starts the network returned, by the clock of the host.
+        upload_ms: Time of the copy from pinned memory to the device, measured by events.
+        network_ms: Time of the engine, or of its captured graph, measured by events.
+        download_ms: Time of the copy from the device to pinned memory, measured by events.
+        enqueue_ms: Time until the call that starts the network returned, by the host clock.
     """
 
     upload_ms: tuple[float, ...]
@@ -44,16 +44,16 @@ def device_stages(
     seconds: float,
     runs: int = 100,
 ) -> DeviceStages:
-    """Run a program with nothing overlapping.
+    """Run a program repeatedly without overlap, and time its stages.
 
     Args:
         gpu: The device.
-        program: The network; it is made ready for the shapes of `feeds`.
-        stream: Its stream.
-        feeds: What it is fed.
-        outputs: What is brought back.
-        seconds: Longest time to spend; three runs are done in any case.
-        runs: Most runs.
+        program: Program of the network; it is reshaped to the shapes of `feeds`.
+        stream: Stream of the program.
+        feeds: Input name -> array.
+        outputs: Names of the outputs to download.
+        seconds: Time limit; at least three runs are done.
+        runs: Largest number of runs.
     """
     program.reshape({name: array.shape for name, array in feeds.items()})
     marks = [gpu.event() for _ in range(4)]

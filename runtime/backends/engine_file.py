@@ -1,11 +1,11 @@
-"""A built engine and the sidecar that says what it is for.
+"""A built engine and its sidecar, which describes the target.
 
     engines/<key>.engine   raw, as trtexec loads it
     engines/<key>.json     EngineSpec
 
-The key is a hash of all that the engine depends on. Where any of it is another (another GPU, an
-update of TensorRT, a graph that was exported again), the key is another, and the engine of the old
-key is simply not found.
+The key is a hash of everything that the engine depends on. When any of it changes (another GPU, an
+update of TensorRT, a graph that was exported again), the key changes, and the engine with the old
+key is not used.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _LIMIT_BYTES = 4 << 20
 
 EngineBackend = Literal["trt", "trt-rtx"]
 ProfileShapes = dict[str, tuple[tuple[int, ...], ...]]
-"""Input -> its shape; three of them, least, usual and largest, where it is not fixed."""
+"""Input -> its shape; minimum, usual and maximum shape if it is dynamic."""
 
 
 @dataclass(frozen=True)
 class EngineTarget:
-    """All that an engine depends on.
+    """Everything that an engine depends on.
 
     Attributes:
-        backend: `trt`, for one GPU; `trt-rtx`, for all of some compute capabilities.
-        version: Of TensorRT, or of TensorRT for RTX.
+        backend: `trt` (one GPU model) or `trt-rtx` (all GPUs of some compute capabilities).
+        version: Version of TensorRT, or of TensorRT for RTX.
         gpu: Name of the GPU; None for `trt-rtx`.
-        compute_capabilities: "8.9", sorted.
+        compute_capabilities: Compute capabilities ("8.9"), sorted.
         graph: Name of the graph in the package.
-        graph_sha256: Of its bytes.
-        precision: Of the graph.
-        io: Of the graph.
-        shapes: That it takes.
+        graph_sha256: Hash of the graph's file.
+        precision: Precision of the graph.
+        io: Type of the graph's inputs and outputs, uint8 or float.
+        shapes: Shapes of the inputs.
     """
 
     backend: EngineBackend
@@ -58,27 +58,27 @@ class EngineTarget:
 
     @property
     def key(self) -> str:
-        """`trt-rtx-fp16-0123456789abcdef`: to read, and to tell it from all others."""
+        """Unique readable name, such as `trt-rtx-fp16-0123456789abcdef`."""
         text = json.dumps(to_json(self), sort_keys=True, separators=(",", ":"))
         return f"{self.backend}-{self.graph}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """The sidecar.
+    """Contents of the sidecar.
 
     Attributes:
-        key: `EngineTarget.key`; name of the file.
-        target: What it was built for.
-        role: The whole network, or a half.
-        sha256: Of the engine's bytes.
-        size_bytes: Their number.
-        strongly_typed: Whether TensorRT was bound to the types in the graph.
-        layers: Precision ("fp16") -> layers that the engine computes in it, as its inspector says;
-            empty where no GPU was there to ask it.
-        asked_layers: The same of convolutions in the network that was parsed.
-        lossy: Its graph is marked so.
-        build_seconds: Time of the build.
+        key: `EngineTarget.key`, the name of the file.
+        target: Target that it was built for.
+        role: Whether it is the whole network, or its encode or fuse graph.
+        sha256: Hash of the engine's file.
+        size_bytes: Size of that file.
+        strongly_typed: Whether the network was built as strongly typed.
+        layers: Precision ("fp16") -> number of layers that run in it, according to the engine
+            inspector; empty if there was no GPU at build time.
+        asked_layers: Precision -> number of convolutions that have it in the parsed network.
+        lossy: Whether the graph is marked as lossy.
+        build_seconds: Duration of the build.
     """
 
     key: str
@@ -94,15 +94,15 @@ class EngineSpec:
 
 
 def engine_text(spec: EngineSpec) -> str:
-    """The text of a sidecar."""
+    """Format a sidecar as JSON."""
     return json.dumps({"schema_version": SCHEMA_VERSION, **to_json(spec)}, indent=2) + "\n"
 
 
 def read_engine_spec(engine: Path) -> EngineSpec:
-    """What the sidecar of an engine says.
+    """Read the sidecar of an engine.
 
     Raises:
-        SpecError: There is none, it is damaged, or of a newer version.
+        SpecError: It is missing, damaged, or of a newer version.
     """
     path = engine.with_suffix(".json")
     if not path.is_file():
@@ -117,19 +117,19 @@ def read_engine_spec(engine: Path) -> EngineSpec:
     except (ValueError, OSError, RecursionError) as error:
         raise SpecError(f"{path} is not readable as JSON ({error}); build it again") from error
     if not isinstance(data, dict) or data.pop("schema_version", None) != SCHEMA_VERSION:
-        raise SpecError(f"{path} is no sidecar of this version of vsrc; build the engine again")
+        raise SpecError(f"{path} is not a sidecar of this version of vsrc; build the engine again")
     return from_json(EngineSpec, data, where=str(path))
 
 
 def check_engine(engine: Path, *, here: EngineTarget | None = None) -> EngineSpec:
-    """The sidecar of an engine that is whole and, if asked, fits this machine.
+    """Check an engine's integrity and, optionally, its target; return its sidecar.
 
     Args:
-        engine: The file.
-        here: What an engine built on this machine would be for.
+        engine: Path of the engine.
+        here: Target of an engine built on this machine; None to skip this check.
 
     Raises:
-        SpecError: It is missing, truncated or changed.
+        SpecError: The engine is missing, truncated or changed.
         MismatchError: It was built for another GPU, version of TensorRT, graph or shape.
     """
     if not engine.is_file():

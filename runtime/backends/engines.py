@@ -1,4 +1,4 @@
-"""Engines of a package on this very device: found, checked against it, and opened."""
+"""Find, check and open the engines of a package that were built for this device."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 ENGINE_BACKENDS: tuple[EngineBackend, ...] = ("trt", "trt-rtx")
 
 _PRECISIONS = ("fp16", "int8", "fp32")
-"""Best first. On convolutions int8 is not sure to be the faster one: it is taken where it was built
-alone, or asked for."""
+"""Precisions that `auto` tries, best first. Int8 is not always faster on convolutions, so it is
+used only if requested or if there is no fp16 engine."""
 
 
 @dataclass(frozen=True)
 class FoundEngine:
-    """An engine that runs here.
+    """An engine that runs on this device.
 
     Attributes:
-        path: The file.
-        spec: Its sidecar.
-        graph: The graph that it was built from, with the sizes that the engine takes.
+        path: Path of the engine.
+        spec: Contents of its sidecar.
+        graph: Graph from which it was built, with the sizes that the engine accepts.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class FoundEngine:
     graph: GraphSpec
 
     def takes(self, size: tuple[int, int]) -> bool:
-        """Whether frames of that H and W fit."""
+        """Whether the engine accepts frames of size (H, W)."""
         return size[0] <= self.graph.height[1] and size[1] <= self.graph.width[1]
 
 
@@ -59,19 +59,19 @@ def open_engines(
     is_deep: bool = False,
     keeps_features: bool = True,
 ) -> Session:
-    """Open what the package holds for this device.
+    """Open the engines that a package has for this device.
 
     Args:
         package: An opened package.
-        backend: Which TensorRT.
-        precision: Of the engine; `auto` takes the first there is of fp16, int8 and fp32.
-        size: H and W of the frames that will come; the engine that fits them best is taken.
-        is_deep: Prefer an engine with float edges, which sees more than 8 bits.
-        keeps_features: Prefer the two halves where they are there: the features of a frame are
-            found once, and never leave the device. Else the whole network is preferred.
+        backend: `trt` or `trt-rtx`.
+        precision: Precision of the engine; `auto` uses the first available of fp16, int8, fp32.
+        size: H and W of the frames, if known; selects the engine with the best fit.
+        is_deep: Prefer an engine with float inputs and outputs, for more than 8 bits.
+        keeps_features: Prefer encode and fuse engines if available: the features of a frame are
+            computed once, and stay on the device. Otherwise the whole network is preferred.
 
     Raises:
-        MissingDependencyError: No engine, TensorRT or GPU; or the engines are not for this GPU.
+        MissingDependencyError: There is no engine, TensorRT or GPU, or no engine for this GPU.
     """
     if not any(_sidecars(package, backend)):
         raise MissingDependencyError(
@@ -93,18 +93,18 @@ def open_engines(
                 return _halves(package, here, *pair)
         except MismatchError as error:
             reasons.append(str(error))
-    why = reasons[0] if reasons else f"it holds none of {', '.join(names)}"
+    why = reasons[0] if reasons else f"it has none of {', '.join(names)}"
     raise MissingDependencyError(f"no {backend} engine of {package.path.name} runs here: {why}")
 
 
 @dataclass(frozen=True)
 class Here:
-    """What an engine must be for.
+    """TensorRT and GPU of this machine, which an engine must match.
 
     Attributes:
-        backend: Which TensorRT.
-        version: Of it.
-        device: The GPU.
+        backend: `trt` or `trt-rtx`.
+        version: Version of that TensorRT.
+        device: GPU of this machine.
     """
 
     backend: EngineBackend
@@ -112,7 +112,7 @@ class Here:
     device: CudaDevice
 
     def target(self, name: str, graph: GraphSpec, spec: EngineSpec) -> EngineTarget:
-        """What an engine of a graph would be for if it was built here for the same shapes."""
+        """Target of an engine of a graph built on this machine for the same shapes."""
         return EngineTarget(
             backend=self.backend,
             version=self.version,
@@ -127,7 +127,7 @@ class Here:
 
 
 def this_device(backend: EngineBackend) -> Here:
-    """What an engine must be for to run here.
+    """Detect TensorRT and GPU of this machine.
 
     Raises:
         MissingDependencyError: TensorRT or a GPU is missing.
@@ -136,13 +136,13 @@ def this_device(backend: EngineBackend) -> Here:
 
 
 def find_engines(package: Package, name: str, here: Here, reasons: list[str]) -> list[FoundEngine]:
-    """Engines of a graph that are whole, for this device, and kept within their limit.
+    """Find engines of a graph that are intact, built for this device and not lossy.
 
     Args:
-        package: Where to look.
-        name: Of the graph.
-        here: This device.
-        reasons: Takes one line for each engine that is skipped.
+        package: Package to search.
+        name: Name of the graph.
+        here: TensorRT and GPU of this machine.
+        reasons: List to which a line is appended for each skipped engine.
     """
     graph = package.spec.graphs.get(name)
     if graph is None:
@@ -164,13 +164,13 @@ def _open_if_fitting(
         reasons.append(str(error))
         return None
     if spec.lossy:
-        reasons.append(f"{path.name} missed the limit of its precision")
+        reasons.append(f"{path.name} missed the PSNR limit of its precision")
         return None
     return FoundEngine(path, spec, with_sizes(graph, spec))
 
 
 def _sidecars(package: Package, backend: str, graph: str | None = None) -> Iterator[Path]:
-    """Engine files by what their sidecars say; one that cannot be read counts by its name."""
+    """Yield engine files by backend and graph of their sidecars, or by name if unreadable."""
     for path in sorted((package.path / "engines").glob("*.engine")):
         try:
             target = read_engine_spec(path).target
@@ -182,7 +182,7 @@ def _sidecars(package: Package, backend: str, graph: str | None = None) -> Itera
 
 
 def with_sizes(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
-    """A graph with the sizes that an engine of it takes."""
+    """Return a graph spec with the sizes that an engine of it accepts."""
     if graph.role == "fuse":
         feature = graph.features[0]
         least, most = _ends(spec.target.shapes[feature.name])
@@ -194,21 +194,21 @@ def with_sizes(graph: GraphSpec, spec: EngineSpec) -> GraphSpec:
     least, most = _ends(spec.target.shapes["lr"])
     row = -3 if graph.io == "uint8" else -2
     taken = replace(graph, height=(least[row], most[row]), width=(least[row + 1], most[row + 1]))
-    # The halves are given one window after the other, however many come at once.
+    # Encode and fuse engines are fed window by window, whatever the batch size.
     return taken if graph.role == "encode" else replace(taken, batch=(least[0], most[0]))
 
 
 def _ends(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Least and largest of one shape, or of least, usual and largest."""
+    """Return minimum and maximum shape, given one shape, or minimum, usual and maximum."""
     return shapes[0], shapes[-1]
 
 
 def _pair(
     package: Package, name: str, here: Here, size: tuple[int, int] | None
 ) -> tuple[FoundEngine, FoundEngine] | None:
-    """An encode and a fuse engine for the same sizes: the closest fit, else the largest."""
+    """Find encode and fuse engines for the same sizes: the closest fit, else the largest."""
     if name.endswith("-float"):
-        return None  # features are found from 8 bits, so what has float edges runs as a whole
+        return None  # encode graphs have uint8 inputs
     fuses = find_engines(package, f"fuse-{name}", here, [])
     pairs = [
         (encode, fuse)
@@ -241,7 +241,7 @@ def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine
 
 
 def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> DeviceSession:
-    """Engines of a whole network, as one session."""
+    """Open engines of a whole network as one session."""
     from vsrc.runtime.backends.cuda_gpu import CudaGpu
     from vsrc.runtime.backends.device_session import DeviceSession
     from vsrc.runtime.backends.trt_engine import TrtEngine

@@ -1,11 +1,10 @@
-"""What vsrc asks of a GPU: memory, copies, streams, events and graphs, and nothing else.
+"""The GPU functions that vsrc uses: memory, copies, streams, events and graphs.
 
-Everything that decides in which order a device works is written against this protocol, so that the
-order can be tested where there is no device (tests/support/reordering_gpu.py). `cuda_gpu.py` is
-the real one.
+All code that schedules work on a device uses this protocol, so that the order of operations can be
+tested without a device (tests/support/reordering_gpu.py). `cuda_gpu.py` is the implementation.
 
-A stream does what it is given in the order in which it is given, while the host goes on; two
-streams know nothing of each other but what events tell them.
+A stream executes operations in the order of submission, asynchronously to the host; operations of
+two streams are ordered only by events.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Address = NewType("Address", int)
-"""Of memory on the device, or of pinned memory of the host."""
+"""Address in device memory, or in pinned host memory."""
 GpuStream = NewType("GpuStream", int)
 Event = NewType("Event", int)
 Graph = NewType("Graph", int)
-"""A recorded run that is launched as one."""
+"""A captured graph, launched as a whole."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pinned:
-    """Memory of the host that the device copies from and to by itself.
+    """Pinned (page-locked) host memory, for asynchronous copies.
 
     Attributes:
-        address: Where it begins.
+        address: Address of the first byte.
         bytes: The same memory as an array, `(size,)` uint8.
     """
 
@@ -39,75 +38,75 @@ class Pinned:
 
 
 class Gpu(Protocol):
-    """One device. Calls return at once unless they say that they wait."""
+    """One device. Calls are asynchronous unless documented otherwise."""
 
     def allocate(self, size_bytes: int) -> Address:
-        """Memory on the device.
+        """Allocate device memory.
 
         Raises:
             DeviceMemoryError: There is not enough.
         """
 
     def release(self, address: Address) -> None:
-        """Give memory back; waits until nothing uses it."""
+        """Free device memory; waits until it is no longer in use."""
 
     def pinned(self, size_bytes: int) -> Pinned:
-        """Memory of the host for copies.
+        """Allocate pinned host memory.
 
         Raises:
             DeviceMemoryError: There is not enough.
         """
 
     def release_pinned(self, memory: Pinned) -> None:
-        """Give it back; its array must not be used any more."""
+        """Free pinned memory; its array must not be used afterwards."""
 
     def stream(self) -> GpuStream:
-        """A queue of work."""
+        """Create a stream."""
 
     def release_stream(self, stream: GpuStream) -> None:
-        """Give it back."""
+        """Destroy a stream."""
 
     def event(self) -> Event:
-        """A mark in a stream; as long as it was not recorded it counts as passed."""
+        """Create an event; before it is recorded it counts as completed."""
 
     def release_event(self, event: Event) -> None:
-        """Give it back."""
+        """Destroy an event."""
 
     def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
-        """Copy between any two memories, in the order of the stream."""
+        """Copy between device and pinned memory in any direction, in stream order."""
 
     def record(self, event: Event, stream: GpuStream) -> None:
-        """Put the mark behind all that the stream was given."""
+        """Record the event after all work submitted to the stream so far."""
 
     def hold(self, stream: GpuStream, event: Event) -> None:
-        """Let the stream wait there until the mark was passed."""
+        """Make later work of the stream wait for the event."""
 
     def wait(self, event: Event) -> None:
-        """Wait until the mark was passed."""
+        """Block the host until the event has completed."""
 
     def drain(self, stream: GpuStream) -> None:
-        """Wait until the stream has done all that it was given."""
+        """Block the host until all work of the stream has completed."""
 
     def elapsed_ms(self, start: Event, stop: Event) -> float:
-        """Time on the device between two marks that were passed, ms."""
+        """Time on the device between two completed events, ms."""
 
     def capture(self, stream: GpuStream, work: Callable[[], None]) -> Graph | None:
-        """Record what `work` gives the stream instead of doing it; None where that cannot be."""
+        """Capture the work that `work` submits, without running it; None if not possible."""
 
     def launch(self, graph: Graph, stream: GpuStream) -> None:
-        """Do what was recorded."""
+        """Launch a captured graph."""
 
     def release_graph(self, graph: Graph) -> None:
-        """Give it back."""
+        """Destroy a graph."""
 
 
 class Engine(Protocol):
-    """A network on a device, with tensors that are known by name.
+    """A network on a device, with named tensors.
 
     Attributes:
-        inputs: Names and types of what it is fed.
-        outputs: Names and types of what it gives.
-        is_capturable: Whether its runs can be recorded as a graph.
+        inputs: Input name -> dtype.
+        outputs: Output name -> dtype.
+        is_capturable: Whether its runs can be captured as a graph.
     """
 
     inputs: dict[str, np.dtype[Any]]
@@ -115,21 +114,21 @@ class Engine(Protocol):
     is_capturable: bool
 
     def reshape(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-        """Tell it the shapes of all inputs; returns those of the outputs.
+        """Set the shapes of all inputs; return those of the outputs.
 
         Raises:
-            MismatchError: It was not built for them.
+            MismatchError: The engine was not built for them.
         """
 
     def bind(self, name: str, address: Address) -> None:
-        """Say where a tensor lies."""
+        """Set the address of a tensor."""
 
     def enqueue(self, stream: GpuStream) -> None:
-        """Run once, in the order of the stream.
+        """Enqueue one run on the stream.
 
         Raises:
-            VsrcError: The device refused.
+            VsrcError: The run could not be enqueued.
         """
 
     def close(self) -> None:
-        """Free it; calling it twice does nothing."""
+        """Free all resources; a second call has no effect."""

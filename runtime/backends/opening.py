@@ -1,6 +1,6 @@
-"""Which backend and which graph of a package run: the one place where sessions are opened.
+"""Open sessions: the one place that chooses the backend and the graph of a package.
 
-`Package.session`, `eval`, `infer` and `bench` all come here, so that `auto` is the same for each.
+`Package.session`, `eval`, `infer` and `bench` all call it, so that `auto` is the same for each.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ _PROVIDERS = {"auto": CPU, "ort": CPU, "ort-cuda": CUDA, "ort-tensorrt": TENSORR
 BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx")
 
 _AUTO = ("trt", "trt-rtx", "ort-cuda", "ort")
-"""Fastest first. TensorRT inside ONNX Runtime is left to those who ask: it builds for minutes."""
+"""Backends that `auto` tries, fastest first. TensorRT inside ONNX Runtime is not among them,
+because it builds engines for minutes."""
 
 
 def provider_of(backend: str) -> Provider:
-    """What ONNX Runtime calls a backend.
+    """Return the ONNX Runtime provider of a backend.
 
     Raises:
-        ValueError: No such backend.
+        ValueError: There is no such backend.
     """
     if backend not in _PROVIDERS:
         raise ValueError(f"{backend=} is not known; there are: {', '.join(BACKENDS)}")
@@ -84,25 +85,25 @@ def open_video_session(
     size: tuple[int, int] | None = None,
     say: Callable[[str], None] = logger.info,
 ) -> Session:
-    """Open a package for frames that follow one another.
+    """Open a package for the consecutive frames of a video.
 
-    Backend and precision are those that `open_session` chooses. Where the package holds the halves
-    of its network, what is found out about a frame is kept for all windows that it is in.
+    Backend and precision are those that `open_session` chooses. If the package has encode and fuse
+    graphs, the features of a frame are computed once and reused for all windows that contain it.
 
     Args:
         package: An opened package.
         backend: As for `open_session`.
-        precision: Likewise.
-        threads: Likewise.
-        is_deep: Take the graph with float edges where the package has one: it sees more than 8
-            bits of a sample.
-        size: H and W of the frames that will come, where they are known.
+        precision: As for `open_session`.
+        threads: As for `open_session`.
+        is_deep: Use the graph with float inputs and outputs if the package has one, for samples of
+            more than 8 bits.
+        size: H and W of the frames, if known.
         say: As for `open_session`.
 
     Raises:
         SpecError: The package lacks the graph, or it is damaged.
-        MissingDependencyError: The backend that was asked for is not installed or did not load.
-        ValueError: No such backend.
+        MissingDependencyError: The requested backend is not installed or did not load.
+        ValueError: There is no such backend.
     """
     skipped: list[str] = []
 
@@ -119,17 +120,17 @@ def open_video_session(
 
 
 def require_backend(backend: str) -> None:
-    """Check that what a backend imports is installed, without importing it.
+    """Check that the modules of a backend are installed, without importing them.
 
     Args:
-        backend: One of `BACKENDS`; `auto` needs nothing by name.
+        backend: One of `BACKENDS`; `auto` always passes.
 
     Raises:
-        MissingDependencyError: It is not; says what to type.
+        MissingDependencyError: A module is missing; names the command that installs it.
     """
     if backend in ENGINE_BACKENDS:
         if not is_importable(MODULES[backend]):
-            tensorrt_module(backend)  # raises, and knows where each machine gets it from
+            tensorrt_module(backend)  # raises with the install command for this machine
         require_installed(f"the backend {backend}", "cuda.bindings", extra=backend)
     elif backend != "auto":
         require_installed(f"the backend {backend}", "onnxruntime")
@@ -138,12 +139,12 @@ def require_backend(backend: str) -> None:
 def first_that_loads(
     names: tuple[str, ...], open_one: Callable[[str], Session], skipped: list[str]
 ) -> Session:
-    """The first backend that opens.
+    """Open the first backend that loads.
 
     Args:
-        names: Backends, fastest first; what is wrong with the last one is raised.
-        open_one: Opens one.
-        skipped: Takes what is wrong with each that does not open: "ort-cuda (...)".
+        names: Backends, fastest first; the error of the last one is raised.
+        open_one: Opens a backend.
+        skipped: List to which the error of each failed backend is appended: "ort-cuda (...)".
     """
     for name in names[:-1]:
         try:
@@ -167,24 +168,24 @@ def _open_chosen(
 
 
 def short_reason(error: VsrcError, backend: str) -> str:
-    """What is wrong with a backend, without its name and without what to do about it."""
+    """Shorten an error message: without the name of the backend and without the advice."""
     return str(error).split("; ")[0].removeprefix(f"{backend}: ")
 
 
 def best_precision(package: Package, provider: Provider, skipped: list[str] | None = None) -> str:
-    """The graph that a provider runs fastest, of those the package holds and trusts.
+    """Choose the graph that a provider runs fastest, of those that met their PSNR limit.
 
     Args:
         package: An opened package.
-        provider: What will run it.
-        skipped: Takes the faster ones that missed their limit, with that reason.
+        provider: Provider that will run it.
+        skipped: List to which faster graphs that missed their limit are appended.
     """
     graphs = package.spec.graphs
     for name in provider.precisions:
         if name in graphs and not graphs[name].lossy:
             return name
         if name in graphs and skipped is not None:
-            skipped.append(f"{name} (it missed its limit when it was exported)")
+            skipped.append(f"{name} (it missed its PSNR limit at export)")
     return "fp32"  # if it is missing, too, the error says how to make it
 
 
@@ -195,7 +196,7 @@ def _choose_graph(package: Package, backend: str, precision: str, skipped: list[
 
 
 def deep_graph(package: Package, provider: Provider, precision: str) -> str | None:
-    """The graph with float edges that a provider runs fastest, or None if there is none."""
+    """Choose the fastest graph with float inputs and outputs for a provider; None if none."""
     graphs = package.spec.graphs
     wanted = (*provider.precisions, "fp32") if precision == "auto" else (precision,)
     names = (f"{graph}-float" for graph in wanted)
@@ -208,12 +209,12 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
     from vsrc.runtime.windows.feature_ring import RingSession
 
     if provider_of(backend) is not CPU:
-        # Rings live in the memory of the host so far: on a GPU whole windows are faster.
+        # Feature rings are in host memory only: on a GPU, whole windows are faster.
         return _open_whole(package, backend, precision, threads)
     lanes, threads = lane_count(threads), lane_threads(threads)
     names = (f"encode-{precision}", f"fuse-{precision}")
     pair = [package.spec.graphs.get(name) for name in names]
-    # A ring feeds bytes: frames of more than 8 bits go through the whole network.
+    # A feature ring feeds uint8: frames of more than 8 bits need the whole network.
     if not all(half and half.io == "uint8" and not half.lossy for half in pair):
         whole = _open_whole(package, backend, precision, threads)
         return LaneSession(whole, Lanes(lanes)) if lanes > 1 else whole

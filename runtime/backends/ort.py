@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SLOWER = "TransposeOptimizer_CPUExecutionProvider"
-"""It moves the change of layout of a `centre` behind its Resize, which then takes 2.5 times as long
-on the CPU; no graph of ours gains by it (edge-s: `fuse` takes 0.92 of the time without)."""
+"""Graph optimizer that is disabled: it moves the Transpose of `centre` after its Resize, which then
+takes 2.5 times as long on the CPU. No graph of ours gains by it (edge-s: without it, `fuse` takes
+0.92 of the time)."""
 
 
 class OrtSession:
@@ -54,7 +55,7 @@ class OrtSession:
         )
 
     def __call__(self, lr: Pixels, /) -> Pixels:
-        """Restore windows `(N, T, H, W, 3)`; see `Session`."""
+        """Upscale windows `(N, T, H, W, 3)`; see `Session`."""
         if self._session is None:
             raise RuntimeError("the session was closed")
         check_windows(lr, self.network, self.graph)
@@ -68,16 +69,16 @@ class OrtSession:
 
 
 def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session.
+    """Open an ONNX Runtime session.
 
     Args:
-        path: The ONNX file.
+        path: Path of the ONNX file.
         threads: Threads inside one operator, 0 for as many as this process may use.
-        provider: What it runs on.
+        provider: Execution provider.
 
     Raises:
         MissingDependencyError: ONNX Runtime is not installed, or the provider did not load.
-        MismatchError: It cannot load the graph.
+        MismatchError: ONNX Runtime cannot load the graph.
     """
     with explain_missing("onnxruntime"):
         import onnxruntime
@@ -86,10 +87,10 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
     providers = provider_list(onnxruntime, provider, cache)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or core_count()
-    # A thread that waits by spinning takes the core the encoder needs: on 2 cores the network alone
-    # is as fast without, and a whole run is 10 % faster (benchmarks/runtime.py).
+    # Spinning threads occupy the cores that the encoder needs: on 2 cores the network alone is as
+    # fast without spinning, and a whole run is 10 % faster (benchmarks/runtime.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # its words would land in the user's progress line
+    options.log_severity_level = 4  # its log would disturb the user's progress line
     try:
         session = onnxruntime.InferenceSession(
             str(path),
@@ -98,7 +99,7 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
             disabled_optimizers=[_SLOWER],
         )
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise MismatchError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        raise MismatchError(f"{path}: ONNX Runtime cannot load the graph: {error}") from error
     check_loaded(session, provider)
     return session
 
@@ -107,10 +108,10 @@ _MEMORY_WORDS = ("failed to allocate", "bad_alloc", "bad allocation", "out of me
 
 
 def memory_errors_named(run: Callable[[], T], label: str) -> T:
-    """What `run` returns.
+    """Call `run`, converting out-of-memory errors of ONNX Runtime.
 
     Raises:
-        DeviceMemoryError: ONNX Runtime ran out of memory, which it says in words only.
+        DeviceMemoryError: Memory ran out, which is recognised by the error message only.
     """
     try:
         return run()
@@ -123,6 +124,6 @@ def memory_errors_named(run: Callable[[], T], label: str) -> T:
 
 
 def feature_type(session: onnxruntime.InferenceSession, name: str) -> type[np.generic]:
-    """Type of the features that an encode graph gives: float32, or float16."""
+    """Return the dtype of the features that an encode graph outputs: float32 or float16."""
     kinds = {value.name: value.type for value in session.get_outputs()}
     return np.float16 if kinds[name] == "tensor(float16)" else np.float32

@@ -1,4 +1,4 @@
-"""The two halves of a network on ONNX Runtime, which reads and writes features in place."""
+"""Encode and fuse graphs of a network on ONNX Runtime, with features read and written in place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class OrtHalves:
         ]
 
     def memory(self, slots: int, height: int, width: int) -> OrtFeatures:
-        """Room for the features of so many frames."""
+        """Allocate memory for the features of `slots` frames."""
         if not self._sessions:
             raise RuntimeError("the session was closed")
         runs = self.network.window - self.graph.encoded_frames + 1
@@ -58,8 +58,8 @@ class OrtHalves:
 class OrtFeatures:
     """Features in arrays `(slots, C, h, w)`, bound to the graphs by their addresses.
 
-    What is begun on a lane waits there only for what was begun before it, so that it cannot wait
-    for itself; slots that windows under way still read are written when these are done.
+    Work on a lane waits only for work that was started before it, so there is no deadlock. A slot
+    that running windows still read is written after they have finished.
     """
 
     def __init__(
@@ -74,8 +74,8 @@ class OrtFeatures:
     ) -> None:
         self._encode, self._fuse = sessions
         self._lanes = lanes
-        self._made: dict[int, Callable[[], None]] = {}  # by slot: waits until it is filled
-        self._read: deque[tuple[range, threading.Event]] = deque()  # by windows, set when done
+        self._made: dict[int, Callable[[], None]] = {}  # slot -> waits until it is filled
+        self._read: deque[tuple[range, threading.Event]] = deque()  # slots, done event
         self._label = f"ort-cpu {graph.precision}"
         self._is_run = graph.encoded_frames > 1
         self._runs = runs
@@ -88,7 +88,7 @@ class OrtFeatures:
         }
 
     def encode(self, frames: Pixels8, slot: int, /) -> None:
-        """Begin to fill a slot; see `FeatureMemory`."""
+        """Start to fill a slot; see `FeatureMemory`."""
         self._free(range(slot, slot + 1))
         self._made[slot] = self._lanes.begin(lambda: self._encoded(frames, slot))
 
@@ -113,7 +113,7 @@ class OrtFeatures:
                 array[target + at] = array[source + at]
 
     def fuse(self, first: int, centre: Pixels8, /) -> Callable[[], Pixels8]:
-        """Begin to restore a window; see `FeatureMemory`."""
+        """Start to upscale a window; see `FeatureMemory`."""
         window = range(first, first + self._runs)
         needs = [self._made[slot] for slot in window]
         done = threading.Event()
@@ -132,7 +132,7 @@ class OrtFeatures:
         return self._lanes.begin(fused)
 
     def _free(self, slots: range) -> None:
-        """Wait for the windows under way that read any of these slots."""
+        """Wait for the running windows that read any of these slots."""
         while self._read and any(
             max(slots.start, read.start) < min(slots.stop, read.stop) for read, _ in self._read
         ):
@@ -152,7 +152,7 @@ class OrtFeatures:
 
 
 def _is_there() -> None:
-    """Nothing to wait for."""
+    """Return immediately; there is nothing to wait for."""
 
 
 def _shape(feature: FeatureSpec, size: tuple[int, int]) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""What ONNX Runtime runs a graph on: the CPU, CUDA, or TensorRT inside it."""
+"""Execution providers of ONNX Runtime: CPU, CUDA and TensorRT."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Provider:
     """One of ONNX Runtime's execution providers.
 
     Attributes:
-        label: What people see.
-        name: ONNX Runtime's name.
-        precisions: Graphs it runs fastest, best first.
+        label: Name in vsrc's reports.
+        name: Name in ONNX Runtime.
+        precisions: Names of graphs, the fastest first.
     """
 
     label: str
@@ -47,7 +47,7 @@ def provider_list(
     provider: Provider,
     cache: Path | None,
 ) -> list[Any]:
-    """The argument `providers` of a session: the one that is asked for, then what it falls back on.
+    """Build the argument `providers` of a session: the requested provider, then its fallbacks.
 
     Raises:
         MissingDependencyError: This build of ONNX Runtime does not have it.
@@ -69,11 +69,11 @@ def provider_list(
 
 @cache
 def warn_of_clash() -> None:
-    """Say once that two builds of ONNX Runtime are installed, which overwrite each other."""
+    """Warn once if two builds of ONNX Runtime are installed, which overwrite each other."""
     if wheels := clashing_onnxruntimes():
         extra = "gpu" if has_nvidia_gpu() else "cpu"
         logger.warning(
-            "%s overwrite each other, and which of them runs is chance; keep one: %s",
+            "%s overwrite each other, so either of them may be loaded; keep one: %s",
             " and ".join(wheels),
             replace_onnxruntime(*wheels, extra=extra).text,
         )
@@ -81,7 +81,7 @@ def warn_of_clash() -> None:
 
 def _how_to_get_it() -> str:
     if is_jetson_board():
-        return "; NVIDIA builds it for Jetsons, the index has none: use --backend trt"
+        return "; there is no such build for Jetsons on the package index: use --backend trt"
     wheels = clashing_onnxruntimes()
     why = f" ({' and '.join(wheels)} overwrite each other)" if wheels else ""
     line = replace_onnxruntime(*(wheels or ("onnxruntime",)), extra="gpu").text
@@ -89,7 +89,7 @@ def _how_to_get_it() -> str:
 
 
 def check_loaded(session: onnxruntime.InferenceSession, provider: Provider) -> None:
-    """Refuse a session that ONNX Runtime silently put on something else.
+    """Raise if ONNX Runtime silently fell back to another provider.
 
     Raises:
         MissingDependencyError: The provider did not load.
@@ -97,7 +97,7 @@ def check_loaded(session: onnxruntime.InferenceSession, provider: Provider) -> N
     providers = session.get_providers()
     if not providers or providers[0] != provider.name:
         raise MissingDependencyError(
-            f"{provider.label} did not load, ONNX Runtime took "
+            f"{provider.label} did not load, ONNX Runtime fell back to "
             f"{', '.join(providers) or 'nothing'}: "
-            "its CUDA libraries or the driver do not fit; vsrc doctor says more"
+            "its CUDA libraries or the driver do not match; run vsrc doctor for details"
         )

@@ -1,4 +1,4 @@
-"""What a graph spends before, in and after its convolutions, from ONNX Runtime's own profiler."""
+"""Time before, in and after the convolutions of a graph, from ONNX Runtime's profiler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.machine import core_count
 
 _HEAVY = ("Conv", "MatMul", "Gemm")
-"""Part of the names of operators that multiply matrices, whatever they were fused with."""
+"""Substrings of the names of convolution and matrix product operators, fused or not."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class GraphStages:
     """Durations of each run, ms.
 
     Attributes:
-        pre_ms: All nodes before the first that multiplies matrices.
-        network_ms: From that to the last of them.
-        post_ms: All nodes after it.
+        pre_ms: Time of all nodes before the first convolution or matrix product.
+        network_ms: Time from that node to the last such node.
+        post_ms: Time of all nodes after it.
     """
 
     pre_ms: tuple[float, ...]
@@ -36,17 +36,17 @@ class GraphStages:
 def graph_stages(
     path: Path, feeds: Mapping[str, NDArray[Any]], *, threads: int, seconds: float, runs: int = 10
 ) -> GraphStages | None:
-    """Run a graph under the profiler, which itself costs some per cent.
+    """Run a graph under the profiler, whose overhead is some per cent.
 
     Args:
-        path: The ONNX file.
-        feeds: What it is fed.
+        path: Path of the ONNX file.
+        feeds: Input name -> array.
         threads: CPU threads, 0 for as many as there are cores.
-        seconds: Longest time to spend; three runs are done in any case.
-        runs: Most runs.
+        seconds: Time limit; at least three runs are done.
+        runs: Largest number of runs.
 
     Returns:
-        None if nothing in the graph multiplies matrices.
+        None if the graph has no convolution or matrix product.
     """
     import onnxruntime
 
@@ -69,7 +69,7 @@ def graph_stages(
 
 
 def stages_of(events: list[dict[str, Any]]) -> GraphStages | None:
-    """Sums of each run, from the events of a profile."""
+    """Sum the durations of each run, from the events of a profile."""
     rows: list[tuple[float, float, float]] = []
     for nodes in _runs(events):
         heavy = [at for at, (name, _) in enumerate(nodes) if any(op in name for op in _HEAVY)]
@@ -86,7 +86,7 @@ def stages_of(events: list[dict[str, Any]]) -> GraphStages | None:
 
 
 def _runs(events: list[dict[str, Any]]) -> list[list[tuple[str, float]]]:
-    """For each run its nodes in the order in which they ran: operator and duration, ms."""
+    """List the nodes of each run in execution order: operator and duration, ms."""
     nodes = [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
     spans = [e for e in events if e.get("name") == "model_run"]
     runs = []

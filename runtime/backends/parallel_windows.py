@@ -1,12 +1,12 @@
-"""Several windows at once on the CPU, each on a thread of its own.
+"""Run several windows in parallel on the CPU, each on its own thread.
 
     one at a time, 2 threads     | w0 ==|-|==|--| w1 ==|-|==|--|      = both, - one thread works:
-                                                                      some operators know only one
+                                                                      some operators use only one,
     two lanes, 1 thread each     | w0 ------------ | w2 ----------    and after each of the others
                                  | w1 ------------ | w3 ----------    all wait for the slowest
 
-A window takes longer, more windows are done: on 2 cores edge-m restores 1.2 times as many a second
-in fp32, 1.3 times as many in int8 (docs/results/runtime.md). The arithmetic is the same to the bit.
+The latency of a window is higher, but so is the throughput: on 2 cores edge-m upscales 1.2 times as
+many frames a second in fp32, 1.3 times in int8 (docs/results/runtime.md). Results are bit-exact.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from vsrc.runtime.windows.session import PendingPixels, Session
 T = TypeVar("T")
 
 _MOST_LANES = 4
-"""Each takes the memory of a window, and the first picture comes later."""
+"""Largest number of lanes; each needs the memory of a window and delays the first frame."""
 
 
 def lane_count(threads: int) -> int:
-    """How many windows so many threads compute at once; 0 for as many as there are cores."""
+    """Number of windows that run in parallel, given threads (0 for as many as there are cores)."""
     return min(_MOST_LANES, threads or core_count())
 
 
 def lane_threads(threads: int) -> int:
-    """Threads inside an operator, the lane's own and those that all lanes share.
+    """Threads inside an operator: that of the lane, plus those shared by all lanes.
 
-    With these and the lanes' own as many threads are at work as were asked for.
+    Together with the other lanes' threads they add up to the requested number.
     """
     return (threads or core_count()) - lane_count(threads) + 1
 
 
 class Lanes:
-    """Threads that work side by side.
+    """Threads that run windows in parallel.
 
     Attributes:
-        count: How many; with one, work is done by whoever asks for it.
+        count: Number of lanes; with 1, work is done on the calling thread.
     """
 
     def __init__(self, count: int) -> None:
@@ -52,11 +52,11 @@ class Lanes:
         self._under_way: set[Future[Any]] = set()
 
     def begin(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Have work done, in the order it is given.
+        """Submit work; it is started in the order of submission.
 
         Returns:
-            What waits for its result. Where memory ran out, the other lanes are done by the time
-            it says so: what is tried next has all there is.
+            Function that waits for the result. If memory ran out, it raises only after the other
+            lanes have finished, so that a retry has all memory.
         """
         if self._pool is None:
             made = work()
@@ -75,13 +75,13 @@ class Lanes:
         return result
 
     def close(self) -> None:
-        """Let what was begun end, drop the rest; calling it twice does nothing."""
+        """Finish running work and drop queued work; a second call has no effect."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
 
 class LaneSession:
-    """A session that computes several windows at once; see `StartedSession`."""
+    """A session that runs several windows in parallel; see `StartedSession`."""
 
     def __init__(self, session: Session, lanes: Lanes) -> None:
         self._session, self._lanes = session, lanes
@@ -89,17 +89,17 @@ class LaneSession:
         self.ahead = self.at_once = lanes.count
 
     def __call__(self, lr: Pixels, /) -> Pixels:
-        """Restore windows one after the other; see `Session`."""
+        """Upscale windows one after the other; see `Session`."""
         return self._session(lr)
 
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
-        """Begin to restore windows; see `StartedSession`."""
-        del keys, place  # nothing is kept from window to window
+        """Start to upscale windows; see `StartedSession`."""
+        del keys, place  # no features are kept between windows
         return self._lanes.begin(lambda: self._session(lr))
 
     def close(self) -> None:
-        """Free everything; calling it twice does nothing."""
+        """Free all resources; a second call has no effect."""
         self._lanes.close()
         self._session.close()

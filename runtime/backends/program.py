@@ -1,4 +1,4 @@
-"""A network on a device, ready for frames of one size: its memory and its recorded run."""
+"""A network on a device, prepared for frames of one size: tensors and captured graph."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ TensorShapes = dict[str, tuple[int, ...]]
 
 
 class Program:
-    """Runs an engine again and again.
+    """Runs an engine repeatedly.
 
-    The first run with new shapes lets TensorRT settle for them, the second is recorded as a graph,
-    and from there on the graph is launched: hundreds of kernels for the price of one. Where nothing
-    can be recorded, or where tensors move, every run is given to the stream kernel by kernel.
+    The first run with new shapes lets TensorRT initialize for them, the second is captured as a
+    graph, and later runs launch the graph: hundreds of kernels in one launch. If capture is not
+    possible, or if addresses of tensors change, every run is enqueued kernel by kernel.
 
     Attributes:
-        shapes: Of all tensors, as they are now.
+        shapes: Tensor name -> current shape.
     """
 
     def __init__(
         self, gpu: Gpu, engine: Engine, stream: GpuStream, *, outside: Collection[str] = ()
     ) -> None:
-        """Args: `outside` names tensors that lie in memory of somebody else, and move."""
+        """Args: `outside` names tensors in memory of the caller, whose addresses change."""
         self._gpu, self._engine, self._stream = gpu, engine, stream
         self._outside = outside
         self._memory: dict[str, Address] = {}
@@ -35,11 +35,11 @@ class Program:
         self.shapes: TensorShapes = {}
 
     def reshape(self, inputs: TensorShapes) -> None:
-        """Make ready for inputs of these shapes; nothing is done if they are as before.
+        """Allocate tensors for inputs of these shapes; no effect if they have not changed.
 
         Raises:
             MismatchError: The engine was not built for them.
-            DeviceMemoryError: There is no room.
+            DeviceMemoryError: There is not enough memory.
         """
         if inputs.items() <= self.shapes.items():
             return
@@ -53,23 +53,23 @@ class Program:
         self.shapes = shapes
 
     def address(self, name: str) -> Address:
-        """Where a tensor lies; it stays there until the shapes change."""
+        """Address of a tensor; constant until the shapes change."""
         return self._memory[name]
 
     def takes(self, name: str) -> bool:
-        """Whether it has an input of that name."""
+        """Whether the engine has an input of this name."""
         return name in self._engine.inputs
 
     def type(self, name: str) -> np.dtype[Any]:
-        """Of the values of a tensor."""
+        """Return the dtype of a tensor."""
         return (self._engine.inputs | self._engine.outputs)[name]
 
     def bind(self, name: str, address: Address) -> None:
-        """Say where a tensor that is `outside` lies in the next run."""
+        """Set the address of an `outside` tensor for the next run."""
         self._engine.bind(name, address)
 
     def run(self) -> None:
-        """Run once, in the order of the stream."""
+        """Enqueue one run on the stream."""
         if self._graph is not None:
             self._gpu.launch(self._graph, self._stream)
             return
@@ -83,7 +83,7 @@ class Program:
             self._enqueue()
 
     def close(self) -> None:
-        """Free everything."""
+        """Free all resources."""
         self._clear()
         self._engine.close()
 

@@ -1,4 +1,4 @@
-"""TensorRT, or TensorRT for RTX, whichever is asked for: both are one API under two names."""
+"""Import TensorRT or TensorRT for RTX; both have the same API under two module names."""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ _KNOWN_BAD: dict[tuple[int, ...], str] = {(10, 2): "it builds engines that give 
 FIRST_STRONG = (10,)
 """First version whose networks can be strongly typed."""
 FIRST_RELIABLE = (10, 12)
-"""First version whose strongly typed builds need no way out."""
+"""First version whose strongly typed builds need no fallback."""
 
 
 def tensorrt_module(backend: EngineBackend) -> ModuleType:
-    """The module, after its version was checked.
+    """Import the module and check its version.
 
     Raises:
-        MissingDependencyError: It is not installed, does not load, or has a version that vsrc does
-            not know.
+        MissingDependencyError: It is not installed, does not load, or has an unsupported version.
     """
     name = MODULES[backend]
     try:
         module = importlib.import_module(name)
-    except (ImportError, OSError) as error:  # OSError: its libraries are not there
+    except (ImportError, OSError) as error:  # OSError: a shared library is missing
         raise MissingDependencyError(
             f"{name} does not load ({error}); {_how_to_get_it(backend)}"
         ) from error
     version = getattr(module, "__version__", None)
-    if version is None:  # an empty folder of that name imports, too
+    if version is None:  # an empty folder of that name can be imported, too
         raise MissingDependencyError(f"{name} is not installed; {_how_to_get_it(backend)}")
     check_version(backend, str(version))
     return module
@@ -51,10 +50,10 @@ def _how_to_get_it(backend: EngineBackend) -> str:
 
 
 def check_version(backend: EngineBackend, version: str) -> None:
-    """Refuse versions that nobody has checked the calls for.
+    """Check that the version is one for which the API calls were verified.
 
     Raises:
-        MissingDependencyError: The version is none of those.
+        MissingDependencyError: The version is not supported.
     """
     numbers = (*version_numbers(version), 0, 0)
     if backend == "trt-rtx":
@@ -63,28 +62,28 @@ def check_version(backend: EngineBackend, version: str) -> None:
         known, expected = numbers[:2] == (8, 6) or numbers[0] in (10, 11), "8.6, 10.x or 11.x"
     if not known:
         raise MissingDependencyError(
-            f"{MODULES[backend]} {version} is not a version that vsrc knows ({expected}); "
+            f"{MODULES[backend]} {version} is not supported by vsrc ({expected} are); "
             "install one of these, or a newer vsrc"
         )
     if backend == "trt" and (bad := _KNOWN_BAD.get(numbers[:2])):
         raise MissingDependencyError(
-            f"tensorrt {version} is known to be bad ({bad}); install 10.3 or newer"
+            f"tensorrt {version} is not usable ({bad}); install 10.3 or newer"
         )
 
 
 class Messages:
-    """Errors that were logged, the first one first: it is the cause, the others follow from it."""
+    """Logged errors in order; the first is the cause, the others follow from it."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
 
     def cause(self) -> str:
-        """The first error in one line; empty if nothing was said."""
+        """The first error in one line; empty if there was none."""
         return " ".join(self.errors[0].split()) if self.errors else ""
 
 
 def listener(module: Any, messages: Messages) -> Any:  # noqa: ANN401  classes of TensorRT
-    """A logger of TensorRT that keeps errors and is silent otherwise."""
+    """Create a TensorRT logger that keeps errors and ignores all other messages."""
     loud = (module.ILogger.Severity.INTERNAL_ERROR, module.ILogger.Severity.ERROR)
 
     class Listener(module.ILogger):  # type: ignore[misc]

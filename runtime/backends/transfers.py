@@ -1,16 +1,16 @@
-"""Pictures to a device and back, while the device computes.
+"""Copy frames to a device and back, while the device computes.
 
     copies    U0    U1 ----- D0  U2 -- D1  U3           U upload to a stage, D download from one
     network      N0--------- N1------- N2-------        N the network, between its own copies from
                                                         and to the stages
 
-The network reads and writes memory of its own that never moves (a CUDA graph has the addresses
-inside); what is on its way lies in stages beside it, two for each direction, so that window n + 1
-comes while window n is computed and n - 1 leaves. A download stands in the queue of copies only
-behind the uploads of the next window, or when somebody waits for it: else they would wait for it,
-and it for the network.
+The network reads and writes memory at fixed addresses (they are part of a CUDA graph). Data in
+flight is in separate stages, two for each direction, so that window n + 1 is uploaded while window
+n is computed and n - 1 is downloaded. A download is queued only after the uploads of the next
+window, or when its result is needed: otherwise these uploads would wait for it, and it waits for
+the network.
 
-What waits for what:
+Dependencies:
 
     host writes pinned stage     until its last upload has left it               `arrived`
     copies: upload to stage      until the network has read what was in there    `read`
@@ -18,7 +18,7 @@ What waits for what:
     copies: download             until the network has written it                `made`
     host reads pinned stage      until the download is there                     `taken`
 
-A stage for downloads is used again only when the host has read it, so nobody else need wait for it.
+A download stage is reused only after the host has read it, so nothing else has to wait for it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ T = TypeVar("T")
 _STAGES = 2
 
 Pending = Callable[[], NDArray[Any]]
-"""Waits for what was asked for, and gives it; asking again gives the same."""
+"""Function that waits for a result and returns it; repeated calls return the same."""
 
 
 class Transfers:
-    """Copies to and from a device, in the order of its network.
+    """Copies to and from a device, ordered with the runs of its network.
 
     Attributes:
-        network: The stream that the network runs on.
+        network: Stream that the network runs on.
     """
 
     def __init__(self, gpu: Gpu) -> None:
@@ -54,13 +54,13 @@ class Transfers:
         self._due: list[_Download] = []
 
     def upload(self, array: NDArray[Any], target: Address) -> None:
-        """Bring an array to the device; what the network is given next finds it in `target`."""
+        """Upload an array; work submitted to the network next finds it in `target`."""
         array = np.ascontiguousarray(array)
         stage = self._up_stage(array.nbytes)
         stage.send(array, target)
 
     def download(self, source: Address, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pending:
-        """Bring back what the network has in `source` once it has done what it was given."""
+        """Download `source` after all work submitted to the network so far."""
         self._send_due()
         size = int(np.prod(shape)) * dtype.itemsize
         stage = self._down_stage(size)
@@ -75,13 +75,13 @@ class Transfers:
         return result
 
     def drain(self) -> None:
-        """Wait until the device has nothing to do."""
+        """Wait until all work of the device is done."""
         self._send_due()
         self._gpu.drain(self.network)
         self._gpu.drain(self._copies)
 
     def forget(self) -> None:
-        """Give back all stages, when frames of another size come; results are brought in first."""
+        """Free all stages when the frame size changes; pending results are fetched first."""
         self.drain()
         for going in self._up.values():
             for memory in going:
@@ -93,7 +93,7 @@ class Transfers:
         self._down.clear()
 
     def close(self) -> None:
-        """Give everything back."""
+        """Free all resources."""
         self.forget()
         for stream in (self._copies, self.network):
             self._gpu.release_stream(stream)
@@ -117,13 +117,13 @@ class Transfers:
 
 
 def _least_recent(stages: list[T], make: Callable[[], T]) -> T:
-    """Of the stages of one size the one that was used least recently, or a new one."""
+    """Return the least recently used stage of one size, or a new one."""
     stages.append(stages.pop(0) if len(stages) == _STAGES else make())
     return stages[-1]
 
 
 class _Upload:
-    """One stage on the way to the device; see the table above."""
+    """One stage for uploads; see the table above."""
 
     def __init__(self, gpu: Gpu, size_bytes: int, copies: GpuStream, network: GpuStream) -> None:
         self._gpu, self._size, self._copies, self._network = gpu, size_bytes, copies, network
@@ -132,7 +132,7 @@ class _Upload:
 
     def send(self, array: NDArray[Any], target: Address) -> None:
         gpu = self._gpu
-        gpu.wait(self._arrived)  # once it has arrived it was sent
+        gpu.wait(self._arrived)  # the previous upload has left the pinned memory
         self._host.bytes[: self._size] = array.reshape(-1).view(np.uint8)
         gpu.hold(self._copies, self._read)
         gpu.copy(self._device, self._host.address, self._size, self._copies)
@@ -148,7 +148,7 @@ class _Upload:
 
 
 class _Download:
-    """One stage on the way back."""
+    """One stage for downloads; see the table above."""
 
     def __init__(self, gpu: Gpu, size_bytes: int, copies: GpuStream, network: GpuStream) -> None:
         self._gpu, self._size, self._copies, self._network = gpu, size_bytes, copies, network
@@ -157,7 +157,7 @@ class _Download:
         self._unread: Pending | None = None
 
     def make(self, source: Address, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pending:
-        """Copy what the network has made to the stage; `leave` sends it on."""
+        """Copy the output of the network to the stage; `leave` queues the download."""
         if self._unread is not None:
             self._unread()
         gpu = self._gpu
@@ -176,14 +176,14 @@ class _Download:
         return result
 
     def leave(self) -> None:
-        """Put the download behind the copies that are queued."""
+        """Queue the download after the copies queued so far."""
         self._gpu.hold(self._copies, self._made)
         self._gpu.copy(self._host.address, self._device, self._size, self._copies)
         self._gpu.record(self._taken, self._copies)
 
     def release(self) -> None:
         if self._unread is not None:
-            self._unread()  # somebody may still ask for it
+            self._unread()  # the result may still be requested
         _release(self._gpu, self._host, self._device)
         self._gpu.release_event(self._made)
         self._gpu.release_event(self._taken)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TrtEngine:
-    """An engine that was loaded, with a context of its own; see `Engine`."""
+    """A loaded engine with its execution context; see `Engine`."""
 
     def __init__(self, path: Path, backend: EngineBackend) -> None:
         module = tensorrt_module(backend)
@@ -29,10 +29,10 @@ class TrtEngine:
         engine: trt.ICudaEngine | None = runtime.deserialize_cuda_engine(path.read_bytes())
         if engine is None:
             raise MismatchError(
-                f"TensorRT {module.__version__} does not load {path} ({self._messages.cause()}); "
+                f"TensorRT {module.__version__} cannot load {path} ({self._messages.cause()}); "
                 f"build it here: vsrc export --format {backend} --overwrite"
             )
-        self.is_capturable = backend == "trt"  # that for RTX records its runs by itself
+        self.is_capturable = backend == "trt"  # TensorRT for RTX captures graphs itself
         self._kernels: Path | None = None
         if backend == "trt-rtx":
             self._kernels = cache_folder() / f"{path.stem}.kernels"
@@ -43,8 +43,8 @@ class TrtEngine:
         else:
             context = engine.create_execution_context()
         if context is None:
-            raise DeviceMemoryError(f"no room to run {path.name} ({self._messages.cause()})")
-        # A context needs its engine, an engine its runtime, and that its logger.
+            raise DeviceMemoryError(f"no memory to run {path.name} ({self._messages.cause()})")
+        # A context needs its engine, an engine its runtime, and a runtime its logger.
         self._held: tuple[object, ...] = (logger, runtime, engine)
         self._context: trt.IExecutionContext | None = context
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -59,7 +59,7 @@ class TrtEngine:
         for name, shape in shapes.items():
             if not context.set_input_shape(name, shape):
                 raise MismatchError(
-                    f"{self._path.name} does not take {name} of {shape} ({self._messages.cause()});"
+                    f"{self._path.name} rejects {name} of {shape} ({self._messages.cause()});"
                     " build one for this size: vsrc export --shape"
                 )
         return {name: _sides(context.get_tensor_shape(name)) for name in self.outputs}
@@ -74,11 +74,11 @@ class TrtEngine:
         if not self._open().execute_async_v3(stream):
             raise VsrcError(
                 f"TensorRT could not run {self._path.name} ({self._messages.cause()}); "
-                "vsrc doctor says whether the GPU is well"
+                "run vsrc doctor to check the GPU"
             )
 
     def close(self) -> None:
-        """See `Engine`; kernels that were compiled on the way are kept for the next time."""
+        """See `Engine`; saves the kernels compiled so far for the next start."""
         if self._context is None:
             return
         if self._kernels is not None:
@@ -92,13 +92,13 @@ class TrtEngine:
 
 
 def _rtx_config(module: Any, engine: Any, cached: Path | None) -> Any:  # noqa: ANN401
-    """How TensorRT for RTX runs: recorded as a graph, with the kernels of earlier runs."""
+    """Create the runtime configuration of TensorRT for RTX: graph capture and kernel cache."""
     config = engine.create_runtime_config()
     if hasattr(module, "CudaGraphStrategy"):  # since 1.2
         config.cuda_graph_strategy = module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
     cache = config.create_runtime_cache()
     if cached is not None and cached.is_file():
-        cache.deserialize(cached.read_bytes())  # of another version: it begins anew
+        cache.deserialize(cached.read_bytes())  # a cache of another version is ignored
     config.set_runtime_cache(cache)
     return config
 
@@ -111,7 +111,7 @@ def _keep_kernels(config: Any, path: Path) -> None:  # noqa: ANN401
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, bytes(compiled))
-    except (OSError, VsrcError):  # a home that cannot be written costs the next start some seconds
+    except (OSError, VsrcError):  # without a writable home, the next start is some seconds slower
         return
 
 

@@ -156,7 +156,7 @@ def _feeds(path: Path, spec: EngineSpec, frame: tuple[int, int]) -> dict[str, tu
             if not low <= size <= high:
                 raise MismatchError(
                     f"{path.name} accepts {name} of {of_one[0]} to {of_one[-1]}, not for frames of "
-                    f" {frame[0]}x{frame[1]}; choose another --shape"
+                    f"{frame[0]}x{frame[1]}; choose another --shape"
                 )
         feeds[name] = tuple(shape)
     return feeds

@@ -244,10 +244,10 @@ def test_known_versions_pass(version: str) -> None:
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        ("7.1.3", r"not a version that vsrc knows \(8.6, 10.x or 11.x\)"),
+        ("7.1.3", r"not supported by vsrc \(8.6, 10.x or 11.x are\)"),
         ("8.5.2", "not a version"),
         ("12.0", "not a version"),
-        ("10.2.0", "known to be bad"),
+        ("10.2.0", "is not usable"),
     ],
 )
 def test_unknown_versions_are_refused(version: str, message: str) -> None:

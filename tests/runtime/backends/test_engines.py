@@ -67,7 +67,7 @@ def damaged(path: Path, what: str) -> None:
     ("what", "words"),
     [
         ("truncated", "it is truncated or was changed"),
-        ("lossy", "missed the limit of its precision"),
+        ("lossy", "missed the PSNR limit of its precision"),
         ("no sidecar", "nothing says which GPU"),
     ],
 )

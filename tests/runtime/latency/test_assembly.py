@@ -177,7 +177,7 @@ def test_intervals_reach_down_to_what_the_machine_alone_would_take() -> None:
     assert "other work" not in bench_text(alone)
     unknown = report(busy, runs=5, taken_shares=(None,) * 5)
     assert unknown.taken_share_per_run is None
-    assert unknown.null_reasons["taken_share_per_run"].startswith("/proc/stat does not count")
+    assert unknown.null_reasons["taken_share_per_run"].startswith("/proc/stat does not report")
 
 
 def soaked(durations_ms: tuple[float, ...], *, seconds: float, gap: float = 1.0) -> BenchReport:
