@@ -245,8 +245,8 @@ def test_known_versions_pass(version: str) -> None:
     ("version", "message"),
     [
         ("7.1.3", r"not supported by vsrc \(8.6, 10.x or 11.x are\)"),
-        ("8.5.2", "not a version"),
-        ("12.0", "not a version"),
+        ("8.5.2", "not supported"),
+        ("12.0", "not supported"),
         ("10.2.0", "is not usable"),
     ],
 )
