@@ -18,9 +18,9 @@ def calibration_text(result: CalibrationResult) -> str:
     how = (
         "ranges learnt in training" if calibration.is_learnt else f"ranges by {calibration.method}"
     )
-    psnr = "as fp32" if calibration.psnr_db is None else f"{calibration.psnr_db:.2f} dB from fp32"
+    psnr = "as fp32" if calibration.psnr_db is None else f"{calibration.psnr_db:.2f} dB to fp32"
     blocks.append(f"{result.file}  {how}, {fed}")
-    blocks.append(f"int8 pictures are {psnr}; in float stay: {_layers(calibration.float_layers)}")
+    blocks.append(f"int8 outputs: {psnr}; layers in float: {_layers(calibration.float_layers)}")
     if calibration.equalised:
         blocks.append(
             f"channels between {_count(len(calibration.equalised), 'pair')} were balanced"

@@ -62,7 +62,7 @@ def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
             attribute.name == "group" and attribute.i != 1 for attribute in node.attribute
         )
         if node.op_type == "ConvTranspose" and grouped:
-            continue  # its output channels lie on two axes of the weight
+            continue  # its output channels span two axes of the weight
         listed.append(
             Convolution(
                 key=_key(list(node.input[1:])),

@@ -33,7 +33,7 @@ def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Floa
     folder.mkdir(exist_ok=True)
     data = {
         "schema_version": 1,
-        "what": "PSNR against fp32, of pictures before rounding, with one convolution int8",
+        "what": "PSNR against fp32, of outputs before rounding, with one convolution int8",
         "convolutions": to_json(ranked),
         "float_layers": to_json(choice.float_layers),
         "psnr_db": choice.psnr_db,

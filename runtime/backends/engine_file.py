@@ -107,7 +107,7 @@ def read_engine_spec(engine: Path) -> EngineSpec:
     path = engine.with_suffix(".json")
     if not path.is_file():
         raise SpecError(
-            f"{path} is missing: nothing says which GPU and TensorRT {engine.name} is for; build "
+            f"{path} is missing: GPU and TensorRT of {engine.name} are unknown; build "
             "it again with vsrc export"
         )
     if path.stat().st_size > _LIMIT_BYTES:

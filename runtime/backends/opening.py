@@ -186,7 +186,7 @@ def best_precision(package: Package, provider: Provider, skipped: list[str] | No
             return name
         if name in graphs and skipped is not None:
             skipped.append(f"{name} (it missed its PSNR limit at export)")
-    return "fp32"  # if it is missing, too, the error says how to make it
+    return "fp32"  # if it is missing, too, the error gives the command that exports it
 
 
 def _choose_graph(package: Package, backend: str, precision: str, skipped: list[str]) -> str:

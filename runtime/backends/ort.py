@@ -116,10 +116,10 @@ def memory_errors_named(run: Callable[[], T], label: str) -> T:
     try:
         return run()
     except MemoryError as error:
-        raise DeviceMemoryError(f"{label} could not get what it needs") from error
+        raise DeviceMemoryError(f"{label} could not allocate memory") from error
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         if any(words in str(error).lower() for words in _MEMORY_WORDS):
-            raise DeviceMemoryError(f"{label} could not get what it needs") from error
+            raise DeviceMemoryError(f"{label} could not allocate memory") from error
         raise
 
 

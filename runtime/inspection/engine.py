@@ -50,7 +50,7 @@ def _gpu(target: EngineTarget) -> str:
 def _sidecar(path: Path) -> tuple[dict[str, Any] | None, str]:
     """Read the sidecar; return its contents, or the error."""
     if not path.is_file():
-        return None, f"{path} is missing: nothing says which GPU and TensorRT the engine is for"
+        return None, f"{path} is missing: GPU and TensorRT of this engine are unknown"
     if path.stat().st_size > _SIDECAR_LIMIT_BYTES:
         return None, f"{path} is larger than any sidecar"
     try:

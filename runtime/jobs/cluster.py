@@ -1,8 +1,8 @@
 """Upscale videos on a Ray cluster; its tasks are files, and pieces of long files.
 
     driver     split       -> submit all                 -> wait, report, write the manifest
-    workers    long file:     read it once to its end    -> its pieces; whoever finishes the last
-                                                            one joins them
+    workers    long file:     read it once to its end    -> its pieces; the one that does the last
+                                                            piece joins them
                short file:    upscale it
 
 Only paths are sent: every node must see the inputs, the package and the output folder under the

@@ -188,7 +188,7 @@ def _charts(report: BenchReport) -> Iterator[Chart]:
         ),
         note=f"{runs} processes, one after the other" if runs > 1 else "",
     )
-    yield Chart("Stages", _stages_chart(report.stages), note="Medians, each stage by itself.")
+    yield Chart("Stages", _stages_chart(report.stages), note="Medians, each stage timed alone.")
     yield from device_charts(report.device.readings)
 
 

@@ -293,7 +293,7 @@ def test_a_truncated_engine_has_a_problem(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "is missing: nothing says which GPU"), ("{", "not readable"), ("[]", "no object")],
+    [(None, "is missing: GPU and TensorRT"), ("{", "not readable"), ("[]", "not a JSON object")],
 )
 def test_an_engine_without_a_sidecar_has_a_problem(
     text: str | None, message: str, tmp_path: Path

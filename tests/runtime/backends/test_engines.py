@@ -68,7 +68,7 @@ def damaged(path: Path, what: str) -> None:
     [
         ("truncated", "it is truncated or was changed"),
         ("lossy", "missed the PSNR limit of its precision"),
-        ("no sidecar", "nothing says which GPU"),
+        ("no sidecar", "are unknown"),
     ],
 )
 def test_an_engine_that_cannot_be_trusted_is_skipped(copy: Path, what: str, words: str) -> None:

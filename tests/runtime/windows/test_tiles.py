@@ -275,6 +275,6 @@ def test_onnx_runtime_out_of_memory_is_survived(tiny_package: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout == (
-        "(1, 1280, 1600, 3) ['memory ran out (ort-cpu fp32 could not get what it needs); "
+        "(1, 1280, 1600, 3) ['memory ran out (ort-cpu fp32 could not allocate memory); "
         "continuing with tiles of 400 pixels']\n"
     )
