@@ -158,7 +158,7 @@ def test_a_truncated_or_foreign_engine_is_refused(copy: Path) -> None:
     with pytest.raises(SpecError, match="sha256 differs"):
         check_engine(engine.file)
     engine.file.with_suffix(".json").unlink()
-    with pytest.raises(SpecError, match="GPU and TensorRT of .* are unknown"):
+    with pytest.raises(SpecError, match=r"GPU and TensorRT of .* are unknown"):
         check_engine(engine.file)
 
 

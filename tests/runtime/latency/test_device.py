@@ -129,7 +129,7 @@ def test_what_an_engine_does_not_fit_is_one_line(
     with pytest.raises(MismatchError, match="runs on trt-rtx, not on ort"):
         open_subject(BenchConfig(whole, shape=(24, 32), backend="ort"))
     lone = Path(shutil.copy(whole, tmp_path))
-    with pytest.raises(SpecError, match="GPU and TensorRT of .* are unknown"):
+    with pytest.raises(SpecError, match=r"GPU and TensorRT of .* are unknown"):
         open_subject(BenchConfig(lone, shape=(24, 32)))
     from vsrc.runtime.sensors.cuda_device import CudaDevice
 
