@@ -1,1 +1,1 @@
-"""The whole way from a teacher to a bigger video, on the clip that comes with vsrc."""
+"""Demo of the complete workflow, from teacher to upscaled video, on the shipped sample clip."""

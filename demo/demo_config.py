@@ -1,4 +1,4 @@
-"""What `vsrc demo` can be asked for."""
+"""Configuration of `vsrc demo`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """One demo.
+    """Settings of a demo run.
 
     Attributes:
-        output: Folder for everything that the demo makes; made anew each time.
-        steps: Updates that the student is taught for; the default takes about a minute on 2 cores.
-        threads: CPU threads, 0 for as many as there are cores.
+        output: Output folder; recreated at each run.
+        steps: Number of training updates; the default takes about a minute on 2 cores.
+        threads: Number of CPU threads; 0 for one per core.
     """
 
     output: Path = Path("vsrc-demo")

@@ -1,4 +1,4 @@
-"""The page at the end of the demo: the same frame four ways under a slider, and the numbers."""
+"""Write the demo's page: a frame upscaled in four ways under a slider, and the scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.sample import SAMPLE_CREDIT
 
 SHOWN = 12
-"""Which of the judged frames is shown."""
+"""Index of the scored frame that is shown."""
 
 
 def write_demo_page(
@@ -23,17 +23,17 @@ def write_demo_page(
     latency: BenchReport,
     material: Material,
 ) -> Path:
-    """Write the page.
+    """Write the HTML page.
 
     Args:
-        path: Where to.
-        pictures: Label -> judged frames, `(36, 360, 640, 3)` uint8 RGB.
-        scores: One for each of the pictures.
-        latency: Of the student that ships.
-        material: What was judged against.
+        path: Output file.
+        pictures: Label -> scored frames, `(36, 360, 640, 3)` uint8 RGB.
+        scores: Score of each label.
+        latency: Latency of the shipped student.
+        material: Ground truth and LR frames.
     """
     decibels = {score.label: f"{score.psnr_db:.2f} dB" for score in scores}
-    # The page opens on its first two pictures: bicubic, and the best that is there.
+    # The page opens on its first two images: bicubic, and the best one.
     best_first = sorted(pictures, key=lambda label: (label != "Bicubic", label))
     shown = [Picture(label, pictures[label][SHOWN], decibels[label]) for label in best_first]
     shown.append(Picture("Original", material.hr[FIRST_JUDGED + SHOWN]))
@@ -43,22 +43,22 @@ def write_demo_page(
         title="vsrc demo",
         pictures=shown,
         summary=(
-            "A clip of 160x90, four times enlarged. The numbers are of frames 84 to 119. The "
-            "student taught just now has not seen them, but frames 0 to 71 of the same shot; the "
-            "student that ships was taught on other footage, other scenes of this film among it."
+            "A clip of 160x90, upscaled four times. The scores are of frames 84 to 119. The "
+            "student trained in this demo has not seen them, only frames 0 to 71 of the same shot; "
+            "the shipped student was trained on other footage, with other scenes of this film."
         ),
         tables=[
             Table(
-                title="Likeness to the original",
+                title="Similarity to the original",
                 columns=("", "PSNR of Y"),
                 rows=tuple(decibels.items()),
                 note="8 bit, BT.601, no border cut, mean over 36 frames; LR is MATLAB bicubic.",
             ),
             Table(
-                title="Latency of the student that ships, ms a frame",
+                title="Latency of the shipped student, ms per frame",
                 columns=("", *columns),
                 rows=(("edge-s, 160x90 to 640x360", *cells),),
-                note=f"{latency.throughput_fps:.1f} frames a second on this machine.",
+                note=f"{latency.throughput_fps:.1f} frames/s on this machine.",
             ),
         ],
         credit=SAMPLE_CREDIT,
@@ -67,7 +67,7 @@ def write_demo_page(
 
 @dataclass(frozen=True)
 class UpscalerScore:
-    """PSNR of one way to enlarge the clip, over the frames that nobody learned from."""
+    """PSNR of one way to upscale the clip, over frames that were not trained on."""
 
     label: str
     psnr_db: float

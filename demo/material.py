@@ -1,4 +1,4 @@
-"""What the demo learns from and restores, cut from the sample clip."""
+"""Prepare training and test material of the demo from the sample clip."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Frames = NDArray[np.uint8]
 
 TAUGHT_FRAMES = 72
 FIRST_JUDGED = 84
-"""Frames `[0, 72)` teach and `[84, 120)` judge: what lies between keeps the two apart."""
+"""Frames `[0, 72)` are for training and `[84, 120)` for scoring; the gap separates the two."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """Pictures and files of the demo.
+    """Frames and files of the demo.
 
     Attributes:
-        lessons: Folder with the video that the student learns from (HR).
-        low: The whole clip at a quarter of its size, with its sound; lossless.
-        hr: `(120, 360, 640, 3)` uint8 RGB.
-        lr: `(120, 90, 160, 3)` uint8 RGB, MATLAB bicubic.
+        lessons: Folder with the training video (HR).
+        low: Video of the whole clip at a quarter of its size, with its audio; lossless.
+        hr: HR frames, `(120, 360, 640, 3)` uint8 RGB.
+        lr: LR frames, `(120, 90, 160, 3)` uint8 RGB, MATLAB bicubic.
     """
 
     lessons: Path
@@ -42,7 +42,7 @@ class Material:
 
 
 def prepare(folder: Path) -> Material:
-    """Cut and reduce the sample clip, into `folder`."""
+    """Cut and downscale the sample clip into `folder`."""
     hr = sample_frames(120)
     lr = downscale(hr, 4)
     lessons, low = folder / "lessons", folder / "low.mkv"
@@ -53,7 +53,7 @@ def prepare(folder: Path) -> Material:
 
 
 def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) -> None:
-    """FFV1 in RGB at 24 frames a second: what is read back is what was written."""
+    """Write frames as lossless FFV1 in RGB at 24 frames/s."""
     import av
 
     with av.open(str(path), "w") as container:
@@ -69,7 +69,7 @@ def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) ->
 
 
 def _sound(container: OutputContainer, source: Path) -> list[Packet[AudioStream]]:
-    """Packets of the first audio track of `source`, for a new track of `container`."""
+    """Copy the packets of the first audio track of `source` to a new track of `container`."""
     import av
 
     with av.open(str(source)) as clip:

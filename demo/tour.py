@@ -1,4 +1,4 @@
-"""Teach, export, restore, judge, measure: each step calls what the command of its name calls."""
+"""Run the demo: train, export, upscale, score and time, with the functions of the commands."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 TEACHER, STUDENT = "edvr-xs", "edge-s"
 MARKER = ".vsrc-demo"
-"""Says that a folder was made by the demo, and so may be made anew."""
+"""File that marks a folder as written by the demo, so that it may be replaced."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found and where it lies.
+    """Scores and output files of the demo.
 
     Attributes:
-        scores: Bicubic, the student just taught, the student that ships.
-        latency: Of the student that ships, for frames of the clip's size.
-        video: The restored clip.
-        page: Page with the pictures and the numbers.
-        seconds: Of the whole.
+        scores: Scores of bicubic, the newly trained student and the shipped student.
+        latency: Latency of the shipped student, for frames of the clip's size.
+        video: Path of the upscaled clip.
+        page: Path of the page with images and scores.
+        seconds: Duration of the demo, seconds.
     """
 
     scores: tuple[UpscalerScore, ...]
@@ -63,33 +63,33 @@ def demo(
     say: Callable[[str], None] = lambda _line: None,
     report: DistillCallback | None = None,
 ) -> DemoResult:
-    """Run the whole way.
+    """Run all steps of the demo.
 
     Args:
-        config: Where to, how long, how many threads.
-        say: Told what begins, one line each.
-        report: Told how the teaching goes, as by `distill`.
+        config: Output folder, number of steps and threads.
+        say: Called with one line at the start of each step.
+        report: Called with the progress of training, as by `distill`.
 
     Raises:
-        MissingDependencyError: A step needs what is not installed.
-        VsrcError: The folder is somebody else's, or a step failed.
+        MissingDependencyError: A package that a step needs is not installed.
+        VsrcError: The folder was not written by the demo, or a step failed.
     """
     require_installed("vsrc demo", *TRAINING_MODULES, extra="compress")
     require_installed("vsrc demo", *EXPORT_MODULES, extra="export")
     check_pages("vsrc demo")
     started = time.monotonic()
     folder = _fresh(config.output)
-    say(f"1/5  cut the sample clip: {TAUGHT_FRAMES} frames to learn from, 36 others to judge by")
+    say(f"1/5  cut the sample clip: {TAUGHT_FRAMES} frames for training, 36 others for scoring")
     material = prepare(folder)
-    say(f"2/5  teach {STUDENT} for {config.steps} steps (teacher {TEACHER}, objective std)")
+    say(f"2/5  train {STUDENT} for {config.steps} steps (teacher {TEACHER}, objective std)")
     student = _train(config, material, folder, report)
     say("3/5  export it to ONNX and compare it with torch")
     _export(student)
-    say("4/5  restore the clip")
+    say("4/5  upscale the clip")
     video = folder / "restored.mp4"
     infer(InferConfig(inputs=(material.low,), output=video, threads=config.threads))
     pictures = _upscale_ways(student, material, config.threads)
-    say("5/5  measure the latency of the student that ships")
+    say("5/5  measure the latency of the shipped student")
     height, width = material.lr.shape[1:3]
     latency = bench(BenchConfig(shape=(height, width), threads=config.threads, seconds=4))
     scores = tuple(UpscalerScore(label, _score(sr, material)) for label, sr in pictures.items())
@@ -102,7 +102,7 @@ def demo(
 def _fresh(folder: Path) -> Path:
     if folder.exists():
         if not (folder / MARKER).exists():
-            raise VsrcError(f"{folder} exists and was not made by the demo: name another with -o")
+            raise VsrcError(f"{folder} exists and was not written by the demo: choose another")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARKER).touch()
@@ -146,7 +146,7 @@ def _export(student: Path) -> None:
 
 
 def _upscale_ways(student: Path, material: Material, threads: int) -> dict[str, Frames]:
-    """The judged frames, enlarged in three ways."""
+    """Upscale the scored frames in three ways."""
     pictures = {"Bicubic": upscale(material.lr[FIRST_JUDGED:], 4)}
     for label, path in (("Taught just now", student), ("Ships with vsrc", shipped(STUDENT))):
         # The new student has no int8 graph: both are judged in fp32.
@@ -157,7 +157,7 @@ def _upscale_ways(student: Path, material: Material, threads: int) -> dict[str, 
 
 
 def upscale_clip(session: Session, lr: Frames) -> Frames:
-    """Every frame of one shot, its edges repeated: `(T, H, W, 3)` to `(T, sH, sW, 3)`."""
+    """Upscale every frame of a shot, ends repeated: `(T, H, W, 3)` to `(T, sH, sW, 3)`."""
     radius, last = session.network.radius, len(lr) - 1
     around = np.arange(-radius, radius + 1)
     windows = (lr[np.clip(centre + around, 0, last)][None] for centre in range(len(lr)))

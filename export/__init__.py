@@ -1,4 +1,4 @@
-"""Checkpoint to ONNX, typed graphs, engines, and the checks that they agree."""
+"""Export of checkpoints to ONNX, typed graphs and engines, with checks of their agreement."""
 
 from typing import TYPE_CHECKING
 

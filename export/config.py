@@ -1,4 +1,4 @@
-"""What `vsrc export` can be asked for."""
+"""Configuration of `vsrc export`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ AskedPrecision = Literal["fp32", "fp16", "int8", "int8-cpu", "auto"]
 FORMATS: tuple[Format, ...] = ("onnx", "trt", "trt-rtx")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-cpu")
 EXPORT_MODULES = ("torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime")
-"""What writing and checking a graph imports, here or there; checked before it begins."""
+"""Modules that writing and checking a graph import; checked before it starts."""
 LARGEST_SIDE = 8192
 """Upper bound of H and W of a graph with dynamic shapes, LR pixels."""
 
 
 @dataclass(frozen=True)
 class ExportStep:
-    """What an export is doing.
+    """Progress of an export.
 
     Attributes:
-        words: For people ("building the engine").
-        done: Parts of it that are done.
-        total: Of so many; 0 where that is not known.
+        words: Current step as text ("building the engine").
+        done: Number of finished parts of the step.
+        total: Number of parts; 0 if unknown.
     """
 
     words: str
@@ -41,33 +41,33 @@ ExportProgress = Callable[[ExportStep], None]
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """One export.
+    """Settings of an export.
 
     Attributes:
-        package: The model package; what is written is added to it.
-        format: ONNX graphs; or an engine of TensorRT (`trt`), for the GPU of this machine, or of
-            TensorRT for RTX (`trt-rtx`), for GPUs that need not be here.
-        precision: Arithmetic inside; `auto` writes and measures all.
-        io: `uint8` pictures in and out, or `float` tensors in [0, 1] (10-bit video).
+        package: Model package to which the output is added.
+        format: Output format: ONNX graphs; or an engine of TensorRT (`trt`), for the GPU of this
+            machine, or of TensorRT for RTX (`trt-rtx`), for GPUs that need not be present.
+        precision: Precision of the graph; `auto` writes and measures all.
+        io: Input and output type: `uint8` images, or `float` tensors in [0, 1] (10-bit video).
         shape: Empty for N, H and W dynamic; one `(H, W)` for a fixed graph (N = 1); three for the
-            least, usual and largest size of a dynamic one. LR pixels.
-        opset: ONNX operator set; 18 is what TensorRT 8.6 to 11 share.
-        overwrite: Replace what has the same name.
-        halves: Also write the two halves of a network that encodes frames by themselves.
-        allow_code: The network that the package names may be one outside the table: importing it
-            runs the code it lies in.
-        calib: Clips to find the ranges of int8 on; empty takes those that the package has.
-        int8_with: What computes beside int8 in graphs for NVIDIA. Half precision needs opset 19,
-            so TensorRT 10; `fp32` is for TensorRT 8.6.
-        quantizer: What writes int8: vsrc from the ranges of a calibration, or NVIDIA's ModelOpt, if
-            it is installed, from `calib`; the latter writes the whole graph alone.
-        min_psnr: Least agreement with torch, dB; None for the limit of each precision.
-        allow_lossy: Keep a graph that misses that limit, and mark it.
+            minimum, optimum and maximum size of a dynamic one. LR pixels.
+        opset: ONNX operator set; 18 is supported by TensorRT 8.6 to 11.
+        overwrite: Whether to replace graphs or engines of the same name.
+        halves: Whether to also write the encode and fuse graphs of a network in two parts.
+        allow_code: Whether the package may name a network outside the table, whose import runs its
+            code.
+        calib: Clips for calibration of int8; empty to use the package's ranges.
+        int8_with: Precision of the layers that are not int8 in graphs for NVIDIA. fp16 needs opset
+            19, so TensorRT 10; `fp32` is for TensorRT 8.6.
+        quantizer: Writer of int8 graphs: vsrc, from the ranges of a calibration, or NVIDIA's
+            ModelOpt, if installed, from `calib`; ModelOpt writes the whole graph only.
+        min_psnr: Minimum PSNR to torch, dB; None for the default of each precision.
+        allow_lossy: Whether to keep a graph that misses that limit, marked as lossy.
         gpus: Compute capabilities that a `trt-rtx` engine is built for ("8.9"); empty for all that
-            this version knows, but for Turing (7.5), where float32 matrix products do not build.
-        timing_cache: File that a `trt` build reads and adds its measurements to; None for the one
-            in the cache folder of the user.
-        workspace_mib: Most memory of a `trt` build, MiB; None takes it from what is free.
+            this version supports except Turing (7.5), where float32 matrix products do not build.
+        timing_cache: TensorRT timing cache of a `trt` build, read and updated; None for the one in
+            the user's cache folder.
+        workspace_mib: Maximum workspace of a `trt` build, MiB; None for a share of free memory.
     """
 
     package: Path

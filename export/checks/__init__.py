@@ -1,1 +1,1 @@
-"""Whether a graph or an engine may become part of a package."""
+"""Checks that graphs and engines must pass to be added to a package."""

@@ -1,4 +1,4 @@
-"""Does a graph, or a pair of them, give the pictures that torch gives, on real frames?"""
+"""Compare the outputs of graphs, or of encode + fuse pairs, with torch on real frames."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 Run = Callable[[Array], Array]
-"""One window of frames, as a graph takes it, to what it gives."""
+"""Function from a window of frames, in the graph's input format, to its output."""
 
 
 @dataclass(frozen=True)
 class ComparedGraph:
-    """A graph, or a pair of halves, that is compared.
+    """A graph, or an encode + fuse pair, to compare.
 
     Attributes:
-        pictures: It, as it will be run.
-        exact: The same before it rounds to 8 bits (`vsrc.export.checks.unrounded`).
+        pictures: Function that runs it as deployed.
+        exact: Function that runs it without rounding to 8 bits (`vsrc.export.checks.unrounded`).
     """
 
     pictures: Run
@@ -36,18 +36,20 @@ class ComparedGraph:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a graph compares with torch in float32, at one size.
+    """Agreement of a graph with torch in float32, at one size.
 
     Attributes:
-        height: Of the LR frames.
-        width: Of the LR frames.
-        psnr_db: Of what the graph gives before rounding against the same of torch, RGB, peak 255;
-            None when they are equal.
-        largest_difference: The same, the largest over all values, in units of 1/255.
-        largest_step: Of the 8-bit pictures.
-        differing_share: Share of values that are not the same once they are 8-bit.
-        truth_psnr_db: Of torch's picture against ground truth, RGB; None where there is none.
-        loss_db: How much lower that of the graph is.
+        height: Height of the LR frames, pixels.
+        width: Width of the LR frames, pixels.
+        psnr_db: PSNR of the graph's unrounded output against torch's, RGB, peak 255, dB; None if
+            equal.
+        largest_difference: Largest absolute difference of these outputs, in units of 1/255.
+        largest_step: Largest absolute difference of the 8-bit images.
+        differing_share: Fraction of 8-bit values that differ.
+        truth_psnr_db: PSNR of torch's output against ground truth, RGB, dB; None without ground
+            truth.
+        loss_db: Difference to the graph's PSNR against ground truth, dB; positive if the graph is
+            worse.
     """
 
     height: int
@@ -62,12 +64,12 @@ class Agreement:
 
 @dataclass(frozen=True)
 class GraphComparison:
-    """What was found, and what it looks like.
+    """Results of a comparison, with sample images.
 
     Attributes:
-        agreements: Name of a subject -> one for each size.
-        truth: What torch gives at the last size, `(sH, sW, 3)` uint8.
-        pictures: Name of a subject -> what it gives there.
+        agreements: Name of a subject -> agreement at each size.
+        truth: Output of torch at the last size, `(sH, sW, 3)` uint8.
+        pictures: Name of a subject -> its output at that size.
     """
 
     agreements: dict[str, tuple[Agreement, ...]]
@@ -83,14 +85,14 @@ def compare_with_torch(
     graph_io: GraphIo,
     frames: Sequence[CheckedFrames],
 ) -> GraphComparison:
-    """Compare with the network on real frames, once for each size.
+    """Compare subjects with the network on real frames, at each size.
 
     Args:
-        subjects: Name -> what is compared.
-        network: What the graphs were exported from.
-        spec: What the network says of itself.
-        graph_io: What the graphs take.
-        frames: What is fed: `check_frames`.
+        subjects: Name -> graph or pair to compare.
+        network: Network that the graphs were exported from.
+        spec: Spec of the network.
+        graph_io: Type of the graphs' inputs and outputs.
+        frames: Input frames, from `check_frames`.
 
     Raises:
         GateError: ONNX Runtime cannot run a graph at one of the sizes.
@@ -103,7 +105,7 @@ def compare_with_torch(
         for name, subject in subjects.items():
             try:
                 answers = subject.exact(fed), subject.pictures(fed)
-            except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            except Exception as error:  # ONNX Runtime's exceptions have no common base class
                 height, width = each.lr.shape[2:4]
                 raise GateError(
                     f"the {name} graph does not run at {height}x{width}: {error}; "
@@ -118,7 +120,7 @@ def compare_with_torch(
 
 
 def whole_run(graph: Path) -> Run:
-    """A window through the graph of the whole network."""
+    """Return a function that runs a window through the graph of the whole network."""
     from vsrc.runtime.backends.ort import open_ort
 
     session = open_ort(graph, threads=0)
@@ -133,13 +135,13 @@ def whole_run(graph: Path) -> Run:
 def halves_run(
     encode: Path, fuse: Path, *, encoded_frames: int, features: tuple[FeatureSpec, ...]
 ) -> Run:
-    """A window through the pair: each frame (or run of frames) encoded by itself, then all fused.
+    """Return a function that encodes each frame (or run of frames) by itself, then fuses all.
 
     Args:
-        encode: Graph of that role.
-        fuse: Graph of that role.
+        encode: File of the encode graph.
+        fuse: File of the fuse graph.
         encoded_frames: F, as in `GraphSpec`.
-        features: The maps that one hands to the other.
+        features: Feature maps that encode passes to fuse.
     """
     from vsrc.compressor.networks.layers.frame_encoder import count_encoded_runs
     from vsrc.runtime.backends.ort import open_ort
@@ -169,7 +171,7 @@ def halves_run(
 def _torch_answer(
     network: nn.Module, spec: NetworkSpec, fed: Array, graph_io: GraphIo
 ) -> NDArray[np.float32]:
-    """What torch gives, in 0..255, clipped and not rounded, `(N, ..., 3, sH, sW)`."""
+    """Run torch; returns `(N, ..., 3, sH, sW)` in 0..255, clipped, not rounded."""
     import torch
 
     from vsrc.export.graphs.picture_network import ENDS, Ends, WholeGraph
@@ -215,13 +217,13 @@ def _measure_agreement(
 
 
 def _picture(values: Array, unit: float) -> NDArray[np.uint8]:
-    """The first frame of `(N, [T',] 3, H, W)`."""
+    """Convert the first frame of `(N, [T',] 3, H, W)` to an 8-bit image."""
     first = values.reshape(-1, *values.shape[-3:])[0] * unit
     first = np.nan_to_num(first).clip(0, 255)
     return np.ascontiguousarray(np.rint(np.moveaxis(first, 0, -1)).astype(np.uint8))
 
 
 def _psnr(difference: NDArray[np.float64]) -> float | None:
-    """Decibels, peak 255; None for no difference, not a number where there is one that is none."""
+    """PSNR in dB, peak 255; None for no difference, NaN if a difference is NaN."""
     error = float(np.mean(difference**2))
     return None if error == 0 else float(10 * np.log10(255.0**2 / error))

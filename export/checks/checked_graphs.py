@@ -1,4 +1,4 @@
-"""Graphs of one precision, compared with torch before anything is written."""
+"""Write graphs of one precision to memory and compare them with torch."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Draft:
-    """Graphs of one precision that are compared, and not yet part of the package.
+    """Compared graphs of one precision, not yet part of the package.
 
     Attributes:
-        name: What the package will call the whole.
-        precision: Of all of them.
-        graphs: The whole, then its halves where there are any.
-        comparison: What was found.
-        lossy: They miss the limit, and were asked for all the same.
+        name: Name of the whole graph in the package.
+        precision: Precision of all graphs.
+        graphs: Whole graph, then encode and fuse graphs if there are any.
+        comparison: Result of the comparison with torch.
+        lossy: Whether they miss the limit and were allowed to.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Draft:
 def draft_graphs(
     source: TracedNetwork, precision: Precision, config: ExportConfig, progress: ExportProgress
 ) -> Draft:
-    """Write graphs into memory and compare them.
+    """Write graphs to memory and compare them with torch.
 
     Raises:
         GateError: They miss the limit and `allow_lossy` is off, or do not run.
-        SpecError: int8, and there are no ranges for it.
+        SpecError: The package has no ranges for int8.
     """
     graphs = _write_typed(source, precision, config, progress)
     progress(ExportStep(f"comparing {precision} with torch"))
@@ -107,7 +107,7 @@ def _is_lossy(comparison: GraphComparison, precision: Precision, config: ExportC
 
 
 def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, ComparedGraph]:
-    """The whole, and the pair as one."""
+    """Subjects of the comparison: the whole graph, and the pair."""
     as_it_is = {name: _save(graph.model, folder / f"{name}.onnx") for name, graph in graphs.items()}
     unrounded = {
         name: _save(unround(graph.model), folder / f"{name}.exact.onnx")

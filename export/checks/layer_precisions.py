@@ -1,4 +1,4 @@
-"""In which precision the layers of an engine compute, read from what its inspector says.
+"""Read the precision of an engine's layers from its inspector.
 
 The inspector of TensorRT 8.6 to 11 describes each layer by a JSON object, if the engine was built
 with detailed profiling. The type of a tensor is a word in its format:
@@ -26,18 +26,18 @@ _WORDS = {
 _TYPE_KEYS = ("Format/Datatype", "Datatype", "DataType", "Format")
 _CONVOLUTION = re.compile(r"conv", re.IGNORECASE)
 TOLERATED = 0.101
-"""Share of convolutions that may compute in another precision than was asked: one in ten."""
+"""Fraction of convolutions that may compute in another precision than requested."""
 
 
 def convolution_precisions(information: str) -> dict[str, int]:
-    """How many convolutions of an engine read fp32, fp16 and int8.
+    """Count the convolutions of an engine by input precision: fp32, fp16 and int8.
 
     Args:
-        information: What `EngineInspector.get_engine_information` gave, as JSON.
+        information: JSON from `EngineInspector.get_engine_information`.
 
     Returns:
-        Precision -> number; empty where no layer says that it is a convolution, as when all of a
-        network was compiled into one.
+        Precision -> number; empty if no layer is reported as a convolution, as when the whole
+            network was compiled into one.
     """
     try:
         layers = json.loads(information).get("Layers", [])
@@ -53,17 +53,17 @@ def convolution_precisions(information: str) -> dict[str, int]:
 def check_share(
     asked: Mapping[str, int], actual: Mapping[str, int], *, precision: Precision, typed: bool
 ) -> None:
-    """Refuse an engine that is not what its name says.
+    """Reject an engine that does not compute in its nominal precision.
 
     Args:
-        asked: Convolutions of the graph by precision.
-        actual: Those of the engine.
-        precision: That the engine would be called by.
-        typed: Whether the builder was bound to the types of the graph.
+        asked: Number of convolutions of the graph by precision.
+        actual: Number of convolutions of the engine by precision.
+        precision: Nominal precision of the engine.
+        typed: Whether the network is strongly typed.
 
     Raises:
-        GateError: Fewer convolutions than asked compute in that precision; or nothing is known of
-            them, and the builder was free to choose.
+        GateError: Too few convolutions compute in that precision; or their precision is unknown
+            and the network is not strongly typed.
     """
     if precision == "fp32":
         return
@@ -91,7 +91,7 @@ def _is_convolution(layer: Mapping[str, Any]) -> bool:
 
 
 def _precision(layer: Mapping[str, Any]) -> str:
-    """That of what it reads: int8 kernels may well give half."""
+    """Precision of the inputs: int8 kernels may have half outputs."""
     read = " ".join(
         str(tensor.get(key, ""))
         for tensor in layer.get("Inputs", [])[:1]

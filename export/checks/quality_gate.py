@@ -1,4 +1,4 @@
-"""Which agreement with torch a graph must reach to become part of a package."""
+"""Limits of agreement with torch for graphs to be added to a package."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vsrc.runtime.spec import Precision
 logger = logging.getLogger(__name__)
 
 LIMITS_DB: dict[Precision, float] = {"fp32": 90.0, "fp16": 50.0, "int8": 40.0, "int8-cpu": 40.0}
-"""Least PSNR before rounding, RGB, at any size that was tried."""
+"""Minimum PSNR before rounding, RGB, dB, at every tested size."""
 
 _REMEDIES: dict[Precision, str] = {
-    "fp32": "the exporter wrote another function than the network; please report it",
+    "fp32": "the exported graph does not compute the network's function; please report it",
     "fp16": "half precision is too coarse for this network: use fp32",
     "int8": "vsrc calibrate PACKAGE CLIPS --min-psnr DB leaves more layers in float",
     "int8-cpu": "vsrc calibrate PACKAGE CLIPS --min-psnr DB leaves more layers in float",
@@ -24,7 +24,7 @@ _REMEDIES: dict[Precision, str] = {
 
 
 def worst_db(agreements: Sequence[Agreement]) -> float:
-    """Lowest PSNR of several sizes; infinite where all are equal, NaN where one is no number."""
+    """Lowest PSNR of several sizes, dB; infinite if all are equal, NaN if one is NaN."""
     values = [
         math.inf if agreement.psnr_db is None else agreement.psnr_db for agreement in agreements
     ]
@@ -34,16 +34,16 @@ def worst_db(agreements: Sequence[Agreement]) -> float:
 def check_agreement(
     name: str, agreements: Sequence[Agreement], *, precision: Precision, limit_db: float | None
 ) -> None:
-    """Refuse a graph that is too far from torch.
+    """Reject a graph that differs too much from torch.
 
     Args:
-        name: Of the graph, or of the pair.
-        agreements: Its agreement at each size.
-        precision: Of the graph.
-        limit_db: In place of `LIMITS_DB`.
+        name: Name of the graph or pair.
+        agreements: Agreement at each size.
+        precision: Precision of the graph.
+        limit_db: Limit instead of `LIMITS_DB`, dB; None for the default.
 
     Raises:
-        GateError: It misses the limit at one of the sizes.
+        GateError: The graph misses the limit at one of the sizes.
     """
     limit = LIMITS_DB[precision] if limit_db is None else limit_db
     for agreement in agreements:

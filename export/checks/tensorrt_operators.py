@@ -1,8 +1,8 @@
-"""The operators that TensorRT 8.6 to 11 all take, and what is wrong with others.
+"""Operators that all of TensorRT 8.6 to 11 support, and reasons to reject others.
 
-NVIDIA's newer parsers take more than those of a Jetson do, so what builds here need not build
-there. Sources: the operator tables of the parsers of 8.6, 10.3 and 10.13, and builds with TensorRT
-for RTX 1.7.
+NVIDIA's newer parsers support more than those of a Jetson, so a graph that builds here may not
+build there. Sources: the operator tables of the parsers of 8.6, 10.3 and 10.13, and builds with
+TensorRT for RTX 1.7.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import onnx
 
 MOST_OPSET = 20
-"""Newest opset of TensorRT 10.0; later releases read later ones."""
+"""Newest opset of TensorRT 10.0; later releases support later ones."""
 
 _NAMES = (
     "Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Clip Concat Constant "
@@ -50,7 +50,7 @@ _REASONS = {
 
 
 def find_refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
-    """What a Jetson's TensorRT would refuse, a sentence each; empty for a graph that is fine."""
+    """Describe what a Jetson's TensorRT would reject, one sentence each; empty if nothing."""
     reasons: dict[str, None] = {}
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and opset.version > MOST_OPSET:
@@ -67,7 +67,7 @@ def find_refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def refuse_operators(path: Path) -> None:
-    """Stop before a build that is bound to fail on some device.
+    """Reject a graph whose build would fail on some device.
 
     Raises:
         MismatchError: The graph holds an operator that is not allowed.

@@ -1,8 +1,8 @@
-"""What a graph gives before it rounds to 8 bits.
+"""Remove the rounding to 8 bits from a graph.
 
-Two pictures that agree to 1/1000 of a step still differ by a whole step wherever a value lies near
-a half, so 8-bit pictures of the same network are at most some 80 dB from each other. What a
-precision costs is seen only before that.
+Two images that agree to 1/1000 of a step still differ by a whole step wherever a value is near a
+half, so 8-bit outputs of the same network agree to at most some 80 dB. The loss of a precision is
+measurable only before rounding.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _AFTER_ROUNDING = ("Cast", "Transpose", "Reshape", "Unsqueeze", "Squeeze")
 
 
 def unround(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A float32 copy whose half values are rounded as on a device, and whose pictures are not.
+    """Return a float32 copy with half values rounded as on a device, and unrounded outputs.
 
-    Its `sr` is float32 `(N, ..., 3, sH, sW)`: in 0..255, clipped, where the graph gives pictures;
-    as it is where it gives float tensors. An encode graph gives its features.
+    Its `sr` is float32 `(N, ..., 3, sH, sW)`: in 0..255, clipped, for a uint8 graph; unchanged
+    for a float graph. An encode graph returns its features.
     """
     import onnx
 

@@ -1,1 +1,1 @@
-"""From graphs to engines of TensorRT."""
+"""Building of TensorRT engines from graphs."""

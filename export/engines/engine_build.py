@@ -1,8 +1,8 @@
 """Build an engine from a graph, with TensorRT 8.6, 10 or 11 or TensorRT for RTX.
 
 Never imports torch: it runs on the device. The types are in the graph, so networks are strongly
-typed wherever TensorRT has that; only 8.6, and releases of 10 that refuse a graph so, are left free
-to choose and told by flags what they may use.
+typed where TensorRT supports it; only 8.6, and releases of 10 that reject a graph so typed, choose
+precisions themselves among those that flags allow.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 ShapesOf = Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], ...]]
-"""Name and declared shape of an input, -1 where free -> least, usual, largest; or the one shape."""
+"""Name and declared shape of an input, -1 where dynamic -> minimum, optimum, maximum; or the one
+shape."""
 
 
 def shapes_for(features: Sequence[FeatureSpec], sizes: Sequence[tuple[int, int, int]]) -> ShapesOf:
-    """How sizes of frames become shapes of inputs: the free axes are N and those of the picture.
+    """Map frame sizes to input shapes: the dynamic axes are N, height and width.
 
     Args:
-        features: What the halves hand over; one that is an input is smaller by its stride.
-        sizes: Least, usual and largest `(N, H, W)` of the frames, LR pixels; or the one.
+        features: Feature maps between encode and fuse; as inputs they are smaller by their stride.
+        sizes: Minimum, optimum and maximum `(N, H, W)` of the frames, LR pixels; or only one.
     """
     strides = {feature.name: feature.stride for feature in features}
 
@@ -62,15 +63,15 @@ def shapes_for(features: Sequence[FeatureSpec], sizes: Sequence[tuple[int, int, 
 
 @dataclass(frozen=True)
 class BuildOrder:
-    """What is built.
+    """Parameters of an engine build.
 
     Attributes:
-        graph: The ONNX file.
-        precision: Of it.
-        shapes_of: Shapes of each input.
-        compute_capabilities: GPUs that a `trt-rtx` engine is for.
-        workspace_bytes: Most memory that kernels may use while they are tried; None for no limit.
-        timing_cache: File of earlier measurements.
+        graph: ONNX file.
+        precision: Precision of the graph.
+        shapes_of: Function that returns the shapes of each input.
+        compute_capabilities: Compute capabilities that a `trt-rtx` engine supports.
+        workspace_bytes: Maximum memory for kernels while they are timed; None for no limit.
+        timing_cache: TensorRT timing cache file.
     """
 
     graph: Path
@@ -83,15 +84,16 @@ class BuildOrder:
 
 @dataclass(frozen=True)
 class BuiltEngine:
-    """What came of it.
+    """Result of an engine build.
 
     Attributes:
-        engine: Its bytes.
-        shapes: That it takes.
-        strongly_typed: Whether TensorRT was bound to the types in the graph.
-        asked: Convolutions of the network by the precision that they read.
-        layers: Convolutions of the engine likewise, as the inspector says; empty without a GPU.
-        seconds: Time that it took.
+        engine: Serialised engine.
+        shapes: Shapes of its inputs.
+        strongly_typed: Whether the network is strongly typed.
+        asked: Number of convolutions of the network by input precision.
+        layers: Number of convolutions of the engine by input precision, from the inspector; empty
+            without a GPU.
+        seconds: Build time, seconds.
     """
 
     engine: bytes
@@ -105,12 +107,12 @@ class BuiltEngine:
 def build_engine(
     backend: EngineBackend, order: BuildOrder, progress: ExportProgress = lambda _: None
 ) -> BuiltEngine:
-    """Parse and build.
+    """Parse a graph and build an engine.
 
     Raises:
-        MissingDependencyError: TensorRT is not there, or not one that is known.
-        MismatchError: It does not take the graph, or these shapes or GPUs.
-        VsrcError: The build failed; the line says at what.
+        MissingDependencyError: TensorRT is not installed, or its version is not supported.
+        MismatchError: TensorRT rejects the graph, the shapes or the GPUs.
+        VsrcError: The build failed; the message has the cause.
     """
     version = version_numbers(str(tensorrt_module(backend).__version__))
     if backend == "trt-rtx" or version >= FIRST_RELIABLE:
@@ -124,10 +126,10 @@ def build_engine(
 
 
 def input_shapes(backend: EngineBackend, graph: Path, shapes_of: ShapesOf) -> ProfileShapes:
-    """Shapes of all inputs of a graph, as the parser reads them; arguments as in `BuildOrder`.
+    """Read the shapes of all inputs of a graph with the parser; arguments as in `BuildOrder`.
 
     Raises:
-        MismatchError: The parser does not take the graph.
+        MismatchError: The parser rejects the graph.
     """
     module, messages = tensorrt_module(backend), Messages()
     with _name_failures(graph, messages):
@@ -175,7 +177,7 @@ def _build(
 
 @contextlib.contextmanager
 def _name_failures(graph: Path, messages: Messages) -> Iterator[None]:
-    """Turn what the bindings raise into one line with the cause that was logged."""
+    """Turn exceptions of the bindings into one line with the logged cause."""
     try:
         yield
     except (MemoryError, RuntimeError, TypeError) as error:
@@ -186,7 +188,7 @@ def _network_flags(module: Any, *, typed: bool) -> int:  # noqa: ANN401  a modul
     flags = module.NetworkDefinitionCreationFlag
     if typed and hasattr(flags, "STRONGLY_TYPED"):
         return 1 << int(flags.STRONGLY_TYPED)
-    # Gone in 11, ignored in 10, needed in 8.6.
+    # Removed in 11, ignored in 10, required in 8.6.
     return 1 << int(flags.EXPLICIT_BATCH) if hasattr(flags, "EXPLICIT_BATCH") else 0
 
 
@@ -200,7 +202,7 @@ def _parse(
     if not parser.parse_from_file(str(graph)):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         reason = errors[0].desc() if errors else "no reason given"
-        raise MismatchError(f"TensorRT {module.__version__} does not take {graph.name}: {reason}")
+        raise MismatchError(f"TensorRT {module.__version__} rejects {graph.name}: {reason}")
 
 
 def _add_profile(
@@ -209,7 +211,7 @@ def _add_profile(
     config: trt.IBuilderConfig,
     shapes_of: ShapesOf,
 ) -> ProfileShapes:
-    """Shapes of all inputs, and the profile that a graph of free shapes needs."""
+    """Add the optimisation profile of a graph with dynamic shapes; returns all input shapes."""
     declared = _input_shapes(network)
     shapes = {name: shapes_of(name, shape) for name, shape in declared.items()}
     if any(-1 in shape for shape in declared.values()):
@@ -231,15 +233,15 @@ def _sides(shape: trt.Dims) -> tuple[int, ...]:
 
 
 def choose_gpus(module: Any, wanted: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ANN401
-    """Compute capabilities that TensorRT for RTX builds for, in its order.
+    """Choose the compute capabilities that TensorRT for RTX builds for, in its order.
 
     Args:
-        module: It.
-        wanted: Those that are asked for; empty for all but Turing (7.5), which has no float32
-            matrix products there.
+        module: Module of TensorRT for RTX.
+        wanted: Requested ones; empty for all but Turing (7.5), which has no float32 matrix
+            products there.
 
     Raises:
-        MismatchError: It does not know one of them.
+        MismatchError: One of them is not supported.
     """
     known = list_gpus(module)
     for name in wanted:
@@ -260,14 +262,14 @@ def _set_gpus(module: Any, config: Any, names: tuple[str, ...]) -> None:  # noqa
 
 
 def list_gpus(module: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Compute capability ("8.9") -> what TensorRT for RTX calls it."""
+    """Map each compute capability ("8.9") to its enumerator in TensorRT for RTX."""
     members = module.ComputeCapability.__members__
     gpus = {name[2:]: value for name, value in members.items() if name.startswith("SM")}
     return {f"{digits[:-1]}.{digits[-1]}": gpus[digits] for digits in sorted(gpus, key=int)}
 
 
 def _configure(module: Any, config: trt.IBuilderConfig, order: BuildOrder) -> object:  # noqa: ANN401
-    """Memory, names in the inspector, earlier measurements; returns the timing cache."""
+    """Set workspace, profiling verbosity and timing cache; returns the timing cache."""
     if order.workspace_bytes is not None:
         config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, order.workspace_bytes)
     config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
@@ -295,7 +297,7 @@ def _allow_precisions(
     config: trt.IBuilderConfig,
     precision: Precision,
 ) -> None:
-    """Where types are hints: allow those of the precision, and pin what the graph keeps in fp32."""
+    """Allow the precision in a weakly typed network, and pin nodes kept in fp32."""
     if precision == "fp32":
         return
     config.set_flag(module.BuilderFlag.FP16)
@@ -310,7 +312,7 @@ def _allow_precisions(
 
 
 def _convolutions(module: Any, network: trt.INetworkDefinition) -> dict[str, int]:  # noqa: ANN401
-    """Convolutions of a parsed network by what they read; of one behind Q/DQ that is int8."""
+    """Count the convolutions of a parsed network by input precision; int8 behind Q/DQ."""
     kinds = (module.LayerType.CONVOLUTION, module.LayerType.DECONVOLUTION)
     names = {module.float32: "fp32", module.float16: "fp16"}
     layers = [network.get_layer(index) for index in range(network.num_layers)]
@@ -327,11 +329,11 @@ def _convolutions(module: Any, network: trt.INetworkDefinition) -> dict[str, int
 
 
 def _inspect(module: Any, logger: trt.ILogger, engine: bytes) -> dict[str, int]:  # noqa: ANN401
-    """What the finished engine says of its convolutions."""
+    """Count the convolutions of the built engine by input precision."""
     runtime: trt.Runtime = module.Runtime(logger)
     loaded = runtime.deserialize_cuda_engine(engine)
     if loaded is None:
-        raise VsrcError("TensorRT does not load the engine that it has just built")
+        raise VsrcError("TensorRT cannot load the engine that it has just built")
     inspector = loaded.create_engine_inspector()
     return convolution_precisions(
         inspector.get_engine_information(module.LayerInformationFormat.JSON)

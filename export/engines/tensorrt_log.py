@@ -1,4 +1,4 @@
-"""What TensorRT says while it builds: the error that is shown, progress for the bar."""
+"""Turn TensorRT's build messages into errors and progress."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _NO_MEMORY = re.compile(
 
 
 class Phases:
-    """The outermost phases of a build, and whether somebody wants it to end.
+    """Progress of the outermost phases of a build, and its cancellation.
 
     Args:
-        progress: Told of each step.
-        stop: Ends the build, too.
+        progress: Called at each step.
+        stop: Signal that cancels the build.
     """
 
     def __init__(self, progress: ExportProgress, stop: StopSignal) -> None:
@@ -33,12 +33,12 @@ class Phases:
         self.stopped = False
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase begins; those inside another are not shown."""
+        """Start a phase; nested phases are not shown."""
         if not parent:
             self._steps[name] = steps
 
     def step(self, name: str, step: int) -> bool:
-        """A step is done; false stops the build: an exception cannot pass through it."""
+        """Report a finished step; False cancels the build, as exceptions cannot pass TensorRT."""
         try:
             if name in self._steps:
                 self._progress(ExportStep("building the engine", step, self._steps[name]))
@@ -48,12 +48,12 @@ class Phases:
         return not self.stopped
 
     def finish(self, name: str) -> None:
-        """A phase ends."""
+        """End a phase."""
         self._steps.pop(name, None)
 
 
 def monitor(module: Any, phases: Phases) -> Any:  # noqa: ANN401
-    """A progress monitor of TensorRT that hands on what it is told; needs 8.6 or newer."""
+    """Return a TensorRT progress monitor that calls `phases`; needs 8.6 or newer."""
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -72,13 +72,13 @@ def monitor(module: Any, phases: Phases) -> Any:  # noqa: ANN401
 
 
 def build_error(graph: Path, messages: Messages, raised: str = "") -> VsrcError:
-    """The error that a failed build becomes."""
+    """Build the error of a failed build."""
     cause = messages.errors[0] if messages.errors else raised or "TensorRT gave no reason"
     text = " ".join(cause.split())
     if any(_NO_MEMORY.search(message) for message in (*messages.errors, raised)):
         return VsrcError(
-            f"the memory does not suffice to build an engine of {graph.name} ({text}); nothing was "
-            "written. Close what else uses the GPU, or ask for less: a smaller largest --shape, "
+            f"not enough memory to build an engine of {graph.name} ({text}); nothing was "
+            "written. Close other programs that use the GPU, or use a smaller largest --shape, "
             "or --workspace MIB"
         )
     return VsrcError(

@@ -1,1 +1,1 @@
-"""From a network to graphs in each precision."""
+"""Export of a network to graphs in each precision."""

@@ -1,4 +1,4 @@
-"""Real frames that graphs are compared on, at two sizes."""
+"""Real frames for the comparison of graphs, at two sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[np.uint8] | NDArray[np.float32]
 
 
 _SHRINK = {"bi": bicubic_down, "bd": gaussian_down}
-"""Degradation -> how it makes an LR picture."""
+"""Degradation -> function that makes an LR frame."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class CheckedFrames:
     """Real frames of one size.
 
     Attributes:
-        lr: A window of pictures `(1, T, H, W, 3)` uint8.
-        hr: What its centre was made from, `(sH, sW, 3)` uint8; None where that is not known.
+        lr: Window of LR frames, `(1, T, H, W, 3)` uint8.
+        hr: HR frame of its centre, `(sH, sW, 3)` uint8; None if there is none.
     """
 
     lr: NDArray[np.uint8]
@@ -34,16 +34,16 @@ class CheckedFrames:
 
 
 def check_sizes(extent: ShapeRange, *, multiple: int) -> list[tuple[int, int]]:
-    """Two sizes a graph is tried at, both unlike the one it was traced with where there are more.
+    """Two sizes to test a graph at, both different from the traced one if possible.
 
-    Only a graph of one size is tried at one.
+    A fixed graph is tested at its only size.
     """
     sizes = []
     for height, width in ((48, 80), (90, 126)):
         rows = min(max(height, extent.height[0]), extent.height[1])
         columns = min(max(width, extent.width[0]), extent.width[1])
         sizes.append((rows // multiple * multiple, columns // multiple * multiple))
-    if sizes[0] == sizes[1]:  # both lie beyond the largest
+    if sizes[0] == sizes[1]:  # both exceed the largest
         sizes[1] = (extent.height[0], extent.width[0])
     return list(dict.fromkeys(sizes))
 
@@ -51,12 +51,12 @@ def check_sizes(extent: ShapeRange, *, multiple: int) -> list[tuple[int, int]]:
 def check_frames(
     spec: NetworkSpec, extent: ShapeRange, *, degradation: Degradation
 ) -> tuple[CheckedFrames, ...]:
-    """Frames of the sample clip at the sizes of `check_sizes`.
+    """Cut frames of the sample clip at the sizes of `check_sizes`.
 
     Args:
-        spec: What the network says of itself.
-        extent: Shapes the graphs take.
-        degradation: What it was taught for: so the frames are made, where that can be done.
+        spec: Spec of the network.
+        extent: Shapes that the graphs accept.
+        degradation: Degradation of its training data, used for the frames where possible.
     """
     shrink = _SHRINK.get(degradation, bicubic_down)
     sharp = sample_frames(spec.window)
@@ -76,8 +76,8 @@ def check_frames(
 def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:
     """Consecutive LR frames of the sample clip: `(1, window, height, width, 3)` uint8.
 
-    The frames are 160 x 90 when they are reduced fourfold; larger ones are cut from the full clip,
-    and sizes beyond that repeat the picture.
+    The clip downscaled by 4 has 160 x 90 pixels; larger frames are cut from the full clip,
+    and sizes beyond that tile the frame.
     """
     frames = sample_frames(window)
     if height <= 90 and width <= 160:
@@ -87,5 +87,5 @@ def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def as_float(lr: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures `(N, T, H, W, 3)` as `(N, T, 3, H, W)` in [0, 1]."""
+    """Convert `(N, T, H, W, 3)` uint8 to `(N, T, 3, H, W)` float32 in [0, 1]."""
     return np.ascontiguousarray(np.moveaxis(lr, -1, 2)).astype(np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""What each graph of a network takes and gives: names, inputs to trace it with, free axes."""
+"""Inputs, outputs, example inputs and dynamic axes of each graph of a network."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
 _TRACED_SIDE = 16
-"""Least side to trace with, LR pixels."""
+"""Minimum side to trace with, LR pixels."""
 
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """One graph to write.
+    """Plan of one graph.
 
     Attributes:
-        role: The whole network or one of its halves.
-        module: What is traced.
-        examples: Its arguments, small.
-        free: For each argument the axes that stay free, as `torch.export` takes them.
-        inputs: Names, in the order of the arguments.
-        outputs: Names.
+        role: Whole network, encode or fuse.
+        module: Module to trace.
+        examples: Small example arguments.
+        free: Dynamic axes of each argument, in `torch.export`'s form.
+        inputs: Names of the inputs, in the order of the arguments.
+        outputs: Names of the outputs.
         encoded_frames: See `GraphSpec`.
         features: See `GraphSpec`.
     """
@@ -47,13 +47,13 @@ class GraphPlan:
 def plan_whole(
     network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange
 ) -> GraphPlan:
-    """The graph that takes windows.
+    """Plan the graph that takes windows.
 
     Args:
-        network: In the form that is deployed, on the CPU.
-        spec: What the network says of itself.
-        graph_io: Pictures or float tensors at the edges.
-        extent: Shapes the graph shall take.
+        network: Network in deployed form, on the CPU.
+        spec: Spec of the network.
+        graph_io: Type of inputs and outputs: uint8 images or float tensors.
+        extent: Shapes that the graph must accept.
     """
     from vsrc.export.graphs.picture_network import ENDS, WholeGraph
 
@@ -66,10 +66,10 @@ def plan_whole(
 def plan_halves(
     network: FrameEncoder, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange
 ) -> tuple[GraphPlan, GraphPlan]:
-    """The encode and the fuse graph; arguments as in `plan_whole`.
+    """Plan the encode and the fuse graph; arguments as in `plan_whole`.
 
     Raises:
-        MismatchError: A feature map whose sides do not follow from those of the frame.
+        MismatchError: The size of a feature map is not a fraction of the frame size.
     """
     from vsrc.compressor.networks.layers.frame_encoder import count_encoded_runs
     from vsrc.export.graphs.picture_network import ENDS, EncodeGraph, FuseGraph
@@ -99,9 +99,9 @@ def plan_halves(
 
 @dataclass(frozen=True)
 class _Axis:
-    """One axis: its length to trace with, and a symbol that counts its blocks unless it is fixed.
+    """One axis: its length for tracing, and a symbol of its number of blocks unless fixed.
 
-    `torch.export` takes a length only as a whole number times a symbol, so a side that is a
+    `torch.export` accepts a length only as an integer times a symbol, so a side that is a
     multiple of 4 is `4 * h_blocks`, and that of a map half as large `2 * h_blocks`.
     """
 
@@ -110,7 +110,7 @@ class _Axis:
     symbol: Any = None
 
     def over(self, stride: int) -> tuple[int, Any]:
-        """Length and symbol of an axis that is so many times shorter."""
+        """Length and symbol of an axis that is shorter by `stride`."""
         if self.symbol is None or self.block == stride:
             return self.size // stride, self.symbol
         return self.size // stride, (self.block // stride) * self.symbol
@@ -118,7 +118,7 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Axes:
-    """N, H and W of the frames that a graph takes."""
+    """Axes N, H and W of a graph's frames."""
 
     batch: _Axis
     height: _Axis
@@ -126,7 +126,7 @@ class _Axes:
 
     @staticmethod
     def of(extent: ShapeRange, *, multiple: int) -> _Axes:
-        """Small lengths, sides unequal and all above 1, so that none is taken for a constant."""
+        """Choose small, unequal lengths above 1, so that none is specialised to a constant."""
         from torch.export import Dim
 
         least = max(-(-_TRACED_SIDE // multiple), 2)
@@ -144,7 +144,7 @@ class _Axes:
         return _Axes(batch, *sides)
 
     def frames(self, between: tuple[int, ...], graph_io: GraphIo) -> tuple[Tensor, dict[int, Any]]:
-        """An example of frames, `between` lying between N and the rest, and its free axes."""
+        """Example of frames, with axes `between` after N, and its dynamic axes."""
         import torch
 
         middle = [(size, None) for size in between]
@@ -154,7 +154,7 @@ class _Axes:
         return _argument([self.batch.over(1), *middle, (3, None), *sides], torch.float32)
 
     def maps(self, feature: FeatureSpec, runs: int) -> tuple[Tensor, dict[int, Any]]:
-        """An example of a window's maps, `(N, runs, C, h, w)`, and its free axes."""
+        """Example of a window's maps, `(N, runs, C, h, w)`, and its dynamic axes."""
         import torch
 
         sides = [self.height.over(feature.stride), self.width.over(feature.stride)]
@@ -172,7 +172,7 @@ def _argument(axes: Sequence[tuple[int, Any]], dtype: Any) -> tuple[Tensor, dict
 def _feature_specs(
     encoder: nn.Module, run: Tensor, spec: NetworkSpec, *, side: int
 ) -> tuple[FeatureSpec, ...]:
-    """Channels and stride of each map, found by encoding once."""
+    """Find channels and stride of each map by encoding once."""
     import torch
 
     with torch.no_grad():
@@ -183,7 +183,7 @@ def _feature_specs(
         if rest or spec.size_multiple % stride:
             raise MismatchError(
                 f"feature map {number} of {spec.name} has {feature.shape[2]} rows for a frame of "
-                f"{side}; expected a whole fraction of the frame, whose denominator divides "
+                f"{side}; expected an integer fraction of the frame, whose denominator divides "
                 f"size_multiple={spec.size_multiple}"
             )
         specs.append(FeatureSpec(f"feature{number}", feature.shape[1], stride))

@@ -1,18 +1,20 @@
-"""Make a float32 graph compute in half precision, except where half precision is not enough.
+"""Convert a float32 graph to half precision, except where that is not accurate enough.
 
     lr uint8 ─ enter (float32) ─ Cast ─ network (float16) ─ Cast ─ leave (float32) ─ sr uint8
 
 Rules, by which a node stays in float32:
-  1. It is part of the edges: the casts, the factor 255 and the rounding around the network.
-  2. It samples at computed positions, or computes these positions: in half precision they are off
+  1. It belongs to the graph's inputs or outputs: the casts, the factor 255 and the rounding around
+  the network. 2. It samples at computed positions, or computes these positions: in half precision
+  they are off
      by 0.3 pixels at a width of 1280.
-  3. A constant that it takes is lost in half precision: too large, or a scalar that becomes zero.
-  4. Its operator takes float32 alone at this opset (quantisation before 19).
-  5. It divides by, or takes a root or logarithm of, what was computed: small numbers vanish.
+  3. One of its constants is not representable in half precision: too large, or a scalar that
+     becomes zero.
+  4. Its operator accepts only float32 at this opset (quantisation before 19).
+  5. It divides by, or takes a root or logarithm of, a computed value: small numbers underflow.
   6. The caller names it: see `vsrc.export.graphs.overflow`.
 
-The types end up in the graph as Cast nodes; TensorRT's strongly typed builder takes them as they
-are.
+The types end up in the graph as Cast nodes; TensorRT's strongly typed builder follows
+them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import onnx
 
 _ALWAYS_SINGLE = {"Resize": (1, 2)}
-"""Operator -> inputs that ONNX declares as float32 (scales), or that are no signal (roi)."""
+"""Operator -> inputs that ONNX declares as float32 (scales), or that are not data (roi)."""
 
 _SAMPLERS = ("GridSample",)
 _ENDS_OF_POSITIONS = ("Conv", "ConvTranspose", "MatMul", "Gemm", "GridSample")
@@ -42,18 +44,18 @@ _HALF_QUANTISATION_OPSET = 19
 def to_half(
     model: onnx.ModelProto, *, keep: Collection[str] = (), halve: Collection[str] = ()
 ) -> int:
-    """Convert in place; inputs and outputs of the graph keep their types, but for those in `halve`.
+    """Convert in place; the graph's inputs and outputs keep their types, except those in `halve`.
 
     Args:
-        model: float32 inside, with named nodes.
+        model: float32 graph with named nodes.
         keep: Names of nodes that stay in float32 (rule 6).
-        halve: Inputs and outputs that become half: features, which nobody looks at in between.
+        halve: Inputs and outputs that become half: features between encode and fuse.
 
     Returns:
-        How many nodes compute in half precision.
+        Number of nodes that compute in half precision.
 
     Raises:
-        MismatchError: A node holds a graph of its own (If, Loop).
+        MismatchError: A node has a subgraph (If, Loop).
     """
     types = value_types(model)
     rewriter = _Rewriter(
@@ -89,10 +91,10 @@ def value_types(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _edges(model: onnx.ModelProto) -> set[str]:
-    """Rule 1: from a picture to the factor 1/255, and from the factor 255 to a picture."""
+    """Rule 1: from the uint8 input to the factor 1/255, and from the factor 255 to the output."""
     constants = {tensor.name for tensor in model.graph.initializer}
     names: set[str] = set()
-    inside = {value.name for value in model.graph.input}  # values that are still a picture
+    inside = {value.name for value in model.graph.input}  # values that are still an image
     for node in model.graph.node:
         if inside.intersection(node.input):
             scales = _scales(node, constants)
@@ -114,7 +116,7 @@ def _scales(node: onnx.NodeProto, constants: Collection[str]) -> bool:
 
 
 def _positions(model: onnx.ModelProto, types: dict[str, int]) -> set[str]:
-    """Rule 2: each sampler, and what lies between its positions and the convolution they are of."""
+    """Rule 2: each sampler, and nodes from a convolution to its sampling positions."""
     import onnx
 
     writers = {name: node for node in model.graph.node for name in node.output}
@@ -156,7 +158,7 @@ def _takes_single(node: onnx.NodeProto, slot: int) -> bool:
 
 
 class _Rewriter:
-    """Takes the nodes of a graph one after the other and writes them, with casts between them."""
+    """Rewrites the nodes of a graph in order, with casts between them."""
 
     def __init__(
         self,
@@ -177,7 +179,7 @@ class _Rewriter:
             if node.name in single or _takes_single(node, slot)
         }
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self.names: dict[tuple[str, int], str] = {}  # (value, type) -> what it is called there
+        self.names: dict[tuple[str, int], str] = {}  # (value, type) -> its name in that type
         for value in (*model.graph.input, *model.graph.output):
             if value.name in halve:
                 value.type.tensor_type.elem_type = self.half
@@ -190,15 +192,15 @@ class _Rewriter:
         self.added: dict[str, onnx.TensorProto] = {}
 
     def take(self, original: onnx.NodeProto) -> bool:
-        """Write a node; whether it computes in half precision."""
+        """Write a node; returns whether it computes in half precision."""
         import onnx
 
         node = onnx.NodeProto()
         node.CopyFrom(original)
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise MismatchError(
-                f"{node.name} ({node.op_type}) holds a graph of its own; half precision is written "
-                "for graphs without branches and loops: export with --precision fp32"
+                f"{node.name} ({node.op_type}) has a subgraph; half precision is supported "
+                "for graphs without branches and loops only: export with --precision fp32"
             )
         half = node.name not in self.kept
         for slot, name in enumerate(node.input):
@@ -212,7 +214,7 @@ class _Rewriter:
         return half and self._is_single(original.output)
 
     def finish(self) -> None:
-        """Put the nodes and constants into the graph and check that their types fit."""
+        """Store nodes and constants in the graph and check their types."""
         import onnx
 
         graph = self.model.graph
@@ -227,7 +229,7 @@ class _Rewriter:
         return any(self.types.get(name) == self.single for name in names)
 
     def _named(self, name: str, wanted: int) -> str:
-        """What a float value is called in the type that is wanted; casts it when it must."""
+        """Name of a float value in the wanted type; adds a cast if needed."""
         if (name, wanted) in self.names:
             return self.names[name, wanted]
         if name not in self.constants:

@@ -1,8 +1,8 @@
-"""The arithmetic of a half-precision graph, on a machine that has none.
+"""Emulate the arithmetic of a half-precision graph in float32.
 
-ONNX Runtime on a CPU runs most operators of a half graph in float32, and leaves out the rounding
-between two of them. So what it gives is closer to float32 than what a device gives, and an overflow
-in the middle goes unseen. Here every value that a node gives is rounded to half precision and back:
+ONNX Runtime on a CPU runs most operators of a half graph in float32, and omits the rounding
+between two of them. So its results are closer to float32 than a device's, and intermediate overflow
+is not detected. Here every output of a node is rounded to half precision and back:
 
     Conv (float16)   becomes   Conv (float32) ─ Cast to float16 ─ Cast to float32
 
@@ -22,14 +22,14 @@ MOVES = (
     *("Reshape", "Transpose", "Gather", "Slice", "Concat", "Split", "Squeeze", "Unsqueeze"),
     *("DepthToSpace", "SpaceToDepth", "Expand", "Relu", "Identity", "MaxPool"),
 )
-"""Operators that give only values that they took: there is nothing to round."""
+"""Operators whose outputs are values of their inputs: nothing to round."""
 
 UNROUNDED = ".unrounded"
-"""Ends the name of what a node gave, before it was rounded to half precision."""
+"""Suffix of the name of a node's output before rounding to half precision."""
 
 
 def as_rounded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A float32 graph that gives what the half graph would; without half values, a plain copy."""
+    """Return a float32 graph with the half graph's results; a copy if nothing is half."""
     import onnx
 
     half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
@@ -49,7 +49,7 @@ def as_rounded(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _round_node(original: onnx.NodeProto, types: dict[str, int]) -> list[onnx.NodeProto]:
-    """A node in float32, and the rounding of what it gives."""
+    """Convert a node to float32, followed by the rounding of its outputs."""
     import onnx
 
     half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT

@@ -1,4 +1,4 @@
-"""Find the nodes of a network that half precision cannot hold, on real frames."""
+"""Find the nodes of a network that overflow half precision on real frames."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import onnx
 
 Feeds = dict[str, NDArray[Any]]
-"""Input of a graph -> what it is fed."""
+"""Input of a graph -> its value."""
 
 HALF_LIMIT = 65504.0
-"""The largest number of half precision."""
+"""Largest half-precision number."""
 HEADROOM = 2.0
-"""Values are let no nearer to the limit than by this factor: other frames may be brighter."""
+"""Safety factor between values and the limit: other frames may be brighter."""
 _MOST_ROUNDS = 20
 
 
@@ -32,9 +32,9 @@ class Float32Node:
     """A node that stays in float32.
 
     Attributes:
-        node: Its name in the graph.
-        operator: What it is.
-        largest: Magnitude that it gave or was given on real frames; None where it was no number.
+        node: Name of the node in the graph.
+        operator: Operator of the node.
+        largest: Largest magnitude of its inputs and outputs on real frames; None if NaN.
     """
 
     node: str
@@ -45,14 +45,15 @@ class Float32Node:
 def half_or_kept(
     model: onnx.ModelProto, feeds: Feeds, *, halve: Collection[str] = ()
 ) -> tuple[onnx.ModelProto, tuple[Float32Node, ...]]:
-    """A half-precision copy whose values all are finite on these frames.
+    """Return a half-precision copy whose values are all finite on these frames.
 
-    Nodes that give, or read, a value out of range stay in float32. What is out of range is found
-    where it first appears; then the graph is written anew, because what follows may now be fine.
+    Nodes that produce, or read, a value out of range stay in float32. Values out of range are
+    found where they first appear; then the graph is converted again, as later nodes may now be in
+    range.
 
     Args:
-        model: float32 inside.
-        feeds: Real frames, as the graph takes them.
+        model: float32 graph.
+        feeds: Real frames in the graph's input format.
         halve: As in `to_half`.
     """
     originals = {node.name: node for node in model.graph.node}
@@ -75,7 +76,7 @@ def half_or_kept(
 
 
 def _offenders(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
-    """Names of nodes that give or read a value out of range, though all before them are in it."""
+    """Names of the first nodes that produce or read a value out of range."""
     sizes = magnitudes(half, feeds)
     bad = {name for name, size in sizes.items() if not size <= HALF_LIMIT / HEADROOM}  # or NaN
     first: set[str] = set()
@@ -94,11 +95,11 @@ def _offenders(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
 
 
 def magnitudes(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
-    """Largest magnitude of each value that is half, before it is rounded; NaN or inf if it has one.
+    """Largest magnitude of each half value before rounding; NaN or inf if it has one.
 
     Args:
         half: A graph with half-precision values.
-        feeds: What its inputs are fed.
+        feeds: Values of its inputs.
     """
     import onnx
 
@@ -113,7 +114,7 @@ def magnitudes(half: onnx.ModelProto, feeds: Feeds) -> dict[str, float]:
             [
                 onnx.helper.make_node("Abs", [name], parts[:1]),
                 onnx.helper.make_node("ReduceMax", parts[:1], parts[1:2], keepdims=0),
-                # ReduceMax passes over what is no number; a sum does not.
+                # ReduceMax ignores NaN; a sum does not.
                 onnx.helper.make_node("ReduceSum", parts[:1], parts[2:], keepdims=0),
             ]
         )

@@ -1,13 +1,13 @@
-"""Put a network, or one of its halves, between pictures as they are in memory.
+"""Wrap a network, or its encode or fuse part, with conversion of 8-bit images.
 
     whole     lr ─ enter ─ network ──────────────── leave ─ sr
     encode    lr ─ enter ─ network.encode ─ features
     fuse      features ───────────┬─ network.fuse ─ leave ─ sr
               centre ─── enter ───┘
 
-NVIDIA's parser takes uint8 only straight into, or straight out of, a Cast. So where frames enter
-and leave as pictures the casts are the first and the last node: `Cast -> Transpose -> network ->
-Clip -> Round -> Transpose -> Cast`.
+NVIDIA's parser accepts uint8 only directly before or after a Cast. So for uint8 images the casts
+are the first and the last node: `Cast -> Transpose -> network -> Clip -> Round -> Transpose ->
+    Cast`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from vsrc.runtime.spec import GraphIo
 
 @dataclass(frozen=True)
 class Ends:
-    """How frames enter and leave a graph.
+    """Conversions at the inputs and outputs of a graph.
 
     Attributes:
-        enter: What a caller hands in, to float `(..., 3, H, W)` in [0, 1].
-        leave: What the network gives, `(..., 3, sH, sW)` unclipped, to what a caller gets.
+        enter: Converts the graph's input to float `(..., 3, H, W)` in [0, 1].
+        leave: Converts the network's output, `(..., 3, sH, sW)` unclipped, to the graph's output.
     """
 
     enter: Callable[[Tensor], Tensor]
@@ -48,16 +48,16 @@ ENDS: dict[GraphIo, Ends] = {
     "uint8": Ends(_from_pictures, _to_pictures),
     "float": Ends(lambda lr: lr, lambda sr: sr.clamp(0.0, 1.0)),
 }
-"""Pictures `(..., H, W, 3)` uint8, or float `(..., 3, H, W)` in [0, 1]."""
+"""Images `(..., H, W, 3)` uint8, or float `(..., 3, H, W)` in [0, 1]."""
 
 
 class WholeGraph(nn.Module):
-    """`(N, T, ...)` frames in, `(N, ...)` or `(N, T', ...)` frames out.
+    """The whole network: `(N, T, ...)` frames in, `(N, ...)` or `(N, T', ...)` frames out.
 
     Args:
-        network: Float network as in the table.
-        ends: How frames enter and leave.
-        window: Frames fed at once; 1 for an image network, which gets `(N, 3, H, W)`.
+        network: Float network of the table.
+        ends: Conversions of input and output.
+        window: Frames fed at once; 1 for an image network, whose input is `(N, 3, H, W)`.
     """
 
     def __init__(self, network: nn.Module, ends: Ends, *, window: int) -> None:
@@ -65,7 +65,7 @@ class WholeGraph(nn.Module):
         self.network, self.ends, self.window = network, ends, window
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Restore; see the class."""
+        """Upscale; see the class."""
         frames = self.ends.enter(lr)
         return self.ends.leave(self.network(frames[:, 0] if self.window == 1 else frames))
 
@@ -75,7 +75,7 @@ class EncodeGraph(nn.Module):
 
     Args:
         network: Float network in two parts.
-        ends: How frames enter.
+        ends: Conversion of the input.
     """
 
     def __init__(self, network: FrameEncoder, ends: Ends) -> None:
@@ -83,12 +83,12 @@ class EncodeGraph(nn.Module):
         self.network, self.ends = network, ends
 
     def forward(self, lr: Tensor) -> tuple[Tensor, ...]:
-        """Find features; see the class."""
+        """Compute features; see the class."""
         return self.network.encode(self.ends.enter(lr))
 
 
 class FuseGraph(nn.Module):
-    """Feature maps `(N, T - F + 1, C, h, w)` and the centre frame in; what the whole gives out.
+    """Feature maps `(N, T - F + 1, C, h, w)` and centre frame in; output of the whole network out.
 
     Args:
         network: Float network in two parts.
@@ -100,5 +100,5 @@ class FuseGraph(nn.Module):
         self.network, self.ends = network, ends
 
     def forward(self, features: tuple[Tensor, ...], centre: Tensor) -> Tensor:
-        """Restore; see the class."""
+        """Upscale; see the class."""
         return self.ends.leave(self.network.fuse(features, self.ends.enter(centre)))

@@ -1,4 +1,4 @@
-"""An int8 graph from a float graph and the ranges of its calibration.
+"""Write an int8 graph from a float graph and calibrated ranges.
 
     target   activations                    weights                          made for
     nvidia   int8, symmetric, at the        int8, symmetric, per output      TensorRT 8.6 to 11 and
@@ -6,8 +6,8 @@
     cpu      uint8 with a zero point, at    the same, of 7 bits              ONNX Runtime on the CPU
              input and output               (plus an int32 bias)
 
-Both are float graphs with Q/DQ pairs: whoever runs them without integer kernels gets their numbers
-all the same, only slower.
+Both are float graphs with Q/DQ pairs: without integer kernels they give the same results, only
+slower.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ logger = logging.getLogger(__name__)
 
 Int8Target = Literal["nvidia", "cpu"]
 PRECISIONS: dict[Int8Target, Precision] = {"nvidia": "int8", "cpu": "int8-cpu"}
-"""What a package calls the graph."""
+"""Name of the graph in a package, by target."""
 _METADATA_KEY = "vsrc"
 
 
 def int8_graph(
     model: onnx.ModelProto, calibration: Calibration, *, target: Int8Target
 ) -> onnx.ModelProto:
-    """A copy with int8 convolutions; the same arguments give the same bytes.
+    """Return a copy with int8 convolutions; deterministic to the byte.
 
     Args:
-        model: What `to_onnx` wrote, whole or half of a network, fp32; for `nvidia` also fp16, which
-            is then what int8 is mixed with.
-        calibration: Ranges, and the convolutions that stay as they are.
-        target: Who shall run it.
+        model: Graph from `to_onnx`, fp32; for `nvidia` also fp16, which the layers that are not
+            int8 then keep.
+        calibration: Ranges, and the convolutions that stay in float.
+        target: Runtime that the graph is for.
 
     Raises:
-        MismatchError: Not one convolution of the graph has a range.
+        MismatchError: No convolution of the graph has a range.
     """
     result = type(model)()
     result.CopyFrom(model)
@@ -73,13 +73,13 @@ def _reason(keys: set[str], calibration: Calibration) -> str:
             "to another network; calibrate again with --overwrite"
         )
     return (
-        "no convolution is left to be int8: all stay in float by the calibration (float_layers), "
-        "or have ranges of zero; calibrate again on clips that show something"
+        "no convolution is left to quantise: all stay in float by the calibration "
+        "(float_layers), or have ranges of zero; calibrate again on clips with content"
     )
 
 
 def _name_precision(model: onnx.ModelProto, precision: Precision) -> None:
-    """Say in the metadata what the graph now is."""
+    """Set the precision in the graph's metadata."""
     opset = next(
         opset_entry.version
         for opset_entry in model.opset_import

@@ -1,13 +1,13 @@
 """Int8 convolutions for ONNX Runtime on the CPU.
 
     x ── Q ── DQ ──┐
-    int8 w ── DQ ──┼── Conv ── [Relu] ── Q ── DQ ── y        one QLinearConv, once it is loaded
+    int8 w ── DQ ──┼── Conv ── [Relu] ── Q ── DQ ── y        one QLinearConv once loaded
     int32 b ─ DQ ──┘
 
 ONNX Runtime has fast kernels for uint8 activations and int8 weights, where input and output of a
 convolution are quantised. Without AVX-512 VNNI they add two products of 16 bits with saturation, so
-weights take 7 bits, which cannot overflow. Only convolutions are made integers: what lies between
-them is a matter of memory, not of arithmetic, and is exact in float.
+weights take 7 bits, which cannot overflow. Only convolutions become integer: the operators
+between them are bound by memory, not arithmetic, and are exact in float.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ def insert_cpu_qdq(
     *,
     only: Collection[str],
 ) -> int:
-    """Make convolutions int8, in place.
+    """Quantise convolutions to int8 in place.
 
     Args:
         model: An fp32 graph.
         ranges: Convolution -> range of its input.
-        outputs: Convolution -> range of its output, before any activation. One whose output nothing
-            tells of stays float: it would be a float convolution with coarser weights.
-        only: Convolutions that are made int8.
+        outputs: Convolution -> range of its output, before any activation. A convolution without an
+            output range stays float: it would run in float with coarser weights.
+        only: Convolutions to quantise.
 
     Returns:
-        How many convolutions were made int8.
+        Number of quantised convolutions.
     """
     writer = _Writer(model)
     chosen = {
@@ -61,7 +61,7 @@ def insert_cpu_qdq(
         if _has_width(value_range := outputs.get(conv.key, _NO_RANGE)):
             low, high = value_range
             known[tensor] = (max(low, 0.0), max(high, 0.0)) if rectified else value_range
-    # Where a tensor is also what another one reads, the range of reading is the calibrated one.
+    # For a tensor that another convolution reads, the calibrated input range applies.
     known |= {conv.input: _read_range(ranges[conv.key], conv.unit) for conv in chosen.values()}
     done = [
         conv for node, conv in chosen.items() if _has_width(known.get(ends[node][0], _NO_RANGE))
@@ -76,7 +76,7 @@ def insert_cpu_qdq(
 
 
 def _read_range(value_range: Range, unit: float) -> Range:
-    """What the tensor in the graph reaches (`Convolution.unit`)."""
+    """Range of the tensor in the graph (`Convolution.unit`)."""
     return value_range[0] * unit, value_range[1] * unit
 
 
@@ -85,14 +85,14 @@ def _has_width(value_range: Range) -> bool:
 
 
 def uint8_step(value_range: Range) -> tuple[np.float32, np.uint8]:
-    """Scale and zero point of uint8 that holds a range, and 0 exactly."""
+    """Scale and zero point of uint8 that cover a range and represent 0 exactly."""
     low, high = min(value_range[0], 0.0), max(value_range[1], 0.0)
     scale = np.float32(max((high - low) / 255, float(np.finfo(np.float32).tiny)))
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, 255))
 
 
 class _Writer:
-    """A graph while its convolutions are rewritten."""
+    """A graph whose convolutions are being rewritten."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
@@ -109,14 +109,14 @@ class _Writer:
         self._replaced: set[str] = set()
 
     def end(self, conv: Convolution) -> tuple[str, bool]:
-        """The tensor that its integer kernel would give, and whether a Relu is part of it."""
+        """Output tensor of its integer kernel, and whether a Relu is fused."""
         readers = self._readers.get(conv.output, [])
         if len(readers) == 1 and readers[0].op_type == "Relu" and conv.output not in self._results:
             return readers[0].output[0], True
         return conv.output, False
 
     def quantise(self, conv: Convolution, value_range: Range) -> None:
-        """Give a convolution an integer input, weight and bias."""
+        """Quantise input, weight and bias of a convolution."""
         from onnx import numpy_helper
 
         node = self._nodes[conv.node]
@@ -129,7 +129,7 @@ class _Writer:
         node.input[0] = self._read[conv.input]
         weight = numpy_helper.to_array(self._tensors[conv.weight])
         small, steps = quantise_weight(weight, axis=0, levels=_WEIGHT_LEVELS)
-        # Each has its own: weights that two convolutions share may meet inputs of unlike scale.
+        # Not shared: convolutions with the same weights may have inputs of different scale.
         before.append(self._constants(f"{conv.node}_weight", small, steps))
         self._replaced.add(conv.weight)
         node.input[1] = before[-1].output[0]
@@ -143,28 +143,28 @@ class _Writer:
             node.input[2] = before[-1].output[0]
 
     def requantise(self, tensor: str, value_range: Range) -> None:
-        """Let whoever reads a tensor read its Q/DQ pair."""
+        """Insert a Q/DQ pair between a tensor and all its readers."""
         maker = next(node for node in self._model.graph.node if tensor in node.output)
         after = self._after.setdefault(maker.name, [])
         there = self._read.get(tensor)
         if there is None:
             pair = self._pair(tensor, f"{tensor}_uint8", value_range)
             there = pair[-1].output[0]
-        else:  # made for a convolution that reads it: now for all, so it follows its maker
+        else:  # made for one reader: now for all, so moved behind the producer
             pair = self._taken(f"{tensor}_uint8")
         after += pair
         for node in self._readers.get(tensor, []):
             for at, name in enumerate(node.input):
                 if name == tensor:
                     node.input[at] = there
-        if tensor in self._results:  # the graph gives what the pair gives, under the old name
+        if tensor in self._results:  # the graph outputs the pair's result, under the old name
             exact = f"{tensor}_exact"
             maker.output[list(maker.output).index(tensor)] = exact
             pair[0].input[0] = exact
             after.append(self._identity(there, tensor))
 
     def _taken(self, stem: str) -> list[onnx.NodeProto]:
-        """The Q/DQ pair of a name, from where it stood."""
+        """Remove the Q/DQ pair of a name and return it."""
         pair = []
         for nodes in self._before.values():
             nodes_of_pair = [node for node in nodes if node.name in (f"Q_{stem}", f"DQ_{stem}")]
@@ -174,7 +174,7 @@ class _Writer:
         return pair
 
     def finish(self) -> None:
-        """Put the new nodes where they belong, and drop constants that are read no more."""
+        """Insert the new nodes in order, and drop constants that are no longer read."""
         graph = self._model.graph
         ordered: list[onnx.NodeProto] = []
         for node in graph.node:
@@ -202,7 +202,7 @@ class _Writer:
     def _constants(
         self, stem: str, value: NDArray[np.int8] | NDArray[np.int32], steps: NDArray[np.floating]
     ) -> onnx.NodeProto:
-        """A DequantizeLinear of a constant, one scale for each element of its first axis."""
+        """Add a DequantizeLinear of a constant, one scale per element of its first axis."""
         from onnx import helper
 
         zero = np.zeros(steps.shape, dtype=value.dtype)

@@ -1,4 +1,4 @@
-"""Int8 by NVIDIA's ModelOpt, for those who have it: several GB, so vsrc never asks for it."""
+"""Quantise with NVIDIA's ModelOpt, an optional dependency of several GB."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 WINDOWS = 32
 TILE = (96, 160)
-"""ModelOpt takes all windows at once, as one array: few and small ones."""
+"""Number and size of windows: few and small, as ModelOpt takes all as one array."""
 
 
 def modelopt_graph(
     source: TracedNetwork, config: ExportConfig, progress: ExportProgress
 ) -> TypedGraph:
-    """The whole network in int8 and, beside it, fp16, as ModelOpt writes it.
+    """Quantise the whole network with ModelOpt to int8 and fp16.
 
     Args:
-        source: What was traced; the fp32 graph is quantised.
-        config: Names the clips.
-        progress: Told of each clip.
+        source: Traced network; its fp32 graph is quantised.
+        config: Export settings with the clips.
+        progress: Called for each clip.
 
     Raises:
         MissingDependencyError: ModelOpt is not installed.
-        DataError: No clip holds a window.
+        DataError: No clip is long enough for a window.
     """
     check_modelopt()
     from modelopt.onnx.quantization import quantize
@@ -70,7 +70,7 @@ def modelopt_graph(
 
 
 def check_modelopt() -> None:
-    """Refuse early where it is missing.
+    """Check early that ModelOpt is installed.
 
     Raises:
         MissingDependencyError: It is not installed.
@@ -81,13 +81,13 @@ def check_modelopt() -> None:
         reason = str(error).splitlines()[0]
         line = this_installation().install_freely("nvidia-modelopt[onnx]").text
         raise MissingDependencyError(
-            f"ModelOpt is not importable ({reason}); leave out --quantizer modelopt, or install it "
+            f"ModelOpt cannot be imported ({reason}); remove --quantizer modelopt, or install it "
             f"(several GB): {line}"
         ) from error
 
 
 def _windows(source: TracedNetwork, config: ExportConfig) -> NDArray[np.uint8]:
-    """Real windows `(N, T, H, W, 3)`, drawn as calibration draws them."""
+    """Draw real windows `(N, T, H, W, 3)`, as calibration does."""
     spec, extent = source.package.spec, source.extent
     graph = GraphSpec(*("", "", 0, "fp32", "uint8", 18), height=extent.height, width=extent.width)
     clips = [

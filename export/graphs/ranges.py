@@ -1,4 +1,4 @@
-"""The ranges that int8 graphs are written from."""
+"""Ranges for int8 graphs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def ranges_for(package: Package, config: ExportConfig, progress: ExportProgress) -> Calibration:
-    """Those that the package has, unless clips are named: then new ones, found on them.
+    """Ranges of the package, or new ones calibrated on the given clips.
 
     Raises:
-        SpecError: There are none, or they are of other weights.
+        SpecError: The package has no ranges, or they belong to other weights.
     """
     calibration = read_calibration(package.path)
     if config.calib and (calibration is None or not calibration.is_learnt):
@@ -32,7 +32,7 @@ def ranges_for(package: Package, config: ExportConfig, progress: ExportProgress)
             f"the ranges of {package.path} were found for other weights; run vsrc calibrate "
             f"{package.path} CLIPS --overwrite"
         )
-    progress(ExportStep(f"taking the ranges of the package ({calibration.method})"))
+    progress(ExportStep(f"using the ranges of the package ({calibration.method})"))
     return calibration
 
 

@@ -1,4 +1,4 @@
-"""The shapes that a graph takes."""
+"""Shapes that a graph accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST_BATCH = 64
 
 @dataclass(frozen=True)
 class ShapeRange:
-    """Shapes that a graph takes, inclusive: `(least, largest)` of each axis, LR pixels."""
+    """Shapes that a graph accepts: inclusive `(minimum, maximum)` of each axis, LR pixels."""
 
     height: Size
     width: Size
@@ -24,10 +24,10 @@ class ShapeRange:
 
 
 def shape_range_of(shape: tuple[Size, ...], *, multiple: int) -> ShapeRange:
-    """The shapes that `ExportConfig.shape` means for a network that wants multiples.
+    """Convert `ExportConfig.shape` to shapes of a network that needs multiples.
 
     Raises:
-        ValueError: A side is not a multiple of what the network wants.
+        ValueError: A side is not a multiple of `multiple`.
     """
     for side in (side for size in shape for side in size):
         if side % multiple:

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph, through the dynamo exporter and onnxsim."""
+"""Export a network to ONNX with the dynamo exporter and onnxsim."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ logger = logging.getLogger(__name__)
 def to_onnx(
     plan: GraphPlan, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange, opset: int
 ) -> onnx.ModelProto:
-    """Export, simplify and strip; the same network gives the same bytes.
+    """Export, simplify and strip a graph; deterministic to the byte.
 
     Args:
-        plan: What to trace, and with what.
-        spec: What the network says of itself.
-        graph_io: Pictures or float tensors at the edges.
-        extent: Shapes the graph shall take.
+        plan: Plan of the graph.
+        spec: Spec of the network.
+        graph_io: Type of inputs and outputs: uint8 images or float tensors.
+        extent: Shapes that the graph must accept.
         opset: ONNX operator set.
 
     Raises:
-        MismatchError: The code of the network fixes an axis that shall be free.
+        MismatchError: The code of the network fixes a dynamic axis.
     """
     model = _simplify(_export(plan, opset))
     drop_unread_inputs(model)
@@ -55,8 +55,8 @@ def to_onnx(
 
 def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
     with explain_missing("onnxscript", extra="export"):
-        import onnxscript  # noqa: F401  the exporter imports it late and says so badly
-    # The exporter talks on stdout and warns of its own internals; neither is for the user.
+        import onnxscript  # noqa: F401  imported late by the exporter, with an unclear error
+    # The exporter prints to stdout and warns of its internals; neither is for the user.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         try:
@@ -88,10 +88,10 @@ def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def drop_unread_inputs(model: onnx.ModelProto) -> int:
-    """Remove inputs that no node reads: `centre`, where a network does not look at it again.
+    """Remove inputs that no node reads: `centre`, where a network does not use it.
 
     Returns:
-        How many were removed.
+        Number of removed inputs.
     """
     read = {name for node in model.graph.node for name in node.input}
     unread = [value for value in model.graph.input if value.name not in read]
@@ -101,7 +101,7 @@ def drop_unread_inputs(model: onnx.ModelProto) -> int:
 
 
 def _check_free_axes(model: onnx.ModelProto, plan: GraphPlan) -> None:
-    """The exporter fixes an axis without a word when the network treats its length as a number."""
+    """Check that dynamic axes stayed dynamic; the exporter fixes an axis silently."""
     free = dict(zip(plan.inputs, _by_input(plan.free), strict=True))
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim
@@ -109,21 +109,21 @@ def _check_free_axes(model: onnx.ModelProto, plan: GraphPlan) -> None:
             if dims[axis].HasField("dim_value"):
                 raise MismatchError(
                     f"axis {axis} of {value.name} came out fixed at {dims[axis].dim_value}: the "
-                    "network takes its length for a number, as len(x) and int(x.shape[0]) do; "
-                    "take x.shape as it is, or fix the size with --shape HxW"
+                    "network converts its length to int, as len(x) and int(x.shape[0]) do; "
+                    "use x.shape directly, or fix the size with --shape HxW"
                 )
 
 
 def _by_input(free: tuple[Any, ...]) -> list[dict[int, Any]]:
-    """The free axes of each input: an argument may be a tuple of inputs."""
+    """Dynamic axes of each input; an argument may be a tuple of inputs."""
     return [axes for each in free for axes in (each if isinstance(each, tuple) else (each,))]
 
 
 def strip(model: onnx.ModelProto) -> int:
-    """Remove what the exporter notes about its own run: source paths, stack traces, doc strings.
+    """Remove the exporter's metadata: source paths, stack traces, doc strings.
 
     Returns:
-        How many entries were removed.
+        Number of removed entries.
     """
     removed = 0
     graph = model.graph

@@ -1,4 +1,4 @@
-"""Read the network of a package and write its graphs in float32, of which all others are made."""
+"""Trace the network of a package to float32 graphs, the source of all other precisions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class TracedNetwork:
     """A network that was traced.
 
     Attributes:
-        package: Where it comes from.
-        network: In the form that is deployed.
-        extent: Shapes that the graphs take.
-        traced: The whole in fp32, then its halves where there are any.
-        frames: Real frames that graphs are checked on.
+        package: Package of the network.
+        network: Network in deployed form.
+        extent: Shapes that the graphs accept.
+        traced: fp32 graphs: whole, then encode and fuse if there are any.
+        frames: Real frames for checking graphs.
     """
 
     package: Package
@@ -42,12 +42,12 @@ class TracedNetwork:
 def trace(
     config: ExportConfig, precisions: Sequence[Precision], progress: ExportProgress
 ) -> TracedNetwork:
-    """Trace the network of a package once, after what is bound to fail was refused.
+    """Trace the network of a package once, after checks of the request.
 
     Args:
-        config: What is wanted.
-        precisions: What the graphs will be written in.
-        progress: Told of each graph.
+        config: Export settings.
+        precisions: Precisions that will be written.
+        progress: Called for each graph.
     """
     package = open_package(config.package)
     spec, network = package.spec.network, _exportable(package, config)
@@ -58,7 +58,7 @@ def trace(
     ]
     there = [name for name in names if name in package.spec.graphs]
     if there and not config.overwrite:
-        raise SpecError(f"{package.path} has a {there[0]} graph; add --overwrite to write it again")
+        raise SpecError(f"{package.path} has a {there[0]} graph; add --overwrite to replace it")
     traced = []
     for done, plan in enumerate(plans):
         progress(ExportStep(f"tracing the {plan.role} graph", done, len(plans)))
@@ -73,8 +73,8 @@ def _exportable(package: Package, config: ExportConfig) -> nn.Module:
     network = from_package(package, allow_code=config.allow_code)
     if getattr(network, "sees_hr", False):
         raise MismatchError(
-            f"{package.spec.network.name} restores a picture that it is shown, so it can only "
-            "teach: there is nothing to export"
+            f"{package.spec.network.name} takes the HR image as input, so it can only be "
+            "a teacher and cannot be exported"
         )
     return to_deployed(network)
 

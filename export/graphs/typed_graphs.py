@@ -1,6 +1,6 @@
-"""The graphs of a network in another precision: made of those in float32, never traced again.
+"""Convert float32 graphs of a network to another precision, without tracing again.
 
-torch ── trace ── fp32 ─┬─ half where it holds ── fp16 ── Q/DQ ── int8      NVIDIA
+torch ── trace ── fp32 ─┬─ half where accurate ─── fp16 ── Q/DQ ── int8      NVIDIA
                         └─ Q/DQ ── int8-cpu                                 ONNX Runtime
 """
 
@@ -33,9 +33,9 @@ class TypedGraph:
     """One graph in one precision.
 
     Attributes:
-        plan: What it was traced from.
-        model: The graph.
-        kept: Nodes that half precision cannot hold.
+        plan: Plan that it was traced from.
+        model: ONNX graph.
+        kept: Nodes kept in fp32, as they overflow half precision.
     """
 
     plan: GraphPlan
@@ -51,15 +51,15 @@ def in_precision(
     calibration: Calibration | None = None,
     int8_with: Precision = "fp16",
 ) -> list[TypedGraph]:
-    """The same graphs in another precision.
+    """Convert graphs to another precision.
 
     Args:
-        traced: In fp32: the whole, then its halves where there are any.
-        precision: What is wanted.
-        frames: A window of real frames, as the whole graph takes it: where half precision does not
-            hold is found on it.
-        calibration: Ranges; int8 needs them.
-        int8_with: What the rest of an int8 graph for NVIDIA is: fp16 or fp32.
+        traced: fp32 graphs: whole, then encode and fuse if there are any.
+        precision: Wanted precision.
+        frames: Window of real frames in the whole graph's input format, to find overflow of half
+            precision.
+        calibration: Ranges for int8.
+        int8_with: Precision of the rest of an int8 graph for NVIDIA: fp16 or fp32.
 
     Raises:
         SpecError: int8 without ranges.
@@ -82,7 +82,7 @@ def in_precision(
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """Version of the ONNX operators that a graph is written in."""
+    """Version of the ONNX operator set of a graph."""
     return int(
         next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     )
@@ -99,7 +99,7 @@ def _halve(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
 
 
 def _feeds(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
-    """What each graph takes for the same window of frames."""
+    """Inputs of each graph for the same window of frames."""
     feeds: list[Feeds] = [{"lr": frames}]
     if len(traced) > 1:
         encode = traced[1]
@@ -125,7 +125,7 @@ def _run(model: onnx.ModelProto, lr: NDArray[Any]) -> dict[str, NDArray[np.float
 
 
 def name_precision(model: onnx.ModelProto, precision: Precision, *, opset: int) -> None:
-    """Say in the metadata what the graph now is."""
+    """Set the precision in the graph's metadata."""
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
             description = json.loads(entry.value)

@@ -1,1 +1,1 @@
-"""What a file is, whatever of ours or of the field's it is."""
+"""Inspection of files: packages, graphs, engines, weights, media."""

@@ -1,4 +1,4 @@
-"""Say what a file is and what it holds, whatever of ours or of the field's it is."""
+"""Inspect a file of any supported kind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _KNOWN = "a model package, .onnx, .engine, .safetensors, .pth, a video or a pict
 
 
 def inspect(path: Path) -> Inspection:
-    """Look into a file or a package.
+    """Inspect a file or a package.
 
     Raises:
-        SpecError: Nothing is there, or nothing that is known.
-        MediaError: A video that cannot be read.
-        MismatchError: A checkpoint that is not plain.
-        MissingDependencyError: What reads this kind of file is not installed.
+        SpecError: The path does not exist, or is of an unknown kind.
+        MediaError: The video cannot be read.
+        MismatchError: The checkpoint holds more than tensors.
+        MissingDependencyError: The library for this kind of file is not installed.
     """
     if not path.exists():
         raise SpecError(f"{path} does not exist")
@@ -29,12 +29,12 @@ def inspect(path: Path) -> Inspection:
 
         return inspect_package(path if path.is_dir() else path.parent)
     if not path.is_file():
-        raise SpecError(f"{path} is neither a file nor a folder; there can be: {_KNOWN}")
+        raise SpecError(f"{path} is neither a file nor a folder; expected {_KNOWN}")
     return _reader(path.suffix.lower())(path)
 
 
 def _reader(suffix: str) -> Callable[[Path], Inspection]:
-    """What looks into files of this kind; each is imported only when it is wanted."""
+    """Return the function that inspects this kind of file, imported on demand."""
     if suffix == ".onnx":
         from vsrc.export.inspection.graph import inspect_graph
 
@@ -59,10 +59,10 @@ def _reader(suffix: str) -> Callable[[Path], Inspection]:
 
 
 def _anything(path: Path) -> Inspection:
-    """A file whose name says nothing: FFmpeg tells videos by their first bytes."""
+    """Inspect a file of unknown suffix: FFmpeg recognises videos by their content."""
     from vsrc.runtime.inspection.video import inspect_video
 
     try:
         return inspect_video(path)
     except MediaError as error:
-        raise SpecError(f"{path} is not known here; there can be: {_KNOWN}") from error
+        raise SpecError(f"{path} is not known here; expected {_KNOWN}") from error

@@ -1,4 +1,4 @@
-"""Look into weights, without running anything that their file holds."""
+"""Inspect weights without running code from their file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def inspect_weights(path: Path) -> Inspection:
-    """Names, shapes and number of weights of a safetensors file; with torch, their network too.
+    """List the weights of a safetensors file; with torch installed, their network, too.
 
     Raises:
-        SpecError: Not a safetensors file.
+        SpecError: The file is not a safetensors file.
     """
     inspection = inspect_safetensors(path)
     if inspection.problems or not _has_torch():
@@ -31,11 +31,11 @@ def inspect_weights(path: Path) -> Inspection:
 
 
 def inspect_checkpoint(path: Path) -> Inspection:
-    """Names, shapes and number of weights that torch saved, and their network.
+    """List the weights of a torch checkpoint, and their network.
 
     Raises:
         MissingDependencyError: torch is not installed.
-        MismatchError: Not a plain checkpoint.
+        MismatchError: The file is not a plain checkpoint.
     """
     require(f"reading {path}", "torch", "safetensors", extra="compress")
     from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
@@ -53,7 +53,7 @@ def _has_torch() -> bool:
 
 
 def _with_network(inspection: Inspection, state: Mapping[str, Tensor]) -> Inspection:
-    """The same, and which call of `create` the weights fit."""
+    """Add the call of `create` that the weights fit."""
     from torch import nn
 
     from vsrc.compressor.networks.loading.recognition import describe_nearest
@@ -65,7 +65,7 @@ def _with_network(inspection: Inspection, state: Mapping[str, Tensor]) -> Inspec
 
 
 def _bare(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Without the part that DataParallel or a compiler puts before each name."""
+    """Remove the prefix that DataParallel or torch.compile adds to each name."""
     for wrapper in ("module.", "_orig_mod."):
         if state and all(name.startswith(wrapper) for name in state):
             return _bare({name.removeprefix(wrapper): value for name, value in state.items()})

@@ -1,4 +1,4 @@
-"""Look into an ONNX graph: inputs, outputs, nodes by type, and in which precision it computes."""
+"""Inspect an ONNX graph: inputs, outputs, nodes by operator, and precisions."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _READERS = (
     (20, "ONNX Runtime 1.17 or TensorRT 10.0"),
     (21, "ONNX Runtime 1.18 or TensorRT 10.15"),
 )
-"""Opset, and the first releases that read it."""
+"""Opset, and the first releases that support it."""
 
 
 def inspect_graph(path: Path) -> Inspection:
-    """What a graph takes and gives, and what it is made of.
+    """Describe inputs, outputs and operators of a graph.
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        SpecError: Not an ONNX file.
+        SpecError: The file is not an ONNX file.
     """
     with explain_missing("onnx", extra="export"):
         import onnx
@@ -91,7 +91,7 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
 
 
 def _values(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
-    """Each as "lr uint8 (N, 5, h, w, 3)"."""
+    """Format each value as "lr uint8 (N, 5, h, w, 3)"."""
     lines = []
     for value in values:
         tensor = value.type.tensor_type
@@ -104,7 +104,7 @@ def _values(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
 
 
 def _numbers_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
-    """How many numbers of each type the initializers hold."""
+    """Number of initializer elements of each type."""
     counts: Counter[str] = Counter()
     for tensor in model.graph.initializer:
         counts[_dtype(tensor.data_type)] += math.prod(tensor.dims)
@@ -112,7 +112,7 @@ def _numbers_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _nodes_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
-    """How many nodes give each type, as far as types can be inferred."""
+    """Number of nodes by output type, as far as types can be inferred."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model).graph
@@ -127,7 +127,7 @@ def _nodes_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _convolutions_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
-    """How many convolutions read each type; int8 or uint8 where that comes through Q/DQ."""
+    """Number of convolutions by input type; int8 or uint8 behind Q/DQ."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model).graph
@@ -145,7 +145,7 @@ def _convolutions_by_dtype(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _needs(opset: int) -> str:
-    """What reads a graph of an opset."""
+    """Releases that support an opset."""
     known = [needs for first, needs in _READERS if opset >= first]
     return known[-1] if known else "any ONNX Runtime"
 

@@ -1,1 +1,1 @@
-"""Latency profiles: made networks of the `edge` family, measured on a device."""
+"""Latency profiles of the `edge` family, measured on a device."""

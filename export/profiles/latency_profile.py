@@ -1,4 +1,4 @@
-"""`vsrc bench --profile`: make networks of the `edge` family and measure them on this device."""
+"""`vsrc bench --profile`: measure networks of the `edge` family on this device."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def profile_family(
     """Measure sizes of the `edge` family on this device.
 
     Args:
-        config: Which sizes and shapes, by what, how often and how long.
-        progress: Told of each step.
+        config: Sizes, shapes, backend and duration of the measurement.
+        progress: Called at each step.
 
     Raises:
-        MissingDependencyError: What makes or runs the graphs is not installed.
-        VsrcError: A graph cannot be run, or takes no frames of a shape.
+        MissingDependencyError: A package that writes or runs graphs is not installed.
+        VsrcError: A graph cannot be run, or does not accept a shape.
     """
     require_installed("vsrc bench --profile", *EXPORT_MODULES, extra="export")
     with tempfile.TemporaryDirectory(prefix="vsrc-profile.") as folder:

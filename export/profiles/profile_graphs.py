@@ -1,7 +1,7 @@
 """Networks of the `edge` family with random weights, as packages whose speed can be measured.
 
-A convolution takes as long with random weights as with taught ones, and in int8 with any ranges, so
-a latency is known before anything is taught.
+A convolution takes as long with random weights as with trained ones, and in int8 with any ranges,
+so latency is known before training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vsrc.compressor.networks.video.edge import Edge
 
 _OPSET = 18
-_SIDE = 32  # LR pixels of the window on which half precision is tried
+_SIDE = 32  # side of the window for the overflow check of half precision, LR pixels
 
 
 def write_profile_packages(
@@ -33,12 +33,12 @@ def write_profile_packages(
     """Write a package with a graph for each size.
 
     Args:
-        config: Which sizes, scale, window and precision.
-        folder: Where; one folder is made for each.
-        progress: Told before each.
+        config: Sizes, scale, window and precision.
+        folder: Output folder; one subfolder per size.
+        progress: Called before each size.
 
     Returns:
-        Their paths, in the order of the sizes.
+        Paths of the packages, in the order of the sizes.
 
     Raises:
         MissingDependencyError: torch, onnx, onnxscript or onnxsim is missing.
@@ -108,7 +108,7 @@ def _noise(window: int) -> NDArray[np.uint8]:
 
 
 def _made_up_ranges(traced: onnx.ModelProto) -> Calibration:
-    """Any ranges at all: int8 takes as long with them as with those of real frames."""
+    """Make arbitrary ranges: the latency of int8 does not depend on them."""
     from vsrc.calibration.calibration_file import Calibration
     from vsrc.calibration.convolutions import convolutions
 

@@ -1,1 +1,1 @@
-"""What `vsrc export` does: graphs, all precisions, engines, and what it reports."""
+"""Runs of `vsrc export`: graphs, all precisions, engines, and reports."""

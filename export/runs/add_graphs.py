@@ -1,4 +1,4 @@
-"""Checked graphs become part of a package."""
+"""Add checked graphs to a package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vsrc.runtime.stop_signal import delay_stop_signal
 def add_to_package(
     source: TracedNetwork, drafts: Sequence[Draft], config: ExportConfig
 ) -> ExportResult:
-    """Move graphs and reports into the package; its description comes last."""
+    """Move graphs and reports into the package; its description is written last."""
     path = source.package.path
     written: list[ExportedGraph] = []
     reports: list[Path] = []
@@ -50,7 +50,7 @@ def add_to_package(
 def _write_graph(
     source: TracedNetwork, draft: Draft, typed: TypedGraph, config: ExportConfig, folder: Path
 ) -> ExportedGraph:
-    """Write a graph below `folder`, as it will lie in the package."""
+    """Write a graph below `folder`, at its path in the package."""
     name, extent = graph_name(draft.precision, config.io, typed.plan.role), source.extent
     agreements = next(
         of for each, of in draft.comparison.agreements.items() if name in each.split(" + ")

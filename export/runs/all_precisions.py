@@ -1,4 +1,4 @@
-"""Write every precision that passes, time them against each other, and say which pays here."""
+"""Export every precision that passes its check, compare latencies, and recommend one."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _LEAST_ROUNDS, _MOST_ROUNDS, _SECONDS = 5, 50, 8.0
 
 
 def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
-    """Graphs in every precision; one that misses its limit, or lacks ranges, is left out.
+    """Export every precision; those that miss their limit, or lack ranges, are skipped.
 
-    Precisions take turns frame by frame while they are timed, so that whatever else the machine
-    does meets all of them.
+    Precisions are timed alternately, frame by frame, so that other load on the machine affects all
+    alike.
 
     Raises:
         GateError: fp32 itself misses its limit.
@@ -41,7 +41,7 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
     refused: dict[Precision, str] = {}
     for precision in PRECISIONS:
         if precision != "fp32" and config.calib and len(drafts) == 1:
-            add_to_package(source, drafts, config)  # calibration feeds the fp32 graph
+            add_to_package(source, drafts, config)  # calibration runs the fp32 graph
         try:
             drafts.append(draft_graphs(source, precision, config, progress))
         except (GateError, SpecError, MismatchError) as error:
@@ -50,7 +50,7 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
             refused[precision] = str(error)
     result = add_to_package(source, drafts, config)
     if config.io != "uint8":
-        return result  # a session takes pictures
+        return result  # a session needs uint8 graphs
     choice = _choice(source, drafts, refused, config, progress)
     return replace(result, choice=choice)
 
@@ -90,7 +90,7 @@ def _choice(
 
 
 def _size(config: ExportConfig, extent: ShapeRange, multiple: int) -> tuple[int, int]:
-    """The usual size where one was named, else the usual one of edge devices."""
+    """The optimum size if given, else a typical one of edge devices."""
     wanted = config.shape[len(config.shape) // 2] if config.shape else _SIZE
     sides = zip(wanted, (extent.height, extent.width), strict=True)
     rows, columns = (
@@ -102,7 +102,7 @@ def _size(config: ExportConfig, extent: ShapeRange, multiple: int) -> tuple[int,
 def _times(
     sessions: Mapping[Precision, Session], height: int, width: int, progress: ExportProgress
 ) -> dict[Precision, float]:
-    """Median milliseconds of one window."""
+    """Median latency of a window, ms."""
     window = next(iter(sessions.values())).network.window
     lr = np.random.default_rng(0).integers(0, 256, (1, window, height, width, 3), dtype=np.uint8)
     for session in sessions.values():

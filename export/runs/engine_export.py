@@ -1,7 +1,7 @@
-"""Engines of a package: `engines/<key>.engine`, each with the sidecar that says what it is for.
+"""Engines of a package: `engines/<key>.engine`, each with its sidecar.
 
-Never imports torch: on a device the graphs are in the package already. Where they are not, and
-torch is there, they are written first, with the same checks as ever.
+Never imports torch: on a device the graphs are in the package already. If they
+are missing and torch is installed, they are written first, with the usual checks.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
 from vsrc.runtime.stop_signal import delay_stop_signal
 
 _SHARE_OF_FREE = 0.75
-"""Of the memory that is free, what a build may use: on a Jetson the system needs the rest."""
+"""Fraction of free memory that a build may use: on a Jetson the system needs the rest."""
 _ROLES: tuple[GraphRole, ...] = ("whole", "encode", "fuse")
 
 
 def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResult:
-    """Build an engine of the whole network and of each half that the package has.
+    """Build engines of the whole, encode and fuse graphs that the package has.
 
-    An engine whose key is there already is left as it is, unless `overwrite` says otherwise.
+    An existing engine of the same key is kept, unless `overwrite` is set.
 
     Raises:
-        MissingDependencyError: TensorRT or, for `trt`, a GPU is missing; or the version is unknown.
-        SpecError: The package lacks the graph, and torch is not there to write it.
-        MismatchError: TensorRT does not take the graph, or the graph not these shapes.
-        GateError: The engine does not compute in the precision that was asked.
+        MissingDependencyError: TensorRT or, for `trt`, a GPU is missing; or the version is not
+            supported.
+        SpecError: The package lacks the graph, and torch is not installed to write it.
+        MismatchError: TensorRT rejects the graph, or the graph does not accept the shapes.
+        GateError: The engine does not compute in the requested precision.
         VsrcError: The build failed.
     """
     backend: EngineBackend = "trt" if config.format == "trt" else "trt-rtx"
@@ -70,7 +71,7 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     shape_range_of(config.shape, multiple=package.spec.network.size_multiple)
     built = []
     for name, path, graph in _graphs(package, config):
-        if is_importable("onnx"):  # else TensorRT itself will say
+        if is_importable("onnx"):  # else TensorRT reports it
             refuse_operators(path)
         shapes_of = _shapes_of(name, graph, config)
         target = EngineTarget(
@@ -97,15 +98,16 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
 
 
 def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult:
-    """Write the graphs that are missing."""
-    assert config.precision != "auto"  # ExportConfig refuses it
+    """Write the missing graphs."""
+    assert config.precision != "auto"  # rejected by ExportConfig
     name = graph_name(config.precision, config.io)
     if name in open_package(config.package).spec.graphs:
         return ExportResult((), {})
     if not is_importable("torch"):
         raise SpecError(
-            f"{config.package} has no {name} graph, and torch is not here to write it; where it "
-            f"is: vsrc export {config.package} --precision {config.precision} --io {config.io}"
+            f"{config.package} has no {name} graph, and torch is not installed to write it; on a "
+            f"machine with torch run vsrc export {config.package} "
+            f"--precision {config.precision} --io {config.io}"
         )
     from vsrc.export.runs.onnx_export import export_onnx
 
@@ -113,7 +115,7 @@ def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult
 
 
 def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path, GraphSpec]]:
-    """Name, file and description of each graph that an engine is built from."""
+    """Yield name, file and spec of each graph that an engine is built from."""
     assert config.precision != "auto"
     for role in _ROLES if config.halves else _ROLES[:1]:
         name = graph_name(config.precision, config.io, role)
@@ -127,7 +129,7 @@ def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path,
 
 
 def _shapes_of(name: str, graph: GraphSpec, config: ExportConfig) -> ShapesOf:
-    """Shapes of the inputs at the sizes that were asked for, if the graph takes them."""
+    """Shapes of the inputs at the requested sizes, if the graph accepts them."""
     for height, width in config.shape:
         for side, (low, high) in ((height, graph.height), (width, graph.width)):
             if not low <= side <= high:
@@ -146,7 +148,7 @@ def _workspace(config: ExportConfig, device: CudaDevice | None) -> int | None:
 
 
 def _timing_cache(target: EngineTarget) -> Path | None:
-    """One for each GPU and version: TensorRT refuses those of others."""
+    """Path of the timing cache, one per GPU and version: TensorRT rejects those of others."""
     if target.gpu is None:
         return None
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{target.version} {target.gpu}")
@@ -161,7 +163,7 @@ def _build_if_missing(
     config: ExportConfig,
     progress: ExportProgress,
 ) -> ExportedEngine:
-    """The engine of a graph, built unless it is there."""
+    """Build the engine of a graph unless it exists."""
     file = package.path / "engines" / f"{target.key}.engine"
     if file.is_file() and not config.overwrite:
         return ExportedEngine(file, check_engine(file, here=target), built=False)
@@ -195,9 +197,9 @@ def _check(made: BuiltEngine, precision: Precision) -> None:
 
 
 def _write(file: Path, engine: bytes, spec: EngineSpec) -> None:
-    """The engine, then its sidecar, each whole or not at all."""
+    """Write the engine, then its sidecar, each atomically."""
     file.parent.mkdir(exist_ok=True)
     with delay_stop_signal():
-        file.with_suffix(".json").unlink(missing_ok=True)  # of the engine that is replaced
+        file.with_suffix(".json").unlink(missing_ok=True)  # sidecar of the replaced engine
         write_file(file, engine)
         write_file(file.with_suffix(".json"), engine_text(spec))

@@ -1,4 +1,4 @@
-"""`export`: graphs of one precision, of every precision, or an engine."""
+"""Export graphs of one precision, of every precision, or an engine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from vsrc.runtime.installation import require_installed
 
 
 def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> ExportResult:
-    """Write graphs, or an engine, and make them part of the package once they are checked.
+    """Write and check graphs, or an engine, and add them to the package.
 
-    A network in two parts also gets the pair of its halves (`GraphSpec.role`), unless that is not
-    wanted. Either all graphs of a precision are written or none.
+    A network in two parts also gets encode and fuse graphs (`GraphSpec.role`), unless disabled.
+    Either all graphs of a precision are written or none.
 
     Args:
-        config: What is wanted.
-        progress: Told of each step.
+        config: Export settings.
+        progress: Called at each step.
 
     Raises:
         SpecError: The package is damaged, has a graph already and `overwrite` is off, lacks the
             ranges for int8, or names a network outside the table and `allow_code` is off.
         MismatchError: The network cannot be exported.
-        GateError: A graph is too far from torch; nothing is written.
-        MissingDependencyError: Something that is needed is not installed.
-        ValueError: The shape is not one that the network takes.
+        GateError: A graph differs too much from torch; nothing is written.
+        MissingDependencyError: A required package is not installed.
+        ValueError: The network does not accept the shape.
     """
     if config.format != "onnx":
         from vsrc.export.runs.engine_export import export_engine

@@ -1,4 +1,4 @@
-"""Add graphs to a model package, if they give the same pictures as torch."""
+"""Add graphs to a model package if they agree with torch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vsrc.runtime.package import open_package
 
 
 def export_onnx(config: ExportConfig, progress: ExportProgress = lambda _: None) -> ExportResult:
-    """Write graphs of one precision, checked; see `exporting.export`."""
+    """Write and check graphs of one precision; see `exporting.export`."""
     precision = config.precision
     assert precision != "auto"  # `exporting.export` chooses
     if precision in ("int8", "int8-cpu") and not config.calib:
-        ranges_for(open_package(config.package), config, progress)  # before the work, not after
+        ranges_for(open_package(config.package), config, progress)  # fail early
     if config.quantizer == "modelopt":
         from vsrc.export.graphs.quantise_modelopt import check_modelopt
 
         check_modelopt()
         config = dataclasses.replace(config, halves=False)
     source = trace(config, [precision], progress)
-    if config.calib and "fp32" not in source.package.spec.graphs:  # calibration feeds this graph
+    if config.calib and "fp32" not in source.package.spec.graphs:  # calibration runs this graph
         add_to_package(source, [draft_graphs(source, "fp32", config, progress)], config)
     return add_to_package(source, [draft_graphs(source, precision, config, progress)], config)

@@ -1,4 +1,4 @@
-"""Which precision pays on a backend: agreement against time, and a plain recommendation."""
+"""Recommend a precision for a backend, by agreement and latency."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from vsrc.runtime.spec import Precision
 
 _WORTH = 0.95
-"""A precision that is not at least so much faster is not worth what it loses."""
+"""Minimum speed-up, as a ratio of latencies, for a precision to be recommended."""
 
 
 @dataclass(frozen=True)
 class PrecisionCandidate:
-    """One precision on one backend.
+    """Measurements of one precision on one backend.
 
     Attributes:
-        precision: Of the graph.
-        psnr_db: Agreement with torch in float32 before rounding, at the worst size; None if equal.
-        loss_db: Against ground truth, at the worst size; None where there is none.
-        size_bytes: Of the graph.
-        latency_ms: Median for one frame; None where it was not measured.
-        refused: Why there is none; empty where there is.
+        precision: Precision of the graph.
+        psnr_db: PSNR to torch in float32 before rounding, at the worst size, dB; None if equal.
+        loss_db: Loss of PSNR against ground truth, at the worst size, dB; None without ground
+            truth.
+        size_bytes: Size of the graph, bytes.
+        latency_ms: Median latency of a frame, ms; None if not measured.
+        refused: Why the graph was not written; empty if it was.
     """
 
     precision: Precision
@@ -34,16 +35,16 @@ class PrecisionCandidate:
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """What was measured and what follows.
+    """Measurements of all precisions, and the recommendation.
 
     Attributes:
-        backend: What ran them ("ort-cpu").
-        height: Of the LR frames.
-        width: Of the LR frames.
+        backend: Backend of the measurements ("ort-cpu").
+        height: Height of the LR frames, pixels.
+        width: Width of the LR frames, pixels.
         candidates: All precisions.
-        efficient: Those that no other beats in both time and agreement.
-        recommended: The fastest of them that is worth it.
-        reason: Why, in a sentence.
+        efficient: Pareto-optimal precisions in latency and agreement.
+        recommended: Recommended precision: the fastest of these with enough speed-up.
+        reason: Reason in one sentence.
     """
 
     backend: str
@@ -80,7 +81,7 @@ def choose_precision(
 
 
 def _beats(left: PrecisionCandidate, right: PrecisionCandidate) -> bool:
-    """At least as good in both, and better in one."""
+    """Whether `left` is at least as good in both, and better in one."""
     pair = [(_time(candidate), -_agreement(candidate)) for candidate in (left, right)]
     return pair[0] != pair[1] and all(a <= b for a, b in zip(*pair, strict=True))
 

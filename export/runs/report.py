@@ -1,4 +1,4 @@
-"""The report of an export: JSON first, and a page to look at made of the same numbers."""
+"""Write the report of an export as JSON, and as an HTML page."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ _ARITHMETIC = {
 def write_reports(
     package: Path, draft: Draft, written: Sequence[ExportedGraph], *, limit_db: float | None
 ) -> list[Path]:
-    """Write `reports/export-<name>.json` and, where jinja2 is there, the page beside it.
+    """Write `reports/export-<name>.json` and, if jinja2 is installed, the HTML page beside it.
 
     Args:
-        package: Its folder.
-        draft: What was compared.
-        written: What became of it.
-        limit_db: In place of the limit of the precision.
+        package: Folder of the package.
+        draft: Compared graphs.
+        written: Written graphs.
+        limit_db: Limit instead of that of the precision, dB; None for the default.
 
     Returns:
-        The files.
+        Paths of the files.
     """
     folder = package / "reports"
     folder.mkdir(exist_ok=True)
@@ -91,7 +91,7 @@ def _data(draft: Draft, written: Sequence[ExportedGraph], limit_db: float) -> di
 
 
 def _finite(agreement: Agreement) -> dict[str, Any]:
-    """As JSON, which has no NaN."""
+    """Convert to JSON values, replacing NaN and infinity."""
     data: dict[str, Any] = to_json(agreement)
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -129,7 +129,7 @@ def _page(path: Path, draft: Draft, data: dict[str, Any]) -> Path:
 
 
 def _difference(truth: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, int]:
-    """Grey where both are equal, and the factor by which the rest is enlarged."""
+    """Difference image, grey where both are equal, and its amplification factor."""
     signed = here.astype(np.int64) - truth
     factor = max(1, 127 // max(1, int(np.abs(signed).max())))
     return np.clip(128 + factor * signed, 0, 255).astype(np.uint8), factor

@@ -1,4 +1,4 @@
-"""What an export wrote."""
+"""Results of an export."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class ExportedGraph:
     """One graph that was written.
 
     Attributes:
-        file: The graph.
-        name: What the package calls it.
-        graph: Its description in `model.json`.
-        nodes: Operators in it.
-        kept_in_fp32: Nodes that half precision cannot hold.
+        file: Path of the graph.
+        name: Name of the graph in the package.
+        graph: Spec of the graph in `model.json`.
+        nodes: Number of nodes.
+        kept_in_fp32: Nodes kept in fp32, as they overflow half precision.
     """
 
     file: Path
@@ -37,9 +37,9 @@ class ExportedEngine:
     """One engine of the package.
 
     Attributes:
-        file: The engine.
-        spec: What its sidecar says.
-        built: Whether it was built just now; it may have been there.
+        file: Path of the engine.
+        spec: Content of its sidecar.
+        built: Whether it was built in this run; False if it existed.
     """
 
     file: Path
@@ -49,15 +49,15 @@ class ExportedEngine:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """Output of an export.
 
     Attributes:
-        graphs: The whole network first, then its halves where it has any; again for each precision.
-        agreements: Name of a graph, or of a pair ("encode-fp32 + fuse-fp32") -> the comparison with
-            torch, one for each size.
-        reports: What tells of it in `reports/`.
-        engines: Of the whole and of its halves.
-        choice: What `--precision auto` found.
+        graphs: Written graphs: whole, then encode and fuse if there are any, for each precision.
+        agreements: Name of a graph, or of a pair ("encode-fp32 + fuse-fp32") -> agreement with
+            torch at each size.
+        reports: Report files in `reports/`.
+        engines: Engines of the whole, encode and fuse graphs.
+        choice: Result of `--precision auto`; None otherwise.
     """
 
     graphs: tuple[ExportedGraph, ...]
@@ -68,7 +68,7 @@ class ExportResult:
 
     @property
     def worst_db(self) -> float:
-        """Least agreement with torch of anything that was written; infinite where all is equal."""
+        """Lowest PSNR to torch of all written graphs, dB; infinite if all are equal."""
         return worst_db(
             [agreement for agreements in self.agreements.values() for agreement in agreements]
         )

@@ -1,4 +1,4 @@
-"""What an export that was stopped has added to a package."""
+"""Report what an interrupted export has added to a package."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vsrc.runtime.package import open_package
 
 @contextmanager
 def open_stoppable(config: ExportConfig) -> Iterator[None]:
-    """Export in this block: if Ctrl+C or SIGTERM ends it, what is complete is named.
+    """Context for an export: if Ctrl+C or SIGTERM ends it, complete files are reported.
 
     Raises:
-        StoppedError: In place of KeyboardInterrupt, if something is complete.
+        StoppedError: Instead of KeyboardInterrupt, if something is complete.
     """
     before = _complete(config)
     try:
@@ -29,7 +29,7 @@ def open_stoppable(config: ExportConfig) -> Iterator[None]:
 
 
 def _complete(config: ExportConfig) -> set[tuple[str, str]]:
-    """Name and hash or date of the graphs and engines of the package."""
+    """Names, with hashes or dates, of the graphs and engines of the package."""
     try:
         package = open_package(config.package)
     except SpecError:  # `export` reports it, after what is to be checked first
@@ -41,7 +41,7 @@ def _complete(config: ExportConfig) -> set[tuple[str, str]]:
 
 def _kept(config: ExportConfig, names: list[str]) -> str:
     words = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} complete and kept"
-    # Engines that are there are not built again, and int8 is calibrated on the fp32 graph there is.
+    # Existing engines are not built again, and int8 is calibrated on the existing fp32 graph.
     goes_on = config.format != "onnx" or (names == ["fp32"] and config.precision[:4] == "int8")
     if goes_on and not config.overwrite:
         return f"{words}, and the same command goes on behind what is there"

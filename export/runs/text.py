@@ -1,4 +1,4 @@
-"""An export in words."""
+"""Text form of an export result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vsrc.runtime.inspection.facts import size_text
 
 
 def export_text(result: ExportResult) -> str:
-    """What was written, how well it agrees with torch, and what half precision could not hold."""
+    """Format written files, agreement with torch, and nodes kept in fp32."""
     lines = []
     for graph in result.graphs:
         mark = "  LOSSY" if graph.graph.lossy else ""
@@ -44,7 +44,7 @@ def _target(target: EngineTarget) -> str:
 
 
 def choice_lines(choice: PrecisionChoice) -> list[str]:
-    """The table of `--precision auto` and the recommendation under it."""
+    """Format the table of `--precision auto` and the recommendation."""
     lines = ["", f"on {choice.backend}, one frame of {choice.width}x{choice.height}:"]
     lines.append(
         f"  {'precision':<10}{'ms':>9}{'x fp32':>8}{'dB to torch':>13}{'loss, dB':>10}{'size':>10}"

@@ -102,7 +102,7 @@ def test_neither_torch_nor_onnx_is_needed_where_graphs_are_there(copy: Path) -> 
         [sys.executable, "-c", code, *asked], capture_output=True, text=True, check=False
     )
     assert missing.returncode == 1
-    assert "has no fp32 graph, and torch is not here to write it" in missing.stderr
+    assert "has no fp32 graph, and torch is not installed to write it" in missing.stderr
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_what_the_parser_refuses_is_one_line(tmp_path: Path) -> None:
         helper.make_model(graph, opset_imports=imports, ir_version=9).SerializeToString()
     )
     order = BuildOrder(path, "fp16", lambda _, declared: (declared,))
-    with pytest.raises(MismatchError, match=r"does not take mixed\.onnx: "):
+    with pytest.raises(MismatchError, match=r"rejects mixed\.onnx: "):
         build_engine("trt-rtx", order)
 
 
