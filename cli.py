@@ -1,6 +1,6 @@
-"""Command line: its commands, and what errors become.
+"""Command line: the group of commands, and error handling.
 
-Results go to stdout, talk and progress to stderr. Exit status: 0 done, 1 failed, 2 usage, 3 the
+Results go to stdout, messages and progress to stderr. Exit status: 0 done, 1 failed, 2 usage, 3 the
 environment lacks something, 4 a quality or latency gate was missed, 130 stopped by a signal.
 """
 
@@ -30,7 +30,7 @@ from vsrc.commands.zoo import zoo_command
 
 
 class _Main(click.Group):
-    """Turns errors a user can mend into one line and an exit status, in this one place."""
+    """Group that turns errors a user can fix into one line and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
         from vsrc.runtime.errors import VsrcError
@@ -59,7 +59,7 @@ def _missing(error: ModuleNotFoundError) -> str:
 
     module = (error.name or "").partition(".")[0]
     if not is_declared(module):
-        raise error  # nothing that the user left out
+        raise error  # not a missing optional dependency
     return f"this needs {missing_text(module)}"
 
 

@@ -133,15 +133,15 @@ _ALLOWED = {
     "compare": {"json_file", "html_file"},
     "profile": {"sizes", "shape", "backend", "precision", "threads", "seconds"},
 }
-"""Option that does something else than to measure models -> what may stand beside it."""
+"""Option that replaces the measurement of models -> options allowed with it."""
 
 
 def _check_options(models: bool) -> None:
-    """Refuse what would go unheard.
+    """Reject options that would be ignored.
 
     Raises:
-        click.UsageError: Something stands beside --compare or --profile that they do not heed, or
-            --sizes without --profile.
+        click.UsageError: An option is given with --compare or --profile that ignores it, or --sizes
+            without --profile.
     """
     context = click.get_current_context()
     given = {

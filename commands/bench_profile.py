@@ -22,7 +22,7 @@ def profile_config(
     sizes: str | None,
     options: dict[str, Any],
 ) -> ProfileConfig:
-    """The configuration that the options of `vsrc bench` mean."""
+    """Build the profile configuration from options of `vsrc bench`."""
     seconds = options["seconds"]
     return ProfileConfig(
         sizes=parse_sizes(sizes) if sizes else ProfileConfig.sizes,

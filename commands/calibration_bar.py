@@ -1,4 +1,4 @@
-"""The progress of a calibration, on stderr."""
+"""Progress of a calibration on stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS = {
 
 
 class CalibrationBar:
-    """A bar for each stage on a terminal; elsewhere a log of stages."""
+    """Progress bar per stage on a terminal; elsewhere a log of stages."""
 
     def __enter__(self) -> CalibrationBar:
         from rich.console import Console
@@ -46,7 +46,7 @@ class CalibrationBar:
         self._progress.stop()
 
     def __call__(self, now: CalibrationProgress) -> None:
-        """Show where it is."""
+        """Show the progress."""
         total = now.total or None
         if now.stage != self._stage:
             logger.info("%s", _WORDS[now.stage])

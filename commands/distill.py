@@ -80,7 +80,7 @@ def distill_command(
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
     config, choice = resolve_target(read_recipe(recipe, settings=settings, options=given))
-    first = int(os.environ.get("RANK", "0")) == 0  # under torchrun one process speaks for all
+    first = int(os.environ.get("RANK", "0")) == 0  # under torchrun only the first process prints
     if choice is not None and first:
         click.echo(choice.text(), err=True)
     if dry_run:
@@ -97,7 +97,7 @@ def distill_command(
 
 
 def _lr_size(text: str | None) -> list[int] | None:
-    """`180x320` as `[180, 320]`."""
+    """Parse `180x320` to `[180, 320]`."""
     if text is None:
         return None
     sizes = parse_shape(text)

@@ -1,4 +1,4 @@
-"""The progress of restoring, on stderr."""
+"""Progress of upscaling on stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class InferBar:
-    """One line on each input and, on a terminal, a bar with frames a second and ETA; on stderr."""
+    """One line per input and, on a terminal, a bar with frames/s and ETA; on stderr."""
 
     def __enter__(self) -> InferBar:
         from rich.console import Console
@@ -36,7 +36,7 @@ class InferBar:
         self._progress.stop()
 
     def __call__(self, now: InferProgress) -> None:
-        """Show where the run is."""
+        """Show the progress."""
         if now.done == 0:
             self.shown.update(now.notes)
             for line in (now.headline, *now.notes):
@@ -48,7 +48,7 @@ class InferBar:
         self._progress.update(self._task, completed=now.done, fps=fps)
 
     def of_cluster(self, now: ClusterProgress) -> None:
-        """Show where a run on several machines is; a line whenever the number of nodes changes."""
+        """Show the progress on a cluster; one line whenever the number of nodes changes."""
         if now.nodes != self._nodes:
             self._nodes = now.nodes
             line = f"{now.tasks_done} of {now.tasks} tasks done; {now.nodes} nodes"

@@ -1,4 +1,4 @@
-"""A result as JSON on stdout."""
+"""Output of results as JSON on stdout."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import click
 
 
 class ModelPath(click.Path):
-    """`student.vsrc`, or `edge-m` where there is no file or folder of that name."""
+    """Path such as `student.vsrc`, or name such as `edge-m` if no such path exists."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)

@@ -1,4 +1,4 @@
-"""The progress of `vsrc shard`, on stderr."""
+"""Progress of `vsrc shard` on stderr."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from vsrc.compressor.shard import ShardProgress
 
 _REPORT_EVERY = 100
-"""Sources between two lines while clips are decoded."""
+"""Number of sources between two lines while clips are decoded."""
 
 
 class ShardBar:
-    """Prints the disk that is needed, then a line for each file."""
+    """Print the disk space needed, then a line for each file."""
 
     def __init__(self) -> None:
         self._said_size = False
         self._started = time.monotonic()
 
     def __call__(self, now: IngestProgress | ShardProgress) -> None:
-        """Say where the run is."""
+        """Print the progress."""
         from vsrc.compressor.data.library import IngestProgress
 
         seconds = time.monotonic() - self._started

@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 
 class StatusLine:
-    """One changing line on stderr while a job runs; where stderr is no terminal, a log of steps."""
+    """One updated line on stderr while a job runs; without a terminal, a log of steps."""
 
     def __enter__(self) -> StatusLine:
         from rich.console import Console
@@ -22,11 +22,11 @@ class StatusLine:
         self._status.stop()
 
     def __call__(self, step: str, detail: str = "") -> None:
-        """Show what is done now.
+        """Show the current step.
 
         Args:
-            step: Logged when it changes.
-            detail: How far it is.
+            step: Name of the step; logged when it changes.
+            detail: Progress within the step.
         """
         if step != self._step:
             self._step = step

@@ -1,4 +1,4 @@
-"""The progress of a training run, on stderr."""
+"""Progress of a training run on stderr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingBar:
-    """Draws what the trainer reports, on stderr; without a terminal a line every 5 % of the run."""
+    """Progress bar on stderr; without a terminal a line every 5 % of the run."""
 
     def __enter__(self) -> TrainingBar:
         from rich.console import Console
@@ -37,7 +37,7 @@ class TrainingBar:
         self._console.print(line, highlight=False)
 
     def __call__(self, now: IngestProgress | TrainProgress) -> None:
-        """Show where the run is."""
+        """Show the progress."""
         from vsrc.compressor.data.library import IngestProgress
 
         if isinstance(now, IngestProgress):
