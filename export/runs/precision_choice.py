@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vsrc.runtime.spec import Precision
 
 _WORTH = 0.95
-"""Minimum speed-up, as a ratio of latencies, for a precision to be recommended."""
+"""Maximum latency relative to fp32 for a precision to be recommended."""
 
 
 @dataclass(frozen=True)
