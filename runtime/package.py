@@ -128,6 +128,10 @@ def inside(folder: Path, name: str) -> Path:
     Raises:
         SpecError: The name is absolute, has `..`, a drive or backslash, or a link that leads out.
     """
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise SpecError(f"{folder}: file name {name!r} is not text that a disk can hold") from error
     pure = PurePosixPath(name)
     parts_ok = not pure.is_absolute() and ".." not in pure.parts and pure.parts
     if not parts_ok or "\\" in name or ":" in name or "\0" in name:

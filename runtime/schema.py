@@ -135,7 +135,7 @@ def _read_dataclass(kind: Any, data: object, where: str) -> object:  # noqa: ANN
             raise SpecError(f"{where}: {name!r} is missing")
     try:
         return kind(**values)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise SpecError(f"{where}: {error}") from error
 
 
@@ -177,7 +177,10 @@ def _read_dict(item: Any, data: object, where: str) -> object:  # noqa: ANN401
 def _read_scalar(kind: Any, data: object, where: str) -> object:  # noqa: ANN401
     # bool is a subclass of int in Python, but not a number in JSON.
     if kind is float and isinstance(data, (int, float)) and not isinstance(data, bool):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError as error:
+            raise SpecError(f"{where}: the integer is too large for a float") from error
     if kind is Path and isinstance(data, str):
         return Path(data)
     if isinstance(data, kind) and (kind is bool or not isinstance(data, bool)):

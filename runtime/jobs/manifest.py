@@ -13,19 +13,19 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from vsrc import __version__
 from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target
+from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.jobs.shard import Shard
 from vsrc.runtime.pending_file import write_file
+from vsrc.runtime.schema import from_json
 
 KIND = "vsrc-manifest"
 SCHEMA_VERSION = 1
@@ -55,7 +55,7 @@ class Item:
     graph: GraphInUse | None = None
     frames: int = 0
     piece: tuple[int, int] | None = None
-    segments: Sequence[Segment] = ()
+    segments: tuple[Segment, ...] = ()
     sha256: str | None = None
     error: str | None = None
     redone: int = 0
@@ -136,15 +136,9 @@ def _read(path: Path) -> list[Item]:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["kind"] != KIND or data["schema_version"] != SCHEMA_VERSION:
             return []
-        return [_item(values) for values in data["items"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return [from_json(Item, values, where=str(path)) for values in data["items"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SpecError):
         return []
-
-
-def _item(values: dict[str, Any]) -> Item:
-    segments = tuple(Segment(**segment) for segment in values.pop("segments"))
-    piece = values.pop("piece")
-    return Item(**values, segments=segments, piece=tuple(piece) if piece else None)
 
 
 def _now() -> str:

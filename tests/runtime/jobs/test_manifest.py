@@ -1,0 +1,64 @@
+"""A manifest is what it was written as, or counts as none: it is only a hint of what is done."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.malformed import JSON, changed
+from vsrc.runtime.backends.graph_in_use import GraphInUse
+from vsrc.runtime.encode.segments import Segment
+from vsrc.runtime.jobs.manifest import Item, Manifest
+
+GRAPH = GraphInUse("ort-cpu", "int8-cpu", "graphs/int8-cpu.onnx", "0" * 64)
+ITEMS = (
+    Item("a.mp4", "a.mkv", "1", GRAPH, 9, (0, 5), (Segment(0, 5, "2", 7),)),
+    Item("b.mp4", "b.mkv", error="not a video"),
+)
+
+
+def written() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Manifest(Path(folder) / "vsrc-manifest.json", None)
+        for item in ITEMS:
+            manifest.record(item)
+        manifest.save()
+        return manifest.path.read_text(encoding="utf-8")
+
+
+TEXT = written()
+
+
+def read(content: bytes) -> dict[str, Item]:
+    """The items of such a file, which can be saved again."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vsrc-manifest.json"
+        path.write_bytes(content)
+        manifest = Manifest(path, None)
+        manifest.save()
+        return manifest.items
+
+
+def test_what_was_written_is_read() -> None:
+    assert tuple(read(TEXT.encode()).values()) == ITEMS
+
+
+def test_items_of_before_graphs_were_noted_are_read() -> None:
+    data = json.loads(TEXT)
+    del data["items"][0]["graph"]
+    assert read(json.dumps(data).encode())["a.mkv"].graph is None
+
+
+@given(st.binary(max_size=64) | st.just(b"[" * 100_000))
+def test_bytes_are_no_manifest(content: bytes) -> None:
+    assert read(content) == {}
+
+
+@given(JSON | changed(json.loads(TEXT)))
+def test_a_changed_manifest_is_read_or_counts_as_none(data: object) -> None:
+    for output, item in read(json.dumps(data).encode()).items():
+        assert (type(output), type(item)) == (str, Item)
