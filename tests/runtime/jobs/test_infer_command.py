@@ -29,7 +29,7 @@ def test_a_video_is_restored_and_the_result_named(
     line, choice = result.stderr.splitlines()
     assert choice.startswith("ort-cpu fp32 runs it; skipped: trt (student.vsrc holds no trt")
     assert line.startswith(f"{clip}: h264 48x32, 25 fps, 24 frames, yuv420p")
-    assert line.endswith("libx264 yuv420p 96x64 by ort-cpu fp32")
+    assert line.endswith("libx264 yuv420p 96x64 by ort-cpu fp32 (graphs/fp32.onnx)")
     assert list(tmp_path.iterdir()) == [output]
 
 
