@@ -73,6 +73,12 @@ time; `test_halves` traces halves with a pyramid at any size."""
 GRAPHS = {row.name: row.graphs for row in ROWS}
 """What the zoo says that is written of each."""
 
+NEAR_BLACK = (
+    *("stdan", "imdn", "imdn-as", "imdn-rtc", "imdn-rte", "rlfn"),
+    *("fsrcnn", "vespcn", "vsrnet"),
+)
+"""Those that with fresh weights give pictures around zero."""
+
 SHAPE = ((16, 16), (32, 48), (64, 96))
 SIZES = ((1, 16, 16), (1, 32, 48), (2, 64, 96))
 
@@ -97,8 +103,10 @@ def lively(name: str) -> nn.Module:
         if isinstance(module, ModulatedDeformConv):
             nn.init.normal_(module.conv_offset.weight, 0, 0.1)
     last = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))][-1]
-    if name in ("stdan", "imdn", "imdn-as", "imdn-rtc", "imdn-rte", "fsrcnn", "vespcn", "vsrnet"):
-        grey = 127.0 if name == "imdn-rte" else 0.5  # the others add the enlarged frame, or a mean
+    if name in NEAR_BLACK:
+        grey = (
+            127.0 if name in ("imdn-rte", "rlfn") else 0.5
+        )  # the others add the enlarged frame, or a mean
         with torch.no_grad():
             last.get_parameter("bias").add_(grey)
     return network
