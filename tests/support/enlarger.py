@@ -18,7 +18,7 @@ class Enlarger:
     """
 
     label = "enlarger"
-    graph = GraphSpec("none", "", 0, "fp32", "uint8", 18, (1, 9999), (1, 9999), (1, 99))
+    graph = GraphSpec("none", "0" * 64, 0, "fp32", "uint8", 18, (1, 9999), (1, 9999), (1, 99))
 
     def __init__(self, scale: int = 2, window: int = 3, time_scale: int = 1) -> None:
         self.network = NetworkSpec(

@@ -150,7 +150,7 @@ def test_a_network_that_gives_another_size_is_named(
         def close(self) -> None:
             pass
 
-    with pytest.raises(MismatchError, match=r"wrong gave uint8 \(1, 96, 144, 3\)"):
+    with pytest.raises(MismatchError, match=r"wrong returned uint8 \(1, 96, 144, 3\)"):
         infer(InferConfig((clip,), tmp_path / "a.mp4"), session=Wrong())
     assert list(tmp_path.iterdir()) == []
 
@@ -177,7 +177,7 @@ def test_progress_counts_to_the_total(tmp_path: Path, clip: Path, enlarger: Make
     assert [report.done for report in seen] == list(range(25))
     assert seen[0].total == 24
     assert seen[0].headline.startswith(f"{clip}: h264 48x32, 25 fps, 24 frames, yuv420p")
-    assert seen[0].headline.endswith("a.mp4: libx264 yuv420p 96x64 by enlarger")
+    assert seen[0].headline.endswith("a.mp4: libx264 yuv420p 96x64 by enlarger fp32 (none)")
 
 
 # --- failure --------------------------------------------------------------------------------------

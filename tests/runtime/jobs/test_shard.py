@@ -127,7 +127,7 @@ def test_a_file_whose_tiles_became_smaller_is_known_again(
 
     monkeypatch.setattr(enlarger, "__call__", hungry)
     first = infer(config, session=session)
-    assert "in tiles of 24 pixels" in first.files[0].notes[0]
+    assert "with tiles of 24 pixels" in first.files[0].notes[0]
     again = infer(config, session=session)
     assert ["already" in file.notes[0] for file in again.files] == [True, True]
 
