@@ -165,7 +165,7 @@ def test_a_truncated_video_gives_the_frames_it_has_and_a_note(videos: Make, cach
     os.truncate(path, path.stat().st_size * 2 // 3)
     library = opened(folder, cache)
     assert 20 < library.frames < 60
-    assert "cut short" in library.clips[0].hr.entry.notes[0]
+    assert "it is truncated" in library.clips[0].hr.entry.notes[0]
 
 
 def test_a_damaged_picture_is_left_out_and_noted(

@@ -152,7 +152,7 @@ def test_the_teacher_is_saved_and_the_classifier_is_not(small_vgg: Path) -> None
 
 def test_more_negatives_than_pictures_are_refused(small_vgg: Path) -> None:
     distillation, _ = step_of_two_widths(small_vgg)
-    with pytest.raises(ValueError, match=r"negatives=2 is more than the 1 pictures.*negatives=1"):
+    with pytest.raises(ValueError, match=r"negatives=2 is more than the 1 images.*negatives=1"):
         distillation(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
 
 
@@ -165,7 +165,7 @@ def test_two_different_networks_cannot_share(small_vgg: Path, name: str, window:
 
 def test_a_missing_classifier_says_where_it_is() -> None:
     with pytest.raises(
-        MissingDependencyError, match=r"fetch https://.*vgg19.*objective_options\.vgg"
+        MissingDependencyError, match=r"download https://.*vgg19.*objective_options\.vgg"
     ):
         VggFeatures(Path("nowhere.pth"))
 

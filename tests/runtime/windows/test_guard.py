@@ -161,7 +161,7 @@ def test_what_the_shares_of_a_video_redid_is_summed_up(
     )
     assert found.read_bytes() == whole.read_bytes()
     there = run(overflowing, two_lights, found, *options, "2/2")
-    assert "was there already" in there.stderr
+    assert "it exists already" in there.stderr
     assert there.stdout.endswith("4 redone in fp32\n")
 
 
