@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,12 @@ EXPORTERS = ("onnx", "onnxscript", "onnxsim")
 
 
 def pytest_configure() -> None:
-    """Let Hypothesis take its time: how fast an example is, is up to the machine."""
+    """Find programs as in an activated environment, and let Hypothesis take its time.
+
+    How fast an example of Hypothesis is depends on the machine.
+    """
+    scripts = sysconfig.get_path("scripts")
+    os.environ["PATH"] = os.pathsep.join((scripts, os.environ.get("PATH", os.defpath)))
     try:
         import hypothesis
     except ImportError:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import vsrc.runtime
+from support.places import find_in_checkout
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.json_schema import report_schema, schema_rows
 from vsrc.runtime.schema import AtLeastOne, Limits, Positive, Sha256, Signed, from_json, to_json
@@ -141,6 +142,7 @@ def test_docstrings_become_descriptions_and_rows_of_a_table() -> None:
 
 
 def test_what_is_committed_is_what_is_generated() -> None:
+    find_in_checkout("benchmarks/report_schemas.py")
     command = [sys.executable, "-m", "vsrc.benchmarks.report_schemas", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -4,23 +4,25 @@ import ast
 import importlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.places import PACKAGE
+
+FOLDERS = ("runtime", "calibration", "compressor", "export", "demo", "commands")
 
 
 def names_of(room: str) -> set[str]:
     """Names that a room hands on, as the source of its `__init__.py` has them for type checkers."""
-    tree = ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     return {alias.asname for node in imports for alias in node.names if alias.asname}
 
 
 ROOMS = [
-    init.parent.relative_to(ROOT).as_posix()
-    for init in sorted(ROOT.glob("[a-z]*/**/__init__.py"))
+    init.parent.relative_to(PACKAGE).as_posix()
+    for folder in FOLDERS
+    for init in sorted((PACKAGE / folder).rglob("__init__.py"))
     if "lazy_names" in init.read_text(encoding="utf-8")
 ]
 
