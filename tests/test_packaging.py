@@ -11,7 +11,7 @@ import sys
 import tarfile
 import zipfile
 from email.message import Message
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,7 @@ def build(kind: str, source: Path, target: Path) -> Path:
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tracked files, so that what other builds left behind plays no part."""
     # Not imported here: it would replace distutils for the tests after this one.
-    if Version(metadata.version("setuptools")) < Version("77"):
+    if Version(version("setuptools")) < Version("77"):
         pytest.skip("setuptools is older than 77")
     copy = tmp_path_factory.mktemp("tree")
     for name in tracked_files():
