@@ -22,11 +22,7 @@ class ModelPath(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | os.PathLike[str]:
         """See `click.ParamType.convert`."""
-        from vsrc.runtime.shipped_models import list_shipped, shipped
-
-        if not Path(value).exists() and str(value) in list_shipped():
-            return shipped(str(value))
-        return super().convert(value, param, ctx)
+        return _find_shipped(value) or super().convert(value, param, ctx)
 
 
 class WritablePackagePath(click.Path):
@@ -42,12 +38,18 @@ class WritablePackagePath(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | os.PathLike[str]:
         """See `click.ParamType.convert`."""
-        from vsrc.runtime.shipped_models import list_shipped, shipped
-
-        if not Path(value).exists() and str(value) in list_shipped():
-            copy = shlex.join(["cp", "-r", str(shipped(str(value))), f"{value}.vsrc"])
+        if package := _find_shipped(value):
+            copy = shlex.join(["cp", "-r", str(package), f"{value}.vsrc"])
             self.fail(f"{value} comes with vsrc and is not changed: copy it first: {copy}")
         return super().convert(value, param, ctx)
+
+
+def _find_shipped(value: str | os.PathLike[str]) -> Path | None:
+    """Find the shipped package of that name; None if a path of that name exists, or no package."""
+    from vsrc.runtime.shipped_models import list_shipped, shipped
+
+    is_name = not Path(value).exists() and str(value) in list_shipped()
+    return shipped(str(value)) if is_name else None
 
 
 MODEL = ModelPath()
