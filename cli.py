@@ -36,21 +36,21 @@ class _Main(click.Group):
         from vsrc.runtime.errors import VsrcError
         from vsrc.runtime.stop_signal import raise_on_stop_signal
 
-        try:
-            with raise_on_stop_signal():
+        with raise_on_stop_signal():
+            try:
                 return super().invoke(ctx)
-        except VsrcError as error:
-            _fail(str(error), error.exit_status)
-        except ModuleNotFoundError as error:
-            _fail(_missing(error), 3)
-        except ValueError as error:
-            _fail(str(error), 2)
-        except (KeyboardInterrupt, click.Abort):
-            _fail("interrupted; nothing is kept", 130)
-        except BrokenPipeError:
-            _fail("the reader of this output went away", 1)
-        except OSError as error:
-            _fail(str(error), 1)
+            except VsrcError as error:
+                _fail(str(error), error.exit_status)
+            except ModuleNotFoundError as error:
+                _fail(_missing(error), 3)
+            except ValueError as error:
+                _fail(str(error), 2)
+            except (KeyboardInterrupt, click.Abort):
+                _fail("interrupted; nothing is kept", 130)
+            except BrokenPipeError:
+                _fail("the reader of this output went away", 1)
+            except OSError as error:
+                _fail(str(error), 1)
 
 
 def _missing(error: ModuleNotFoundError) -> str:
@@ -64,6 +64,10 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 
 def _fail(message: str, status: int) -> NoReturn:
+    from vsrc.runtime.stop_signal import ignore_stop_signals
+
+    if status == 130:
+        ignore_stop_signals()  # a second one must not change the exit status
     click.echo(f"vsrc: {' '.join(message.split())}", err=True)
     sys.exit(status)
 

@@ -27,7 +27,7 @@ from vsrc.runtime.child_process import PythonChild, prepare_child
 from vsrc.runtime.errors import StoppedError, VsrcError
 from vsrc.runtime.memory import oom_kills, oom_kills_since
 from vsrc.runtime.process_end import describe_end
-from vsrc.runtime.stop_signal import raise_on_stop_signal
+from vsrc.runtime.stop_signal import ignore_stop_signals, raise_on_stop_signal
 
 Message = dict[str, Any]
 
@@ -98,7 +98,11 @@ def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> N
 
     try:
         with raise_on_stop_signal():
-            result = handle(json.loads(sys.stdin.read()), lambda step: send({"progress": step}))
+            try:
+                result = handle(json.loads(sys.stdin.read()), lambda step: send({"progress": step}))
+            except KeyboardInterrupt:
+                ignore_stop_signals()
+                raise
     except KeyboardInterrupt:
         sys.exit(StoppedError.exit_status)
     except (VsrcError, ValueError) as error:

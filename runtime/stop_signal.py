@@ -5,6 +5,7 @@
     build an engine                              where everything done can be saved
     write several files   delay_stop_signal      the same as in cli, once the block has ended
     workers               ignore_stop_signals    the parent ends them
+    a process that ends   ignore_stop_signals    a second signal changes nothing
 
 A library function that keeps partial results turns KeyboardInterrupt into `StoppedError`, whose
 message says what is kept and how to resume. Where nothing is kept, the cli reports that. Both exit
@@ -87,7 +88,11 @@ def delay_stop_signal() -> Iterator[None]:
 
 
 def ignore_stop_signals() -> None:
-    """Ignore stop signals, since the parent handles them: they reach the whole process group."""
+    """Ignore stop signals from now on, also after the end of a surrounding block.
+
+    For a worker, whose parent handles them (they reach the whole process group), and for a process
+    that is ending because of one.
+    """
     for number in _numbers():
         signal.signal(number, signal.SIG_IGN)
 
@@ -102,6 +107,7 @@ def _handled_by(
 ) -> Iterator[dict[signal.Signals, signal._HANDLER]]:
     """Install a handler for the block, and yield the previous handlers.
 
+    Signals that the block itself ignores stay ignored.
     Python delivers signals to the main thread alone: in other threads nothing is installed.
     """
     before: dict[signal.Signals, signal._HANDLER] = {}
@@ -115,7 +121,8 @@ def _handled_by(
         yield before
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, old)
 
 
 def _numbers() -> list[signal.Signals]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,16 @@ def _existing(path: Path, what: str) -> Path:
     if not path.is_dir():
         pytest.skip(f"{what} not found at {path}; set VSRC_REFERENCE to where it is")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _restored_stop_signals() -> Iterator[None]:
+    """A command that was stopped ignores more signals until its process ends, here pytest."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

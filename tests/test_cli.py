@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -55,6 +58,23 @@ def test_an_error_is_one_line_and_a_status(
     assert result.exit_code == status
     assert result.stderr.splitlines() == [line]
     assert result.stdout == ""
+
+
+def test_a_signal_after_the_first_cannot_change_the_exit_status() -> None:
+    """Until the process has ended, which takes a while where torch is loaded."""
+    code = """
+import atexit, os, signal
+from vsrc.cli import main
+
+@main.command("wait")
+def wait():
+    signal.raise_signal(signal.SIGTERM)
+
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
+main(["wait"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "vsrc: interrupted; nothing is kept\n")
 
 
 def test_a_mistake_of_our_own_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
+from vsrc.runtime.stop_signal import delay_stop_signal
+
 A = TypeVar("A")
 B = TypeVar("B")
 T = TypeVar("T")
@@ -99,9 +101,10 @@ def run(
         threading.Thread(target=_feed, args=(source, before), name="vsrc-decode", daemon=True),
         threading.Thread(target=_drain, args=(behind, sink), name="vsrc-encode", daemon=True),
     ]
-    for thread in threads:
-        thread.start()
     try:
+        with delay_stop_signal():  # a thread that is half started cannot be joined
+            for thread in threads:
+                thread.start()
         for item in transform(before):
             behind.put(item)
         behind.close()
@@ -111,7 +114,8 @@ def run(
         for channel in (before, behind):
             channel.break_off(_Stopped())
         for thread in threads:
-            thread.join()
+            if thread.ident is not None:  # it was started
+                thread.join()
 
 
 def _feed(source: Iterable[A], channel: Channel[A]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
 
 from vsrc.runtime.stop_signal import (
     delay_stop_signal,
+    ignore_stop_signals,
     note_stop_signal,
     raise_on_stop_signal,
 )
@@ -19,14 +20,10 @@ NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture(autouse=True)
-def _as_in_a_shell() -> Iterator[None]:
+def _as_in_a_shell(_restored_stop_signals: None) -> None:
     """Whoever runs the tests may have them ignore a signal."""
-    before = {number: signal.getsignal(number) for number in NUMBERS}
     for number in NUMBERS:
         signal.signal(number, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -87,6 +84,17 @@ def test_what_is_ignored_from_outside_stays_so(
         signal.raise_signal(signal.SIGHUP)
         assert not getattr(given, "requested", False)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("form", [raise_on_stop_signal, note_stop_signal, delay_stop_signal])
+def test_what_the_block_ignores_stays_ignored(
+    form: Callable[[], AbstractContextManager[object]],
+) -> None:
+    with form():
+        ignore_stop_signals()
+    for number in NUMBERS:
+        signal.raise_signal(number)
+    assert {signal.getsignal(each) for each in NUMBERS} == {signal.SIG_IGN}
 
 
 @pytest.mark.parametrize("form", [raise_on_stop_signal, note_stop_signal, delay_stop_signal])

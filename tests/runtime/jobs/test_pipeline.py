@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from vsrc.runtime.jobs.pipeline import run
+from vsrc.runtime.stop_signal import raise_on_stop_signal
 
 
 def numbers(count: int) -> Iterator[int]:
@@ -96,4 +98,18 @@ def test_a_transform_that_stops_early_stops_the_source() -> None:
     arrived: list[int] = []
     run(numbers(10_000), first_three, arrived.append)
     assert arrived == [0, 1, 2]
+    assert live() == []
+
+
+def test_a_signal_while_the_threads_start_leaves_none_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("vsrc.runtime.jobs.pipeline.threading.Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt), raise_on_stop_signal():
+        run(numbers(1000), same, lambda _item: time.sleep(0.01))
     assert live() == []
