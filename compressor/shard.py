@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -159,6 +159,7 @@ def _manifest(
         data_sha256=library.sha256,
         frames=library.frames,
         teachers=teachers,
+        teacher_precision=config.teacher_precision,
     )
 
 
@@ -184,7 +185,7 @@ def _begin(folder: Path, manifest: ShardManifest) -> None:
 def _compare(path: Path, there: ShardManifest, wanted: ShardManifest) -> None:
     """Check that two manifests agree; crops without a teacher may get one."""
     old, new = to_json(there), to_json(wanted)
-    free = {"data"} | ({"teachers"} if not there.teachers else set())
+    free = {"data"} | ({"teachers", "teacher_precision"} if not there.teachers else set())
     differing = [key for key in new if key not in free and old[key] != new[key]]
     if differing:
         key = differing[0]
@@ -279,7 +280,7 @@ def _ask_teachers(
     pictures = []
     for place_of_run, run in enumerate(draw_runs(library, manifest, number)):
         lr, _ = read_run(library, run, shard=number, number=place_of_run, seed=manifest.seed)
-        restored = _restored(lr, run, teachers)
+        restored = _restored(lr, run, teachers, precision=manifest.teacher_precision)
         pictures += [
             cut_picture(
                 restored[place.frame], place, patch=manifest.patch, scale=manifest.scale
@@ -289,14 +290,17 @@ def _ask_teachers(
     _write_shard(shard_file(folder, "teacher", number), np.stack(pictures), {})
 
 
-def _restored(lr: Planes, run: CropRun, teachers: list[_Teacher]) -> dict[int, Planes]:
+def _restored(
+    lr: Planes, run: CropRun, teachers: list[_Teacher], *, precision: Literal["fp32", "bf16"]
+) -> dict[int, Planes]:
     """Upscale the frames of a run that have crops: the teachers' mean, `(3, H, W)` uint8."""
     frames = sorted({place.frame for place in run.crops})
     clip = torch.from_numpy(np.array(lr))[None].float() / 255
     mean: Tensor | None = None
-    with torch.inference_mode():
+    reduced = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+    with torch.inference_mode(), reduced:
         for teacher in teachers:
-            sr = teacher.kept.share * _ask(teacher.network, clip, frames)
+            sr = teacher.kept.share * _ask(teacher.network, clip, frames).float()
             mean = sr if mean is None else mean + sr
     assert mean is not None
     pictures = (mean.clamp(0, 1) * 255).round().byte().numpy()

@@ -20,6 +20,8 @@ class ShardConfig:
             their outputs is stored. Without a teacher only crops are cut.
         teacher_weights: Checkpoint of each teacher, in the same order.
         teacher_arguments: Constructor arguments of each teacher, in the same order; empty for none.
+        teacher_precision: Arithmetic of the teachers; bf16 takes half the time where the processor has
+            it; the mean of RLFN and Mobile RRN then differs by 54 dB, in a fifth of all bytes.
         mix: Weight of each teacher in the mean; empty for equal weights.
         crops: Number of crops, rounded up to whole shards.
         shard_crops: Number of crops in one shard.
@@ -43,6 +45,7 @@ class ShardConfig:
     teachers: tuple[str, ...] = ()
     teacher_weights: tuple[Path, ...] = ()
     teacher_arguments: tuple[dict[str, Argument], ...] = ()
+    teacher_precision: Literal["fp32", "bf16"] = "fp32"
     mix: tuple[float, ...] = ()
     crops: int = 50_000
     shard_crops: int = 2_048

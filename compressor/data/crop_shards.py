@@ -17,6 +17,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -73,6 +74,7 @@ class ShardManifest:
         data_sha256: SHA-256 of the frames the crops were cut from.
         frames: Number of those frames.
         teachers: Teachers whose mean output is stored; empty for none.
+        teacher_precision: Arithmetic of the teachers.
     """
 
     version: int
@@ -90,6 +92,7 @@ class ShardManifest:
     data_sha256: str
     frames: int
     teachers: tuple[KeptTeacher, ...] = ()
+    teacher_precision: Literal["fp32", "bf16"] = "fp32"
 
     @property
     def lr_shape(self) -> tuple[int, int, int, int]:

@@ -161,6 +161,18 @@ def test_crops_may_get_their_teacher_later(config: ShardConfig) -> None:
     assert len(open_shards(folder).manifest.teachers) == 2
 
 
+def test_teachers_may_compute_in_bfloat16(config: ShardConfig, tmp_path: Path) -> None:
+    reduced = replace(config, output=tmp_path / "reduced", teacher_precision="bf16")
+    pictures = [
+        np.fromfile(shard(each) / "teacher-00000.u8", dtype=np.uint8).astype(int)
+        for each in (config, reduced)
+    ]
+    difference = np.abs(pictures[0] - pictures[1])
+    assert 0 < difference.max() <= 4  # eight bits of mantissa
+    with pytest.raises(MismatchError, match="teacher_precision='bf16'"):
+        shard(replace(config, output=reduced.output))
+
+
 def test_other_settings_are_refused(config: ShardConfig) -> None:
     shard(replace(config, teachers=(), mix=()))
     with pytest.raises(MismatchError, match="candidates=2, this run has 3"):
