@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.installation import explain_missing
+from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
 from vsrc.runtime.machine import core_count
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.Inference
         model: Any graph.
         threads: Threads inside one operator, 0 for as many as this process may use.
     """
+    refuse_clashing_onnxruntimes()
     with explain_missing("onnxruntime"):
         import onnxruntime as ort
     options = ort.SessionOptions()

@@ -216,6 +216,19 @@ def clashing_onnxruntimes() -> tuple[str, ...]:
     return names if all(find_version(name) for name in names) else ()
 
 
+def refuse_clashing_onnxruntimes() -> None:
+    """Raise if two builds of ONNX Runtime are installed: which of them would run is chance.
+
+    Raises:
+        MissingDependencyError: Both are installed; the message has the command that keeps one.
+    """
+    if builds := clashing_onnxruntimes():
+        raise MissingDependencyError(
+            f"{' and '.join(builds)} are both installed and overwrite each other; keep one: "
+            f"{replace_onnxruntime(*builds, extra=onnxruntime_extras()[0]).text}"
+        )
+
+
 def replace_onnxruntime(*installed: str, extra: str) -> Command:
     """Return the command that replaces the installed builds of ONNX Runtime by an extra's."""
     here = this_installation()

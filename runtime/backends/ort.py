@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from vsrc.runtime.backends.ort_provider import (
-    CPU,
-    Provider,
-    check_loaded,
-    provider_list,
-    warn_of_clash,
-)
+from vsrc.runtime.backends.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
-from vsrc.runtime.installation import explain_missing
+from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
 from vsrc.runtime.machine import core_count
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
@@ -77,12 +71,13 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
         provider: Execution provider.
 
     Raises:
-        MissingDependencyError: ONNX Runtime is not installed, or the provider did not load.
+        MissingDependencyError: ONNX Runtime is not installed, or twice, or the provider did not
+            load.
         MismatchError: ONNX Runtime cannot load the graph.
     """
+    refuse_clashing_onnxruntimes()  # first: a mixture of two builds may not import
     with explain_missing("onnxruntime"):
         import onnxruntime
-    warn_of_clash()
     cache = path.parent.parent / "engines" / "onnxruntime"
     providers = provider_list(onnxruntime, provider, cache)
     options = onnxruntime.SessionOptions()

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.installation import (
-    clashing_onnxruntimes,
-    has_nvidia_gpu,
-    is_jetson_board,
-    replace_onnxruntime,
-)
+from vsrc.runtime.installation import is_jetson_board, replace_onnxruntime
 
 if TYPE_CHECKING:
     import onnxruntime
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,25 +58,11 @@ def provider_list(
     return [(TENSORRT.name, options), CUDA.name, CPU.name]
 
 
-@cache
-def warn_of_clash() -> None:
-    """Warn once if two builds of ONNX Runtime are installed, which overwrite each other."""
-    if wheels := clashing_onnxruntimes():
-        extra = "gpu" if has_nvidia_gpu() else "cpu"
-        logger.warning(
-            "%s overwrite each other, so either of them may be loaded; keep one: %s",
-            " and ".join(wheels),
-            replace_onnxruntime(*wheels, extra=extra).text,
-        )
-
-
 def _how_to_get_it() -> str:
     if is_jetson_board():
         return "; there is no such build for Jetsons on the package index: use --backend trt"
-    wheels = clashing_onnxruntimes()
-    why = f" ({' and '.join(wheels)} overwrite each other)" if wheels else ""
-    line = replace_onnxruntime(*(wheels or ("onnxruntime",)), extra="gpu").text
-    return f"{why}; replace it by the build for NVIDIA GPUs: {line}"
+    line = replace_onnxruntime("onnxruntime", extra="gpu").text
+    return f"; replace it by the build for NVIDIA GPUs: {line}"
 
 
 def check_loaded(session: onnxruntime.InferenceSession, provider: Provider) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from vsrc.runtime import installation
 from vsrc.runtime.backends.opening import (
     BACKENDS,
     best_precision,
@@ -40,6 +41,16 @@ def test_a_provider_that_is_not_there_is_status_3(provider: Any) -> None:  # noq
     with pytest.raises(MissingDependencyError, match=expected) as caught:
         provider_list(has(CPU.name), provider, None)
     assert caught.value.exit_status == 3
+
+
+def test_two_builds_of_onnxruntime_are_refused_before_the_work(
+    tiny_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "find_version", lambda _name: "1.30")
+    for backend in ("auto", "ort"):
+        with pytest.raises(MissingDependencyError, match="keep one: pip uninstall -y onnxr") as bad:
+            open_session(open_package(tiny_package), backend=backend)
+        assert bad.value.exit_status == 3
 
 
 def test_a_silent_fallback_is_an_error() -> None:
