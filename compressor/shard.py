@@ -41,7 +41,7 @@ from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_tea
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.picture.fast_resize import Planes
+from vsrc.runtime.picture.fast_resize import Planes, bicubic_down
 from vsrc.runtime.schema import from_json, to_json
 
 logger = logging.getLogger(__name__)
@@ -279,7 +279,10 @@ def _ask_teachers(
 ) -> None:
     pictures = []
     for place_of_run, run in enumerate(draw_runs(library, manifest, number)):
-        lr, _ = read_run(library, run, shard=number, number=place_of_run, seed=manifest.seed)
+        lr, hr = read_run(library, run, shard=number, number=place_of_run, seed=manifest.seed)
+        if manifest.degradation == "real":
+            # Teachers were trained on clean LR; the student learns what they make of it.
+            lr = bicubic_down(hr, manifest.scale)
         restored = _restored(lr, run, teachers, precision=manifest.teacher_precision)
         pictures += [
             cut_picture(

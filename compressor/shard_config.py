@@ -28,7 +28,8 @@ class ShardConfig:
         crops_per_frame: Number of crops cut from each frame; teachers upscale whole frames.
         run_frames: Maximum number of consecutive frames of one shot fed to a teacher at once.
         scale: SR/LR side ratio.
-        degradation: How LR is made from HR.
+        degradation: How LR is made from HR. With `real` the teachers see LR by bicubic instead, and
+            the student learns their outputs from the degraded LR.
         clip_length: L, frames of the LR window of a crop.
         patch: Side of the HR crop, pixels.
         candidates: Number of places drawn for each crop, of which the one with most detail is

@@ -15,10 +15,22 @@ from vsrc.runtime.installation import reinstall_module
 from vsrc.runtime.picture.colour import BT601, FULL, LIMITED, Colour, FromRgb, ToRgb
 from vsrc.runtime.picture.fast_resize import Planes
 
-Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264"]
+Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264", "libx265", "libvpx-vp9"]
 
-_DECODERS = {"libx264": "h264"}
-_NO_LOOKAHEAD = "rc-lookahead=0:mbtree=0:b-adapt=0:weightp=0:scenecut=0"
+_DECODERS = {"libx264": "h264", "libx265": "hevc", "libvpx-vp9": "vp9"}
+# With look-ahead x264 is not deterministic: the bytes differ now and then.
+_X264 = {
+    "preset": "veryfast",
+    "x264-params": "rc-lookahead=0:mbtree=0:b-adapt=0:weightp=0:scenecut=0",
+}
+_X265 = {
+    "preset": "ultrafast",
+    "x265-params": "log-level=none:pools=none:frame-threads=1:rc-lookahead=0:bframes=0:scenecut=0",
+}
+_VP9 = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "row-mt": "0"}
+_CRF_OPTIONS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9}
+"""Options of the encoders whose quality is a CRF."""
+
 _LEAST_SIDE = 16
 """Smallest side that the encoders accept, pixels."""
 
@@ -29,7 +41,8 @@ def code(frames: Planes, codec: Codec, *, quality: int) -> Planes:
     Args:
         frames: `(L, 3, H, W)` uint8 RGB.
         codec: FFmpeg's name of the encoder; `mjpeg` codes each frame by itself.
-        quality: CRF for libx264 (18 fine, 35 coarse); quantiser for the others (2 fine, 31 coarse).
+        quality: CRF for libx264 and libx265 (18 fine, 35 coarse) and libvpx-vp9 (20 fine, 55
+            coarse); quantiser for the others (2 fine, 31 coarse).
 
     Returns:
         The same shape.
@@ -66,9 +79,9 @@ def _encoder(codec: Codec, quality: int, *, size: tuple[int, ...]) -> av.VideoCo
     context.framerate = Fraction(25)
     context.time_base = Fraction(1, 25)
     context.thread_count = 1  # with more, the bytes would depend on the machine
-    if codec == "libx264":
-        # With look-ahead x264 is not deterministic: the bytes differ now and then.
-        context.options = {"crf": str(quality), "preset": "veryfast", "x264-params": _NO_LOOKAHEAD}
+    if codec in _CRF_OPTIONS:
+        context.bit_rate = 0  # for VP9 a bit rate would be the upper limit
+        context.options = {"crf": str(quality), **_CRF_OPTIONS[codec]}
     else:
         context.options = {"qmin": str(quality), "qmax": str(quality)}
     return context

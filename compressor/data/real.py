@@ -2,6 +2,7 @@
 
     HR --> blur --> resize --> noise --> resize to LR --> JPEG --> video codec --> LR
 
+Half of the clips are only resized to LR and compressed, as sharp sources are when published.
 The order and kind of the steps follow RealBasicVSR (Chan et al. 2022, section 4) and Real-ESRGAN
 (Wang et al. 2021, section 3), with one round instead of two. Everything is a function of the draw
 and of the random generator: encoders run on one thread, so that the same clip gives the same bytes.
@@ -22,7 +23,17 @@ from vsrc.runtime.picture.fast_resize import Planes
 
 Resize = Literal["area", "bilinear", "bicubic"]
 _RESIZES: tuple[Resize, ...] = ("area", "bilinear", "bicubic")
-_CODECS: tuple[Codec, ...] = ("libx264", "mpeg4", "mpeg2video")
+_CODECS: dict[Codec, tuple[float, tuple[int, int]]] = {
+    "libx264": (0.4, (18, 36)),
+    "libx265": (0.2, (20, 36)),
+    "libvpx-vp9": (0.15, (24, 52)),
+    "mpeg4": (0.1, (2, 13)),
+    "mpeg2video": (0.15, (2, 13)),
+}
+"""Frequency of each codec, and the range of its quality: the last value is excluded."""
+
+_COMPRESSED_ONLY = 0.5
+"""Fraction of clips that are only resized and compressed."""
 
 _KERNEL = 15
 """Side of the blur kernel, HR pixels."""
@@ -69,10 +80,12 @@ def check_codecs() -> None:
 
 def draw_real(rng: np.random.Generator, *, scale: int) -> RealDraw:
     """Draw the degradation of a clip; most clips get some of the steps, few get all."""
+    if rng.random() < _COMPRESSED_ONLY:
+        return _draw_compressed(rng)
     sharp = rng.random() < 0.2
     sigmas = (0.0, 0.0) if sharp else tuple(rng.uniform(0.2, 0.75 * scale, 2))
     noise = rng.random()
-    codec = _CODECS[rng.integers(len(_CODECS))] if rng.random() < 0.8 else None
+    codec, quality = _draw_codec(rng) if rng.random() < 0.8 else (None, 0)
     return RealDraw(
         sigmas=(float(sigmas[0]), float(sigmas[1])),
         angle=float(rng.uniform(0, np.pi)),
@@ -83,8 +96,31 @@ def draw_real(rng: np.random.Generator, *, scale: int) -> RealDraw:
         shot_noise=float(rng.uniform(1, 12)) if noise > 0.7 else 0.0,
         jpeg=int(rng.integers(2, 13)) if rng.random() < 0.4 else 0,
         codec=codec,
-        quality=int(rng.integers(18, 36) if codec == "libx264" else rng.integers(2, 13)),
+        quality=quality,
     )
+
+
+def _draw_compressed(rng: np.random.Generator) -> RealDraw:
+    resize = _RESIZES[rng.integers(3)]
+    codec, quality = _draw_codec(rng)
+    return RealDraw(
+        sigmas=(0.0, 0.0),
+        angle=0.0,
+        middle=1.0,
+        resizes=(resize, resize),
+        gaussian_noise=0.0,
+        grey_noise=False,
+        shot_noise=0.0,
+        jpeg=0,
+        codec=codec,
+        quality=quality,
+    )
+
+
+def _draw_codec(rng: np.random.Generator) -> tuple[Codec, int]:
+    names = list(_CODECS)
+    codec = names[rng.choice(len(names), p=[_CODECS[name][0] for name in names])]
+    return codec, int(rng.integers(*_CODECS[codec][1]))
 
 
 def degrade_real(hr: Planes, *, scale: int, draw: RealDraw, rng: np.random.Generator) -> Planes:

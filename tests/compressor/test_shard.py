@@ -173,6 +173,21 @@ def test_teachers_may_compute_in_bfloat16(config: ShardConfig, tmp_path: Path) -
         shard(replace(config, output=reduced.output))
 
 
+def test_teachers_see_clean_frames_where_the_student_sees_damaged_ones(
+    config: ShardConfig, tmp_path: Path
+) -> None:
+    damaged = replace(config, output=tmp_path / "damaged", degradation="real")
+    crops = [
+        next(iter(CropDataset(open_shards(shard(each)), seed=0, with_teacher=True, augment=False)))
+        for each in (config, damaged)
+    ]
+    assert crops[0].teacher is not None
+    assert crops[1].teacher is not None
+    assert torch.equal(crops[0].hr, crops[1].hr)
+    assert torch.equal(crops[0].teacher, crops[1].teacher)
+    assert not torch.equal(crops[0].lr, crops[1].lr)
+
+
 def test_other_settings_are_refused(config: ShardConfig) -> None:
     shard(replace(config, teachers=(), mix=()))
     with pytest.raises(MismatchError, match="candidates=2, this run has 3"):
