@@ -72,10 +72,10 @@ ROWS = (
     ZooNetwork("vespcn", 878_787, 863.5, window=3),
     ZooNetwork("vsrnet", 272_577, 4_526.5, window=5, colour="y"),
     ZooNetwork("fastdvdnet", 2_574_089, 851.1, window=5, scales=_SHUFFLED, graphs=_HALVES),
-    ZooNetwork("edge", 40_136, 40.8, window=5, graphs=_HALVES),
-    ZooNetwork("edge-s", 40_136, 40.8, window=5, graphs=_HALVES),
-    ZooNetwork("edge-m", 120_624, 122.0, window=5, graphs=_HALVES),
-    ZooNetwork("edge-l", 443_568, 444.5, window=5, graphs=_HALVES),
+    ZooNetwork("edge", 64_464, 64.2, window=5),
+    ZooNetwork("edge-s", 64_464, 64.2, window=5),
+    ZooNetwork("edge-m", 119_952, 119.5, window=5),
+    ZooNetwork("edge-l", 405_680, 404.9, window=5),
 )
 
 

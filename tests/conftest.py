@@ -75,16 +75,17 @@ def clips(reference: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def untrained_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random edge-s x2 over 3 frames, not exported yet; copy it before changing it."""
+    """A random `edge` x2 over 3 frames with an encoder, not exported; copy it before a change."""
     skip_without("torch", "safetensors")
     import torch
 
     from vsrc.compressor.network_package import write_package
-    from vsrc.compressor.networks.video.edge import edge_s
+    from vsrc.compressor.networks.video.edge import edge
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("package") / "student.vsrc"
-    return write_package(edge_s(scale=2, window=3), path)
+    network = edge(encoded=8, features=24, blocks=4, scale=2, window=3)
+    return write_package(network, path)
 
 
 @pytest.fixture(scope="session")

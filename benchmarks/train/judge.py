@@ -54,7 +54,7 @@ def main() -> None:
     _say("Lanczos", rows["Lanczos"])
     for path in options.candidates:
         network = ClipNetwork(read_candidate(path, options.student).eval())
-        restore = _Restored(network)
+        restore = Restored(network)
         started = time.process_time()
         rows[str(path)] = [_mean(truths, inputs, at, restore, measured) for at in range(4)]
         _say(str(path), rows[str(path)], f"{time.process_time() - started:.0f} s")
@@ -104,13 +104,14 @@ def read_candidate(path: Path, student: str) -> nn.Module:
     return network
 
 
-class _Restored:
-    """Frames of a clip restored by a network, on demand."""
+class Restored:
+    """Upscales single frames of a clip by a network."""
 
     def __init__(self, network: ClipNetwork) -> None:
         self.network = network
 
     def __call__(self, lr: Planes, frame: int) -> Planes:
+        """Upscale one frame, `(T, 3, H, W)` to `(sH, sW, 3)` uint8."""
         reach = self.network.spec.window // 2
         first = max(0, frame - reach)
         clip = torch.from_numpy(np.array(lr[first : frame + reach + 1]))[None].float() / 255

@@ -54,11 +54,11 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from vsrc.compressor.networks.video.edge import Edge
+    from vsrc.compressor.networks.video.edge import build_edge
     from vsrc.runtime.package import describe_file, new_folder, write_spec
 
     torch.manual_seed(0)
-    network = Edge(size, scale=config.scale, window=config.window, name="edge").eval()
+    network = build_edge(size, scale=config.scale, window=config.window, name="edge").eval()
     with new_folder(path, overwrite=False) as draft:
         save_file(network.state_dict(), draft / "weights.safetensors")
         (draft / "graphs").mkdir()

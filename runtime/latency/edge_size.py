@@ -10,7 +10,7 @@ class EdgeSize:
     """Channels and depth of an `edge` network.
 
     Attributes:
-        encoded: Number of channels of a frame's features.
+        encoded: Number of channels of a frame's features; 0 if the frames themselves are fused.
         features: Number of channels of the body.
         blocks: Number of 3x3 convolutions of the body.
     """
@@ -20,16 +20,21 @@ class EdgeSize:
     blocks: int
 
     def __post_init__(self) -> None:
-        if min(self.encoded, self.features, self.blocks) < 1:
-            raise ValueError(f"size {self} must be at least 1x1x1")
+        if self.encoded < 0 or min(self.features, self.blocks) < 1:
+            raise ValueError(f"size {self} must be at least 0x1x1")
 
     def __str__(self) -> str:
         return f"{self.encoded}x{self.features}x{self.blocks}"
 
+    @property
+    def fused(self) -> int:
+        """Channels of a frame where the frames are fused."""
+        return self.encoded or 3
+
     def kilo_mac(self, *, scale: int, window: int) -> float:
         """Thousands of multiply-accumulates per LR pixel and output frame, branches merged."""
         encoder = window * 3 * self.encoded
-        fusion = window * self.encoded * self.features
+        fusion = window * self.fused * self.features
         body = self.blocks * self.features**2
         tail = self.features * 3 * scale**2
         return 9 * (encoder + fusion + body + tail) / 1000

@@ -32,8 +32,8 @@ class ProfileConfig:
     """
 
     sizes: tuple[EdgeSize, ...] = _sizes(
-        *((8, 8, 4), (8, 16, 2), (8, 16, 10), (8, 24, 4), (8, 24, 12), (12, 28, 6), (16, 32, 3)),
-        *((16, 32, 9), (16, 40, 6), (16, 48, 3), (16, 48, 10), (16, 64, 4), (16, 64, 16)),
+        *((0, 8, 4), (0, 16, 2), (0, 16, 10), (0, 24, 4), (0, 24, 12), (0, 28, 6), (0, 32, 3)),
+        *((0, 32, 11), (0, 40, 6), (0, 48, 3), (0, 48, 10), (0, 64, 4), (0, 64, 16)),
     )
     shapes: tuple[tuple[int, int], ...] = ((180, 320),)
     scale: int = 4
@@ -71,7 +71,7 @@ class ProfileProgress:
 
 
 def parse_sizes(text: str) -> tuple[EdgeSize, ...]:
-    """Parse sizes such as `"8x24x4,16x32x9"` (encoded x features x blocks).
+    """Parse sizes such as `"0x32x5,16x32x9"` (encoded x features x blocks).
 
     Raises:
         ValueError: Not of that form.
@@ -81,7 +81,7 @@ def parse_sizes(text: str) -> tuple[EdgeSize, ...]:
         numbers = part.strip().split("x")
         if len(numbers) != 3 or not all(number.isdigit() for number in numbers):
             raise ValueError(
-                f"size {part.strip()!r} is not ENCODEDxFEATURESxBLOCKS, as in 8x24x4,16x32x9"
+                f"size {part.strip()!r} is not ENCODEDxFEATURESxBLOCKS, as in 0x32x5,16x32x9"
             )
         sizes.append(EdgeSize(*map(int, numbers)))
     return tuple(dict.fromkeys(sizes))

@@ -123,11 +123,11 @@ def _costs(size: EdgeSize, *, step: int, scale: int, window: int) -> NDArray[np.
     def up(channels: int) -> int:
         return math.ceil(channels / step) * step
 
-    encoded, features, blocks = size.encoded, size.features, size.blocks
+    features, blocks = size.features, size.blocks
     columns = (
         1.0,
-        window * 27 * up(encoded),
-        9 * up(window * encoded) * up(features),
+        window * 27 * up(size.encoded),
+        9 * up(window * size.fused) * up(features),
         9 * up(features) ** 2 * blocks,
         100 * up(features) * blocks,
         9 * up(features) * up(3 * scale * scale),

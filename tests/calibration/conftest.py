@@ -53,7 +53,7 @@ def two_shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def package(tiny_package: Path, tmp_path: Path) -> Path:
-    """A copy of an untaught edge-s x2 over 3 frames, with its fp32 graph."""
+    """A copy of an untrained edge x2 over 3 frames, with its fp32 graph."""
     path = tmp_path / "student.vsrc"
     shutil.copytree(tiny_package, path)
     return path

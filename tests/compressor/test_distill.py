@@ -21,7 +21,7 @@ from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.distill import distill
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, load_weights
-from vsrc.compressor.networks.video.edge import Edge
+from vsrc.compressor.networks.video.edge import build_edge
 from vsrc.compressor.plan import plan
 from vsrc.compressor.split import split
 from vsrc.compressor.training.config import DistillConfig
@@ -34,7 +34,7 @@ from vsrc.runtime.spec import Argument
 
 def tiny_student(window: int = 3) -> nn.Module:
     """A user's own network, found as `module:function`."""
-    return Edge(EdgeSize(2, 4, 1), window=window, name="tiny")
+    return build_edge(EdgeSize(2, 4, 1), window=window, name="tiny")
 
 
 @pytest.fixture(scope="module")

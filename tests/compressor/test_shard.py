@@ -21,7 +21,7 @@ from vsrc.compressor.distill import distill
 from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
-from vsrc.compressor.networks.video.edge import Edge
+from vsrc.compressor.networks.video.edge import build_edge
 from vsrc.compressor.shard import ShardProgress, shard
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.compressor.training.config import DistillConfig
@@ -33,7 +33,7 @@ PATCH, SCALE, LENGTH = 32, 4, 3
 
 
 def tiny_student() -> nn.Module:
-    return Edge(EdgeSize(2, 4, 1), window=LENGTH, name="tiny")
+    return build_edge(EdgeSize(2, 4, 1), window=LENGTH, name="tiny")
 
 
 def image_teacher(scale: int = 4) -> nn.Module:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vsrc.compressor.networks.loading.weights import load_state
-from vsrc.compressor.networks.video.edge import Edge, identity_kernel
+from vsrc.compressor.networks.video.edge import Edge, build_edge, identity_kernel
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
 
@@ -33,14 +33,15 @@ def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
     Raises:
         MismatchError: The weights are of another network, or larger.
     """
-    small = Edge(
+    small = build_edge(
         _size_of(state, where), scale=network.scale, window=network.window, name="the smaller edge"
     )
     load_state(small, state, where=where)
     if not _holds(network.size, small.size):
         raise MismatchError(
             f"{where} is an edge of {small.size} (encoded x features x blocks), which does not fit "
-            f"into {network.name} of {network.size}; expected one that is at most as large in each"
+            f"into {network.name} of {network.size}; expected one that is at most as large in "
+            "each, with an encoder only where that has one"
         )
     taught = _deepen(small.collapsed().state_dict(), small.size, blocks=network.size.blocks)
     fresh = network.collapsed().state_dict()
@@ -75,11 +76,14 @@ def _place_first(wide: Tensor, taught: Tensor) -> Tensor:
 
 def _size_of(state: Mapping[str, Tensor], where: str) -> EdgeSize:
     blocks = {key.split(".")[1] for key in state if key.startswith("body.")}
-    if not blocks or not {"encoder.weight", "tail.weight"} <= state.keys():
+    if not blocks or "tail.weight" not in state or state["tail.weight"].dim() != 4:
         raise MismatchError(f"{where} holds no weights of an edge, and only those can grow")
-    return EdgeSize(len(state["encoder.weight"]), state["tail.weight"].shape[1], len(blocks))
+    encoded = len(state.get("encoder.weight", ()))
+    return EdgeSize(encoded, state["tail.weight"].shape[1], len(blocks))
 
 
 def _holds(large: EdgeSize, small: EdgeSize) -> bool:
+    if bool(large.encoded) != bool(small.encoded):
+        return False
     pairs = zip(astuple(large), astuple(small), strict=True)
     return all(more >= less for more, less in pairs)

@@ -88,7 +88,7 @@ def test_pictures_are_near_those_of_fp32(
     int8 = int8_graph(model, calibration, target=target)
     onnx.checker.check_model(int8, full_check=True)
     (reference,), (exact,) = _run(model, lr), _run(int8, lr, integer=False)
-    # Untaught weights: a taught edge-s has 50 dB (docs/calibration.md).
+    # Untrained weights: a trained edge-s has 50 dB (docs/calibration.md).
     assert _psnr(exact, reference) > 38
     assert (exact != reference).any()  # it did change something
 

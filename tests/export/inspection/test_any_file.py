@@ -80,7 +80,7 @@ def test_the_command_shows_a_damaged_package_and_fails(package: Path) -> None:
     (package / "weights.safetensors").unlink()
     done = CliRunner().invoke(main, ["inspect", str(package)])
     assert done.exit_code == 1
-    assert "edge-s" in done.stdout
+    assert "edge x2" in done.stdout
     assert "weights.safetensors is missing" in done.stderr
 
 
@@ -102,7 +102,7 @@ def test_a_graph_is_counted_as_it_is(package: Path) -> None:
     assert found.facts["opsets"]["ai.onnx"] == 18
     assert found.facts["inputs"][0].startswith("lr uint8 (")
     assert found.facts["outputs"][0].startswith("sr uint8 (")
-    assert json.loads(found.facts["metadata"]["vsrc"])["network"]["name"] == "edge-s"
+    assert json.loads(found.facts["metadata"]["vsrc"])["network"]["name"] == "edge"
 
 
 def test_precision_is_told_by_weights_and_by_nodes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from support.places import ASSETS
 from vsrc.cli import main
-from vsrc.compressor.networks.video.edge import Edge
+from vsrc.compressor.networks.video.edge import build_edge
 from vsrc.export.profiles.profile_graphs import write_profile_packages
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile
@@ -53,7 +53,7 @@ def test_the_command_measures_the_sizes_it_is_given(tmp_path: Path) -> None:
     small, large = profile.points
     assert (str(small.size), str(large.size)) == ("4x8x1", "4x32x6")
     for point in profile.points:
-        network = Edge(point.size, name="edge")
+        network = build_edge(point.size, name="edge")
         assert point.parameters == network.spec.parameters
         assert len(point.rounds_ms) == 5
         assert all(len(values) >= 3 for values in point.rounds_ms)

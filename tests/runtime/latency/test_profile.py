@@ -29,7 +29,7 @@ def device_ms(size: EdgeSize) -> float:
     def wide(channels: int) -> int:
         return -(-channels // 16) * 16
 
-    macs = 5 * 27 * wide(size.encoded) + 9 * wide(5 * size.encoded) * wide(size.features)
+    macs = 5 * 27 * wide(size.encoded) + 9 * wide(5 * size.fused) * wide(size.features)
     macs += 9 * wide(size.features) ** 2 * size.blocks + 9 * wide(size.features) * 48
     return 1.0 + macs * 14_400 / 40e9 * 1000 + 0.004 * wide(size.features) * size.blocks
 
@@ -76,7 +76,7 @@ def test_what_was_measured_is_told_as_it_was_measured() -> None:
     assert found.low_ms == pytest.approx(0.98 * device_ms(size))
 
 
-@pytest.mark.parametrize("size", [EdgeSize(8, 20, 7), EdgeSize(16, 56, 5)])
+@pytest.mark.parametrize("size", [EdgeSize(0, 20, 7), EdgeSize(0, 56, 5)])
 def test_unmeasured_sizes_are_predicted_on_a_device_of_wide_vectors(size: EdgeSize) -> None:
     found = profile(ProfileConfig.sizes).predict(**vars(size))
     assert not found.measured
@@ -96,24 +96,24 @@ def test_the_stated_error_is_that_of_left_out_points() -> None:
     assert stated.largest == pytest.approx(max(errors))
     # 5 % of noise cannot be predicted away, and a fit that follows it is not much worse.
     assert 0.01 < stated.median < 0.10
-    guess = noisy.predict(encoded=8, features=20, blocks=7)
+    guess = noisy.predict(encoded=0, features=20, blocks=7)
     assert guess.low_ms is not None
     assert guess.high_ms is not None
-    assert guess.low_ms < device_ms(EdgeSize(8, 20, 7)) < guess.high_ms
+    assert guess.low_ms < device_ms(EdgeSize(0, 20, 7)) < guess.high_ms
 
 
 def test_more_work_is_never_predicted_to_be_faster() -> None:
     noisy = profile(ProfileConfig.sizes, noise=0.1)
     before = 0.0
     for blocks in (1, 5, 11, 17, 40):
-        now = noisy.predict(encoded=12, features=36, blocks=blocks).latency_ms
+        now = noisy.predict(encoded=0, features=36, blocks=blocks).latency_ms
         assert now >= before
         before = now
 
 
 def test_a_shape_that_was_not_measured_is_refused() -> None:
     with pytest.raises(MismatchError, match="180x320; the latency profile holds 90x160"):
-        profile(ProfileConfig.sizes[:4]).predict(encoded=8, features=8, blocks=1, shape=(180, 320))
+        profile(ProfileConfig.sizes[:4]).predict(encoded=0, features=8, blocks=1, shape=(180, 320))
 
 
 def test_few_points_predict_nothing() -> None:

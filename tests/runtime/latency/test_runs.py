@@ -135,7 +135,7 @@ def test_several_are_set_side_by_side(tiny_package: Path, tmp_path: Path) -> Non
     found = json.loads(path.read_text())
     assert found["kind"] == "vsrc-bench-set"
     assert [one["subject"]["kind"] for one in found["reports"]] == ["package", "graph"]
-    assert done.stdout.count("edge-s x2") == 2
+    assert done.stdout.count("edge x2") == 2
     assert "<svg" in page.read_text()
 
 

@@ -6,25 +6,37 @@ import pytest
 import torch
 
 from vsrc.compressor.networks.loading.growth import grow
-from vsrc.compressor.networks.video.edge import Edge
+from vsrc.compressor.networks.video.edge import Edge, build_edge
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
 
 SMALL = EdgeSize(encoded=3, features=5, blocks=2)
+STACKED = EdgeSize(encoded=0, features=5, blocks=2)
 
 
 def made(size: EdgeSize, *, window: int = 3) -> Edge:
-    network = Edge(size, window=window, name="tiny").eval()
+    network = build_edge(size, window=window, name="tiny").eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return network
 
 
-@pytest.mark.parametrize("size", [SMALL, EdgeSize(3, 7, 2), EdgeSize(4, 5, 2), EdgeSize(6, 9, 4)])
+@pytest.mark.parametrize(
+    ("start", "size"),
+    [
+        (SMALL, SMALL),
+        (SMALL, EdgeSize(3, 7, 2)),
+        (SMALL, EdgeSize(4, 5, 2)),
+        (SMALL, EdgeSize(6, 9, 4)),
+        (STACKED, EdgeSize(0, 8, 3)),
+    ],
+)
 @pytest.mark.parametrize("merged", [False, True])
-def test_a_grown_network_gives_the_same_pictures(size: EdgeSize, *, merged: bool) -> None:
+def test_a_grown_network_gives_the_same_pictures(
+    start: EdgeSize, size: EdgeSize, *, merged: bool
+) -> None:
     torch.manual_seed(3)
-    small, large = made(SMALL), made(size)
+    small, large = made(start), made(size)
     source = small.collapsed() if merged else small
     grow(large, source.state_dict(), where="a")
     lr = torch.rand(1, 3, 3, 9, 8)
@@ -53,6 +65,7 @@ def test_what_is_new_learns_from_the_first_steps() -> None:
     ("small", "window", "message"),
     [
         (EdgeSize(3, 10, 2), 3, "at most as large in each"),
+        (STACKED, 3, "with an encoder only where that has one"),
         (EdgeSize(3, 5, 5), 3, "3x5x5 .* does not fit into tiny of 6x9x4"),
         (EdgeSize(3, 5, 2), 5, r"fusion.conv.weight is float32 \(5, 15, 3, 3\), expected"),
     ],

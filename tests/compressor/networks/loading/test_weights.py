@@ -239,7 +239,7 @@ class TestAdvice:
 
     def test_the_nearest_is_named_with_its_share(self) -> None:
         state = dict(create("edge-l", scale=4).state_dict())
-        del state["encoder.bias"]
+        del state["tail.bias"]
         with pytest.raises(MismatchError, match=r"nearest is create\('edge-l', scale=4\): 9\d%"):
             load_state(create("edge-s"), state, where="cut.pth")
 
