@@ -51,8 +51,8 @@ class ResultFrame:
         name: File name without suffix, where the source is an image sequence.
         is_kept: Whether it was already encoded, by a run that was stopped.
         starts_shot: Whether it is the first frame of a shot.
-        is_redone: Whether reduced precision had corrupted it, and it was recomputed in fp32.
-        is_spoilt: Whether reduced precision has corrupted it, and it could not be recomputed.
+        is_recomputed: Whether reduced precision had corrupted it, and it was recomputed in fp32.
+        is_corrupted: Whether reduced precision has corrupted it, and it could not be recomputed.
     """
 
     rgb: Pixels | None
@@ -62,8 +62,8 @@ class ResultFrame:
     name: str = ""
     is_kept: bool = False
     starts_shot: bool = False
-    is_redone: bool = False
-    is_spoilt: bool = False
+    is_recomputed: bool = False
+    is_corrupted: bool = False
 
     @property
     def counts(self) -> bool:

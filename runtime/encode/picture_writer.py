@@ -54,7 +54,7 @@ class PictureWriter:
         self._number = self._first = 0
         self._names: set[str] = set()
         self._part: list[StoredPacket] = []
-        self._redone = self._spoilt = 0
+        self._recomputed_frames = self._corrupted_frames = 0
         # Image viewers do not apply the display matrix.
         self._quarter_turns = round(info.rotation / 90) % 4
         size = (info.width * scale, info.height * scale)
@@ -93,8 +93,8 @@ class PictureWriter:
         with failures_named(self._folder):
             if frame.rgb is not None:
                 self._save(name, self._png(np.rot90(frame.rgb, self._quarter_turns)))
-            self._redone += frame.is_redone
-            self._spoilt += frame.is_spoilt
+            self._recomputed_frames += frame.is_recomputed
+            self._corrupted_frames += frame.is_corrupted
             self._number += 1
             if self._number - self._first == _PART:
                 self._close_part()
@@ -128,10 +128,16 @@ class PictureWriter:
     def _close_part(self) -> None:
         first, self._first = self._first, self._number
         part, self._part = self._part, []
-        redone, self._redone = self._redone, 0
-        spoilt, self._spoilt = self._spoilt, 0
+        recomputed_frames, self._recomputed_frames = self._recomputed_frames, 0
+        corrupted_frames, self._corrupted_frames = self._corrupted_frames, 0
         if self._store is not None and self._store.at(first) is None:
-            self._store.save(first, self._number, part, redone=redone, spoilt=spoilt)
+            self._store.save(
+                first,
+                self._number,
+                part,
+                recomputed_frames=recomputed_frames,
+                corrupted_frames=corrupted_frames,
+            )
 
     def _png(self, rgb: Pixels) -> bytes:
         import av

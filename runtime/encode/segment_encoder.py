@@ -70,7 +70,7 @@ class SegmentedEncoder:
         self._first = self._next = first
         self._context: av.VideoCodecContext | None = None
         self._packets: list[StoredPacket] = []
-        self._redone = self._spoilt = 0
+        self._recomputed_frames = self._corrupted_frames = 0
         self._last_dts: int | None = None
 
     def encode(self, picture: av.VideoFrame | None, frame: ResultFrame) -> list[StoredPacket]:
@@ -93,8 +93,8 @@ class SegmentedEncoder:
             if self._context is None:
                 self._context = self._fresh()
             self._take(self._context.encode(picture))
-        self._redone += frame.is_redone
-        self._spoilt += frame.is_spoilt
+        self._recomputed_frames += frame.is_recomputed
+        self._corrupted_frames += frame.is_corrupted
         self._next += 1
         return done
 
@@ -104,8 +104,8 @@ class SegmentedEncoder:
 
     def _close(self, *, keep: bool) -> list[StoredPacket]:
         first, self._first = self._first, self._next
-        redone, self._redone = self._redone, 0
-        spoilt, self._spoilt = self._spoilt, 0
+        recomputed_frames, self._recomputed_frames = self._recomputed_frames, 0
+        corrupted_frames, self._corrupted_frames = self._corrupted_frames, 0
         if self._store is not None and self._store.at(first):
             return self._in_order(self._store.load(first))
         if self._context is not None:
@@ -113,7 +113,13 @@ class SegmentedEncoder:
         self._context = None
         packets, self._packets = possible_dts(self._packets), []
         if self._store is not None and keep:
-            self._store.save(first, self._next, packets, redone=redone, spoilt=spoilt)
+            self._store.save(
+                first,
+                self._next,
+                packets,
+                recomputed_frames=recomputed_frames,
+                corrupted_frames=corrupted_frames,
+            )
         return self._in_order(packets)
 
     def _take(self, packets: list[Packet[Stream]]) -> None:

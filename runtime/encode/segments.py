@@ -55,16 +55,16 @@ class Segment:
         stop: Index after its last frame.
         sha256: Hash of its packets and their time stamps, hex.
         size_bytes: Size of its file, bytes.
-        redone: Number of frames corrupted by reduced precision and recomputed in fp32.
-        spoilt: Number of frames corrupted by reduced precision and not recomputed.
+        recomputed_frames: Number of frames corrupted by reduced precision and recomputed in fp32.
+        corrupted_frames: Number of frames corrupted by reduced precision and not recomputed.
     """
 
     first: int
     stop: int
     sha256: str
     size_bytes: int
-    redone: int = 0
-    spoilt: int = 0
+    recomputed_frames: int = 0
+    corrupted_frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class FinishedPart:
 
     Attributes:
         frames: Number of finished frames.
-        redone: Number of frames that were recomputed in fp32.
-        spoilt: Number of frames that are corrupted.
+        recomputed_frames: Number of frames that were recomputed in fp32.
+        corrupted_frames: Number of frames that are corrupted.
     """
 
     frames: int = 0
-    redone: int = 0
-    spoilt: int = 0
+    recomputed_frames: int = 0
+    corrupted_frames: int = 0
 
 
 class SegmentStore:
@@ -116,8 +116,8 @@ class SegmentStore:
         segments = self._found.values()
         return FinishedPart(
             sum(segment.stop - segment.first for segment in segments),
-            sum(segment.redone for segment in segments),
-            sum(segment.spoilt for segment in segments),
+            sum(segment.recomputed_frames for segment in segments),
+            sum(segment.corrupted_frames for segment in segments),
         )
 
     @property
@@ -157,12 +157,12 @@ class SegmentStore:
         stop: int,
         packets: Sequence[StoredPacket],
         *,
-        redone: int = 0,
-        spoilt: int = 0,
+        recomputed_frames: int = 0,
+        corrupted_frames: int = 0,
     ) -> None:
         """Save the frames [first, stop); see `Segment`."""
         self.claim()
-        counts = (redone, spoilt)
+        counts = (recomputed_frames, corrupted_frames)
         path, sha256 = self._file(first, stop), _digest(packets, counts)
         head = {"sha256": sha256, "counts": counts, "packets": _table(packets)}
         with open_pending_file(path) as file:
@@ -233,8 +233,8 @@ def _read(file: Path) -> tuple[list[StoredPacket], str, tuple[int, int]] | None:
             for pts, dts, duration, is_key, size in head["packets"]:
                 packets.append(StoredPacket(pts, dts, duration, is_key, stream.read(size)))
             rest = stream.read(1)
-        sha256, (redone, spoilt) = str(head["sha256"]), head["counts"]
-        counts = (int(redone), int(spoilt))
+        sha256, (recomputed_frames, corrupted_frames) = str(head["sha256"]), head["counts"]
+        counts = (int(recomputed_frames), int(corrupted_frames))
         if rest or head["packets"] != _table(packets) or sha256 != _digest(packets, counts):
             return None
     except (OSError, ValueError, KeyError, TypeError):

@@ -39,8 +39,8 @@ from vsrc.runtime.sensors.power import mean_watts, throttle_events
 from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 
 KIND = "vsrc-infer-report"
-SCHEMA_VERSION = 1
-_THREADS = ("decode", "restore", "encode")
+SCHEMA_VERSION = 2
+_THREADS = ("decode", "upscale", "encode")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class JobStage:
     """One of the three threads of a run.
 
     Attributes:
-        name: Name of the stage: decode, restore or encode.
+        name: Name of the stage: decode, upscale or encode.
         latency_ms: Time per frame without waiting for the other threads, ms.
         busy_share: Share of the wall time that the thread worked; near 1 for the bottleneck.
         samples_ms: Time of each frame, in frame order, ms.
@@ -70,7 +70,7 @@ class JobReport:
         seconds: Wall time of the whole run.
         frames: Number of frames upscaled.
         fps: Throughput, frames/s: frames / seconds.
-        redone: Number of frames corrupted by reduced precision and recomputed in fp32.
+        recomputed_frames: Number of frames corrupted by reduced precision and recomputed in fp32.
         files: Result of each input.
         failed: Inputs that could not be upscaled.
         stages: Times of the three threads.
@@ -87,7 +87,7 @@ class JobReport:
     seconds: float
     frames: int
     fps: float
-    redone: int
+    recomputed_frames: int
     files: tuple[FileResult, ...]
     failed: tuple[str, ...]
     stages: tuple[JobStage, ...]
@@ -158,7 +158,7 @@ def job_report(
         seconds=seconds,
         frames=frames,
         fps=frames / seconds,
-        redone=sum(file.redone for file in result.files),
+        recomputed_frames=sum(file.recomputed_frames for file in result.files),
         files=result.files,
         failed=tuple(failure.input for failure in result.failures),
         stages=stages,
@@ -219,8 +219,12 @@ def _few(stages: tuple[JobStage, ...]) -> Iterator[tuple[str, str]]:
 
 def _figures(report: JobReport) -> Iterator[Figure]:
     yield Figure("Throughput", f"{report.fps:.4g} frames/s", f"{report.seconds:.1f} s in all")
-    if report.redone:
-        yield Figure("Redone in fp32", f"{report.redone} frames", "corrupted by reduced precision")
+    if report.recomputed_frames:
+        yield Figure(
+            "Recomputed in fp32",
+            f"{report.recomputed_frames} frames",
+            "corrupted by reduced precision",
+        )
     for stage in report.stages:
         # Not the median: several windows run at once, and all but the first return immediately.
         busy = f"in the mean; busy {stage.busy_share:.0%} of the time"
@@ -249,7 +253,7 @@ def _charts(report: JobReport) -> Iterator[Chart]:
     svg = line_chart(lines, name="Threads over time", x_label="frame", y_label="ms")
     yield Chart("Over time", svg, tuple(line.label for line in lines))
     for stage in report.stages:
-        if stage.name == "restore":
+        if stage.name == "upscale":
             marks = {"p50": stage.latency_ms.p50, "p99": stage.latency_ms.p99}
             known = {name: value for name, value in marks.items() if value is not None}
             title = "Upscaling a frame"

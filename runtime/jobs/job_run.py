@@ -31,7 +31,8 @@ class InferJob:
         self._began = began
         self._progress = progress
         self._done = 0
-        self._redone, self._spoilt = writer.kept.redone, writer.kept.spoilt
+        self._recomputed_frames = writer.kept.recomputed_frames
+        self._corrupted_frames = writer.kept.corrupted_frames
         self._shots = 1
         self._first_seconds = 0.0
         self._report = InferProgress(
@@ -69,7 +70,7 @@ class InferJob:
 
     def _run(self, clock: Untimed) -> None:
         self._tell()
-        restore = partial(
+        upscale = partial(
             upscale_frames,
             session=self._opened.session,
             batch=self._opened.config.batch,
@@ -78,7 +79,7 @@ class InferJob:
         )
         pipeline.run(
             clock.source("decode", self._watched(self._opened.frames()), lambda read: read.wanted),
-            lambda read: self._counted(clock.between("restore", read, restore, _is_new)),
+            lambda read: self._counted(clock.between("upscale", read, upscale, _is_new)),
             clock.sink("encode", self._write, _is_new),
         )
         if self._done == 0:
@@ -108,8 +109,8 @@ class InferJob:
                 *opened.session.notes,
                 *(guard.notes if guard else ()),
             ),
-            redone=self._redone,
-            spoilt=self._spoilt,
+            recomputed_frames=self._recomputed_frames,
+            corrupted_frames=self._corrupted_frames,
         )
 
     def _with_kept(self, what: str) -> str:
@@ -128,8 +129,8 @@ class InferJob:
     def _counted(self, results: Iterable[ResultFrame]) -> Iterator[ResultFrame]:
         for result in results:
             yield result
-            self._redone += result.is_redone
-            self._spoilt += result.is_spoilt
+            self._recomputed_frames += result.is_recomputed
+            self._corrupted_frames += result.is_corrupted
             if result.counts:
                 self._done += 1
                 self._tell()

@@ -13,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from vsrc import __version__
 from vsrc.runtime.backends.graph_in_use import GraphInUse
@@ -28,7 +30,9 @@ from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import from_json
 
 KIND = "vsrc-manifest"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_KEYS_OF_VERSION_1 = {"redone": "recomputed_frames", "spoilt": "corrupted_frames"}
+"""Keys that have another name since version 2."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,8 @@ class Item:
         segments: Encoded segments of the piece, with their hashes.
         sha256: Hash of the finished result; None if this share has not written it.
         error: Why it could not be upscaled; empty on success.
-        redone: Number of frames of the result recomputed in fp32.
-        spoilt: Number of frames of the result that are corrupted by reduced precision.
+        recomputed_frames: Number of frames of the result recomputed in fp32.
+        corrupted_frames: Number of frames of the result that are corrupted by reduced precision.
     """
 
     input: str
@@ -58,8 +62,8 @@ class Item:
     segments: tuple[Segment, ...] = ()
     sha256: str | None = None
     error: str | None = None
-    redone: int = 0
-    spoilt: int = 0
+    recomputed_frames: int = 0
+    corrupted_frames: int = 0
 
 
 @dataclass
@@ -134,11 +138,23 @@ def _read(path: Path) -> list[Item]:
     """Read the items of a manifest; empty if it is not a readable manifest."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["kind"] != KIND or data["schema_version"] != SCHEMA_VERSION:
+        items, version = data["items"], data["schema_version"]
+        if data["kind"] != KIND or version not in (1, SCHEMA_VERSION):
             return []
-        return [from_json(Item, values, where=str(path)) for values in data["items"]]
+        if version == 1:
+            items = _rename_keys(items, _KEYS_OF_VERSION_1)
+        return [from_json(Item, values, where=str(path)) for values in items]
     except (OSError, ValueError, KeyError, TypeError, RecursionError, SpecError):
         return []
+
+
+def _rename_keys(data: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401  parsed JSON
+    """Rename keys of all objects in parsed JSON."""
+    if isinstance(data, dict):
+        return {names.get(key, key): _rename_keys(value, names) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_rename_keys(value, names) for value in data]
+    return data
 
 
 def _now() -> str:

@@ -56,8 +56,8 @@ class FileResult:
         runs: Label of the session that ran the network.
         graph: Graph of the network, with its backend.
         notes: Warnings about damaged, missing or dropped data.
-        redone: Number of frames corrupted by reduced precision and recomputed in fp32.
-        spoilt: Number of corrupted frames that could not be recomputed.
+        recomputed_frames: Number of frames corrupted by reduced precision and recomputed in fp32.
+        corrupted_frames: Number of corrupted frames that could not be recomputed.
     """
 
     input: str
@@ -70,13 +70,13 @@ class FileResult:
     runs: str
     graph: GraphInUse
     notes: tuple[str, ...]
-    redone: int = 0
-    spoilt: int = 0
+    recomputed_frames: int = 0
+    corrupted_frames: int = 0
 
     @property
     def line(self) -> str:
         """What there is to say at the end."""
-        words = describe_redone(self.redone, self.spoilt)
+        words = describe_corruption(self.recomputed_frames, self.corrupted_frames)
         return f"{self.output}  {self.frames} frames, {self.fps:.1f} fps{words}"
 
 
@@ -91,8 +91,8 @@ class PieceResult:
         stop: Index after its last frame.
         total: Number of frames of the whole result.
         made: Number of frames upscaled in this run; the others existed before.
-        redone: Number of frames of the piece recomputed in fp32, in this or earlier runs.
-        spoilt: Number of corrupted frames of the piece that could not be recomputed.
+        recomputed_frames: Number of frames of the piece recomputed in fp32, in all runs.
+        corrupted_frames: Number of corrupted frames of the piece that could not be recomputed.
     """
 
     input: str
@@ -101,21 +101,21 @@ class PieceResult:
     stop: int
     total: int
     made: int
-    redone: int = 0
-    spoilt: int = 0
+    recomputed_frames: int = 0
+    corrupted_frames: int = 0
 
     @property
     def line(self) -> str:
         """What there is to say at the end."""
         kept = f"frames {self.first} to {self.stop - 1} of {self.total} are kept"
-        words = describe_redone(self.redone, self.spoilt)
+        words = describe_corruption(self.recomputed_frames, self.corrupted_frames)
         return f"{self.output}: {kept}{words}; the last share joins them"
 
 
-def describe_redone(redone: int, spoilt: int) -> str:
+def describe_corruption(recomputed_frames: int, corrupted_frames: int) -> str:
     """Format the counts of corrupted frames as the end of a line; empty if there are none."""
-    words = f", {redone} redone in fp32" if redone else ""
-    return words + (f", {spoilt} left black or white" if spoilt else "")
+    words = f", {recomputed_frames} recomputed in fp32" if recomputed_frames else ""
+    return words + (f", {corrupted_frames} left black or white" if corrupted_frames else "")
 
 
 @dataclass(frozen=True)

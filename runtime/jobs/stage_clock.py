@@ -1,4 +1,4 @@
-"""Time the stages of a running pipeline: decode, restore and encode, each on its own thread."""
+"""Time the stages of a running pipeline: decode, upscale and encode, each on its own thread."""
 
 from __future__ import annotations
 

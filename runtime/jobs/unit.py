@@ -109,8 +109,8 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
             piece.stop,
             video.borders[-1],
             made,
-            redone=sum(segment.redone for segment in own),
-            spoilt=sum(segment.spoilt for segment in own),
+            recomputed_frames=sum(segment.recomputed_frames for segment in own),
+            corrupted_frames=sum(segment.corrupted_frames for segment in own),
         )
         if work.manifest is not None:
             work.manifest.record(_piece_item(video, piece, work.manifest.name(target)))
@@ -139,8 +139,8 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
             runs=job.session.label,
             graph=graph_of(job.session),
             notes=("skipped: it exists already, from a run with the same options",),
-            redone=of_this_job[0].redone,
-            spoilt=of_this_job[0].spoilt,
+            recomputed_frames=of_this_job[0].recomputed_frames,
+            corrupted_frames=of_this_job[0].corrupted_frames,
         )
 
 
@@ -194,8 +194,8 @@ def _record(target: Target, manifest: Manifest, job: str, result: FileResult) ->
             graph=result.graph,
             sha256=sha256,
             error=None,
-            redone=result.redone,
-            spoilt=result.spoilt,
+            recomputed_frames=result.recomputed_frames,
+            corrupted_frames=result.corrupted_frames,
         )
     )
 

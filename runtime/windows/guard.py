@@ -35,13 +35,13 @@ class GuardedPictures:
 
     Attributes:
         pictures: Frames, `(K, sH, sW, 3)`.
-        redone: Indices of the frames that were recomputed in fp32.
-        spoilt: Indices of the frames that are corrupted and could not be recomputed.
+        recomputed_indices: Indices of the frames that were recomputed in fp32.
+        corrupted_indices: Indices of the frames that are corrupted and could not be recomputed.
     """
 
     pictures: Pixels
-    redone: frozenset[int] = frozenset()
-    spoilt: frozenset[int] = frozenset()
+    recomputed_indices: frozenset[int] = frozenset()
+    corrupted_indices: frozenset[int] = frozenset()
 
 
 class Guard:
@@ -69,19 +69,19 @@ class Guard:
             made: Output frames, `(K, sH, sW, 3)`: one, or 2T - 1 with those in between.
             wanted: Indices of the output frames that are used.
         """
-        spoilt = [at for at in wanted if is_spoilt(made[at], _select_seen(lr, at, len(made)))]
-        if not spoilt:
+        corrupted = [at for at in wanted if is_corrupted(made[at], _select_seen(lr, at, len(made)))]
+        if not corrupted:
             return GuardedPictures(made)
         session = self._opened()
         if session is None:
-            return GuardedPictures(made, spoilt=frozenset(spoilt))
+            return GuardedPictures(made, corrupted_indices=frozenset(corrupted))
         if isinstance(session, FrameCachingSession):
             again = session.keyed(lr[None], [keys])
         else:
             again = session(lr[None])
         guarded = made.copy()
-        guarded[spoilt] = again.reshape(made.shape)[spoilt]
-        return GuardedPictures(guarded, redone=frozenset(spoilt))
+        guarded[corrupted] = again.reshape(made.shape)[corrupted]
+        return GuardedPictures(guarded, recomputed_indices=frozenset(corrupted))
 
     def _opened(self) -> Session | None:
         if self._session is None and self._is_there:
@@ -96,7 +96,7 @@ class Guard:
         return self._session
 
 
-def is_spoilt(sr: Pixels, lr: Sequence[Pixels]) -> bool:
+def is_corrupted(sr: Pixels, lr: Sequence[Pixels]) -> bool:
     """Whether a frame has a region that is black or white and should not be; see above.
 
     Args:

@@ -152,8 +152,8 @@ def _result(slot: Slot, guarded: GuardedPictures | None = None) -> ResultFrame:
         slot.name,
         slot.is_kept,
         slot.starts_shot,
-        is_redone=guarded is not None and slot.index in guarded.redone,
-        is_spoilt=guarded is not None and slot.index in guarded.spoilt,
+        is_recomputed=guarded is not None and slot.index in guarded.recomputed_indices,
+        is_corrupted=guarded is not None and slot.index in guarded.corrupted_indices,
     )
 
 

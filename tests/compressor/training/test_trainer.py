@@ -66,17 +66,17 @@ def all_weights(trainer: Trainer) -> dict[str, Tensor]:
     }
 
 
-def spoilt(batches: Batches, *, at: int, act: Callable[[Batch], None]) -> Batches:
+def disturb(batches: Batches, *, at: int, act: Callable[[Batch], None]) -> Batches:
     """The same batches, with something done when batch number `at` is handed out."""
 
-    def spoil(start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
+    def iter_disturbed(start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
         stream = batches(start, process=process, processes=processes)
         for number, batch in enumerate(stream, start=start):
             if number == at:
                 act(batch)
             yield batch
 
-    return spoil
+    return iter_disturbed
 
 
 def kill(_: Batch) -> None:
@@ -98,7 +98,7 @@ def test_resumed_is_the_same_to_the_bit_as_never_stopped(
     whole = make_trainer(tmp_path / "whole", noise_clips(clips=1), config)
     whole.run()
 
-    killed = spoilt(noise_clips(clips=1), at=stop_at * config.accumulate - 1, act=kill)
+    killed = disturb(noise_clips(clips=1), at=stop_at * config.accumulate - 1, act=kill)
     with pytest.raises(StoppedError, match=f"stopped at step {stop_at} of 4; .*--resume"):
         make_trainer(tmp_path / "parts", killed, config).run()
     resumed = make_trainer(tmp_path / "parts", noise_clips(clips=1), config)
@@ -117,7 +117,7 @@ def test_nothing_to_resume_is_a_fresh_start(tmp_path: Path, noise_clips: Clips) 
 def test_signals_act_as_before_once_the_run_is_over(tmp_path: Path, noise_clips: Clips) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(StoppedError):
-        make_trainer(tmp_path, spoilt(noise_clips(), at=0, act=kill), objective="none").run()
+        make_trainer(tmp_path, disturb(noise_clips(), at=0, act=kill), objective="none").run()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -144,7 +144,7 @@ def test_a_loss_that_is_not_finite_stops_and_says_where(tmp_path: Path, noise_cl
         batch.hr[1, 0, 0, 0, 0] = math.nan
 
     config = replace(CONFIG, checkpoint_every=2)
-    trainer = make_trainer(tmp_path, spoilt(noise_clips(), at=3, act=poison), config)
+    trainer = make_trainer(tmp_path, disturb(noise_clips(), at=3, act=poison), config)
     with pytest.raises(
         TrainingError, match=r"step 4: the loss is not finite .*noise 6, noise 7.*step-00000002"
     ):

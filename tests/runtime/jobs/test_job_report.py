@@ -30,11 +30,11 @@ def test_the_numbers_agree_with_each_other(written: Path) -> None:
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(found, schema)
-    assert (found["kind"], found["schema_version"]) == ("vsrc-infer-report", 1)
+    assert (found["kind"], found["schema_version"]) == ("vsrc-infer-report", 2)
     assert found["frames"] == found["files"][0]["frames"] == 24
     assert found["fps"] == pytest.approx(24 / found["seconds"])
     stages = {stage["name"]: stage for stage in found["stages"]}
-    assert list(stages) == ["decode", "restore", "encode"]
+    assert list(stages) == ["decode", "upscale", "encode"]
     for stage in stages.values():
         assert len(stage["samples_ms"]) == 24
         # A thread works no longer than the whole run lasts.

@@ -53,6 +53,18 @@ def test_items_of_before_graphs_were_noted_are_read() -> None:
     assert read(json.dumps(data).encode())["a.mkv"].graph is None
 
 
+def test_a_manifest_of_version_1_is_read() -> None:
+    segment = {"first": 0, "stop": 5, "sha256": "2", "size_bytes": 7, "redone": 3, "spoilt": 1}
+    item = {"input": "a.mp4", "output": "a.mkv", "job": "1", "frames": 9, "piece": [0, 5]}
+    item |= {"segments": [segment], "redone": 4, "spoilt": 2}
+    data = {"kind": "vsrc-manifest", "schema_version": 1, "items": [item]}
+    read_item = read(json.dumps(data).encode())["a.mkv"]
+    assert (read_item.recomputed_frames, read_item.corrupted_frames) == (4, 2)
+    (read_segment,) = read_item.segments
+    assert (read_segment.recomputed_frames, read_segment.corrupted_frames) == (3, 1)
+    assert read(json.dumps({**data, "schema_version": 2}).encode()) == {}  # the names of version 1
+
+
 @given(st.binary(max_size=64) | st.just(b"[" * 100_000))
 def test_bytes_are_no_manifest(content: bytes) -> None:
     assert read(content) == {}

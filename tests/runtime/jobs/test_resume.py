@@ -195,9 +195,9 @@ def test_a_picture_that_is_not_as_it_was_is_made_again(
     with pytest.raises(StoppedError, match=r"(4|8|12) frames are kept") as stopped:
         infer(config, session=StoppedAt(enlarger(), 15))
     kept = int(str(stopped.value).split()[1])  # how far the encoder came depends on the machine
-    spoilt = tmp_path / ".out.vsrc-resume" / "pictures" / "02.png"
-    whole = spoilt.read_bytes()
-    spoilt.write_bytes(whole[:-1])
+    truncated = tmp_path / ".out.vsrc-resume" / "pictures" / "02.png"
+    whole = truncated.read_bytes()
+    truncated.write_bytes(whole[:-1])
     session = enlarger()
     infer(config, session=session)
     assert len(session.fed) == 24 - (kept - 4)  # one of the parts that were there is not whole

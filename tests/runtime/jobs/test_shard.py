@@ -221,14 +221,14 @@ def test_a_file_that_is_not_what_it_was_behind_a_jump_is_read_from_its_beginning
     def jump(_: VideoReader, pts: int) -> None:
         jumps.append(pts)
 
-    def spoilt(reader: VideoReader) -> Iterator[SourceFrame]:
+    def changed(reader: VideoReader) -> Iterator[SourceFrame]:
         jumped = bool(jumps)
         jumps.clear()
         for at, frame in enumerate(iterate(reader)):
             yield replace(frame, rgb=255 - frame.rgb) if jumped and at > 40 else frame
 
     monkeypatch.setattr(VideoReader, "seek", jump)
-    monkeypatch.setattr(VideoReader, "__iter__", spoilt)
+    monkeypatch.setattr(VideoReader, "__iter__", changed)
     for share in ("2/2", "1/2"):
         infer(config_of(long_clip, joined, share), session=enlarger())
     assert joined.read_bytes() == whole.read_bytes()

@@ -47,11 +47,11 @@ def test_each_stage_has_its_own_time_and_no_waiting() -> None:
         written.append(item)
 
     sink = clock.sink("encode", write)
-    for result in clock.between("restore", clock.source("decode", read()), pairs):
+    for result in clock.between("upscale", clock.source("decode", read()), pairs):
         sink(result)
     assert written == [0, 0, 1, -1, 2, -2]
     assert clock.durations_ms["decode"] == pytest.approx([5, 5, 5])
-    assert clock.durations_ms["restore"] == pytest.approx([20, 1, 20, 1, 20, 1])
+    assert clock.durations_ms["upscale"] == pytest.approx([20, 1, 20, 1, 20, 1])
     assert clock.durations_ms["encode"] == pytest.approx([7] * 6)
 
 
@@ -82,7 +82,7 @@ def test_a_pipeline_gives_the_same_with_and_without_a_clock(clock: Untimed) -> N
     found: list[int] = []
     pipeline.run(
         clock.source("decode", range(50)),
-        lambda read: clock.between("restore", read, lambda items: (2 * item for item in items)),
+        lambda read: clock.between("upscale", read, lambda items: (2 * item for item in items)),
         clock.sink("encode", found.append),
     )
     assert found == [2 * item for item in range(50)]
@@ -96,7 +96,7 @@ def test_an_error_of_a_stage_goes_on() -> None:
             yield item
 
     with pytest.raises(OSError, match="gone"):
-        list(StageClock().between("restore", [0, 1], broken))
+        list(StageClock().between("upscale", [0, 1], broken))
 
 
 def test_a_real_run_is_timed(clip: Path, enlarger: Callable[[], object], tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_real_run_is_timed(clip: Path, enlarger: Callable[[], object], tmp_pat
     assert result.files[0].frames == 10
     assert {name: len(ms) >= 10 for name, ms in clock.durations_ms.items()} == {
         "decode": True,
-        "restore": True,
+        "upscale": True,
         "encode": True,
     }
     assert all(value >= 0 for values in clock.durations_ms.values() for value in values)

@@ -1,4 +1,4 @@
-"""Frames that half precision spoils are noticed, restored again in fp32, and counted."""
+"""Frames that half precision corrupts are noticed, recomputed in fp32, and counted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.spec import GraphSpec
 from vsrc.runtime.windows.graph_io import from_graph
-from vsrc.runtime.windows.guard import Guard, is_spoilt
+from vsrc.runtime.windows.guard import Guard, is_corrupted
 
 Make = Callable[..., Any]
 
@@ -92,30 +92,30 @@ def run(package: Path, clip: Path, output: Path, *options: str) -> Any:  # noqa:
     return done
 
 
-def test_frames_that_overflow_are_redone_in_fp32_and_counted(
+def test_frames_that_overflow_are_recomputed_in_fp32_and_counted(
     overflowing: Path, lights: Path, tmp_path: Path
 ) -> None:
     exact, found = tmp_path / "exact.mkv", tmp_path / "found.mkv"
-    assert "redone" not in run(overflowing, lights, exact, "--precision", "fp32").stdout
+    assert "recomputed" not in run(overflowing, lights, exact, "--precision", "fp32").stdout
     report = tmp_path / "report.json"
     done = run(overflowing, lights, found, "--precision", "fp16", "--report", str(report))
     package = open_package(overflowing)
     # Independent of the guard: what the fp16 graph makes of the same windows, all of one shot each.
     half, whole = package.session(precision="fp16"), package.session()
-    spoilt = 0
+    corrupted = 0
     for start, stop in ((0, 3), (3, 6), (6, 12)):
         frames = decoded(lights)[start:stop]
         for at in range(len(frames)):
             window = frames[np.clip(np.arange(at - 2, at + 3), 0, len(frames) - 1)][None]
-            spoilt += int(np.abs(half(window).astype(int) - whole(window)).max() > 100)
-    assert spoilt == 3
-    assert done.stdout.endswith("3 redone in fp32\n")
+            corrupted += int(np.abs(half(window).astype(int) - whole(window)).max() > 100)
+    assert corrupted == 3
+    assert done.stdout.endswith("3 recomputed in fp32\n")
     first, second = decoded(exact).astype(int), decoded(found).astype(int)
     np.testing.assert_array_equal(first[3:6], second[3:6])
     # Elsewhere half precision is a level off here and there, which chroma of 4:2:0 spreads.
     assert np.abs(first - second).mean() < 0.5
     written = json.loads(report.read_text())
-    assert (written["redone"], written["files"][0]["redone"]) == (3, 3)
+    assert (written["recomputed_frames"], written["files"][0]["recomputed_frames"]) == (3, 3)
 
 
 def test_without_fp32_the_frames_stay_and_one_line_says_so(
@@ -149,24 +149,24 @@ def test_what_the_shares_of_a_video_redid_is_summed_up(
     monkeypatch.setattr(unit, "LEAST_PIECE", 8)
     found, whole = tmp_path / "found.mkv", tmp_path / "whole.mkv"
     assert run(overflowing, two_lights, whole, "--precision", "fp16").stdout.endswith(
-        "4 redone in fp32\n"
+        "4 recomputed in fp32\n"
     )
     options = ("--precision", "fp16", "--shard")
     first = run(overflowing, two_lights, found, *options, "1/2")
-    assert ", 3 redone in fp32; the last share joins them" in first.stderr
+    assert ", 3 recomputed in fp32; the last share joins them" in first.stderr
     again = run(overflowing, two_lights, found, *options, "1/2")  # of parts that are there
-    assert ", 3 redone in fp32; the last share joins them" in again.stderr
+    assert ", 3 recomputed in fp32; the last share joins them" in again.stderr
     assert run(overflowing, two_lights, found, *options, "2/2").stdout.endswith(
-        "4 redone in fp32\n"
+        "4 recomputed in fp32\n"
     )
     assert found.read_bytes() == whole.read_bytes()
     there = run(overflowing, two_lights, found, *options, "2/2")
     assert "it exists already" in there.stderr
-    assert there.stdout.endswith("4 redone in fp32\n")
+    assert there.stdout.endswith("4 recomputed in fp32\n")
 
 
 @pytest.mark.parametrize("output", ["found.mkv", "found/%08d.png"])
-def test_what_was_redone_before_a_stop_counts_too(
+def test_what_was_recomputed_before_a_stop_counts_too(
     overflowing: Path,
     two_lights: Path,
     tmp_path: Path,
@@ -186,7 +186,7 @@ def test_what_was_redone_before_a_stop_counts_too(
     with pytest.raises(StoppedError):
         infer(config, progress=stop)
     (file,) = infer(config).files
-    assert (file.frames, file.redone, file.spoilt) == (24, 4, 0)
+    assert (file.frames, file.recomputed_frames, file.corrupted_frames) == (24, 4, 0)
 
 
 def enlarged(lr: Pixels, scale: int = 4) -> Pixels:
@@ -199,43 +199,45 @@ def grey(level: int = 120, size: tuple[int, int] = (12, 16)) -> Pixels:
 
 @pytest.mark.parametrize("level", [0, 255])
 @pytest.mark.parametrize("channels", [slice(None), slice(1, 2)])
-def test_a_place_at_a_bound_is_spoilt_where_the_input_is_not(level: int, channels: slice) -> None:
+def test_a_place_at_a_bound_is_corrupted_where_the_input_is_not(
+    level: int, channels: slice
+) -> None:
     sr = enlarged(grey())
-    assert not is_spoilt(sr, [grey()])
+    assert not is_corrupted(sr, [grey()])
     sr[20:32, 24:36, channels] = level  # three by three LR pixels
-    assert is_spoilt(sr, [grey()])
+    assert is_corrupted(sr, [grey()])
     deep = sr.astype(np.uint16) * 257
-    assert is_spoilt(deep, [grey().astype(np.uint16) * 257])
+    assert is_corrupted(deep, [grey().astype(np.uint16) * 257])
     sr[20, 24, channels] = 128
-    assert not is_spoilt(sr, [grey()])
+    assert not is_corrupted(sr, [grey()])
 
 
-def test_what_is_black_or_white_in_the_input_is_not_spoilt() -> None:
+def test_what_is_black_or_white_in_the_input_is_not_corrupted() -> None:
     lr = grey()
     lr[:4], lr[8:] = 0, 255
-    assert not is_spoilt(enlarged(lr), [lr])
-    assert not is_spoilt(enlarged(np.zeros_like(lr)), [np.zeros_like(lr)])
+    assert not is_corrupted(enlarged(lr), [lr])
+    assert not is_corrupted(enlarged(np.zeros_like(lr)), [np.zeros_like(lr)])
     near = np.where(lr == 0, 30, np.where(lr == 255, 225, lr)).astype(np.uint8)
-    assert not is_spoilt(enlarged(lr), [near])
+    assert not is_corrupted(enlarged(lr), [near])
 
 
-def test_lines_and_checks_that_the_input_hides_are_not_spoilt() -> None:
+def test_lines_and_checks_that_the_input_hides_are_not_corrupted() -> None:
     sr = enlarged(grey(255))
     for at in range(0, sr.shape[0], 8):
         sr[at : at + 4] = 0  # black lines as wide as an LR pixel, and as far apart
     lr = sr.reshape(12, 4, 16, 4, 3).mean((1, 3)).astype(np.uint8)
-    assert not is_spoilt(sr, [lr])
-    assert not is_spoilt(sr, [grey(128)])  # as if the input had blurred them all away
+    assert not is_corrupted(sr, [lr])
+    assert not is_corrupted(sr, [grey(128)])  # as if the input had blurred them all away
 
 
-def test_tiny_pictures_are_never_spoilt() -> None:
-    assert not is_spoilt(np.zeros((8, 8, 3), np.uint8), [grey(size=(2, 2))])
+def test_tiny_pictures_are_never_corrupted() -> None:
+    assert not is_corrupted(np.zeros((8, 8, 3), np.uint8), [grey(size=(2, 2))])
 
 
-def test_between_two_frames_a_change_of_light_is_not_spoilt() -> None:
+def test_between_two_frames_a_change_of_light_is_not_corrupted() -> None:
     dark, bright = grey(0), grey(200)
-    assert not is_spoilt(enlarged(dark), [dark, bright])
-    assert is_spoilt(enlarged(dark), [bright, bright])
+    assert not is_corrupted(enlarged(dark), [dark, bright])
+    assert is_corrupted(enlarged(dark), [bright, bright])
 
 
 def test_real_clips_are_not_suspected(clips: Path) -> None:
@@ -247,7 +249,7 @@ def test_real_clips_are_not_suspected(clips: Path) -> None:
             for frame, _ in zip(container.decode(video=0), range(2), strict=False):
                 rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
                 hr = rgb[: rgb.shape[0] // 4 * 4, : rgb.shape[1] // 4 * 4]
-                assert not is_spoilt(hr, [imresize(hr, numerator=1, denominator=4)]), path.name
+                assert not is_corrupted(hr, [imresize(hr, numerator=1, denominator=4)]), path.name
                 looked += 1
     assert looked > 10
 
@@ -279,10 +281,10 @@ def test_fp32_is_opened_once_and_only_when_it_is_needed(enlarger: Any) -> None: 
     for _ in range(2):
         guarded = guard.check(lr, (0, 1, 2), good * 0, [0])
         np.testing.assert_array_equal(guarded.pictures, good)
-        assert (set(guarded.redone), set(guarded.spoilt)) == ({0}, set())
+        assert (set(guarded.recomputed_indices), set(guarded.corrupted_indices)) == ({0}, set())
     unused = guard.check(lr, (0, 1, 2), good * 0, [])
     np.testing.assert_array_equal(unused.pictures, good * 0)
-    assert not unused.redone
+    assert not unused.recomputed_indices
     assert len(opened) == 1
 
 
@@ -298,7 +300,7 @@ def test_where_fp32_cannot_be_opened_it_is_tried_once() -> None:
     for _ in range(3):
         guarded = guard.check(grey()[None], (0,), black, [0])
         assert guarded.pictures is black
-        assert (set(guarded.redone), set(guarded.spoilt)) == (set(), {0})
+        assert (set(guarded.recomputed_indices), set(guarded.corrupted_indices)) == (set(), {0})
     assert len(tried) == 1
     assert guard.notes == [
         "frames came out black or white where the input is neither, and could not be "
