@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
 @click.option("--shard", metavar="I/N", help="Take the I-th of N shares of the work.")
 @click.option(
-    "--ray", "address", metavar="ADDRESS|auto", help="Share the work on a cluster of machines."
+    "--ray", "address", metavar="ADDRESS|auto", help="Distribute the work on a cluster of machines."
 )
 @click.option(
     "--codec",
@@ -90,17 +90,17 @@ def infer_command(
     Without -m the student that ships with vsrc is taken.
     """
     from vsrc.runtime.errors import MediaError
-    from vsrc.runtime.jobs.shard import parse_shard
+    from vsrc.runtime.jobs.share import parse_share
 
     config = InferConfig(
         inputs=inputs,
         start=parse_seconds(start),
-        shard=parse_shard(shard) if shard is not None else None,
+        shard=parse_share(shard) if shard is not None else None,
         **options,
     )
     if address is not None and (shard is not None or report is not None):
         raise click.UsageError(
-            "--ray shares out the work by itself: leave out --shard and --report"
+            "--ray distributes the work by itself: leave out --shard and --report"
         )
     with InferBar() as bar:
         result = _run_infer(config, bar, report, address)

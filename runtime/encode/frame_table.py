@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.encode.segment_encoder import ends_part
+from vsrc.runtime.encode.segment_encoder import ends_segment
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pending_file import write_file
 
@@ -116,11 +116,11 @@ def load_table(path: Path) -> FrameTable | None:
         return None
 
 
-def part_borders(table: FrameTable, *, time_scale: int, most: int) -> list[int]:
-    """Return the first frame of each part of the result, and the end of the last one."""
+def segment_borders(table: FrameTable, *, time_scale: int, most: int) -> list[int]:
+    """Return the first frame of each segment of the result, and the end of the last one."""
     borders, total = [0], table.results(time_scale=time_scale)
     for frame in range(1, total):
         starts = table.starts_shot(frame, time_scale=time_scale)
-        if ends_part(frame - borders[-1], starts_shot=starts, most=most):
+        if ends_segment(frame - borders[-1], starts_shot=starts, most=most):
             borders.append(frame)
     return [*borders, total]

@@ -12,7 +12,7 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.probe import VideoInfo
-from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
+from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
 from vsrc.runtime.pending_file import PendingFolder, failures_named, place_files, place_folder
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import av
 
 
-_PART = 24
+_SEGMENT_FRAMES = 24
 """Number of images after which a segment with their names and hashes is saved."""
 
 
@@ -53,7 +53,7 @@ class PictureWriter:
         self._store = store
         self._number = self._first = 0
         self._names: set[str] = set()
-        self._part: list[StoredPacket] = []
+        self._packets: list[StoredPacket] = []
         self._recomputed_frames = self._corrupted_frames = 0
         # Image viewers do not apply the display matrix.
         self._quarter_turns = round(info.rotation / 90) % 4
@@ -71,9 +71,9 @@ class PictureWriter:
                 self._unfinished = _kept_folder(store)
 
     @property
-    def kept(self) -> FinishedPart:
+    def kept(self) -> SegmentTotals:
         """Images that exist and are verified."""
-        return self._store.kept if self._store else FinishedPart()
+        return self._store.kept if self._store else SegmentTotals()
 
     def is_kept(self, number: int, /) -> bool:
         """Whether this image exists from a run that was stopped."""
@@ -96,8 +96,8 @@ class PictureWriter:
             self._recomputed_frames += frame.is_recomputed
             self._corrupted_frames += frame.is_corrupted
             self._number += 1
-            if self._number - self._first == _PART:
-                self._close_part()
+            if self._number - self._first == _SEGMENT_FRAMES:
+                self._close_segment()
 
     def finish(self) -> None:
         """Move the files into their folder."""
@@ -123,18 +123,18 @@ class PictureWriter:
             if self._store is not None:
                 os.fsync(file.fileno())
         entry = json.dumps([name, bytes_sha256(png)]).encode()
-        self._part.append(StoredPacket(self._number, self._number, 1, True, entry))
+        self._packets.append(StoredPacket(self._number, self._number, 1, True, entry))
 
-    def _close_part(self) -> None:
+    def _close_segment(self) -> None:
         first, self._first = self._first, self._number
-        part, self._part = self._part, []
+        packets, self._packets = self._packets, []
         recomputed_frames, self._recomputed_frames = self._recomputed_frames, 0
         corrupted_frames, self._corrupted_frames = self._corrupted_frames, 0
         if self._store is not None and self._store.at(first) is None:
             self._store.save(
                 first,
                 self._number,
-                part,
+                packets,
                 recomputed_frames=recomputed_frames,
                 corrupted_frames=corrupted_frames,
             )

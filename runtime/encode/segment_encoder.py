@@ -1,10 +1,10 @@
-"""Encode a video in parts that are independent of each other.
+"""Encode a video in segments that are independent of each other.
 
     shots     a . . . . . . . . . . . . b . . . . . c . . . .
-    parts     | 120      | rest of a    |  b        |  c          a part ends at 120 frames, or at
-    encoder   one        | another      | ...                     a cut once it has 60
+    segments  | 120      | rest of a    |  b        |  c      a segment ends at 120 frames, or at
+    encoder   first      | second       | ...                 a cut once it has 60
 
-The packets of a part are passed on when the part is complete, and so are those of a part from the
+The packets of a segment are passed on when it is complete, and so are those of a segment from the
 store: the muxer receives packets in the same order in both cases.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _FRAMES = 120
 _SECONDS = 8
-"""Limits of a part, frames and seconds: key frames that often cost one or two percent of the bits,
+"""Limits of a segment, frames and seconds: key frames that often cost 1 or 2 % of the bits,
 and muxers interleave packets over 10 seconds."""
 
 _INTRA_BYTES = 256 << 20
@@ -34,25 +34,25 @@ _INTRA_ONLY = frozenset(("dnxhd", "ffv1", "huffyuv", "mjpeg", "png", "prores", "
 
 
 def frames_per_segment(encoder: str, *, width: int, height: int, rate: Fraction) -> int:
-    """Return the most frames of a part, from values that stay the same when a job is resumed."""
+    """Return the most frames of a segment, from values that stay the same when a job is resumed."""
     frames = min(_FRAMES, int(_SECONDS * rate))
     if encoder in _INTRA_ONLY:
         frames = min(frames, _INTRA_BYTES // (2 * width * height))
     return max(8, frames)
 
 
-def ends_part(length: int, *, starts_shot: bool, most: int) -> bool:
-    """Whether a part of `length` frames ends before the next frame, which may start a shot."""
+def ends_segment(length: int, *, starts_shot: bool, most: int) -> bool:
+    """Whether a segment of `length` frames ends before the next frame, which may start a shot."""
     return length >= most or (starts_shot and 2 * length >= most)
 
 
 class SegmentedEncoder:
-    """Turns frames into packets, part by part.
+    """Turns frames into packets, segment by segment.
 
     Args:
         fresh: Function that opens an encoder.
-        store: Store for finished parts; None keeps none.
-        most: Longest part, frames.
+        store: Store for finished segments; None keeps none.
+        most: Longest segment, frames.
         first: Number of the first frame that is passed to `encode`.
     """
 
@@ -81,12 +81,12 @@ class SegmentedEncoder:
             frame: Result frame that it was converted from.
 
         Returns:
-            Packets of the part that this frame completes, or none.
+            Packets of the segment that this frame completes, or none.
         """
         length = self._next - self._first
         done = (
             self._close(keep=True)
-            if length and ends_part(length, starts_shot=frame.starts_shot, most=self._most)
+            if length and ends_segment(length, starts_shot=frame.starts_shot, most=self._most)
             else []
         )
         if picture is not None:
@@ -99,7 +99,7 @@ class SegmentedEncoder:
         return done
 
     def finish(self, *, keep: bool = False) -> list[StoredPacket]:
-        """Return the packets of the last part; `keep` also stores it, for another process."""
+        """Return the packets of the last segment; `keep` also stores it, for another process."""
         return self._close(keep=keep) if self._next > self._first else []
 
     def _close(self, *, keep: bool) -> list[StoredPacket]:
@@ -131,7 +131,7 @@ class SegmentedEncoder:
             self._packets.append(StoredPacket(pts, dts, duration, is_key, bytes(packet)))
 
     def _in_order(self, packets: list[StoredPacket]) -> list[StoredPacket]:
-        """Make DTS increase across parts: an encoder begins some frames before its first PTS."""
+        """Make DTS increase across segments: an encoder begins some frames before its first PTS."""
         ordered = []
         for packet in packets:
             dts = packet.dts
@@ -143,13 +143,13 @@ class SegmentedEncoder:
 
 
 def possible_dts(packets: Sequence[StoredPacket]) -> list[StoredPacket]:
-    """Fix invalid DTS in a part: none after its PTS, and the first not earlier than its length.
+    """Fix invalid DTS in a segment: none after its PTS, and the first not earlier than its length.
 
-    x265 takes the delay of its B frames from a frame that a part of one or two frames lacks; its
+    x265 takes the delay of its B frames from a frame that a segment of one or two frames lacks; its
     DTS is then an uninitialised value.
 
     Args:
-        packets: Packets of a whole part, in decoding order.
+        packets: Packets of a whole segment, in decoding order.
     """
     shown = sorted(packet.pts for packet in packets)
     if all(2 * shown[0] - shown[-1] <= packet.dts <= packet.pts for packet in packets):

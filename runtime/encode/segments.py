@@ -1,4 +1,4 @@
-"""Store encoded parts of a video on disk, so that a job that was stopped can be resumed.
+"""Store encoded segments of a video on disk, so that a job that was stopped can be resumed.
 
     .film.mp4.vsrc-resume/
       job.txt                      fingerprint of everything that the bytes depend on
@@ -68,8 +68,8 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class FinishedPart:
-    """Amount of a result that is finished.
+class SegmentTotals:
+    """Totals of all finished segments of a result.
 
     Attributes:
         frames: Number of finished frames.
@@ -104,17 +104,17 @@ class SegmentStore:
             self.look()
         elif shared and any(self.folder.glob("*.segment")):
             raise MediaError(
-                f"{self.folder} holds parts of another job: other options, another package, "
+                f"{self.folder} holds segments of another job: other options, another package, "
                 "another version of vsrc or a source that changed; remove it, or write elsewhere"
             )
         elif self.folder.exists():
             self.remove()
 
     @property
-    def kept(self) -> FinishedPart:
+    def kept(self) -> SegmentTotals:
         """Return the totals of all segments."""
         segments = self._found.values()
-        return FinishedPart(
+        return SegmentTotals(
             sum(segment.stop - segment.first for segment in segments),
             sum(segment.recomputed_frames for segment in segments),
             sum(segment.corrupted_frames for segment in segments),
@@ -213,9 +213,9 @@ def segment_spans(folder: Path) -> Iterator[tuple[int, int]]:
             yield int(match[1]), int(match[2])
 
 
-def fingerprint(parts: Sequence[object]) -> str:
-    """Return a hash of everything that the bytes of a job depend on, each part by its `repr`."""
-    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
+def fingerprint(values: Sequence[object]) -> str:
+    """Return a hash of everything that the bytes of a job depend on, each value by its `repr`."""
+    return hashlib.sha256("\n".join(map(repr, values)).encode()).hexdigest()
 
 
 def _segment(file: Path, first: int, stop: int) -> Segment | None:

@@ -12,7 +12,7 @@ import numpy as np
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
-from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
+from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
 from vsrc.runtime.encode.tracks import (
     TrackCopier,
     copy_chapters,
@@ -50,7 +50,7 @@ class Writer(Protocol):
     notes: list[str]
 
     @property
-    def kept(self) -> FinishedPart:
+    def kept(self) -> SegmentTotals:
         """Return what would be kept if the run were stopped now, including earlier runs."""
 
     def is_kept(self, number: int, /) -> bool:
@@ -138,9 +138,9 @@ class VideoWriter:
                 self._store.remove()
 
     @property
-    def kept(self) -> FinishedPart:
+    def kept(self) -> SegmentTotals:
         """Return the totals of the segments so far."""
-        return self._store.kept if self._store else FinishedPart()
+        return self._store.kept if self._store else SegmentTotals()
 
     def is_kept(self, number: int, /) -> bool:
         """Whether a segment contains this frame."""
@@ -247,7 +247,7 @@ class VideoWriter:
         return {"movie_timescale": str(common if common < 1 << 31 else 1_000_000)}
 
     def _mux(self, packets: list[StoredPacket], *, stop: Fraction | None) -> None:
-        """Mux a complete part, with the packets of the other tracks up to `stop`."""
+        """Mux a complete segment, with the packets of the other tracks up to `stop`."""
         import av
 
         if not packets:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.probe import VideoInfo
-from vsrc.runtime.encode.segments import FinishedPart
+from vsrc.runtime.encode.segments import SegmentTotals
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, result_colour
 from vsrc.runtime.picture.deep_colour import frame_maker
@@ -31,7 +31,7 @@ class Y4mWriter:
         kept: Finished frames; always none.
     """
 
-    kept = FinishedPart()
+    kept = SegmentTotals()
 
     def __init__(self, pipe: IO[bytes], info: VideoInfo, *, scale: int, time_scale: int) -> None:
         self._pipe = pipe
@@ -73,11 +73,11 @@ class Y4mWriter:
         self._watch(frame.pts)
         rgb = np.rot90(frame.rgb, self._turns) if self._turns else frame.rgb
         made = self._from_rgb(rgb)
-        parts = [self._header, b"FRAME\n", *map(self._plane_bytes, made.planes)]
+        chunks = [self._header, b"FRAME\n", *map(self._plane_bytes, made.planes)]
         self._header = b""
         try:
-            for part in parts:
-                self._pipe.write(part)
+            for chunk in chunks:
+                self._pipe.write(chunk)
         except BrokenPipeError as error:
             raise MediaError("the program that reads the frames closed the pipe") from error
 

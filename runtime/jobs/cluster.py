@@ -32,10 +32,10 @@ from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import manifest_of
 from vsrc.runtime.jobs.job import RunSessions, open_job
 from vsrc.runtime.jobs.manifest import Item, Manifest
-from vsrc.runtime.jobs.pieces import share_video
+from vsrc.runtime.jobs.pieces import split_video
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
-from vsrc.runtime.jobs.shard import Unit
-from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, upscale_unit
+from vsrc.runtime.jobs.share import Unit
+from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
 from vsrc.runtime.memory import give_frames_back
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Run:
         self._tasks: dict[ObjectRef[Any], Unit] = {}
         prepare, work = _remote_functions(config)
         for target in targets:
-            units = cut_up(target, frames[target])
+            units = split_target(target, frames[target])
             prepared = prepare.remote(target, config) if len(units) > 1 else None
             for unit in units:
                 file = manifest.path.absolute() if manifest else None
@@ -144,7 +144,7 @@ class _Run:
             for task in waiting:
                 ray.cancel(task, force=True)
             raise StoppedError(
-                "interrupted; finished parts are kept; run the same command again to resume"
+                "interrupted; finished segments are kept; run the same command again to resume"
             ) from None
         return self._summed_up()
 
@@ -264,7 +264,7 @@ def _prepare(target: Target, config: InferConfig) -> str | None:
     """Read a long input to its end; return the error, if any."""
     try:
         with closing(RunSessions(config)) as network, open_job(target, config, network) as job:
-            share_video(job)
+            split_video(job)
     except MediaError as error:
         return str(error)
     return None
@@ -326,7 +326,7 @@ class _Log(io.TextIOBase):
     """A stream that logs what a library prints, to keep it off stdout."""
 
     def write(self, text: str, /) -> int:
-        """Log a piece of text."""
+        """Log a line of text."""
         if text.strip():
             logger.info("%s", text.rstrip())
         return len(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vsrc.runtime.jobs.shard import Shard
+    from vsrc.runtime.jobs.share import Share
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class InferConfig:
     cuts: bool = True
     start: float = 0.0
     frames: int | None = None
-    shard: Shard | None = None
+    shard: Share | None = None
     codec: str = "x264"
     crf: int | None = None
     preset: str | None = None

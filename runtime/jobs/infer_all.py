@@ -13,9 +13,9 @@ from vsrc.runtime.jobs.job import RunSessions
 from vsrc.runtime.jobs.job_run import InferCallback
 from vsrc.runtime.jobs.manifest import Item, Manifest, manifest_path
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
-from vsrc.runtime.jobs.shard import Unit, select_share
+from vsrc.runtime.jobs.share import Unit, select_share
 from vsrc.runtime.jobs.stage_clock import Untimed
-from vsrc.runtime.jobs.unit import Work, count_frames, cut_up, upscale_unit
+from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
 from vsrc.runtime.windows.session import Session
 
 
@@ -44,7 +44,7 @@ def infer(
     units = [Unit(target) for target in targets]
     if config.shard is not None:
         count = config.shard.count
-        pieces = (cut_up(target, count_frames(target, config), count) for target in targets)
+        pieces = (split_target(target, count_frames(target, config), count) for target in targets)
         units = select_share([unit for target in pieces for unit in target], config.shard)
     done: list[FileResult | PieceResult] = []
     failures: list[Failure] = []

@@ -25,7 +25,7 @@ from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.jobs.shard import Shard
+from vsrc.runtime.jobs.share import Share
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import from_json
 
@@ -77,7 +77,7 @@ class Manifest:
     """
 
     path: Path
-    shard: Shard | None
+    shard: Share | None
     items: dict[str, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class Manifest:
         return [item for item in items if item.output == name and item.sha256]
 
 
-def manifest_path(output: Path, shard: Shard | None, *, is_folder: bool) -> Path:
+def manifest_path(output: Path, shard: Share | None, *, is_folder: bool) -> Path:
     """Path of the manifest of a run."""
     share = f"-{shard.index}-of-{shard.count}" if shard else ""
     if is_folder:

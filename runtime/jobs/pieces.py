@@ -1,11 +1,11 @@
 """Split a long video between processes that share a folder and do not communicate otherwise.
 
-    parts of the result    |  |    |  |  |   |  |    |  |  each encoded separately (segmented.py)
-    pieces                 |    0     |    1    |     2    |  ending where parts end, best at a cut
+    segments of the result |  |    |  |  |   |  |    |  |  each has its own encoder
+    pieces                 |    0     |    1    |     2    |  ending with a segment, best at a cut
     frames read for 1    ..|==========|.. .                    including neighbours in its windows
 
-Each process writes the parts of its pieces; the first to find all of them complete joins them, by
-running the whole job, which then only has to concatenate them.
+Each process writes the segments of its pieces; the first to find all of them complete joins them,
+by running the whole job, which then only has to concatenate them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.frame_table import (
     FrameTable,
     load_table,
-    part_borders,
     read_table,
     save_table,
+    segment_borders,
 )
 from vsrc.runtime.encode.segments import SegmentStore
 from vsrc.runtime.encode.video_writer import VideoWriter
@@ -49,14 +49,14 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class SharedVideo:
+class SplitVideo:
     """A video that is upscaled in pieces.
 
     Attributes:
         job: Input, session and output.
-        store: Store of the finished parts.
+        store: Store of the finished segments.
         table: Table of all frames of the source.
-        borders: First frame of each part, and finally the number of frames of the result.
+        borders: First frame of each segment, and finally the number of frames of the result.
     """
 
     job: Job
@@ -66,17 +66,16 @@ class SharedVideo:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all parts exist, whichever process wrote them."""
+        """Whether all segments exist, whichever process wrote them."""
         self.store.look()
-        return not self.missing(Piece(0, self.borders[-1]))
+        return not self.missing_segments(Piece(0, self.borders[-1]))
 
-    def missing(self, piece: Piece) -> list[Piece]:
-        """List the missing parts of a piece."""
-        parts = itertools.starmap(Piece, itertools.pairwise(self.borders))
+    def missing_segments(self, piece: Piece) -> list[tuple[int, int]]:
+        """List first frame and stop of each segment of a piece that does not exist yet."""
         return [
-            part
-            for part in parts
-            if piece.first <= part.first < piece.stop and self.store.at(part.first) is None
+            (first, stop)
+            for first, stop in itertools.pairwise(self.borders)
+            if piece.first <= first < piece.stop and self.store.at(first) is None
         ]
 
     def pieces(self, count: int) -> list[Piece]:
@@ -96,11 +95,11 @@ class SharedVideo:
         return self.table.starts_shot(result, time_scale=self.job.session.network.time_scale)
 
 
-def share_video(job: Job) -> SharedVideo:
-    """Read a source to its end, unless already done, and compute the borders of its parts.
+def split_video(job: Job) -> SplitVideo:
+    """Read a source to its end, unless already done, and compute the borders of its segments.
 
     Raises:
-        MediaError: Parts of another job exist for this output, no frame is in the requested
+        MediaError: Segments of another job exist for this output, no frame is in the requested
             range, or the disk is too small.
     """
     job.make_room(0)
@@ -116,11 +115,11 @@ def share_video(job: Job) -> SharedVideo:
     if not any(table.wanted):
         raise MediaError(f"{job.target.source.name}: --start is after its last frame")
     scale = job.session.network.time_scale
-    return SharedVideo(job, store, table, part_borders(table, time_scale=scale, most=writer.most))
+    return SplitVideo(job, store, table, segment_borders(table, time_scale=scale, most=writer.most))
 
 
-def make_piece(video: SharedVideo, piece: Piece, tell: FrameCallback) -> int:
-    """Upscale the missing parts of a piece and keep them in the store.
+def make_piece(video: SplitVideo, piece: Piece, tell: FrameCallback) -> int:
+    """Upscale the missing segments of a piece and keep them in the store.
 
     Args:
         video: The video.
@@ -133,12 +132,12 @@ def make_piece(video: SharedVideo, piece: Piece, tell: FrameCallback) -> int:
     Raises:
         MediaError: The source has changed since it was read to its end.
     """
-    missing = video.missing(piece)
+    missing = video.missing_segments(piece)
     if not missing:
         return 0
-    frames = sum(part.stop - part.first for part in missing)
+    frames = sum(stop - first for first, stop in missing)
     video.job.make_room(frames)
-    span = Piece(missing[0].first, missing[-1].stop)
+    span = Piece(missing[0][0], missing[-1][1])
     try:
         _make(video, span, tell, winds=True)
     except MismatchError:
@@ -151,7 +150,7 @@ def make_piece(video: SharedVideo, piece: Piece, tell: FrameCallback) -> int:
     return frames
 
 
-def _make(video: SharedVideo, piece: Piece, tell: FrameCallback, *, winds: bool) -> None:
+def _make(video: SplitVideo, piece: Piece, tell: FrameCallback, *, winds: bool) -> None:
     job, table = video.job, video.table
     begin, stop = frames_for(video, piece)
     time_scale = job.session.network.time_scale
@@ -177,7 +176,7 @@ def _make(video: SharedVideo, piece: Piece, tell: FrameCallback, *, winds: bool)
         writer.discard()
 
 
-def frames_for(video: SharedVideo, piece: Piece) -> tuple[int, int]:
+def frames_for(video: SplitVideo, piece: Piece) -> tuple[int, int]:
     """Range [begin, stop) of source frames to read, as indices into the table.
 
     These are the frames of the piece, the neighbours in their windows, and as many more as are
@@ -194,13 +193,13 @@ def frames_for(video: SharedVideo, piece: Piece) -> tuple[int, int]:
 
 
 class _PieceSink:
-    """Sink that encodes the frames of a piece into parts that stay in the store."""
+    """Sink that encodes the frames of a piece into segments that stay in the store."""
 
     def __init__(self, writer: VideoWriter, piece: Piece, number: int, first_pts: int) -> None:
         self._writer = writer
         self._piece = piece
         self._number = number
-        self._parts = writer.segments(piece.first)
+        self._encoder = writer.segments(piece.first)
         writer.begin(first_pts)
 
     def write(self, frame: ResultFrame) -> None:
@@ -209,13 +208,13 @@ class _PieceSink:
             return
         if self._piece.first <= self._number < self._piece.stop:
             with failures_named(self._writer.path):
-                self._parts.encode(self._writer.picture(frame), frame)
+                self._encoder.encode(self._writer.picture(frame), frame)
         self._number += 1
 
     def finish(self) -> None:
-        """Finish and keep the last part."""
+        """Finish and keep the last segment."""
         with failures_named(self._writer.path):
-            self._parts.finish(keep=True)
+            self._encoder.finish(keep=True)
 
 
 def _iter_counting(results: Iterable[ResultFrame], tell: FrameCallback) -> Iterator[ResultFrame]:

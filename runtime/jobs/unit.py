@@ -14,13 +14,13 @@ from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job import RunSessions, open_job, open_reader, result_frames
 from vsrc.runtime.jobs.job_run import InferCallback, InferJob
 from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
-from vsrc.runtime.jobs.pieces import Piece, SharedVideo, make_piece, share_video
+from vsrc.runtime.jobs.pieces import Piece, SplitVideo, make_piece, split_video
 from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
-from vsrc.runtime.jobs.shard import Unit
+from vsrc.runtime.jobs.share import Unit
 from vsrc.runtime.jobs.stage_clock import Untimed
 
 LEAST_PIECE = 480
-"""Smallest number of frames of a piece: four parts."""
+"""Smallest number of frames of a piece: four segments."""
 
 _LOCK_FILE = "join.lock"
 
@@ -44,7 +44,7 @@ class Work:
     clock: Untimed | None = None
 
 
-def cut_up(target: Target, frames: int, count: int | None = None) -> list[Unit]:
+def split_target(target: Target, frames: int, count: int | None = None) -> list[Unit]:
     """Split a target into at most `count` pieces if it is long; else return it as one unit."""
     pieces = frames // LEAST_PIECE if count is None else min(count, frames // LEAST_PIECE)
     if pieces < 2:
@@ -97,7 +97,7 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
         return done
     check_target(target, overwrite=work.config.overwrite)
     with open_job(target, work.config, work.network) as job:
-        video = share_video(job)
+        video = split_video(job)
         pieces = video.pieces(unit.count)
         piece = pieces[unit.number] if unit.number < len(pieces) else Piece(0, 0)
         made = _make(video, piece, unit, work)
@@ -144,11 +144,11 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
         )
 
 
-def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
+def _make(video: SplitVideo, piece: Piece, unit: Unit, work: Work) -> int:
     """Upscale a piece; return the number of frames upscaled now."""
     job = video.job
     began = time.perf_counter()
-    missing = video.missing(piece)
+    missing = video.missing_segments(piece)
     now = InferProgress(
         input=job.target.source.name,
         output=str(job.target.path),
@@ -156,7 +156,7 @@ def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
         writes=f"piece {unit.number + 1} of {unit.count} ({piece} of {video.borders[-1]})",
         graph=graph_of(job.session),
         done=0,
-        total=sum(part.stop - part.first for part in missing),
+        total=sum(stop - first for first, stop in missing),
         seconds=0.0,
         notes=tuple(job.session.notes),
     )
@@ -170,11 +170,11 @@ def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
         return make_piece(video, piece, tell)
     except KeyboardInterrupt:
         raise StoppedError(
-            "interrupted; finished parts are kept; run the same command again to resume"
+            "interrupted; finished segments are kept; run the same command again to resume"
         ) from None
 
 
-def _join(video: SharedVideo, work: Work) -> FileResult | None:
+def _join(video: SplitVideo, work: Work) -> FileResult | None:
     """Join the pieces; None if another process is joining or has joined them."""
     with alone(video.store.folder / _LOCK_FILE) as is_alone:
         if not is_alone or not video.is_complete:
@@ -200,7 +200,7 @@ def _record(target: Target, manifest: Manifest, job: str, result: FileResult) ->
     )
 
 
-def _piece_item(video: SharedVideo, piece: Piece, name: str) -> Item:
+def _piece_item(video: SplitVideo, piece: Piece, name: str) -> Item:
     return Item(
         input=video.job.target.source.name,
         output=name,
@@ -212,6 +212,6 @@ def _piece_item(video: SharedVideo, piece: Piece, name: str) -> Item:
     )
 
 
-def _segments(video: SharedVideo, piece: Piece) -> tuple[Segment, ...]:
+def _segments(video: SplitVideo, piece: Piece) -> tuple[Segment, ...]:
     own = [video.store.at(first) for first in video.borders if piece.first <= first < piece.stop]
     return tuple(segment for segment in own if segment is not None)

@@ -80,7 +80,7 @@ def test_a_video_goes_on_when_there_is_room(
 def test_pictures_go_on_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk, clip: Path, enlarger: Make
 ) -> None:
-    monkeypatch.setattr(picture_writer, "_PART", 4)
+    monkeypatch.setattr(picture_writer, "_SEGMENT_FRAMES", 4)
     monkeypatch.setattr(
         "vsrc.runtime.encode.targets._PNG_BYTES_PER_PIXEL", 0.1
     )  # or it would not begin

@@ -18,7 +18,7 @@ from vsrc.runtime.encode.targets import plan_targets
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.job import RunSessions, open_job
-from vsrc.runtime.jobs.pieces import Piece, make_piece, share_video
+from vsrc.runtime.jobs.pieces import Piece, make_piece, split_video
 
 Make = Callable[..., Any]
 
@@ -77,7 +77,7 @@ def test_pieces_in_any_order_make_the_bytes_of_one_run(
     joined = config("joined.mkv")
     (target,) = plan_targets(find_sources(joined.inputs), joined.output)
     with closing(RunSessions(joined, session)) as network, open_job(target, joined, network) as job:
-        video = share_video(job)
+        video = split_video(job)
         pieces = video.pieces(4)
         assert [0, *[piece.stop for piece in pieces]] == [
             *[piece.first for piece in pieces],
@@ -104,7 +104,7 @@ def test_pieces_end_at_cuts_where_some_are_near(
     config = InferConfig((shots,), tmp_path / "a.mkv")
     (target,) = plan_targets(find_sources(config.inputs), config.output)
     with open_job(target, config, RunSessions(config, enlarger())) as job:
-        video = share_video(job)
+        video = split_video(job)
         assert [at for at, starts in enumerate(video.table.shots) if starts] == [31, 36, 37, 80]
         assert video.borders == [
             *(0, 8, 16, 24, 31, 36, 44, 52, 60, 68, 76, 80, 88, 96, 104, 108),

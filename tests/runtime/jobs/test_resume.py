@@ -52,7 +52,7 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
 def test_segments_of_another_job_are_forgotten(tmp_path: Path) -> None:
     SegmentStore(tmp_path / "a.mp4", JOB).save(0, 8, some_packets(0))
     other = fingerprint(["another job"])
-    with pytest.raises(MediaError, match="holds parts of another job"):
+    with pytest.raises(MediaError, match="holds segments of another job"):
         SegmentStore(tmp_path / "a.mp4", other, shared=True)  # which may be at work
     assert SegmentStore(tmp_path / "a.mp4", other).kept.frames == 0
     assert list(tmp_path.iterdir()) == []
@@ -141,7 +141,7 @@ def test_whoever_stops_it_the_bytes_are_the_same(
     start: float,
 ) -> None:
     monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
-    monkeypatch.setattr(picture_writer, "_PART", 8)
+    monkeypatch.setattr(picture_writer, "_SEGMENT_FRAMES", 8)
     stamps = np.cumsum(np.random.default_rng(0).integers(30, 70, 40))
     sound = not name.endswith(".webm")  # which has no room for AAC
     source = write_clip(
@@ -190,7 +190,7 @@ def check_times(path: Path, frames: int) -> None:
 def test_a_picture_that_is_not_as_it_was_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Path, enlarger: Make
 ) -> None:
-    monkeypatch.setattr(picture_writer, "_PART", 4)
+    monkeypatch.setattr(picture_writer, "_SEGMENT_FRAMES", 4)
     config = InferConfig((clip,), tmp_path / "out" / "%02d.png")
     with pytest.raises(StoppedError, match=r"(4|8|12) frames are kept") as stopped:
         infer(config, session=StoppedAt(enlarger(), 15))

@@ -174,7 +174,7 @@ def test_what_was_recomputed_before_a_stop_counts_too(
     output: str,
 ) -> None:
     monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
-    monkeypatch.setattr(picture_writer, "_PART", 8)
+    monkeypatch.setattr(picture_writer, "_SEGMENT_FRAMES", 8)
     config = InferConfig(
         (two_lights,), tmp_path / output, model=overflowing, precision="fp16", codec="ffv1"
     )

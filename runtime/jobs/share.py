@@ -12,7 +12,7 @@ _WORDS = re.compile(r"(\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
-class Shard:
+class Share:
     """The i-th of n shares; i counts from 1.
 
     Attributes:
@@ -25,7 +25,7 @@ class Shard:
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
-            raise ValueError(f"shard {self.index}/{self.count} does not exist; write 1/4 to 4/4")
+            raise ValueError(f"share {self.index}/{self.count} does not exist; write 1/4 to 4/4")
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
@@ -46,7 +46,7 @@ class Unit:
     count: int = 1
 
 
-def parse_shard(text: str) -> Shard:
+def parse_share(text: str) -> Share:
     """Parse a share; `2/4` is the second of four.
 
     Raises:
@@ -55,10 +55,10 @@ def parse_shard(text: str) -> Shard:
     match = _WORDS.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a share; write 2/4 for the second of four")
-    return Shard(int(match[1]), int(match[2]))
+    return Share(int(match[1]), int(match[2]))
 
 
-def select_share(units: Sequence[Unit], shard: Shard) -> list[Unit]:
+def select_share(units: Sequence[Unit], shard: Share) -> list[Unit]:
     """Select every n-th unit by path, so that all machines agree without communication."""
     ordered = sorted(units, key=lambda unit: (str(unit.target.path), unit.number))
     return ordered[shard.index - 1 :: shard.count]

@@ -25,7 +25,7 @@ from vsrc.runtime.errors import DeviceMemoryError, MediaError
 from vsrc.runtime.jobs import unit
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
-from vsrc.runtime.jobs.shard import Unit, parse_shard, select_share
+from vsrc.runtime.jobs.share import Unit, parse_share, select_share
 
 Make = Callable[..., Any]
 Frames = NDArray[np.uint8]
@@ -37,9 +37,9 @@ def test_shares_cover_all_inputs_once(count: int, inputs: int) -> None:
     source = Source("a", (Path("a"),), is_pictures=False)
     targets = [Target(source, Path(f"{at}.mp4"), is_pictures=False) for at in range(inputs)]
     units = [Unit(target, number, 2) for target in targets for number in range(2)]
-    shares = [select_share(units, parse_shard(f"{at}/{count}")) for at in range(1, count + 1)]
+    shares = [select_share(units, parse_share(f"{at}/{count}")) for at in range(1, count + 1)]
     backwards = [
-        select_share(units[::-1], parse_shard(f"{at}/{count}")) for at in range(1, count + 1)
+        select_share(units[::-1], parse_share(f"{at}/{count}")) for at in range(1, count + 1)
     ]
     assert shares == backwards  # whatever order a file system lists them in
     together = [unit for share in shares for unit in share]
@@ -50,7 +50,7 @@ def test_shares_cover_all_inputs_once(count: int, inputs: int) -> None:
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/2/3", "-1/2"])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a share|does not exist"):
-        parse_shard(text)
+        parse_share(text)
 
 
 def test_machines_fill_one_folder_together(
@@ -60,7 +60,7 @@ def test_machines_fill_one_folder_together(
     library.mkdir()
     for name in "abc":
         shutil.copy(clip, library / f"{name}.mp4")
-    config = InferConfig((library,), output, shard=parse_shard("1/2"), frames=2)
+    config = InferConfig((library,), output, shard=parse_share("1/2"), frames=2)
     assert len(infer(config, session=enlarger()).files) == 2
     arguments = ["infer", str(library), "-o", str(output), "-m", str(tiny_package)]
     done = CliRunner().invoke(main, [*arguments, "--shard", "2/2", "--frames", "2", "--json"])
@@ -142,7 +142,7 @@ def long_clip(
 
 
 def config_of(clip: Path, output: Path, share: str = "", **options: Any) -> InferConfig:  # noqa: ANN401
-    shard = parse_shard(share) if share else None
+    shard = parse_share(share) if share else None
     return InferConfig((clip,), output, shard=shard, preset="ultrafast", **options)
 
 
@@ -205,7 +205,7 @@ def test_a_share_never_throws_away_what_others_made(
     output = tmp_path / "x.mp4"
     infer(config_of(long_clip, output, "1/2"), session=enlarger())
     kept = sorted(tmp_path.rglob("*.segment"))
-    with pytest.raises(MediaError, match="holds parts of another job"):
+    with pytest.raises(MediaError, match="holds segments of another job"):
         infer(config_of(long_clip, output, "2/2", crf=40), session=enlarger())
     assert sorted(tmp_path.rglob("*.segment")) == kept
 
