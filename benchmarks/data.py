@@ -4,7 +4,7 @@
 
 Without --data a clip of noise is made, 1280x720, because only the number of bytes matters. Three
 things are measured: items and collating in this process; batches as the trainer gets them, from
-workers; and the least that a trainer can do with them, which is to teach the smallest student by
+workers; and the least that a trainer can do with them, which is to train the smallest student by
 the true frames alone. The wall clock tells what this machine gave while others used it too; CPU
 time a clip tells what an idle one would give: cores / CPU time.
 
@@ -63,7 +63,7 @@ def main() -> None:
             0, dataset=dataset, batch=BATCH, process=0, processes=1, workers=CORES
         )
         loader = pace(workers, rounds=options.rounds, batches=25)
-        trainer = pace(lessons(next(workers)), rounds=2, batches=1)
+        trainer = pace(training_steps(next(workers)), rounds=2, batches=1)
     result = {
         "clip": f"{options.clip_length} x {options.patch}x{options.patch}",
         "cores": CORES,
@@ -110,7 +110,7 @@ def one_process(dataset: ClipDataset) -> Iterator[ClipBatch]:
         yield collate([dataset[first + number] for number in range(BATCH)])
 
 
-def lessons(batch: ClipBatch) -> Iterator[ClipBatch]:
+def training_steps(batch: ClipBatch) -> Iterator[ClipBatch]:
     """Teach the smallest student one batch after another; every frame of a clip is restored."""
     torch.set_num_threads(CORES)
     student = create("edge-s", scale=4)

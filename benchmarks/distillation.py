@@ -7,7 +7,7 @@ r"""What each objective adds to a student: same clips, same steps, several seeds
 
 Every student of a seed starts from the same weights and sees the same crops in the same order; only
 the loss differs, so the column of differences is taken seed by seed. Clips of --eval are never
-taught from. PSNR is that of Y in 8 bits, without a border of `scale` pixels, mean over all frames.
+trained from. PSNR is that of Y in 8 bits, without a border of `scale` pixels, mean over all frames.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from vsrc.runtime.spec import Argument
 
 @dataclass(frozen=True)
 class Trial:
-    """One student: PSNR, dB, and the time it took to teach, seconds."""
+    """One student: PSNR, dB, and the training time, seconds."""
 
     psnr: float
     seconds: float

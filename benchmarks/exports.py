@@ -5,7 +5,7 @@
 Each graph a network has (whole; encode and fuse where it looks at each frame first) is written with
 float tensors at its edges, run on real frames by ONNX Runtime and compared with torch. The weights
 are random, but offsets of deformable convolutions move and outputs are scaled to the range of
-pictures, so that 1e-4 means what it means for a taught network. The largest difference is over all
+pictures, so that 1e-4 means what it means for a trained network. The largest difference is over all
 values; then TensorRT for RTX, where it is installed, parses the graph and builds an engine of it.
 """
 

@@ -1,4 +1,4 @@
-"""What int8 costs a student that was taught for it, and one that was not.
+"""What int8 costs a student that was trained for it, and one that was not.
 
     python benchmarks/int8_aware.py --data CLIPS --calib LR_CLIPS --eval OTHER_CLIPS \
         [--model PACKAGE] [--steps 600] > docs/results/int8-aware.md
@@ -29,15 +29,17 @@ from vsrc.runtime.quality.evaluation import evaluate
 from vsrc.runtime.shipped_models import shipped
 
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
-HEADER = "| stays float | taught | ranges | fp32 Y dB | int8 Y dB | lost |"
+HEADER = "| stays float | trained | ranges | fp32 Y dB | int8 Y dB | lost |"
 
 
 def main() -> None:
     options = _options()
     model = options.model or shipped("edge-s")
     found = convolution_paths(from_package(open_package(model)))
-    print("# Int8: taught for it, and not\n")
-    print(f"`python benchmarks/int8_aware.py --steps {options.steps}`: {model.name}, taught for so")
+    print("# Int8: trained for it, and not\n")
+    print(
+        f"`python benchmarks/int8_aware.py --steps {options.steps}`: {model.name}, trained for so"
+    )
     print("many steps more.\n")
     print(f"{HEADER}\n|---|---|---|---:|---:|---:|")
     config = DistillConfig(
@@ -85,7 +87,7 @@ def _calibrate(package: Path, method: Method, float_layers: tuple[str, ...], cli
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="taught on; HR")
+    parser.add_argument("--data", type=Path, required=True, help="trained on; HR")
     parser.add_argument("--calib", type=Path, required=True, help="calibrated on; LR")
     parser.add_argument("--eval", type=Path, required=True, help="judged on; HR")
     parser.add_argument("--model", type=Path, help="package to go on from; default edge-s")
@@ -95,7 +97,7 @@ def _options() -> argparse.Namespace:
 
 
 def _print_row(
-    float_layers: tuple[str, ...], taught: str, ranges: str, package: Path, data: Path
+    float_layers: tuple[str, ...], trained: str, ranges: str, package: Path, data: Path
 ) -> None:
     config = ExportConfig(
         package, precision="int8", int8_with="fp32", halves=False, allow_lossy=True, overwrite=True
@@ -104,7 +106,7 @@ def _print_row(
     whole, small = (_psnr(package, data, precision) for precision in ("fp32", "int8"))
     where = " and ".join(float_layers) or "nothing"
     numbers = f"{whole:.3f} | {small:.3f} | {whole - small:.3f}"
-    print(f"| {where} | {taught} | {ranges} | {numbers} |", flush=True)
+    print(f"| {where} | {trained} | {ranges} | {numbers} |", flush=True)
 
 
 def _psnr(package: Path, data: Path, precision: str) -> float:

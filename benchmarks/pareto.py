@@ -109,7 +109,7 @@ class Candidate:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="clips nobody was taught on")
+    parser.add_argument("--data", type=Path, required=True, help="clips nobody was trained on")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--animevideo", type=Path, required=True)
     parser.add_argument("--students", type=Path, nargs="*", help="packages; those that ship")
@@ -223,7 +223,7 @@ def judge(
 def clips_of(data: Path, most: int) -> list[EvalClip]:
     """The clips to be judged on, whose LR frames are made by MATLAB's bicubic."""
     layout = find_clips(data)
-    plan = plan_lr(layout, wanted="bi", taught_for="bi", scale=4)
+    plan = plan_lr(layout, wanted="bi", trained_for="bi", scale=4)
     return [EvalClip(source, plan, most=most) for source in layout.clips]
 
 

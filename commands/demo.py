@@ -24,7 +24,7 @@ from vsrc.demo.demo_config import DemoConfig
     type=int,
     default=DemoConfig.steps,
     show_default=True,
-    help="Updates that the student is taught for.",
+    help="Updates of the training.",
 )
 @click.option(
     "--threads", type=int, default=DemoConfig.threads, help="CPU threads.  [default: all]"

@@ -64,7 +64,7 @@ from vsrc.export.config import parse_shape
     default=None,
     help="Trust packages whose network is a module:function: its code is run.",
 )
-@click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; teach nothing.")
+@click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; train nothing.")
 def distill_command(
     recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
 ) -> None:

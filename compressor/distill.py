@@ -109,11 +109,11 @@ def _distill(config: DistillConfig, report: DistillCallback | None, command: str
     )
     for clip in library.skipped:
         logger.warning("%s is skipped: %s", clip.name, clip.reason)
-    taught, held = (
+    training_clips, held = (
         split_holdout(library, fraction=config.holdout) if config.holdout else (library, None)
     )
-    trainer = _trainer(config, built, taught, held)
-    _run(config, built, trainer, trained_on_clips(config, built, taught), report, command)
+    trainer = _trainer(config, built, training_clips, held)
+    _run(config, built, trainer, trained_on_clips(config, built, training_clips), report, command)
 
 
 def _distill_from_shards(
@@ -192,10 +192,10 @@ def _clear(run_folder: Path) -> None:
 
 
 def _trainer(
-    config: DistillConfig, built: Built, taught: ClipLibrary, held: ClipLibrary | None
+    config: DistillConfig, built: Built, training_clips: ClipLibrary, held: ClipLibrary | None
 ) -> Trainer:
     dataset = ClipDataset(
-        taught,
+        training_clips,
         clip_length=config.clip_length,
         patch=config.patch,
         seed=config.seed,
@@ -212,7 +212,7 @@ def _trainer(
         built,
         dataset=dataset,
         clips=clips,
-        recipe={"data": taught.sha256, "teacher weights": teacher_sha256},
+        recipe={"data": training_clips.sha256, "teacher weights": teacher_sha256},
     )
 
 

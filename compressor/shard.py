@@ -97,19 +97,19 @@ def shard(config: ShardConfig, *, report: Report = lambda _progress: None) -> Pa
         max_height=config.max_height,
         progress=report,
     )
-    taught, held = (
+    training_clips, held = (
         split_holdout(library, fraction=config.holdout) if config.holdout else (library, None)
     )
     teachers = _find_teachers(config)
-    manifest = _manifest(config, taught, tuple(teacher.kept for teacher in teachers))
+    manifest = _manifest(config, training_clips, tuple(teacher.kept for teacher in teachers))
     _begin(config.output, manifest)
     report(ShardProgress("crops", 0, manifest.shards, manifest.size_bytes))
     if held is not None:
         _keep_held_out(config, held)
     for number in _iter_missing(config.output, "crops", manifest, report):
-        _cut_shard(config.output, taught, manifest, number)
+        _cut_shard(config.output, training_clips, manifest, number)
     for number in _iter_missing(config.output, "teacher", manifest, report) if teachers else ():
-        _ask_teachers(config.output, taught, manifest, teachers, number)
+        _ask_teachers(config.output, training_clips, manifest, teachers, number)
     return config.output
 
 

@@ -72,10 +72,10 @@ def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
         return ["No package ships with this vsrc."]
     lines = ["Packages that ship with vsrc"]
     for package in packages:
-        taught = f"teacher {package.teacher}" if package.teacher else "no teacher"
+        teacher = f"teacher {package.teacher}" if package.teacher else "no teacher"
         graphs = " ".join(package.graphs) or "none (vsrc export writes them)"
         lines += [
-            f"  {package.name}: {package.network} x{package.scale}, {taught}",
+            f"  {package.name}: {package.network} x{package.scale}, {teacher}",
             f"    degradation {package.degradation}, licence {package.licence}, graphs {graphs}",
             *(f"    {line}" for line in _quality_lines(package.quality)),
             *(f"    {_latency_line(timing)}" for timing in package.latency),

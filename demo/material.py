@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Frames = NDArray[np.uint8]
 
-TAUGHT_FRAMES = 72
+TRAINING_FRAMES = 72
 FIRST_JUDGED = 84
 """Frames `[0, 72)` are for training and `[84, 120)` for scoring; the gap separates the two."""
 
@@ -29,13 +29,13 @@ class Material:
     """Frames and files of the demo.
 
     Attributes:
-        lessons: Folder with the training video (HR).
+        training_clips: Folder with the training video (HR).
         low: Video of the whole clip at a quarter of its size, with its audio; lossless.
         hr: HR frames, `(120, 360, 640, 3)` uint8 RGB.
         lr: LR frames, `(120, 90, 160, 3)` uint8 RGB, MATLAB bicubic.
     """
 
-    lessons: Path
+    training_clips: Path
     low: Path
     hr: Frames
     lr: Frames
@@ -45,11 +45,11 @@ def prepare(folder: Path) -> Material:
     """Cut and downscale the sample clip into `folder`."""
     hr = sample_frames(120)
     lr = downscale(hr, 4)
-    lessons, low = folder / "lessons", folder / "low.mkv"
-    lessons.mkdir(parents=True)
-    _write_lossless(lessons / "first-three-seconds.mkv", hr[:TAUGHT_FRAMES])
+    training_clips, low = folder / "training", folder / "low.mkv"
+    training_clips.mkdir(parents=True)
+    _write_lossless(training_clips / "first-three-seconds.mkv", hr[:TRAINING_FRAMES])
     _write_lossless(low, lr, sound=SAMPLE_CLIP)
-    return Material(lessons, low, hr, lr)
+    return Material(training_clips, low, hr, lr)
 
 
 def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) -> None:

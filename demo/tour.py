@@ -14,7 +14,7 @@ import numpy as np
 from vsrc.compressor.training.config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.demo_page import UpscalerScore
-from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, Frames, Material, prepare
+from vsrc.demo.material import FIRST_JUDGED, TRAINING_FRAMES, Frames, Material, prepare
 from vsrc.export.config import EXPORT_MODULES
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.installation import require_installed
@@ -79,7 +79,7 @@ def demo(
     check_pages("vsrc demo")
     started = time.monotonic()
     folder = _fresh(config.output)
-    say(f"1/5  cut the sample clip: {TAUGHT_FRAMES} frames for training, 36 others for scoring")
+    say(f"1/5  cut the sample clip: {TRAINING_FRAMES} frames for training, 36 others for scoring")
     material = prepare(folder)
     say(f"2/5  train {STUDENT} for {config.steps} steps (teacher {TEACHER}, objective std)")
     student = _train(config, material, folder, report)
@@ -119,7 +119,7 @@ def _train(
         DistillConfig(
             teacher=str(shipped(TEACHER)),
             student=STUDENT,
-            data=(material.lessons,),
+            data=(material.training_clips,),
             output=folder / "student.vsrc",
             objective="std",
             steps=config.steps,

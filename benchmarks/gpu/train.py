@@ -29,7 +29,7 @@ from vsrc.compressor.training.quantiser import Quantiser
 
 EPSILON = 1e-3
 HELD_OUT = 40
-"""Every so many clips one is not taught from."""
+"""Every so many clips one is not trained on."""
 
 
 def main() -> None:
@@ -39,14 +39,16 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     clips = read_clips(options.data, device)
     drawn = {"scale": options.scale, "window": 5, "patch": options.patch, "seed": options.seed}
-    taught = Clips([c for i, c in enumerate(clips) if i % HELD_OUT], **drawn)
+    training_clips = Clips([c for i, c in enumerate(clips) if i % HELD_OUT], **drawn)
     held = Clips(clips[::HELD_OUT], **{**drawn, "seed": 0})
     network = _filled(options.network, options.start, options.scale).to(device)
     teacher = None
     if options.teacher:
         teacher = _filled(options.teacher, options.teacher_weights, options.scale).to(device).eval()
-    print(f"{taught.frames} frames in {len(taught.hr)} clips on {device}", flush=True)
-    report = teach(network, teacher, taught, held, options)
+    print(
+        f"{training_clips.frames} frames in {len(training_clips.hr)} clips on {device}", flush=True
+    )
+    report = train(network, teacher, training_clips, held, options)
     state = {k: v.half().contiguous().cpu() for k, v in network.state_dict().items()}
     save_file(state, options.out)
     print(json.dumps(report))
@@ -81,10 +83,10 @@ def _filled(name: str, weights: Path | None, scale: int) -> nn.Module:
     return network
 
 
-def teach(
+def train(
     network: nn.Module,
     teacher: nn.Module | None,
-    taught: Clips,
+    training_clips: Clips,
     held: Clips,
     options: argparse.Namespace,
 ) -> dict[str, float]:
@@ -101,7 +103,7 @@ def teach(
         for group in optimizer.param_groups:
             group["lr"] = options.rate * warm * 0.5 * (1 + math.cos(math.pi * done))
         before = time.monotonic()
-        lr, hr = taught.batch(options.batch)
+        lr, hr = training_clips.batch(options.batch)
         waited += time.monotonic() - before
         loss = _loss(ahead, network, teacher, quantiser, lr, hr)
         optimizer.zero_grad(set_to_none=True)

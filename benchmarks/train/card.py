@@ -48,7 +48,7 @@ def card(package: Path) -> str:
         "\n".join(_times(package)),
         *_origin_of_times(package, spec),
         "## Training",
-        _paragraph(_lesson(spec)),
+        _paragraph(_training(spec)),
         _paragraph(_data(spec)),
         "## Limits",
         _paragraph(LIMITS),
@@ -97,7 +97,7 @@ def _origin_of_times(package: Path, spec: ModelSpec) -> Iterator[str]:
         )
 
 
-def _lesson(spec: ModelSpec) -> str:
+def _training(spec: ModelSpec) -> str:
     origin, recipe = spec.provenance, spec.provenance.recipe
     teacher = "without a teacher"
     if origin.teacher:

@@ -1,6 +1,6 @@
 """Make a package that ships: merged weights in half precision, graphs, quality, time, model card.
 
-python benchmarks/train/ship.py TAUGHT.vsrc runtime/zoo/NAME.vsrc --data FOLDER
+python benchmarks/train/ship.py TRAINED.vsrc runtime/zoo/NAME.vsrc --data FOLDER
                                 [--graphs fp32 int8-cpu] [--float] [--clips CALIBRATION]
                                 [--float-layers encoder fusion] [--keep-times]
                                 [--recipe FILE] [--began-from NAME]
@@ -37,11 +37,11 @@ GATHERED = ("what benchmarks/train/gather.py collects",)
 def main() -> None:
     """Merge, halve, export, measure, describe."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("taught", type=Path)
+    parser.add_argument("trained", type=Path)
     parser.add_argument("shipped", type=Path)
     parser.add_argument("--graphs", nargs="*", default=["fp32", "int8-cpu"])
     parser.add_argument("--float", action="store_true", help="fp32 with float edges, too")
-    parser.add_argument("--data", type=Path, required=True, help="clips never taught on")
+    parser.add_argument("--data", type=Path, required=True, help="clips never trained on")
     parser.add_argument("--clips", default=str(SAMPLE_CLIP), help="to find ranges of int8 on")
     parser.add_argument("--recipe", help="of the last run  [default: recipes/ship-NAME-cpu.yaml]")
     parser.add_argument("--began-from", help="package that the last run began from, by name")
@@ -55,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     kept = read_times(options.shipped) if options.keep_times else {}
     recipe = options.recipe or f"recipes/ship-{options.shipped.stem}-cpu.yaml"
-    merge(options.taught, options.shipped, recipe_file=recipe, began_from=options.began_from)
+    merge(options.trained, options.shipped, recipe_file=recipe, began_from=options.began_from)
     ranges = CalibrationConfig(
         options.shipped,
         clips=(options.clips,),
@@ -80,9 +80,9 @@ def read_times(package: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in package.glob("reports/bench-*.json")}
 
 
-def merge(taught: Path, shipped: Path, *, recipe_file: str, began_from: str | None) -> None:
+def merge(trained: Path, shipped: Path, *, recipe_file: str, began_from: str | None) -> None:
     """Copy a package without training branches, in half precision, without paths."""
-    package = open_package(taught)
+    package = open_package(trained)
     network = to_deployed(from_package(package))
     with new_folder(shipped, overwrite=True) as folder:
         halves = {

@@ -49,13 +49,13 @@ class LrPlan:
         return f"LR files of the data set, {what}" if self.from_twin else f"made from HR by {what}"
 
 
-def plan_lr(layout: Layout, *, wanted: EvalDegradation, taught_for: str, scale: int) -> LrPlan:
+def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale: int) -> LrPlan:
     """Choose the source of LR; the same for all clips.
 
     Args:
         layout: Data set.
         wanted: Requested degradation.
-        taught_for: Degradation that the first model was trained for.
+        trained_for: Degradation that the first model was trained for.
         scale: HR/LR side ratio.
 
     Raises:
@@ -67,11 +67,11 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, taught_for: str, scale: 
         lacking = next(clip.name for clip in layout.clips if not clip.twins)
         raise DataError(f"{layout.root}: {lacking} has no LR files, which 'given' needs")
     if wanted in ("auto", "given") and common:
-        name: LrName = taught_for if taught_for in common else min(common)
+        name: LrName = trained_for if trained_for in common else min(common)
     elif wanted in ("bi", "bd"):
         name = wanted
     else:
-        name = "bd" if taught_for == "bd" else "bi"
+        name = "bd" if trained_for == "bd" else "bi"
     from_twin = name in common
     known_as: str | None = name
     if name == "given":

@@ -87,7 +87,7 @@ def evaluate(
     plan = plan_lr(
         layout,
         wanted=config.degradation,
-        taught_for=packages[0].spec.degradation,
+        trained_for=packages[0].spec.degradation,
         scale=_common_scale(packages),
     )
     border = _border(config.border, layout, plan.scale)
@@ -207,14 +207,14 @@ def _protocol(kinds: Mapping[str, MetricKind], plan: LrPlan, border: int) -> tup
 
 def _warnings(packages: Sequence[Package], plan: LrPlan) -> Iterator[str]:
     for package in packages:
-        taught = package.spec.degradation
+        trained_for = package.spec.degradation
         if plan.known_as is None:
             yield (
-                f"{package.path.name} was trained for {taught}, and the degradation of the LR "
+                f"{package.path.name} was trained for {trained_for}, and the degradation of the LR "
                 "files is unknown; if it differs, that alone can cost several dB"
             )
-        elif taught not in (plan.known_as, "none"):
+        elif trained_for not in (plan.known_as, "none"):
             yield (
-                f"{package.path.name} was trained for {taught}, but LR is {plan.known_as} here: "
+                f"{package.path.name} was trained for {trained_for}, but LR is {plan.known_as}: "
                 "that alone can cost several dB"
             )

@@ -1,4 +1,4 @@
-"""Calibration of a real, untaught student on clips made in code."""
+"""Calibration of a real, untrained student on clips made in code."""
 
 from __future__ import annotations
 

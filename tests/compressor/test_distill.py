@@ -90,7 +90,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
 
 
-def test_a_student_is_taught_and_packed(config: DistillConfig, data: Path) -> None:
+def test_a_student_is_trained_and_packed(config: DistillConfig, data: Path) -> None:
     steps: list[TrainProgress] = []
     opened: list[IngestProgress] = []
 
@@ -132,7 +132,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: DistillConfig) 
     assert [key for key in expected if not torch.equal(expected[key], got[key])] == []
 
 
-def test_a_package_is_taught_further(config: DistillConfig) -> None:
+def test_a_package_is_trained_further(config: DistillConfig) -> None:
     first = distill(replace(config, objective="none"))
     again = replace(
         config, student=str(first), output=config.output.with_name("again.vsrc"), learning_rate=1e-9
@@ -295,7 +295,7 @@ def test_a_mistyped_setting_is_a_usage_error(data: Path) -> None:
     assert "no setting 'step'; did you mean steps" in done.stderr
 
 
-def test_a_package_taught_for_int8_carries_its_ranges(config: DistillConfig) -> None:
+def test_a_package_trained_for_int8_carries_its_ranges(config: DistillConfig) -> None:
     int8 = replace(config, objective="none", teacher=None, steps=4, int8_last=0.5)
     path = distill(int8)
     found = read_calibration(path)

@@ -58,7 +58,7 @@ def test_features_of_an_unseen_clip_come_nearer_to_the_teacher(
     clips = noise_clips(clips=2)
     unseen = next(clips(10_000, process=0, processes=1)).lr[:1]
 
-    def taught_with(objective: Objective, name: str) -> Tensor:
+    def train_with(objective: Objective, name: str) -> Tensor:
         pupil = copy.deepcopy(student)
         distillation = DistillationStep(pupil, objective, teacher, targets="all")
         Trainer(distillation, CONFIG, folder=tmp_path / name, batches=clips).run()
@@ -69,7 +69,7 @@ def test_features_of_an_unseen_clip_come_nearer_to_the_teacher(
             maps = (attention_map(x.movedim(2, 1), "sum2") for x in (ours, theirs))
             return space_distance(*maps)
 
-    assert taught_with(objective, "distilled") < 0.5 * taught_with(Plain(), "alone")
+    assert train_with(objective, "distilled") < 0.5 * train_with(Plain(), "alone")
 
 
 def test_the_teacher_stays_as_it_is(tmp_path: Path, noise_clips: Callable[..., Any]) -> None:

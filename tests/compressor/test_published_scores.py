@@ -55,7 +55,7 @@ def test_imdn_scores_as_published(
     network = create("imdn", scale=4)
     load_weights(network, reference / "weights" / "imdn_x4.pth")
     layout = find_clips(reference / "data" / data)
-    plan = plan_lr(layout, wanted="given", taught_for="bi", scale=4)
+    plan = plan_lr(layout, wanted="given", trained_for="bi", scale=4)
     clips = [EvalClip(source, plan, most=0) for source in layout.clips]
     kinds = {name: METRIC_KINDS[name] for name in ("psnr", "ssim")}
     mean = score_upscaler(by_session("imdn", TorchSession(network)), clips, kinds, border=4).mean

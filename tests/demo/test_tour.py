@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.demo.demo_config import DemoConfig
-from vsrc.demo.material import FIRST_JUDGED, TAUGHT_FRAMES, prepare
+from vsrc.demo.material import FIRST_JUDGED, TRAINING_FRAMES, prepare
 from vsrc.demo.tour import demo, upscale_clip
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import open_package
@@ -47,13 +47,13 @@ def test_demo_makes_what_it_promises(tmp_path: Path) -> None:
         assert value.strip() in page
 
 
-def test_lessons_and_judged_frames_are_apart(tmp_path: Path) -> None:
+def test_training_and_judged_frames_are_apart(tmp_path: Path) -> None:
     material = prepare(tmp_path / "material")
-    (lesson,) = material.lessons.iterdir()
-    with av.open(str(lesson)) as clip:
-        taught = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
-    assert len(taught) == TAUGHT_FRAMES < FIRST_JUDGED
-    np.testing.assert_array_equal(np.stack(taught), material.hr[:TAUGHT_FRAMES])
+    (training_clip,) = material.training_clips.iterdir()
+    with av.open(str(training_clip)) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+    assert len(frames) == TRAINING_FRAMES < FIRST_JUDGED
+    np.testing.assert_array_equal(np.stack(frames), material.hr[:TRAINING_FRAMES])
     with av.open(str(material.low)) as clip:
         low = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
     np.testing.assert_array_equal(np.stack(low), material.lr)

@@ -75,7 +75,7 @@ def test_a_student_is_as_good_as_its_package_says(
     package = open_package(shipped(name))
     layout = find_clips(reference / "data" / "vid4" / "calendar")
     scale = package.spec.network.scale
-    plan = plan_lr(layout, wanted="bi", taught_for="bi", scale=scale)
+    plan = plan_lr(layout, wanted="bi", trained_for="bi", scale=scale)
     clips = [EvalClip(source, plan, most=0) for source in layout.clips]
     session = package.session(precision=precision)
     found = score_upscaler(

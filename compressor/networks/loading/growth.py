@@ -43,34 +43,34 @@ def grow(network: Edge, state: Mapping[str, Tensor], *, where: str) -> None:
             f"into {network.name} of {network.size}; expected one that is at most as large in "
             "each, with an encoder only where that has one"
         )
-    taught = _deepen(small.collapsed().state_dict(), small.size, blocks=network.size.blocks)
+    trained = _deepen(small.collapsed().state_dict(), small.size, blocks=network.size.blocks)
     fresh = network.collapsed().state_dict()
-    for plain in (taught, fresh):
+    for plain in (trained, fresh):
         # Features of a frame lie together: (O, T * encoded, 3, 3) to (O, T, encoded, 3, 3).
         plain["fusion.weight"] = plain["fusion.weight"].unflatten(1, (network.window, -1))
-    grown = {key: _place_first(wide, taught[key]) for key, wide in fresh.items()}
+    grown = {key: _place_first(wide, trained[key]) for key, wide in fresh.items()}
     grown["fusion.weight"] = grown["fusion.weight"].flatten(1, 2)
     load_state(network, grown, where=where)
 
 
-def _deepen(taught: Mapping[str, Tensor], size: EdgeSize, *, blocks: int) -> dict[str, Tensor]:
+def _deepen(trained: Mapping[str, Tensor], size: EdgeSize, *, blocks: int) -> dict[str, Tensor]:
     """Append identity blocks up to the wanted number."""
     passing = {"weight": identity_kernel(size.features), "bias": torch.zeros(size.features)}
     further = range(size.blocks, blocks)
-    return {**taught, **{f"body.{n}.{part}": passing[part] for n in further for part in passing}}
+    return {**trained, **{f"body.{n}.{part}": passing[part] for n in further for part in passing}}
 
 
-def _place_first(wide: Tensor, taught: Tensor) -> Tensor:
+def _place_first(wide: Tensor, trained: Tensor) -> Tensor:
     """Place trained weights first; their weights for additional inputs are zero.
 
     Args:
         wide: Fresh weights, `(O, ...)`, kept where there are no trained ones.
-        taught: Trained weights; same number of axes, none longer.
+        trained: Trained weights; same number of axes, none longer.
     """
     placed = wide.clone()
-    outputs = len(taught)
+    outputs = len(trained)
     placed[:outputs] = 0.0
-    placed[tuple(slice(length) for length in taught.shape)] = taught
+    placed[tuple(slice(length) for length in trained.shape)] = trained
     return placed
 
 

@@ -27,16 +27,18 @@ def frames_of(library: ClipLibrary) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("count", [1, 2, 6])
 def test_no_frame_is_in_both_and_none_is_lost(videos: Make, tmp_path: Path, count: int) -> None:
     library = opened(videos(count), tmp_path)
-    taught, held = split_holdout(library, fraction=0.2)
-    assert taught.frames > 0
+    training_clips, held = split_holdout(library, fraction=0.2)
+    assert training_clips.frames > 0
     assert held.frames > 0
-    assert not frames_of(taught) & frames_of(held)
-    assert frames_of(taught) | frames_of(held) == frames_of(library)
+    assert not frames_of(training_clips) & frames_of(held)
+    assert frames_of(training_clips) | frames_of(held) == frames_of(library)
 
 
 def test_whole_files_are_held_out_when_there_are_enough(videos: Make, tmp_path: Path) -> None:
-    taught, held = split_holdout(opened(videos(6), tmp_path), fraction=0.4)
-    assert {shot.clip for shot in held.shots} & {shot.clip for shot in taught.shots} == set()
+    training_clips, held = split_holdout(opened(videos(6), tmp_path), fraction=0.4)
+    assert {shot.clip for shot in held.shots} & {
+        shot.clip for shot in training_clips.shots
+    } == set()
     assert held.frames == 24
 
 
@@ -59,9 +61,9 @@ def test_lists_of_the_layout_decide(
     for clip in ("000", "001", "002"):
         folder = tmp_path / "reds" / "train_sharp" / clip
         write_pictures(folder, moving_picture(3, 16, 16, seed=int(clip)))
-    taught, held = split_holdout(opened(tmp_path / "reds", tmp_path))
+    training_clips, held = split_holdout(opened(tmp_path / "reds", tmp_path))
     assert [held.clips[shot.clip].name for shot in held.shots] == ["reds/train_sharp/000"]
-    assert len(taught.shots) == 2
+    assert len(training_clips.shots) == 2
 
 
 def test_validation_clips_are_whole_frames_spread_over_the_shots(

@@ -60,7 +60,7 @@ def folder(tmp_path: Path, write_clip: Write, moving: Moving) -> Path:
 
 def clips_of(folder: Path, *, scale: int = 2, most: int = 0, **wanted: str) -> list[EvalClip]:
     layout = find_clips(folder)
-    plan = plan_lr(layout, **{"wanted": "auto", "taught_for": "bi", **wanted}, scale=scale)  # type: ignore[arg-type]
+    plan = plan_lr(layout, **{"wanted": "auto", "trained_for": "bi", **wanted}, scale=scale)  # type: ignore[arg-type]
     return [EvalClip(source, plan, most=most) for source in layout.clips]
 
 
@@ -188,7 +188,7 @@ class TestLr:
     def test_without_twins_the_degradation_of_the_first_model_is_taken(
         self, folder: Path, moving: Moving
     ) -> None:
-        clip = clips_of(folder, taught_for="bd")[0]
+        clip = clips_of(folder, trained_for="bd")[0]
         planes = WHOLE_FRAME["bd"](moving(4, seed=4).transpose(0, 3, 1, 2), 2)
         np.testing.assert_array_equal(np.stack(list(clip.lr())), planes.transpose(0, 2, 3, 1))
 
@@ -198,7 +198,7 @@ class TestLr:
 
     def test_twins_of_another_size_are_refused(self, pairs: Callable[..., Path]) -> None:
         layout = find_clips(pairs(height=18))
-        plan = plan_lr(layout, wanted="bi", taught_for="bi", scale=2)
+        plan = plan_lr(layout, wanted="bi", trained_for="bi", scale=2)
         (clip,) = (EvalClip(source, plan, most=0) for source in layout.clips)
         assert len(list(clip.lr())) == 3  # made anew: the twin is not looked at
         with pytest.raises(DataError, match="HR 48x32 and LR 24x18 do not have an integer"):
@@ -223,7 +223,7 @@ class TestLr:
         (warning,) = evaluate(EvalConfig(models=(tiny_package,), data=pairs())).warnings
         assert "the degradation of the LR files is unknown" in warning
 
-    def test_lr_as_taught_brings_no_warning(self, folder: Path, tiny_package: Path) -> None:
+    def test_lr_as_trained_brings_no_warning(self, folder: Path, tiny_package: Path) -> None:
         assert evaluate(EvalConfig(models=(tiny_package,), data=folder)).warnings == ()
         other = EvalConfig(models=(tiny_package,), data=folder, degradation="bd", frames=1)
         assert "trained for bi, but LR is bd" in evaluate(other).warnings[0]
