@@ -94,7 +94,7 @@ def timed(process: subprocess.Popen[str]) -> float:
     """Wait for a run over the library; one of four inputs fails, which is status 1."""
     began = time.perf_counter()
     _, said = process.communicate()
-    if process.returncode != 1 or "1 of 4 inputs could not be restored" not in said:
+    if process.returncode != 1 or "1 of 4 inputs could not be upscaled" not in said:
         raise SystemExit(f"status {process.returncode}: {said}")
     return time.perf_counter() - began
 

@@ -155,8 +155,8 @@ def _check_options(models: bool) -> None:
             continue
         if models:
             raise click.UsageError(f"{given[name]} measures no models; leave them out")
-        if unheard := [text for key, text in given.items() if key not in {name, *allowed}]:
-            raise click.UsageError(f"{given[name]} does not heed {', '.join(unheard)}")
+        if refused := [text for key, text in given.items() if key not in {name, *allowed}]:
+            raise click.UsageError(f"{given[name]} does not take {', '.join(refused)}")
     if "sizes" in given and "profile" not in given:
         raise click.UsageError("--sizes is for --profile FILE")
 

@@ -30,7 +30,7 @@ from vsrc.demo.demo_config import DemoConfig
     "--threads", type=int, default=DemoConfig.threads, help="CPU threads.  [default: all]"
 )
 def demo_command(output: Path, steps: int, threads: int) -> None:
-    """Teach, export, restore and measure on the clip that comes with vsrc."""
+    """Train, export, upscale and measure on the clip that comes with vsrc."""
     from vsrc.demo.tour import demo
     from vsrc.runtime.errors import StoppedError
     from vsrc.runtime.latency.text import bench_text

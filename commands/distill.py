@@ -41,7 +41,7 @@ from vsrc.export.config import parse_shape
     "target_latency_ms",
     type=float,
     metavar="MS",
-    help="Teach the largest edge student that restores a frame in this time.",
+    help="Train the largest edge student that upscales a frame in this time.",
 )
 @click.option(
     "--shape",

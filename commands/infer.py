@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option("--cuts/--no-cuts", default=InferConfig.cuts, help="Find scene cuts.  [default: on]")
 @click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
-@click.option("--frames", type=int, help="How many frames to restore.  [default: all]")
+@click.option("--frames", type=int, help="How many frames to upscale.  [default: all]")
 @click.option("--shard", metavar="I/N", help="Take the I-th of N shares of the work.")
 @click.option(
     "--ray", "address", metavar="ADDRESS|auto", help="Distribute the work on a cluster of machines."
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     help="Frames a second of inputs that are pictures.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-@click.option("--allow-hdr", is_flag=True, help="Restore HDR as if its values were SDR.")
+@click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
 @click.option("--deinterlace", is_flag=True, help="Weave interlaced fields into frames first.")
 @click.option(
     "--report",
@@ -85,7 +85,7 @@ def infer_command(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Restore videos and enlarge them; sound, subtitles and times are kept.
+    """Upscale videos; audio, subtitles and time stamps are kept.
 
     Without -m the student that ships with vsrc is taken.
     """
@@ -107,7 +107,7 @@ def infer_command(
     _show(result, bar, as_json=as_json, frames_on_stdout=str(config.output) == "-")
     if result.failures:
         total = len(result.files) + len(result.failures) + len(result.pieces)
-        raise MediaError(f"{len(result.failures)} of {total} inputs could not be restored")
+        raise MediaError(f"{len(result.failures)} of {total} inputs could not be upscaled")
 
 
 def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout: bool) -> None:

@@ -82,7 +82,7 @@ def plan(config: DistillConfig) -> DistillPlan:
     device = torch.device("cuda" if on_gpu else "cpu")
     built.distillation.place(device, channels_last=config.channels_last)
     seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
-    restored = built.distillation.count_upscaled_frames(config.clip_length)
+    upscaled = built.distillation.count_upscaled_frames(config.clip_length)
     return DistillPlan(
         student=built.student.spec,
         teacher=None if built.teacher is None else built.teacher.spec,
@@ -91,7 +91,7 @@ def plan(config: DistillConfig) -> DistillPlan:
             *(f"{lay.root}: {lay.kind}, {len(lay.clips)} clips" for lay in layouts),
             *(shards.text() for shards in kept),
         ),
-        images_per_step=restored * config.batch * config.accumulate,
+        images_per_step=upscaled * config.batch * config.accumulate,
         steps=config.steps,
         step_seconds=seconds,
         total_seconds=seconds * config.steps,

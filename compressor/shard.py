@@ -283,17 +283,17 @@ def _ask_teachers(
         if manifest.degradation == "real":
             # Teachers were trained on clean LR; the student learns what they make of it.
             lr = bicubic_down(hr, manifest.scale)
-        restored = _restored(lr, run, teachers, precision=manifest.teacher_precision)
+        upscaled = _upscale(lr, run, teachers, precision=manifest.teacher_precision)
         pictures += [
             cut_picture(
-                restored[place.frame], place, patch=manifest.patch, scale=manifest.scale
+                upscaled[place.frame], place, patch=manifest.patch, scale=manifest.scale
             ).ravel()
             for place in run.crops
         ]
     _write_shard(shard_file(folder, "teacher", number), np.stack(pictures), {})
 
 
-def _restored(
+def _upscale(
     lr: Planes, run: CropRun, teachers: list[_Teacher], *, precision: Literal["fp32", "bf16"]
 ) -> dict[int, Planes]:
     """Upscale the frames of a run that have crops: the teachers' mean, `(3, H, W)` uint8."""

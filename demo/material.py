@@ -48,11 +48,11 @@ def prepare(folder: Path) -> Material:
     training_clips, low = folder / "training", folder / "low.mkv"
     training_clips.mkdir(parents=True)
     _write_lossless(training_clips / "first-three-seconds.mkv", hr[:TRAINING_FRAMES])
-    _write_lossless(low, lr, sound=SAMPLE_CLIP)
+    _write_lossless(low, lr, audio=SAMPLE_CLIP)
     return Material(training_clips, low, hr, lr)
 
 
-def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) -> None:
+def _write_lossless(path: Path, frames: Frames, *, audio: Path | None = None) -> None:
     """Write frames as lossless FFV1 in RGB at 24 frames/s."""
     import av
 
@@ -60,7 +60,7 @@ def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) ->
         video = container.add_stream("ffv1", rate=24)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "bgr0"
-        packets = _sound(container, sound) if sound else []
+        packets = _audio_packets(container, audio) if audio else []
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             container.mux(video.encode(picture.reformat(format="bgr0")))
@@ -68,7 +68,7 @@ def _write_lossless(path: Path, frames: Frames, *, sound: Path | None = None) ->
         container.mux(packets)
 
 
-def _sound(container: OutputContainer, source: Path) -> list[Packet[AudioStream]]:
+def _audio_packets(container: OutputContainer, source: Path) -> list[Packet[AudioStream]]:
     """Copy the packets of the first audio track of `source` to a new track of `container`."""
     import av
 

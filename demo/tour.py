@@ -86,7 +86,7 @@ def demo(
     say("3/5  export it to ONNX and compare it with torch")
     _export(student)
     say("4/5  upscale the clip")
-    video = folder / "restored.mp4"
+    video = folder / "upscaled.mp4"
     infer(InferConfig(inputs=(material.low,), output=video, threads=config.threads))
     pictures = _upscale_ways(student, material, config.threads)
     say("5/5  measure the latency of the shipped student")

@@ -38,7 +38,7 @@ def inspect_package(path: Path) -> Inspection:
             **to_json(spec),
             "files": states,
         },
-        problems=tuple(state for state in states.values() if state != "sound"),
+        problems=tuple(state for state in states.values() if state != "intact"),
     )
 
 
@@ -47,7 +47,7 @@ def _state(package: Package, entry: FileSpec) -> str:
         package.file(entry)
     except SpecError as error:
         return str(error)
-    return "sound"
+    return "intact"
 
 
 def _network_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The manifest of a run over several inputs: the result of each, on disk beside the results.
 
-    restored/vsrc-manifest.json            a run over a whole library
-    restored/vsrc-manifest-2-of-4.json     the second of four shares
+    upscaled/vsrc-manifest.json            a run over a whole library
+    upscaled/vsrc-manifest-2-of-4.json     the second of four shares
     film-x4.mp4.manifest-2-of-4.json       the same, where the output is one file
 
 It is rewritten after each input, so that an interrupted run can be resumed: the same command skips

@@ -39,10 +39,10 @@ class Tof:
         """Take the next pair; see `Metric`."""
         grey = (self._flow.grey(sr), self._flow.grey(truth))
         if self._last is not None and min(truth.shape[:2]) >= _DIS_LEAST_SIDE:
-            restored, true = (
+            upscaled, true = (
                 self._flow(before, now) for before, now in zip(self._last, grey, strict=True)
             )
-            self._errors.append(float(np.linalg.norm(restored - true, axis=-1).mean()))
+            self._errors.append(float(np.linalg.norm(upscaled - true, axis=-1).mean()))
         self._last = grey
 
     def result(self) -> MetricValues:

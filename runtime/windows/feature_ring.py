@@ -89,11 +89,11 @@ class RingSession:
         """Upscale windows without keys, so without reuse of features; see `Session`."""
         self._rings.clear()
         unknown = tuple(range(self.network.window))
-        restored = []
+        upscaled = []
         for window in lr:
-            restored.append(self.keyed(window[None], [unknown]))
+            upscaled.append(self.keyed(window[None], [unknown]))
             self._rings.clear()
-        return np.concatenate(restored)
+        return np.concatenate(upscaled)
 
     def keyed(
         self, lr: Pixels8, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0
@@ -116,12 +116,12 @@ class RingSession:
         begun = [ring.started(window, key) for window, key in zip(padded, keys, strict=True)]
         scale = self.network.scale
 
-        def restored() -> Pixels8:
+        def finish() -> Pixels8:
             sr = [pending() for pending in begun]
             whole = sr[0] if len(sr) == 1 else np.concatenate(sr)
             return whole[..., : height * scale, : width * scale, :]
 
-        return restored
+        return finish
 
     def forget(self) -> None:
         """Drop all features: from here on the keys stand for other frames."""

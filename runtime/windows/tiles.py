@@ -111,13 +111,13 @@ class TiledSession:
             made = self._in_halves(lr, keys, place, error)
             return lambda: made
 
-        def restored() -> Pixels:
+        def finish() -> Pixels:
             try:
                 return pending()
             except DeviceMemoryError as error:
                 return self._in_halves(lr, keys, place, error)
 
-        return restored
+        return finish
 
     def close(self) -> None:
         """Close the session that is fed."""

@@ -36,7 +36,7 @@ def test_demo_makes_what_it_promises(tmp_path: Path) -> None:
     assert scores["Bicubic"] == pytest.approx(float(bicubic), abs=0.005)
     assert scores["Ships with vsrc"] > scores["Bicubic"] + 0.3
 
-    with av.open(str(folder / "restored.mp4")) as video, av.open(str(SAMPLE_CLIP)) as source:
+    with av.open(str(folder / "upscaled.mp4")) as video, av.open(str(SAMPLE_CLIP)) as source:
         frames = list(video.decode(video=0))
         assert (len(frames), frames[0].width, frames[0].height) == (120, 640, 360)
         assert [s.type for s in video.streams] == [s.type for s in source.streams]

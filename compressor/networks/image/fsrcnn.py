@@ -89,7 +89,7 @@ class Fsrcnn(nn.Module):
         """Rename tensors from the layouts of ETDS or PISR to ours."""
         return rename(state, [*_etds_rules(len(self.mapping)), *_pisr_rules()])
 
-    def restore(self, planes: Tensor) -> Tensor:
+    def upscale(self, planes: Tensor) -> Tensor:
         """Upscale `(N, channels, H, W)`, RGB or luma in [0, 1], to `(N, channels, sH, sW)`."""
         x = self.expand(self.mapping(self.shrink(self.extract(planes))))
         sr: Tensor = self.deconv(x)
@@ -105,9 +105,9 @@ class Fsrcnn(nn.Module):
             `(N, 3, sH, sW)`, not clipped.
         """
         if self.luma_path is None:
-            return self.restore(lr)
+            return self.upscale(lr)
         luma, chroma = self.luma_path.split(lr)
-        return self.luma_path.join(self.restore(luma), chroma)
+        return self.luma_path.join(self.upscale(luma), chroma)
 
 
 class FsrcnnTeacher(nn.Module):
@@ -156,7 +156,7 @@ class FsrcnnTeacher(nn.Module):
                 is trained to resemble the LR image.
         """
         code = self.encode(hr)
-        return self.decoder.restore(code), code
+        return self.decoder.upscale(code), code
 
 
 def _layer(channels_in: int, channels_out: int, *, kernel: int, slope_each: bool) -> nn.Sequential:

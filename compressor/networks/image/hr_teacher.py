@@ -65,7 +65,7 @@ class HrTeacher(nn.Module):
             The same shape, not clipped.
         """
         luma = self.colour.luma(hr)
-        restored, _ = self.core(luma)
+        reconstructed, _ = self.core(luma)
         # Y contributes equally to R, G and B (BT.601, studio swing).
-        sr: Tensor = hr + (restored - luma) * (255 / 219)
+        sr: Tensor = hr + (reconstructed - luma) * (255 / 219)
         return sr

@@ -130,11 +130,11 @@ class MobileRrn(nn.Module):
             `(N, T, 3, sH, sW)`, not clipped.
         """
         frames = clip.unbind(1)
-        restored = torch.stack(list(self._iter_restored(frames)), dim=1)
+        upscaled = torch.stack(list(self._iter_upscaled(frames)), dim=1)
         if not self.both_directions:
-            return restored
-        backwards = torch.stack(list(self._iter_restored(frames[::-1])), dim=1).flip(1)
-        return (restored + backwards) / 2
+            return upscaled
+        backwards = torch.stack(list(self._iter_upscaled(frames[::-1])), dim=1).flip(1)
+        return (upscaled + backwards) / 2
 
     def forward(self, lr: Tensor) -> Tensor:
         """Upscale the centre frame, with a zero state at the first frame of the window.
@@ -147,13 +147,13 @@ class MobileRrn(nn.Module):
         """
         frames = lr.unbind(1)
         centre = self.window // 2
-        *_, sr = self._iter_restored(frames[: centre + 1])
+        *_, sr = self._iter_upscaled(frames[: centre + 1])
         if self.both_directions:
-            *_, backwards = self._iter_restored(frames[: centre - 1 if centre else None : -1])
+            *_, backwards = self._iter_upscaled(frames[: centre - 1 if centre else None : -1])
             sr = (sr + backwards) / 2
         return sr
 
-    def _iter_restored(self, frames: Sequence[Tensor]) -> Iterator[Tensor]:
+    def _iter_upscaled(self, frames: Sequence[Tensor]) -> Iterator[Tensor]:
         """Upscale frames in the given order, each with the state of those before it."""
         first = frames[0]
         previous = first

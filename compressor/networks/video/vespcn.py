@@ -216,7 +216,7 @@ class Vespcn(nn.Module):
         ]
         return torch.stack(seen, dim=1)
 
-    def restore(self, frames: Tensor) -> Tensor:
+    def upscale(self, frames: Tensor) -> Tensor:
         """Upscale `(N, T, C, H, W)`, RGB or luma in [0, 1], to `(N, C, sH, sW)`."""
         height, width = frames.shape[-2:]
         fused = self.compensate(pad_to_multiple(frames, 4)).flatten(1, 2)
@@ -233,9 +233,9 @@ class Vespcn(nn.Module):
             `(N, 3, sH, sW)`, not clipped.
         """
         if self.luma_path is None:
-            return self.restore(lr)
+            return self.upscale(lr)
         luma, chroma = self.luma_path.split_window(lr)
-        return self.luma_path.join(self.restore(luma), chroma)
+        return self.luma_path.join(self.upscale(luma), chroma)
 
 
 # The chain of 5x5, 3x3, 5x5, 3x3, 3x3 at strides 1, 2, 2, 4, 4, then of 5x5 and four 3x3 at half

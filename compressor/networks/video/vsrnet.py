@@ -125,7 +125,7 @@ class Vsrnet(nn.Module):
             stages=("fusion", "hr_features"),
         )
 
-    def restore(self, frames: Tensor) -> Tensor:
+    def upscale(self, frames: Tensor) -> Tensor:
         """Upscale `(N, T, C, H, W)`, RGB or luma in [0, 1], to `(N, C, sH, sW)`."""
         batch, window = frames.shape[:2]
         enlarged = self.enlarge(frames.flatten(0, 1))
@@ -144,6 +144,6 @@ class Vsrnet(nn.Module):
             `(N, 3, sH, sW)`, not clipped.
         """
         if self.luma_path is None:
-            return self.restore(lr)
+            return self.upscale(lr)
         luma, chroma = self.luma_path.split_window(lr)
-        return self.luma_path.join(self.restore(luma), chroma)
+        return self.luma_path.join(self.upscale(luma), chroma)

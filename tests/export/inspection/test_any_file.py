@@ -57,9 +57,9 @@ def test_a_package_says_what_it_is_and_that_it_is_whole(package: Path, name: str
     assert found.kind == "package"
     assert found.facts["network"]["parameters"] == spec.network.parameters
     assert found.facts["graphs"]["fp32"]["sha256"] == spec.graphs["fp32"].sha256
-    assert found.facts["files"] == {"weights": "sound", "graph fp32": "sound"}
+    assert found.facts["files"] == {"weights": "intact", "graph fp32": "intact"}
     assert f"{spec.network.parameters:,} parameters" in rows_of(found)["size"]
-    assert rows_of(found)["graph fp32"].endswith("sound")
+    assert rows_of(found)["graph fp32"].endswith("intact")
     size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
     assert found.facts["size_bytes"] == size
 
@@ -70,7 +70,7 @@ def test_a_changed_file_is_reported_beside_the_sound_ones(package: Path) -> None
     data[-1] ^= 1
     graph.write_bytes(data)
     found = inspect(package)
-    assert found.facts["files"]["weights"] == "sound"
+    assert found.facts["files"]["weights"] == "intact"
     assert "sha256 is" in found.facts["files"]["graph fp32"]
     with pytest.raises(SpecError, match="was changed or damaged"):
         check_intact(found)

@@ -201,10 +201,10 @@ def test_there_are_as_many_processes_as_are_worth_it(options: dict[str, Any], ru
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--compare", "a", "b", "--runs", "3"], "--compare does not heed --runs"),
-        (["--compare", "a", "b", "--max-p99-ms", "3"], "does not heed --max-p99-ms"),
+        (["--compare", "a", "b", "--runs", "3"], "--compare does not take --runs"),
+        (["--compare", "a", "b", "--max-p99-ms", "3"], "does not take --max-p99-ms"),
         (["m.vsrc", "--compare", "a", "b"], "measures no models"),
-        (["--profile", "p", "--json", "-"], "--profile does not heed --json"),
+        (["--profile", "p", "--json", "-"], "--profile does not take --json"),
         (["--sizes", "8x8x4"], "--sizes is for --profile"),
     ],
 )

@@ -215,7 +215,7 @@ class TestLr:
         report = evaluate(EvalConfig(models=(tiny_package,), data=pairs(blurred=True)))
         assert report.degradation == "LR files of the data set, which look like bd"
         (warning,) = report.warnings
-        assert warning.startswith("student.vsrc was trained for bi, but LR is bd here")
+        assert warning.startswith("student.vsrc was trained for bi, but LR is bd:")
 
     def test_twins_of_unknown_making_are_warned_of(
         self, pairs: Callable[..., Path], tiny_package: Path

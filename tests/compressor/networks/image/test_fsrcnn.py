@@ -64,7 +64,7 @@ def test_luma_gives_what_the_official_code_gives(golden: Golden) -> None:
     network = Fsrcnn(channels=1)
     load_state(network, golden.weights(name), where=name)
     with torch.no_grad(), open_taps(network, list(STAGES)) as seen:
-        found = {"last_layer": network.restore(golden.tensors(name)["input"])}
+        found = {"last_layer": network.upscale(golden.tensors(name)["input"])}
     check(golden, name, found | {theirs: seen[ours] for ours, theirs in STAGES.items()})
 
 
@@ -83,7 +83,7 @@ def test_a_student_starts_as_the_decoder_of_its_teacher() -> None:
     teacher, student = FsrcnnTeacher(), Fsrcnn(channels=1)
     load_state(student, teacher.decoder.state_dict(), where="teacher")
     code = torch.rand(1, 1, 5, 6)
-    torch.testing.assert_close(student.restore(code), teacher.decoder.restore(code))
+    torch.testing.assert_close(student.upscale(code), teacher.decoder.upscale(code))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -103,7 +103,7 @@ def test_a_luma_network_leaves_chroma_to_the_bicubic(scale: int) -> None:
     with torch.no_grad():
         luma, chroma = path.split(network(lr))
         own, coarse = path.split(lr)
-        torch.testing.assert_close(luma, network.restore(own), rtol=0, atol=1e-5)
+        torch.testing.assert_close(luma, network.upscale(own), rtol=0, atol=1e-5)
         torch.testing.assert_close(chroma, path.enlarge(coarse), rtol=0, atol=1e-5)
 
 
