@@ -92,18 +92,18 @@ class TiledSession:
 
     def __call__(self, lr: Pixels, /) -> Pixels:
         """Upscale windows; see `Session`."""
-        return self._restore(lr, None, 0)
+        return self._upscale(lr, None, 0)
 
     def keyed(self, lr: Pixels, keys: Sequence[tuple[int, ...]], *, place: Hashable = 0) -> Pixels:
         """Upscale windows whose frames have keys; see `FrameCachingSession`."""
-        return self._restore(lr, keys, place)
+        return self._upscale(lr, keys, place)
 
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
         """Begin to upscale windows; see `AsyncSession`. With tiles it waits for the result."""
         if self.tile:
-            made = self._restore(lr, keys, place)
+            made = self._upscale(lr, keys, place)
             return lambda: made
         try:
             pending = self._begun(lr, keys, place)
@@ -123,7 +123,7 @@ class TiledSession:
         """Close the session that is fed."""
         self._session.close()
 
-    def _restore(
+    def _upscale(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
     ) -> Pixels:
         try:
@@ -144,7 +144,7 @@ class TiledSession:
         """Upscale windows that did not fit in memory whole; several pending ones may come here."""
         if not self.tile:
             self._halve(max(lr.shape[2:4]), error)
-        return self._restore(lr, keys, place)
+        return self._upscale(lr, keys, place)
 
     def _halve(self, side: int, error: DeviceMemoryError) -> None:
         self._halved = True
