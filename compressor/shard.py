@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,8 @@ from vsrc.compressor.data.crop_places import (
     cut_picture,
     cut_window,
     draw_runs,
-    read_run,
+    read_clean_run,
+    read_window,
     to_json_places,
 )
 from vsrc.compressor.data.crop_shards import (
@@ -41,7 +43,7 @@ from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_tea
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.picture.fast_resize import Planes, bicubic_down
+from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.schema import from_json, to_json
 
 logger = logging.getLogger(__name__)
@@ -257,14 +259,17 @@ def _cut_shard(folder: Path, library: ClipLibrary, manifest: ShardManifest, numb
     runs = draw_runs(library, manifest, number)
     side = manifest.patch // manifest.scale
     records = np.empty((manifest.shard_crops, manifest.crop_bytes), dtype=np.uint8)
-    at = 0
+    length, at = manifest.clip_length, 0
     for place_of_run, run in enumerate(runs):
-        lr, hr = read_run(library, run, shard=number, number=place_of_run, seed=manifest.seed)
-        for place in run.crops:
-            window = cut_window(lr, place, clip_length=manifest.clip_length, side=side)
-            truth = cut_picture(hr[place.frame], place, patch=manifest.patch, scale=manifest.scale)
-            records[at] = np.concatenate((window.ravel(), truth.ravel()))
-            at += 1
+        for frame, places in groupby(run.crops, key=lambda place: place.frame):
+            rng = np.random.default_rng((manifest.seed, number, place_of_run, frame))
+            lr, hr = read_window(library, run, frame, length=length, rng=rng)
+            centre = hr[length // 2]
+            for place in places:
+                window = cut_window(lr, place, side=side)
+                truth = cut_picture(centre, place, patch=manifest.patch, scale=manifest.scale)
+                records[at] = np.concatenate((window.ravel(), truth.ravel()))
+                at += 1
     _write_shard(
         shard_file(folder, "crops", number), records, {"runs": to_json_places(runs, library)}
     )
@@ -278,11 +283,8 @@ def _ask_teachers(
     number: int,
 ) -> None:
     pictures = []
-    for place_of_run, run in enumerate(draw_runs(library, manifest, number)):
-        lr, hr = read_run(library, run, shard=number, number=place_of_run, seed=manifest.seed)
-        if manifest.degradation == "real":
-            # Teachers were trained on clean LR; the student learns what they make of it.
-            lr = bicubic_down(hr, manifest.scale)
+    for run in draw_runs(library, manifest, number):
+        lr = read_clean_run(library, run)
         upscaled = _upscale(lr, run, teachers, precision=manifest.teacher_precision)
         pictures += [
             cut_picture(

@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=6, help="every so many frames are measured")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    ways = {
+    ways: dict[str, Callable[[Planes, int], Planes]] = {
         "lanczos": lanczos,
         "clean": Restored(ClipNetwork(read_candidate(options.clean, "").eval())),
         "compressed": Restored(ClipNetwork(read_candidate(options.compressed, "").eval())),

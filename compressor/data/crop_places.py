@@ -18,7 +18,7 @@ from vsrc.compressor.data.crop_shards import ShardManifest
 from vsrc.compressor.data.library import ClipLibrary, Shot
 from vsrc.compressor.data.window import CropWindow, cut
 from vsrc.runtime.errors import DataError
-from vsrc.runtime.picture.fast_resize import Planes
+from vsrc.runtime.picture.fast_resize import Planes, bicubic_down
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,40 @@ def draw_runs(library: ClipLibrary, manifest: ShardManifest, shard: int) -> list
     return runs
 
 
-def read_run(
-    library: ClipLibrary, run: CropRun, *, shard: int, number: int, seed: int
+def read_window(
+    library: ClipLibrary, run: CropRun, frame: int, *, length: int, rng: np.random.Generator
 ) -> tuple[Planes, Planes]:
-    """Read LR and HR of a whole run, `(T, 3, H / s, W / s)` and `(T, 3, H, W)` uint8.
+    """Read whole frames around one frame of a run: LR and HR, `(L, 3, h, w)` and `(L, 3, sh, sw)`.
 
     Args:
         library: Library that holds the clip.
-        run: Frames to read.
-        shard: Number of its shard.
-        number: Index of the run in the shard; with the seed it fixes the random draws of a
-        degradation.
-        seed: Seed of the shards.
+        run: Run of frames.
+        frame: Centre of the window, counted from the first frame of the run.
+        length: L, frames of the window.
+        rng: Random generator of the degradation; every window has its own draw.
+    """
+    first = run.start + frame - length // 2
+    return _read(library, run, first, first + length, rng)
+
+
+def read_clean_run(library: ClipLibrary, run: CropRun) -> Planes:
+    """Read the LR frames of a run as a teacher sees them, `(T, 3, h, w)`.
+
+    Where LR is damaged at random, LR by bicubic takes its place: teachers were trained on clean LR,
+    and the student learns what they make of it.
     """
     clip = library.clips[run.clip]
+    if clip.lr_frames(library.scale) is None:
+        return bicubic_down(clip.hr_frames(library.scale)[run.start : run.stop], library.scale)
+    return _read(library, run, run.start, run.stop, np.random.default_rng(0))[0]
+
+
+def _read(
+    library: ClipLibrary, run: CropRun, start: int, stop: int, rng: np.random.Generator
+) -> tuple[Planes, Planes]:
+    clip = library.clips[run.clip]
     height, width = (size // library.scale for size in clip.hr.shape[2:])
-    window = CropWindow(run.start, run.stop, 0, 0, height, width)
-    rng = np.random.default_rng((seed, shard, number))
-    return cut(clip, window, scale=library.scale, rng=rng)
+    return cut(clip, CropWindow(start, stop, 0, 0, height, width), scale=library.scale, rng=rng)
 
 
 def cut_picture(picture: Planes, place: CropPlace, *, patch: int, scale: int) -> Planes:
@@ -93,11 +109,10 @@ def cut_picture(picture: Planes, place: CropPlace, *, patch: int, scale: int) ->
     return picture[..., top : top + patch, left : left + patch]
 
 
-def cut_window(lr: Planes, place: CropPlace, *, clip_length: int, side: int) -> Planes:
-    """Cut a crop from LR frames of a run: `(T, 3, H, W)` to `(L, 3, side, side)`."""
-    first = place.frame - clip_length // 2
+def cut_window(lr: Planes, place: CropPlace, *, side: int) -> Planes:
+    """Cut a crop from the LR frames around it: `(L, 3, h, w)` to `(L, 3, side, side)`."""
     rows, columns = (slice(at, at + side) for at in (place.top, place.left))
-    return lr[first : first + clip_length, :, rows, columns]
+    return lr[:, :, rows, columns]
 
 
 def to_json_places(runs: Sequence[CropRun], library: ClipLibrary) -> list[dict[str, Any]]:
