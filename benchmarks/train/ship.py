@@ -1,7 +1,7 @@
 """Make a package that ships: merged weights in half precision, graphs, quality, time, model card.
 
 python benchmarks/train/ship.py TRAINED.vsrc runtime/zoo/NAME.vsrc --data FOLDER
-                                [--graphs fp32 int8-cpu] [--float] [--clips CALIBRATION]
+                                [--graphs fp32 fp16 int8 int8-cpu] [--float] [--clips CALIBRATION]
                                 [--float-layers encoder fusion] [--keep-times]
                                 [--recipe FILE] [--began-from NAME]
 """
@@ -31,6 +31,9 @@ from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.spec import Quality
 
 PATHS = ("cache", "data", "output", "run_dir", "teacher_cache")
+TIMED = ("fp32", "int8-cpu")
+"""Graphs that run on a CPU; the others are for NVIDIA devices."""
+
 GATHERED = ("what benchmarks/train/gather.py collects",)
 
 
@@ -39,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("trained", type=Path)
     parser.add_argument("shipped", type=Path)
-    parser.add_argument("--graphs", nargs="*", default=["fp32", "int8-cpu"])
+    parser.add_argument("--graphs", nargs="*", default=["fp32", "fp16", "int8", "int8-cpu"])
     parser.add_argument("--float", action="store_true", help="fp32 with float edges, too")
     parser.add_argument("--data", type=Path, required=True, help="clips never trained on")
     parser.add_argument("--clips", default=str(SAMPLE_CLIP), help="to find ranges of int8 on")
@@ -70,8 +73,9 @@ def main() -> None:
     write_spec(options.shipped, replace(spec, quality=measured(report)))
     for name, content in kept.items():
         (options.shipped / "reports" / name).write_bytes(content)
-    for precision in options.graphs if not kept else ():
-        time_graph(options.shipped, precision)
+    for precision in TIMED if not kept else ():
+        if precision in options.graphs:
+            time_graph(options.shipped, precision)
     (options.shipped / "README.md").write_text(card(options.shipped), encoding="utf-8")
 
 
