@@ -18,12 +18,17 @@ _STRETCHES = 4
 _PACKETS = 150
 """Number of stretches of the file whose packets are counted, and packets of each."""
 
+_USUAL_PIXELS = 640 * 360
+_SIZE_POWER = 0.75
+"""At the same quality, bits grow with this power of the number of pixels (Waggoner's rule)."""
+
 
 def measure_bits_per_pixel(path: Path, info: VideoInfo) -> float | None:
-    """Measure the size of a coded frame, bits per pixel of it.
+    """Measure the size of a coded frame, in bits per pixel of a frame of 640x360.
 
     Packets of a few stretches are counted, evenly spread over the file: headers often have no bit
-    rate, or one that includes audio.
+    rate, or one that includes audio. Larger frames take fewer bits per pixel at the same quality,
+    which is accounted for.
 
     Args:
         path: A video file.
@@ -39,7 +44,10 @@ def measure_bits_per_pixel(path: Path, info: VideoInfo) -> float | None:
             if stretch and not _seek(container, stream, info, stretch / _STRETCHES):
                 break
             sizes += _packet_sizes(container, stream)
-    return 8 * sum(sizes) / len(sizes) / (info.width * info.height) if sizes else None
+    if not sizes:
+        return None
+    bits, pixels = 8 * sum(sizes) / len(sizes), info.width * info.height
+    return bits / _USUAL_PIXELS * (_USUAL_PIXELS / pixels) ** _SIZE_POWER
 
 
 def _packet_sizes(container: InputContainer, stream: Stream) -> list[int]:
