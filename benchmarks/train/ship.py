@@ -2,7 +2,7 @@
 
 python benchmarks/train/ship.py TRAINED.vsrc runtime/zoo/NAME.vsrc --data FOLDER
                                 [--graphs fp32 fp16 int8 int8-cpu] [--float] [--clips CALIBRATION]
-                                [--float-layers encoder fusion] [--keep-times]
+                                [--float-layers encoder fusion] [--times measure|keep|later]
                                 [--recipe FILE] [--began-from NAME]
 """
 
@@ -49,14 +49,15 @@ def main() -> None:
     parser.add_argument("--recipe", help="of the last run  [default: recipes/ship-NAME-cpu.yaml]")
     parser.add_argument("--began-from", help="package that the last run began from, by name")
     parser.add_argument(
-        "--keep-times",
-        action="store_true",
-        help="keep the latency reports of the package that is replaced: its graphs differ in "
-        "weights alone",
+        "--times",
+        choices=("measure", "keep", "later"),
+        default="measure",
+        help="latency reports: measured, those of the package that is replaced (if its graphs "
+        "differ in weights alone), or measured later by times.py, on a quiet machine",
     )
     parser.add_argument("--float-layers", nargs="*", default=[], help="no int8 in these")
     options = parser.parse_args()
-    kept = read_times(options.shipped) if options.keep_times else {}
+    kept = read_times(options.shipped) if options.times == "keep" else {}
     recipe = options.recipe or f"recipes/ship-{options.shipped.stem}-cpu.yaml"
     merge(options.trained, options.shipped, recipe_file=recipe, began_from=options.began_from)
     ranges = CalibrationConfig(
@@ -73,9 +74,8 @@ def main() -> None:
     write_spec(options.shipped, replace(spec, quality=measured(report)))
     for name, content in kept.items():
         (options.shipped / "reports" / name).write_bytes(content)
-    for precision in TIMED if not kept else ():
-        if precision in options.graphs:
-            time_graph(options.shipped, precision)
+    if options.times == "measure":
+        time_graphs(options.shipped)
     (options.shipped / "README.md").write_text(card(options.shipped), encoding="utf-8")
 
 
@@ -140,11 +140,15 @@ def add_graphs(
         page.unlink()  # half a megabyte of pictures
 
 
-def time_graph(package: Path, precision: str) -> None:
-    """Leave a latency report in the package."""
-    report = bench(BenchConfig(package, precision=precision, shape=(180, 320), seconds=6.0))
-    text = report_to_text(replace(report, subject=replace(report.subject, model=package.name)))
-    (package / "reports" / f"bench-{precision}.json").write_text(text, encoding="utf-8")
+def time_graphs(package: Path) -> None:
+    """Leave a latency report of each graph for CPUs in the package."""
+    graphs = open_package(package).spec.graphs
+    for precision in TIMED:
+        if precision in graphs:
+            report = bench(BenchConfig(package, precision=precision, shape=(180, 320), seconds=6.0))
+            subject = replace(report.subject, model=package.name)
+            text = report_to_text(replace(report, subject=subject))
+            (package / "reports" / f"bench-{precision}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
