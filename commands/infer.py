@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 @click.option(
     "--codec",
     default=InferConfig.codec,
-    show_default=True,
-    help="x264, x265, av1, vp9, prores, ffv1, nvenc, or an encoder of FFmpeg.",
+    help="x264, x265, av1, vp9, prores, ffv1, nvenc, or an encoder of FFmpeg.  "
+    "[default: x264; x265 above 8 bits, vp9 in .webm]",
 )
 @click.option(
     "--crf", type=int, help="Constant quality, smaller is better.  [default: 18 for x264]"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.frame_rate import choose_rate
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, Colour
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata
@@ -73,6 +75,8 @@ class VideoInfo:
         chapters: Number of chapters.
         gaps: Missing numbers of an image sequence, in words.
         hdr: HDR mastering display and light level metadata.
+        grid: Least constant rate whose frame times include those of the source, frames/s; None
+            for the average rate.
     """
 
     path: str
@@ -100,6 +104,7 @@ class VideoInfo:
     chapters: int = 0
     gaps: str = ""
     hdr: HdrMetadata = NO_HDR
+    grid: Fraction | None = None
 
     @property
     def estimated_frames(self) -> int:
@@ -160,12 +165,25 @@ def check_supported(info: VideoInfo, *, allow_hdr: bool, deinterlace: bool) -> N
 
 
 def from_stream(
-    path: str, container: InputContainer, stream: av.VideoStream, first: av.VideoFrame
+    path: str,
+    container: InputContainer,
+    stream: av.VideoStream,
+    first: av.VideoFrame,
+    stamps: Sequence[int] = (),
 ) -> VideoInfo:
-    """Collect the properties from the container, the stream and the first decoded frame."""
+    """Collect the properties from the container, the stream and the first decoded frame.
+
+    Args:
+        path: Path as given by the user.
+        container: Open file.
+        stream: Its video.
+        first: First frame.
+        stamps: PTS of the first frames, in any order, where the header's rate is in doubt.
+    """
     unit = time_base(stream)
     whole = Fraction(container.duration or 0, 1_000_000)
-    rate = fraction(stream.average_rate) or fraction(stream.guessed_rate) or Fraction(25)
+    average, guessed = fraction(stream.average_rate), fraction(stream.guessed_rate)
+    rate = choose_rate(average, guessed, stamps, unit)
     return VideoInfo(
         path=path,
         index=stream.index,
@@ -180,8 +198,8 @@ def from_stream(
         is_interlaced=field_order(stream) not in _PROGRESSIVE or first.interlaced_frame,
         colour=colour_of(first),
         time_base=unit,
-        rate=rate,
-        frames=stream.frames,
+        rate=rate.average,
+        frames=_header_frames(stream, container, average, rate.average),
         duration=stream.duration * unit if stream.duration else whole or None,
         file_duration=whole,
         start=first_pts(first),
@@ -191,7 +209,17 @@ def from_stream(
         tracks=tuple(_track(other) for other in container.streams if other is not stream),
         chapters=len(container.chapters()),
         hdr=hdr_metadata(first),
+        grid=rate.grid,
     )
+
+
+def _header_frames(
+    stream: av.VideoStream, container: InputContainer, average: Fraction | None, rate: Fraction
+) -> int:
+    """Frames in the header; AVI counts empty chunks, too, where its rate is that of a clock."""
+    if container.format.name != "avi" or not average:
+        return stream.frames
+    return round(stream.frames * rate / average)
 
 
 def colour_of(frame: av.VideoFrame) -> Colour:

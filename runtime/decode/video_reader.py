@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced
 from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.frame_rate import needs_stamps
 from vsrc.runtime.decode.media_file import open_container, video_stream
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.decode.sources import PIPE
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.pixels import Pixels
+from vsrc.runtime.pyav_versions import fraction
 from vsrc.runtime.spec import LONGEST_WINDOW
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ _MARGIN_SECONDS = 2
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
 """Tolerance of file lengths: headers round them, and some count the last frame differently."""
+
+_RATE_FRAMES, _RATE_BYTES = 12, 64 << 20
+"""Most frames that are decoded ahead to measure the frame rate, and their size, bytes."""
 
 
 class Reader(Protocol):
@@ -76,7 +81,8 @@ class VideoReader:
         self._frames: Iterator[av.VideoFrame]
         first = self._open()
         name = "stdin" if str(path) == PIPE else str(path)
-        self.info = from_stream(name, self._container, self._stream, first)
+        stamps = self._first_stamps(first)
+        self.info = from_stream(name, self._container, self._stream, first, stamps)
         self._deinterlace = deinterlace and self.info.is_interlaced
         self._decoding.lost.one_per_packet &= not self.info.is_interlaced
 
@@ -148,6 +154,16 @@ class VideoReader:
             raise
         self._frames = itertools.chain([first], self._frames)
         return first
+
+    def _first_stamps(self, first: av.VideoFrame) -> list[int]:
+        """Return the PTS of the first frames, which stay to be read; none if the rate is known."""
+        rates = fraction(self._stream.average_rate), fraction(self._stream.guessed_rate)
+        if not needs_stamps(*rates):
+            return []
+        most = max(4, min(_RATE_FRAMES, _RATE_BYTES // (4 * first.width * first.height)))
+        begun = list(itertools.islice(self._frames, most))
+        self._frames = itertools.chain(begun, self._frames)
+        return [frame.pts for frame in begun if frame.pts is not None]
 
     def _begin(self, *, is_interlaced: bool) -> None:
         self._decoding = Decoding(self._container, self._stream, is_interlaced=is_interlaced)

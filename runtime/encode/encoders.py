@@ -123,8 +123,8 @@ def _has_avx512() -> bool:
         return False
 
 
-def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -> str:
-    """Choose the encoder's pixel format that is nearest to the source's for this size.
+def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int, depth: int) -> str:
+    """Choose the encoder's pixel format that is nearest to the source's for this size and depth.
 
     Depth has priority over subsampling: 10 bits in 4:2:0 are better than 8 bits in 4:4:4.
 
@@ -136,6 +136,7 @@ def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -
         codec: Encoder.
         width: Width of the result, pixels.
         height: Height of the result, pixels.
+        depth: Wanted bits per sample.
 
     Raises:
         MediaError: The encoder supports no suitable format.
@@ -144,10 +145,10 @@ def pixel_format(info: VideoInfo, codec: av.Codec, *, width: int, height: int) -
     fitting += [f"yuv{chroma}p" for chroma in _chroma(info) if _divides(chroma, width, height)]
     offered = [video_format.name for video_format in codec.video_formats or []]
     # It lists 10 bits on every GPU, but only the newest support it.
-    wanted = 8 if codec.name == "h264_nvenc" else info.depth
-    for depth in _depths(wanted):
+    wanted = 8 if codec.name == "h264_nvenc" else depth
+    for bits in _depths(wanted):
         for name in fitting:
-            for candidate in _pixel_formats(name, depth):
+            for candidate in _pixel_formats(name, bits):
                 if candidate in offered:
                     return candidate
     raise MediaError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vsrc.runtime.decode.covers import attach_cover, is_cover
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.encode import avi
 from vsrc.runtime.pyav_versions import fraction, time_base
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class TrackCopier:
             )
             return
         try:
+            if self._target.format.name == avi.MUXER and avi.refuses(stream):
+                raise ValueError("ADTS headers")
             copy = self._target.add_stream_from_template(stream, opaque=True)
         except ValueError:
             self.notes.append(

@@ -8,7 +8,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.encode import avi
+from vsrc.runtime.encode.codec_choice import choose_codec
 from vsrc.runtime.encode.encoders import encoder_options, find_encoder, pixel_format
+from vsrc.runtime.encode.refusal import describe_held
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
 
@@ -31,7 +34,7 @@ class VideoSettings:
     """Encoding options of the result.
 
     Attributes:
-        codec: Short name or FFmpeg's name of the encoder.
+        codec: Short name or FFmpeg's name of the encoder; None for the container's default.
         crf: Constant quality, or None for the encoder's default.
         preset: Encoder preset, or None for the encoder's default.
         threads: Threads of the encoder; 0 for a default that is the same on every machine, since
@@ -39,15 +42,17 @@ class VideoSettings:
         scale: Side ratio of the result to the source.
         time_scale: Frame rate ratio of the result to the source: 1 or 2.
         is_excerpt: Whether the result is an excerpt, shifted to the start time of the source.
+        is_deep: Whether the network sees more than 8 bits of each sample.
     """
 
-    codec: str = "x264"
+    codec: str | None = None
     crf: int | None = None
     preset: str | None = None
     threads: int = 0
     scale: int = 1
     time_scale: int = 1
     is_excerpt: bool = False
+    is_deep: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class EncodedStream:
     Attributes:
         stream: Stream of the output.
         colour: Matrix and range of its YUV.
+        time_base: Unit of the frames' time stamps, seconds.
+        depth: Bits per sample that were aimed at; the encoder may have fewer.
         quarter_turns: Number of rotations by 90 degrees counter-clockwise to apply to the pixels,
             where the container has no display matrix.
         fresh: Function that opens another encoder with the same settings.
@@ -64,6 +71,8 @@ class EncodedStream:
 
     stream: av.VideoStream
     colour: Colour
+    time_base: Fraction
+    depth: int
     quarter_turns: int
     fresh: Callable[[], av.VideoCodecContext]
 
@@ -79,34 +88,38 @@ def add_video_stream(
     """
     import av
 
-    encoder, codec = find_encoder(settings.codec)
+    choice = choose_codec(settings.codec, container.format.name, info, is_deep=settings.is_deep)
+    encoder, codec = find_encoder(choice.codec)
     turns = 0 if container.format.name in _TURNING else round(info.rotation / 90) % 4
     width, height = info.width * settings.scale, info.height * settings.scale
     aspect = info.sample_aspect_ratio
     if turns % 2:
         width, height, aspect = height, width, 1 / aspect if aspect else None
-    pix_fmt = pixel_format(info, codec, width=width, height=height)
+    pix_fmt = pixel_format(info, codec, width=width, height=height, depth=choice.depth)
     options = encoder_options(
         encoder, crf=settings.crf, preset=settings.preset, width=width, hdr=info.hdr
     )
-    rate = info.rate * settings.time_scale
+    is_avi = container.format.name == avi.MUXER
+    rate = ((info.grid or info.rate) if is_avi else info.rate) * settings.time_scale
     try:
         stream = container.add_stream(encoder.name, rate=rate, options=options)
     except ValueError as error:
         raise MediaError(
-            f"{container.format.name} cannot hold {encoder.name}; choose another --codec, or "
-            "name the output .mkv"
+            f"{container.format.name} cannot hold {codec.canonical_name}; "
+            f"{describe_held(container)}"
         ) from error
     assert isinstance(stream, av.VideoStream)  # find_encoder returns no other
     colour = result_colour(
         info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=settings.scale
     )
-    stream.time_base = info.time_base / settings.time_scale
-    time_base, flags = stream.time_base, stream.codec_context.flags
+    time_base = 1 / rate if is_avi else info.time_base / settings.time_scale
+    stream.time_base, flags = time_base, stream.codec_context.flags
 
     def configure(context: av.VideoCodecContext) -> None:
         _configure(context, (width, height, pix_fmt), aspect, colour, settings.threads)
         context.time_base = time_base
+        if is_avi:
+            context.max_b_frames = 0  # their order of display is not stored
         if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
             context.codec_tag = "hvc1"  # Apple's players support no other
 
@@ -123,7 +136,7 @@ def add_video_stream(
     if info.display_matrix and container.format.name in _TURNING:
         stream.set_display_matrix(_scale_matrix(info.display_matrix, settings.scale))
     _open(stream, f"{encoder.name} refuses {width}x{height} {pix_fmt}", options)
-    return EncodedStream(stream=stream, colour=colour, quarter_turns=turns, fresh=fresh)
+    return EncodedStream(stream, colour, time_base, choice.depth, turns, fresh)
 
 
 def _configure(

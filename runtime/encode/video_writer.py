@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
+from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.video_reader import Reader
+from vsrc.runtime.encode import avi
+from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
 from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
 from vsrc.runtime.encode.tracks import (
@@ -95,11 +98,13 @@ class VideoWriter:
         self.path = path
         self._overwrite = overwrite
         self._info = reader.info
+        self._settings = settings
         self._source = reader.container
         self._store = store
         self._is_excerpt = settings.is_excerpt
         self._time_base = reader.info.time_base / settings.time_scale
         self.notes: list[str] = []
+        self._grid: avi.FrameGrid | None = None
         self._began = False
         self._start: Fraction | None = None
         self._shift = self._end = Fraction(0)
@@ -108,7 +113,7 @@ class VideoWriter:
             self._pending = PendingFile(path)
         self._container: OutputContainer | None = None
         try:
-            self._open(muxer, settings)
+            self._open(muxer)
         except BaseException:
             self.discard()
             raise
@@ -134,6 +139,7 @@ class VideoWriter:
             self._output.close()
             self._pending.commit(overwrite=self._overwrite)
             self.notes += self._tracks.losses() if self._tracks else []
+            self.notes += self._grid.notes() if self._grid else []
             if self._store is not None:
                 self._store.remove()
 
@@ -152,34 +158,46 @@ class VideoWriter:
         if self._is_excerpt:
             self._start = first_pts * self._time_base
             self._shift += self._start - self._info.start * self._info.time_base
+        if self._output.format.name == avi.MUXER:
+            first = self._shifted(first_pts)
+            self._grid = avi.FrameGrid(1 / self._encoded.time_base, self._time_base, first=first)
         if self._source is not None:
             copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
         self._write_header()
 
     def _write_header(self) -> None:
-        import av.error
+        import av
 
         try:
             self._output.start_encoding()
-        except (av.error.ArgumentError, av.error.InvalidDataError) as error:
-            if self._source is None:
+        except av.FFmpegError as error:
+            tracks = select_copied_tracks(self._source) if self._source else []
+            reason = explain_refusal(
+                self._output,
+                lambda other: add_video_stream(other, self._info, self._settings),
+                self._encoded.stream.codec_context.codec.canonical_name,
+                tracks,
+            )
+            if reason is None:
                 raise
-            raise MediaError(
-                f"{self.path}: no header can be written ({error.strerror}), so a track of "
-                f"{self._info.path} has invalid parameters; extract the video alone: "
-                "ffmpeg -i IN -map 0:v -c copy OUT"
-            ) from error
+            raise MediaError(f"{self.path}: no header can be written: {reason}") from error
 
     def picture(self, frame: ResultFrame) -> av.VideoFrame | None:
         """Convert a frame for the encoder; None for a frame that is kept."""
+        pts = self._shifted(frame.pts)
+        if self._grid:
+            pts = self._grid.place(pts)
         if frame.rgb is None:
             return None
         turns = self._encoded.quarter_turns
         picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
-        picture.time_base = self._time_base
-        picture.pts = frame.pts - round(self._shift / self._time_base)
-        picture.duration = frame.duration
+        picture.time_base = self._encoded.time_base
+        picture.pts = pts
+        picture.duration = 1 if self._grid else frame.duration
         return picture
+
+    def _shifted(self, pts: int) -> int:
+        return pts - round(self._shift / self._time_base)
 
     def segments(self, first: int) -> SegmentedEncoder:
         """Return an encoder of frames from `first` on, whose segments stay in the store."""
@@ -192,14 +210,14 @@ class VideoWriter:
             # The file is already closed, so that PyAV cannot write an index to it.
             self._container.close()
 
-    def _open(self, muxer: str, settings: VideoSettings) -> None:
+    def _open(self, muxer: str) -> None:
         self._container = self._output = open_output(
             self._pending.file,
             muxer,
             options=self._muxer_options(muxer),
             buffer_bytes=_BUFFER_BYTES,
         )
-        self._encoded = add_video_stream(self._output, self._info, settings)
+        self._encoded = add_video_stream(self._output, self._info, self._settings)
         context = self._encoded.stream.codec_context
         assert context.pix_fmt is not None
         self.summary = f"{context.name} {context.pix_fmt} {context.width}x{context.height}"
@@ -207,7 +225,7 @@ class VideoWriter:
             self.notes.append("HDR metadata of single frames (HDR10+, Dolby Vision) is left out")
         elif self._info.hdr != NO_HDR and not hdr_options(context.name, self._info.hdr):
             self.notes.append(f"{context.name} cannot store HDR mastering metadata")
-        if (bits := bits_of(context.pix_fmt)) < min(self._info.depth, 16):
+        if (bits := bits_of(context.pix_fmt)) < min(self._encoded.depth, 16):
             self.notes.append(
                 f"{context.name} cannot keep {self._info.depth} bits: written in {bits}"
             )
@@ -236,6 +254,8 @@ class VideoWriter:
         """Muxer options that keep time stamps unchanged and bytes reproducible."""
         if muxer == "mpegts":  # it would add its buffering delay to all of them
             return {"mpegts_copyts": "1"}
+        if muxer == avi.MUXER:  # it would delay all tracks by the priming samples of AAC
+            return {"avoid_negative_ts": "disabled"}
         if muxer in ("matroska", "webm"):  # it would give each file random numbers as its name
             return {"fflags": "+bitexact"}
         if muxer not in MOV_FAMILY:
@@ -256,7 +276,7 @@ class VideoWriter:
         for stored in packets:
             packet = av.Packet(stored.data)
             packet.pts, packet.dts, packet.duration = stored.pts, stored.dts, stored.duration
-            packet.time_base, packet.is_keyframe = self._time_base, stored.is_key
+            packet.time_base, packet.is_keyframe = self._encoded.time_base, stored.is_key
             packet.stream = self._encoded.stream
             self._output.mux(packet)
 

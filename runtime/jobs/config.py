@@ -29,7 +29,8 @@ class InferConfig:
         start: Start time, seconds from the first frame.
         frames: Number of frames to upscale; None for all from `start` on.
         shard: Share of the inputs that this machine processes; None for all.
-        codec: One of `vsrc.runtime.encode.encoders.ENCODERS`, or the name of an FFmpeg encoder.
+        codec: One of `vsrc.runtime.encode.encoders.ENCODERS`, or the name of an FFmpeg encoder;
+            None to choose by the container and the bit depth.
         crf: Constant quality of the encoder, smaller is better; None for the codec's default.
         preset: Preset of the encoder; None for the codec's default.
         overwrite: Whether an existing output is replaced.
@@ -50,7 +51,7 @@ class InferConfig:
     start: float = 0.0
     frames: int | None = None
     shard: Share | None = None
-    codec: str = "x264"
+    codec: str | None = None
     crf: int | None = None
     preset: str | None = None
     overwrite: bool = False

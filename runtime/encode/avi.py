@@ -1,0 +1,70 @@
+"""What AVI needs: frames on a constant grid of time, and AAC without ADTS headers.
+
+AVI stores no time stamps. Frame n is shown at n / rate; an empty chunk repeats the frame before.
+
+    source   0    33   67       133  167     ms
+    chunk    0    1    2    -   4    5       at 30 frames a second
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.stream import Stream
+
+MUXER = "avi"
+
+_VISIBLE = Fraction(1, 10)
+"""Smallest difference to the source's times that is reported, frames."""
+
+
+class FrameGrid:
+    """Rounds time stamps to a constant frame rate; the first frame sets the phase.
+
+    Args:
+        rate: Frames per second of the result.
+        time_base: Unit of the time stamps, seconds.
+        first: Time stamp of the first frame of the result.
+    """
+
+    def __init__(self, rate: Fraction, time_base: Fraction, *, first: int) -> None:
+        self._rate = rate
+        # Rounded down, so that a start by less than a frame does not become an empty chunk.
+        self._phase = -(first * rate * time_base % 1)
+        self._per_unit = rate * time_base
+        self._last: int | None = None
+        self._moved = 0
+        self._furthest = Fraction(0)
+
+    def place(self, pts: int) -> int:
+        """Return the number of the frame's chunk, which is above that of the frame before."""
+        exact = pts * self._per_unit + self._phase
+        chunk = round(exact)
+        if self._last is not None and chunk <= self._last:
+            chunk = self._last + 1
+        self._last = chunk
+        distance = abs(chunk - exact)
+        self._moved += distance > _VISIBLE
+        self._furthest = max(self._furthest, distance)
+        return chunk
+
+    def notes(self) -> list[str]:
+        """Report frames whose times could not be kept."""
+        if not self._moved:
+            return []
+        most_ms = float(self._furthest / self._rate * 1000)
+        return [
+            f"AVI holds one frame rate, here {float(self._rate):.6g} fps: {self._moved} frames are "
+            f"shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep their times"
+        ]
+
+
+def refuses(track: Stream) -> bool:
+    """Whether it is AAC with ADTS headers, as in transport streams; few players read it in AVI."""
+    from av.audio.codeccontext import AudioCodecContext
+
+    context = track.codec_context
+    is_aac = isinstance(context, AudioCodecContext) and context.codec.canonical_name == "aac"
+    return is_aac and not context.extradata
