@@ -111,6 +111,8 @@ def infer_command(
 
 
 def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout: bool) -> None:
+    from vsrc.runtime.decode.clip_layouts import describe_skipped
+
     if as_json and not frames_on_stdout:
         echo_json(result)
     for file in result.files:
@@ -119,10 +121,10 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
                 click.echo(f"{file.input}: {note}", err=True)
         if not as_json or frames_on_stdout:
             click.echo(file.line, err=frames_on_stdout)
-    for piece in result.pieces:
-        click.echo(piece.line, err=True)
-    for failure in result.failures:
-        click.echo(failure.error, err=True)
+    pieces = [piece.line for piece in result.pieces]
+    failures = [failure.error for failure in result.failures]
+    for line in (*pieces, *describe_skipped(result.skipped), *failures):
+        click.echo(line, err=True)
 
 
 def _run_infer(

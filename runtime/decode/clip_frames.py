@@ -11,6 +11,7 @@ from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.probe import VideoInfo, colour_of
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.picture.colour import FULL, ToRgb
 from vsrc.runtime.pixels import Pixels8
 
@@ -91,7 +92,7 @@ def read_picture(path: Path) -> Pixels8:
     """
     import av
 
-    with open_container(path) as container:
+    with library_failures_named(str(path)), open_container(path) as container:
         try:
             frame = next(container.decode(video=0), None)
         except (av.FFmpegError, IndexError) as error:

@@ -16,23 +16,13 @@ The first layout that matches is used. Hidden files are skipped.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, VIDEO_SUFFIXES, reason_to_skip
 from vsrc.runtime.errors import DataError
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset((
-    ".264", ".265", ".avi", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m2ts", ".m4v", ".mkv",
-    ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".obu", ".ogv", ".ts", ".vob", ".webm",
-    ".wmv", ".y4m",
-))
-PICTURE_SUFFIXES = frozenset(
-    (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
-# fmt: on
 
 Subset = Literal["train", "test", "any"]
 Twin = Literal["bi", "bd", "given"]
@@ -40,6 +30,9 @@ Twin = Literal["bi", "bd", "given"]
 
 REDS4 = ("000", "011", "015", "020")
 """Clips of REDS's training set that are held out as REDS4 (Wang et al. 2019, section 4.1)."""
+
+_NAMED = 5
+"""Most files that are named for one reason."""
 
 _HR_NAMES = ("hr", "gt", "high", "target")
 _LR_NAMES = ("lr", "lq", "low", "input", "lr_x4", "lrx4", "x4")
@@ -66,12 +59,25 @@ class ClipSource:
     @property
     def is_video(self) -> bool:
         """Whether all frames are in one video file."""
-        return len(self.files) == 1 and self.files[0].suffix.lower() in VIDEO_SUFFIXES
+        return len(self.files) == 1 and self.files[0].suffix.lower() not in PICTURE_SUFFIXES
 
     @property
     def place(self) -> Path:
         """Path of the video, or of the folder of the images."""
         return self.files[0] if self.is_video else self.files[0].parent
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file of a folder that is not read.
+
+    Attributes:
+        name: Path below the folder, or as it was named.
+        reason: Why it is no video, in words.
+    """
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def find_clips(root: Path) -> Layout:
     Raises:
         DataError: The folder does not exist, or contains neither videos nor images.
     """
-    if root.is_file() and root.suffix.lower() in VIDEO_SUFFIXES:
+    if is_video_file(root):
         return Layout("a video", root, (ClipSource(root.name, (root,)),))
     if not root.is_dir():
         what = "is not a video" if root.exists() else "does not exist"
@@ -103,10 +109,44 @@ def find_clips(root: Path) -> Layout:
     for kind, finder in _LAYOUTS.items():
         if clips := tuple(finder(root)):
             return Layout(kind, root, clips)
+    skipped = "".join(f"; {line}" for line in describe_skipped(find_skipped(root)))
     raise DataError(
         f"{root} contains no video ({_join_suffixes(VIDEO_SUFFIXES)}) and no folder of images "
-        f"({_join_suffixes(PICTURE_SUFFIXES)}), at any depth; name the folder that does"
+        f"({_join_suffixes(PICTURE_SUFFIXES)}), at any depth; name the folder that does{skipped}"
     )
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether a path is a file that is taken as a video."""
+    return (
+        path.is_file()
+        and path.suffix.lower() not in PICTURE_SUFFIXES
+        and reason_to_skip(path) is None
+    )
+
+
+def find_skipped(root: Path) -> list[SkippedFile]:
+    """List the files below a folder that are neither videos nor images, in natural order."""
+    found = []
+    for path in sorted(root.rglob("*"), key=natural_key):
+        if _is_hidden(path.relative_to(root)) or not path.is_file():
+            continue
+        if path.suffix.lower() not in PICTURE_SUFFIXES and (reason := reason_to_skip(path)):
+            found.append(SkippedFile(_name(path, root), reason))
+    return found
+
+
+def describe_skipped(skipped: Sequence[SkippedFile]) -> list[str]:
+    """Return a line for each reason, which names the first files that it holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for file in skipped:
+        by_reason.setdefault(file.reason, []).append(file.name)
+    lines = []
+    for reason, names in by_reason.items():
+        more = len(names) - _NAMED
+        listed = ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"skipped, {reason}: {listed}")
+    return lines
 
 
 def _join_suffixes(suffixes: frozenset[str]) -> str:
@@ -190,7 +230,7 @@ def _below(root: Path, folder: Path) -> Iterator[ClipSource]:
         if path.is_dir():
             if files := _pictures(path):
                 yield ClipSource(_name(path, root), files)
-        elif path.suffix.lower() in VIDEO_SUFFIXES:
+        elif is_video_file(path):
             yield ClipSource(_name(path, root), (path,))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.sources import PIPE
+from vsrc.runtime.decode.sources import PIPE, is_url
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.pyav_versions import open_input
 
@@ -28,6 +28,11 @@ def open_container(path: Path) -> InputContainer:
 
     if str(path) == PIPE:
         return _open_stdin()
+    if is_url(path):
+        raise MediaError(
+            f"{path} is a URL, and only files are read; let ffmpeg save it: "
+            "ffmpeg -i URL -c copy FILE.mkv"
+        )
     if not path.exists():
         raise MediaError(f"{path} does not exist")
     if not path.is_file():
@@ -54,10 +59,15 @@ def _open_stdin() -> InputContainer:
         return open_input(sys.stdin.buffer)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise MediaError(
-            f"stdin is not a video that FFmpeg can read as it comes ({reason}); y4m, Matroska and "
-            "MPEG-TS can be piped"
-        ) from error
+        raise MediaError(describe_unpiped(f"{reason}")) from error
+
+
+def describe_unpiped(reason: str) -> str:
+    """Say that what comes from stdin cannot be read without seeking, and what can."""
+    return (
+        f"stdin is not a video that FFmpeg can read as it comes ({reason}); y4m, Matroska and "
+        "MPEG-TS can be piped, and MP4 and MOV with the index first (ffmpeg -movflags faststart)"
+    )
 
 
 def video_stream(container: InputContainer, path: Path) -> av.VideoStream:

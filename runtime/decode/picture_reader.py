@@ -12,6 +12,7 @@ from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.numbering import describe_gaps
 from vsrc.runtime.picture.colour import FULL
 from vsrc.runtime.picture.deep_colour import rgb_maker
@@ -84,7 +85,7 @@ class PictureReader:
 def _decode(path: Path) -> tuple[av.VideoFrame, VideoInfo]:
     import av
 
-    with open_container(path) as container:
+    with library_failures_named(str(path)), open_container(path) as container:
         if not container.streams.video:
             raise MediaError(f"{path} is not an image")
         stream = container.streams.video[0]

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsrc.runtime.decode.clip_layouts import (
-    PICTURE_SUFFIXES,
-    VIDEO_SUFFIXES,
+    SkippedFile,
+    describe_skipped,
     find_clips,
+    find_skipped,
+    is_video_file,
     natural_key,
 )
+from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, reason_to_skip
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.numbering import find_matching, is_pattern
 
 PIPE = "-"
 """As an input: read the video from stdin. As an output: write frames to stdout."""
+
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Beginning of a URL, after a `Path` has merged its slashes; drive letters are shorter."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,11 @@ class Source:
         return str(self.files[0]) == PIPE
 
 
+def is_url(path: Path) -> bool:
+    """Whether a path that was given is a URL, and no file has this name."""
+    return _URL.match(str(path)) is not None and not path.exists()
+
+
 def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
     """Return the sources in the order they were named.
 
@@ -51,7 +64,7 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
             (`frame_%04d.png`), and `-` for stdin.
 
     Raises:
-        MediaError: A glob or pattern matches nothing.
+        MediaError: A glob or pattern matches nothing, or an input is a URL.
         DataError: A folder contains neither videos nor images.
     """
     sources: list[Source] = []
@@ -66,6 +79,11 @@ def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
 
 def _find(text: str | Path) -> Iterator[Source]:
     path = Path(text)
+    if is_url(path):
+        raise MediaError(
+            f"{text} is a URL, and vsrc reads files and pipes only; let ffmpeg read it: "
+            f"ffmpeg -i {text} -c copy -f matroska - | vsrc infer - -o OUT.mkv"
+        )
     if str(text) == PIPE:
         yield Source("stdin", (path,), is_pictures=False)
     elif path.is_dir():
@@ -81,15 +99,44 @@ def _find(text: str | Path) -> Iterator[Source]:
         yield from _match(str(text))
 
 
+def find_skipped_of(inputs: Sequence[str | Path]) -> list[SkippedFile]:
+    """List the files of folders and globs that are neither videos nor images, with the reason.
+
+    Args:
+        inputs: As for `find_sources`.
+    """
+    found: list[SkippedFile] = []
+    for text in inputs:
+        if Path(text).is_dir():
+            found += find_skipped(Path(text))
+        elif not Path(text).exists() and glob.has_magic(str(text)):
+            found += _skipped_of(_glob(str(text)))
+    return found
+
+
 def _match(pattern: str) -> Iterator[Source]:
-    names = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-    files = sorted(map(Path, names), key=natural_key)
-    known = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES]
+    files = _glob(pattern)
+    known = [path for path in files if _is_picture(path) or is_video_file(path)]
     if not known:
         what = f"{len(files)} files, none of them a video or image" if files else "no file"
-        raise MediaError(f"{pattern!r} matches {what}")
+        skipped = "".join(f"; {line}" for line in describe_skipped(_skipped_of(files)))
+        raise MediaError(f"{pattern!r} matches {what}{skipped}")
     for path in known:
         yield from _find(path)
+
+
+def _glob(pattern: str) -> list[Path]:
+    names = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
+    return sorted(map(Path, names), key=natural_key)
+
+
+def _skipped_of(files: Sequence[Path]) -> list[SkippedFile]:
+    others = [path for path in files if path.is_file() and not _is_picture(path)]
+    return [SkippedFile(str(path), reason) for path in others if (reason := reason_to_skip(path))]
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _continues(last: Source, source: Source) -> bool:

@@ -13,10 +13,11 @@ from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.frame_rate import needs_stamps
-from vsrc.runtime.decode.media_file import open_container, video_stream
+from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.decode.sources import PIPE
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.pyav_versions import fraction
@@ -79,10 +80,11 @@ class VideoReader:
         self._repeated = self._restamped = 0
         self._last_pts: int | None = None
         self._frames: Iterator[av.VideoFrame]
-        first = self._open()
         name = "stdin" if str(path) == PIPE else str(path)
-        stamps = self._first_stamps(first)
-        self.info = from_stream(name, self._container, self._stream, first, stamps)
+        with library_failures_named(name):
+            first = self._open()
+            stamps = self._first_stamps(first)
+            self.info = from_stream(name, self._container, self._stream, first, stamps)
         self._deinterlace = deinterlace and self.info.is_interlaced
         self._decoding.lost.one_per_packet &= not self.info.is_interlaced
 
@@ -92,7 +94,14 @@ class VideoReader:
         Each frame is delayed until the next is decoded, which ends its duration. Durations of
         packets are not used: MP4 derives them from decoding times, which B-frames reorder. Packets
         after the last frame in the file are attached to that frame.
+
+        Raises:
+            MediaError: A library failed, in whatever way.
         """
+        with library_failures_named(self.info.path):
+            yield from self._timed()
+
+    def _timed(self) -> Iterator[SourceFrame]:
         held: SourceFrame | None = None
         for frame in self._repaired():
             if held is not None:
@@ -145,6 +154,8 @@ class VideoReader:
             self._stream = video_stream(self._container, self._path)
             self._begin(is_interlaced=False)
             first = next(self._frames, None)
+            if first is None and str(self._path) == PIPE:
+                raise MediaError(describe_unpiped("no frame can be decoded"))
             if first is None:
                 raise MediaError(
                     f"{self._path} has a video track, but no frame of it can be decoded"

@@ -44,9 +44,8 @@ def choose_codec(asked: str | None, muxer: str, info: VideoInfo, *, is_deep: boo
         return CodecChoice(asked, info.depth)
     if writes_8_bits(asked, info, is_deep=is_deep):
         return CodecChoice(default_codec(muxer), 8)
-    if info.depth > 8 and muxer in _HOLDS_HEVC:
-        return CodecChoice("x265", info.depth)
-    return CodecChoice(default_codec(muxer), info.depth)
+    deep = "av1" if muxer == "webm" else "x265" if muxer in _HOLDS_HEVC else default_codec(muxer)
+    return CodecChoice(deep if info.depth > 8 else default_codec(muxer), info.depth)
 
 
 def writes_8_bits(asked: str | None, info: VideoInfo, *, is_deep: bool) -> bool:
@@ -62,7 +61,7 @@ def default_codec(muxer: str) -> str:
     return "vp9" if muxer == "webm" else "x264"
 
 
-def check_codec(asked: str | None, muxer: str, *, crf: int | None, preset: str | None) -> None:
+def check_codec(asked: str | None, muxer: str, *, crf: int | None) -> None:
     """Raise if the codec does not exist, or does not support the options.
 
     Raises:
@@ -70,17 +69,17 @@ def check_codec(asked: str | None, muxer: str, *, crf: int | None, preset: str |
         ValueError: It is not a video encoder, or it does not support this quality.
     """
     encoder, _ = find_encoder(asked or default_codec(muxer))
-    encoder_options(encoder, crf=crf, preset=preset, width=16)
+    encoder_options(encoder, crf=crf, preset=None, width=16)
 
 
 def names_held_by(codecs: set[str]) -> list[str]:
-    """Short names of the encoders in this build of FFmpeg whose codecs are among these."""
+    """Short names of the encoders, without a GPU, whose codecs are among these."""
     found = []
     for name in ENCODERS:
         try:
             _, codec = find_encoder(name)
         except MissingDependencyError:
             continue
-        if codec.canonical_name in codecs:
+        if codec.canonical_name in codecs and not name.startswith("nvenc"):
             found.append(name)
     return found

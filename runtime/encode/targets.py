@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsrc.runtime.decode.probe import VideoInfo
@@ -64,6 +65,8 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
     if output.is_dir() or not output.suffix:
         several = len(sources) > 1
         targets = [_in_folder(source, output, several=several) for source in sources]
+        shared = {path for path, count in Counter(t.path for t in targets).items() if count > 1}
+        targets = [_with_suffix(target) if target.path in shared else target for target in targets]
         if len({target.path for target in targets}) < len(targets):
             raise ValueError(f"two inputs would have the same name in {output}; run them apart")
         return targets
@@ -84,6 +87,14 @@ def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:
     file = Path("stdin.mkv") if source.is_pipe else source.files[0]
     suffix = file.suffix if file.suffix.lower() in _KEPT_SUFFIXES else ".mkv"
     return Target(source, folder / f"{file.stem}{suffix}", is_pictures=False)
+
+
+def _with_suffix(target: Target) -> Target:
+    """Keep the suffix of a source in the name of its result: `a.gif.mkv` beside `a.avi.mkv`."""
+    file = target.source.files[0]
+    if target.is_pictures or target.path.suffix.lower() == file.suffix.lower():
+        return target
+    return replace(target, path=target.path.with_name(f"{file.name}{target.path.suffix}"))
 
 
 def check_target(target: Target, *, overwrite: bool) -> None:

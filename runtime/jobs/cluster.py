@@ -23,13 +23,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.child_process import show_safe_folders
-from vsrc.runtime.decode.sources import find_sources
+from vsrc.runtime.decode.sources import find_skipped_of, find_sources
 from vsrc.runtime.encode.segments import resume_folder, segment_spans
 from vsrc.runtime.encode.targets import Target, plan_targets
-from vsrc.runtime.errors import MediaError, MissingDependencyError, StoppedError, VsrcError
+from vsrc.runtime.errors import (
+    DeviceMemoryError,
+    MediaError,
+    MissingDependencyError,
+    StoppedError,
+    VsrcError,
+)
 from vsrc.runtime.installation import require
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.infer_all import manifest_of
+from vsrc.runtime.jobs.infer_all import check_encoding, manifest_of
 from vsrc.runtime.jobs.job import RunSessions, open_job
 from vsrc.runtime.jobs.manifest import Item, Manifest
 from vsrc.runtime.jobs.pieces import split_video
@@ -95,6 +101,7 @@ def infer_on_cluster(
     targets = plan_targets(find_sources(config.inputs), config.output)
     if any(target.is_pipe or target.source.is_pipe for target in targets):
         raise ValueError("a cluster reads and writes files; give file names instead of -")
+    check_encoding(targets, config)
     targets = [_absolute(target) for target in targets]
     config = replace(config, model=config.model.absolute() if config.model else None)
     manifest = manifest_of(config, targets)
@@ -112,6 +119,7 @@ class _Run:
         manifest: Manifest | None,
         progress: ClusterCallback | None,
     ) -> None:
+        self._inputs = config.inputs
         self._targets = targets
         self._manifest = manifest
         self._progress = progress
@@ -181,6 +189,7 @@ class _Run:
             tuple(sorted(unique.values(), key=lambda file: order.index(file.output))),
             tuple(self._failures[path] for path in order if path in self._failures),
             tuple(pieces),
+            tuple(find_skipped_of(self._inputs)),
         )
 
     def _tell(self, tasks_done: int) -> None:
@@ -282,7 +291,7 @@ def _work(
             raise MediaError(problem)
         with closing(RunSessions(config)) as network:
             result = upscale_unit(unit, Work(config, network, manifest))
-    except MediaError as error:
+    except (MediaError, DeviceMemoryError) as error:
         item = Item(name, manifest.name(unit.target), error=str(error)) if manifest else None
         return Failure(name, str(error)), item
     return result, manifest.items.get(manifest.name(unit.target)) if manifest else None

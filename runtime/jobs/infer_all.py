@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 
-from vsrc.runtime.decode.sources import find_sources
+from vsrc.runtime.decode.sources import find_skipped_of, find_sources
+from vsrc.runtime.encode.codec_choice import check_codec
 from vsrc.runtime.encode.targets import Target, plan_targets
-from vsrc.runtime.errors import MediaError, StoppedError, VsrcError
+from vsrc.runtime.encode.video_writer import muxer_of
+from vsrc.runtime.errors import (
+    DeviceMemoryError,
+    MediaError,
+    MismatchError,
+    StoppedError,
+    VsrcError,
+)
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job import RunSessions
 from vsrc.runtime.jobs.job_run import InferCallback
@@ -17,6 +25,9 @@ from vsrc.runtime.jobs.share import Unit, select_share
 from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
 from vsrc.runtime.windows.session import Session
+
+_OF_ONE_FILE = (MediaError, DeviceMemoryError, MismatchError)
+"""Errors that leave the other inputs of a run as they are."""
 
 
 def infer(
@@ -41,6 +52,7 @@ def infer(
         ValueError: The inputs and the output do not match.
     """
     targets = plan_targets(find_sources(config.inputs), config.output)
+    check_encoding(targets, config)
     units = [Unit(target) for target in targets]
     if config.shard is not None:
         count = config.shard.count
@@ -56,7 +68,7 @@ def infer(
             except KeyboardInterrupt:
                 raise StoppedError(_interrupted(len(done), len(units))) from None
             except VsrcError as error:
-                if len(targets) == 1 or not isinstance(error, MediaError):
+                if len(targets) == 1 or not isinstance(error, _OF_ONE_FILE):
                     raise
                 failures.append(Failure(unit.target.source.name, str(error)))
                 _record_failure(unit, work, str(error))
@@ -64,7 +76,21 @@ def infer(
                 work.manifest.save()
     files = tuple(result for result in done if isinstance(result, FileResult))
     waiting = tuple(result for result in done if isinstance(result, PieceResult))
-    return InferResult(files, tuple(failures), waiting)
+    skipped = tuple(find_skipped_of(config.inputs))
+    return InferResult(files, tuple(failures), waiting, skipped)
+
+
+def check_encoding(targets: Sequence[Target], config: InferConfig) -> None:
+    """Raise if the encoder of a target does not exist, or does not support the options.
+
+    Raises:
+        MediaError: There is no container for the suffix of a target.
+        MissingDependencyError: This build of FFmpeg has no such encoder.
+        ValueError: The codec or its quality is not valid; checked before any input is opened.
+    """
+    videos = (target for target in targets if not (target.is_pictures or target.is_pipe))
+    for path in {target.path.suffix.lower(): target.path for target in videos}.values():
+        check_codec(config.codec, muxer_of(path), crf=config.crf)
 
 
 def _interrupted(done: int, count: int) -> str:

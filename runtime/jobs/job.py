@@ -21,6 +21,7 @@ from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import Reader, VideoReader
+from vsrc.runtime.encode.codec_choice import writes_8_bits
 from vsrc.runtime.encode.picture_writer import PictureWriter
 from vsrc.runtime.encode.segments import SegmentStore, fingerprint
 from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
@@ -29,6 +30,7 @@ from vsrc.runtime.encode.video_writer import VideoWriter, Writer
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.hashing import sample_sha256
 from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.package import open_package
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.feature_ring import RingSession
@@ -236,13 +238,17 @@ def open_job(target: Target, config: InferConfig, network: RunSessions) -> Itera
     Raises:
         MediaError: It cannot be read, or cannot be upscaled without further options.
     """
-    with closing(open_reader(target.source, config)) as reader:
+    with library_failures_named(target.source.name):
+        opened = open_reader(target.source, config)
+    with closing(opened) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
-        session = _add_tiles(network.session(reader.info), reader.info, config)
+        session = _add_tiles(network.session(reader.info), reader.info, config, target)
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
         guard = None
         if session.graph.precision != "fp32" and not network.is_given:
-            guard = Guard(lambda: _add_tiles(network.exact(reader.info), reader.info, config))
+            guard = Guard(
+                lambda: _add_tiles(network.exact(reader.info), reader.info, config, target)
+            )
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
         yield Job(target, config, reader, session, total, guard, tuple(network.said))
 
@@ -255,7 +261,9 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
     return VideoReader(source.files[0], deinterlace=config.deinterlace)
 
 
-def _add_tiles(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
+def _add_tiles(
+    session: Session, info: VideoInfo, config: InferConfig, target: Target
+) -> TiledSession:
     """Wrap the session to feed tiles, if requested or required by the memory."""
     height, width = info.height, info.width
     if isinstance(session, RingSession):
@@ -268,16 +276,23 @@ def _add_tiles(session: Session, info: VideoInfo, config: InferConfig) -> TiledS
     check_tile(choice.tile, session.network)
     tiled.notes += [choice.note] if choice.note else []
     if info.depth > 8 and session.graph.io == "uint8":
-        tiled.notes.append(
-            f"{info.depth}-bit samples are upscaled in 8 bits: the graph's inputs are uint8; "
-            "vsrc export PACKAGE --io float adds a graph with float inputs"
-        )
+        tiled.notes.append(_describe_lost_bits(info, config, target))
     if 0 < choice.tile < max(height, width) and not session.network.halo_is_exact:
         tiled.notes.append(
             f"{session.network.name} uses the whole frame as context: results with tiles only "
             "approximate those of whole frames"
         )
     return tiled
+
+
+def _describe_lost_bits(info: VideoInfo, config: InferConfig, target: Target) -> str:
+    is_video = not (target.is_pictures or target.is_pipe)
+    written = is_video and writes_8_bits(config.codec, info, is_deep=False)
+    return (
+        f"{info.depth}-bit samples are upscaled {'and written ' if written else ''}in 8 bits: the "
+        "graph's inputs are uint8; vsrc export PACKAGE --io float adds a graph with float inputs"
+        + (f", and --codec x265 writes {info.depth} bits" if written else "")
+    )
 
 
 def _seconds(value: float) -> Fraction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsrc.runtime.backends.graph_in_use import GraphInUse
+from vsrc.runtime.decode.clip_layouts import SkippedFile
 from vsrc.runtime.decode.probe import VideoInfo
 
 
@@ -139,8 +140,10 @@ class InferResult:
         files: Inputs that were upscaled.
         failures: Inputs that failed; always empty for a single input, whose error is raised.
         pieces: Pieces of long inputs that are split between shares, unless this run joined them.
+        skipped: Files of folders and globs that are neither videos nor images.
     """
 
     files: tuple[FileResult, ...]
     failures: tuple[Failure, ...] = ()
     pieces: tuple[PieceResult, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target, check_target
-from vsrc.runtime.errors import StoppedError, VsrcError
+from vsrc.runtime.errors import MediaError, StoppedError
 from vsrc.runtime.file_lock import alone
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job import RunSessions, open_job, open_reader, result_frames
@@ -18,6 +18,7 @@ from vsrc.runtime.jobs.pieces import Piece, SplitVideo, make_piece, split_video
 from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
 from vsrc.runtime.jobs.share import Unit
 from vsrc.runtime.jobs.stage_clock import Untimed
+from vsrc.runtime.library_failure import library_failures_named
 
 LEAST_PIECE = 480
 """Smallest number of frames of a piece: four segments."""
@@ -57,8 +58,9 @@ def count_frames(target: Target, config: InferConfig) -> int:
     if target.is_pipe or target.source.is_pipe or target.is_pictures:
         return 0
     try:
-        reader = open_reader(target.source, config)
-    except VsrcError:  # the unit itself reports the error
+        with library_failures_named(target.source.name):
+            reader = open_reader(target.source, config)
+    except MediaError:  # the unit itself reports the error
         return 0
     reader.close()
     return result_frames(reader.info, config)
@@ -76,7 +78,10 @@ def upscale_file(target: Target, work: Work) -> FileResult:
     if done is not None:
         return done
     check_target(target, overwrite=work.config.overwrite)
-    with open_job(target, work.config, work.network) as job:
+    with (
+        open_job(target, work.config, work.network) as job,
+        library_failures_named(target.source.name),
+    ):
         writer = job.writer()
         try:
             run = InferJob(job, writer, began, work.progress)
@@ -96,7 +101,10 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
     if done is not None:
         return done
     check_target(target, overwrite=work.config.overwrite)
-    with open_job(target, work.config, work.network) as job:
+    with (
+        open_job(target, work.config, work.network) as job,
+        library_failures_named(target.source.name),
+    ):
         video = split_video(job)
         pieces = video.pieces(unit.count)
         piece = pieces[unit.number] if unit.number < len(pieces) else Piece(0, 0)

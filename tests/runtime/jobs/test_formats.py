@@ -78,7 +78,7 @@ def test_a_graph_that_sees_8_bits_says_so(
     clip = write_clip(tmp_path / "a.mkv", moving(2), pix_fmt="yuv420p10le")
     result = infer(InferConfig((clip,), tmp_path / "b.mkv"), session=enlarger())
     (note,) = result.files[0].notes
-    assert "10-bit samples are upscaled in 8 bits" in note
+    assert "10-bit samples are upscaled and written in 8 bits" in note
     assert "--io float" in note
 
 

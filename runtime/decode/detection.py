@@ -1,0 +1,127 @@
+"""Find out whether a file of a folder is a video: by its suffix, or else by its contents."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.pyav_versions import open_input
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".264", ".265", ".3g2", ".3gp", ".apng", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif",
+    ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov",
+    ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogv", ".qt", ".rm", ".rmvb",
+    ".ts", ".vob", ".webm", ".wmv", ".y4m",
+))
+PICTURE_SUFFIXES = frozenset(
+    (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+# fmt: on
+
+_SOURCE_CODE = frozenset((".mts", ".ts"))
+"""Suffixes of transport streams that TypeScript has, too."""
+
+_PLAYLISTS = (
+    b"#EXTM3U",
+    b"ffconcat",
+    b"[playlist]",
+    b"v=0\r",
+    b"v=0\n",
+    b"<?wpl",
+    b"<asx",
+    b"<ASX",
+)
+_TEXT_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
+_HEAD_BYTES = 4096
+
+_READ_NO_MORE = frozenset((
+    "adf", "ass", "bin", "concat", "data", "dvbsub", "dvbtxt", "ffmetadata", "hls", "idf", "image2",
+    "image2pipe", "jacosub", "lavfi", "lrc", "microdvd", "mpl2", "mpsub", "pjs", "rawvideo",
+    "realtext", "rtp", "rtsp", "sami", "sap", "scc", "sdp", "srt", "stl", "subviewer",
+    "subviewer1", "sup", "tedcaptions", "tty", "txd", "vobsub", "vplayer", "webm_dash_manifest",
+    "webvtt", "xbin",
+))  # fmt: skip
+"""Demuxers of playlists, streams of a network, text, subtitles, and of anything at all."""
+
+_STILLS = ("_pipe", "ico")
+_NO_MEDIA = "no video that FFmpeg can read"
+
+
+def reason_to_skip(path: Path) -> str | None:
+    """Return why a file found in a folder is not taken as a video; None if it is one.
+
+    Files with the suffix of a video are taken as they are, so that damage is reported.
+    """
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES - _SOURCE_CODE:
+        return None
+    try:
+        status = path.stat()
+        text = _kind_of_text(path)
+        if text is not None or suffix in _SOURCE_CODE:
+            return text
+        return _reason(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        return error.strerror or str(error)
+
+
+def _kind_of_text(path: Path) -> str | None:
+    """Whether a file is text, from its beginning: a playlist, or any other text."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head or head.startswith(b"YUV4MPEG2"):
+        return None
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(_PLAYLISTS) or b"<MPD" in head:
+        return "a playlist"
+    if head.startswith(_TEXT_MARKS):
+        return "text"
+    if b"\0" in head:
+        return None
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        # A character may be cut off at the end of what was read.
+        return "text" if error.start >= _HEAD_BYTES - 4 else None
+    return "text"
+
+
+@lru_cache(maxsize=4096)
+def _reason(path: Path, _modified: int, size: int) -> str | None:
+    """Open a file and decode a frame; cached until the file changes."""
+    if not size:
+        return "empty"
+    try:
+        options = {"protocol_whitelist": "file", "format_whitelist": _taken_formats()}
+        with open_input(f"file:{path}", options=options) as container:
+            if container.format.name.endswith(_STILLS):
+                return "a still picture of a kind that is not taken from folders"
+            streams = container.streams.video
+            if not streams or streams[0].codec_context is None:
+                kinds = sorted({stream.type for stream in container.streams})
+                return f"no video track (only {', '.join(kinds)})" if kinds else _NO_MEDIA
+            if all(is_cover(stream) for stream in streams):
+                return "no video track (only audio and a cover)"
+            return None if next(container.decode(video=0), None) else _NO_MEDIA
+    except Exception:  # whatever FFmpeg and PyAV make of any file
+        return _NO_MEDIA
+
+
+@lru_cache
+def _taken_formats() -> str:
+    import av
+
+    names = {name for name in map(_demuxer, av.formats_available) if name}
+    return ",".join(sorted(names - _READ_NO_MORE))
+
+
+def _demuxer(name: str) -> str | None:
+    """Return FFmpeg's full name of a demuxer; None for a format that can be written only."""
+    from av.format import ContainerFormat
+
+    try:
+        return ContainerFormat(name, "r").name
+    except ValueError:
+        return None
