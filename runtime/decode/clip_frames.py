@@ -8,11 +8,12 @@ from pathlib import Path
 
 from vsrc.runtime.decode.clip_layouts import ClipSource
 from vsrc.runtime.decode.media_file import open_container
-from vsrc.runtime.decode.probe import VideoInfo, colour_of
+from vsrc.runtime.decode.probe import VideoInfo, colour_of, display_matrix
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.picture.colour import FULL, ToRgb
+from vsrc.runtime.picture.orientation import orientation_of
 from vsrc.runtime.pixels import Pixels8
 
 
@@ -38,10 +39,11 @@ class ClipFrames:
             return (len(self._source.files), *first.shape[:2])
         reader = VideoReader(self._source.files[0])
         reader.close()
-        return reader.info.estimated_frames, reader.info.height, reader.info.width
+        width, height = reader.info.upright_size
+        return reader.info.estimated_frames, height, width
 
     def __iter__(self) -> Iterator[Pixels8]:
-        """Yield `(H, W, 3)` uint8 RGB frames, all of one size.
+        """Yield `(H, W, 3)` uint8 RGB frames, upright, all of one size.
 
         Raises:
             MediaError: Nothing can be decoded, the images differ in size, or the video is HDR or
@@ -53,8 +55,9 @@ class ClipFrames:
         reader = VideoReader(self._source.files[0])
         try:
             _check_learnable(reader.info)
+            orientation = reader.info.orientation
             for frame in reader:
-                yield frame.rgb
+                yield orientation.upright(frame.rgb)
             self.notes = tuple(reader.notes())
         finally:
             reader.close()
@@ -85,7 +88,7 @@ class ClipFrames:
 
 
 def read_picture(path: Path) -> Pixels8:
-    """Read an image as `(H, W, 3)` uint8 RGB; the alpha channel is dropped.
+    """Read an image as `(H, W, 3)` uint8 RGB, upright; the alpha channel is dropped.
 
     Raises:
         MediaError: The file is not an image, or damaged.
@@ -101,7 +104,8 @@ def read_picture(path: Path) -> Pixels8:
             raise MediaError(f"{path} contains no image")
         colour = colour_of(frame)
         full = replace(colour, range=colour.range or FULL)
-        return ToRgb(full, width=frame.width, height=frame.height)(frame)
+        rgb = ToRgb(full, width=frame.width, height=frame.height)(frame)
+        return orientation_of(display_matrix(frame)).upright(rgb)
 
 
 def _check_learnable(info: VideoInfo) -> None:

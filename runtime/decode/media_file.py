@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,21 @@ def open_container(path: Path) -> InputContainer:
     if container.format.name == "tty":  # FFmpeg would decode any text file as ANSI art
         container.close()
         raise MediaError(f"{path} is a text file, not a video")
+    if container.format.name == "webp_pipe" and _is_animated_webp(path):
+        container.close()
+        frames = shlex.quote(str(path.with_name(f"{path.stem}-%04d.png")))
+        raise MediaError(
+            f"{path} is an animated WebP, which FFmpeg cannot decode; make images of it, with "
+            f"ImageMagick: magick {shlex.quote(str(path))} -coalesce {frames}"
+        )
     return container
+
+
+def _is_animated_webp(path: Path) -> bool:
+    """Whether the animation flag of the extended header is set (WebP container, VP8X)."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[12:16] == b"VP8X" and bool(head[20] & 2)
 
 
 def _open_stdin() -> InputContainer:

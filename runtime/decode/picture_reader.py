@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
+from vsrc.runtime.decode.transparency import remove_alpha_advice
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.numbering import describe_gaps
 from vsrc.runtime.picture.colour import FULL
 from vsrc.runtime.picture.deep_colour import rgb_maker
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import LONGEST_WINDOW
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PictureReader:
-    """Reads images of one size, in the order given, at a fixed frame rate.
+    """Reads images of one size, in the order given, at a fixed frame rate; each is made upright.
 
     Attributes:
         info: Properties of the sequence; PTS are indices of the images.
@@ -39,9 +41,15 @@ class PictureReader:
         self._files = files
         self._first = 0
         _, info = _decode(files[0])
+        _check_opaque(files[0], info)
         colour = replace(info.colour, range=info.colour.range or FULL)
+        width, height = info.upright_size
         self.info = replace(
             info,
+            width=width,
+            height=height,
+            display_matrix=None,
+            rotation=0,
             path=name,
             container="pictures",
             colour=colour,
@@ -57,18 +65,24 @@ class PictureReader:
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the images as frames, whose PTS are their indices."""
         info = self.info
-        to_rgb = rgb_maker(info.colour, width=info.width, height=info.height, is_deep=self.is_deep)
+        converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
         for index in range(self._first, len(self._files)):
             path = self._files[index]
             picture, properties = _decode(path)
-            if (picture.width, picture.height) != (info.width, info.height):
+            width, height = properties.upright_size
+            if (width, height) != (info.width, info.height):
                 raise MediaError(
-                    f"{path} is {picture.width}x{picture.height}, but the first image is "
+                    f"{path} is {width}x{height}, but the first image is "
                     f"{info.width}x{info.height}; all must have one size"
                 )
-            if properties.has_alpha:
-                raise MediaError(f"{path} has transparency ({properties.pix_fmt}); remove it first")
-            yield SourceFrame(to_rgb(picture), pts=index, duration=1, name=path.stem)
+            _check_opaque(path, properties)
+            coded = (picture.width, picture.height)
+            if coded not in converters:
+                converters[coded] = rgb_maker(
+                    info.colour, width=coded[0], height=coded[1], is_deep=self.is_deep
+                )
+            rgb = properties.orientation.upright(converters[coded](picture))
+            yield SourceFrame(rgb, pts=index, duration=1, name=path.stem)
 
     def seek(self, pts: int) -> None:
         """Begin before image `pts`, by the number of frames of the longest window."""
@@ -80,6 +94,12 @@ class PictureReader:
 
     def close(self) -> None:
         """Do nothing: no file is open between images."""
+
+
+def _check_opaque(path: Path, info: VideoInfo) -> None:
+    if info.has_alpha:
+        advice = remove_alpha_advice(str(path), info.pix_fmt, is_picture=True)
+        raise MediaError(f"{path} has transparency ({info.pix_fmt}), {advice}")
 
 
 def _decode(path: Path) -> tuple[av.VideoFrame, VideoInfo]:

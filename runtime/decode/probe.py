@@ -9,9 +9,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.frame_rate import choose_rate
+from vsrc.runtime.decode.transparency import is_transparent, remove_alpha_advice
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, Colour
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata
+from vsrc.runtime.picture.orientation import Orientation, orientation_of
 from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class VideoInfo:
         pix_fmt: FFmpeg's name of the pixel format.
         depth: Bits per sample.
         is_rgb: Whether the samples are RGB, not YUV.
-        has_alpha: Whether there is an alpha channel.
+        has_alpha: Whether pixels of the first frame are transparent, or the video has a second
+            stream with alpha.
         is_interlaced: Whether the frames are interlaced.
         colour: Colour tags.
         time_base: Unit of PTS, seconds.
@@ -114,6 +117,16 @@ class VideoInfo:
         return round(self.duration * self.rate)
 
     @property
+    def orientation(self) -> Orientation:
+        """What makes the frames upright."""
+        return orientation_of(self.display_matrix)
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the upright frames, pixels."""
+        return self.orientation.size(self.width, self.height)
+
+    @property
     def has_left_chroma(self) -> bool:
         """Whether chroma is sited to the left, as is the default of MPEG-2 and later codecs."""
         return self.container != "pictures" and self.codec not in ("mjpeg", "mpeg1video")
@@ -154,10 +167,9 @@ def check_supported(info: VideoInfo, *, allow_hdr: bool, deinterlace: bool) -> N
             "--deinterlace to deinterlace it first"
         )
     if info.has_alpha:
-        raise MediaError(
-            f"{info.path} has transparency ({info.pix_fmt}), which would be lost; remove it first: "
-            "ffmpeg -i IN -vf format=rgb24 OUT"
-        )
+        is_picture = info.container.endswith("_pipe")
+        advice = remove_alpha_advice(info.path, info.pix_fmt, is_picture=is_picture)
+        raise MediaError(f"{info.path} has transparency ({info.pix_fmt}), {advice}")
     if not info.colour.is_convertible:
         raise MediaError(
             f"{info.path} has the colour matrix {info.colour}, which cannot be converted to RGB"
@@ -204,7 +216,7 @@ def from_stream(
         file_duration=whole,
         start=first_pts(first),
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio),
-        display_matrix=_display_matrix(first),
+        display_matrix=display_matrix(first),
         rotation=first.rotation,
         tracks=tuple(_track(other) for other in container.streams if other is not stream),
         chapters=len(container.chapters()),
@@ -241,12 +253,13 @@ def first_pts(frame: av.VideoFrame) -> int:
 
 
 def _has_alpha(frame: av.VideoFrame, stream: av.VideoStream) -> bool:
-    # WebM stores alpha as a second stream and signals it in a tag only.
-    coded = any(component.is_alpha for component in frame.format.components)
-    return coded or stream.metadata.get("alpha_mode", "0") == "1"
+    # VP8 and VP9 store alpha as a second stream and signal it in a tag only.
+    in_tag = codec_name(stream) in ("vp8", "vp9") and stream.metadata.get("alpha_mode") == "1"
+    return in_tag or is_transparent(frame)
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    """Return the matrix by which players rotate a frame, row by row; None if it has none."""
     matrix = side_data(frame).get("DISPLAYMATRIX")
     return None if matrix is None else struct.unpack_from("=9i", matrix)
 

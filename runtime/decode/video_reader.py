@@ -16,6 +16,7 @@ from vsrc.runtime.decode.frame_rate import needs_stamps
 from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.decode.sources import PIPE
+from vsrc.runtime.decode.transparency import iter_opaque
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.picture.deep_colour import rgb_maker
@@ -70,13 +71,19 @@ class VideoReader:
         info: Properties of the file.
         container: Open file.
         is_deep: Whether to return uint16 rather than uint8.
+
+    Args:
+        path: Path of the file, or `PIPE`.
+        deinterlace: Whether to deinterlace a video that is interlaced.
+        drops_alpha: Whether transparency is ignored; otherwise it ends the iteration.
     """
 
     container: InputContainer | None
     is_deep = False
 
-    def __init__(self, path: Path, *, deinterlace: bool = False) -> None:
+    def __init__(self, path: Path, *, deinterlace: bool = False, drops_alpha: bool = True) -> None:
         self._path = path
+        self._drops_alpha = drops_alpha
         self._repeated = self._restamped = 0
         self._last_pts: int | None = None
         self._frames: Iterator[av.VideoFrame]
@@ -209,6 +216,8 @@ class VideoReader:
         )
         rgb: Pixels | None = None
         frames = iter_deinterlaced(self._frames) if self._deinterlace else self._frames
+        if not self._drops_alpha:
+            frames = iter_opaque(frames, info.path, start=info.start, time_base=info.time_base)
         lost = self._decoding.lost
         for frame in frames:
             pts = self._pts(frame)

@@ -175,9 +175,10 @@ def _pixel_formats(family: str, depth: int) -> tuple[str, ...]:
 
 def _chroma(info: VideoInfo) -> tuple[str, ...]:
     """Subsamplings to try, best first: the source's, then finer ones, then coarser ones."""
-    if not info.is_rgb and info.pix_fmt.startswith(("yuv444", "yuvj444")):
+    name = info.pix_fmt.replace("yuva", "yuv", 1)
+    if not info.is_rgb and name.startswith(("yuv444", "yuvj444")):
         return ("444", "422", "420")
-    if not info.is_rgb and info.pix_fmt.startswith(("yuv422", "yuvj422", "yuyv422", "uyvy422")):
+    if not info.is_rgb and name.startswith(("yuv422", "yuvj422", "yuyv422", "uyvy422")):
         return ("422", "444", "420")
     return ("420", "422", "444")
 

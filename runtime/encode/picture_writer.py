@@ -56,9 +56,8 @@ class PictureWriter:
         self._packets: list[StoredPacket] = []
         self._recomputed_frames = self._corrupted_frames = 0
         # Image viewers do not apply the display matrix.
-        self._quarter_turns = round(info.rotation / 90) % 4
-        size = (info.width * scale, info.height * scale)
-        self._width, self._height = size[::-1] if self._quarter_turns % 2 else size
+        self._orientation = info.orientation
+        self._width, self._height = (side * scale for side in info.upright_size)
         self._encoder: av.VideoCodecContext | None = None
         self._pix_fmt = "rgb24" if info.depth <= 8 else "rgb48be"
         self.summary = f"png {self._pix_fmt} {self._width}x{self._height}"
@@ -92,7 +91,7 @@ class PictureWriter:
         self._names.add(name)
         with failures_named(self._folder):
             if frame.rgb is not None:
-                self._save(name, self._png(np.rot90(frame.rgb, self._quarter_turns)))
+                self._save(name, self._png(self._orientation.upright(frame.rgb)))
             self._recomputed_frames += frame.is_recomputed
             self._corrupted_frames += frame.is_corrupted
             self._number += 1

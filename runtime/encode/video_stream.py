@@ -14,6 +14,7 @@ from vsrc.runtime.encode.encoders import encoder_options, find_encoder, pixel_fo
 from vsrc.runtime.encode.refusal import describe_held
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
+from vsrc.runtime.picture.orientation import CODED, Orientation
 
 if TYPE_CHECKING:
     import av
@@ -64,8 +65,7 @@ class EncodedStream:
         colour: Matrix and range of its YUV.
         time_base: Unit of the frames' time stamps, seconds.
         depth: Bits per sample that were aimed at; the encoder may have fewer.
-        quarter_turns: Number of rotations by 90 degrees counter-clockwise to apply to the pixels,
-            where the container has no display matrix.
+        orientation: What to apply to the frames where the container has no display matrix.
         fresh: Function that opens another encoder with the same settings.
     """
 
@@ -73,7 +73,7 @@ class EncodedStream:
     colour: Colour
     time_base: Fraction
     depth: int
-    quarter_turns: int
+    orientation: Orientation
     fresh: Callable[[], av.VideoCodecContext]
 
 
@@ -90,11 +90,11 @@ def add_video_stream(
 
     choice = choose_codec(settings.codec, container.format.name, info, is_deep=settings.is_deep)
     encoder, codec = find_encoder(choice.codec)
-    turns = 0 if container.format.name in _TURNING else round(info.rotation / 90) % 4
-    width, height = info.width * settings.scale, info.height * settings.scale
+    orientation = CODED if container.format.name in _TURNING else info.orientation
+    width, height = orientation.size(info.width * settings.scale, info.height * settings.scale)
     aspect = info.sample_aspect_ratio
-    if turns % 2:
-        width, height, aspect = height, width, 1 / aspect if aspect else None
+    if orientation.swaps_sides:
+        aspect = 1 / aspect if aspect else None
     pix_fmt = pixel_format(info, codec, width=width, height=height, depth=choice.depth)
     options = encoder_options(
         encoder, crf=settings.crf, preset=settings.preset, width=width, hdr=info.hdr
@@ -136,7 +136,7 @@ def add_video_stream(
     if info.display_matrix and container.format.name in _TURNING:
         stream.set_display_matrix(_scale_matrix(info.display_matrix, settings.scale))
     _open(stream, f"{encoder.name} refuses {width}x{height} {pix_fmt}", options)
-    return EncodedStream(stream, colour, time_base, choice.depth, turns, fresh)
+    return EncodedStream(stream, colour, time_base, choice.depth, orientation, fresh)
 
 
 def _configure(

@@ -7,8 +7,6 @@ from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.video_reader import Reader
@@ -189,8 +187,7 @@ class VideoWriter:
             pts = self._grid.place(pts)
         if frame.rgb is None:
             return None
-        turns = self._encoded.quarter_turns
-        picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
+        picture = self._from_rgb(self._encoded.orientation.upright(frame.rgb))
         picture.time_base = self._encoded.time_base
         picture.pts = pts
         picture.duration = 1 if self._grid else frame.duration

@@ -37,14 +37,14 @@ class Y4mWriter:
         self._pipe = pipe
         self._rate = info.rate * time_scale
         self._time_base = info.time_base / time_scale
-        self._turns = round(info.rotation / 90) % 4
-        width, height = info.width * scale, info.height * scale
+        self._orientation = info.orientation
+        width, height = (side * scale for side in info.upright_size)
         colour = result_colour(
             info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=scale
         )
         aspect = info.sample_aspect_ratio or Fraction(0, 1)
-        if self._turns % 2:
-            width, height, aspect = height, width, 1 / aspect if aspect else aspect
+        if self._orientation.swaps_sides:
+            aspect = 1 / aspect if aspect else aspect
         family, depth = _pixel_format(info)
         pix_fmt = family if depth == 8 else f"{family}{depth}le"
         self._bytes_per_sample = 1 if depth == 8 else 2
@@ -71,9 +71,9 @@ class Y4mWriter:
         if frame.rgb is None:
             return
         self._watch(frame.pts)
-        rgb = np.rot90(frame.rgb, self._turns) if self._turns else frame.rgb
-        made = self._from_rgb(rgb)
-        chunks = [self._header, b"FRAME\n", *map(self._plane_bytes, made.planes)]
+        made = self._from_rgb(self._orientation.upright(frame.rgb))
+        chunks = [self._header, b"FRAME
+", *map(self._plane_bytes, made.planes)]
         self._header = b""
         try:
             for chunk in chunks:

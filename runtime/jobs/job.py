@@ -258,7 +258,7 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
     if source.is_pictures:
         fps = Fraction(config.fps).limit_denominator(1001)
         return PictureReader(source.files, fps=fps, name=source.name)
-    return VideoReader(source.files[0], deinterlace=config.deinterlace)
+    return VideoReader(source.files[0], deinterlace=config.deinterlace, drops_alpha=False)
 
 
 def _add_tiles(

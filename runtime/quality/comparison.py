@@ -90,7 +90,8 @@ def compare(
 
 
 def _video(info: VideoInfo, fps: Fraction) -> PageVideo:
-    return PageVideo(width=info.width, height=info.height, fps=fps)
+    width, height = info.upright_size
+    return PageVideo(width=width, height=height, fps=fps)
 
 
 def _rows(readers: Sequence[VideoReader], config: CompareConfig) -> Iterator[Row]:
@@ -108,14 +109,14 @@ def _rows(readers: Sequence[VideoReader], config: CompareConfig) -> Iterator[Row
 
 
 def _from_start(reader: VideoReader, start: float) -> Iterator[tuple[Fraction, Pixels8]]:
-    """Yield seconds since the first frame, and the frame, from `start` on."""
+    """Yield seconds since the first frame, and the upright frame, from `start` on."""
     info = reader.info
     if start:
         reader.seek(info.start + math.floor(start / info.time_base))
     for frame in reader:
         seconds = (frame.pts - info.start) * info.time_base
         if seconds >= start:
-            yield seconds, frame.rgb
+            yield seconds, info.orientation.upright(frame.rgb)
 
 
 def _gather(
@@ -152,8 +153,8 @@ def _describe_sources(
         Compared(
             label=label,
             path=str(path),
-            width_px=info.width,
-            height_px=info.height,
+            width_px=info.upright_size[0],
+            height_px=info.upright_size[1],
             psnr_y_db=tuple(score.psnr_y_db for score in scored if score),
             ssim_y=tuple(score.ssim_y for score in scored if score and score.ssim_y is not None),
         )
@@ -207,8 +208,8 @@ def _write_clips(
             for source, file in zip(sources, files, strict=True)
         ],
         shape=ClipShape(
-            width=max(info.width for info in infos),
-            height=max(info.height for info in infos),
+            width=max(info.upright_size[0] for info in infos),
+            height=max(info.upright_size[1] for info in infos),
             frames=gathered.count,
             fps=infos[0].rate,
         ),

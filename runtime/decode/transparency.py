@@ -1,0 +1,73 @@
+"""Look for transparent pixels: many formats have an alpha channel in which all is opaque."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.errors import MediaError
+
+if TYPE_CHECKING:
+    import av
+
+_OPAQUE = 255
+
+
+def is_transparent(frame: av.VideoFrame) -> bool:
+    """Whether any pixel of a frame is not opaque."""
+    coded = any(component.is_alpha for component in frame.format.components)
+    if not coded and frame.format.name != "pal8":  # a palette may hold alpha, too
+        return False
+    return int(frame.reformat(format="rgba").to_ndarray()[..., 3].min()) < _OPAQUE
+
+
+def iter_opaque(
+    frames: Iterable[av.VideoFrame], path: str, *, start: int, time_base: Fraction
+) -> Iterator[av.VideoFrame]:
+    """Pass frames on until one is transparent.
+
+    Raises:
+        MediaError: A frame is transparent; the message has its time and a command.
+    """
+    for frame in frames:
+        if is_transparent(frame):
+            seconds = float(((frame.pts or start) - start) * time_base)
+            what = f"{path} has transparency from {seconds:.2f} s on"
+            raise MediaError(f"{what}, {remove_alpha_advice(path, frame.format.name)}")
+        yield frame
+
+
+def remove_alpha_advice(path: str, pix_fmt: str, *, is_picture: bool = False) -> str:
+    """Return how to get a file without alpha that looks the same.
+
+    Args:
+        path: Path of a file, or another name of the source.
+        pix_fmt: FFmpeg's name of its pixel format.
+        is_picture: Whether it is a still image.
+    """
+    plain = _without_alpha(pix_fmt)
+    source, target = "IN", "OUT.png" if is_picture else "OUT.mkv"
+    if Path(path).is_file():
+        made = Path(path).with_name(f"{Path(path).stem}-opaque{Path(target).suffix}")
+        source, target = shlex.quote(path), shlex.quote(str(made))
+    codec = "" if is_picture else " -c:v ffv1 -c:a copy"
+    return (
+        "which would be lost; remove it first: "
+        f"ffmpeg -i {source} -vf format={plain}{codec} {target}"
+    )
+
+
+def _without_alpha(pix_fmt: str) -> str:
+    """Name of the pixel format with the same colours and depth, without alpha."""
+    if pix_fmt.startswith("yuva"):
+        return pix_fmt.replace("yuva", "yuv", 1)
+    if pix_fmt.startswith("gbrap"):
+        return pix_fmt.replace("gbrap", "gbrp", 1)
+    if pix_fmt.startswith("ya"):
+        return "gray" if pix_fmt == "ya8" else "gray16le"
+    if pix_fmt.startswith("yuv"):  # alpha is a stream of its own, which no filter sees
+        return pix_fmt
+    return "rgb48be" if "64" in pix_fmt else "rgb24"
