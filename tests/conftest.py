@@ -74,6 +74,12 @@ def clips(reference: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases(reference: Path) -> Path:
+    """Small public files that failed once, in `video`, `networks` and `attack`."""
+    return _existing(reference.parent / "cases", "collected cases")
+
+
+@pytest.fixture(scope="session")
 def untrained_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random `edge` x2 over 3 frames with an encoder, not exported; copy it before a change."""
     skip_without("torch", "safetensors")

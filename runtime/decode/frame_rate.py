@@ -76,7 +76,7 @@ def choose_rate(
         return FrameRate(rate, rate)
     measured = len(steps) / ((ordered[-1] - ordered[0]) * time_base)
     rate = next((rate for rate in named if measured / 3 < rate < measured * 3), measured)
-    finest = Fraction(3, 2) / (min(steps) * time_base)
+    finest = min(Fraction(3, 2) / (min(steps) * time_base), Fraction(_USUAL_FASTEST + 1))
     grid = max((other for other in named if rate < other < finest), default=rate)
     return FrameRate(rate, grid)
 
@@ -89,7 +89,7 @@ def _constant(
     # Each stamp is rounded, so the mean of n steps in a row is known to a tick / n.
     tolerance = min(time_base / (1 if has_gaps else len(steps)), step / 10)
     standard = sorted(_STANDARD, key=lambda rate: abs(1 / rate - step))
-    for rate in (*named, *standard):
-        if abs(1 / rate - step) <= tolerance:
+    for rate in (*named, *standard, Fraction(round(1 / step))):
+        if rate and abs(1 / rate - step) <= tolerance:
             return rate
     return (1 / step).limit_denominator(1001)

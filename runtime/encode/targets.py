@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsrc.runtime.decode.probe import VideoInfo
-from vsrc.runtime.decode.sources import PIPE, Source
+from vsrc.runtime.decode.sources import PIPE, Source, is_url
 from vsrc.runtime.errors import MediaError
 
 _NUMBERED = re.compile(r"%0?\d*d")
@@ -56,20 +56,20 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
             without suffix is taken as a folder.
 
     Raises:
+        MediaError: The output is a URL.
         ValueError: Several sources would be written to one path.
     """
+    if is_url(output):
+        raise MediaError(
+            f"{output} is a URL, and vsrc writes files and pipes only; let ffmpeg send it: "
+            "vsrc infer IN -o - | ffmpeg -i - -f FORMAT URL"
+        )
     if str(output) == PIPE:
         if len(sources) > 1:
             raise ValueError(f"{len(sources)} inputs cannot go to one pipe; name a folder")
         return [Target(sources[0], output, is_pictures=False)]
     if output.is_dir() or not output.suffix:
-        several = len(sources) > 1
-        targets = [_in_folder(source, output, several=several) for source in sources]
-        shared = {path for path, count in Counter(t.path for t in targets).items() if count > 1}
-        targets = [_with_suffix(target) if target.path in shared else target for target in targets]
-        if len({target.path for target in targets}) < len(targets):
-            raise ValueError(f"two inputs would have the same name in {output}; run them apart")
-        return targets
+        return _in_one_folder(sources, output)
     if len(sources) > 1:
         raise ValueError(f"{len(sources)} inputs need a folder as output, not {output}")
     if output.suffix.lower() == ".png":
@@ -77,6 +77,16 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
             raise ValueError(f"{output} is one image; name them by number: -o out/%08d.png")
         return [Target(sources[0], output.parent, is_pictures=True, pattern=output.name)]
     return [Target(sources[0], output, is_pictures=False)]
+
+
+def _in_one_folder(sources: Sequence[Source], folder: Path) -> list[Target]:
+    several = len(sources) > 1
+    targets = [_in_folder(source, folder, several=several) for source in sources]
+    count = Counter(target.path for target in targets)
+    targets = [_with_suffix(target) if count[target.path] > 1 else target for target in targets]
+    if len({target.path for target in targets}) < len(targets):
+        raise ValueError(f"two inputs would have the same name in {folder}; run them apart")
+    return targets
 
 
 def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:

@@ -79,6 +79,19 @@ def test_what_matches_nothing_is_said(library: Path) -> None:
         find_sources(["empty"])
 
 
+@pytest.mark.parametrize("url", ["rtsp://camera/1", "https://example.org/a.mp4", "srt://1.2.3.4:5"])
+def test_a_url_is_answered_with_the_pipe_that_reads_it(url: str) -> None:
+    with pytest.raises(MediaError, match="reads files and pipes only") as refusal:
+        find_sources([url])
+    assert f"ffmpeg -i {url} -c copy -f matroska - | vsrc infer -" in str(refusal.value)
+
+
+def test_a_file_may_have_a_name_like_a_url(library: Path) -> None:
+    (library / "clip:").mkdir()
+    (library / "clip:" / "a.mp4").touch()
+    assert names("clip:/a.mp4") == [["clip:/a.mp4"]]
+
+
 def test_a_missing_file_is_left_for_the_reader_to_name(library: Path) -> None:
     assert library.exists()
     assert names("none.mp4") == [["none.mp4"]]

@@ -50,11 +50,18 @@ def test_a_folder_takes_each_source_under_its_name() -> None:
     assert (alone.path, alone.pattern) == (Path("out"), "")
 
 
+MANY = ("a.mkv", "a.gif", "a.mp4", "b.3gp")
+
+
 def test_several_sources_need_a_folder_and_names_of_their_own() -> None:
     with pytest.raises(ValueError, match="2 inputs need a folder"):
         plan_targets([video("a.mp4"), video("b.mp4")], Path("c.mp4"))
     with pytest.raises(ValueError, match="the same name"):
         plan_targets([video("x/a.mp4"), video("y/a.mp4")], Path("out"))
+    paths = [target.path for target in plan_targets(list(map(video, MANY)), Path("out"))]
+    assert paths == [Path("out", name) for name in ("a.mkv", "a.gif.mkv", "a.mp4", "b.mkv")]
+    with pytest.raises(MediaError, match=r"is a URL.*vsrc infer IN -o - \| ffmpeg"):
+        plan_targets([video("a.mp4")], Path("rtmp://host/live"))
 
 
 def refuse(source: Source, output: Path, words: str, *, overwrite: bool = False) -> None:

@@ -224,11 +224,12 @@ def test_frames_are_as_many_and_as_old_in_ffprobe_when_the_rate_doubles(
 
 
 def test_alpha_of_a_video_is_refused(tmp_path: Path, ffmpeg: Make) -> None:
+    half = "testsrc2=s=32x32:d=0.1,format=rgba,colorchannelmixer=aa=0.5"
     for name, words in {
         "a.mov": ["-c:v", "prores_ks", "-pix_fmt", "yuva444p10le"],
         "a.webm": ["-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p"],
     }.items():
-        ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.1", *words, tmp_path / name)
+        ffmpeg("-f", "lavfi", "-i", half, *words, tmp_path / name)
         with pytest.raises(MediaError, match="has transparency"):
             infer(InferConfig((tmp_path / name,), tmp_path / "b.mkv"))
 

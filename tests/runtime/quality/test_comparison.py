@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -13,6 +17,8 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vsrc.cli import main
+from vsrc.runtime.decode.clip_frames import ClipFrames
+from vsrc.runtime.decode.clip_layouts import ClipSource
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
 from vsrc.runtime.picture.likeness import luma
 from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
@@ -236,3 +242,35 @@ def test_without_a_reference_there_is_no_curve(lossless: Make, moving: Make, out
     left, right = lossless("l", moving(3)), lossless("r", moving(3, seed=1))
     compare(CompareConfig(left, right, output=output))
     assert 'class="frames"' not in output.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def lying(tmp_path: Path, write_clip: Make, moving: Make, ffmpeg: Make) -> tuple[Path, Path]:
+    """A clip that a display matrix turns, and the same made upright by ffmpeg."""
+    paths = tmp_path / "lying.mov", tmp_path / "upright.mov"
+    write_clip(paths[0], moving(3), codec="png", pix_fmt="rgb24", rotation=90)
+    ffmpeg("-i", paths[0], "-c:v", "png", paths[1])
+    return paths
+
+
+def test_a_rotated_video_is_compared_and_shown_upright(
+    lying: tuple[Path, Path], lossless: Make, moving: Make, output: Path
+) -> None:
+    other = lossless("other", damaged(np.rot90(moving(3), axes=(1, 2)), 1, 9))
+    found = compare(CompareConfig(lying[0], other, lying[1], output))
+    assert [(source.width_px, source.height_px) for source in found.sources] == [(32, 48)] * 3
+    assert len(found.sources[0].psnr_y_db) == 3
+    assert set(found.sources[0].psnr_y_db) == {None}  # no difference from the upright reference
+    videos = re.findall(r"data:video/mp4;base64,([A-Za-z0-9+/=]+)", output.read_text())
+    assert len(videos) == 3
+    for data in videos:
+        with av.open(io.BytesIO(base64.b64decode(data)), "r") as container:
+            first = next(container.decode(video=0))
+            assert (first.width, first.height) == (32, 48)
+
+
+def test_clips_for_training_and_evaluation_are_upright(lying: tuple[Path, Path]) -> None:
+    clips = [ClipFrames(ClipSource(path.name, (path,))) for path in lying]
+    turned, upright = (list(clip) for clip in clips)
+    assert np.array_equal(turned, upright)
+    assert clips[0].estimate() == (3, 48, 32)

@@ -1,0 +1,117 @@
+"""Codecs of results where none is asked for, and what containers refuse; judged by ffprobe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.enlarger import Enlarger
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+
+Make = Callable[..., Any]
+
+
+class Deep(Enlarger):
+    """The same network with float inputs, which sees all bits of a sample."""
+
+    graph = replace(Enlarger.graph, io="float")
+
+
+def encode(
+    source: Path, output: Path, ffprobe: Make, session: Enlarger, codec: str | None = None
+) -> tuple[str, str, str, tuple[str, ...]]:
+    """Codec, pixel format and tag of the result, and the notes of the run."""
+    done = infer(InferConfig((source,), output, codec=codec), session=session)
+    found = ffprobe(output, "-show_streams", "-select_streams", "v:0")
+    (stream,) = found["streams"]
+    return stream["codec_name"], stream["pix_fmt"], stream["codec_tag_string"], done.files[0].notes
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "tag"),
+    [
+        ("mp4", "hevc", "hvc1"),
+        ("mov", "hevc", "hvc1"),
+        ("mkv", "hevc", None),
+        ("ts", "hevc", None),
+        ("m4v", "h264", "avc1"),
+        ("avi", "h264", None),
+        ("webm", "av1", None),
+    ],
+)
+def test_ten_bits_go_where_players_show_them(
+    tmp_path: Path, write_clip: Make, moving: Make, ffprobe: Make, suffix: str, codec: str,
+    tag: str | None,
+) -> None:  # fmt: skip
+    clip = write_clip(tmp_path / "a.mkv", moving(2, 64, 64), pix_fmt="yuv420p10le")
+    found = encode(clip, tmp_path / f"b.{suffix}", ffprobe, Deep(scale=1))
+    assert found[:2] == (codec, "yuv420p10le")
+    assert tag in (None, found[2])
+    assert found[3] == ()
+
+
+def test_a_network_that_sees_8_bits_writes_8_unless_told_otherwise(
+    tmp_path: Path, write_clip: Make, moving: Make, ffprobe: Make
+) -> None:
+    clip = write_clip(tmp_path / "a.mkv", moving(2, 64, 64), pix_fmt="yuv420p10le")
+    codec, pix_fmt, _, (note,) = encode(clip, tmp_path / "b.mp4", ffprobe, Enlarger(scale=1))
+    assert (codec, pix_fmt) == ("h264", "yuv420p")
+    assert "written in 8 bits" in note
+    for asked, expected in (("x264", "h264"), ("x265", "hevc")):
+        output = tmp_path / f"{asked}.mp4"
+        codec, pix_fmt, _, (note,) = encode(clip, output, ffprobe, Enlarger(scale=1), asked)
+        assert (codec, pix_fmt) == (expected, "yuv420p10le")
+        assert "written in 8 bits" not in note
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("webm", "vp9"), ("mp4", "h264"), ("mkv", "h264")])
+def test_eight_bits_take_what_every_player_of_the_container_shows(
+    tmp_path: Path, clip: Path, ffprobe: Make, suffix: str, codec: str
+) -> None:
+    assert encode(clip, tmp_path / f"b.{suffix}", ffprobe, Enlarger(scale=1))[0] == codec
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "words"),
+    [
+        (
+            "mpg",
+            {},
+            r"mpeg cannot hold the audio track 1 \(aac\) of the input; name the output \.mkv",
+        ),
+        ("vob", {}, r"cannot hold the audio track 1 \(aac\)"),
+        ("mxf", {}, r"mxf cannot hold the audio track 1 \(aac\)"),
+        ("ogv", {}, r"ogv cannot hold h264; name the output \.mkv"),
+        ("dv", {}, "dv cannot hold h264"),
+        ("webm", {"codec": "x265"}, "webm cannot hold hevc; choose --codec av1 or vp9, or name"),
+    ],
+)
+def test_what_a_container_refuses_is_not_blamed_on_the_input(
+    tmp_path: Path, clip: Path, suffix: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(MediaError, match=words) as refusal:
+        infer(InferConfig((clip,), tmp_path / f"b.{suffix}", **options), session=Enlarger())
+    assert "invalid" not in str(refusal.value)
+
+
+def test_aac_of_a_transport_stream_is_left_out_of_avi_with_a_line(
+    tmp_path: Path, clip: Path, ffmpeg: Make
+) -> None:
+    source = tmp_path / "a.ts"
+    ffmpeg("-i", clip, "-c", "copy", source)
+    done = infer(InferConfig((source,), tmp_path / "b.avi"), session=Enlarger())
+    assert any("(aac) is left out: avi cannot carry it" in note for note in done.files[0].notes)
+
+
+@pytest.mark.parametrize("options", [{"crf": 99}, {"codec": "aac"}])
+def test_a_wrong_option_is_refused_before_any_input_is_opened(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"crf=99|encodes audio"):
+        infer(InferConfig((tmp_path / "none.mp4",), tmp_path / "b.mkv", **options))
