@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = TypeVar("Samples", bound=np.generic)
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Orientation:
         """Return width and height of the upright picture."""
         return (height, width) if self.swaps_sides else (width, height)
 
-    def upright(self, picture: NDArray[Samples]) -> NDArray[Samples]:
+    def upright(self, picture: NDArray[Scalar]) -> NDArray[Scalar]:
         """Return the upright picture; `(H, W, ...)` becomes `(W, H, ...)` if sides are swapped."""
         if self == CODED:
             return picture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -307,8 +309,10 @@ def test_hdr_is_refused_unless_allowed(
     check_supported(info, allow_hdr=True, deinterlace=False)
 
 
-def test_transparency_is_refused(tmp_path: Path, write_clip: Make, moving: Make) -> None:
-    path = write_clip(tmp_path / "a.mkv", moving(2), codec="ffv1", pix_fmt="yuva420p")
+def test_transparency_is_refused(tmp_path: Path, ffmpeg: Make) -> None:
+    path = tmp_path / "a.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.1,format=rgba,colorchannelmixer=aa=0.3",
+           "-c:v", "ffv1", "-pix_fmt", "yuva420p", path)  # fmt: skip
     with pytest.raises(MediaError, match="transparency"):
         check_supported(read(path)[0].info, allow_hdr=False, deinterlace=False)
 
@@ -382,3 +386,17 @@ def test_seeking_lands_before_the_place_with_the_right_frames(
         np.testing.assert_array_equal(frame.rgb, by_pts[frame.pts].rgb)
     if suffix != "h264" and place > 100:
         assert len(rest) < 190  # it did not decode everything
+
+
+def test_an_mp4_on_stdin_whose_index_is_last_is_told_what_can_be_piped(
+    tmp_path: Path, ffmpeg: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sound is more than what is kept of a pipe, so the pictures cannot be gone back to."""
+    source = tmp_path / "a.mov"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:d=1", "-f", "lavfi", "-i", "anoisesrc=d=30",
+           "-c:a", "pcm_s16le", source)  # fmt: skip
+    with subprocess.Popen(["cat", str(source)], stdout=subprocess.PIPE) as pipe:
+        assert pipe.stdout is not None
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(pipe.stdout))
+        with pytest.raises(MediaError, match=r"y4m, Matroska and MPEG-TS can be piped, and MP4"):
+            VideoReader(Path("-"))
