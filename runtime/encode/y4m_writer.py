@@ -72,8 +72,7 @@ class Y4mWriter:
             return
         self._watch(frame.pts)
         made = self._from_rgb(self._orientation.upright(frame.rgb))
-        chunks = [self._header, b"FRAME
-", *map(self._plane_bytes, made.planes)]
+        chunks = [self._header, b"FRAME\n", *map(self._plane_bytes, made.planes)]
         self._header = b""
         try:
             for chunk in chunks:
