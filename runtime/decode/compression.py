@@ -47,7 +47,7 @@ def measure_bits_per_pixel(path: Path, info: VideoInfo) -> float | None:
     if not sizes:
         return None
     bits, pixels = 8 * sum(sizes) / len(sizes), info.width * info.height
-    return bits / _USUAL_PIXELS * (_USUAL_PIXELS / pixels) ** _SIZE_POWER
+    return float(bits / _USUAL_PIXELS * (_USUAL_PIXELS / pixels) ** _SIZE_POWER)
 
 
 def _packet_sizes(container: InputContainer, stream: Stream) -> list[int]:
