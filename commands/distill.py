@@ -68,7 +68,7 @@ from vsrc.export.config import parse_shape
 def distill_command(
     recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
 ) -> None:
-    """Teach a student network from a teacher and clips, and write its package."""
+    """Train a student network from a teacher and clips, and write its package."""
     from vsrc.compressor.training.config import TRAINING_MODULES
     from vsrc.runtime.installation import require_installed
 

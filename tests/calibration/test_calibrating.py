@@ -91,7 +91,7 @@ def test_stopped_run_goes_on_and_ends_the_same(
         if now.stage == "feed" and now.done == 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(StoppedError, match="statistics of 3 of 6 windows are kept"):
+    with pytest.raises(StoppedError, match=r"3 of 6 .*again"):
         calibrate(_config(package, two_shots, method="percentile"), progress=stop_at_the_fourth)
     assert read_calibration(package) is None
 
@@ -185,12 +185,12 @@ def test_learnt_ranges_are_taken_as_they_are(package: Path, two_shots: Path) -> 
 
 def test_second_calibration_is_refused_unless_told(package: Path, two_shots: Path) -> None:
     calibrate(_config(package, two_shots))
-    with pytest.raises(SpecError, match="is calibrated already; add --overwrite"):
+    with pytest.raises(SpecError, match=r"student\.vsrc .*--overwrite"):
         calibrate(_config(package, two_shots))
 
 
 def test_unknown_layer_is_refused(package: Path, two_shots: Path) -> None:
-    with pytest.raises(MismatchError, match="'head' is not a convolution of this network"):
+    with pytest.raises(MismatchError, match=r"'head' .*encoder, fusion"):
         calibrate(_config(package, two_shots, float_layers=("head",)))
 
 
@@ -206,9 +206,9 @@ def test_black_clips_end_in_one_line_and_no_file(
 def test_record_that_is_no_record_is_refused(package: Path) -> None:
     path = package / CALIBRATION_FILE
     for text, reason in (
-        ("{", "not readable as JSON"),
-        ('{"method": "qat"}', "'ranges' is missing"),
-        ('{"method": "qat", "ranges": {"a": [2, 1]}}', "not a finite range"),
+        ("{", "JSON"),
+        ('{"method": "qat"}', "'ranges'"),
+        ('{"method": "qat", "ranges": {"a": [2, 1]}}', r"ranges\.a .*2\.0, 1\.0"),
         ('{"schema_version": 99, "method": "qat", "ranges": {}}', "newer than"),
     ):
         path.write_text(text, encoding="utf-8")

@@ -89,12 +89,12 @@ def test_clips_shorter_than_the_window_are_named() -> None:
     draw = draw_windows([_scenes([4]), _scenes([9])], _network(window=5), count=3, seed=0)
     assert draw.frames[0] == ()
     assert "no shot has the 5 frames" in draw.notes[0]
-    with pytest.raises(DataError, match=r"which is 5 frames \(the longest has 4\)"):
+    with pytest.raises(DataError, match=r"made-up.* 5 .* 4\)"):
         draw_windows([_scenes([4, 3])], _network(window=5), count=3, seed=0)
 
 
 def test_black_clips_are_refused() -> None:
-    with pytest.raises(DataError, match="every frame of the calibration clips is black"):
+    with pytest.raises(DataError, match=r"0\.00 of 255"):
         draw_windows([_scenes([9], brightness=0.0)], _network(), count=3, seed=0)
 
 

@@ -124,7 +124,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(config: DistillConfig) 
         if isinstance(now, TrainProgress) and now.step == 1:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(StoppedError, match="stopped at step 2 of 3"):
+    with pytest.raises(StoppedError, match="step 2 of 3"):
         distill(part, report=stop)
     assert not part.output.exists()
     resumed = distill(replace(part, resume=True))
@@ -137,7 +137,9 @@ def test_a_package_is_trained_further(config: DistillConfig) -> None:
     again = replace(
         config, student=str(first), output=config.output.with_name("again.vsrc"), learning_rate=1e-9
     )
-    with pytest.raises(SpecError, match=r"names a network outside the table.*--allow-code"):
+    with pytest.raises(
+        SpecError, match=r"'tests\.compressor\.test_distill:tiny_student'.*--allow-code"
+    ):
         distill(again)
     second = distill(replace(again, allow_code=True))
     before, after = (load_file(folder / "weights.safetensors") for folder in (first, second))
@@ -150,7 +152,7 @@ def test_a_checkpoint_may_fit_in_part(config: DistillConfig) -> None:
     config = replace(config, student="edvr-xs", teacher=None, objective="none", steps=1)
     weights = config.teacher_weights
     config = replace(config, student_weights=weights, learning_rate=1e-9)
-    with pytest.raises(MismatchError, match="does not fit edvr-xs"):
+    with pytest.raises(MismatchError, match=r"edvr-xs \(scale=4\): 2 missing"):
         distill(replace(config, student_arguments={"window": 3, "tsa": False}))
     path = distill(
         replace(config, student_arguments={"window": 3, "tsa": False}, student_weights_as="partial")
@@ -199,10 +201,10 @@ def test_csd_leaves_both_widths(config: DistillConfig, tmp_path: Path) -> None:
 
 
 def test_widths_need_shared_weights(config: DistillConfig) -> None:
-    with pytest.raises(ValueError, match=r"other_widths=\[0\.5\]: with objective none"):
+    with pytest.raises(ValueError, match=r"other_widths=\[0\.5\]: .*none .*csd"):
         distill(replace(config, objective="none", teacher=None, other_widths=(0.5,)))
     path = distill(replace(config, objective="none", teacher=None))
-    with pytest.raises(MismatchError, match="whose widths share no weights"):
+    with pytest.raises(MismatchError, match=r"student\.vsrc .*tiny_student.*csd"):
         split(open_package(path), width=0.5, output=path.with_name("narrow.vsrc"))
 
 
@@ -220,13 +222,13 @@ def tiny_vgg(folder: Path) -> Path:
 def test_what_exists_is_not_lost(config: DistillConfig) -> None:
     config = replace(config, objective="none", steps=1)
     distill(config)
-    with pytest.raises(SpecError, match=r"student\.vsrc exists; add --overwrite"):
+    with pytest.raises(SpecError, match=r"student\.vsrc .*--overwrite"):
         distill(config)
     elsewhere = replace(config, output=config.output.with_name("b.vsrc"), run_dir=config.run_folder)
-    with pytest.raises(SpecError, match="holds a run already: add --resume"):
+    with pytest.raises(SpecError, match=r"student\.vsrc\.run .*--resume"):
         distill(elsewhere)
     fresh = replace(config, run_dir=config.output.with_name("other.run"), resume=True)
-    with pytest.raises(SpecError, match=r"student\.vsrc exists; add --overwrite"):
+    with pytest.raises(SpecError, match=r"student\.vsrc .*--overwrite"):
         distill(fresh)  # there is nothing to resume, so the package is another run's
     (config.run_folder / "notes.txt").write_text("mine", encoding="utf-8")
     distill(replace(config, overwrite=True))
@@ -236,13 +238,13 @@ def test_what_exists_is_not_lost(config: DistillConfig) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"teacher": None}, ValueError, "objective std needs a teacher"),
-        ({"teacher": "edvr-m", "teacher_weights": None}, ValueError, "edvr-m has no weights"),
-        ({"student": "edge-z"}, ValueError, "did you mean edge-s"),
-        ({"scale": 2}, MismatchError, "tiny_student upscales by 4, not by 2: add --set scale=4"),
-        ({"patch": 30}, ValueError, "patch=30 must be a multiple of scale=4"),
-        ({"patch": 4096}, DataError, "no clip is as large as patch=4096"),
-        ({"clip_length": 40}, DataError, "no shot has 40 frames"),
+        ({"teacher": None}, ValueError, "std .*--teacher"),
+        ({"teacher": "edvr-m", "teacher_weights": None}, ValueError, "edvr-m .*--teacher-weights"),
+        ({"student": "edge-z"}, ValueError, "'edge-z'.* edge-s"),
+        ({"scale": 2}, MismatchError, "tiny_student .* 4, .* 2: .*--set scale=4"),
+        ({"patch": 30}, ValueError, "patch=30 .*scale=4"),
+        ({"patch": 4096}, DataError, r"patch=4096 .*64\)"),
+        ({"clip_length": 40}, DataError, r"40 .*9\)"),
     ],
 )
 def test_bad_settings_say_what_to_do(

@@ -103,9 +103,9 @@ def test_it_says_what_it_took_and_what_was_too_slow(profile: LatencyProfile) -> 
 
 
 def test_a_latency_that_none_keeps_is_refused(profile: LatencyProfile) -> None:
-    with pytest.raises(MismatchError, match=r"no size .* meets 0\.1 ms.*the fastest is 8x8x1"):
+    with pytest.raises(MismatchError, match=r"0\.1 ms .*90x160; .* 8x8x1"):
         choose_student(profile, target_ms=0.1)
-    with pytest.raises(MismatchError, match="180x320; the latency profile holds 90x160"):
+    with pytest.raises(MismatchError, match=r"180x320; .* 90x160"):
         choose_student(profile, target_ms=20.0, shape=(180, 320))
 
 
@@ -124,10 +124,10 @@ def test_the_student_of_a_run_is_the_chosen_one(config: DistillConfig) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"device_profile": None}, "needs a latency profile of the device"),
-        ({"student": "imdn"}, "remove --student imdn"),
-        ({"scale": 2}, "measured with scale=4, this student has 2"),
-        ({"student_arguments": {"window": 3}}, "measured with window=5, this student has 3"),
+        ({"device_profile": None}, "--device-profile F"),
+        ({"student": "imdn"}, "--student imdn .*student_weights"),
+        ({"scale": 2}, "scale=4, .* 2: .*--set scale=4"),
+        ({"student_arguments": {"window": 3}}, "window=5, .* 3: .*--set window=5"),
     ],
 )
 def test_contradictions_are_refused(

@@ -100,10 +100,10 @@ def test_missing_and_wrong_files_are_named(files: tuple[Path, Path], reference: 
     vgg, heads = files
     with pytest.raises(MissingDependencyError, match=r"vgg16-397923af\.pth"):
         lpips_kind(vgg, None)
-    with pytest.raises(MismatchError, match=r"holds no LPIPS weights .*found \[None, None"):
+    with pytest.raises(MismatchError, match=r"vgg\.safetensors .*lin0\.weight.*\[None, None"):
         lpips_kind(vgg, vgg)
     cut = reference / "weights" / "vgg16_features_fp16.safetensors"
-    with pytest.raises(MismatchError, match=r"has no features.26.weight; LPIPS needs all 13"):
+    with pytest.raises(MismatchError, match=r"features\.26\.weight; .*13"):
         lpips_kind(cut, heads)
 
 

@@ -62,12 +62,12 @@ def test_nested_settings_join_those_of_the_recipe(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("learning_rat=1", "no setting 'learning_rat'; did you mean learning_rate"),
-        ("steps=many", r"steps: expected int, found str 'many'"),
-        ("steps=0", "steps=0 must be at least 1"),
-        ("schedule=linear", "'linear' is not one of"),
-        ("steps", "expected key=value"),
-        ("edge.width=1", "only student_arguments, teacher_arguments, objective_options have"),
+        ("learning_rat=1", "'learning_rat'.* learning_rate"),
+        ("steps=many", r"\.steps: .*int, .*'many'"),
+        ("steps=0", "steps=0 .* 1"),
+        ("schedule=linear", "schedule: 'linear' .*'cosine'"),
+        ("steps", "'steps': .*key=value"),
+        ("edge.width=1", r"edge\.width: .*student_arguments, "),
     ],
 )
 def test_mistakes_are_refused_with_what_was_meant(recipe: Path, setting: str, message: str) -> None:
@@ -78,7 +78,7 @@ def test_mistakes_are_refused_with_what_was_meant(recipe: Path, setting: str, me
 def test_a_recipe_that_is_not_a_mapping_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("- steps", encoding="utf-8")
-    with pytest.raises(ValueError, match="must hold `key: value` lines, not a list"):
+    with pytest.raises(ValueError, match=r"recipe\.yaml .*`key: value`.*list"):
         read_recipe(path)
 
 
@@ -99,5 +99,5 @@ def test_every_recipe_names_what_exists(path: Path) -> None:
 
 
 def test_no_data_is_refused() -> None:
-    with pytest.raises(ValueError, match="name folders of videos or frames with --data"):
+    with pytest.raises(ValueError, match="--data"):
         read_recipe(None)

@@ -154,7 +154,7 @@ def test_crops_may_get_their_teacher_later(config: ShardConfig) -> None:
     alone = replace(config, teachers=(), mix=())
     folder = shard(alone)
     before = (folder / "crops-00000.u8").read_bytes()
-    with pytest.raises(DataError, match="lacks 2 of 2 teacher files"):
+    with pytest.raises(DataError, match=r"shards .*2 of 2 .*teacher-00000\.u8"):
         CropDataset(open_shards(folder), seed=0, with_teacher=True)
     shard(config)
     assert (folder / "crops-00000.u8").read_bytes() == before
@@ -190,7 +190,7 @@ def test_teachers_see_clean_frames_where_the_student_sees_damaged_ones(
 
 def test_other_settings_are_refused(config: ShardConfig) -> None:
     shard(replace(config, teachers=(), mix=()))
-    with pytest.raises(MismatchError, match="candidates=2, this run has 3"):
+    with pytest.raises(MismatchError, match=r"candidates=2, .* 3"):
         shard(replace(config, candidates=3))
 
 
@@ -279,9 +279,9 @@ def test_a_student_learns_from_shards_as_it_does_from_clips(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"objective": "std"}, "needs features of its teacher"),
-        ({"patch": 16}, "holds crops of patch=32, this run has 16"),
-        ({"targets": "all"}, "keep the centre frame alone"),
+        ({"objective": "std"}, "std .*pisr-teacher, output, none"),
+        ({"patch": 16}, "patch=32, .* 16: --set patch=32"),
+        ({"targets": "all"}, "targets='all': .*'centre'"),
     ],
 )
 def test_what_shards_cannot_give_is_refused(

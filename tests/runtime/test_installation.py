@@ -93,7 +93,7 @@ def test_beside_torch_stands_where_the_build_without_cuda_comes_from(
 def test_what_is_missing_is_said_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, WHEEL)
     hide(monkeypatch, "jinja2")
-    expected = "^--html needs jinja2, which is not installed; install it: pip install jinja2$"
+    expected = "^--html .*jinja2.* pip install jinja2$"
     for check in (require, require_installed):
         with pytest.raises(MissingDependencyError, match=expected) as caught:
             check("--html", "json", "jinja2")
@@ -109,7 +109,9 @@ def test_what_is_broken_is_installed_again_and_what_it_lacks_is_added(
     lacking, broken = tmp_path / "lacking_of_this_test.py", tmp_path / "broken_of_this_test.py"
     lacking.write_text("import no_such_module")
     broken.write_text("raise ImportError('libGL.so.1: cannot open')")
-    with pytest.raises(MissingDependencyError, match=r"try: pip install no_such_module$"):
+    with pytest.raises(
+        MissingDependencyError, match=r"lacking_of_this_test .*: pip install no_such_module$"
+    ):
         require("a test", "lacking_of_this_test")
     again = r"libGL.*; try: pip install --force-reinstall --no-deps broken_of_this_test$"
     with pytest.raises(MissingDependencyError, match=again):
@@ -119,7 +121,7 @@ def test_what_is_broken_is_installed_again_and_what_it_lacks_is_added(
 def test_a_failing_import_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, WHEEL)
     hide(monkeypatch, "ray")
-    line = r"install it: pip install 'ray>=2\.40'$"
+    line = r"ray.*: pip install 'ray>=2\.40'$"
     with pytest.raises(MissingDependencyError, match=line), explain_missing("ray"):
         import_module("ray")
 

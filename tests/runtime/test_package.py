@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,22 +72,22 @@ def test_a_changed_byte_is_refused(package: Path) -> None:
 def test_a_swollen_file_is_refused_by_its_size(package: Path) -> None:
     with (package / "weights.safetensors").open("ab") as file:
         file.write(b"!")
-    with pytest.raises(SpecError, match=r"8 bytes, model\.json says 7"):
+    with pytest.raises(SpecError, match=r"8 bytes, .* 7"):
         open_package(package).weights()
 
 
 def test_a_newer_version_is_refused(package: Path) -> None:
     edit(package, lambda data: data.update(schema_version=99))
-    with pytest.raises(SpecError, match="schema version 99 is newer"):
+    with pytest.raises(SpecError, match=r"version 99 .* 1, "):
         open_package(package)
 
 
 def test_an_unknown_or_missing_key_is_named(package: Path) -> None:
     edit(package, lambda data: data.update(surprise=1))
-    with pytest.raises(SpecError, match="unknown key 'surprise'"):
+    with pytest.raises(SpecError, match="'surprise'"):
         open_package(package)
     edit(package, lambda data: (data.pop("surprise"), data.pop("degradation")))
-    with pytest.raises(SpecError, match="'degradation' is missing"):
+    with pytest.raises(SpecError, match="'degradation'"):
         open_package(package)
 
 
@@ -101,7 +102,7 @@ def test_a_name_that_leads_out_is_refused(package: Path, name: str) -> None:
         weights["file"] = name
 
     edit(package, point_elsewhere)
-    with pytest.raises(SpecError, match="leads out of the package"):
+    with pytest.raises(SpecError, match=re.escape(repr(name))):
         open_package(package)
 
 
@@ -121,7 +122,11 @@ def test_a_huge_spec_is_not_read(package: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "not readable as JSON"), (b"[]", "schema_version"), (b"\xff\xfe", "cannot be read")],
+    [
+        (b"", r"model\.json: .*JSON"),
+        (b"[]", "schema_version"),
+        (b"\xff\xfe", r"model\.json .*utf-8"),
+    ],
 )
 def test_a_spec_that_is_no_spec_is_refused(package: Path, content: bytes, message: str) -> None:
     (package / SPEC_FILE).write_bytes(content)
@@ -131,14 +136,14 @@ def test_a_spec_that_is_no_spec_is_refused(package: Path, content: bytes, messag
 
 def test_deeply_nested_json_is_refused(package: Path) -> None:
     (package / SPEC_FILE).write_text("[" * 100_000)
-    with pytest.raises(SpecError, match="not readable as JSON"):
+    with pytest.raises(SpecError, match=r"model\.json: .*JSON"):
         open_package(package)
 
 
 def test_places_without_a_package_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="does not exist"):
+    with pytest.raises(SpecError, match=r"none\.vsrc "):
         open_package(tmp_path / "none.vsrc")
-    with pytest.raises(SpecError, match=r"has no model\.json"):
+    with pytest.raises(SpecError, match=r"model\.json"):
         open_package(tmp_path)
 
 
@@ -148,7 +153,7 @@ def test_a_missing_graph_says_how_to_write_it(package: Path) -> None:
 
 
 def test_a_graph_that_nothing_writes_is_told_apart(package: Path) -> None:
-    with pytest.raises(SpecError, match=r"precisions are fp32, fp16, int8, int8-cpu$"):
+    with pytest.raises(SpecError, match=r"fp64 .*fp32, fp16, int8, int8-cpu$"):
         open_package(package).graph("fp64")
     with pytest.raises(SpecError, match=r"--precision fp16 --io float$"):
         open_package(package).graph("fp16-float")

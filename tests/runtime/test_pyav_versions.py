@@ -142,7 +142,7 @@ def test_decoder_that_cannot_be_opened_is_an_error_and_no_crash(
     assert header
     assert header in data
     path.write_bytes(data.replace(header, bytes(value ^ 255 for value in header)))
-    with pytest.raises(MediaError, match="no frame of it can be decoded"):
+    with pytest.raises(MediaError, match=r"a\.mkv .*frame"):
         VideoReader(path)
 
 

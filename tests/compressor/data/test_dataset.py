@@ -120,17 +120,17 @@ def test_batch_is_float_in_unit_range(library: ClipLibrary) -> None:
 
 
 def test_clips_longer_than_every_shot_are_refused(library: ClipLibrary) -> None:
-    with pytest.raises(DataError, match=r"no shot has 13 frames .the longest has 12."):
+    with pytest.raises(DataError, match=r"13 .*12\)"):
         ClipDataset(library, clip_length=13, patch=32, seed=0)
 
 
 def test_patches_larger_than_every_frame_are_refused(library: ClipLibrary) -> None:
-    with pytest.raises(DataError, match=r"patch=52 pixels .the largest has a side of 48."):
+    with pytest.raises(DataError, match=r"patch=52 .*48\)"):
         ClipDataset(library, clip_length=5, patch=52, seed=0)
 
 
 def test_patch_must_be_a_multiple_of_the_scale(library: ClipLibrary) -> None:
-    with pytest.raises(ValueError, match="patch=30 must be a multiple of scale=4"):
+    with pytest.raises(ValueError, match=r"patch=30 .*scale=4"):
         ClipDataset(library, clip_length=5, patch=30, seed=0)
 
 

@@ -119,7 +119,7 @@ def test_a_full_disk_says_what_to_do_and_leaves_nothing_half_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache_module, "_write", refuse)
-    with pytest.raises(DataError, match=r"cannot be written: No space left on device; free space"):
+    with pytest.raises(DataError, match=r"cache .*No space .*cache=DIR.*max_height=360"):
         opened(folder, cache)
     monkeypatch.undo()
     assert not list((cache / "clips").glob("*"))
@@ -133,7 +133,7 @@ def test_shortage_of_space_is_seen_before_decoding(
     folder = videos(1)
     usage = shutil.disk_usage(folder)._replace(free=50_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(DataError, match=r"0.111 MB needed, 0.05 MB free"):
+    with pytest.raises(DataError, match=r"0\.111 MB .*0\.05 MB"):
         opened(folder, cache)
 
 
@@ -153,9 +153,7 @@ def test_broken_files_are_named_and_the_rest_is_used(videos: Make, cache: Path) 
 def test_a_folder_of_broken_files_alone_is_an_error(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.mp4").write_bytes(b"nothing")
-    with pytest.raises(
-        DataError, match=r"none of the 1 clips in .*data can be used; the first: .*a.mp4"
-    ):
+    with pytest.raises(DataError, match=r"1 .*data .*a\.mp4"):
         opened(tmp_path / "data", cache)
 
 
@@ -183,7 +181,7 @@ def test_pictures_of_two_sizes_are_no_clip(
 ) -> None:
     folder = write_pictures(tmp_path / "data" / "clip", moving_picture(2, 32, 32, seed=0))
     write_pictures(folder, moving_picture(1, 32, 40, seed=0), name="last{}.png")
-    with pytest.raises(DataError, match=r"last0.png is 40x32, but 00000000.png is 32x32"):
+    with pytest.raises(DataError, match=r"last0\.png .*40x32.* 00000000\.png .*32x32"):
         opened(tmp_path / "data", cache)
 
 
@@ -276,14 +274,14 @@ class TestTwins:
     ) -> None:
         folder = pairs("hr", "lr")
         with pytest.raises(
-            DataError, match=r"4 frames, 12x8.* is no LR of .*4 frames, 48x32.* at scale=2"
+            DataError, match=r"lr/a .*4 frames, 12x8.*hr/a .*4 frames, 48x32.* scale=2"
         ):
             opened(folder, cache, degradation="given", scale=2)
-        with pytest.raises(DataError, match=r"leave max_height out"):
+        with pytest.raises(DataError, match=r"24x16.* scale=4.*max_height"):
             opened(folder, cache, degradation="given", max_height=16)
 
     def test_given_without_a_twin_is_refused(self, videos: Make, cache: Path) -> None:
-        with pytest.raises(DataError, match=r"has no LR version, which degradation 'given' needs"):
+        with pytest.raises(DataError, match=r"0\.mkv .*'given'"):
             opened(videos(1), cache, degradation="given")
 
 

@@ -18,7 +18,7 @@ def test_shapes_of_taps_are_found_without_a_picture() -> None:
 
 
 def test_a_feature_of_every_frame_of_the_window_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"tap 'encoder' of edge has shape \(5, 8, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"'encoder' .*edge .*\(5, 8, 16, 16\)"):
         tap_shapes(create("edge", encoded=8), ["encoder"])
 
 

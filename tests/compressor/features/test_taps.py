@@ -46,5 +46,5 @@ def test_hooks_are_gone_after_the_block() -> None:
 
 
 def test_an_unknown_path_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"'rest\.5' is no module of Small.*rest\.0"):
+    with pytest.raises(ValueError, match=r"'rest\.5' .*Small.*rest\.0"):
         open_taps(Small(), ["rest.5"]).__enter__()

@@ -152,25 +152,23 @@ def test_the_teacher_is_saved_and_the_classifier_is_not(small_vgg: Path) -> None
 
 def test_more_negatives_than_pictures_are_refused(small_vgg: Path) -> None:
     distillation, _ = step_of_two_widths(small_vgg)
-    with pytest.raises(ValueError, match=r"negatives=2 is more than the 1 images.*negatives=1"):
+    with pytest.raises(ValueError, match=r"negatives=2 .* 1 .*negatives=1"):
         distillation(torch.rand(1, 1, 3, 4, 4), torch.rand(1, 1, 3, 16, 16))
 
 
 @pytest.mark.parametrize(("name", "window"), [("edge-m", 5), ("edge-s", 3)])
 def test_two_different_networks_cannot_share(small_vgg: Path, name: str, window: int) -> None:
     student, teacher = create("edge-s"), create(name, window=window)
-    with pytest.raises(MismatchError, match="expected the same network at a smaller width"):
+    with pytest.raises(MismatchError, match=r"(body\.4|fusion)\.conv1?\.weight"):
         Csd(student=student, teacher=teacher, vgg=str(small_vgg))
 
 
 def test_a_missing_classifier_says_where_it_is() -> None:
-    with pytest.raises(
-        MissingDependencyError, match=r"download https://.*vgg19.*objective_options\.vgg"
-    ):
+    with pytest.raises(MissingDependencyError, match=r"https://.*vgg19.*objective_options\.vgg"):
         VggFeatures(Path("nowhere.pth"))
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     save_file({"features.0.weight": torch.zeros(1, 3, 3, 3)}, tmp_path / "x.safetensors")
-    with pytest.raises(MismatchError, match=r"convolutions \[0\], which are neither VGG16"):
+    with pytest.raises(MismatchError, match=r"x\.safetensors .*\[0\].*VGG16 .*VGG19"):
         VggFeatures(tmp_path / "x.safetensors")

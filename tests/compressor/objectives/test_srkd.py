@@ -65,5 +65,5 @@ def test_taps_can_be_named() -> None:
     student, teacher = create("edge-s"), create("edvr-xs")
     objective = Srkd(student=student, teacher=teacher, student_taps="fusion, body.1,body.2")
     assert objective.student_taps == ("fusion", "body.1", "body.2")
-    with pytest.raises(ValueError, match="has 2 taps of edge-s, not 3"):
+    with pytest.raises(ValueError, match=r"'fusion,body\.1' .* 2 .*edge-s.* 3"):
         Srkd(student=student, teacher=teacher, student_taps="fusion,body.1")

@@ -199,8 +199,8 @@ def test_lstm_is_frozen_for_good_once_the_time_loss_is_next_to_nothing() -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lamda_space": 1.0}, "std has no option 'lamda_space'; did you mean lambda_space"),
-        ({"map_kind": "mean"}, "map_kind='mean' is not one of sum, sum2, max2"),
+        ({"lamda_space": 1.0}, "std .*'lamda_space'.* lambda_space"),
+        ({"map_kind": "mean"}, "map_kind='mean' .*sum, sum2, max2"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -211,11 +211,11 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 def test_a_teacher_without_hr_features_is_refused() -> None:
     with pytest.raises(
         ValueError,
-        match=r"edge-m has no feature at output .*features=lr",
+        match=r"edge-m .*features=lr",
     ):
         create_objective("std", student=create("edge-s"), teacher=create("edge-m"))
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="there is no objective 'stdd'; did you mean std"):
+    with pytest.raises(ValueError, match=r"'stdd'.* std\?"):
         create_objective("stdd", student=create("edge-s"))

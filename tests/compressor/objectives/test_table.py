@@ -62,14 +62,14 @@ def test_the_record_of_an_objective_has_its_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("std+outptu", {}, "did you mean output"),
-        ("std+std", {}, "names a part twice"),
+        ("std+outptu", {}, r"'outptu'.* output\?"),
+        ("std+std", {}, r"'std\+std'"),
         (
             "std+output",
             {"weight": 1.0},
-            r"put the name of its objective before it, as in std\.weight",
+            r"'weight' of std\+output: .*std\.weight",
         ),
-        ("std+output", {"output.wait": 1.0}, "output has no option 'wait'; did you mean weight"),
+        ("std+output", {"output.wait": 1.0}, r"output .*'wait'.* weight\?"),
     ],
 )
 def test_mistakes_in_a_sum_are_refused(name: str, options: dict[str, Any], message: str) -> None:

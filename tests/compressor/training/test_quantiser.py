@@ -107,9 +107,9 @@ def test_all_layers_learn_under_int8() -> None:
 
 def test_what_cannot_be_int8_is_refused() -> None:
     network = lively_edge()
-    with pytest.raises(ValueError, match=r"no convolution 'body\.9'; expected some of encoder"):
+    with pytest.raises(ValueError, match=r"'body\.9'; .*encoder"):
         Quantiser(network, ["body.9"])
-    with pytest.raises(ValueError, match="no convolution is left to be int8"):
+    with pytest.raises(ValueError, match=r"encoder, fusion, .*tail"):
         Quantiser(network, convolution_paths(network))
 
 

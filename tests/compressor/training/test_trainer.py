@@ -123,7 +123,7 @@ def test_signals_act_as_before_once_the_run_is_over(tmp_path: Path, noise_clips:
 
 def test_another_recipe_is_not_resumed(tmp_path: Path, noise_clips: Clips) -> None:
     make_trainer(tmp_path, noise_clips(), objective="none", patch="64").run()
-    with pytest.raises(MismatchError, match="was made with patch='64', this run has '32'"):
+    with pytest.raises(MismatchError, match=r"patch='64', .*'32'"):
         make_trainer(tmp_path, noise_clips(), objective="none", patch="32").resume()
 
 
@@ -135,7 +135,7 @@ def test_a_setting_that_came_later_had_its_default(tmp_path: Path, noise_clips: 
     )
     assert same.resume() > 0
     other = make_trainer(tmp_path, clips, objective="none", patch="64", int8_last=0.5)
-    with pytest.raises(MismatchError, match=r"int8_last=0\.0, this run has 0\.5"):
+    with pytest.raises(MismatchError, match=r"int8_last=0\.0, .*0\.5"):
         other.resume()
 
 
@@ -145,9 +145,7 @@ def test_a_loss_that_is_not_finite_stops_and_says_where(tmp_path: Path, noise_cl
 
     config = replace(CONFIG, checkpoint_every=2)
     trainer = make_trainer(tmp_path, disturb(noise_clips(), at=3, act=poison), config)
-    with pytest.raises(
-        TrainingError, match=r"step 4: the loss is not finite .*noise 6, noise 7.*step-00000002"
-    ):
+    with pytest.raises(TrainingError, match=r"step 4: .*nan, .*noise 6, noise 7.*step-00000002"):
         trainer.run()
     assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())
 
@@ -158,7 +156,7 @@ def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
     trainer = make_trainer(tmp_path, noise_clips(), objective="none")
     bias = trainer.student.get_parameter("tail.bias")
     bias.register_hook(lambda gradient: gradient * math.inf)  # type: ignore[no-untyped-call]
-    with pytest.raises(TrainingError, match=r"step 1: the gradient's norm is (inf|nan)"):
+    with pytest.raises(TrainingError, match=r"step 1: the gradient.* (inf|nan)"):
         trainer.run()
     assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())
 

@@ -43,12 +43,12 @@ def test_an_engine_that_is_not_what_its_name_says_is_refused() -> None:
     asked = {"fp16": 2, "int8": 8}
     check_share(asked, {"fp16": 2, "int8": 8}, precision="int8", typed=True)
     check_share(asked, {"fp16": 3, "int8": 7}, precision="int8", typed=True)  # one in ten
-    with pytest.raises(GateError, match=r"80 % .* asked to be int8, and 50 % are .* no engine"):
+    with pytest.raises(GateError, match=r"80 % .* 50 % .*\(5 fp16, 5 int8\)"):
         check_share(asked, {"fp16": 5, "int8": 5}, precision="int8", typed=True)
     check_share({"fp32": 3}, {"fp16": 3}, precision="fp32", typed=True)
 
 
 def test_silence_is_trusted_only_of_a_builder_that_had_no_choice() -> None:
     check_share({"fp16": 3}, {}, precision="fp16", typed=True)
-    with pytest.raises(GateError, match="does not say in which precision"):
+    with pytest.raises(GateError, match=r"fp16 .*TensorRT 10"):
         check_share({"fp16": 3}, {}, precision="fp16", typed=False)

@@ -72,7 +72,7 @@ def test_a_changed_file_is_reported_beside_the_sound_ones(package: Path) -> None
     found = inspect(package)
     assert found.facts["files"]["weights"] == "intact"
     assert "sha256 is" in found.facts["files"]["graph fp32"]
-    with pytest.raises(SpecError, match="was changed or damaged"):
+    with pytest.raises(SpecError, match=r"fp32\.onnx: sha256 .*model\.json"):
         check_intact(found)
 
 
@@ -85,7 +85,7 @@ def test_the_command_shows_a_damaged_package_and_fails(package: Path) -> None:
 
 
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"has no model\.json"):
+    with pytest.raises(SpecError, match=r"model\.json"):
         inspect(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_a_graph_that_breaks_the_rules_has_a_problem(package: Path, tmp_path: Pa
 def test_what_only_calls_itself_onnx_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(data)
-    with pytest.raises(SpecError, match="is not an ONNX file"):
+    with pytest.raises(SpecError, match=r"a\.onnx .*ONNX"):
         inspect(path)
 
 
@@ -188,7 +188,7 @@ def test_without_torch_safetensors_are_read_and_pickles_are_not(
     save_file({"a": torch.zeros(2, 3)}, path)
     assert inspect(path).facts["numbers"] == 6
     torch.save({"a": torch.zeros(2, 3)}, tmp_path / "w.pth")
-    with pytest.raises(MissingDependencyError, match=r"needs torch, which is not installed"):
+    with pytest.raises(MissingDependencyError, match=r"w\.pth .*torch"):
         inspect(tmp_path / "w.pth")
 
 
@@ -211,16 +211,16 @@ def safetensors_bytes(header: object, data: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is not a safetensors file"),
-        (b"\0\0\0", "is not a safetensors file"),
-        (struct.pack("<Q", 1 << 62) + b"{}", "its header would be 4611686018427387904 bytes"),
-        (safetensors_bytes(b"not json"), "its header is not JSON"),
-        (safetensors_bytes(b"[" * 100_000), "its header is not JSON"),
-        (safetensors_bytes([1, 2]), "its header is not an object"),
-        (safetensors_bytes({"a": 5}), "tensor 'a' has no valid shape and data offsets"),
+        (b"", r"w\.safetensors .* 0 bytes"),
+        (b"\0\0\0", r"w\.safetensors .* 0 bytes"),
+        (struct.pack("<Q", 1 << 62) + b"{}", "4611686018427387904 bytes"),
+        (safetensors_bytes(b"not json"), r"w\.safetensors .*JSON"),
+        (safetensors_bytes(b"[" * 100_000), r"w\.safetensors .*JSON"),
+        (safetensors_bytes([1, 2]), r"w\.safetensors .*object"),
+        (safetensors_bytes({"a": 5}), r"w\.safetensors: .*'a'.*offsets"),
         (
             safetensors_bytes({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}),
-            "tensor 'a' has no valid shape and data offsets",
+            r"w\.safetensors: .*'a'.*offsets",
         ),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_tensor_outside_its_file_is_a_problem(place: list[int], tmp_path: Path
     path = tmp_path / "w.safetensors"
     entry = {"dtype": "F32", "shape": [1], "data_offsets": place}
     path.write_bytes(safetensors_bytes({"a": entry}, b"\0" * 8))
-    with pytest.raises(SpecError, match="byte range of tensor a does not match"):
+    with pytest.raises(SpecError, match=r"w\.safetensors: .* a .*shape"):
         check_intact(inspect(path))
 
 
@@ -287,13 +287,13 @@ def test_a_truncated_engine_has_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "a.engine"
     write_engine(path)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(SpecError, match="has 100 bytes, its sidecar says 400: it is truncated"):
+    with pytest.raises(SpecError, match=r"100 bytes, .*400: .*--overwrite"):
         check_intact(inspect(path))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "is missing: GPU and TensorRT"), ("{", "not readable"), ("[]", "not a JSON object")],
+    [(None, r"a\.json .*TensorRT"), ("{", "not readable"), ("[]", r"a\.json .*JSON")],
 )
 def test_an_engine_without_a_sidecar_has_a_problem(
     text: str | None, message: str, tmp_path: Path
@@ -336,12 +336,12 @@ def test_anything_else_is_refused_with_what_there_can_be(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(data)
-    with pytest.raises(SpecError, match=r"is not known here; expected a model package, \.onnx"):
+    with pytest.raises(SpecError, match=rf"{name} .*\.onnx, \.engine"):
         inspect(path)
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="does not exist"):
+    with pytest.raises(SpecError, match=r"none\.onnx"):
         inspect(tmp_path / "none.onnx")
 
 

@@ -134,10 +134,10 @@ def test_a_truncated_or_foreign_engine_is_refused(copy: Path) -> None:
     for other, message in (
         (
             {"compute_capabilities": ("12.0",)},
-            "another compute capabilities: 8.9, and here .* 12.0",
+            r"8\.9, .* 12\.0",
         ),
         ({"version": "1.8.0"}, "another version"),
-        ({"graph_sha256": "0" * 64}, "another graph sha256"),
+        ({"graph_sha256": "0" * 64}, "sha256: 9?.* 0{12}"),
     ):
         here = type(target)(**{**vars(target), **other})
         with pytest.raises(MismatchError, match=message):
@@ -158,7 +158,7 @@ def test_a_truncated_or_foreign_engine_is_refused(copy: Path) -> None:
     with pytest.raises(SpecError, match="sha256 differs"):
         check_engine(engine.file)
     engine.file.with_suffix(".json").unlink()
-    with pytest.raises(SpecError, match=r"GPU and TensorRT of .* are unknown"):
+    with pytest.raises(SpecError, match=r"json .*TensorRT .*engine "):
         check_engine(engine.file)
 
 
@@ -191,7 +191,7 @@ def test_what_the_parser_refuses_is_one_line(tmp_path: Path) -> None:
         helper.make_model(graph, opset_imports=imports, ir_version=9).SerializeToString()
     )
     order = BuildOrder(path, "fp16", lambda _, declared: (declared,))
-    with pytest.raises(MismatchError, match=r"rejects mixed\.onnx: "):
+    with pytest.raises(MismatchError, match=r"mixed\.onnx: "):
         build_engine("trt-rtx", order)
 
 
@@ -244,10 +244,10 @@ def test_known_versions_pass(version: str) -> None:
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        ("7.1.3", r"not supported by vsrc \(8.6, 10.x or 11.x are\)"),
-        ("8.5.2", "not supported"),
-        ("12.0", "not supported"),
-        ("10.2.0", "is not usable"),
+        ("7.1.3", r"7\.1\.3 .*8\.6, 10\.x "),
+        ("8.5.2", r"8\.5\.2 .*8\.6, 10\.x "),
+        ("12.0", r"12\.0 .*8\.6, 10\.x "),
+        ("10.2.0", r"10\.2\.0 .*10\.3"),
     ],
 )
 def test_unknown_versions_are_refused(version: str, message: str) -> None:
@@ -257,7 +257,7 @@ def test_unknown_versions_are_refused(version: str, message: str) -> None:
 
 def test_an_empty_folder_does_not_pass_for_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
-    with pytest.raises(MissingDependencyError, match=r"tensorrt is not installed; .* install "):
+    with pytest.raises(MissingDependencyError, match=r"tensorrt .*pip install "):
         tensorrt_module("trt")
 
 

@@ -83,7 +83,7 @@ def test_not_a_number_is_a_difference() -> None:
     fine = Agreement(8, 8, None, 0.0, 0.0, 0.0)
     wrong = Agreement(8, 8, float("nan"), float("nan"), float("nan"), 1.0)
     check_agreement("fp32", [fine], precision="fp32", limit_db=None)
-    with pytest.raises(GateError, match="is nan dB from torch"):
+    with pytest.raises(GateError, match=r"fp32 .*nan dB .*8x8"):
         check_agreement("fp32", [fine, wrong], precision="fp32", limit_db=None)
 
 
@@ -112,7 +112,7 @@ def test_a_report_that_cannot_be_written_leaves_the_package_as_it_was(
 
     monkeypatch.setattr("vsrc.export.runs.add_graphs.write_reports", full)
     before = sorted(path.name for path in copy.rglob("*"))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space"):
         export(ExportConfig(copy, shape=((12, 16),), halves=False))
     assert sorted(path.name for path in copy.rglob("*")) == before
     assert open_package(copy).spec.graphs == {}
@@ -130,14 +130,14 @@ def test_shapes_are_read_as_height_by_width() -> None:
 
 @pytest.mark.parametrize("text", ["", "180", "180x", "ax3", "1x2;3x4", "-1x5"])
 def test_what_is_no_shape_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not HxW"):
+    with pytest.raises(ValueError, match=f"'{text}' .*HxW"):
         parse_shape(text)
 
 
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (((0, 5),), "must lie in"),
+        (((0, 5),), r"\(0, 5\).*8192"),
         (((5, 5), (6, 6)), "2 shapes given"),
         (((9, 9), (8, 9), (10, 10)), "must ascend"),
     ],
@@ -150,7 +150,7 @@ def test_shapes_that_make_no_sense_are_refused(
 
 
 def test_a_shape_that_is_no_multiple_names_the_next() -> None:
-    with pytest.raises(ValueError, match="multiples of 4: try 20"):
+    with pytest.raises(ValueError, match=r"18, .* 4: try 20"):
         shape_range_of(((18, 32),), multiple=4)
 
 

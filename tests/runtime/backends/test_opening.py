@@ -37,7 +37,7 @@ def has(*names: str) -> Any:  # noqa: ANN401
 
 @pytest.mark.parametrize("provider", [CUDA, TENSORRT])
 def test_a_provider_that_is_not_there_is_status_3(provider: Any) -> None:  # noqa: ANN401
-    expected = rf"no {provider.name}; .*pip uninstall -y onnxruntime && .*(onnxruntime-gpu|\[gpu\])"
+    expected = rf"{provider.name}; .*pip uninstall -y onnxruntime && .*(onnxruntime-gpu|\[gpu\])"
     with pytest.raises(MissingDependencyError, match=expected) as caught:
         provider_list(has(CPU.name), provider, None)
     assert caught.value.exit_status == 3
@@ -55,7 +55,7 @@ def test_two_builds_of_onnxruntime_are_refused_before_the_work(
 
 def test_a_silent_fallback_is_an_error() -> None:
     check_loaded(has(CUDA.name, CPU.name), CUDA)
-    with pytest.raises(MissingDependencyError, match=r"did not load.* fell back to CPUExec"):
+    with pytest.raises(MissingDependencyError, match=r"ort-cuda .*CPUExec"):
         check_loaded(has(CPU.name), CUDA)
 
 
@@ -69,7 +69,7 @@ def test_tensorrt_keeps_its_engines_and_timings(tmp_path: Path) -> None:
 
 def test_every_backend_is_known(tiny_package: Path) -> None:
     package = open_package(tiny_package)
-    with pytest.raises(ValueError, match="'abacus' is not known; there are: auto, ort, "):
+    with pytest.raises(ValueError, match=r"'abacus' .*auto, ort, "):
         open_video_session(package, backend="abacus")
     for backend in BACKENDS[2:]:  # none of them runs without a GPU
         with pytest.raises(MissingDependencyError) as caught:
@@ -97,7 +97,7 @@ def test_what_is_wrong_with_the_last_backend_is_raised() -> None:
         raise MissingDependencyError(f"{name} is not there; do something")
 
     skipped: list[str] = []
-    with pytest.raises(MissingDependencyError, match="b is not there; do something"):
+    with pytest.raises(MissingDependencyError, match=r"^b "):
         first_that_loads(("a", "b"), open_one, skipped)
     assert skipped == ["a (a is not there)"]
 

@@ -80,5 +80,5 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"no\.png"):
         read_picture(path)
     (clip,) = find_clips(tmp_path).clips
-    with pytest.raises(MediaError, match="none of its images can be decoded"):
+    with pytest.raises(MediaError, match=str(tmp_path)):
         list(ClipFrames(clip))

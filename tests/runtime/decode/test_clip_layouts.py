@@ -80,7 +80,7 @@ def test_vimeo_takes_what_its_lists_name(touch: Touch) -> None:
 def test_vimeo_list_that_leads_elsewhere_is_refused(touch: Touch) -> None:
     root = touch("sequences/00001/0001/im1.png")
     touch("sep_trainlist.txt", text="../../etc\n")
-    with pytest.raises(DataError, match=r"sep_trainlist.txt: '../../etc' is not a septuplet"):
+    with pytest.raises(DataError, match=r"sep_trainlist\.txt: '../../etc' .*00001/0001"):
         find_clips(root)
 
 
@@ -128,13 +128,13 @@ def test_div2k_is_stills_with_the_validation_pictures_held_out(touch: Touch) -> 
 
 
 def test_a_folder_without_clips_says_what_was_looked_for(touch: Touch) -> None:
-    with pytest.raises(DataError, match=r"contains no video .*mp4.* and no folder of images .*png"):
+    with pytest.raises(DataError, match=r"root .*mp4.*png"):
         find_clips(touch("readme.txt"))
 
 
 def test_what_is_no_folder_is_refused(touch: Touch) -> None:
     root = touch("readme.txt")
-    with pytest.raises(DataError, match=r"readme.txt is not a video"):
+    with pytest.raises(DataError, match=r"readme\.txt "):
         find_clips(root / "readme.txt")
-    with pytest.raises(DataError, match=r"nothing does not exist"):
+    with pytest.raises(DataError, match="root/nothing "):
         find_clips(root / "nothing")

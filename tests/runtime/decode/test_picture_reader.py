@@ -85,7 +85,7 @@ def write_samples(path: Path, samples: NDArray[np.uint16], pix_fmt: str) -> None
 
 def test_a_picture_of_another_size_is_named(row: list[Path], moving: Make) -> None:
     write_picture(row[4], moving(1, 16, 16)[0])
-    with pytest.raises(MediaError, match=r"im6\.png is 16x16, but the first image is 48x32"):
+    with pytest.raises(MediaError, match=r"im6\.png .*16x16, .*48x32"):
         list(PictureReader(row, fps=Fraction(25), name="row"))
 
 
@@ -171,6 +171,6 @@ def test_two_pictures_of_one_name_are_refused(tmp_path: Path, moving: Make, info
     writer = PictureWriter(tmp_path / "out", pattern="", info=info, scale=1)
     first, second = results(moving, ["a", "a"])
     writer.write(first)
-    with pytest.raises(MediaError, match=r"would be called a\.png"):
+    with pytest.raises(MediaError, match=r"a\.png.*%08d\.png"):
         writer.write(second)
     writer.discard()

@@ -65,17 +65,17 @@ def test_a_library_is_searched_at_any_depth(library: Path) -> None:
 def test_a_pattern_is_one_source(library: Path) -> None:
     assert library.exists()
     assert names("frames/im%d.png") == [["frames/im1.png", "frames/im2.png", "frames/im10.png"]]
-    with pytest.raises(MediaError, match=r"none%04d\.png matches no file"):
+    with pytest.raises(MediaError, match=r"frames/none%04d\.png "):
         find_sources(["frames/none%04d.png"])
 
 
 def test_what_matches_nothing_is_said(library: Path) -> None:
     assert library.exists()
-    with pytest.raises(MediaError, match=r"'\*\.avi' matches no file"):
+    with pytest.raises(MediaError, match=r"'\*\.avi' "):
         find_sources(["*.avi"])
-    with pytest.raises(MediaError, match="1 files, none of them a video"):
+    with pytest.raises(MediaError, match=r"'\*\.txt' .* 1 "):
         find_sources(["*.txt"])
-    with pytest.raises(DataError, match="contains no video"):
+    with pytest.raises(DataError, match=r"empty .*mp4"):
         find_sources(["empty"])
 
 

@@ -235,29 +235,27 @@ def audio_with_cover(path: Path, moving: Make) -> Path:
 
 
 def test_audio_with_a_cover_picture_is_no_video(tmp_path: Path, moving: Make) -> None:
-    with pytest.raises(MediaError, match=r"no video track \(it has: audio, video\)"):
+    with pytest.raises(MediaError, match=r"a\.mp4 .*audio, video\)"):
         VideoReader(audio_with_cover(tmp_path / "a.mp4", moving))
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "words"),
+    ("name", "data"),
     [
-        ("a.mp4", b"", "not a video that FFmpeg can read"),
-        ("a.mp4", bytes(5000), "not a video that FFmpeg can read"),
-        ("a.txt", b"The quick brown fox.\n" * 300, "not a video|is a text file"),
-        ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2", "not a video that FFmpeg can read"),
+        ("a.mp4", b""),
+        ("a.mp4", bytes(5000)),
+        ("a.txt", b"The quick brown fox.\n" * 300),
+        ("a.mp4", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2"),
     ],
 )
-def test_what_is_no_video_is_refused_by_name(
-    tmp_path: Path, name: str, data: bytes, words: str
-) -> None:
+def test_what_is_no_video_is_refused_by_name(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(MediaError, match=f"{name} .*({words})"):
+    with pytest.raises(MediaError, match=f"{name} .*not a video"):
         VideoReader(tmp_path / name)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="does not exist"):
+    with pytest.raises(MediaError, match=r"none\.mp4"):
         VideoReader(tmp_path / "none.mp4")
     with pytest.raises(MediaError, match="not a file"):
         VideoReader(tmp_path)
@@ -280,7 +278,7 @@ def test_a_codec_without_decoder_is_refused(tmp_path: Path, clip: Path) -> None:
     data = clip.read_bytes()
     path = tmp_path / "a.mp4"
     path.write_bytes(data.replace(b"avc1", b"zzzz"))
-    with pytest.raises(MediaError, match="no decoder for its video track"):
+    with pytest.raises(MediaError, match=r"a\.mp4: .*FFmpeg .*decoder"):
         VideoReader(path)
 
 
@@ -294,7 +292,7 @@ def test_a_video_track_without_frames_is_refused(tmp_path: Path, clip: Path) -> 
             if packet.size:
                 packet.stream = audio
                 target.mux(packet)
-    with pytest.raises(MediaError, match="no frame of it can be decoded"):
+    with pytest.raises(MediaError, match=r"empty\.mkv .*frame"):
         VideoReader(path)
 
 

@@ -54,9 +54,9 @@ MANY = ("a.mkv", "a.gif", "a.mp4", "b.3gp")
 
 
 def test_several_sources_need_a_folder_and_names_of_their_own() -> None:
-    with pytest.raises(ValueError, match="2 inputs need a folder"):
+    with pytest.raises(ValueError, match=r"2 inputs .*c\.mp4"):
         plan_targets([video("a.mp4"), video("b.mp4")], Path("c.mp4"))
-    with pytest.raises(ValueError, match="the same name"):
+    with pytest.raises(ValueError, match=r"two inputs .* out"):
         plan_targets([video("x/a.mp4"), video("y/a.mp4")], Path("out"))
     paths = [target.path for target in plan_targets(list(map(video, MANY)), Path("out"))]
     assert paths == [Path("out", name) for name in ("a.mkv", "a.gif.mkv", "a.mp4", "b.mkv")]
@@ -105,7 +105,7 @@ def test_a_disk_that_cannot_hold_the_result_is_named_before_the_start(
 
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     check_space(tmp_path, info, frames=24, scale=4, pictures=True)
-    with pytest.raises(MediaError, match=r"1\.0 MB free and 100 frames of 192x128 need 2\.5 MB"):
+    with pytest.raises(MediaError, match=r"1\.0 MB .*100 .*192x128 .*2\.5 MB"):
         check_space(tmp_path, info, frames=100, scale=4, pictures=True)
     check_space(tmp_path, info, frames=100, scale=4, pictures=False)
     with pytest.raises(MediaError, match="write elsewhere"):

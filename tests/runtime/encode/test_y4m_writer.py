@@ -80,12 +80,12 @@ def test_a_reader_that_goes_away_is_one_line(clip: Path) -> None:
 
     info = VideoReader(clip).info
     writer = Y4mWriter(Closed(), info, scale=1, time_scale=1)
-    with pytest.raises(MediaError, match="the program that reads the frames closed the pipe"):
+    with pytest.raises(MediaError, match="pipe"):
         writer.write(ResultFrame(np.zeros((32, 48, 3), np.uint8), 0))
 
 
 def test_several_inputs_do_not_fit_one_pipe(clip: Path) -> None:
-    with pytest.raises(ValueError, match="2 inputs cannot go to one pipe"):
+    with pytest.raises(ValueError, match=r"2 inputs .*pipe"):
         plan_targets(find_sources([clip, "-"]), Path("-"))
     (target,) = plan_targets(find_sources(["-"]), Path("out"))
     assert target.path == Path("out/stdin.mkv")

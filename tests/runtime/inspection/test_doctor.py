@@ -127,10 +127,10 @@ def test_only_what_a_dry_run_passed_is_advised(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("findings", "message"),
     [
-        ((Finding("base", "av", "absent", fix="pip i"), GOOD_RUN), "av is absent"),
-        ((Finding("base", "av", "old", "9", "", "pip -U"), GOOD_RUN), "av is old.* pip -U"),
-        ((GOOD_BASE, Finding("run", "onnxruntime", "absent", fix="pip i")), "is absent"),
-        ((GOOD_BASE, Finding("run", "CPU", "broken", fix="pip i")), "fix it with: pip i"),
+        ((Finding("base", "av", "absent", fix="pip i"), GOOD_RUN), "^av .*pip i"),
+        ((Finding("base", "av", "old", "9", "", "pip -U"), GOOD_RUN), "^av .*pip -U"),
+        ((GOOD_BASE, Finding("run", "onnxruntime", "absent", fix="pip i")), "^onnxruntime .*pip i"),
+        ((GOOD_BASE, Finding("run", "CPU", "broken", fix="pip i")), "^CPU .*pip i"),
     ],
 )
 def test_a_missing_base_has_status_three(findings: tuple[Finding, ...], message: str) -> None:

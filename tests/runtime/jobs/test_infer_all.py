@@ -98,7 +98,7 @@ def test_an_excerpt_is_that_part_of_the_whole(
 
 def test_a_start_behind_the_end_is_refused(tmp_path: Path, clip: Path, enlarger: Make) -> None:
     config = InferConfig((clip,), tmp_path / "a.mp4", start=99)
-    with pytest.raises(MediaError, match=r"--start is after its last frame \(24 frames\)"):
+    with pytest.raises(MediaError, match=r"--start .*24 "):
         infer(config, session=enlarger())
     assert list(tmp_path.iterdir()) == []
 
@@ -150,7 +150,7 @@ def test_a_network_that_gives_another_size_is_named(
         def close(self) -> None:
             pass
 
-    with pytest.raises(MismatchError, match=r"wrong returned uint8 \(1, 96, 144, 3\)"):
+    with pytest.raises(MismatchError, match=r"wrong .*uint8 \(1, 96, 144, 3\)"):
         infer(InferConfig((clip,), tmp_path / "a.mp4"), session=Wrong())
     assert list(tmp_path.iterdir()) == []
 
@@ -226,7 +226,10 @@ def test_a_disk_that_fills_up_ends_the_job_cleanly(
     tmp_path: Path, write_clip: Make, moving: Make, enlarger: Make, suffix: str
 ) -> None:
     source = write_clip(tmp_path / "a.mp4", moving(8))
-    with small_files(), pytest.raises(MediaError, match="there is no room left for it"):
+    with (
+        small_files(),
+        pytest.raises(MediaError, match=rf"b\.{suffix}: .*No space|b\.{suffix}: .*too large"),
+    ):
         infer(InferConfig((source,), tmp_path / f"b.{suffix}", crf=0), session=enlarger(scale=16))
     assert list(tmp_path.iterdir()) == [source]
 
@@ -235,19 +238,19 @@ def test_a_folder_that_cannot_be_written_is_named(
     tmp_path: Path, clip: Path, enlarger: Make
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(MediaError, match=r"file.* cannot be (created|written)"):
+    with pytest.raises(MediaError, match="file "):
         infer(InferConfig((clip,), tmp_path / "file" / "a.mp4"), session=enlarger())
-    with pytest.raises(MediaError, match="cannot be written"):
+    with pytest.raises(MediaError, match=r"/proc/a\.mp4 "):
         infer(InferConfig((clip,), Path("/proc/a.mp4")), session=enlarger())
 
 
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("a.xyz", {}, r"\.xyz is not a known container"),
-        ("a.wav", {}, r"\.wav cannot hold video"),
-        ("a.webm", {"codec": "x264"}, "webm cannot hold h264; choose --codec av1 or vp9"),
-        ("a.mp4", {"preset": "quickest"}, r"refuses 96x64 yuv420p with crf=18, preset=quickest"),
+        ("a.xyz", {}, r"\.xyz "),
+        ("a.wav", {}, r"\.wav "),
+        ("a.webm", {"codec": "x264"}, "webm .*--codec av1 or vp9"),
+        ("a.mp4", {"preset": "quickest"}, r"96x64 yuv420p .*crf=18, preset=quickest"),
         ("a.mp4", {"codec": "prores"}, None),
     ],
 )
@@ -282,7 +285,7 @@ def test_time_is_read_as_people_write_it() -> None:
     assert parse_seconds("1:02") == 62
     assert parse_seconds("1:02:03.5") == 3723.5
     for text in ("", "a", "1:2:3:4", "-1", "1:-2"):
-        with pytest.raises(ValueError, match="is not a time"):
+        with pytest.raises(ValueError, match=f"^'{text}' .*HH:MM:SS"):
             parse_seconds(text)
 
 

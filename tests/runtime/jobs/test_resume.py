@@ -52,7 +52,7 @@ def test_segments_come_back_as_they_were(tmp_path: Path) -> None:
 def test_segments_of_another_job_are_forgotten(tmp_path: Path) -> None:
     SegmentStore(tmp_path / "a.mp4", JOB).save(0, 8, some_packets(0))
     other = fingerprint(["another job"])
-    with pytest.raises(MediaError, match="holds segments of another job"):
+    with pytest.raises(MediaError, match=r"\.a\.mp4\.vsrc-resume"):
         SegmentStore(tmp_path / "a.mp4", other, shared=True)  # which may be at work
     assert SegmentStore(tmp_path / "a.mp4", other).kept.frames == 0
     assert list(tmp_path.iterdir()) == []
@@ -192,7 +192,7 @@ def test_a_picture_that_is_not_as_it_was_is_made_again(
 ) -> None:
     monkeypatch.setattr(picture_writer, "_SEGMENT_FRAMES", 4)
     config = InferConfig((clip,), tmp_path / "out" / "%02d.png")
-    with pytest.raises(StoppedError, match=r"(4|8|12) frames are kept") as stopped:
+    with pytest.raises(StoppedError, match=r"(4|8|12) frames") as stopped:
         infer(config, session=StoppedAt(enlarger(), 15))
     kept = int(str(stopped.value).split()[1])  # how far the encoder came depends on the machine
     truncated = tmp_path / ".out.vsrc-resume" / "pictures" / "02.png"

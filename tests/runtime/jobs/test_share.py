@@ -49,7 +49,7 @@ def test_shares_cover_all_inputs_once(count: int, inputs: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/2/3", "-1/2"])
 def test_what_is_no_share_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a share|does not exist"):
+    with pytest.raises(ValueError, match=rf"{text}.* [12]/4"):
         parse_share(text)
 
 
@@ -205,7 +205,7 @@ def test_a_share_never_throws_away_what_others_made(
     output = tmp_path / "x.mp4"
     infer(config_of(long_clip, output, "1/2"), session=enlarger())
     kept = sorted(tmp_path.rglob("*.segment"))
-    with pytest.raises(MediaError, match="holds segments of another job"):
+    with pytest.raises(MediaError, match=r"\.x\.mp4\.vsrc-resume"):
         infer(config_of(long_clip, output, "2/2", crf=40), session=enlarger())
     assert sorted(tmp_path.rglob("*.segment")) == kept
 
@@ -243,7 +243,7 @@ def test_a_source_that_changes_between_the_shares_is_named(
     columns = json.loads(table.read_text())
     columns["crcs"][50] += 1
     table.write_text(json.dumps(columns))
-    with pytest.raises(MediaError, match="changed while it was upscaled: frame 50 is not what"):
+    with pytest.raises(MediaError, match=r"long\.mp4 .*frame 50 "):
         infer(config_of(long_clip, output, "2/2"), session=enlarger())
 
 

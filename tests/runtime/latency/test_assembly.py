@@ -229,7 +229,7 @@ def test_the_quality_of_a_package_is_the_mean_over_its_clips() -> None:
 
 def test_a_gate_on_what_could_not_be_measured_is_missed() -> None:
     found = report((20.0,) * 99, max_p99_ms=1e6)
-    with pytest.raises(GateError, match=r"measured nothing \(needs 100 samples; there are 99\)"):
+    with pytest.raises(GateError, match=r"100 samples.* 99\)"):
         check_gates(found)
 
 

@@ -119,22 +119,22 @@ def test_what_an_engine_does_not_fit_is_one_line(
 ) -> None:
     whole, half = engine_of(built, "fp32"), engine_of(built, "encode-fp32")
     if not Path("/dev/nvidia0").exists():
-        with pytest.raises(MissingDependencyError, match="no CUDA device 0"):
+        with pytest.raises(MissingDependencyError, match="CUDA device 0"):
             open_subject(BenchConfig(whole, shape=(24, 32)))
     stand_in(built)
-    with pytest.raises(MismatchError, match="H=8 is not a size"):
+    with pytest.raises(MismatchError, match=r"H=8 .*fp32\.onnx .*16 to 64"):
         open_subject(BenchConfig(whole, shape=(8, 32)))
-    with pytest.raises(MismatchError, match=r"accepts lr of .* not for frames of 8x32"):
+    with pytest.raises(MismatchError, match=r"\.engine .*lr .* 8x32"):
         open_subject(BenchConfig(half, shape=(8, 32)))
-    with pytest.raises(MismatchError, match="runs on trt-rtx, not on ort"):
+    with pytest.raises(MismatchError, match=r"\.engine .*trt-rtx, .*ort"):
         open_subject(BenchConfig(whole, shape=(24, 32), backend="ort"))
     lone = Path(shutil.copy(whole, tmp_path))
-    with pytest.raises(SpecError, match=r"GPU and TensorRT of .* are unknown"):
+    with pytest.raises(SpecError, match=r"\.json .*\.engine "):
         open_subject(BenchConfig(lone, shape=(24, 32)))
     from vsrc.runtime.sensors.cuda_device import CudaDevice
 
     old = CudaDevice("Tesla V100", "7.0", 1 << 30)
     monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda: old)
     for engine in (whole, half):
-        with pytest.raises(MismatchError, match=r"built for .*8.9.* here .*7\.0"):
+        with pytest.raises(MismatchError, match=r"\.engine .*8\.9.*\b7\.0\b"):
             open_subject(BenchConfig(engine, shape=(24, 32)))

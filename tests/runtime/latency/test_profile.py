@@ -112,7 +112,7 @@ def test_more_work_is_never_predicted_to_be_faster() -> None:
 
 
 def test_a_shape_that_was_not_measured_is_refused() -> None:
-    with pytest.raises(MismatchError, match="180x320; the latency profile holds 90x160"):
+    with pytest.raises(MismatchError, match=r"180x320; .* 90x160"):
         profile(ProfileConfig.sizes[:4]).predict(encoded=0, features=8, blocks=1, shape=(180, 320))
 
 
@@ -120,7 +120,7 @@ def test_few_points_predict_nothing() -> None:
     made = profile(ProfileConfig.sizes[:3])
     assert made.left_out == ()
     assert "Too few sizes" in profile_text(made)
-    with pytest.raises(MismatchError, match="holds 3 sizes at 90x160: too few"):
+    with pytest.raises(MismatchError, match=r"3 sizes .*90x160"):
         made.predict(encoded=64, features=64, blocks=1)
 
 
@@ -142,11 +142,11 @@ def test_the_table_warns_of_other_work() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not readable as a latency profile"),
-        ("[]", "not a latency profile; write one"),
-        ('{"kind": "vsrc-bench"}', "not a latency profile"),
-        ('{"kind": "vsrc-latency-profile", "schema_version": 2}', "schema version 2, this vsrc"),
-        ('{"kind": "vsrc-latency-profile", "schema_version": 1}', "'started_utc' is missing"),
+        ("", r"profile\.json: .*line 1 column 1"),
+        ("[]", r"profile\.json: .*vsrc bench --profile"),
+        ('{"kind": "vsrc-bench"}', r"profile\.json: .*vsrc bench --profile"),
+        ('{"kind": "vsrc-latency-profile", "schema_version": 2}', "version 2, .* 1; "),
+        ('{"kind": "vsrc-latency-profile", "schema_version": 1}', "'started_utc'"),
     ],
 )
 def test_what_is_no_profile_is_refused(content: str, message: str, tmp_path: Path) -> None:
@@ -154,29 +154,29 @@ def test_what_is_no_profile_is_refused(content: str, message: str, tmp_path: Pat
     path.write_text(content)
     with pytest.raises(SpecError, match=message):
         LatencyProfile.read(path)
-    with pytest.raises(SpecError, match="not readable"):
+    with pytest.raises(SpecError, match=r"none\.json"):
         LatencyProfile.read(tmp_path / "none.json")
 
 
 def test_sizes_are_read_from_text() -> None:
     assert parse_sizes("8x24x4, 16X32x9,8x24x4") == (EdgeSize(8, 24, 4), EdgeSize(16, 32, 9))
     for wrong in ("8x24", "8x24xa", "", "8x-1x4", "8x24x4,"):
-        with pytest.raises(ValueError, match="is not ENCODEDxFEATURESxBLOCKS"):
+        with pytest.raises(ValueError, match="ENCODEDxFEATURESxBLOCKS"):
             parse_sizes(wrong)
-    with pytest.raises(ValueError, match="must be at least 1x1x1"):
+    with pytest.raises(ValueError, match=r"0x8x1 .*1x1x1"):
         parse_sizes("0x8x1")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sizes": ()}, "at least one size"),
-        ({"shapes": ()}, "at least one size"),
+        ({"sizes": ()}, "one size"),
+        ({"shapes": ()}, "one size"),
         ({"shapes": ((0, 4),)}, "at least 1x1"),
         ({"rounds": 0}, "at least 1"),
-        ({"precision": "int4"}, "precision='int4' is not known"),
-        ({"threads": -1}, "must not be negative"),
-        ({"seconds": float("nan")}, "must be a positive number"),
+        ({"precision": "int4"}, "precision='int4' .*fp32, fp16, int8, int8-cpu"),
+        ({"threads": -1}, "threads=-1 "),
+        ({"seconds": float("nan")}, "seconds=nan "),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:

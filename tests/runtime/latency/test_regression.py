@@ -165,7 +165,7 @@ def test_what_differs_between_processes_is_noise(write: Write) -> None:
 
 def test_a_regression_ends_with_status_4(write: Write) -> None:
     old, new = write("old", 40.0, 1), write("new", 60.0, 2)
-    with pytest.raises(GateError, match=r"latency_ms.p50 is .*% worse"):
+    with pytest.raises(GateError, match=r"latency_ms\.p50 .*%"):
         check_no_regression(compare_reports(old, new))
     done = CliRunner().invoke(main, ["bench", "--compare", str(old), str(new)])
     assert done.exit_code == 4
@@ -191,17 +191,23 @@ def test_the_comparison_is_json_and_a_page_too(write: Write, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not readable as a latency report"),
-        ("[1]", "not a latency report"),
-        ('{"kind": "vsrc-bench-set"}', "not a latency report"),
+        ("", r"wrong\.json: .*line 1 column 1"),
+        ("[1]", r"wrong\.json: .*vsrc bench --json"),
+        ('{"kind": "vsrc-bench-set"}', r"wrong\.json: .*vsrc bench --json"),
         ('{"kind": "vsrc-bench", "schema_version": 9}', "schema version 9"),
-        ('{"kind": "vsrc-bench", "schema_version": 1}', "samples_ms must be"),
-        ('{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": ["a"]}', "samples_ms must be"),
-        ('{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": []}', "samples_ms must be"),
+        ('{"kind": "vsrc-bench", "schema_version": 1}', r"wrong\.json: samples_ms "),
+        (
+            '{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": ["a"]}',
+            r"wrong\.json: samples_ms ",
+        ),
+        (
+            '{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": []}',
+            r"wrong\.json: samples_ms ",
+        ),
         (
             '{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": [1],'
             ' "samples_per_run": [2]}',
-            "does not add up",
+            "samples_per_run ",
         ),
         (
             '{"kind": "vsrc-bench", "schema_version": 1, "samples_ms": [1],'

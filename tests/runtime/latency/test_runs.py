@@ -122,7 +122,7 @@ def test_a_graph_of_somebody_else_is_measured_with_noise(
     assert found.null_reasons["stages.network_ms"] == (
         "the graph has no convolution or matrix product"
     )
-    with pytest.raises(MismatchError, match="axis 2 of input x is 24, not 25"):
+    with pytest.raises(MismatchError, match=r"axis 2 .* x .* 24, .*25"):
         bench(BenchConfig(model=path, shape=(25, 32), iterations=20))
 
 
@@ -159,24 +159,24 @@ def test_several_take_turns(tiny_package: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"iterations": 0}, "iterations=0 must be at least 1"),
-        ({"iterations": -5}, "must be at least 1"),
-        ({"seconds": 0.0}, "seconds=0.0 must be a positive number"),
-        ({"seconds": float("nan")}, "must be a positive number"),
-        ({"seconds": float("inf")}, "must be a positive number"),
-        ({"shape": (0, 320)}, "must be at least 1x1"),
-        ({"threads": -1}, "threads=-1 must not be negative"),
-        ({"max_p99_ms": 0.0}, "max_p99_ms=0.0 must be a positive number"),
-        ({"min_fps": float("nan")}, "min_fps=nan must be a positive number"),
-        ({"max_p99_ms": 5.0, "iterations": 99}, "needs at least 100"),
-        ({"fps": 0.0}, "fps=0.0 must be a positive number"),
-        ({"minutes": float("inf")}, "minutes=inf must be a positive number"),
-        ({"max_watts": -1.0}, "max_watts=-1.0 must be a positive number"),
-        ({"max_rss_mb": 0.0}, "max_rss_mb=0.0 must be a positive number"),
-        ({"minutes": 1.0, "iterations": 5}, "leave out iterations and runs"),
-        ({"runs": 0}, "runs=0 must be at least 1"),
-        ({"runs": 4, "iterations": 3}, "cannot be split over runs=4"),
-        ({"runs": 2, "minutes": 1.0}, "leave out iterations and runs"),
+        ({"iterations": 0}, "iterations=0 "),
+        ({"iterations": -5}, "iterations=-5 "),
+        ({"seconds": 0.0}, r"seconds=0\.0 "),
+        ({"seconds": float("nan")}, "seconds=(nan|inf) "),
+        ({"seconds": float("inf")}, "seconds=(nan|inf) "),
+        ({"shape": (0, 320)}, r"shape=\(0, 320\) "),
+        ({"threads": -1}, "threads=-1 "),
+        ({"max_p99_ms": 0.0}, r"max_p99_ms=0\.0 "),
+        ({"min_fps": float("nan")}, "min_fps=nan "),
+        ({"max_p99_ms": 5.0, "iterations": 99}, "iterations=99 .* 100"),
+        ({"fps": 0.0}, r"^fps=0\.0 "),
+        ({"minutes": float("inf")}, "minutes=inf "),
+        ({"max_watts": -1.0}, r"max_watts=-1\.0 "),
+        ({"max_rss_mb": 0.0}, r"max_rss_mb=0\.0 "),
+        ({"minutes": 1.0, "iterations": 5}, "soak .*minutes; .*iterations "),
+        ({"runs": 0}, "runs=0 "),
+        ({"runs": 4, "iterations": 3}, "iterations=3 .*runs=4"),
+        ({"runs": 2, "minutes": 1.0}, "soak .*minutes; .*iterations "),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -216,22 +216,22 @@ def test_no_option_goes_unheard(arguments: list[str], message: str) -> None:
 
 def test_a_shape_the_graph_does_not_take_is_an_error(tiny_package: Path) -> None:
     height = open_package(tiny_package).spec.graphs["fp32"].height[1] + 1
-    with pytest.raises(MismatchError, match=rf"H={height} is not a size .* accepts"):
+    with pytest.raises(MismatchError, match=rf"H={height} .*fp32\.onnx "):
         bench(BenchConfig(model=tiny_package, shape=(height, 32), iterations=1))
 
 
 def test_a_graph_the_package_lacks_is_an_error(tiny_package: Path) -> None:
-    with pytest.raises(SpecError, match="has no int8 graph"):
+    with pytest.raises(SpecError, match=r"int8 .*fp32\).*--precision int8"):
         bench(BenchConfig(model=tiny_package, precision="int8", iterations=1))
 
 
 def test_an_unknown_backend_is_an_error(tiny_package: Path) -> None:
-    with pytest.raises(ValueError, match="backend='tpu' is not known"):
+    with pytest.raises(ValueError, match=r"backend='tpu' .*auto, ort"):
         bench(BenchConfig(model=tiny_package, backend="tpu", iterations=1))
 
 
 def test_no_package_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="does not exist"):
+    with pytest.raises(SpecError, match=r"none\.vsrc "):
         bench(BenchConfig(model=tmp_path / "none.vsrc"))
 
 

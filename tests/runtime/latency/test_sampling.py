@@ -92,7 +92,7 @@ def test_progress_is_told_after_each_sample() -> None:
 
 
 def test_a_clock_that_runs_backwards_is_an_error() -> None:
-    with pytest.raises(VsrcError, match="ran backwards by 5000000 ns"):
+    with pytest.raises(VsrcError, match="5000000 ns"):
         FakeTime(iter([1.0, -5.0])).take(Plan(samples=2))
 
 

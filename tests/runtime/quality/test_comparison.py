@@ -150,7 +150,7 @@ def test_frames_shown_at_other_times_are_refused(
 ) -> None:
     left = lossless("l", moving(6), time_base=Fraction(1, 25))
     right = lossless("r", moving(6), pts=[0, 1, 2, 5, 6, 7], time_base=Fraction(1, 25))
-    with pytest.raises(MismatchError, match=r"frame 4 is shown at 0.120 s .* and at 0.200 s"):
+    with pytest.raises(MismatchError, match=r"frame 4 .*0\.120 s .*0\.200 s"):
         compare(CompareConfig(left, right, output=output))
     assert not output.exists()
 
@@ -160,18 +160,18 @@ def test_a_picture_and_a_video_are_refused(
 ) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(png_bytes(moving(1)[0]))
-    with pytest.raises(MismatchError, match="images with images"):
+    with pytest.raises(MismatchError, match=r"a\.png, clip\.mp4: "):
         compare(CompareConfig(picture, clip, output=output))
 
 
 def test_a_file_and_itself_are_refused(clip: Path, output: Path) -> None:
-    with pytest.raises(ValueError, match="compared with itself"):
+    with pytest.raises(ValueError, match=r"clip\.mp4 .*itself"):
         compare(CompareConfig(clip, clip.parent / "." / clip.name, output=output))
 
 
 def test_a_start_behind_the_end_is_refused(lossless: Make, moving: Make, output: Path) -> None:
     left, right = lossless("l", moving(4)), lossless("r", moving(4, seed=1))
-    with pytest.raises(MediaError, match="no frame at or after 9 s exists"):
+    with pytest.raises(MediaError, match="9 s "):
         compare(CompareConfig(left, right, output=output, start=9.0))
 
 
@@ -202,7 +202,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(
         ({"start": -1.0}, "0 or more"),
         ({"start": float("nan")}, "0 or more"),
         ({"frames": 0}, "at least 1"),
-        ({"border": -1}, "not be negative"),
+        ({"border": -1}, "border=-1 "),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:

@@ -193,7 +193,7 @@ class TestLr:
         np.testing.assert_array_equal(np.stack(list(clip.lr())), planes.transpose(0, 2, 3, 1))
 
     def test_given_without_twins_is_refused(self, folder: Path) -> None:
-        with pytest.raises(DataError, match=r"4.mkv has no LR files, which 'given' needs"):
+        with pytest.raises(DataError, match=r"4\.mkv .*'given'"):
             clips_of(folder, wanted="given")
 
     def test_twins_of_another_size_are_refused(self, pairs: Callable[..., Path]) -> None:
@@ -201,12 +201,12 @@ class TestLr:
         plan = plan_lr(layout, wanted="bi", trained_for="bi", scale=2)
         (clip,) = (EvalClip(source, plan, most=0) for source in layout.clips)
         assert len(list(clip.lr())) == 3  # made anew: the twin is not looked at
-        with pytest.raises(DataError, match="HR 48x32 and LR 24x18 do not have an integer"):
+        with pytest.raises(DataError, match=r"a\.mkv: .*48x32 .*24x18"):
             clips_of(layout.root)
 
     def test_twins_of_another_length_are_refused(self, pairs: Callable[..., Path]) -> None:
         (clip,) = clips_of(pairs(frames=2))
-        with pytest.raises(DataError, match="differ in the number of frames"):
+        with pytest.raises(DataError, match=r"lr/a\.mkv .*hr/a\.mkv .*number"):
             list(clip.lr())
 
     def test_what_nameless_twins_look_like_is_said_and_warned_of(
@@ -296,10 +296,10 @@ def test_text_shows_the_graph_each_clip_then_the_mean_then_the_protocol() -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metrics": ("psnr", "mse")}, r"metrics='psnr,mse'; there are: psnr, ssim, lpips"),
-        ({"metrics": ()}, "there are: psnr"),
-        ({"border": -1}, "border=-1 must not be negative"),
-        ({"frames": -1}, "^frames=-1 and threads=0 must not"),
+        ({"metrics": ("psnr", "mse")}, "metrics='psnr,mse'; .*psnr, ssim, lpips"),
+        ({"metrics": ()}, "metrics=''; .*psnr"),
+        ({"border": -1}, "border=-1 "),
+        ({"frames": -1}, "^frames=-1 .*threads=0 "),
     ],
 )
 def test_impossible_settings_are_refused(options: dict[str, Any], message: str) -> None:

@@ -127,12 +127,15 @@ def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pictures", "message"),
     [
-        ([Picture("a", plain(RED))], "at least two"),
-        ([Picture("a", plain(RED)), Picture("a", plain(BLUE))], "labels must differ"),
-        ([Picture("a", plain(RED)), Picture("b", plain(RED)[..., :2])], r"b: pixels are uint8"),
+        ([Picture("a", plain(RED))], "^1 "),
+        ([Picture("a", plain(RED)), Picture("a", plain(BLUE))], "labels .*a, a"),
+        (
+            [Picture("a", plain(RED)), Picture("b", plain(RED)[..., :2])],
+            r"b: .*uint8 \(90, 160, 2\)",
+        ),
         (
             [Picture("a", plain(RED)), Picture("b", plain(RED).astype(np.float32))],
-            r"float32 \(90, 160, 3\), expected uint8",
+            r"b: .*float32 \(90, 160, 3\)",
         ),
     ],
 )
@@ -149,7 +152,7 @@ def test_without_jinja2_the_line_that_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     pictures = [Picture("a", plain(RED)), Picture("b", plain(BLUE))]
-    with pytest.raises(MissingDependencyError, match=r"jinja2.* install it: pip"):
+    with pytest.raises(MissingDependencyError, match=r"jinja2.* pip install "):
         before_after_page(tmp_path / "page.html", title="t", pictures=pictures)
 
 

@@ -45,7 +45,7 @@ def test_a_percentile_appears_with_the_sample_that_can_lie_beyond_it(
 
 @pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf")])
 def test_a_sample_that_no_clock_gives_is_refused(bad: float) -> None:
-    with pytest.raises(ValueError, match="clock ran backwards"):
+    with pytest.raises(ValueError, match=f" {bad}: "):
         distribution([1.0, bad])
 
 

@@ -136,7 +136,7 @@ def test_a_board_whose_rails_go_away_is_lost_and_the_rest_goes_on(tmp_path: Path
     assert telemetry.look().watts["VDD_IN"] == 7.0
     for path in (root / INA).glob("*_input"):
         path.unlink()
-    with pytest.raises(SensorLostError, match="rails of the board can no longer be read"):
+    with pytest.raises(SensorLostError, match="rails"):
         jetson.read()
     reading = telemetry.look()
     assert reading.watts == {}

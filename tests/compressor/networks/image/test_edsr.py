@@ -83,10 +83,10 @@ def test_files_of_the_authors_and_of_basicsr_load(scale: int) -> None:
 
 @pytest.mark.parametrize("width", [0.0, 1.5, -1.0])
 def test_a_width_outside_0_to_1_is_refused(width: float) -> None:
-    with pytest.raises(ValueError, match="must lie in"):
+    with pytest.raises(ValueError, match=f"width={width} "):
         create("edsr", width=width)
 
 
 def test_a_scale_that_no_shuffle_makes_is_refused() -> None:
-    with pytest.raises(ValueError, match="scale=5 is not one of"):
+    with pytest.raises(ValueError, match=r"scale=5 .*1, 2, 3, 4, 8"):
         create("edsr", scale=5)

@@ -108,5 +108,5 @@ def test_a_luma_network_leaves_chroma_to_the_bicubic(scale: int) -> None:
 
 
 def test_two_channels_are_refused() -> None:
-    with pytest.raises(ValueError, match="channels=2 must be 1"):
+    with pytest.raises(ValueError, match="channels=2 "):
         create("fsrcnn", channels=2)

@@ -66,7 +66,7 @@ def test_parameter_counts_are_the_published_ones(scale: int, parameters: int) ->
 
 
 def test_the_file_of_one_scale_is_recognised_in_another(reference: Path) -> None:
-    with pytest.raises(MismatchError, match=r"They fit create\('imdn', scale=4"):
+    with pytest.raises(MismatchError, match=r"create\('imdn', scale=4"):
         load_weights(create("imdn", scale=2), reference / "weights" / "imdn_x4.pth")
 
 

@@ -66,15 +66,15 @@ def test_sizes_that_the_network_does_not_take_are_padded(
 
 def test_files_of_other_kinds_are_refused(spandrel: ModuleType, tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
-    with pytest.raises(MismatchError, match="recognises no architecture"):
+    with pytest.raises(MismatchError, match=r"linear\.pth.*create\(NAME\)"):
         create(f"spandrel:{tmp_path / 'linear.pth'}")
     grey = compact_file(spandrel, tmp_path, num_in_ch=1, num_out_ch=1)
-    with pytest.raises(MismatchError, match="1 channels; expected RGB"):
+    with pytest.raises(MismatchError, match=r"Compact .*1 channels"):
         create(f"spandrel:{grey}")
 
 
 def test_a_tap_that_is_not_there_names_the_nearest(spandrel: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no module 'body\.77'; did you mean body\."):
+    with pytest.raises(ValueError, match=r"'body\.77'.*body\.6"):
         create(f"spandrel:{compact_file(spandrel, tmp_path)}", stages="body.77")
 
 

@@ -64,10 +64,10 @@ def test_what_is_new_learns_from_the_first_steps() -> None:
 @pytest.mark.parametrize(
     ("small", "window", "message"),
     [
-        (EdgeSize(3, 10, 2), 3, "at most as large in each"),
-        (STACKED, 3, "with an encoder only where that has one"),
-        (EdgeSize(3, 5, 5), 3, "3x5x5 .* does not fit into tiny of 6x9x4"),
-        (EdgeSize(3, 5, 2), 5, r"fusion.conv.weight is float32 \(5, 15, 3, 3\), expected"),
+        (EdgeSize(3, 10, 2), 3, "3x10x2 .*6x9x4"),
+        (STACKED, 3, "0x5x2 .*6x9x4"),
+        (EdgeSize(3, 5, 5), 3, "3x5x5 .*6x9x4"),
+        (EdgeSize(3, 5, 2), 5, r"fusion\.conv\.weight .*\(5, 15, 3, 3\)"),
     ],
 )
 def test_another_network_is_refused(small: EdgeSize, window: int, message: str) -> None:
@@ -76,5 +76,5 @@ def test_another_network_is_refused(small: EdgeSize, window: int, message: str) 
 
 
 def test_weights_of_something_else_are_refused() -> None:
-    with pytest.raises(MismatchError, match="holds no weights of an edge"):
+    with pytest.raises(MismatchError, match=r"^a .*edge"):
         grow(made(SMALL), {"conv.weight": torch.zeros(3, 3, 3, 3)}, where="a")

@@ -64,14 +64,14 @@ def own_package(name: str) -> tuple[Path, nn.Module]:
 
 def test_a_module_of_the_working_directory_is_found(own: str) -> None:
     assert create(own, scale=3)(torch.rand(1, 3, 4, 5)).shape == (1, 3, 12, 15)
-    with pytest.raises(ValueError, match="takes no argument 'window'; it takes scale"):
+    with pytest.raises(ValueError, match=r"own_network:make .*'window'.* scale"):
         create(own, window=3)
 
 
 def test_code_is_not_imported_unless_allowed(own: str) -> None:
     path, network = own_package(own)
     package = open_package(path)
-    message = r"packed\.vsrc names a network outside the table, 'own_network:make'.*--allow-code"
+    message = r"packed\.vsrc .*'own_network:make'.*--allow-code"
     with pytest.raises(SpecError, match=message):
         from_package(package)
     for find in (find_network, find_teacher):
@@ -94,7 +94,7 @@ def test_no_name_gets_a_function_called(tmp_path: Path, own: str, name: str) -> 
     arguments: dict[str, Argument] = {"path": str(tmp_path / "made"), "mode": 0o700}
     spec = replace(spec_of(network), name=name, arguments=arguments)
     path = write_package(network, Path("packed.vsrc"), spec)
-    with pytest.raises(SpecError, match="names a network outside the table"):
+    with pytest.raises(SpecError, match=f"'{name}'.*--allow-code"):
         from_package(open_package(path))
     assert not (tmp_path / "made").exists()
 
@@ -125,7 +125,7 @@ def test_a_network_of_spandrel_is_made_from_the_weights_in_the_package(
     )
     path = write_package(teacher.network, Path("packed.vsrc"), teacher.spec)
     Path("2x_compact.pth").unlink()
-    with pytest.raises(SpecError, match="names a network outside the table, 'spandrel:2x_compact"):
+    with pytest.raises(SpecError, match="'spandrel:2x_compact"):
         from_package(open_package(path))
     found = find_network(str(path), scale=2, weights=None, arguments={}, allow_code=True)
     lr = torch.rand(1, 3, 7, 6)

@@ -129,7 +129,9 @@ class TestRefusals:
     def test_pickled_objects_name_what_was_found(self, tmp_path: Path) -> None:
         path = tmp_path / "with_args.pth"
         torch.save({"state_dict": tiny_state(), "args": argparse.Namespace(lr=1)}, path)
-        with pytest.raises(MismatchError, match=r"argparse\.Namespace.*could run any code"):
+        with pytest.raises(
+            MismatchError, match=r"with_args\.pth .*argparse\.Namespace.*torch\.save"
+        ):
             load_weights(Tiny(), path)
 
     def test_code_in_a_pickle_does_not_run(self, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ class TestRefusals:
         torch.save({"weight": Trap()}, tmp_path / "trap.pth")
         (tmp_path / "trap.pkl").write_bytes(pickle.dumps(Trap(), protocol=2))
         for name in ("trap.pth", "trap.pkl"):
-            with pytest.raises(MismatchError, match=r"posix\.mkdir.*refused"):
+            with pytest.raises(MismatchError, match=r"trap\..*posix\.mkdir"):
                 load_weights(Tiny(), tmp_path / name)
         assert not witness.exists()
 
@@ -163,7 +165,7 @@ class TestRefusals:
     ) -> None:
         path = tmp_path / f"bad.{suffix}"
         path.write_bytes(content)
-        with pytest.raises(MismatchError, match=r"bad\..*download it again"):
+        with pytest.raises(MismatchError, match=r"bad\..*download"):
             load_weights(Tiny(), path)
 
     def test_a_file_cut_short(self, tmp_path: Path) -> None:
@@ -172,12 +174,12 @@ class TestRefusals:
         for name in ("cut.pth", "cut.safetensors"):
             path = tmp_path / name
             path.write_bytes(path.read_bytes()[:-40])
-            with pytest.raises(MismatchError, match="download it again"):
+            with pytest.raises(MismatchError, match=f"{name} .*download"):
                 load_weights(Tiny(), path)
 
     @pytest.mark.parametrize(
         ("content", "said"),
-        [([1, 2], "a list"), ({"epoch": 3}, "a dict with epoch"), ({}, "nothing")],
+        [([1, 2], "a list"), ({"epoch": 3}, r"dict .*epoch .*torch\.save"), ({}, "nothing")],
     )
     def test_no_tensors_inside(self, content: object, said: str, tmp_path: Path) -> None:
         torch.save(content, tmp_path / "none.pth")
@@ -188,7 +190,7 @@ class TestRefusals:
         content: dict[str, object] = {}
         content["params"] = content
         torch.save(content, tmp_path / "snake.pth")
-        with pytest.raises(MismatchError, match="instead of named tensors"):
+        with pytest.raises(MismatchError, match=r"snake\.pth .*params"):
             load_weights(Tiny(), tmp_path / "snake.pth")
 
     def test_no_such_file(self, tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ class TestRefusals:
     def test_numbers_that_are_not_finite(self) -> None:
         state = tiny_state()
         state["tail.bias"][1] = torch.nan
-        with pytest.raises(MismatchError, match=r"tail\.bias holds NaN"):
+        with pytest.raises(MismatchError, match=r"diverged\.pth: tail\.bias .*NaN"):
             load_state(Tiny(), state, where="diverged.pth")
 
     def test_integers_in_place_of_weights(self) -> None:
@@ -234,15 +236,15 @@ class TestAdvice:
 
     def test_another_network_of_the_table_is_recognised(self) -> None:
         state = create("edge-m", scale=4).state_dict()
-        with pytest.raises(MismatchError, match=r"They fit create\('edge-m', scale=4\)"):
+        with pytest.raises(MismatchError, match=r"create\('edge-m', scale=4\)"):
             load_state(create("edge-s"), state, where="medium.pth")
 
     def test_the_nearest_is_named_with_its_share(self) -> None:
         state = dict(create("edge-l", scale=4).state_dict())
         del state["tail.bias"]
-        with pytest.raises(MismatchError, match=r"nearest is create\('edge-l', scale=4\): 9\d%"):
+        with pytest.raises(MismatchError, match=r"create\('edge-l', scale=4\): 9\d%"):
             load_state(create("edge-s"), state, where="cut.pth")
 
     def test_what_is_nothing_of_ours_lists_the_table(self) -> None:
-        with pytest.raises(MismatchError, match=r"No network of the table.*edge-s"):
+        with pytest.raises(MismatchError, match=r"tiny\.pth .*No network.*edge-s"):
             load_state(create("edge-s"), tiny_state(), where="tiny.pth")

@@ -139,5 +139,5 @@ def test_halo_is_the_receptive_field(size: EdgeSize) -> None:
 
 @pytest.mark.parametrize("window", [1, 2, 4])
 def test_windows_without_a_centre_are_refused(window: int) -> None:
-    with pytest.raises(ValueError, match="must be odd"):
+    with pytest.raises(ValueError, match=f"window={window} .*odd"):
         build_edge(STACKED, window=window, name="tiny")

@@ -168,9 +168,9 @@ def test_a_step_lowers_the_loss() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scale": 2}, "scale=2: edvr-m upscales by 4 only"),
-        ({"window": 4}, "window=4: edvr-m upscales the centre frame"),
-        ({"hr_input": True}, "hr_input=True needs predeblur=True"),
+        ({"scale": 2}, "scale=2: edvr-m .*scale=4"),
+        ({"window": 4}, "window=4: edvr-m "),
+        ({"hr_input": True}, "hr_input=True .*predeblur=True"),
     ],
 )
 def test_arguments_it_cannot_have_are_refused(arguments: dict[str, Argument], message: str) -> None:

@@ -176,7 +176,7 @@ def test_a_step_lowers_the_loss() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"scale": 2}, "scale=2: stdan upscales by 4 only"), ({"window": 1}, "needs 2 or more")],
+    [({"scale": 2}, "scale=2: stdan .*scale=4"), ({"window": 1}, "window=1: stdan .* 2 ")],
 )
 def test_arguments_it_cannot_have_are_refused(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

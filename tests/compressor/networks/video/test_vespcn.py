@@ -93,9 +93,9 @@ def test_motion_is_learnt_from_a_shift() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channels": 2}, "channels=2 must be 1"),
-        ({"body": "dense"}, "body='dense' must be residual or plain"),
-        ({"body": "plain", "layers": 1}, "layers=1 must be at least 2"),
+        ({"channels": 2}, "channels=2 "),
+        ({"body": "dense"}, "body='dense' .*plain"),
+        ({"body": "plain", "layers": 1}, "layers=1 .* 2"),
     ],
 )
 def test_arguments_it_cannot_have_are_refused(
