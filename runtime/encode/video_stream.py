@@ -39,6 +39,7 @@ class VideoSettings:
         scale: Side ratio of the result to the source.
         time_scale: Frame rate ratio of the result to the source: 1 or 2.
         is_excerpt: Whether the result is an excerpt, shifted to the start time of the source.
+        audio: What happens to audio: `copy` where the container can hold it, `encode` or `drop`.
     """
 
     codec: str = "x264"
@@ -48,6 +49,7 @@ class VideoSettings:
     scale: int = 1
     time_scale: int = 1
     is_excerpt: bool = False
+    audio: str = "copy"
 
 
 @dataclass(frozen=True)

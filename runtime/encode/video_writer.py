@@ -13,14 +13,14 @@ from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
 from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
-from vsrc.runtime.encode.tracks import (
-    TrackCopier,
+from vsrc.runtime.encode.tags import (
+    check_chapters,
+    check_timecode,
+    choose_tags,
     copy_chapters,
-    copy_file_tags,
     copy_tags,
-    find_start,
-    track_units,
 )
+from vsrc.runtime.encode.tracks import TrackCopier, find_start, track_units
 from vsrc.runtime.encode.video_stream import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.pending_file import PendingFile, failures_named
@@ -131,6 +131,8 @@ class VideoWriter:
         with failures_named(self.path):
             self._mux(self._segments.finish(), stop=self._end if self._is_excerpt else None)
             self._release(stop=self._end if self._is_excerpt else None)
+            if self._tracks:
+                self._tracks.finish()
             self._output.close()
             self._pending.commit(overwrite=self._overwrite)
             self.notes += self._tracks.losses() if self._tracks else []
@@ -193,10 +195,11 @@ class VideoWriter:
             self._container.close()
 
     def _open(self, muxer: str, settings: VideoSettings) -> None:
+        tags, tag_options, lost_tags = choose_tags(self._source, muxer)
         self._container = self._output = open_output(
             self._pending.file,
             muxer,
-            options=self._muxer_options(muxer),
+            options=self._muxer_options(muxer) | tag_options,
             buffer_bytes=_BUFFER_BYTES,
         )
         self._encoded = add_video_stream(self._output, self._info, settings)
@@ -226,9 +229,18 @@ class VideoWriter:
         if self._source is not None:
             video = self._source.streams[self._info.index]
             copy_tags(video, self._encoded.stream)
-            copy_file_tags(self._source, self._output)
-            self._tracks = TrackCopier(self._source, self._output, video=self._info.index)
-            self.notes += self._tracks.notes
+            self._output.metadata.update(tags)
+            stream_tags, rate = self._encoded.stream.metadata, self._info.rate
+            self._tracks = TrackCopier(
+                self._source, self._output, video=self._info.index, audio=settings.audio
+            )
+            notes = (
+                *self._tracks.notes,
+                lost_tags,
+                check_chapters(self._source, muxer),
+                check_timecode(stream_tags, muxer, rate * settings.time_scale),
+            )
+            self.notes += [note for note in notes if note]
             if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
                 self._shift = find_start(self._source)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vsrc.runtime.jobs.shard import Shard
 
+AUDIO_MODES = ("copy", "encode", "drop")
+
 
 @dataclass(frozen=True)
 class InferConfig:
@@ -32,6 +34,9 @@ class InferConfig:
         codec: One of `vsrc.runtime.encode.encoders.ENCODERS`, or the name of an FFmpeg encoder.
         crf: Constant quality of the encoder, smaller is better; None for the codec's default.
         preset: Preset of the encoder; None for the codec's default.
+        audio: `copy` copies audio where the container can hold it and encodes it elsewhere,
+            `encode` always encodes it (AAC, Opus, or FLAC where the source is lossless), `drop`
+            leaves it out.
         overwrite: Whether an existing output is replaced.
         allow_hdr: Whether HDR video is accepted; its code values are upscaled as if they were SDR.
         deinterlace: Whether interlaced video is deinterlaced (bwdif) before upscaling.
@@ -53,6 +58,7 @@ class InferConfig:
     codec: str = "x264"
     crf: int | None = None
     preset: str | None = None
+    audio: str = "copy"
     overwrite: bool = False
     allow_hdr: bool = False
     deinterlace: bool = False
@@ -71,6 +77,8 @@ class InferConfig:
             )
         if self.tile is not None and self.tile < 0:
             raise ValueError(f"tile={self.tile} must be a side in LR pixels, or 0 for whole frames")
+        if self.audio not in AUDIO_MODES:
+            raise ValueError(f"audio={self.audio!r} must be one of {', '.join(AUDIO_MODES)}")
         if not 0 < self.fps <= 1000:
             raise ValueError(f"fps={self.fps} must lie in (0, 1000]")
 

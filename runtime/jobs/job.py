@@ -189,6 +189,7 @@ class Job:
             scale=network.scale,
             time_scale=network.time_scale,
             is_excerpt=config.is_excerpt,
+            audio=config.audio,
         )
 
     @cached_property

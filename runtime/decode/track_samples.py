@@ -1,0 +1,48 @@
+"""The first packets of the tracks beside the video, read through a second handle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.pyav_versions import open_input
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+_PACKETS = 4
+_MOST_READ = 400
+"""Packets kept of each track, and packets of all tracks that are read to find them."""
+
+
+@contextmanager
+def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet[Stream]]]]:
+    """Read some packets of each track that is copied, from the beginning of the file.
+
+    They can be decoded within the block. The position in `source` does not change.
+
+    Yields:
+        Stream index -> packets; empty for tracks that begin late, and for a pipe, which can be read
+        only once.
+    """
+    import av
+
+    samples: dict[int, list[Packet[Stream]]] = {}
+    wanted = [stream.index for stream in select_copied_tracks(source)]
+    if not wanted or source.file is not None:
+        yield samples
+        return
+    with open_input(source.name, options={"protocol_whitelist": "file"}) as again:
+        with suppress(av.FFmpegError):
+            for count, packet in enumerate(again.demux()):
+                if packet.size and packet.stream.index in wanted:
+                    samples.setdefault(packet.stream.index, []).append(packet)
+                    if len(samples[packet.stream.index]) == _PACKETS:
+                        wanted.remove(packet.stream.index)
+                if not wanted or count == _MOST_READ:
+                    break
+        yield samples
