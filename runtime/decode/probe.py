@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.frame_data import frame_data_types
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, Colour
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata
@@ -64,7 +65,6 @@ class VideoInfo:
         rate: Average frame rate, frames/s.
         frames: Number of frames in the container's header; 0 if unknown.
         duration: Length of the video, seconds; None where unknown.
-        file_duration: Length of the file in its header, seconds; 0 if unknown.
         start: PTS of the first frame, units of time_base.
         sample_aspect_ratio: Width of a pixel over its height; None where unknown.
         display_matrix: FFmpeg's 3x3 fixed-point matrix by which players rotate frames, or None.
@@ -73,6 +73,7 @@ class VideoInfo:
         chapters: Number of chapters.
         gaps: Missing numbers of an image sequence, in words.
         hdr: HDR mastering display and light level metadata.
+        frame_data: Types of `FRAME_DATA` that the first frame carries.
     """
 
     path: str
@@ -91,7 +92,6 @@ class VideoInfo:
     rate: Fraction
     frames: int
     duration: Fraction | None
-    file_duration: Fraction
     start: int
     sample_aspect_ratio: Fraction | None
     display_matrix: tuple[int, ...] | None
@@ -100,6 +100,7 @@ class VideoInfo:
     chapters: int = 0
     gaps: str = ""
     hdr: HdrMetadata = NO_HDR
+    frame_data: frozenset[str] = frozenset()
 
     @property
     def estimated_frames(self) -> int:
@@ -183,7 +184,6 @@ def from_stream(
         rate=rate,
         frames=stream.frames,
         duration=stream.duration * unit if stream.duration else whole or None,
-        file_duration=whole,
         start=first_pts(first),
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio),
         display_matrix=_display_matrix(first),
@@ -191,6 +191,7 @@ def from_stream(
         tracks=tuple(_track(other) for other in container.streams if other is not stream),
         chapters=len(container.chapters()),
         hdr=hdr_metadata(first),
+        frame_data=frame_data_types(first),
     )
 
 

@@ -45,7 +45,8 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
         return False
 
     def fill(target: OutputContainer) -> list[Packet[Stream]]:
-        track = CopiedTrack(add_copied_stream(target, stream))
+        copy = add_copied_stream(target, stream)
+        copy.disposition, track = stream.disposition, CopiedTrack(copy)
         return [new for packet in packets for new in track.packets(_copy(packet))]
 
     back = _mux(muxer, fill)

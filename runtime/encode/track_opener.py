@@ -118,9 +118,11 @@ class TrackOpener:
         takers = self._takers(stream)
         best = next((suffix for suffix in takers if suffix in self._take_all), None)
         words = f"{self._muxer} cannot carry it"
+        if not takers:
+            return "no container that vsrc writes can carry it as it is"
         if best is not None:
             return f"{words} ({best} can, and all other tracks)"
-        return f"{words} ({takers[0]} can)" if takers else words
+        return f"{words} ({takers[0]} can)"
 
     def _takers(self, stream: Stream) -> list[str]:
         """Suffixes of the containers that can hold a track as it is."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.video_reader import Reader
+from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
 from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
 from vsrc.runtime.encode.tags import (
@@ -136,6 +137,7 @@ class VideoWriter:
             self._output.close()
             self._pending.commit(overwrite=self._overwrite)
             self.notes += self._tracks.losses() if self._tracks else []
+            self.notes += [note for note in self._frame_data.notes if note not in self.notes]
             if self._store is not None:
                 self._store.remove()
 
@@ -178,6 +180,7 @@ class VideoWriter:
             return None
         turns = self._encoded.quarter_turns
         picture = self._from_rgb(np.rot90(frame.rgb, turns) if turns else frame.rgb)
+        picture = self._frame_data.attach(picture, frame.carrier)
         picture.time_base = self._time_base
         picture.pts = frame.pts - round(self._shift / self._time_base)
         picture.duration = frame.duration
@@ -214,6 +217,8 @@ class VideoWriter:
             self.notes.append(
                 f"{context.name} cannot keep {self._info.depth} bits: written in {bits}"
             )
+        self._frame_data = FrameDataEncoder(context.name, self._info.frame_data)
+        self.notes += self._frame_data.notes
         self._from_rgb = frame_maker(
             self._encoded.colour,
             width=context.width,

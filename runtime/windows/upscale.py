@@ -154,6 +154,7 @@ def _result(slot: Slot, guarded: GuardedPictures | None = None) -> ResultFrame:
         slot.starts_shot,
         is_redone=guarded is not None and slot.index in guarded.redone,
         is_spoilt=guarded is not None and slot.index in guarded.spoilt,
+        carrier=slot.carrier,
     )
 
 
