@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.pyav_versions import open_input
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
 
-_PACKETS = 4
-_MOST_READ = 400
+_PACKETS = 16
+_MOST_READ = 600
 """Packets kept of each track, and packets of all tracks that are read to find them."""
 
 
@@ -46,3 +48,19 @@ def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet
                 if not wanted or count == _MOST_READ:
                     break
         yield samples
+
+
+def decode_audio(packets: Sequence[Packet[Stream]]) -> list[AudioFrame]:
+    """Decode packets of one audio track from the start of it; damaged ones give no frames."""
+    import av
+
+    if not packets:
+        return []
+    context = cast("AudioStream", packets[0].stream).codec_context
+    frames: list[AudioFrame] = []
+    for packet in (*packets, None):
+        with suppress(av.FFmpegError, ValueError):
+            frames += context.decode(packet)
+    with suppress(av.FFmpegError, ValueError):
+        context.flush_buffers()
+    return frames

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.copied_track import default_layout
 from vsrc.runtime.encode.muxing_trial import can_hold_encoded
 from vsrc.runtime.pyav_versions import time_base
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _LOSSLESS = ("flac", "pcm_s24le", "pcm_s16le")
 _LOSSY = ("aac", "libopus", "libmp3lame", "ac3", "mp2")
 """Encoders in order of preference."""
+
+_MOSTLY_LOSSLESS = frozenset(("wavpack",))
+"""Codecs with a lossy mode that is hardly used; of DTS, in contrast, it is the usual one."""
 
 _FIRST = {"avi": "libmp3lame"}
 """Preferred lossy encoder of a container; AVI has no time stamps, which AAC needs in practice."""
@@ -95,7 +99,7 @@ def choose_format(
     Returns:
         None if the track cannot be decoded, or the container supports no encoder.
     """
-    frame = _decode_one(packets)
+    frame = next(iter(decode_audio(packets)), None)
     context = cast("AudioStream", stream).codec_context
     if frame is None and (packets or not _opens(context)):
         return None
@@ -200,7 +204,8 @@ def _encoders(muxer: str, stream: Stream) -> tuple[str, ...]:
 
     codec = av.Codec(codec_name(stream), "r")
     lossy = tuple(dict.fromkeys((_FIRST.get(muxer, _LOSSY[0]), *_LOSSY)))
-    return (*_LOSSLESS, *lossy) if codec.lossless and not codec.lossy else lossy
+    is_lossless = codec.lossless and (not codec.lossy or codec.name in _MOSTLY_LOSSLESS)
+    return (*_LOSSLESS, *lossy) if is_lossless else lossy
 
 
 def _format(encoder: str, rate: int, layout: str, *, is_deep: bool) -> AudioFormat | None:
@@ -241,18 +246,6 @@ def _is_supported(muxer: str, chosen: AudioFormat) -> bool:
         return [*stream.encode(frame), *stream.encode(None)]
 
     return can_hold_encoded(muxer, "audio", fill)
-
-
-def _decode_one(packets: Sequence[Packet[Stream]]) -> AudioFrame | None:
-    """Decode the first frame; the packets belong to another handle of the file."""
-    import av
-
-    for packet in packets:
-        with suppress(av.FFmpegError):
-            frames = cast("AudioStream", packet.stream).codec_context.decode(packet)
-            if frames:
-                return frames[0]
-    return None
 
 
 def _opens(context: Any) -> bool:  # noqa: ANN401

@@ -1,23 +1,27 @@
 """Try in memory what a container can hold, by muxing a little of it and reading that back.
 
 FFmpeg's lists of supported codecs are not enough: MPEG-TS takes any track and stores those that it
-does not know as private data, and a damaged header only shows when it is written.
+does not know as private data, MOV takes some that no player can decode from it, and a damaged
+header only shows when it is written.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
 
 from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream
 from vsrc.runtime.encode.video_stream import MOV_FAMILY
 from vsrc.runtime.pyav_versions import open_input, open_output
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
 
@@ -27,8 +31,30 @@ _VIDEO_ENCODERS = ("mpeg4", "mpeg2video", "libvpx", "libvpx-vp9", "mjpeg")
 _SAFE_CODECS = {"flv": frozenset(("aac", "ac3", "eac3", "flac", "mp3", "opus"))}
 """Audio codecs that may be tried; FFmpeg 8's FLV muxer aborts the process for all others."""
 
+_DEMUXERS = {"webm": "matroska", "dvd": "mpeg", "svcd": "mpeg", "vcd": "mpeg", "vob": "mpeg"}
+"""FFmpeg's name of a muxer -> that of the demuxer, where they differ."""
+
+_RATE = Fraction(25)
+
 Fill = Callable[["OutputContainer"], list["Packet[Stream]"]]
 """Function that adds a stream to a container, and returns some packets of it."""
+
+
+@dataclass(frozen=True)
+class _Track:
+    """A track that was read back.
+
+    Attributes:
+        kind: Type of the stream.
+        codec: FFmpeg's name of the codec; "unknown" for private data.
+        is_cover: Whether it is a cover image.
+        is_playable: Whether it can be decoded, where it is audio.
+    """
+
+    kind: str
+    codec: str
+    is_cover: bool
+    is_playable: bool
 
 
 def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> bool:
@@ -39,9 +65,8 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
         stream: Track.
         packets: Some of its packets, which are left unchanged; may be empty.
     """
-    if stream.type == "audio" and codec_name(stream) not in _SAFE_CODECS.get(
-        muxer, (codec_name(stream),)
-    ):
+    codec = codec_name(stream)
+    if stream.type == "audio" and codec not in _SAFE_CODECS.get(muxer, (codec,)):
         return False
 
     def fill(target: OutputContainer) -> list[Packet[Stream]]:
@@ -53,20 +78,21 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
     if back is None:
         return False
     if is_cover(stream):
-        return any(cover for *_, cover in back) or (not packets and muxer in MOV_FAMILY)
-    # A known codec that is read back as an unknown one was stored as private data.
-    is_known = codec_name(stream) != "unknown"
-    return not packets or any(
-        kind == stream.type and (codec != "unknown" or not is_known) for kind, codec, _ in back
-    )
+        return any(track.is_cover for track in back) or (not packets and muxer in MOV_FAMILY)
+    if not packets:
+        return True
+    same = [track for track in back if track.kind == stream.type]
+    if codec != "unknown":  # a codec that only FFmpeg's muxer knows is read back as private data
+        same = [track for track in same if track.codec != "unknown"]
+    if stream.type == "audio" and decode_audio(packets):
+        same = [track for track in same if track.is_playable]
+    return bool(same)
 
 
 def can_hold_encoded(muxer: str, kind: str, fill: Fill) -> bool:
     """Whether a container can hold an encoded track of a type, `audio` or `subtitle`."""
-    back = _mux(muxer, fill)
-    return back is not None and any(
-        found == kind and codec != "unknown" for found, codec, _ in back
-    )
+    back = _mux(muxer, fill) or ()
+    return any(track.kind == kind and track.codec != "unknown" for track in back)
 
 
 def find_lost_tags(muxer: str, tags: Mapping[str, str], options: Mapping[str, str]) -> list[str]:
@@ -87,7 +113,7 @@ def find_lost_tags(muxer: str, tags: Mapping[str, str], options: Mapping[str, st
             with open_output(file, muxer, options=dict(options)) as target:
                 target.metadata.update(tags)
                 _mux_picture(target, encoder)
-            with open_input(io.BytesIO(file.getvalue())) as back:
+            with _open_back(file, muxer) as back:
                 kept = {name.lower() for name in back.metadata}
         except (av.FFmpegError, ValueError):
             continue
@@ -95,32 +121,30 @@ def find_lost_tags(muxer: str, tags: Mapping[str, str], options: Mapping[str, st
     return []
 
 
-def can_hold_timecode(muxer: str, timecode: str, rate: object) -> bool:
-    """Whether a muxer accepts a timecode, `01:00:00;00`, for video of this rate, frames/s."""
+def can_hold_timecode(muxer: str, timecode: str, rate: Fraction) -> bool:
+    """Whether a container stores a timecode, `01:00:00;00`, of video at this rate, frames/s."""
     import av
 
     for encoder in _VIDEO_ENCODERS:
+        file = io.BytesIO()
         try:
-            with open_output(io.BytesIO(), muxer) as target:
-                _mux_picture(target, encoder, rate=rate)
+            with open_output(file, muxer) as target:
+                _mux_picture(target, encoder, rate=rate, timecode=timecode)
+            with _open_back(file, muxer) as back:
+                tags = back.streams.video[0].metadata.items()
         except (av.FFmpegError, ValueError):
             continue
-        try:
-            with open_output(io.BytesIO(), muxer) as target:
-                _mux_picture(target, encoder, rate=rate, timecode=timecode)
-        except (av.FFmpegError, ValueError):
-            return False
-        return True
-    return True
+        return any(name.lower() == "timecode" and text == timecode for name, text in tags)
+    return False
 
 
 def _mux_picture(
-    target: OutputContainer, encoder: str, *, rate: object = 25, timecode: str = ""
+    target: OutputContainer, encoder: str, *, rate: Fraction = _RATE, timecode: str = ""
 ) -> None:
     """Mux a video of one grey frame."""
     import av
 
-    stream: av.VideoStream = target.add_stream(encoder, rate=rate)  # type: ignore[call-overload]
+    stream = cast("av.VideoStream", target.add_stream(encoder, rate=rate))
     stream.width = stream.height = 64
     formats = stream.codec_context.codec.video_formats or [av.VideoFormat("yuv420p")]
     stream.pix_fmt = formats[0].name
@@ -132,8 +156,8 @@ def _mux_picture(
     target.mux(stream.encode(None))
 
 
-def _mux(muxer: str, fill: Fill) -> list[tuple[str, str, bool]] | None:
-    """Mux a track; return type and codec of what is read back, and whether it is a cover.
+def _mux(muxer: str, fill: Fill) -> list[_Track] | None:
+    """Mux a track, and read back what was written.
 
     Returns:
         None if the muxer refuses the track, or all of its packets.
@@ -148,7 +172,7 @@ def _mux(muxer: str, fill: Fill) -> list[tuple[str, str, bool]] | None:
             accepted = [_accepts(target, packet) for packet in packets]
     except (av.FFmpegError, ValueError):
         return None
-    return _read_back(file) if any(accepted) or not packets else None
+    return _read_back(file, muxer) if any(accepted) or not packets else None
 
 
 def _accepts(target: OutputContainer, packet: Packet[Stream]) -> bool:
@@ -161,14 +185,29 @@ def _accepts(target: OutputContainer, packet: Packet[Stream]) -> bool:
     return True
 
 
-def _read_back(file: io.BytesIO) -> list[tuple[str, str, bool]]:
+def _read_back(file: io.BytesIO, muxer: str) -> list[_Track]:
     import av
 
     try:
-        with open_input(io.BytesIO(file.getvalue())) as back:
-            return [(stream.type, codec_name(stream), is_cover(stream)) for stream in back.streams]
+        with _open_back(file, muxer) as back:
+            packets = [packet for packet in back.demux() if packet.size]
+            return [
+                _Track(
+                    stream.type,
+                    codec_name(stream),
+                    is_cover(stream),
+                    stream.type == "audio" and bool(decode_audio(packets)),
+                )
+                for stream in back.streams
+            ]
     except (av.FFmpegError, ValueError):
         return []
+
+
+def _open_back(file: io.BytesIO, muxer: str) -> InputContainer:
+    # So little of a file is not recognised by itself.
+    demuxer = "mov" if muxer in MOV_FAMILY else _DEMUXERS.get(muxer, muxer)
+    return open_input(io.BytesIO(file.getvalue()), demuxer=demuxer)
 
 
 def _copy(packet: Packet[Stream]) -> Packet[Stream]:
