@@ -211,6 +211,22 @@ def test_audio_is_dropped_where_it_is_asked_for(
     assert [stream["codec_type"] for stream in streams] == ["video"]
 
 
+def test_another_audio_mode_is_another_job(
+    tmp_path: Path, clip: Path, enlarger: Make, ffprobe: Make
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).symlink_to(clip)
+    output = tmp_path / "out"
+    skipped = []
+    for audio in ("copy", "copy", "drop"):
+        inputs = (tmp_path / "a.mp4", tmp_path / "b.mp4")
+        config = InferConfig(inputs, output, audio=audio, overwrite=True)
+        notes = infer(config, session=enlarger(scale=1)).files[0].notes
+        skipped.append(any(note.startswith("skipped") for note in notes))
+    assert skipped == [False, True, False]
+    assert track_of(ffprobe, output / "a.mp4", "audio") == ""
+
+
 def test_an_unknown_audio_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="audio="):
         InferConfig(("a.mp4",), Path("b.mp4"), audio="loud")
