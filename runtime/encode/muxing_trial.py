@@ -18,7 +18,7 @@ from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream
 from vsrc.runtime.encode.video_stream import MOV_FAMILY
-from vsrc.runtime.pyav_versions import open_input, open_output
+from vsrc.runtime.pyav_versions import open_input, open_output, time_base
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -72,14 +72,19 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
     def fill(target: OutputContainer) -> list[Packet[Stream]]:
         copy = add_copied_stream(target, stream)
         copy.disposition, track = stream.disposition, CopiedTrack(copy)
-        return [new for packet in packets for new in track.packets(_copy(packet))]
+        return [new for packet in tried for new in track.packets(_copy(packet))]
 
+    # Subtitles often begin late, and are stored whatever they say.
+    tried = packets or ([_stand_in()] if stream.type == "subtitle" else [])
     back = _mux(muxer, fill)
+    if back is None and not packets:
+        tried = []
+        back = _mux(muxer, fill)
     if back is None:
         return False
     if is_cover(stream):
         return any(track.is_cover for track in back) or (not packets and muxer in MOV_FAMILY)
-    if not packets:
+    if not tried:
         return True
     same = [track for track in back if track.kind == stream.type]
     if codec != "unknown":  # a codec that only FFmpeg's muxer knows is read back as private data
@@ -210,10 +215,20 @@ def _open_back(file: io.BytesIO, muxer: str) -> InputContainer:
     return open_input(io.BytesIO(file.getvalue()), demuxer=demuxer)
 
 
+def _stand_in() -> Packet[Stream]:
+    """Return a packet in place of one that is not at hand."""
+    import av
+
+    packet: Packet[Stream] = av.Packet(b"text")
+    packet.pts = packet.dts = 0
+    packet.duration, packet.time_base, packet.is_keyframe = 1000, Fraction(1, 1000), True
+    return packet
+
+
 def _copy(packet: Packet[Stream]) -> Packet[Stream]:
     import av
 
     copy: Packet[Stream] = av.Packet(bytes(packet))
     copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
-    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+    copy.time_base, copy.is_keyframe = time_base(packet), packet.is_keyframe
     return copy

@@ -45,7 +45,7 @@ class ConvertedSubtitles:
         converted = cast("Packet[Stream]", encoder.encode_subtitle(subtitle))
         converted.pts, converted.dts = packet.pts, packet.dts
         converted.duration = packet.duration
-        converted.time_base, converted.stream = packet.time_base, self._target
+        converted.time_base, converted.stream = time_base(packet), self._target
         return [converted]
 
     def rest(self) -> list[Packet[Stream]]:

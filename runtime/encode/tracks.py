@@ -125,8 +125,9 @@ class TrackCopier:
 
         try:
             self._target.mux(packet)
-        except (av.error.ArgumentError, av.error.InvalidDataError):
-            self._refused[key] += 1  # an invalid time stamp, or no header
+        except (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError):
+            # An invalid time stamp or no header; muxers return -1 (EPERM) where they have no code.
+            self._refused[key] += 1
 
 
 def _is_left_out(stream: Stream, source: InputContainer, video: Stream) -> bool:

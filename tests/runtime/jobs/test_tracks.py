@@ -161,6 +161,22 @@ def test_subtitles_are_copied_or_converted_as_the_container_allows(
         assert shown.read_text().strip() == text.read_text().strip()
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [("mkv", "subrip"), ("mp4", "mov_text"), ("ts", "")])
+def test_subtitles_that_begin_late_are_treated_alike(
+    tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make, suffix: str, codec: str
+) -> None:
+    """No packet of them is read before the work: MPEG-TS would store them as private data."""
+    text, source, output = tmp_path / "t.srt", tmp_path / "a.mkv", tmp_path / f"b.{suffix}"
+    text.write_text("1\n00:00:30,000 --> 00:00:31,000\nHello\n")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=16x16:r=25:d=32", "-i", text, "-c:v", "mpeg4",
+           "-c:s", "srt", source)  # fmt: skip
+    notes = upscale(source, output, enlarger(scale=1), preset="ultrafast")
+    assert track_of(ffprobe, output, "subtitle") == codec
+    expect_note(notes, "subtitle", "subrip", codec, suffix)
+    kinds = [stream["codec_type"] for stream in ffprobe(output, "-show_streams")["streams"]]
+    assert "data" not in kinds
+
+
 def test_amr_of_a_phone_is_copied(
     tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make
 ) -> None:
