@@ -68,30 +68,39 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
     codec = codec_name(stream)
     if stream.type == "audio" and codec not in _SAFE_CODECS.get(muxer, (codec,)):
         return False
+    back: list[_Track] | None = None
+    if stream.type == "subtitle" and not packets:
+        # Subtitles often begin late, and are stored whatever they say.
+        back = _copy_track(muxer, stream, [_stand_in()])
+    if back is None:
+        back = _copy_track(muxer, stream, packets)
+        if back is not None and not packets and not is_cover(stream):
+            return True  # the header is all that can be tried
+    return any(_is_same(track, stream, packets) for track in back or ())
+
+
+def _copy_track(
+    muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]
+) -> list[_Track] | None:
+    """Mux some packets of a track; see `_mux`."""
 
     def fill(target: OutputContainer) -> list[Packet[Stream]]:
         copy = add_copied_stream(target, stream)
         copy.disposition, track = stream.disposition, CopiedTrack(copy)
-        return [new for packet in tried for new in track.packets(_copy(packet))]
+        return [new for packet in packets for new in track.packets(_copy(packet))]
 
-    # Subtitles often begin late, and are stored whatever they say.
-    tried = packets or ([_stand_in()] if stream.type == "subtitle" else [])
-    back = _mux(muxer, fill)
-    if back is None and not packets:
-        tried = []
-        back = _mux(muxer, fill)
-    if back is None:
-        return False
+    return _mux(muxer, fill)
+
+
+def _is_same(track: _Track, stream: Stream, packets: Sequence[Packet[Stream]]) -> bool:
+    """Whether a track that was read back is what was written."""
     if is_cover(stream):
-        return any(track.is_cover for track in back) or (not packets and muxer in MOV_FAMILY)
-    if not tried:
-        return True
-    same = [track for track in back if track.kind == stream.type]
-    if codec != "unknown":  # a codec that only FFmpeg's muxer knows is read back as private data
-        same = [track for track in same if track.codec != "unknown"]
-    if stream.type == "audio" and decode_audio(packets):
-        same = [track for track in same if track.is_playable]
-    return bool(same)
+        return track.is_cover
+    if track.kind != stream.type:
+        return False
+    if track.codec == "unknown" and codec_name(stream) != "unknown":
+        return False  # private data
+    return track.is_playable or stream.type != "audio" or not decode_audio(packets)
 
 
 def can_hold_encoded(muxer: str, kind: str, fill: Fill) -> bool:

@@ -62,6 +62,9 @@ class TrackOpener:
         """Add a track to the output; None if it is left out."""
         if stream.type == "audio":
             return self._open_audio(stream)
+        if is_cover(stream) and self._source.file is not None:
+            self.notes.append(f"{_name(stream)} is left out: covers cannot be read from a pipe")
+            return None
         if self._can_hold(stream):
             return self._copy(stream)
         if stream.type == "subtitle" and (converted := open_converter(self._target, stream)):

@@ -32,22 +32,34 @@ def odd(value: int) -> int:
     return value | 0x80 * (1 - bin(value).count("1") % 2)
 
 
-def sei_of(index: int) -> bytes:
-    """An H.264 SEI unit with captions, as broadcasters write it (ITU-T T.35 user data)."""
-    payload = b"\xb5\0\x31GA94\x03" + b"\xc1\xff" + caption_of(index) + b"\xff"
+def sei_of(user_data: bytes) -> bytes:
+    """An H.264 SEI unit with data of ATSC A/53, as broadcasters write it (ITU-T T.35)."""
+    payload = b"\xb5\0\x31" + user_data
     return b"\0\0\0\1\x06\x04" + bytes((len(payload),)) + payload + b"\x80"
+
+
+def captions(index: int) -> bytes:
+    return b"GA94\x03\xc1\xff" + caption_of(index) + b"\xff"
+
+
+def active_format(_: int) -> bytes:
+    return b"DTG1\x41\xf8"
 
 
 @pytest.fixture(scope="module")
 def captioned(tmp_path_factory: pytest.TempPathFactory, moving: Make) -> Path:
     """H.264 with B-frames; each frame carries captions of its own."""
     path = tmp_path_factory.mktemp("captions") / "a.ts"
+    return write_marked(path, moving(FRAMES), captions)
+
+
+def write_marked(path: Path, frames: Any, user_data: Callable[[int], bytes]) -> Path:  # noqa: ANN401
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25, options={"bf": "2", "a53cc": "0"})
         stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 25)
         packets = []
-        for index, rgb in enumerate(moving(FRAMES)):
+        for index, rgb in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = index, Fraction(1, 25)
             packets += stream.encode(frame)
@@ -59,7 +71,9 @@ def captioned(tmp_path_factory: pytest.TempPathFactory, moving: Make) -> Path:
                 for place in range(len(data))
                 if data[place : place + 3] == b"\0\0\1" and data[place + 3] & 31 in (1, 5)
             )
-            marked = av.Packet(data[:at].rstrip(b"\0") + sei_of(shown) + b"\0" + data[at:])
+            marked = av.Packet(
+                data[:at].rstrip(b"\0") + sei_of(user_data(shown)) + b"\0" + data[at:]
+            )
             marked.pts, marked.dts, marked.time_base = packet.pts, packet.dts, packet.time_base
             marked.stream, marked.is_keyframe = stream, packet.is_keyframe
             container.mux(marked)
@@ -127,6 +141,16 @@ def test_captions_that_cannot_be_kept_are_named_before_the_work(
     assert note.startswith("closed captions (EIA-608, EIA-708): left out")
     assert said[0].notes == (note,)
     assert said[0].done == 0
+
+
+def test_an_active_format_description_is_named(
+    tmp_path: Path, moving: Make, enlarger: Make, ffprobe: Make
+) -> None:
+    source = write_marked(tmp_path / "a.ts", moving(FRAMES), active_format)
+    found = ffprobe(source, "-select_streams", "v", "-show_frames")["frames"]
+    assert all("Active format description" in str(frame["side_data_list"]) for frame in found)
+    (note,) = infer(InferConfig((source,), tmp_path / "b.mkv"), session=enlarger()).files[0].notes
+    assert note == "active format description (AFD): left out, libx264 cannot store it"
 
 
 def test_captions_of_a_broadcast_read_the_same(
