@@ -31,7 +31,7 @@ from vsrc.runtime.pyav_versions import open_output
 
 if TYPE_CHECKING:
     import av
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
 
 _OWN_CLOCK = frozenset(("mpeg", "mpegts"))
 """Containers with an arbitrary start time, such as the time of day of a recording."""
@@ -230,24 +230,26 @@ class VideoWriter:
             context.name, width=context.width, height=context.height, rate=self._info.rate
         )
         self._segments = self.segments(0)
+        self._output.metadata.update(tags)
         self._tracks: TrackCopier | None = None
         if self._source is not None:
-            video = self._source.streams[self._info.index]
-            copy_tags(video, self._encoded.stream)
-            self._output.metadata.update(tags)
-            stream_tags, rate = self._encoded.stream.metadata, self._info.rate
-            self._tracks = TrackCopier(
-                self._source, self._output, video=self._info.index, audio=settings.audio
-            )
-            notes = (
-                *self._tracks.notes,
-                lost_tags,
-                check_chapters(self._source, muxer),
-                check_timecode(stream_tags, muxer, rate * settings.time_scale),
-            )
-            self.notes += [note for note in notes if note]
-            if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
-                self._shift = find_start(self._source)
+            self._tracks = self._open_tracks(self._source, muxer, settings)
+        self.notes += [lost_tags] if lost_tags else []
+
+    def _open_tracks(
+        self, source: InputContainer, muxer: str, settings: VideoSettings
+    ) -> TrackCopier:
+        """Copy the tags of the video, and add the other tracks to the output."""
+        stream, index = self._encoded.stream, self._info.index
+        copy_tags(source.streams[index], stream)
+        rate = self._info.rate * settings.time_scale
+        tracks = TrackCopier(source, self._output, video=index, audio=settings.audio)
+        timecode = check_timecode(stream.metadata, muxer, rate)
+        notes = (*tracks.notes, check_chapters(source, muxer), timecode)
+        self.notes += [note for note in notes if note]
+        if source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
+            self._shift = find_start(source)
+        return tracks
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
         """Muxer options that keep time stamps unchanged and bytes reproducible."""
