@@ -22,6 +22,7 @@ from vsrc.runtime.pyav_versions import time_base
 if TYPE_CHECKING:
     import av
     from av.audio.frame import AudioFrame
+    from av.audio.layout import AudioLayout
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.filter import Graph
@@ -35,8 +36,8 @@ _LOSSY = ("aac", "libopus", "libmp3lame", "ac3", "mp2")
 _MOSTLY_LOSSLESS = frozenset(("wavpack",))
 """Codecs with a lossy mode that is hardly used; of DTS, in contrast, it is the usual one."""
 
-_FIRST = {"avi": "libmp3lame"}
-"""Preferred lossy encoder of a container; AVI has no time stamps, which AAC needs in practice."""
+_LOSSY_IN = {"avi": ("libmp3lame", "ac3", "mp2")}
+"""The lossy ones of a container that differs; AVI has no time stamps, which AAC needs."""
 
 _BITS_PER_SAMPLE = 4
 _MOST_BITS_PER_SECOND = 96_000
@@ -105,16 +106,20 @@ def choose_format(
         return None
     rate = frame.sample_rate if frame else context.sample_rate
     layout = (frame or context).layout
-    layouts = [layout.name, default_layout(layout.nb_channels), "stereo", "mono"]
     is_deep = (frame or context).format.bytes > 2
-    for encoder in _encoders(muxer, stream):
-        for name in dict.fromkeys(layouts):
-            if "channels" in name:  # no encoder supports an unknown layout
-                continue
+    for name in _layouts(layout):
+        for encoder in _encoders(muxer, stream):
             chosen = _format(encoder, rate or _DEFAULT_RATE, name, is_deep=is_deep)
             if chosen and _is_supported(muxer, chosen):
                 return chosen
     return None
+
+
+def _layouts(layout: AudioLayout) -> list[str]:
+    """Names of the layouts to try, best first; no encoder supports an unknown one."""
+    # AAC has no code for loudspeakers at the sides, and players do not read what it writes instead.
+    names = (layout.name.replace("(side)", ""), layout.name, default_layout(layout.nb_channels))
+    return [name for name in dict.fromkeys((*names, "stereo", "mono")) if "channels" not in name]
 
 
 class EncodedTrack:
@@ -203,7 +208,7 @@ def _encoders(muxer: str, stream: Stream) -> tuple[str, ...]:
     import av
 
     codec = av.Codec(codec_name(stream), "r")
-    lossy = tuple(dict.fromkeys((_FIRST.get(muxer, _LOSSY[0]), *_LOSSY)))
+    lossy = _LOSSY_IN.get(muxer, _LOSSY)
     is_lossless = codec.lossless and (not codec.lossy or codec.name in _MOSTLY_LOSSLESS)
     return (*_LOSSLESS, *lossy) if is_lossless else lossy
 
@@ -241,7 +246,8 @@ def _is_supported(muxer: str, chosen: AudioFormat) -> bool:
         layout = av.AudioLayout(chosen.layout)
         frame = av.AudioFrame(context.format.name, layout.name, chosen.rate // 4)
         frame.sample_rate, frame.pts = chosen.rate, 0
-        for plane in frame.planes:
+        # PyAV lists nine planes for eight channels, the last of which does not exist.
+        for plane in frame.planes[: layout.nb_channels]:
             plane.update(bytes(plane.buffer_size))
         return [*stream.encode(frame), *stream.encode(None)]
 

@@ -218,6 +218,33 @@ def test_audio_is_encoded_where_it_is_asked_for(
     assert float(last["pts_time"]) + float(last["duration_time"]) == pytest.approx(0.96, abs=0.04)
 
 
+SURROUND = {
+    "5.1(side)": (
+        "ac3",
+        {"webm": ("opus", "5.1"), "mp4": ("aac", "5.1"), "avi": ("ac3", "5.1(side)")},
+    ),
+    "7.1": ("flac", {"webm": ("opus", "7.1"), "ts": ("aac", ""), "mp4": ("flac", "7.1")}),
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "suffix"),
+    [(layout, suffix) for layout, row in SURROUND.items() for suffix in row[1]],
+)
+def test_all_channels_are_encoded(
+    tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make, layout: str, suffix: str
+) -> None:
+    source, output = tmp_path / "a.mkv", tmp_path / f"b.{suffix}"
+    before, results = SURROUND[layout]
+    ffmpeg(*PICTURE.split(), "-f", "lavfi", "-i", f"anoisesrc=d=1:r=48000,aformat=cl={layout}",
+           "-c:v", "mpeg4", "-c:a", before, source)  # fmt: skip
+    upscale(source, output, enlarger(scale=1), audio="encode")
+    (found,) = ffprobe(output, "-show_streams", "-select_streams", "a")["streams"]
+    codec, after = results[suffix]
+    assert (found["codec_name"], found["channels"]) == (codec, 6 if "5" in layout else 8)
+    assert not after or found["channel_layout"] == after
+
+
 def test_audio_is_dropped_where_it_is_asked_for(
     tmp_path: Path, clip: Path, ffprobe: Make, enlarger: Make
 ) -> None:
