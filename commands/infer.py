@@ -10,7 +10,7 @@ import click
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
-from vsrc.runtime.jobs.config import InferConfig, parse_seconds
+from vsrc.runtime.jobs.config import AUDIO_MODES, InferConfig, parse_seconds
 
 if TYPE_CHECKING:
     from vsrc.runtime.jobs.result import InferResult
@@ -59,6 +59,13 @@ if TYPE_CHECKING:
     "--crf", type=int, help="Constant quality, smaller is better.  [default: 18 for x264]"
 )
 @click.option("--preset", help="Preset of the encoder.")
+@click.option(
+    "--audio",
+    type=click.Choice(AUDIO_MODES),
+    default=InferConfig.audio,
+    show_default=True,
+    help="Copy it (encode it where the container cannot hold it), always encode it, or drop it.",
+)
 @click.option(
     "--fps",
     type=float,

@@ -25,16 +25,21 @@ if TYPE_CHECKING:
 PathOrFile = str | IO[bytes]
 
 
-def open_input(source: PathOrFile, *, options: dict[str, str] | None = None) -> InputContainer:
+def open_input(
+    source: PathOrFile, *, options: dict[str, str] | None = None, demuxer: str | None = None
+) -> InputContainer:
     """Open a file for reading, whatever the encoding of its tags.
 
     Args:
         source: File name or URL, or an open binary file.
         options: Options of the demuxer and the protocol.
+        demuxer: FFmpeg's name of the format; None to recognise it.
     """
     import av
 
-    container: InputContainer = av.open(source, container_options=options, **_lossless_text())
+    container: InputContainer = av.open(
+        source, format=demuxer, container_options=options, **_lossless_text()
+    )
     return container
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.pixels import Pixels
 
 if TYPE_CHECKING:
+    import av
     from av.packet import Packet
     from av.stream import Stream
 
@@ -27,6 +28,7 @@ class SourceFrame:
         starts_shot: Whether it is the first frame of a shot.
         wanted: False for a neighbour that is fed to the network but not upscaled itself.
         name: File name without suffix, where the source is an image sequence.
+        carrier: Frame with the captions and other side data of this one; see `make_carrier`.
     """
 
     rgb: Pixels
@@ -36,6 +38,7 @@ class SourceFrame:
     starts_shot: bool = False
     wanted: bool = True
     name: str = ""
+    carrier: av.VideoFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,7 @@ class ResultFrame:
         starts_shot: Whether it is the first frame of a shot.
         is_recomputed: Whether reduced precision had corrupted it, and it was recomputed in fp32.
         is_corrupted: Whether reduced precision has corrupted it, and it could not be recomputed.
+        carrier: Frame with the captions and other side data of the source frame.
     """
 
     rgb: Pixels | None
@@ -64,6 +68,7 @@ class ResultFrame:
     starts_shot: bool = False
     is_recomputed: bool = False
     is_corrupted: bool = False
+    carrier: av.VideoFrame | None = None
 
     @property
     def counts(self) -> bool:

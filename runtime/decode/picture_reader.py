@@ -57,7 +57,6 @@ class PictureReader:
             rate=fps,
             frames=len(files),
             duration=len(files) / fps,
-            file_duration=Fraction(0),
             start=0,
             gaps=describe_gaps(files),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.frame_data import frame_data_types
 from vsrc.runtime.decode.frame_rate import choose_rate
 from vsrc.runtime.decode.transparency import is_transparent, remove_alpha_advice
 from vsrc.runtime.errors import MediaError
@@ -69,7 +70,6 @@ class VideoInfo:
         rate: Average frame rate, frames/s.
         frames: Number of frames in the container's header; 0 if unknown.
         duration: Length of the video, seconds; None where unknown.
-        file_duration: Length of the file in its header, seconds; 0 if unknown.
         start: PTS of the first frame, units of time_base.
         sample_aspect_ratio: Width of a pixel over its height; None where unknown.
         display_matrix: FFmpeg's 3x3 fixed-point matrix by which players rotate frames, or None.
@@ -80,6 +80,7 @@ class VideoInfo:
         hdr: HDR mastering display and light level metadata.
         grid: Least constant rate whose frame times include those of the source, frames/s; None
             for the average rate.
+        frame_data: Types of `FRAME_DATA` that the first frame carries.
     """
 
     path: str
@@ -98,7 +99,6 @@ class VideoInfo:
     rate: Fraction
     frames: int
     duration: Fraction | None
-    file_duration: Fraction
     start: int
     sample_aspect_ratio: Fraction | None
     display_matrix: tuple[int, ...] | None
@@ -108,6 +108,7 @@ class VideoInfo:
     gaps: str = ""
     hdr: HdrMetadata = NO_HDR
     grid: Fraction | None = None
+    frame_data: frozenset[str] = frozenset()
 
     @property
     def estimated_frames(self) -> int:
@@ -213,7 +214,6 @@ def from_stream(
         rate=rate.average,
         frames=_header_frames(stream, container, average, rate.average),
         duration=stream.duration * unit if stream.duration else whole or None,
-        file_duration=whole,
         start=first_pts(first),
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio),
         display_matrix=display_matrix(first),
@@ -222,6 +222,7 @@ def from_stream(
         chapters=len(container.chapters()),
         hdr=hdr_metadata(first),
         grid=rate.grid,
+        frame_data=frame_data_types(first),
     )
 
 

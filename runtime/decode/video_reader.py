@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced
 from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.frame_data import make_carrier
 from vsrc.runtime.decode.frame_rate import needs_stamps
+from vsrc.runtime.decode.header_end import header_end
 from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.decode.sources import PIPE
@@ -160,6 +162,8 @@ class VideoReader:
         try:
             self._stream = video_stream(self._container, self._path)
             self._begin(is_interlaced=False)
+            self._is_sought = False
+            self._header_end = header_end(self._container, self._stream)
             first = next(self._frames, None)
             if first is None and str(self._path) == PIPE:
                 raise MediaError(describe_unpiped("no frame can be decoded"))
@@ -196,6 +200,7 @@ class VideoReader:
         except av.FFmpegError:
             return False
         self._begin(is_interlaced=self.info.is_interlaced)
+        self._is_sought = True
         # In transport streams a seek may end anywhere; frames before a key frame depend on
         # frames that were skipped.
         first = next((frame for frame in self._frames if frame.key_frame), None)
@@ -227,7 +232,8 @@ class VideoReader:
             for missing in lost.received(pts):
                 yield self._repeat(new if rgb is None else rgb, missing)
             rgb = new
-            yield self._stamped(SourceFrame(rgb, pts, frame.duration))
+            carrier = make_carrier(frame)
+            yield self._stamped(SourceFrame(rgb, pts, frame.duration, carrier=carrier))
         if rgb is not None:
             for missing in lost.rest():
                 yield self._repeat(rgb, missing)
@@ -260,12 +266,13 @@ class VideoReader:
         """Return a message if the file is shorter than its header says, else an empty string."""
         read = self._decoding
         # AVI counts empty chunks, which stand for frames that an encoder skipped.
-        if self.info.container != "avi" and self.info.frames > read.video_packets:
+        is_counted = self.info.container != "avi" and not self._is_sought
+        if is_counted and self.info.frames > read.video_packets:
             return f"it is truncated: {read.video_packets} of {self.info.frames} frames are present"
-        duration = self.info.file_duration
-        if read.end_seconds + _TOLERANCE_SECONDS < duration:
+        end = self._header_end
+        if end is not None and read.end_seconds + _TOLERANCE_SECONDS < end:
             return (
-                f"it is truncated: {float(read.end_seconds):.1f} of {float(duration):.1f} seconds "
+                f"it is truncated: {float(read.end_seconds):.1f} of {float(end):.1f} seconds "
                 "are present"
             )
         return ""

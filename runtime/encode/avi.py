@@ -1,4 +1,4 @@
-"""What AVI needs: frames on a constant grid of time, and AAC without ADTS headers.
+"""What AVI needs: frames on a constant grid of time.
 
 AVI stores no time stamps. Frame n is shown at n / rate; an empty chunk repeats the frame before.
 
@@ -9,10 +9,6 @@ AVI stores no time stamps. Frame n is shown at n / rate; an empty chunk repeats 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from av.stream import Stream
 
 MUXER = "avi"
 
@@ -59,12 +55,3 @@ class FrameGrid:
             f"AVI holds one frame rate, here {float(self._rate):.6g} fps: {self._moved} frames are "
             f"shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep their times"
         ]
-
-
-def refuses(track: Stream) -> bool:
-    """Whether it is AAC with ADTS headers, as in transport streams; few players read it in AVI."""
-    from av.audio.codeccontext import AudioCodecContext
-
-    context = track.codec_context
-    is_aac = isinstance(context, AudioCodecContext) and context.codec.canonical_name == "aac"
-    return is_aac and not context.extradata

@@ -24,7 +24,7 @@ class Encoder:
         quality: Name of its option for constant quality; empty where it has none.
         default: Default value of that option; None for the encoder's own default.
         preset: Default preset; empty for the encoder's own default.
-        quiet: Options that suppress messages on stderr.
+        quiet: Options that suppress messages on stderr, or keep closed captions.
         coarsest: Largest value of the quality option, the smallest being 0; None if unknown.
     """
 
@@ -44,7 +44,7 @@ ENCODERS = {
         "crf",
         20,
         "medium",
-        (("x265-params", "log-level=error:frame-threads=3"),),
+        (("x265-params", "log-level=error:frame-threads=3"), ("a53cc", "1")),
         coarsest=51,
     ),
     "av1": Encoder("libsvtav1", "crf", 28, "8", coarsest=63),

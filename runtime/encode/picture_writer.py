@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
+from vsrc.runtime.decode.frame_data import describe_frame_data
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
 from vsrc.runtime.errors import MediaError
@@ -48,6 +49,10 @@ class PictureWriter:
         self.notes: list[str] = []
         if info.tracks:
             self.notes.append("the other tracks are left out: images cannot carry them")
+        self.notes += [
+            f"{words}: left out, images cannot carry it"
+            for words in describe_frame_data(info.frame_data)
+        ]
         self._folder = folder
         self._pattern = pattern
         self._store = store

@@ -44,6 +44,7 @@ class VideoSettings:
         time_scale: Frame rate ratio of the result to the source: 1 or 2.
         is_excerpt: Whether the result is an excerpt, shifted to the start time of the source.
         is_deep: Whether the network sees more than 8 bits of each sample.
+        audio: What happens to audio: `copy` where the container can hold it, `encode` or `drop`.
     """
 
     codec: str | None = None
@@ -54,6 +55,7 @@ class VideoSettings:
     time_scale: int = 1
     is_excerpt: bool = False
     is_deep: bool = True
+    audio: str = "copy"
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,18 @@ from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode import avi
+from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
 from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
-from vsrc.runtime.encode.tracks import (
-    TrackCopier,
+from vsrc.runtime.encode.tags import (
+    check_chapters,
+    check_timecode,
+    choose_tags,
     copy_chapters,
-    copy_file_tags,
     copy_tags,
-    find_start,
-    track_units,
 )
+from vsrc.runtime.encode.tracks import TrackCopier, find_start, track_units
 from vsrc.runtime.encode.video_stream import MOV_FAMILY, VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.pending_file import PendingFile, failures_named
@@ -31,7 +32,7 @@ from vsrc.runtime.pyav_versions import open_output
 
 if TYPE_CHECKING:
     import av
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
 
 _OWN_CLOCK = frozenset(("mpeg", "mpegts"))
 """Containers with an arbitrary start time, such as the time of day of a recording."""
@@ -134,10 +135,13 @@ class VideoWriter:
         with failures_named(self.path):
             self._mux(self._segments.finish(), stop=self._end if self._is_excerpt else None)
             self._release(stop=self._end if self._is_excerpt else None)
+            if self._tracks:
+                self._tracks.finish()
             self._output.close()
             self._pending.commit(overwrite=self._overwrite)
             self.notes += self._tracks.losses() if self._tracks else []
             self.notes += self._grid.notes() if self._grid else []
+            self.notes += [note for note in self._frame_data.notes if note not in self.notes]
             if self._store is not None:
                 self._store.remove()
 
@@ -188,6 +192,7 @@ class VideoWriter:
         if frame.rgb is None:
             return None
         picture = self._from_rgb(self._encoded.orientation.upright(frame.rgb))
+        picture = self._frame_data.attach(picture, frame.carrier)
         picture.time_base = self._encoded.time_base
         picture.pts = pts
         picture.duration = 1 if self._grid else frame.duration
@@ -208,10 +213,11 @@ class VideoWriter:
             self._container.close()
 
     def _open(self, muxer: str) -> None:
+        tags, tag_options, lost_tags = choose_tags(self._source, muxer)
         self._container = self._output = open_output(
             self._pending.file,
             muxer,
-            options=self._muxer_options(muxer),
+            options=self._muxer_options(muxer) | tag_options,
             buffer_bytes=_BUFFER_BYTES,
         )
         self._encoded = add_video_stream(self._output, self._info, self._settings)
@@ -226,6 +232,8 @@ class VideoWriter:
             self.notes.append(
                 f"{context.name} cannot keep {self._info.depth} bits: written in {bits}"
             )
+        self._frame_data = FrameDataEncoder(context.name, self._info.frame_data)
+        self.notes += self._frame_data.notes
         self._from_rgb = frame_maker(
             self._encoded.colour,
             width=context.width,
@@ -237,15 +245,24 @@ class VideoWriter:
             context.name, width=context.width, height=context.height, rate=self._info.rate
         )
         self._segments = self.segments(0)
+        self._output.metadata.update(tags)
         self._tracks: TrackCopier | None = None
         if self._source is not None:
-            video = self._source.streams[self._info.index]
-            copy_tags(video, self._encoded.stream)
-            copy_file_tags(self._source, self._output)
-            self._tracks = TrackCopier(self._source, self._output, video=self._info.index)
-            self.notes += self._tracks.notes
-            if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
-                self._shift = find_start(self._source)
+            self._tracks = self._open_tracks(self._source, muxer)
+        self.notes += [lost_tags] if lost_tags else []
+
+    def _open_tracks(self, source: InputContainer, muxer: str) -> TrackCopier:
+        """Copy the tags of the video, and add the other tracks to the output."""
+        stream, index = self._encoded.stream, self._info.index
+        copy_tags(source.streams[index], stream)
+        rate = self._info.rate * self._settings.time_scale
+        tracks = TrackCopier(source, self._output, video=index, audio=self._settings.audio)
+        timecode = check_timecode(stream.metadata, muxer, rate)
+        notes = (*tracks.notes, check_chapters(source, muxer), timecode)
+        self.notes += [note for note in notes if note]
+        if source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
+            self._shift = find_start(source)
+        return tracks
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
         """Muxer options that keep time stamps unchanged and bytes reproducible."""

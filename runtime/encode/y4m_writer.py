@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
+from vsrc.runtime.decode.frame_data import describe_frame_data
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode.segments import SegmentTotals
 from vsrc.runtime.errors import MediaError
@@ -59,6 +60,9 @@ class Y4mWriter:
         ).encode()
         self.summary = f"y4m {pix_fmt} {width}x{height}"
         self.notes = ["the other tracks are left out: y4m holds frames"] if info.tracks else []
+        self.notes += [
+            f"{words}: left out, y4m holds frames" for words in describe_frame_data(info.frame_data)
+        ]
         self._last_pts: int | None = None
         self._uneven = False
 

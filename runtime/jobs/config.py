@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vsrc.runtime.jobs.share import Share
 
+AUDIO_MODES = ("copy", "encode", "drop")
+
 
 @dataclass(frozen=True)
 class InferConfig:
@@ -33,6 +35,9 @@ class InferConfig:
             None to choose by the container and the bit depth.
         crf: Constant quality of the encoder, smaller is better; None for the codec's default.
         preset: Preset of the encoder; None for the codec's default.
+        audio: `copy` copies audio where the container can hold it and encodes it elsewhere,
+            `encode` always encodes it (AAC, Opus, or FLAC where the source is lossless), `drop`
+            leaves it out.
         overwrite: Whether an existing output is replaced.
         allow_hdr: Whether HDR video is accepted; its code values are upscaled as if they were SDR.
         deinterlace: Whether interlaced video is deinterlaced (bwdif) before upscaling.
@@ -54,6 +59,7 @@ class InferConfig:
     codec: str | None = None
     crf: int | None = None
     preset: str | None = None
+    audio: str = "copy"
     overwrite: bool = False
     allow_hdr: bool = False
     deinterlace: bool = False
@@ -72,6 +78,8 @@ class InferConfig:
             )
         if self.tile is not None and self.tile < 0:
             raise ValueError(f"tile={self.tile} must be a side in LR pixels, or 0 for whole frames")
+        if self.audio not in AUDIO_MODES:
+            raise ValueError(f"audio={self.audio!r} must be one of {', '.join(AUDIO_MODES)}")
         if not 0 < self.fps <= 1000:
             raise ValueError(f"fps={self.fps} must lie in (0, 1000]")
 

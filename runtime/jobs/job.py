@@ -192,6 +192,7 @@ class Job:
             time_scale=network.time_scale,
             is_excerpt=config.is_excerpt,
             is_deep=self.reader.is_deep,
+            audio=config.audio,
         )
 
     @cached_property

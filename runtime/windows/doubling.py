@@ -75,6 +75,7 @@ def _make_slot(frame: SourceFrame, index: int, *, until: int) -> Slot:
         packets=frame.packets,
         wanted=frame.wanted,
         starts_shot=frame.starts_shot,
+        carrier=frame.carrier,
     )
 
 

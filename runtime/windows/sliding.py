@@ -14,11 +14,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vsrc.runtime.decode.frame import Packets, SourceFrame
 from vsrc.runtime.pixels import Pixels
+
+if TYPE_CHECKING:
+    import av
 
 _SLACK_BYTES = 32 << 20
 """Limit of the space for frames after the window, bytes; when it is full, the window moves."""
@@ -37,6 +41,7 @@ class Slot:
         name: File name without suffix; see `SourceFrame`.
         is_kept: Whether it already exists, from a run that was stopped.
         starts_shot: Whether it is the first frame of a shot.
+        carrier: Frame with the captions and other side data of the source frame.
     """
 
     index: int
@@ -47,6 +52,7 @@ class Slot:
     name: str = ""
     is_kept: bool = False
     starts_shot: bool = False
+    carrier: av.VideoFrame | None = None
 
     @property
     def is_missing(self) -> bool:
@@ -116,6 +122,7 @@ def _slot(frame: SourceFrame) -> Slot:
         wanted=frame.wanted,
         name=frame.name,
         starts_shot=frame.starts_shot,
+        carrier=frame.carrier,
     )
 
 

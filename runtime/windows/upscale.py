@@ -154,6 +154,7 @@ def _result(slot: Slot, guarded: GuardedPictures | None = None) -> ResultFrame:
         slot.starts_shot,
         is_recomputed=guarded is not None and slot.index in guarded.recomputed_indices,
         is_corrupted=guarded is not None and slot.index in guarded.corrupted_indices,
+        carrier=slot.carrier,
     )
 
 

@@ -177,13 +177,13 @@ def test_what_a_container_cannot_carry_is_said(
         InferConfig((rich_file,), tmp_path / "b.mp4"), session=enlarger(), progress=seen.append
     )
     words = " | ".join(result.files[0].notes)
-    assert "the subtitle track 3 (subrip) is left out: mp4 cannot carry it" in words
+    assert "the subtitle track 3 (subrip) is converted to mov_text: mp4 cannot carry it" in words
     assert "attachments are left out" in words
     assert seen[0].notes == result.files[0].notes  # said before the wait, not only after it
     kinds = [
         stream["codec_type"] for stream in ffprobe(tmp_path / "b.mp4", "-show_streams")["streams"]
     ]
-    assert kinds[:3] == ["video", "audio", "audio"]
+    assert kinds[:5] == ["video", "audio", "audio", "subtitle", "subtitle"]
     for stream in ("a:0", "a:1"):
         digests = [digest for *_, digest in packets_of(ffprobe, rich_file, stream)]
         assert [digest for *_, digest in packets_of(ffprobe, tmp_path / "b.mp4", stream)] == digests

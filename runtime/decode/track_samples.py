@@ -1,0 +1,66 @@
+"""The first packets of the tracks beside the video, read through a second handle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
+
+from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.pyav_versions import open_input
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+_PACKETS = 16
+_MOST_READ = 600
+"""Packets kept of each track, and packets of all tracks that are read to find them."""
+
+
+@contextmanager
+def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet[Stream]]]]:
+    """Read some packets of each track that is copied, from the beginning of the file.
+
+    They can be decoded within the block. The position in `source` does not change.
+
+    Yields:
+        Stream index -> packets; empty for tracks that begin late, and for a pipe, which can be read
+        only once.
+    """
+    import av
+
+    samples: dict[int, list[Packet[Stream]]] = {}
+    wanted = [stream.index for stream in select_copied_tracks(source)]
+    if not wanted or source.file is not None:
+        yield samples
+        return
+    with open_input(source.name, options={"protocol_whitelist": "file"}) as again:
+        with suppress(av.FFmpegError):
+            for count, packet in enumerate(again.demux()):
+                if packet.size and packet.stream.index in wanted:
+                    samples.setdefault(packet.stream.index, []).append(packet)
+                    if len(samples[packet.stream.index]) == _PACKETS:
+                        wanted.remove(packet.stream.index)
+                if not wanted or count == _MOST_READ:
+                    break
+        yield samples
+
+
+def decode_audio(packets: Sequence[Packet[Stream]]) -> list[AudioFrame]:
+    """Decode packets of one audio track from the start of it; damaged ones give no frames."""
+    import av
+
+    if not packets:
+        return []
+    context = cast("AudioStream", packets[0].stream).codec_context
+    frames: list[AudioFrame] = []
+    for packet in (*packets, None):
+        with suppress(av.FFmpegError, ValueError):
+            frames += context.decode(packet)
+    with suppress(av.FFmpegError, ValueError):
+        context.flush_buffers()
+    return frames

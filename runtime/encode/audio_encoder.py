@@ -1,0 +1,265 @@
+"""Encode an audio track that the output cannot hold as it is, or that the user wants encoded.
+
+    packet -> decoder -> silence where samples are missing -> rate, layout, format -> encoder
+
+Time stamps are those of the source: samples that are missing are replaced by silence and those
+that overlap are cut, so that a damaged or broken-up track does not move against the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.track_samples import decode_audio
+from vsrc.runtime.encode.copied_track import default_layout
+from vsrc.runtime.encode.muxing_trial import can_hold_encoded
+from vsrc.runtime.pyav_versions import time_base
+
+if TYPE_CHECKING:
+    import av
+    from av.audio.frame import AudioFrame
+    from av.audio.layout import AudioLayout
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.filter import Graph
+    from av.packet import Packet
+    from av.stream import Stream
+
+_LOSSLESS = ("flac", "pcm_s24le", "pcm_s16le")
+_LOSSY = ("aac", "libopus", "libmp3lame", "ac3", "mp2")
+"""Encoders in order of preference."""
+
+_MOSTLY_LOSSLESS = frozenset(("wavpack",))
+"""Codecs with a lossy mode that is hardly used; of DTS, in contrast, it is the usual one."""
+
+_LOSSY_IN = {"avi": ("libmp3lame", "ac3", "mp2")}
+"""The lossy ones of a container that differs; AVI has no time stamps, which AAC needs."""
+
+_BITS_PER_SAMPLE = 4
+_MOST_BITS_PER_SECOND = 96_000
+"""Bit rate of one channel: transparent for AAC and Opus at the usual rates."""
+
+_DEFAULT_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """Parameters of an audio encoder.
+
+    Attributes:
+        encoder: FFmpeg's name of the encoder.
+        rate: Sample rate, Hz.
+        layout: FFmpeg's name of the channel layout.
+        bit_rate: Bits per second; 0 for a lossless encoder.
+        sample_format: FFmpeg's name of the sample format; empty for the encoder's default.
+    """
+
+    encoder: str
+    rate: int
+    layout: str
+    bit_rate: int
+    sample_format: str = ""
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec."""
+        import av
+
+        return av.Codec(self.encoder, "w").canonical_name
+
+    def add_stream(self, target: OutputContainer) -> AudioStream:
+        """Add a stream with such an encoder to an output.
+
+        Raises:
+            ValueError: The container does not support the codec.
+        """
+        stream = cast("AudioStream", target.add_stream(self.encoder, rate=self.rate))
+        context = stream.codec_context
+        context.layout = self.layout  # PyAV converts the name
+        if self.bit_rate:
+            context.bit_rate = self.bit_rate
+        if self.sample_format:
+            context.format = self.sample_format
+        return stream
+
+
+def choose_format(
+    muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]
+) -> AudioFormat | None:
+    """Choose an encoder for a track: the first that the container supports.
+
+    Args:
+        muxer: FFmpeg's name of the container.
+        stream: Audio track.
+        packets: Some of its packets; may be empty.
+
+    Returns:
+        None if the track cannot be decoded, or the container supports no encoder.
+    """
+    frame = next(iter(decode_audio(packets)), None)
+    context = cast("AudioStream", stream).codec_context
+    if frame is None and (packets or not _opens(context)):
+        return None
+    rate = frame.sample_rate if frame else context.sample_rate
+    layout = (frame or context).layout
+    is_deep = (frame or context).format.bytes > 2
+    for name in _layouts(layout):
+        for encoder in _encoders(muxer, stream):
+            chosen = _format(encoder, rate or _DEFAULT_RATE, name, is_deep=is_deep)
+            if chosen and _is_supported(muxer, chosen):
+                return chosen
+    return None
+
+
+def _layouts(layout: AudioLayout) -> list[str]:
+    """Names of the layouts to try, best first; no encoder supports an unknown one."""
+    # AAC has no code for loudspeakers at the sides, and players do not read what it writes instead.
+    names = (layout.name.replace("(side)", ""), layout.name, default_layout(layout.nb_channels))
+    return [name for name in dict.fromkeys((*names, "stereo", "mono")) if "channels" not in name]
+
+
+class EncodedTrack:
+    """A track that is decoded and encoded.
+
+    Args:
+        target: Stream of the output.
+        chosen: Parameters of its encoder.
+    """
+
+    def __init__(self, target: AudioStream, chosen: AudioFormat) -> None:
+        self._target, self._chosen = target, chosen
+        self._decoder: av.AudioCodecContext | None = None
+        self._graph: Graph | None = None
+        self._graph_of: tuple[object, ...] = ()
+
+    def packets(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
+        """Decode a packet of the source; return the packets that the encoder has finished.
+
+        Raises:
+            av.FFmpegError: The packet is damaged.
+        """
+        self._decoder = cast("AudioStream", packet.stream).codec_context
+        return [new for frame in self._decoder.decode(packet) for new in self._encoded(frame)]
+
+    def rest(self) -> list[Packet[Stream]]:
+        """Return the packets that decoder and encoder still hold."""
+        import av
+
+        frames: list[AudioFrame] = []
+        if self._decoder is not None:
+            with suppress(av.FFmpegError):
+                frames = self._decoder.decode(None)
+        packets = [new for frame in frames for new in self._encoded(frame)]
+        packets += self._drained()
+        return packets + self._target.encode(None)
+
+    def _encoded(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
+        key = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if key != self._graph_of:
+            yield from self._drained()
+            self._graph, self._graph_of = _make_graph(frame, self._chosen, self._target), key
+        assert self._graph is not None
+        self._graph.push(frame)
+        yield from self._pulled(self._graph)
+
+    def _drained(self) -> Iterator[Packet[Stream]]:
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pulled(self._graph)
+            self._graph = None
+
+    def _pulled(self, graph: Graph) -> Iterator[Packet[Stream]]:
+        while True:
+            try:
+                frame = cast("AudioFrame", graph.pull())
+            except (BlockingIOError, EOFError):
+                return
+            yield from self._target.encode(frame)
+
+
+def _make_graph(frame: AudioFrame, chosen: AudioFormat, target: AudioStream) -> Graph:
+    from av.filter import Graph
+
+    graph = Graph()
+    source = graph.add_abuffer(
+        sample_rate=frame.sample_rate,
+        format=frame.format.name,
+        layout=frame.layout.name,
+        time_base=time_base(cast("Any", frame)),
+    )
+    samples = target.codec_context.format.name
+    graph.link_nodes(
+        source,
+        graph.add("aresample", f"{chosen.rate}:async=1:min_hard_comp=0.1"),
+        graph.add(
+            "aformat",
+            f"sample_fmts={samples}:sample_rates={chosen.rate}:channel_layouts={chosen.layout}",
+        ),
+        graph.add("abuffersink"),
+    ).configure()
+    return graph
+
+
+def _encoders(muxer: str, stream: Stream) -> tuple[str, ...]:
+    import av
+
+    codec = av.Codec(codec_name(stream), "r")
+    lossy = _LOSSY_IN.get(muxer, _LOSSY)
+    is_lossless = codec.lossless and (not codec.lossy or codec.name in _MOSTLY_LOSSLESS)
+    return (*_LOSSLESS, *lossy) if is_lossless else lossy
+
+
+def _format(encoder: str, rate: int, layout: str, *, is_deep: bool) -> AudioFormat | None:
+    import av
+
+    try:
+        codec = av.Codec(encoder, "w")
+    except ValueError:
+        return None
+    if codec.audio_rates and rate not in codec.audio_rates:
+        above = [offered for offered in codec.audio_rates if offered > rate]
+        rate = min(above, default=max(codec.audio_rates))
+    if encoder == "libopus":
+        rate = _DEFAULT_RATE  # at which its decoders play it
+    if encoder in _LOSSLESS:
+        if encoder == ("pcm_s16le" if is_deep else "pcm_s24le"):
+            return None  # bits would be lost, or stored in vain
+        samples = {"flac": "s32" if is_deep else "s16"}.get(encoder, "")
+        return AudioFormat(encoder, rate, layout, 0, samples)
+    channels = av.AudioLayout(layout).nb_channels
+    bits = channels * min(_MOST_BITS_PER_SECOND, _BITS_PER_SAMPLE * rate)
+    return AudioFormat(encoder, rate, layout, bits)
+
+
+def _is_supported(muxer: str, chosen: AudioFormat) -> bool:
+    """Whether the encoder opens with these parameters, and the container holds its packets."""
+    import av
+
+    def fill(target: OutputContainer) -> list[Packet[Stream]]:
+        stream = chosen.add_stream(target)
+        context = stream.codec_context
+        context.open()
+        layout = av.AudioLayout(chosen.layout)
+        frame = av.AudioFrame(context.format.name, layout.name, chosen.rate // 4)
+        frame.sample_rate, frame.pts = chosen.rate, 0
+        # PyAV lists nine planes for eight channels, the last of which does not exist.
+        for plane in frame.planes[: layout.nb_channels]:
+            plane.update(bytes(plane.buffer_size))
+        return [*stream.encode(frame), *stream.encode(None)]
+
+    return can_hold_encoded(muxer, "audio", fill)
+
+
+def _opens(context: Any) -> bool:  # noqa: ANN401
+    """Whether the decoder of a track opens; for a track of which no packet is at hand."""
+    import av
+
+    try:
+        context.open(strict=False)
+    except (av.FFmpegError, ValueError):
+        return False
+    return bool(context.sample_rate)

@@ -1,0 +1,243 @@
+"""Try in memory what a container can hold, by muxing a little of it and reading that back.
+
+FFmpeg's lists of supported codecs are not enough: MPEG-TS takes any track and stores those that it
+does not know as private data, MOV takes some that no player can decode from it, and a damaged
+header only shows when it is written.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
+
+from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.track_samples import decode_audio
+from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream
+from vsrc.runtime.encode.video_stream import MOV_FAMILY
+from vsrc.runtime.pyav_versions import open_input, open_output, time_base
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+_VIDEO_ENCODERS = ("mpeg4", "mpeg2video", "libvpx", "libvpx-vp9", "mjpeg")
+"""Fast encoders, of which every container that vsrc writes supports one."""
+
+_SAFE_CODECS = {"flv": frozenset(("aac", "ac3", "eac3", "flac", "mp3", "opus"))}
+"""Audio codecs that may be tried; FFmpeg 8's FLV muxer aborts the process for all others."""
+
+_DEMUXERS = {"webm": "matroska", "dvd": "mpeg", "svcd": "mpeg", "vcd": "mpeg", "vob": "mpeg"}
+"""FFmpeg's name of a muxer -> that of the demuxer, where they differ."""
+
+_RATE = Fraction(25)
+
+Fill = Callable[["OutputContainer"], list["Packet[Stream]"]]
+"""Function that adds a stream to a container, and returns some packets of it."""
+
+
+@dataclass(frozen=True)
+class _Track:
+    """A track that was read back.
+
+    Attributes:
+        kind: Type of the stream.
+        codec: FFmpeg's name of the codec; "unknown" for private data.
+        is_cover: Whether it is a cover image.
+        is_playable: Whether it can be decoded, where it is audio.
+    """
+
+    kind: str
+    codec: str
+    is_cover: bool
+    is_playable: bool
+
+
+def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> bool:
+    """Whether a container can hold a track of a source as it is.
+
+    Args:
+        muxer: FFmpeg's name of the container.
+        stream: Track.
+        packets: Some of its packets, which are left unchanged; may be empty.
+    """
+    codec = codec_name(stream)
+    if stream.type == "audio" and codec not in _SAFE_CODECS.get(muxer, (codec,)):
+        return False
+    back: list[_Track] | None = None
+    if stream.type == "subtitle" and not packets:
+        # Subtitles often begin late, and are stored whatever they say.
+        back = _copy_track(muxer, stream, [_stand_in()])
+    if back is None:
+        back = _copy_track(muxer, stream, packets)
+        if back is not None and not packets and not is_cover(stream):
+            return True  # the header is all that can be tried
+    return any(_is_same(track, stream, packets) for track in back or ())
+
+
+def _copy_track(
+    muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]
+) -> list[_Track] | None:
+    """Mux some packets of a track; see `_mux`."""
+
+    def fill(target: OutputContainer) -> list[Packet[Stream]]:
+        copy = add_copied_stream(target, stream)
+        copy.disposition, track = stream.disposition, CopiedTrack(copy)
+        return [new for packet in packets for new in track.packets(_copy(packet))]
+
+    return _mux(muxer, fill)
+
+
+def _is_same(track: _Track, stream: Stream, packets: Sequence[Packet[Stream]]) -> bool:
+    """Whether a track that was read back is what was written."""
+    if is_cover(stream):
+        return track.is_cover
+    if track.kind != stream.type:
+        return False
+    if track.codec == "unknown" and codec_name(stream) != "unknown":
+        return False  # private data
+    return track.is_playable or stream.type != "audio" or not decode_audio(packets)
+
+
+def can_hold_encoded(muxer: str, kind: str, fill: Fill) -> bool:
+    """Whether a container can hold an encoded track of a type, `audio` or `subtitle`."""
+    back = _mux(muxer, fill) or ()
+    return any(track.kind == kind and track.codec != "unknown" for track in back)
+
+
+def find_lost_tags(muxer: str, tags: Mapping[str, str], options: Mapping[str, str]) -> list[str]:
+    """Return the tags of a file that a container would drop.
+
+    Args:
+        muxer: FFmpeg's name of the container.
+        tags: Name of each tag -> its value.
+        options: Options of the muxer.
+    """
+    import av
+
+    if not tags:
+        return []
+    for encoder in _VIDEO_ENCODERS:
+        file = io.BytesIO()
+        try:
+            with open_output(file, muxer, options=dict(options)) as target:
+                target.metadata.update(tags)
+                _mux_picture(target, encoder)
+            with _open_back(file, muxer) as back:
+                kept = {name.lower() for name in back.metadata}
+        except (av.FFmpegError, ValueError):
+            continue
+        return [name for name in tags if name.lower() not in kept]
+    return []
+
+
+def can_hold_timecode(muxer: str, timecode: str, rate: Fraction) -> bool:
+    """Whether a container stores a timecode, `01:00:00;00`, of video at this rate, frames/s."""
+    import av
+
+    for encoder in _VIDEO_ENCODERS:
+        file = io.BytesIO()
+        try:
+            with open_output(file, muxer) as target:
+                _mux_picture(target, encoder, rate=rate, timecode=timecode)
+            with _open_back(file, muxer) as back:
+                tags = back.streams.video[0].metadata.items()
+        except (av.FFmpegError, ValueError):
+            continue
+        return any(name.lower() == "timecode" and text == timecode for name, text in tags)
+    return False
+
+
+def _mux_picture(
+    target: OutputContainer, encoder: str, *, rate: Fraction = _RATE, timecode: str = ""
+) -> None:
+    """Mux a video of one grey frame."""
+    import av
+
+    stream = cast("av.VideoStream", target.add_stream(encoder, rate=rate))
+    stream.width = stream.height = 64
+    formats = stream.codec_context.codec.video_formats or [av.VideoFormat("yuv420p")]
+    stream.pix_fmt = formats[0].name
+    if timecode:
+        stream.metadata["timecode"] = timecode
+    frame = av.VideoFrame(64, 64, formats[0].name)
+    frame.pts = 0
+    target.mux(stream.encode(frame))
+    target.mux(stream.encode(None))
+
+
+def _mux(muxer: str, fill: Fill) -> list[_Track] | None:
+    """Mux a track, and read back what was written.
+
+    Returns:
+        None if the muxer refuses the track, or all of its packets.
+    """
+    import av
+
+    file = io.BytesIO()
+    try:
+        with open_output(file, muxer) as target:
+            packets = fill(target)
+            target.start_encoding()
+            accepted = [_accepts(target, packet) for packet in packets]
+    except (av.FFmpegError, ValueError):
+        return None
+    return _read_back(file, muxer) if any(accepted) or not packets else None
+
+
+def _accepts(target: OutputContainer, packet: Packet[Stream]) -> bool:
+    import av
+
+    try:
+        target.mux(packet)
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _read_back(file: io.BytesIO, muxer: str) -> list[_Track]:
+    import av
+
+    try:
+        with _open_back(file, muxer) as back:
+            packets = [packet for packet in back.demux() if packet.size]
+            return [
+                _Track(
+                    stream.type,
+                    codec_name(stream),
+                    is_cover(stream),
+                    stream.type == "audio" and bool(decode_audio(packets)),
+                )
+                for stream in back.streams
+            ]
+    except (av.FFmpegError, ValueError):
+        return []
+
+
+def _open_back(file: io.BytesIO, muxer: str) -> InputContainer:
+    # So little of a file is not recognised by itself.
+    demuxer = "mov" if muxer in MOV_FAMILY else _DEMUXERS.get(muxer, muxer)
+    return open_input(io.BytesIO(file.getvalue()), demuxer=demuxer)
+
+
+def _stand_in() -> Packet[Stream]:
+    """Return a packet in place of one that is not at hand."""
+    import av
+
+    packet: Packet[Stream] = av.Packet(b"text")
+    packet.pts = packet.dts = 0
+    packet.duration, packet.time_base, packet.is_keyframe = 1000, Fraction(1, 1000), True
+    return packet
+
+
+def _copy(packet: Packet[Stream]) -> Packet[Stream]:
+    import av
+
+    copy: Packet[Stream] = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    copy.time_base, copy.is_keyframe = time_base(packet), packet.is_keyframe
+    return copy

@@ -1,0 +1,156 @@
+"""Decide for each track beside the video whether it is copied, encoded, converted or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
+from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
+from vsrc.runtime.encode.muxing_trial import can_hold
+from vsrc.runtime.encode.subtitle_converter import open_converter
+from vsrc.runtime.encode.tags import copy_tags
+
+if TYPE_CHECKING:
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+_CONTAINERS = {".mkv": "matroska", ".mov": "mov", ".mp4": "mp4", ".ts": "mpegts"}
+"""Suffix of each container that is recommended -> FFmpeg's name of it."""
+
+
+class TrackWriter(Protocol):
+    """Makes packets of the output from those of a track of the source."""
+
+    def packets(self, packet: Packet[Stream], /) -> list[Packet[Stream]]:
+        """Return the packets that this one completes; raise FFmpegError if it is damaged."""
+
+    def rest(self) -> list[Packet[Stream]]:
+        """Return the packets that are held back, after the last packet of the source."""
+
+
+class TrackOpener:
+    """Adds tracks of a source to an output.
+
+    Attributes:
+        notes: Lines to report to the user: what is not copied as it is, and why.
+
+    Args:
+        source: Container to copy from.
+        target: Container to copy to.
+        samples: Stream index -> some packets of it, as from `open_track_samples`.
+        audio: `copy`, `encode` or `drop`, as in `InferConfig`.
+    """
+
+    def __init__(
+        self,
+        source: InputContainer,
+        target: OutputContainer,
+        samples: Mapping[int, Sequence[Packet[Stream]]],
+        audio: str,
+    ) -> None:
+        self.notes: list[str] = []
+        self._source, self._target, self._samples, self._audio = source, target, samples, audio
+        self._muxer = target.format.name
+
+    def open(self, stream: Stream) -> TrackWriter | None:
+        """Add a track to the output; None if it is left out."""
+        if stream.type == "audio":
+            return self._open_audio(stream)
+        if is_cover(stream) and self._source.file is not None:
+            self.notes.append(f"{_name(stream)} is left out: covers cannot be read from a pipe")
+            return None
+        if self._can_hold(stream):
+            return self._copy(stream)
+        if stream.type == "subtitle" and (converted := open_converter(self._target, stream)):
+            track, copy, codec = converted
+            copy_tags(stream, copy)
+            self.notes.append(f"{_name(stream)} is converted to {codec}: {self._refusal(stream)}")
+            return track
+        self._leave_out(stream)
+        return None
+
+    def _open_audio(self, stream: Stream) -> TrackWriter | None:
+        if self._audio == "drop":
+            return None
+        if not _is_known(stream):
+            self.notes.append(
+                f"{_name(stream)} is left out: it is truncated or damaged, so that its sample rate "
+                "is unknown"
+            )
+            return None
+        is_asked = self._audio == "encode"
+        can_hold_it = self._can_hold(stream)
+        if can_hold_it and not is_asked:
+            return self._copy(stream)
+        chosen = choose_format(self._muxer, stream, self._samples.get(stream.index, ()))
+        if chosen is not None:
+            copy = chosen.add_stream(self._target)
+            copy_tags(stream, copy)
+            why = "" if is_asked else f": {self._refusal(stream)}"
+            self.notes.append(f"{_name(stream)} is encoded in {chosen.codec}{why}")
+            return EncodedTrack(copy, chosen)
+        if can_hold_it:
+            self.notes.append(f"{_name(stream)} is copied: it cannot be decoded")
+            return self._copy(stream)
+        self._leave_out(stream, unless_taken="it is damaged or incomplete")
+        return None
+
+    def _copy(self, stream: Stream) -> TrackWriter:
+        copy = add_copied_stream(self._target, stream)
+        copy_tags(stream, copy)
+        return CopiedTrack(copy)
+
+    def _can_hold(self, stream: Stream, muxer: str | None = None) -> bool:
+        if stream.type == "attachment":
+            return (muxer or self._muxer) == "matroska"
+        return can_hold(muxer or self._muxer, stream, self._samples.get(stream.index, ()))
+
+    def _leave_out(self, stream: Stream, *, unless_taken: str = "") -> None:
+        why = self._refusal(stream)
+        if unless_taken and not self._takers(stream):
+            why = unless_taken
+        self.notes.append(f"{_name(stream)} is left out: {why}")
+
+    def _refusal(self, stream: Stream) -> str:
+        takers = self._takers(stream)
+        best = next((suffix for suffix in takers if suffix in self._take_all), None)
+        words = f"{self._muxer} cannot carry it"
+        if not takers:
+            return "no container that vsrc writes can carry it as it is"
+        if best is not None:
+            return f"{words} ({best} can, and all other tracks)"
+        return f"{words} ({takers[0]} can)"
+
+    def _takers(self, stream: Stream) -> list[str]:
+        """Suffixes of the containers that can hold a track as it is."""
+        if is_cover(stream):
+            return [".mkv", ".mov", ".mp4"]
+        return [suffix for suffix, muxer in _CONTAINERS.items() if self._can_hold(stream, muxer)]
+
+    @cached_property
+    def _take_all(self) -> frozenset[str]:
+        """Suffixes of the containers that can hold every track as it is."""
+        tracks = [stream for stream in select_copied_tracks(self._source) if _is_known(stream)]
+        tracks += self._source.streams.attachments
+        return frozenset.intersection(
+            frozenset(_CONTAINERS), *(frozenset(self._takers(stream)) for stream in tracks)
+        )
+
+
+def _name(stream: Stream) -> str:
+    codec = "webvtt" if is_webvtt(stream) else codec_name(stream)
+    kind = "cover" if is_cover(stream) else f"{stream.type} track"
+    return f"the {kind} {stream.index} ({codec})"
+
+
+def _is_known(stream: Stream) -> bool:
+    """Whether the parameters of a track that a muxer needs are known."""
+    # Without a decoder there is no context to read the parameters from.
+    context: Any = stream.codec_context
+    return stream.type != "audio" or context is None or bool(context.sample_rate)
