@@ -294,7 +294,8 @@ def test_the_command_takes_a_recipe(
 def test_a_mistyped_setting_is_a_usage_error(data: Path) -> None:
     done = CliRunner().invoke(main, ["distill", "--data", str(data), "--set", "step=3"])
     assert done.exit_code == 2
-    assert "no setting 'step'; did you mean steps" in done.stderr
+    assert "'step'" in done.stderr
+    assert " steps" in done.stderr
 
 
 def test_a_package_trained_for_int8_carries_its_ranges(config: DistillConfig) -> None:

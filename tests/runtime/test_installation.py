@@ -45,8 +45,8 @@ def test_of_a_wheel_the_packages_are_named_with_their_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     use(monkeypatch, WHEEL)
-    assert missing_text("jinja2").endswith("install it: pip install jinja2")
-    assert missing_text("ray").endswith("install it: pip install 'ray>=2.40'")
+    assert missing_text("jinja2").endswith(": pip install jinja2")
+    assert missing_text("ray").endswith(": pip install 'ray>=2.40'")
     several = missing_text("onnx", "onnxsim", extra="export")
     assert several.startswith("onnx and onnxsim, which are not installed")
     assert several.endswith("install them: pip install 'onnx>=1.17' 'onnxsim>=0.6'")

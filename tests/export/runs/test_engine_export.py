@@ -102,7 +102,8 @@ def test_neither_torch_nor_onnx_is_needed_where_graphs_are_there(copy: Path) -> 
         [sys.executable, "-c", code, *asked], capture_output=True, text=True, check=False
     )
     assert missing.returncode == 1
-    assert "has no fp32 graph, and torch is not installed to write it" in missing.stderr
+    assert "fp32 graph" in missing.stderr
+    assert "torch" in missing.stderr
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_operators_that_a_jetson_lacks_are_refused_before_the_build(copy: Path) 
     (copy / "model.json").write_text(json.dumps(spec))
     done = ask(copy, "--shape", "12x16")
     assert done.exit_code == 1
-    assert "fp16.onnx is not for TensorRT 8.6 to 11: Col2Im" in done.stderr
+    assert re.search(r"fp16\.onnx .*TensorRT 8\.6 to 11: Col2Im", done.stderr)
     assert not (copy / "engines").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import closing
@@ -108,7 +109,8 @@ def test_memory_that_runs_out_in_several_lanes_halves_tiles_once() -> None:
     frames = video(9)
     with closing(TiledSession(LaneSession(Hungry(20 * 14), Lanes(3)))) as session:
         np.testing.assert_array_equal(pictures(frames, session), [frame.rgb for frame in frames])
-    assert session.notes == ["memory ran out (no more memory); continuing with tiles of 14 pixels"]
+    assert len(session.notes) == 1
+    assert re.search(r"\(no more memory\).* 14 pixels", session.notes[0])
     with (
         closing(TiledSession(LaneSession(Hungry(10), Lanes(3)))) as session,
         pytest.raises(DeviceMemoryError, match="no more memory"),

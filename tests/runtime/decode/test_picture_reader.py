@@ -51,7 +51,7 @@ def test_pictures_come_in_order_at_the_rate_asked_for(row: list[Path], moving: M
 def test_numbers_that_are_missing_are_told_in_the_line(row: list[Path]) -> None:
     del row[3:5]
     info = PictureReader(row, fps=Fraction(25), name="row").info
-    assert str(info).endswith("numbers 5 to 6 missing")
+    assert "5 to 6" in str(info)
 
 
 @pytest.mark.parametrize("pix_fmt", ["rgb48be", "gray16be"])

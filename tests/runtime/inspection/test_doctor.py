@@ -117,10 +117,8 @@ def test_only_what_a_dry_run_passed_is_advised(monkeypatch: pytest.MonkeyPatch) 
     ]
     good, bad, far = checked(remedies)
     assert (good.fix, good.unchecked) == ("good", "")
-    assert (bad.fix, bad.said) == (
-        None,
-        "cannot be installed here: No matching distribution found for b",
-    )
+    assert bad.fix is None
+    assert bad.said.endswith("No matching distribution found for b")  # pip's own words
     assert (far.fix, far.unchecked) == ("far", "the package index gave no answer")
 
 
@@ -296,4 +294,4 @@ def test_the_command_reports_before_it_fails(monkeypatch: pytest.MonkeyPatch) ->
     done = CliRunner().invoke(main, ["doctor"])
     assert done.exit_code == 3
     assert "Required" in done.stdout
-    assert done.stderr.endswith("fix it with: pip install onnxruntime\n")
+    assert done.stderr.endswith(": pip install onnxruntime\n")

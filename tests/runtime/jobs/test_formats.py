@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def test_a_codec_that_keeps_fewer_bits_says_so(
     clip = write_clip(tmp_path / "a.mkv", moving(2), pix_fmt="yuv420p10le")
     config = InferConfig((clip,), tmp_path / "b.mkv", codec="mpeg4")
     notes = infer(config, session=enlarger()).files[0].notes
-    assert "mpeg4 cannot keep 10 bits: written in 8" in notes
+    assert any(re.search("mpeg4 .*10 bits.* 8$", note) for note in notes)
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
@@ -179,7 +180,7 @@ def test_a_second_video_is_named_and_a_timecode_is_kept(
            "-timecode", "01:00:00:00", source)  # fmt: skip
     notes = infer(InferConfig((source,), tmp_path / "b.mov"), session=enlarger()).files[0].notes
     (note,) = notes
-    assert note.startswith("the video track 2 is left out")
+    assert "video track 2" in note
     kept = ffprobe(tmp_path / "b.mov", "-show_streams")["streams"]
     assert [stream["tags"].get("timecode") for stream in kept] == [
         "01:00:00:00",
@@ -291,6 +292,6 @@ def test_sound_that_is_cut_off_before_it_begins_is_left_out(
     source.write_bytes(b"".join(p for p in pieces if ((p[1] & 31) << 8 | p[2]) not in sound))
     result = infer(InferConfig((source,), tmp_path / "b.mkv"), session=enlarger())
     assert result.files[0].frames == 24
-    assert any("its sample rate is unknown" in note for note in result.files[0].notes)
+    assert any("sample rate" in note for note in result.files[0].notes)
     kinds = [one["codec_type"] for one in ffprobe(tmp_path / "b.mkv", "-show_streams")["streams"]]
     assert kinds == ["video"]

@@ -278,4 +278,4 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     place = str(tmp_path / "none" / "file")
     done = CliRunner().invoke(main, ["bench", option, place])
     assert done.exit_code == 1
-    assert "none is not a folder that exists" in done.stderr
+    assert "none/file " in done.stderr

@@ -71,7 +71,7 @@ def test_an_encoder_without_words_for_it_says_so(
 ) -> None:
     config = InferConfig((hdr_clip,), tmp_path / "b.mkv", codec="ffv1", allow_hdr=True)
     notes = infer(config, session=enlarger()).files[0].notes
-    assert "ffv1 cannot store HDR mastering metadata" in notes
+    assert any("ffv1" in note and "HDR" in note for note in notes)
 
 
 def test_options_are_added_to_those_that_are_there() -> None:

@@ -168,7 +168,7 @@ def test_a_desktop_tells_energy_over_the_end_of_its_counter(tmp_path: Path) -> N
 def test_why_a_file_cannot_be_read(tmp_path: Path) -> None:
     assert why_unreadable(tmp_path / "none").endswith("does not exist")
     (tmp_path / "words").write_text("words")
-    assert why_unreadable(tmp_path / "words").endswith("contains no number")
+    assert "number" in why_unreadable(tmp_path / "words")
     assert "directory" in why_unreadable(tmp_path).lower()
 
 
