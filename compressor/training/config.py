@@ -40,6 +40,8 @@ class TrainerConfig:
             supports it, which is faster and rounds features by at most one part in 500.
         channels_last: Whether to use the channels_last memory format.
         device: Device; `auto` uses a GPU if there is one.
+        threads: Threads that compute a step on a CPU; 0 for `OMP_NUM_THREADS`, or without it for
+            the fastest number in a trial during the first steps.
         seed: Seed of the fresh weights, the data and every random draw.
         checkpoint_every: Steps between checkpoints.
         log_every: Steps between log entries.
@@ -66,6 +68,7 @@ class TrainerConfig:
     teacher_precision: Literal["auto", "fp32", "bf16"] = "auto"
     channels_last: bool = True
     device: Literal["auto", "cpu"] = "auto"
+    threads: int = 0
     seed: int = 0
     checkpoint_every: int = 500
     log_every: int = 20
@@ -75,7 +78,7 @@ class TrainerConfig:
         for name in ("steps", "batch", "accumulate", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("warmup", "clip_norm", "validate_every", "floor", "first_steps"):
+        for name in ("warmup", "clip_norm", "validate_every", "floor", "first_steps", "threads"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
         if not self.learning_rate > 0:

@@ -81,6 +81,7 @@ def config(data: Path, teacher_weights: Path, tmp_path: Path) -> DistillConfig:
         holdout=0.3,
         workers=0,
         device="cpu",
+        threads=1,
     )
 
 

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,22 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
+from vsrc.compressor.training.batch_source import Batch, Batches
 from vsrc.compressor.training.checkpoint import find_checkpoints
 from vsrc.compressor.training.config import TrainerConfig
 from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.progress import TrainProgress
-from vsrc.compressor.training.trainer import Batch, Batches, Trainer
+from vsrc.compressor.training.trainer import Trainer
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
 
 CONFIG = TrainerConfig(
-    steps=6, warmup=2, learning_rate=1e-3, checkpoint_every=100, log_every=2, device="cpu"
+    steps=6,
+    warmup=2,
+    learning_rate=1e-3,
+    checkpoint_every=100,
+    log_every=2,
+    device="cpu",
+    threads=1,
 )
 Clips = Callable[..., Any]
 
@@ -69,7 +76,7 @@ def all_weights(trainer: Trainer) -> dict[str, Tensor]:
 def spoilt(batches: Batches, *, at: int, act: Callable[[Batch], None]) -> Batches:
     """The same batches, with something done when batch number `at` is handed out."""
 
-    def spoil(start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
+    def spoil(start: int, /, *, process: int, processes: int) -> Generator[Batch, None, None]:
         stream = batches(start, process=process, processes=processes)
         for number, batch in enumerate(stream, start=start):
             if number == at:
