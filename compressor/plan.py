@@ -79,10 +79,10 @@ def plan(config: DistillConfig) -> DistillPlan:
     """
     config, _ = resolve_target(config)
     built = build(config)
-    layouts = [find_clips(folder) for folder in config.data]
-    kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
     device = device_of(config)
     check_contract(built.distillation, config, device)
+    layouts = [find_clips(folder) for folder in config.data]
+    kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
     seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
     restored = built.distillation.count_upscaled_frames(config.clip_length)
     return DistillPlan(

@@ -31,6 +31,7 @@ class FailurePlace:
         sources: Clips of the step; empty if they were not read yet.
         checkpoint: Last checkpoint; None if there is none yet.
         config: Settings of the run.
+        process: Number of this process.
         processes: Number of processes of the run.
         oom_kills: Kills for lack of memory before the run, as `oom_kills` counts them.
     """
@@ -39,15 +40,17 @@ class FailurePlace:
     sources: Sequence[str]
     checkpoint: Path | None
     config: TrainerConfig
+    process: int = 0
     processes: int = 1
     oom_kills: int | None = None
 
 
 def training_error(error: Exception, place: FailurePlace) -> TrainingError:
     """Describe a failure: step, cause, clips, last good checkpoint, and what to change."""
-    clips = ", ".join(dict.fromkeys(place.sources))
+    clips = f" on {', '.join(dict.fromkeys(place.sources))}" if place.sources else ""
+    who = f", process {place.process} of {place.processes}" if place.processes > 1 else ""
     return TrainingError(
-        f"step {place.step}: {_cause(error, place)}{f' on {clips}' if clips else ''}; last good "
+        f"step {place.step}{who}: {_cause(error, place)}{clips}; last good "
         f"checkpoint: {place.checkpoint or 'none yet'}; {_advice(error, place)}"
     )
 
@@ -78,7 +81,7 @@ def _cause(error: Exception, place: FailurePlace) -> str:
     if is_memory_error(error):
         return f"memory ran out ({describe_error(error)})"
     if _is_peer_lost(error, place):
-        return f"another process of the run ended ({describe_error(error)})"
+        return "the connection to another process of the run was lost: it ended"
     return str(error) if isinstance(error, VsrcError) else describe_error(error)
 
 

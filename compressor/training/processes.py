@@ -17,13 +17,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from vsrc.compressor.training.config import TrainerConfig
-from vsrc.runtime.errors import StoppedError, TrainingError
+from vsrc.runtime.errors import StoppedError, TrainingError, describe_error
+
+if TYPE_CHECKING:
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 _COUNTS = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 _RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
@@ -33,7 +37,10 @@ _LOCAL_RANKS = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCA
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 2.0
-"""Time that a process has to end by itself, before it is ended."""
+"""Time that a process has to end by itself once another one failed, before it is ended."""
+
+_OWN_GRACE_SECONDS = 4.0
+"""The same for the one that failed, which prints why."""
 
 
 def process_count() -> int:
@@ -78,15 +85,21 @@ def open_accelerator(config: TrainerConfig) -> Accelerator:
     # accelerate keeps the precision of the first run in a process; this run may need another.
     AcceleratorState._reset_state()
     precision = "no" if config.precision == "fp32" else config.precision
-    accelerator = Accelerator(mixed_precision=precision, cpu=_uses_cpu(config))
+    try:
+        accelerator = Accelerator(mixed_precision=precision, cpu=_uses_cpu(config))
+    except ValueError as error:  # the address of the first process is not set
+        raise TrainingError(f"{_alone(1)} ({describe_error(error)})") from error
     if accelerator.num_processes != process_count():
-        raise TrainingError(
-            f"{process_count()} processes were started, but the group that trains together has "
-            f"{accelerator.num_processes}: each would train a student of its own. Start them with "
-            "torchrun --nproc-per-node N --no-python vsrc distill ..., or unset WORLD_SIZE to "
-            "train in one process"
-        )
+        raise TrainingError(_alone(accelerator.num_processes))
     return accelerator
+
+
+def _alone(size: int) -> str:
+    return (
+        f"{process_count()} processes were started, but the group that trains together has {size}: "
+        "each would train a student of its own. Start them with torchrun --nproc-per-node N "
+        "--no-python vsrc distill ..., or unset WORLD_SIZE to train in one process"
+    )
 
 
 @contextmanager
@@ -131,7 +144,7 @@ class _FailureNotice:
     def __init__(self) -> None:
         # A launcher that starts the processes again keeps the store.
         self._key = f"vsrc/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
-        self._store: torch.distributed.TCPStore | None = None
+        self._store: TCPStore | None = None
         self._lock = threading.Lock()
 
     def claim(self) -> bool:
@@ -152,12 +165,12 @@ class _FailureNotice:
             except (RuntimeError, OSError):
                 return self._store is not None
 
-    def _connected(self) -> torch.distributed.TCPStore | None:
+    def _connected(self) -> TCPStore | None:
         has_launcher = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
         if self._store is None and (has_launcher or torch.distributed.is_initialized()):
             address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
             if address and port:
-                self._store = torch.distributed.TCPStore(
+                self._store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
                     address,
                     int(port),
                     is_master=False,
@@ -179,7 +192,7 @@ def _end_soon() -> None:
     """End this process in some seconds, whatever Python or a destructor waits for then."""
     # This timer needs no Python, as a thread would.
     silent = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open until the end
-    faulthandler.dump_traceback_later(_GRACE_SECONDS, exit=True, file=silent)
+    faulthandler.dump_traceback_later(_OWN_GRACE_SECONDS, exit=True, file=silent)
 
 
 def _uses_cpu(config: TrainerConfig) -> bool:

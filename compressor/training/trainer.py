@@ -221,6 +221,7 @@ class Trainer:
             sources=tuple(self._sources),
             checkpoint=self._last_checkpoint(),
             config=self.config,
+            process=self.accelerator.process_index,
             processes=self.accelerator.num_processes,
             oom_kills=kills,
         )
