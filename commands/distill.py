@@ -28,7 +28,10 @@ from vsrc.export.config import parse_shape
 )
 @click.option("--data", multiple=True, help="Folder of videos or frames; may be repeated.")
 @click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
-@click.option("--objective", help=f"What is learnt from.  [default: {DistillConfig.objective}]")
+@click.option(
+    "--objective",
+    help=f"Name, or module:function; several by +.  [default: {DistillConfig.objective}]",
+)
 @click.option(
     "--recipe",
     type=click.Path(path_type=Path),

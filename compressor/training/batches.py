@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 from torch.utils.data import DataLoader, Dataset
 
 from vsrc.compressor.data.dataset import ClipBatch, ClipItem, collate
 from vsrc.runtime.errors import DataError, VsrcError, describe_error
 from vsrc.runtime.stop_signal import ignore_stop_signals
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 
 def batches_from(
@@ -58,14 +60,12 @@ def batches_from(
     # What was decoded with may hang in reference cycles, here or in the code of a user. A forked
     # worker that frees a decoder waits forever for its threads, which no fork takes along.
     gc.collect()
-    others, loaders = set(multiprocessing.active_children()), set[BaseProcess]()
+    iterator = iter(loader)
     try:
-        iterator = iter(loader)
-        loaders = set(multiprocessing.active_children()) - others
         for items in iterator:
             yield collate(_read(items))
     finally:
-        _kill(loaders)
+        _kill(getattr(iterator, "_workers", ()))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _read(items: Sequence[ClipItem | _Unread]) -> list[ClipItem]:
     return [item for item in items if isinstance(item, ClipItem)]
 
 
-def _kill(workers: set[BaseProcess]) -> None:
+def _kill(workers: Sequence[BaseProcess]) -> None:
     """End the data loading processes, whatever they are doing.
 
     They ignore SIGTERM, with which torch and Python end them, and a traceback may keep torch's

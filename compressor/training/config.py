@@ -22,9 +22,10 @@ class TrainerConfig:
         accumulate: Forward passes per update.
         learning_rate: Peak learning rate of Adam.
         schedule: Learning rate schedule: `cosine`, `cosine-restarts` (again at each milestone),
-            `step` (halved at each milestone) or `constant`.
+            `step` (multiplied by `step_factor` at each milestone) or `constant`.
         warmup: Steps of linear warm-up, at most a tenth of the run.
         milestones: Milestones of the schedule, as fractions of the run, ascending.
+        step_factor: Factor of the schedule `step` at each milestone, in (0, 1].
         floor: Final value of a cosine, as a fraction of the peak rate.
         first_module: Path of a module of the student that is trained alone at first.
         first_steps: Number of steps for which it is.
@@ -56,6 +57,7 @@ class TrainerConfig:
     schedule: Literal["cosine", "cosine-restarts", "step", "constant"] = "cosine"
     warmup: int = 100
     milestones: tuple[float, ...] = (0.5, 0.8)
+    step_factor: float = 0.5
     floor: float = 0.0
     first_module: str = ""
     first_steps: int = 0
@@ -83,6 +85,8 @@ class TrainerConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate={self.learning_rate} must be above 0")
+        if not 0 < self.step_factor <= 1:
+            raise ValueError(f"step_factor={self.step_factor} must lie in (0, 1]")
         if not 0 <= self.int8_last <= 1:
             raise ValueError(f"int8_last={self.int8_last} must lie in [0, 1]")
         if not 0 <= self.ema < 1:
@@ -117,7 +121,7 @@ class DistillConfig(TrainerConfig):
         device_profile: Latency profile of the device, written by `vsrc bench --profile`.
         student_arguments: Arguments of the student's constructor.
         teacher_arguments: Arguments of the teacher's constructor.
-        objective: Name in the table of objectives.
+        objective: Name in the table of objectives, `module:function`, or several joined by "+".
         objective_options: Options of the objective.
         other_widths: For `csd`: further widths trained on the weights of student and teacher, so
             that `vsrc split` can cut a student of each.

@@ -301,6 +301,7 @@ class Trainer:
             warmup=config.warmup,
             floor=config.floor,
             milestones=config.milestones,
+            step_factor=config.step_factor,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * factor
