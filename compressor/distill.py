@@ -25,6 +25,7 @@ from vsrc.compressor.data.dataset import ClipBatch, ClipItem
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.data.real import check_codecs
 from vsrc.compressor.latency_target import resolve_target
+from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.results import (
     TrainedOn,
     trained_on_clips,
@@ -84,7 +85,7 @@ def distill(
         VsrcError: See `vsrc.runtime.errors`; an interrupted run leaves a checkpoint.
         ValueError: Unknown name, or an invalid setting.
     """
-    config, choice = resolve_target(config)
+    config, choice = resolve_target(round_patch(config))
     if choice is not None:
         logger.info("%s", choice.text())
     own_group = not torch.distributed.is_initialized()

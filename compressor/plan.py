@@ -11,13 +11,14 @@ import torch
 
 from vsrc.compressor.build import build
 from vsrc.compressor.data.crop_shards import open_shards
+from vsrc.compressor.data.sources import find_sources
 from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
+from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.contract import check_contract, noise_clips
 from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.processes import device_of
-from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.spec import NetworkSpec
 
 MEASURED_STEPS = 3
@@ -77,11 +78,11 @@ def plan(config: DistillConfig) -> DistillPlan:
         VsrcError: As `distill` would, of the networks and of data that is not found; the data is
             not decoded.
     """
-    config, _ = resolve_target(config)
+    config, _ = resolve_target(round_patch(config))
     built = build(config)
     device = device_of(config)
     check_contract(built.distillation, config, device)
-    layouts = [find_clips(folder) for folder in config.data]
+    layouts = [find_sources(folder, scale=config.scale) for folder in config.data]
     kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
     seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
     restored = built.distillation.count_upscaled_frames(config.clip_length)

@@ -83,14 +83,15 @@ class TrainerConfig:
         for name in ("warmup", "clip_norm", "validate_every", "floor", "first_steps", "threads"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} must be above 0")
-        if not 0 < self.step_factor <= 1:
-            raise ValueError(f"step_factor={self.step_factor} must lie in (0, 1]")
-        if not 0 <= self.int8_last <= 1:
-            raise ValueError(f"int8_last={self.int8_last} must lie in [0, 1]")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema={self.ema} must lie in [0, 1)")
+        checks = (
+            ("learning_rate", self.learning_rate > 0, "be above 0"),
+            ("step_factor", 0 < self.step_factor <= 1, "lie in (0, 1]"),
+            ("int8_last", 0 <= self.int8_last <= 1, "lie in [0, 1]"),
+            ("ema", 0 <= self.ema < 1, "lie in [0, 1)"),
+        )
+        for name, is_valid, expected in checks:
+            if not is_valid:
+                raise ValueError(f"{name}={getattr(self, name)} must {expected}")
 
     @property
     def first_int8_step(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from vsrc.runtime.decode.clip_source import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsrc.runtime.errors import MediaError, SpecError
 from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.package import SPEC_FILE

@@ -7,12 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsrc.runtime.decode.clip_layouts import (
-    PICTURE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    find_clips,
-    natural_key,
-)
+from vsrc.runtime.decode.clip_layouts import find_clips
+from vsrc.runtime.decode.clip_source import PICTURE_SUFFIXES, VIDEO_SUFFIXES, natural_key
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.numbering import find_matching, is_pattern
 

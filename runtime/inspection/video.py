@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES
+from vsrc.runtime.decode.clip_source import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError

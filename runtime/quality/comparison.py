@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vsrc.runtime.decode.clip_layouts import PICTURE_SUFFIXES
+from vsrc.runtime.decode.clip_source import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.page_video import PageVideo

@@ -129,7 +129,7 @@ def test_an_objective_may_come_from_outside(mine: str, function: str) -> None:
     terms = objective(seen)
     assert list(terms) == ["hr", "output/output", f"{name}/edges"]
     assert terms[f"{name}/edges"].item() == pytest.approx(0.5 * expected, rel=1e-5)
-    objective.before_update({key: 1.0 for key in terms})
+    objective.before_update(dict.fromkeys(terms, 1.0))
     assert describe_objective(f"{mine}:Edges", {}) == f"{mine}:Edges weight=2.0"
 
 
