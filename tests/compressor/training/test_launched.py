@@ -35,7 +35,7 @@ class Small(nn.Module):
 
     def forward(self, lr):
         self.calls += self.training
-        if os.environ.get("RANK") == "1" and self.calls == 6:  # the first is the trial on noise
+        if os.environ.get("RANK", "1") == "1" and self.calls == 6:  # 1: on noise
             if os.environ.get("END") == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if os.environ.get("END") == "raise":
@@ -118,6 +118,15 @@ def unbroken(folder: Path) -> list[float]:
     return losses(folder, "unbroken.vsrc")
 
 
+def test_a_run_that_fails_ends_with_one_line(folder: Path) -> None:
+    done = distil(folder, "alone.vsrc", end="raise")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("vsrc: ")]
+    assert line.startswith("vsrc: step 5: RuntimeError: no more on clips/")
+    assert "last good checkpoint: alone.vsrc.run/checkpoints/step-00000004" in line
+
+
 def test_two_processes_are_one_training(folder: Path, unbroken: list[float]) -> None:
     one = distil(folder, "one.vsrc", batch=2)
     assert one.returncode == 0, one.stderr
@@ -144,7 +153,7 @@ def test_one_process_that_ends_ends_all_and_the_run_resumes(
 def test_processes_that_do_not_train_together_are_refused(folder: Path) -> None:
     alone = {"WORLD_SIZE": "2", "RANK": "0"}
     words = [f"{key}={value}" for key, value in alone.items()]
-    done = distil(folder, "alone.vsrc", "env", *words)
+    done = distil(folder, "refused.vsrc", "env", *words)
     assert done.returncode == 1
     assert "2 processes were started, but the group that trains together has 1" in done.stderr
-    assert not (folder / "alone.vsrc").exists()
+    assert not (folder / "refused.vsrc").exists()

@@ -134,6 +134,31 @@ def test_another_recipe_is_not_resumed(tmp_path: Path, noise_clips: Clips) -> No
         make_trainer(tmp_path, noise_clips(), objective="none", patch="32").resume()
 
 
+def test_batches_may_be_smaller_when_updates_keep_their_clips(
+    tmp_path: Path, noise_clips: Clips
+) -> None:
+    recipe = {"batch": 4, "accumulate": 1}
+    make_trainer(tmp_path, noise_clips(), objective="none", **recipe).run()
+    smaller = {"batch": 2, "accumulate": 2}
+    assert make_trainer(tmp_path, noise_clips(), objective="none", **smaller).resume() == 6
+    with pytest.raises(MismatchError, match="batch=4, this run has 2"):
+        make_trainer(tmp_path, noise_clips(), objective="none", batch=2, accumulate=1).resume()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_is_said_and_restored(
+    tmp_path: Path, noise_clips: Clips, threads: int
+) -> None:
+    seen: list[TrainProgress] = []
+    before = torch.get_num_threads()
+    config = replace(CONFIG, threads=threads, steps=2, warmup=0)
+    make_trainer(tmp_path, noise_clips(), config, objective="none").run(seen.append)
+    assert [now.threads for now in seen] == [threads, threads]
+    assert f"(--set threads={threads})" in seen[0].notice
+    assert seen[1].notice == ""
+    assert torch.get_num_threads() == before
+
+
 def test_a_setting_that_came_later_had_its_default(tmp_path: Path, noise_clips: Clips) -> None:
     make_trainer(tmp_path, noise_clips(), objective="none", patch="64").run()
     clips = noise_clips()
@@ -168,6 +193,18 @@ def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
     with pytest.raises(TrainingError, match=r"step 1: the gradient's norm is (inf|nan)"):
         trainer.run()
     assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())
+
+
+def test_any_error_of_a_step_says_where_the_run_was(tmp_path: Path, noise_clips: Clips) -> None:
+    def fail(_: Batch) -> None:
+        raise KeyError("shot")
+
+    config = replace(CONFIG, checkpoint_every=2)
+    trainer = make_trainer(
+        tmp_path, spoilt(noise_clips(), at=3, act=fail), config, objective="none"
+    )
+    with pytest.raises(TrainingError, match=r"^step 4: KeyError: 'shot'; last .*step-00000002; "):
+        trainer.run()
 
 
 def test_a_module_can_learn_alone_at_first(tmp_path: Path, noise_clips: Clips) -> None:
