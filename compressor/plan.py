@@ -11,7 +11,7 @@ import torch
 
 from vsrc.compressor.build import build
 from vsrc.compressor.data.crop_shards import open_shards
-from vsrc.compressor.data.sources import find_sources
+from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.patch_size import round_patch
@@ -82,7 +82,7 @@ def plan(config: DistillConfig) -> DistillPlan:
     built = build(config)
     device = device_of(config)
     check_contract(built.distillation, config, device)
-    layouts = [find_sources(folder, scale=config.scale) for folder in config.data]
+    layouts = [find_training_clips(folder, scale=config.scale) for folder in config.data]
     kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
     seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
     restored = built.distillation.count_upscaled_frames(config.clip_length)

@@ -11,7 +11,7 @@ import numpy as np
 
 from vsrc.compressor.data.ingest import twin_at_scale
 from vsrc.compressor.data.library import DataDegradation
-from vsrc.compressor.data.sources import find_sources
+from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource
 from vsrc.runtime.decode.cuts import CutDetector
@@ -145,7 +145,7 @@ def check_folder(
     Raises:
         DataError: The folder holds no clips.
     """
-    layout = find_sources(folder, scale=None if needs is None else needs.scale)
+    layout = find_training_clips(folder, scale=None if needs is None else needs.scale)
     details = []
     for source in layout.clips:
         details.append(_clip(source, needs))

@@ -17,7 +17,7 @@ from vsrc.compressor.data.library import (
     Shot,
     Skipped,
 )
-from vsrc.compressor.data.sources import find_sources
+from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource, Layout
 from vsrc.runtime.errors import DataError, MediaError
@@ -50,7 +50,7 @@ def open_library(
     Raises:
         DataError: A folder holds no clips, none of them can be decoded, or the cache is full.
     """
-    layouts = [find_sources(folder, scale=scale) for folder in folders]
+    layouts = [find_training_clips(folder, scale=scale) for folder in folders]
     sources = [(_name(layout, clip), clip) for layout in layouts for clip in layout.clips]
     plan = _Plan(FrameCache(cache or cache_folder()), scale, degradation, max_height)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vsrc.compressor.data.check import check_folder
 from vsrc.compressor.data.ingest import open_library
-from vsrc.compressor.data.sources import find_sources
+from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.runtime.errors import DataError, MediaError, MissingDependencyError
 from vsrc.runtime.picture.fast_resize import gaussian_down
 
@@ -64,9 +64,10 @@ def test_frames_and_twins_are_those_of_the_files(data: Path, tmp_path: Path, lis
     ]
     for one, other in zip(files, packed, strict=True):
         np.testing.assert_array_equal(one.hr_frames(4), other.hr_frames(4))
-        low = [clip.lr_frames(4) for clip in (one, other)]
-        assert low[0] is not None
-        np.testing.assert_array_equal(*low)
+        low, packed_low = one.lr_frames(4), other.lr_frames(4)
+        assert low is not None
+        assert packed_low is not None
+        np.testing.assert_array_equal(low, packed_low)
     assert libraries[0].sha256 == libraries[1].sha256
 
 
@@ -74,7 +75,7 @@ def test_a_database_alone_is_a_data_folder(data: Path, tmp_path: Path) -> None:
     pack(data / "hr", tmp_path / "train_sharp.lmdb")
     report = check_folder(tmp_path / "train_sharp.lmdb")
     assert (report.layout, report.clips, report.frames) == ("LMDB", 2, 8)
-    layout = find_sources(tmp_path / "train_sharp.lmdb")
+    layout = find_training_clips(tmp_path / "train_sharp.lmdb")
     assert [clip.subset for clip in layout.clips] == ["test", "any"]  # 000 is one of REDS4
 
 
@@ -82,7 +83,7 @@ def test_twins_are_those_of_the_scale(data: Path, tmp_path: Path) -> None:
     for name in ("HR_sub", "LR_bicubic_X2_sub", "LR_bicubic_X4_sub"):
         pack(data / "hr", tmp_path / f"DIV2K_train_{name}.lmdb")
     for scale in (2, 4):
-        clip = find_sources(tmp_path, scale=scale).clips[0]
+        clip = find_training_clips(tmp_path, scale=scale).clips[0]
         database = clip.twins["bi"].files[0].parents[1]
         assert database.name == f"DIV2K_train_LR_bicubic_X{scale}_sub.lmdb"
 
@@ -96,11 +97,11 @@ def test_what_a_database_lacks_is_named(data: Path, tmp_path: Path) -> None:
     assert broken.name == "a.lmdb/002"
     (database / "meta_info.txt").write_text("../../etc/passwd.png (1,1,3) 1\n", encoding="ascii")
     with pytest.raises(DataError, match="is no image; expected"):
-        find_sources(database)
+        find_training_clips(database)
     (database / "meta_info.txt").unlink()
     (database / "data.mdb").write_bytes(b"nothing")
     with pytest.raises((DataError, MediaError), match="cannot be read as LMDB"):
-        find_sources(database)
+        find_training_clips(database)
 
 
 def test_without_the_package_the_advice_installs_it(
@@ -109,4 +110,4 @@ def test_without_the_package_the_advice_installs_it(
     pack(data / "hr", tmp_path / "a.lmdb", listed=False)
     monkeypatch.setattr("vsrc.runtime.installation.is_importable", lambda _module: False)
     with pytest.raises(MissingDependencyError, match="lmdb"):
-        find_sources(tmp_path / "a.lmdb")
+        find_training_clips(tmp_path / "a.lmdb")

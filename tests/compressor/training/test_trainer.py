@@ -137,9 +137,9 @@ def test_another_recipe_is_not_resumed(tmp_path: Path, noise_clips: Clips) -> No
 def test_batches_may_be_smaller_when_updates_keep_their_clips(
     tmp_path: Path, noise_clips: Clips
 ) -> None:
-    recipe = {"batch": 4, "accumulate": 1}
+    recipe: dict[str, Any] = {"batch": 4, "accumulate": 1}
     make_trainer(tmp_path, noise_clips(), objective="none", **recipe).run()
-    smaller = {"batch": 2, "accumulate": 2}
+    smaller: dict[str, Any] = {"batch": 2, "accumulate": 2}
     assert make_trainer(tmp_path, noise_clips(), objective="none", **smaller).resume() == 6
     with pytest.raises(MismatchError, match="batch=4, this run has 2"):
         make_trainer(tmp_path, noise_clips(), objective="none", batch=2, accumulate=1).resume()

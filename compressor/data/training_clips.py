@@ -21,7 +21,7 @@ _LOW = re.compile(r"bicubic|(^|[_-])(lr|lq)|BIx\d|BDx\d|(^|[_-])x[2-8]($|[_-])",
 _SCALE = re.compile(r"x([2-8])(?!\d)", re.IGNORECASE)
 
 
-def find_sources(root: Path, *, scale: int | None = None) -> Layout:
+def find_training_clips(root: Path, *, scale: int | None = None) -> Layout:
     """Recognise the layout of a data folder, or of a database, and list its clips.
 
     Args:
