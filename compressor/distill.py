@@ -116,10 +116,10 @@ def _distill(config: DistillConfig, report: DistillCallback | None, command: str
     if config.degradation == "real":
         check_codecs()
     built = build(config)
-    check_contract(built.distillation, config, device_of(config))
     if config.teacher_cache is not None:
         _distill_from_shards(config, config.teacher_cache, built, report, command)
         return
+    check_contract(built.distillation, config, device_of(config))
     library = open_library(
         config.data,
         scale=config.scale,
@@ -142,6 +142,7 @@ def _distill_from_shards(
 ) -> None:
     shards = open_shards(folder)
     _check_shards(config, shards.manifest, folder, built)
+    check_contract(built.distillation, config, device_of(config))
     teacher = built.distillation.objective.needs_teacher
     trainer = _make_trainer(
         config,
