@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.calibration.progress import CalibrationCallback, CalibrationProgress, silent
-from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
+from vsrc.runtime.decode.clip_layouts import find_clips
+from vsrc.runtime.decode.clip_source import ClipSource
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.picture_reader import PictureReader

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.status_line import StatusLine
+from vsrc.compressor.training.config import DistillConfig
 
 
 @click.group("data")
@@ -17,22 +19,40 @@ def data_group() -> None:
 
 @data_group.command("check")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--scale", type=int, default=DistillConfig.scale, show_default=True)
+@click.option("--patch", type=int, default=DistillConfig.patch, show_default=True)
+@click.option("--clip-length", type=int, default=DistillConfig.clip_length, show_default=True)
+@click.option(
+    "--degradation",
+    type=click.Choice(["bi", "bd", "real", "given"]),
+    default=DistillConfig.degradation,
+    show_default=True,
+)
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
-def data_check_command(folder: Path, as_json: bool) -> None:
-    """Say what DIR holds: layout, clips, frames, cuts, broken files, how LR twins were made."""
+def data_check_command(folder: Path, as_json: bool, **needs: Any) -> None:  # noqa: ANN401
+    """Say what DIR holds: layout, clips, frames, cuts, broken files, how LR twins were made.
+
+    The options are settings of vsrc distill; what a training with them would leave out is said,
+    too.
+    """
     from vsrc.runtime.errors import DataError
     from vsrc.runtime.installation import require_installed
 
     require_installed("vsrc data check", "torch", extra="compress")
-    from vsrc.compressor.data.check import check_folder
+    from vsrc.compressor.data.check import TrainingNeeds, check_folder
 
     with StatusLine() as status:
-        report = check_folder(folder, progress=lambda clip: status(clip.name))
+        report = check_folder(
+            folder, needs=TrainingNeeds(**needs), progress=lambda clip: status(clip.name)
+        )
     if as_json:
         echo_json(report)
     else:
         for clip in report.details:
             click.echo(clip)
         click.echo(report)
-    if report.broken:
-        raise DataError(f"{report.broken} of {len(report.details)} clips cannot be used")
+    if report.broken or report.refused:
+        raise DataError(
+            f"{report.broken} of {len(report.details)} clips cannot be used, and training would "
+            f"leave out {report.refused}"
+        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -27,7 +28,10 @@ from vsrc.export.config import parse_shape
 )
 @click.option("--data", multiple=True, help="Folder of videos or frames; may be repeated.")
 @click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
-@click.option("--objective", help=f"What is learnt from.  [default: {DistillConfig.objective}]")
+@click.option(
+    "--objective",
+    help=f"Name, or module:function; several by +.  [default: {DistillConfig.objective}]",
+)
 @click.option(
     "--recipe",
     type=click.Path(path_type=Path),
@@ -77,23 +81,24 @@ def distill_command(
     from vsrc.compressor.latency_target import resolve_target
     from vsrc.compressor.plan import plan
     from vsrc.compressor.recipe import read_recipe
+    from vsrc.compressor.training.processes import end_together, process_rank
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
     config, choice = resolve_target(read_recipe(recipe, settings=settings, options=given))
-    first = int(os.environ.get("RANK", "0")) == 0  # under torchrun only the first process prints
+    first = process_rank() == 0
+    if not first:  # of several processes only one talks
+        logging.getLogger("vsrc").setLevel(logging.ERROR)
     if choice is not None and first:
         click.echo(choice.text(), err=True)
     if dry_run:
         click.echo(plan(config).text())
         return
     command = shlex.join(["vsrc", *sys.argv[1:]])
-    if not first:
-        distill(config, command=command)
-        return
-    with TrainingBar() as bar:
+    with TrainingBar() if first else nullcontext() as bar, end_together():
         path = distill(config, report=bar, command=command)
-    click.echo(path)
-    click.echo(f"next: vsrc export {path} --format onnx", err=True)
+    if first:
+        click.echo(path)
+        click.echo(f"next: vsrc export {path} --format onnx", err=True)
 
 
 def _lr_size(text: str | None) -> list[int] | None:

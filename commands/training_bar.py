@@ -47,6 +47,8 @@ class TrainingBar:
             note = f"{now.name}, frame {now.frames}" if now.frames else now.name
             self._progress.update(self._task, completed=now.done, total=now.total, note=note)
             return
+        if now.notice:
+            self.say(now.notice)
         note = _format_training(now)
         label = f"step {now.step}/{now.steps}"
         self._progress.update(

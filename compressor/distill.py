@@ -25,19 +25,29 @@ from vsrc.compressor.data.dataset import ClipBatch, ClipItem
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.data.real import check_codecs
 from vsrc.compressor.latency_target import resolve_target
+from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.results import (
     TrainedOn,
     trained_on_clips,
     trained_on_shards,
     write_results,
 )
-from vsrc.compressor.training.batches import batches_from, explain_dead_workers
+from vsrc.compressor.training.batches import batches_from
 from vsrc.compressor.training.checkpoint import find_checkpoints as checkpoints_in
 from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.contract import check_contract
+from vsrc.compressor.training.processes import device_of
 from vsrc.compressor.training.progress import TrainProgress
 from vsrc.compressor.training.trainer import Trainer, stopped_message
 from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on, side_by_side
-from vsrc.runtime.errors import MismatchError, SpecError, StoppedError
+from vsrc.runtime.errors import (
+    MismatchError,
+    SpecError,
+    StoppedError,
+    TrainingError,
+    VsrcError,
+    describe_error,
+)
 from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json
 
@@ -48,6 +58,7 @@ DistillCallback = Callable[[IngestProgress | TrainProgress], None]
 MAY_CHANGE = frozenset(
     {
         *("output", "run_dir", "cache", "resume", "overwrite", "allow_code", "workers", "device"),
+        "threads",
         *("checkpoint_every", "log_every", "validate_every", "holdout_clips"),
         "teacher_cache",
         *("steps", "learning_rate", "clip_norm"),
@@ -74,7 +85,7 @@ def distill(
         VsrcError: See `vsrc.runtime.errors`; an interrupted run leaves a checkpoint.
         ValueError: Unknown name, or an invalid setting.
     """
-    config, choice = resolve_target(config)
+    config, choice = resolve_target(round_patch(config))
     if choice is not None:
         logger.info("%s", choice.text())
     own_group = not torch.distributed.is_initialized()
@@ -84,6 +95,15 @@ def distill(
         if not (kept := checkpoints_in(config.run_folder / "checkpoints")):
             raise
         raise StoppedError(stopped_message("stopped", kept[-1])) from None
+    except StoppedError:
+        raise
+    except Exception as error:
+        logger.info("the run failed", exc_info=True)
+        if isinstance(error, (VsrcError, ValueError, OSError, ImportError)):
+            raise
+        raise TrainingError(
+            f"{describe_error(error)}; `vsrc -v distill ...` shows where it happened"
+        ) from error
     if own_group and torch.distributed.is_initialized():
         # Only now, when the trainer is gone: were its gradient reducer the last to hold the group,
         # its destructor could wait for a thread of gloo that waits for Python (torch 2.13).
@@ -99,6 +119,7 @@ def _distill(config: DistillConfig, report: DistillCallback | None, command: str
     if config.teacher_cache is not None:
         _distill_from_shards(config, config.teacher_cache, built, report, command)
         return
+    check_contract(built.distillation, config, device_of(config))
     library = open_library(
         config.data,
         scale=config.scale,
@@ -121,6 +142,7 @@ def _distill_from_shards(
 ) -> None:
     shards = open_shards(folder)
     _check_shards(config, shards.manifest, folder, built)
+    check_contract(built.distillation, config, device_of(config))
     teacher = built.distillation.objective.needs_teacher
     trainer = _make_trainer(
         config,
@@ -162,8 +184,7 @@ def _run(
 ) -> None:
     if config.resume:
         trainer.resume()
-    with explain_dead_workers():
-        network = trainer.run(report)
+    network = trainer.run(report)
     if trainer.accelerator.is_main_process:
         write_results(config, built, network, data=data, command=command, psnr=trainer.psnr)
     trainer.accelerator.wait_for_everyone()
@@ -236,4 +257,5 @@ def _make_trainer(
         validate=functools.partial(psnr_on, clips=clips) if clips else None,
         bicubic_psnr=bicubic_psnr_on(clips) if clips else None,
         sample=functools.partial(side_by_side, clip=clips[0]) if clips else None,
+        loaders=config.workers,
     )

@@ -11,11 +11,14 @@ import torch
 
 from vsrc.compressor.build import build
 from vsrc.compressor.data.crop_shards import open_shards
+from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
+from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.contract import check_contract, noise_clips
 from vsrc.compressor.training.distillation_step import DistillationStep
-from vsrc.runtime.decode.clip_layouts import find_clips
+from vsrc.compressor.training.processes import device_of
 from vsrc.runtime.spec import NetworkSpec
 
 MEASURED_STEPS = 3
@@ -72,15 +75,15 @@ def plan(config: DistillConfig) -> DistillPlan:
     """Build the networks, find the data, and time a few steps on noise.
 
     Raises:
-        VsrcError: As `distill` would; the data is found but not decoded.
+        VsrcError: As `distill` would, of the networks and of data that is not found; the data is
+            not decoded.
     """
-    config, _ = resolve_target(config)
+    config, _ = resolve_target(round_patch(config))
     built = build(config)
-    layouts = [find_clips(folder) for folder in config.data]
+    device = device_of(config)
+    check_contract(built.distillation, config, device)
+    layouts = [find_training_clips(folder, scale=config.scale) for folder in config.data]
     kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
-    on_gpu = config.device == "auto" and torch.cuda.is_available()
-    device = torch.device("cuda" if on_gpu else "cpu")
-    built.distillation.place(device, channels_last=config.channels_last)
     seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
     upscaled = built.distillation.count_upscaled_frames(config.clip_length)
     return DistillPlan(
@@ -95,23 +98,19 @@ def plan(config: DistillConfig) -> DistillPlan:
         steps=config.steps,
         step_seconds=seconds,
         total_seconds=seconds * config.steps,
-        peak_bytes=torch.cuda.max_memory_allocated() if on_gpu else _peak_rss_bytes(),
+        peak_bytes=torch.cuda.max_memory_allocated()
+        if device.type == "cuda"
+        else _peak_rss_bytes(),
     )
 
 
 def _step_seconds(
     distillation: DistillationStep, config: DistillConfig, device: torch.device
 ) -> float:
-    side = config.patch // config.scale
-    shape = (config.batch, config.clip_length, 3)
-    lr = torch.rand(*shape, side, side, device=device)
-    if config.teacher_cache is not None:
-        shape = (config.batch, 1, 3)
-    hr = torch.rand(*shape, side * config.scale, side * config.scale, device=device)
+    clips = noise_clips(config, device)
     start = time.perf_counter()
-    pictures = () if config.teacher_cache is None else (hr.clone(),)
     for _ in range(config.accumulate):
-        torch.autograd.backward(list(distillation(lr, hr, *pictures).values()))
+        torch.autograd.backward(list(distillation(*clips).values()))
     distillation.zero_grad()
     if device.type == "cuda":
         torch.cuda.synchronize()

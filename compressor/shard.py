@@ -40,6 +40,7 @@ from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.features.whole_clip import WholeClipNetwork
 from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_teacher
+from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.hashing import file_sha256
@@ -91,6 +92,7 @@ def shard(config: ShardConfig, *, report: Report = lambda _progress: None) -> Pa
         MismatchError: The folder holds crops of other data, settings or teachers.
         DataError: No usable clips, or too little disk.
     """
+    config = round_patch(config)
     library = open_library(
         config.data,
         scale=config.scale,

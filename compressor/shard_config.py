@@ -73,8 +73,8 @@ class ShardConfig:
             raise ValueError(
                 f"run_frames={self.run_frames} must be at least clip_length={self.clip_length}"
             )
-        if self.patch < self.scale or self.patch % self.scale:
-            raise ValueError(f"patch={self.patch} must be a multiple of scale={self.scale}")
+        if self.patch < self.scale:
+            raise ValueError(f"patch={self.patch} must be at least scale={self.scale}")
         if not 0 <= self.holdout < 1:
             raise ValueError(f"holdout={self.holdout} must lie in [0, 1)")
         self._check_teachers()

@@ -19,6 +19,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_LONGEST = 300
+"""Characters of a foreign message that are repeated; torch's can fill a screen."""
+
 
 class VsrcError(Exception):
     """The job failed for a reason that the user can understand and act on."""
@@ -70,3 +73,10 @@ class StoppedError(VsrcError):
     """The job was stopped; the message says what is saved and how to resume it."""
 
     exit_status: ClassVar[int] = 130
+
+
+def describe_error(error: BaseException) -> str:
+    """Class and message of an exception in one line of limited length, for a longer message."""
+    words = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 
 from vsrc.compressor.data.whole import whole_file, whole_folder
 from vsrc.runtime.decode.clip_frames import ClipFrames
-from vsrc.runtime.decode.clip_layouts import ClipSource
+from vsrc.runtime.decode.clip_source import ClipSource
 from vsrc.runtime.decode.cuts import VERSION as CUTS_VERSION
 from vsrc.runtime.decode.cuts import first_frames
+from vsrc.runtime.decode.lmdb_frames import database_of, lmdb_sha256
 from vsrc.runtime.errors import MediaError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.picture.fast_resize import Planes
@@ -157,7 +158,7 @@ class FrameCache:
             memo = self.folder / "seen" / _fingerprint(source.files)
             if memo.is_file() and len(text := memo.read_text()) == 64:
                 return text
-            hashes = [file_sha256(file) for file in source.files]
+            hashes = [_content_sha256(file) for file in source.files]
         except OSError as error:
             raise MediaError(f"{source.place} cannot be read: {error.strerror}") from error
         sha256 = hashes[0] if source.is_video else _hash_of(hashes)
@@ -234,8 +235,14 @@ def _resize(planes: Planes, *, height: int, width: int) -> Planes:
 
 def _fingerprint(files: Iterable[Path]) -> str:
     """Hash of path, size and modification time: changes with a file, without reading it."""
-    stats = ((file.resolve(), file.stat()) for file in files)
+    places = [(file.resolve(), database_of(file)) for file in files]
+    stats = ((at, at.stat() if kept is None else (kept / "data.mdb").stat()) for at, kept in places)
     return _hash_of(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
+
+
+def _content_sha256(file: Path) -> str:
+    database = database_of(file)
+    return file_sha256(file) if database is None else lmdb_sha256(database, file)
 
 
 def _hash_of(lines: Iterable[str]) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
+from vsrc.compressor.data.ingest import twin_at_scale
+from vsrc.compressor.data.library import DataDegradation
+from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.runtime.decode.clip_frames import ClipFrames
-from vsrc.runtime.decode.clip_layouts import ClipSource, find_clips
+from vsrc.runtime.decode.clip_source import ClipSource
 from vsrc.runtime.decode.cuts import CutDetector
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.numbering import describe_gaps
 from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import guess_degradation
@@ -47,6 +51,7 @@ class ClipReport:
         subset: Subset (training, test, ...) according to the layout's lists.
         notes: Damage that decoding could work around.
         error: Why the clip cannot be used; empty if it can.
+        refusal: Why training with the settings that were given leaves it out; empty if it does not.
         twins: LR versions of the clip.
     """
 
@@ -58,6 +63,7 @@ class ClipReport:
     subset: str = "any"
     notes: tuple[str, ...] = ()
     error: str = ""
+    refusal: str = ""
     twins: tuple[TwinReport, ...] = ()
 
     def __str__(self) -> str:
@@ -68,7 +74,8 @@ class ClipReport:
         if self.subset != "any":
             line += f", for {self.subset}"
         pairs = [f"LR version ({twin.named}) looks like {twin.guess}" for twin in self.twins]
-        return "; ".join([line, *pairs, *self.notes])
+        refusal = [f"NOT USED: {self.refusal}"] if self.refusal else []
+        return "; ".join([line, *pairs, *self.notes, *refusal])
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ class DataReport:
         clips: Number of usable clips.
         broken: Number of clips that cannot be used.
         damaged: Number of usable clips with notes.
+        refused: Number of usable clips that training with the given settings leaves out.
         frames: Number of frames of all usable clips.
         shots: Number of shots of all usable clips.
         details: One report per clip, sorted by name.
@@ -91,6 +99,7 @@ class DataReport:
     clips: int
     broken: int
     damaged: int
+    refused: int
     frames: int
     shots: int
     details: tuple[ClipReport, ...]
@@ -98,26 +107,48 @@ class DataReport:
     def __str__(self) -> str:
         return (
             f"{self.folder}: {self.layout}, {self.clips} clips, {self.frames} frames, "
-            f"{self.shots} shots; {self.broken} broken, {self.damaged} damaged"
+            f"{self.shots} shots; {self.broken} broken, {self.damaged} damaged, "
+            f"{self.refused} not used"
         )
 
 
+@dataclass(frozen=True)
+class TrainingNeeds:
+    """What a training needs of its clips; see `DistillConfig`.
+
+    Attributes:
+        scale: SR/LR side ratio.
+        patch: Side of the HR crop, pixels.
+        clip_length: Frames of a clip, without a cut.
+        degradation: How LR is made from HR.
+    """
+
+    scale: int
+    patch: int
+    clip_length: int
+    degradation: DataDegradation
+
+
 def check_folder(
-    folder: Path, *, progress: Callable[[ClipReport], None] | None = None
+    folder: Path,
+    *,
+    needs: TrainingNeeds | None = None,
+    progress: Callable[[ClipReport], None] | None = None,
 ) -> DataReport:
     """Decode everything in a folder once, without storing it.
 
     Args:
         folder: A data folder of any layout.
+        needs: What the training needs for which the clips are checked, too; None for no training.
         progress: Called after each clip.
 
     Raises:
         DataError: The folder holds no clips.
     """
-    layout = find_clips(folder)
+    layout = find_training_clips(folder, scale=None if needs is None else needs.scale)
     details = []
     for source in layout.clips:
-        details.append(_clip(source))
+        details.append(_clip(source, needs))
         if progress:
             progress(details[-1])
     good = [report for report in details if not report.error]
@@ -127,13 +158,14 @@ def check_folder(
         clips=len(good),
         broken=len(details) - len(good),
         damaged=sum(bool(report.notes) for report in good),
+        refused=sum(bool(report.refusal) for report in good),
         frames=sum(report.frames for report in good),
         shots=sum(len(report.cuts) + 1 for report in good),
         details=tuple(details),
     )
 
 
-def _clip(source: ClipSource) -> ClipReport:
+def _clip(source: ClipSource, needs: TrainingNeeds | None) -> ClipReport:
     frames = ClipFrames(source)
     detector, cuts = CutDetector(), list[int]()
     count, shape = 0, (0, 0, 0)
@@ -144,6 +176,10 @@ def _clip(source: ClipSource) -> ClipReport:
                 cuts.append(count - 1)
     except MediaError as error:
         return ClipReport(source.name, subset=source.subset, error=str(error))
+    gaps = "" if source.is_video else describe_gaps(source.files)
+    starts = [0, *cuts, count]
+    longest = max(after - before for before, after in pairwise(starts))
+    size = (count, *shape[:2])
     return ClipReport(
         name=source.name,
         frames=count,
@@ -151,11 +187,59 @@ def _clip(source: ClipSource) -> ClipReport:
         height=shape[0],
         cuts=tuple(cuts),
         subset=source.subset,
-        notes=frames.notes,
+        notes=(*frames.notes, *([gaps] if gaps else [])),
+        refusal="" if needs is None else _refusal(source, needs, size, longest=longest),
         twins=tuple(
             TwinReport(named, _guess(source, twin)) for named, twin in source.twins.items()
         ),
     )
+
+
+def _refusal(
+    source: ClipSource, needs: TrainingNeeds, shape: tuple[int, int, int], *, longest: int
+) -> str:
+    """Why training leaves a clip out.
+
+    Args:
+        source: The clip.
+        needs: What the training needs.
+        shape: Frames, height and width of the clip.
+        longest: Frames of its longest shot.
+    """
+    side, patch = min(shape[1:]), needs.patch // needs.scale * needs.scale
+    if longest < needs.clip_length:
+        return f"its longest shot has {longest} frames, fewer than clip_length={needs.clip_length}"
+    if side < max(patch, needs.scale):
+        return f"its smaller side has {side} pixels, fewer than patch={patch}"
+    return _twin_refusal(source, needs, shape)
+
+
+def _twin_refusal(source: ClipSource, needs: TrainingNeeds, shape: tuple[int, int, int]) -> str:
+    if needs.degradation == "given":
+        twin = source.twins.get("given") or next(iter(source.twins.values()), None)
+        if twin is None:
+            return "it has no LR version, which degradation=given needs"
+    else:
+        twin = twin_at_scale(source, degradation=needs.degradation, scale=needs.scale)
+    if twin is None:
+        return ""
+    try:
+        low = _measure(twin)
+    except MediaError as error:
+        return f"its LR version cannot be decoded: {error}"
+    expected = (shape[0], shape[1] // needs.scale, shape[2] // needs.scale)
+    if low == expected:
+        return ""
+    texts = [f"{count} frames of {width}x{height}" for count, height, width in (low, expected)]
+    return f"its LR version has {texts[0]}; expected {texts[1]} at scale={needs.scale}"
+
+
+def _measure(source: ClipSource) -> tuple[int, int, int]:
+    """Frames, height and width of a clip, decoded."""
+    count, height, width = 0, 0, 0
+    for frame in ClipFrames(source):
+        count, height, width = count + 1, frame.shape[0], frame.shape[1]
+    return count, height, width
 
 
 def _guess(high: ClipSource, low: ClipSource) -> str:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vsrc.compressor.data.library import ClipLibrary, Shot
+from vsrc.compressor.data.library import ClipLibrary, LibraryClip, Shot
 from vsrc.compressor.data.window import CropWindow, cut
-from vsrc.runtime.errors import DataError
+from vsrc.runtime.errors import DataError, describe_error
 from vsrc.runtime.picture.fast_resize import Planes
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class ClipDataset(Dataset[ClipItem]):
         places = [self._place(rng) for _ in range(self._candidates)]
         place = places[0] if len(places) == 1 else max(places, key=self._detail)
         clip = self._library.clips[place.clip]
-        pair = cut(clip, place.window, scale=self._library.scale, rng=rng)
+        pair = self._cut(clip, place, rng)
         lr, hr = (_tensor(planes) for planes in pair)
         if self._augment:
             lr, hr = augment_alike((lr, hr), rng)
@@ -138,6 +138,18 @@ class ClipDataset(Dataset[ClipItem]):
         top, left = (int(rng.integers(size - side + 1)) for size in sides)
         window = CropWindow(start, start + self._clip_length, top, left, side, side)
         return _Place(shot.clip, window)
+
+    def _cut(
+        self, clip: LibraryClip, place: _Place, rng: np.random.Generator
+    ) -> tuple[Planes, Planes]:
+        try:
+            return cut(clip, place.window, scale=self._library.scale, rng=rng)
+        except Exception as error:
+            window = place.window
+            raise DataError(
+                f"frames {window.start} to {window.stop - 1} of {clip.name} cannot be read from "
+                f"the cache in {clip.hr.folder}: {describe_error(error)}"
+            ) from error
 
     def _detail(self, place: _Place) -> float:
         """Mean difference of neighbouring pixels in the green plane of the middle HR frame."""
@@ -167,7 +179,7 @@ def _usable_shots(library: ClipLibrary, *, clip_length: int, patch: int) -> list
         longest = max((shot.stop - shot.start for shot in library.shots), default=0)
         raise DataError(
             f"no shot has {clip_length} frames (the longest has {longest}); give longer videos or "
-            "take shorter clips"
+            f"take shorter clips (--set clip_length={max(longest, 1)})"
         )
     sides = [min(library.clips[shot.clip].hr.shape[2:]) for shot in long]
     usable = [shot for shot, side in zip(long, sides, strict=True) if side >= patch]
@@ -179,7 +191,7 @@ def _usable_shots(library: ClipLibrary, *, clip_length: int, patch: int) -> list
     if not usable:
         raise DataError(
             f"no clip is as large as {patch=} pixels (the largest has a side of {max(sides)}); "
-            "give larger videos or take a smaller patch"
+            f"give larger videos or take a smaller patch (--set patch={max(sides)})"
         )
     return usable
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +17,14 @@ from vsrc.compressor.data.library import (
     Shot,
     Skipped,
 )
-from vsrc.runtime.decode.clip_layouts import ClipSource, Layout, find_clips
+from vsrc.compressor.data.training_clips import find_training_clips
+from vsrc.runtime.decode.clip_frames import ClipFrames
+from vsrc.runtime.decode.clip_source import ClipSource, Layout
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.quality.degradation import WHOLE_FRAME
+
+logger = logging.getLogger(__name__)
 
 
 def open_library(
@@ -45,7 +50,7 @@ def open_library(
     Raises:
         DataError: A folder holds no clips, none of them can be decoded, or the cache is full.
     """
-    layouts = [find_clips(folder) for folder in folders]
+    layouts = [find_training_clips(folder, scale=scale) for folder in folders]
     sources = [(_name(layout, clip), clip) for layout in layouts for clip in layout.clips]
     plan = _Plan(FrameCache(cache or cache_folder()), scale, degradation, max_height)
 
@@ -53,6 +58,7 @@ def open_library(
         if progress:
             progress(IngestProgress(name, done, len(sources), frames))
 
+    _say_scales(sources, degradation=degradation, scale=scale)
     clips: list[LibraryClip] = []
     shots: list[Shot] = []
     skipped: list[Skipped] = []
@@ -103,7 +109,8 @@ def _hr(plan: _Plan, source: ClipSource, progress: Callable[[int], None]) -> Cac
 def _lr(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path | None:
     """LR frames: the given ones if requested or made by the same degradation, else made here."""
     is_shrunk = plan.max_height is not None and hr.entry.height == plan.max_height
-    if plan.degradation == "given" or (plan.degradation in source.twins and not is_shrunk):
+    twin = twin_at_scale(source, degradation=plan.degradation, scale=plan.scale)
+    if plan.degradation == "given" or (twin is not None and not is_shrunk):
         return _twin(plan, source, hr)
     if degrade := WHOLE_FRAME.get(plan.degradation):
         return plan.store.lr(hr, name=plan.degradation, scale=plan.scale, degrade=degrade)
@@ -128,9 +135,39 @@ def _twin(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path:
         raise MediaError(
             f"{lr.entry.source} ({lr.entry.frames} frames, {lr.entry.width}x{lr.entry.height}) is "
             f"no LR of {source.place} ({count} frames, {width}x{height}) at {scale=}; give both "
-            "the same frames and leave max_height out"
+            "the same frames and leave max_height out, or make LR here: --set degradation=bi"
         )
     return lr.folder / "hr.u8"
+
+
+def twin_at_scale(
+    source: ClipSource, *, degradation: DataDegradation, scale: int
+) -> ClipSource | None:
+    """LR version of a clip made by this degradation at this scale; None if it has none.
+
+    A file that cannot be decoded is taken for one, so that its own error is reported.
+    """
+    twin = source.twins.get(degradation) if degradation in ("bi", "bd") else None
+    if twin is None:
+        return None
+    try:
+        sizes = [ClipFrames(each).estimate()[1:] for each in (source, twin)]
+    except MediaError:
+        return twin
+    (height, width), low = sizes
+    return twin if low == (height // scale, width // scale) else None
+
+
+def _say_scales(
+    sources: Sequence[tuple[str, ClipSource]], *, degradation: DataDegradation, scale: int
+) -> None:
+    """Say once that LR versions are of another scale; those of the first clip stand for all."""
+    paired = [source for _, source in sources if degradation in source.twins]
+    if paired and twin_at_scale(paired[0], degradation=degradation, scale=scale) is None:
+        logger.warning(
+            "the LR versions of %s are not of scale=%d: LR is made by %s instead",
+            *(paired[0].place.parent, scale, degradation),
+        )
 
 
 def _shots(plan: _Plan, source: ClipSource, hr: CachedClip, *, index: int) -> list[Shot]:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from vsrc.compressor.data.cache import CachedClip
-from vsrc.runtime.decode.clip_layouts import Subset
+from vsrc.runtime.decode.clip_source import Subset
 from vsrc.runtime.picture.fast_resize import Planes
 
 DataDegradation = Literal["bi", "bd", "real", "given"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -98,12 +98,21 @@ def create(name: str, **arguments: Argument) -> nn.Module:
 def _builder(name: str) -> Callable[..., nn.Module]:
     if name in NETWORKS:
         return NETWORKS[name]
-    if ":" not in name:
-        near = get_close_matches(name, NETWORKS, n=3) or list(NETWORKS)
-        raise ValueError(f"there is no network {name!r}; did you mean {', '.join(near)}?")
-    module_name, _, function = name.partition(":")
     if name.startswith(SPANDREL):
-        return partial(from_spandrel, function)
+        return partial(from_spandrel, name.removeprefix(SPANDREL))
+    if ":" in name:
+        return import_function(name)
+    near = get_close_matches(name, NETWORKS, n=3) or list(NETWORKS)
+    raise ValueError(f"there is no network {name!r}; did you mean {', '.join(near)}?")
+
+
+def import_function(name: str) -> Callable[..., Any]:
+    """Import `module:function` of a user, installed or in the working directory.
+
+    Raises:
+        ValueError: It cannot be imported, or is no function.
+    """
+    module_name, _, function = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # last: it must not shadow installed modules
     try:

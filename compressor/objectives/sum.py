@@ -18,7 +18,9 @@ class Sum(Objective):
 
     def __init__(self, parts: Mapping[str, Objective]) -> None:
         super().__init__()
-        self.parts = nn.ModuleDict(dict(parts))
+        # A module's name has no dots, as that of a user's own objective may.
+        self.parts = nn.ModuleDict({key.replace(".", "/"): part for key, part in parts.items()})
+        self._names = list(parts)
         each = list(parts.values())
         self.student_taps = _unite([part.student_taps for part in each])
         self.teacher_taps = _unite([part.teacher_taps for part in each])
@@ -29,7 +31,7 @@ class Sum(Objective):
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr`, and the others as `part/term`."""
         terms: dict[str, Tensor] = {}
-        for name, part in self.parts.items():
+        for name, part in zip(self._names, self.parts.values(), strict=True):
             for key, term in part(seen).items():
                 if key != RECONSTRUCTION:
                     terms[f"{name}/{key}"] = term
@@ -39,7 +41,7 @@ class Sum(Objective):
 
     def before_update(self, terms: Mapping[str, float]) -> None:
         """Pass its own terms to each part."""
-        for name, part in self.parts.items():
+        for name, part in zip(self._names, self.parts.values(), strict=True):
             assert isinstance(part, Objective)
             start = f"{name}/"
             part.before_update(

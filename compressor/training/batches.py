@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import gc
-import re
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import traceback
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch.utils.data import DataLoader, Dataset
 
 from vsrc.compressor.data.dataset import ClipBatch, ClipItem, collate
-from vsrc.runtime.errors import TrainingError
-from vsrc.runtime.memory import oom_kills, oom_kills_since
+from vsrc.runtime.errors import DataError, VsrcError, describe_error
 from vsrc.runtime.stop_signal import ignore_stop_signals
 
-_DEATH = re.compile(r"DataLoader worker \(pid.*")
-"""Torch's message, raised anywhere in the main thread."""
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 
 def batches_from(
@@ -27,7 +29,7 @@ def batches_from(
     process: int,
     processes: int,
     workers: int,
-) -> Iterator[ClipBatch]:
+) -> Generator[ClipBatch, None, None]:
     """Yield batches `start`, `start + 1`, ... of one process of several.
 
     Batch b of process p starts at item `(b * processes + p) * batch`, so together the
@@ -39,10 +41,14 @@ def batches_from(
         batch: Clips per batch.
         process: Index p of this process.
         processes: Number of processes.
-        workers: Number of data loading processes; 0 loads in this process.
+        workers: Number of data loading processes; 0 loads in this process. They have ended when
+            the generator is closed.
+
+    Raises:
+        DataError: A clip cannot be read.
     """
-    loader: DataLoader[ClipItem] = DataLoader(
-        dataset,
+    loader: DataLoader[ClipItem | _Unread] = DataLoader(
+        _Reporting(dataset),
         batch_sampler=_Indices(start, batch=batch, process=process, processes=processes),
         num_workers=workers,
         collate_fn=_as_they_are,
@@ -54,30 +60,63 @@ def batches_from(
     # What was decoded with may hang in reference cycles, here or in the code of a user. A forked
     # worker that frees a decoder waits forever for its threads, which no fork takes along.
     gc.collect()
-    for items in loader:
-        yield collate(items)
-
-
-@contextmanager
-def explain_dead_workers() -> Iterator[None]:
-    """Turn the death of a data loading process, raised anywhere in the block, into one line.
-
-    Raises:
-        TrainingError: Such a process died.
-    """
-    before = oom_kills()
+    iterator = iter(loader)
     try:
-        yield
-    except RuntimeError as error:
-        # The exception's cause, if any, names the signal.
-        death = _DEATH.search(f"{error.__cause__}\n{error}")
-        if death is None:
-            raise
-        memory = "; memory ran out" if oom_kills_since(before) else ""
-        raise TrainingError(
-            f"a data loading process died: {death[0].strip(' .')}{memory}. Continue from the "
-            "last checkpoint with --resume, and fewer such processes: --set workers=0"
-        ) from error
+        for items in iterator:
+            yield collate(_read(items))
+    finally:
+        _kill(getattr(iterator, "_workers", ()))
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """What a data loading process returns in place of a clip that it could not read.
+
+    An exception would reach the training process as a traceback in words.
+    """
+
+    message: str
+    traceback: str
+
+
+class _Reporting(Dataset["ClipItem | _Unread"]):
+    """A dataset whose errors are items."""
+
+    def __init__(self, dataset: Dataset[ClipItem]) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, index: int) -> ClipItem | _Unread:
+        try:
+            return self._dataset[index]
+        except Exception as error:
+            message = str(error) if isinstance(error, VsrcError) else describe_error(error)
+            return _Unread(message, traceback.format_exc())
+
+
+def _read(items: Sequence[ClipItem | _Unread]) -> list[ClipItem]:
+    for item in items:
+        if isinstance(item, _Unread):
+            raise DataError(item.message) from RuntimeError(item.traceback)
+    return [item for item in items if isinstance(item, ClipItem)]
+
+
+def _kill(workers: Sequence[BaseProcess]) -> None:
+    """End the data loading processes, whatever they are doing.
+
+    They ignore SIGTERM, with which torch and Python end them, and a traceback may keep torch's
+    iterator alive until Python waits for them at its own end.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    # Torch's handler takes the end of a worker that it did not end itself for a crash.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if in_main else None
+    try:
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGCHLD, handler)
 
 
 class _Indices:
@@ -97,10 +136,10 @@ class _Indices:
 
 def _leave_signals_to_parent(_worker: int) -> None:
     # Ctrl+C reaches the whole group of processes. The parent finishes its step and saves, for which
-    # it may need one more batch; workers end when it closes them, or dies.
+    # it may need one more batch; workers end when it kills them, or dies.
     ignore_stop_signals()
 
 
-def _as_they_are(items: list[ClipItem]) -> list[ClipItem]:
+def _as_they_are(items: list[ClipItem | _Unread]) -> list[ClipItem | _Unread]:
     # Workers pass bytes; they become floats in the training process.
     return items

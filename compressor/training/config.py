@@ -22,9 +22,10 @@ class TrainerConfig:
         accumulate: Forward passes per update.
         learning_rate: Peak learning rate of Adam.
         schedule: Learning rate schedule: `cosine`, `cosine-restarts` (again at each milestone),
-            `step` (halved at each milestone) or `constant`.
+            `step` (multiplied by `step_factor` at each milestone) or `constant`.
         warmup: Steps of linear warm-up, at most a tenth of the run.
         milestones: Milestones of the schedule, as fractions of the run, ascending.
+        step_factor: Factor of the schedule `step` at each milestone, in (0, 1].
         floor: Final value of a cosine, as a fraction of the peak rate.
         first_module: Path of a module of the student that is trained alone at first.
         first_steps: Number of steps for which it is.
@@ -40,6 +41,8 @@ class TrainerConfig:
             supports it, which is faster and rounds features by at most one part in 500.
         channels_last: Whether to use the channels_last memory format.
         device: Device; `auto` uses a GPU if there is one.
+        threads: Threads that compute a step on a CPU; 0 for `OMP_NUM_THREADS`, or without it for
+            the fastest number in a trial during the first steps.
         seed: Seed of the fresh weights, the data and every random draw.
         checkpoint_every: Steps between checkpoints.
         log_every: Steps between log entries.
@@ -54,6 +57,7 @@ class TrainerConfig:
     schedule: Literal["cosine", "cosine-restarts", "step", "constant"] = "cosine"
     warmup: int = 100
     milestones: tuple[float, ...] = (0.5, 0.8)
+    step_factor: float = 0.5
     floor: float = 0.0
     first_module: str = ""
     first_steps: int = 0
@@ -66,6 +70,7 @@ class TrainerConfig:
     teacher_precision: Literal["auto", "fp32", "bf16"] = "auto"
     channels_last: bool = True
     device: Literal["auto", "cpu"] = "auto"
+    threads: int = 0
     seed: int = 0
     checkpoint_every: int = 500
     log_every: int = 20
@@ -75,15 +80,18 @@ class TrainerConfig:
         for name in ("steps", "batch", "accumulate", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("warmup", "clip_norm", "validate_every", "floor", "first_steps"):
+        for name in ("warmup", "clip_norm", "validate_every", "floor", "first_steps", "threads"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate={self.learning_rate} must be above 0")
-        if not 0 <= self.int8_last <= 1:
-            raise ValueError(f"int8_last={self.int8_last} must lie in [0, 1]")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema={self.ema} must lie in [0, 1)")
+        checks = (
+            ("learning_rate", self.learning_rate > 0, "be above 0"),
+            ("step_factor", 0 < self.step_factor <= 1, "lie in (0, 1]"),
+            ("int8_last", 0 <= self.int8_last <= 1, "lie in [0, 1]"),
+            ("ema", 0 <= self.ema < 1, "lie in [0, 1)"),
+        )
+        for name, is_valid, expected in checks:
+            if not is_valid:
+                raise ValueError(f"{name}={getattr(self, name)} must {expected}")
 
     @property
     def first_int8_step(self) -> int:
@@ -114,7 +122,7 @@ class DistillConfig(TrainerConfig):
         device_profile: Latency profile of the device, written by `vsrc bench --profile`.
         student_arguments: Arguments of the student's constructor.
         teacher_arguments: Arguments of the teacher's constructor.
-        objective: Name in the table of objectives.
+        objective: Name in the table of objectives, `module:function`, or several joined by "+".
         objective_options: Options of the objective.
         other_widths: For `csd`: further widths trained on the weights of student and teacher, so
             that `vsrc split` can cut a student of each.

@@ -36,6 +36,12 @@ class Pace:
         self._steps.append((time.perf_counter() - self._start, self._waited, images))
 
     @property
+    def compute_seconds(self) -> float:
+        """Time of the last step without waiting, seconds."""
+        total, waited, _ = self._steps[-1]
+        return total - waited
+
+    @property
     def step_seconds(self) -> float:
         """Time per step, seconds."""
         return self._total(0) / len(self._steps)

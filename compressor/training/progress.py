@@ -21,6 +21,8 @@ class TrainProgress:
         images_per_second: HR frames upscaled per second, by all processes.
         wait_share: Fraction of the time spent waiting for data, in [0, 1].
         eta_seconds: Estimated remaining time, seconds.
+        threads: Number of threads that compute a step; None on a GPU.
+        notice: Line for the user about what the run decided at this step, or empty.
     """
 
     step: int
@@ -33,6 +35,8 @@ class TrainProgress:
     wait_share: float
     eta_seconds: float
     bicubic_psnr: float | None = None
+    threads: int | None = None
+    notice: str = ""
 
 
 def scalars(progress: TrainProgress) -> dict[str, float]:
@@ -44,6 +48,8 @@ def scalars(progress: TrainProgress) -> dict[str, float]:
         "images_per_second": progress.images_per_second,
         "wait_share": progress.wait_share,
     }
+    if progress.threads is not None:
+        scalars["threads"] = progress.threads
     if progress.psnr is not None:
         scalars["psnr"] = progress.psnr
         if progress.bicubic_psnr is not None:

@@ -16,6 +16,7 @@ def rate_factor(
     warmup: int = 0,
     floor: float = 0.0,
     milestones: tuple[float, ...] = (0.5, 0.8),
+    step_factor: float = 0.5,
 ) -> float:
     """Factor on the learning rate at a step, in (0, 1].
 
@@ -23,10 +24,11 @@ def rate_factor(
         step: Index of the step, from 0.
         steps: Number of steps of the run.
         schedule: `cosine` falls to `floor`; `cosine-restarts` does so again from each milestone
-            on; `step` halves at each milestone; `constant` is 1.
+            on; `step` falls at each milestone; `constant` is 1.
         warmup: Steps of linear warm-up, at most a tenth of the run.
         floor: Final value of the cosine.
         milestones: Milestones as fractions of the run, ascending.
+        step_factor: Factor of `step` at each milestone.
     """
     warmup = min(warmup, steps // 10)
     if step < warmup:
@@ -34,7 +36,7 @@ def rate_factor(
     if schedule == "constant":
         return 1.0
     if schedule == "step":
-        return float(0.5 ** sum(step >= share * steps for share in milestones))
+        return float(step_factor ** sum(step >= share * steps for share in milestones))
     start, end = warmup, steps
     if schedule == "cosine-restarts":
         bounds = [0, *(round(share * steps) for share in milestones), steps]

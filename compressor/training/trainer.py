@@ -7,55 +7,32 @@ bit-identical weights.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import MISSING
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Protocol
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 from vsrc.compressor.training import checkpoint
+from vsrc.compressor.training.batch_source import Batch, Batches
 from vsrc.compressor.training.checkpoint import Checkpoint
-from vsrc.compressor.training.config import DistillConfig, TrainerConfig
+from vsrc.compressor.training.config import TrainerConfig
 from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.ema import Ema
+from vsrc.compressor.training.failures import FailurePlace, training_error
 from vsrc.compressor.training.pace import Pace
+from vsrc.compressor.training.processes import open_accelerator
 from vsrc.compressor.training.progress import TrainProgress, scalars
+from vsrc.compressor.training.recorded_settings import check_settings
 from vsrc.compressor.training.run_log import RunLog
 from vsrc.compressor.training.schedule import rate_factor
-from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
-from vsrc.runtime.schema import to_json
+from vsrc.compressor.training.threads import restore_threads, start_trial
+from vsrc.runtime.errors import StoppedError, TrainingError
+from vsrc.runtime.memory import oom_kills
 from vsrc.runtime.stop_signal import StopSignal, note_stop_signal
-
-
-class Batch(Protocol):
-    """Clips of one forward pass, float32 RGB in [0, 1]."""
-
-    @property
-    def lr(self) -> Tensor:
-        """LR clips, `(N, L, 3, h, w)`."""
-
-    @property
-    def hr(self) -> Tensor:
-        """HR clips, `(N, L, 3, sh, sw)`."""
-
-    @property
-    def sources(self) -> Sequence[str]:
-        """Origin of each clip, for messages."""
-
-
-class Batches(Protocol):
-    """Source of the clips of a run."""
-
-    def __call__(self, start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
-        """Yield the batches of one process of several, endlessly from index `start` on."""
 
 
 class Trainer:
@@ -70,6 +47,7 @@ class Trainer:
         validate: Function that returns a network's PSNR of Y on held-out clips, dB.
         bicubic_psnr: PSNR of bicubic upscaling on the same clips, dB, for comparison.
         sample: Function that returns a sample output of a network, `(3, H, W)` in [0, 1].
+        loaders: Number of data loading processes, which need cores, too.
     """
 
     def __init__(
@@ -83,9 +61,10 @@ class Trainer:
         validate: Callable[[nn.Module], float] | None = None,
         bicubic_psnr: float | None = None,
         sample: Callable[[nn.Module], Tensor] | None = None,
+        loaders: int = 0,
     ) -> None:
         self.config, self.folder = config, folder
-        self.accelerator = _accelerator(config)
+        self.accelerator = open_accelerator(config)
         distillation.place(self.accelerator.device, channels_last=config.channels_last)
         self.distillation = distillation
         self.student = distillation.student.network
@@ -101,7 +80,9 @@ class Trainer:
         self._batches, self._validate, self._sample = batches, validate, sample
         self._recipe = json.dumps(dict(recipe or {}), sort_keys=True)
         self.psnr: float | None = None
-        self._bicubic_psnr = bicubic_psnr
+        self._bicubic_psnr, self._loaders = bicubic_psnr, loaders
+        self._threads: int | None = None
+        self._sources: list[str] = []
 
     @property
     def checkpoints(self) -> Path:
@@ -118,7 +99,7 @@ class Trainer:
         if not existing:
             return 0
         state = checkpoint.load(existing[-1])
-        _check_recipe(state.config, self._recipe, where=existing[-1])
+        check_settings(state.config, self._recipe, where=existing[-1])
         self.student.load_state_dict(dict(state.tensors["student"]))
         self.ema.network.load_state_dict(dict(state.tensors["ema"]))
         self.distillation.load_state_beside_student(state.tensors["beside"])
@@ -126,6 +107,7 @@ class Trainer:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(dict(state.scaler))
         self.step, self.ema.updates = state.step, int(state.counters["ema_updates"])
+        self._threads = int(state.counters.get("threads", 0)) or None
         return self.step
 
     def run(self, report: Callable[[TrainProgress], None] | None = None) -> nn.Module:
@@ -135,13 +117,13 @@ class Trainer:
             report: Called after every step, in the main process.
 
         Raises:
-            TrainingError: The loss or a gradient is not finite.
+            TrainingError: The loss or a gradient is not finite, or a step failed otherwise.
             StoppedError: Ctrl+C or SIGTERM, after a checkpoint was written.
         """
         main = self.accelerator.is_main_process
         log = RunLog(self.folder, steps_done=self.step) if main else None
         try:
-            with note_stop_signal() as stop:
+            with note_stop_signal() as stop, restore_threads():
                 self._loop(log, report, stop)
         finally:
             if log is not None:
@@ -160,7 +142,7 @@ class Trainer:
                 "beside": self.distillation.state_beside_student(),
             },
             optimizer=self.optimizer.state_dict(),
-            counters={"ema_updates": self.ema.updates},
+            counters={"ema_updates": self.ema.updates, "threads": self._threads or 0},
             scaler={} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             config=self._recipe,
         )
@@ -174,31 +156,75 @@ class Trainer:
     def _loop(
         self, log: RunLog | None, report: Callable[[TrainProgress], None] | None, stop: StopSignal
     ) -> None:
-        config, pace = self.config, Pace()
-        batches = self._batches(
+        config, pace, kills = self.config, Pace(), oom_kills()
+        self._trial, self._notice = start_trial(
+            config, self.accelerator.device, loaders=self._loaders, chosen=self._threads
+        )
+        stream = self._batches(
             self.step * config.accumulate,
             process=self.accelerator.process_index,
             processes=self.accelerator.num_processes,
         )
-        while self.step < config.steps:
-            pace.start()
-            terms, images = self._update(batches, pace)
-            pace.end(images)
-            stopping = self._agreed(stop.requested) and self.step < config.steps
-            if stopping or self._is_due(config.checkpoint_every):
-                self.save()
-            if self._is_due(config.validate_every):
-                self._measure(log)
-            if log is not None:
-                self._tell(log, report, terms, pace)
-            if stopping:
-                what = f"stopped at step {self.step} of {config.steps}"
-                raise StoppedError(
-                    stopped_message(what, checkpoint.find_checkpoints(self.checkpoints)[-1])
-                )
+        with closing(stream) as batches:
+            while self.step < config.steps:
+                number = self.step + 1
+                try:
+                    terms = self._timed_update(batches, pace)
+                    self._after_update(log, report, terms, pace, stop)
+                except (StoppedError, TrainingError, BrokenPipeError):
+                    raise
+                except Exception as error:
+                    raise training_error(error, self._place(number, kills)) from error
         if self.psnr is None:  # resumed after its last step
             self.distillation.quantising = config.first_int8_step < config.steps
             self._measure(log)
+
+    def _timed_update(self, batches: Iterator[Batch], pace: Pace) -> dict[str, float]:
+        pace.start()
+        terms, images = self._update(batches, pace)
+        pace.end(images)
+        if self._trial is not None:
+            if self.step == self.config.first_int8_step:
+                self._trial.forget_pace()
+            seconds = self._mean_over_processes(pace.compute_seconds)
+            self._notice = self._trial.note(seconds) or self._notice
+            self._threads = self._trial.chosen
+        return terms
+
+    def _after_update(
+        self,
+        log: RunLog | None,
+        report: Callable[[TrainProgress], None] | None,
+        terms: Mapping[str, float],
+        pace: Pace,
+        stop: StopSignal,
+    ) -> None:
+        """Save, validate and report what is due; end the run if a signal asks for it."""
+        config = self.config
+        stopping = self._agreed(stop.requested) and self.step < config.steps
+        if stopping or self._is_due(config.checkpoint_every):
+            self.save()
+        if self._is_due(config.validate_every):
+            self._measure(log)
+        if log is not None:
+            self._tell(log, report, terms, pace)
+        if stopping:
+            what = f"stopped at step {self.step} of {config.steps}"
+            raise StoppedError(stopped_message(what, self._last_checkpoint()))
+
+    def _last_checkpoint(self) -> Path | None:
+        return next(reversed(checkpoint.find_checkpoints(self.checkpoints)), None)
+
+    def _place(self, number: int, kills: int | None) -> FailurePlace:
+        return FailurePlace(
+            step=number,
+            sources=tuple(self._sources),
+            checkpoint=self._last_checkpoint(),
+            config=self.config,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+            oom_kills=kills,
+        )
 
     def _is_due(self, every: int) -> bool:
         return self.step == self.config.steps or (every > 0 and self.step % every == 0)
@@ -220,7 +246,7 @@ class Trainer:
         self.distillation.quantising = self.step >= config.first_int8_step
         torch.manual_seed(_step_seed(config.seed, self.step, accelerator.process_index))
         parts: list[dict[str, Tensor]] = []
-        sources: list[str] = []
+        self._sources = sources = list[str]()
         images = 0
         for part in range(config.accumulate):
             with pace.waiting():
@@ -275,6 +301,7 @@ class Trainer:
             warmup=config.warmup,
             floor=config.floor,
             milestones=config.milestones,
+            step_factor=config.step_factor,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * factor
@@ -287,10 +314,13 @@ class Trainer:
 
     def _agreed(self, wish: bool) -> bool:
         """Whether the flag is set in any process; the same result in all."""
+        return self._mean_over_processes(float(wish)) > 0
+
+    def _mean_over_processes(self, value: float) -> float:
         if self.accelerator.num_processes == 1:
-            return wish
-        wishes = torch.tensor(float(wish), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(wishes, reduction="sum").item() > 0)
+            return value
+        values = torch.tensor(value, device=self.accelerator.device)
+        return float(self.accelerator.reduce(values, reduction="mean").item())
 
     def _check_finite(self, terms: Mapping[str, float], sources: Sequence[str]) -> None:
         if not all(map(math.isfinite, terms.values())):
@@ -298,10 +328,9 @@ class Trainer:
             raise TrainingError(self._broken_message(f"the loss is not finite ({listed})", sources))
 
     def _broken_message(self, what: str, sources: Sequence[str]) -> str:
-        good = checkpoint.find_checkpoints(self.checkpoints)
         return (
             f"step {self.step + 1}: {what} on {', '.join(dict.fromkeys(sources))}; last good "
-            f"checkpoint: {good[-1] if good else 'none yet'}; look at these clips, or lower "
+            f"checkpoint: {self._last_checkpoint() or 'none yet'}; look at these clips, or lower "
             "learning_rate or clip_norm and resume"
         )
 
@@ -323,48 +352,20 @@ class Trainer:
             wait_share=pace.wait_share,
             eta_seconds=pace.step_seconds * (self.config.steps - self.step),
             bicubic_psnr=self._bicubic_psnr,
+            threads=torch.get_num_threads() if self.accelerator.device.type == "cpu" else None,
+            notice=self._notice,
         )
+        self._notice = ""
         if self._is_due(self.config.log_every):
             log.write(self.step, scalars(progress))
         if report is not None:
             report(progress)
 
 
-def stopped_message(what: str, saved: Path) -> str:
+def stopped_message(what: str, saved: Path | None) -> str:
     """Message of a stopped run: cause, checkpoint, and how to resume."""
     return f"{what}; {saved} is saved; resume with the same command and --resume"
 
 
-def _accelerator(config: TrainerConfig) -> Accelerator:
-    # accelerate keeps the precision of the first run in a process; this run may need another.
-    AcceleratorState._reset_state()
-    precision = "no" if config.precision == "fp32" else config.precision
-    return Accelerator(mixed_precision=precision, cpu=config.device == "cpu")
-
-
 def _step_seed(seed: int, step: int, process: int) -> int:
     return (seed * 1_000_003 + step) * 1_009 + process
-
-
-def _check_recipe(recorded: str, wanted: str, *, where: Path) -> None:
-    # Settings missing in a run of an older version had the present default.
-    old, new = {**_defaults(), **json.loads(recorded)}, {**_defaults(), **json.loads(wanted)}
-    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    if differing:
-        key = differing[0]
-        raise MismatchError(
-            f"{where} was made with {key}={old.get(key)!r}, this run has {new.get(key)!r}; give "
-            "the same setting to resume it, or another run folder (--run-dir) to start anew"
-        )
-
-
-def _defaults() -> dict[str, object]:
-    """Defaults of the settings, as a recipe records them."""
-    settings = dataclasses.fields(DistillConfig)
-    return {
-        setting.name: to_json(
-            setting.default if setting.default_factory is MISSING else setting.default_factory()
-        )
-        for setting in settings
-        if setting.default is not MISSING or setting.default_factory is not MISSING
-    }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vsrc.runtime.decode.clip_layouts import ClipSource
+from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.lmdb_frames import database_of, read_lmdb
 from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, display_matrix
 from vsrc.runtime.decode.video_reader import VideoReader
@@ -15,6 +18,10 @@ from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.picture.colour import FULL, ToRgb
 from vsrc.runtime.picture.orientation import orientation_of
 from vsrc.runtime.pixels import Pixels8
+from vsrc.runtime.pyav_versions import open_input
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 
 class ClipFrames:
@@ -95,7 +102,9 @@ def read_picture(path: Path) -> Pixels8:
     """
     import av
 
-    with library_failures_named(str(path)), open_container(path) as container:
+    database = database_of(path)
+    source = open_container(path) if database is None else _open_bytes(path, database)
+    with library_failures_named(str(path)), source as container:
         try:
             frame = next(container.decode(video=0), None)
         except (av.FFmpegError, IndexError) as error:
@@ -106,6 +115,15 @@ def read_picture(path: Path) -> Pixels8:
         full = replace(colour, range=colour.range or FULL)
         rgb = ToRgb(full, width=frame.width, height=frame.height)(frame)
         return orientation_of(display_matrix(frame)).upright(rgb)
+
+
+def _open_bytes(path: Path, database: Path) -> InputContainer:
+    import av
+
+    try:
+        return open_input(io.BytesIO(read_lmdb(database, path)))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{path} is not an image that can be decoded ({error})") from error
 
 
 def _check_learnable(info: VideoInfo) -> None:

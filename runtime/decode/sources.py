@@ -14,8 +14,8 @@ from vsrc.runtime.decode.clip_layouts import (
     find_clips,
     find_skipped,
     is_video_file,
-    natural_key,
 )
+from vsrc.runtime.decode.clip_source import natural_key
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, reason_to_skip
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.numbering import find_matching, is_pattern

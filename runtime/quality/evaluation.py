@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.backends.opening import open_video_session
-from vsrc.runtime.decode.clip_layouts import Layout, find_clips
+from vsrc.runtime.decode.clip_layouts import find_clips
+from vsrc.runtime.decode.clip_source import Layout
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.errors import DataError, MismatchError
@@ -83,12 +84,13 @@ def evaluate(
     """
     kinds = _kinds(config.metrics, extra or {})
     packages = [open_package(path) for path in config.models or (shipped(),)]
-    layout = find_clips(config.data)
+    scale = _common_scale(packages)
+    layout = find_clips(config.data, scale=scale)
     plan = plan_lr(
         layout,
         wanted=config.degradation,
         trained_for=packages[0].spec.degradation,
-        scale=_common_scale(packages),
+        scale=scale,
     )
     border = _border(config.border, layout, plan.scale)
     clips = [EvalClip(source, plan, most=config.frames) for source in layout.clips]

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def config(data: Path, teacher_weights: Path, tmp_path: Path) -> DistillConfig:
         holdout=0.3,
         workers=0,
         device="cpu",
+        threads=1,
     )
 
 
@@ -242,7 +244,7 @@ def test_what_exists_is_not_lost(config: DistillConfig) -> None:
         ({"teacher": "edvr-m", "teacher_weights": None}, ValueError, "edvr-m .*--teacher-weights"),
         ({"student": "edge-z"}, ValueError, "'edge-z'.* edge-s"),
         ({"scale": 2}, MismatchError, "tiny_student .* 4, .* 2: .*--set scale=4"),
-        ({"patch": 30}, ValueError, "patch=30 .*scale=4"),
+        ({"patch": 3}, ValueError, "patch=3 .*scale=4"),
         ({"patch": 4096}, DataError, r"patch=4096 .*64\)"),
         ({"clip_length": 40}, DataError, r"40 .*9\)"),
     ],
@@ -252,6 +254,17 @@ def test_bad_settings_say_what_to_do(
 ) -> None:
     with pytest.raises(error, match=message):
         distill(replace(config, **changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("run", [distill, plan])
+def test_a_patch_is_rounded_to_the_scale_and_that_is_said(
+    config: DistillConfig, run: Callable[..., object], caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = replace(config, objective="none", teacher=None, student="edge-s", scale=3, steps=1)
+    run(replace(odd, patch=32, student_arguments={"window": 3}))
+    assert "patch=32 is no multiple of scale=3: patch=30 is taken" in caplog.text
+    if run is distill:
+        assert open_package(odd.output).spec.provenance.recipe["patch"] == "30"
 
 
 def test_a_plan_counts_without_teaching(config: DistillConfig) -> None:

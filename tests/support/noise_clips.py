@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +31,9 @@ class NoiseClips:
     def __init__(self, *, clips: int = 2, length: int = 3, side: int = 8) -> None:
         self.clips, self.length, self.side = clips, length, side
 
-    def __call__(self, start: int, /, *, process: int, processes: int) -> Iterator[NoiseBatch]:
+    def __call__(
+        self, start: int, /, *, process: int, processes: int
+    ) -> Generator[NoiseBatch, None, None]:
         number = start
         while True:
             first = (number * processes + process) * self.clips

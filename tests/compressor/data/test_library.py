@@ -352,3 +352,28 @@ def test_a_file_that_may_not_be_read_is_skipped(
     monkeypatch.setattr(cache_module, "file_sha256", read)
     (skipped,) = opened(folder, cache).skipped
     assert skipped.reason.endswith("1.mkv cannot be read: Permission denied")
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_an_lr_version_of_another_scale_is_made_here_and_that_is_said_once(
+    write_pictures: Make,
+    moving_picture: Moving,
+    cache: Path,
+    tmp_path: Path,
+    scale: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reds = tmp_path / "REDS"
+    for clip in ("001", "002"):
+        hr = moving_picture(3, 32, 48, seed=int(clip))
+        write_pictures(reds / "train_sharp" / clip, hr)
+        low = gaussian_down(hr.transpose(0, 3, 1, 2), 4).transpose(0, 2, 3, 1)
+        write_pictures(reds / "train_sharp_bicubic" / "X4" / clip, low)
+    first, _ = opened(reds, cache, scale=scale).clips
+    found = first.lr_frames(scale)
+    assert found is not None
+    frame = moving_picture(3, 32, 48, seed=1)[1]
+    own = downscale(frame, scale).transpose(2, 0, 1)
+    assert np.array_equal(found[1], own) == (scale == 2)  # at 4 the version is read as it is
+    said = [record for record in caplog.messages if "LR is made by bi instead" in record]
+    assert len(said) == (scale == 2)

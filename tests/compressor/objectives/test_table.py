@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
-from vsrc.compressor.objectives.objective import Observation
+from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.objectives.std import Std
 from vsrc.compressor.objectives.sum import Sum
 from vsrc.compressor.objectives.table import describe_objective
@@ -75,3 +79,77 @@ def test_the_record_of_an_objective_has_its_defaults() -> None:
 def test_mistakes_in_a_sum_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         create_objective(name, student=create("edge-s"), teacher=create("edvr-xs"), **options)
+
+
+class Edges(Objective):
+    """A user's own: compares differences between columns."""
+
+    needs_teacher = False
+
+    def __init__(self, *, weight: float = 2.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, seen: Observation) -> dict[str, Tensor]:
+        difference = (seen.student_sr - seen.hr).diff(dim=-1).abs().mean()
+        return {"edges": self.weight * difference}
+
+
+def edges_of(student: nn.Module, **options: float) -> Edges:
+    assert isinstance(student, nn.Module)
+    return Edges(**options)
+
+
+def no_objective() -> nn.Module:
+    return nn.ReLU()
+
+
+def wants_features() -> Objective:
+    return Objective()
+
+
+@pytest.fixture
+def mine(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module with dots in its name, found as one of a user's package."""
+    monkeypatch.setitem(sys.modules, "losses.mine", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, "losses", ModuleType("losses"))
+    return "losses.mine"
+
+
+@pytest.mark.parametrize("function", ["Edges", "edges_of"])
+def test_an_objective_may_come_from_outside(mine: str, function: str) -> None:
+    name, student, seen = f"{mine}:{function}", create("edge-s"), observation()
+    expected = np.abs(np.diff((seen.student_sr - seen.hr).numpy(), axis=-1)).mean()
+    alone = create_objective(name, student=student, weight=3.0)
+    assert alone(seen)["edges"].item() == pytest.approx(3 * expected, rel=1e-5)
+    options: dict[str, Any] = {f"{name}.weight": 0.5, "output.weight": 1.0}
+    objective = create_objective(
+        f"output+{name}", student=student, teacher=create("edvr-xs"), **options
+    )
+    terms = objective(seen)
+    assert list(terms) == ["hr", "output/output", f"{name}/edges"]
+    assert terms[f"{name}/edges"].item() == pytest.approx(0.5 * expected, rel=1e-5)
+    objective.before_update(dict.fromkeys(terms, 1.0))
+    assert describe_objective(f"{mine}:Edges", {}) == f"{mine}:Edges weight=2.0"
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        ("Edgse", {}, "'losses.mine:Edgse' cannot be imported"),
+        ("Edges", {"wait": 1.0}, "has no option 'wait'; did you mean weight"),
+        ("no_objective", {}, "returns a ReLU; expected an Objective"),
+        ("wants_features", {}, "needs a teacher: give one with --teacher"),
+    ],
+)
+def test_mistakes_outside_are_refused(
+    mine: str, function: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        create_objective(f"{mine}:{function}", student=create("edge-s"), **options)
+
+
+def test_pictures_of_a_teacher_do_not_serve_every_objective_outside(mine: str) -> None:
+    with pytest.raises(ValueError, match="needs features of its teacher"):
+        create_objective(f"{mine}:wants_features", student=create("edge-s"), pictures_kept=True)
+    create_objective(f"{mine}:Edges", student=create("edge-s"), pictures_kept=True)

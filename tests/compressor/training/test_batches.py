@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -13,9 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from vsrc.compressor.data.dataset import ClipDataset, ClipItem
-from vsrc.compressor.training.batches import batches_from, explain_dead_workers
-from vsrc.runtime.errors import TrainingError
+from vsrc.compressor.data.dataset import ClipBatch, ClipDataset, ClipItem
+from vsrc.compressor.training.batches import batches_from
+from vsrc.compressor.training.config import TrainerConfig
+from vsrc.compressor.training.failures import FailurePlace, training_error
+from vsrc.runtime.errors import DataError
+
+PLACE = FailurePlace(step=3, sources=("a@0",), checkpoint=None, config=TrainerConfig())
 
 
 class Numbered:
@@ -66,15 +72,33 @@ def test_bytes_become_floats_in_order(workers: int) -> None:
     assert values == pytest.approx([0, 1, 2, 3])
 
 
-class Deadly:
-    """Ends the process that asks for an item, in some way."""
+class Failing:
+    """Does something instead of returning an item."""
 
-    def __init__(self, end: Callable[[], object]) -> None:
-        self._end = end
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
 
     def __getitem__(self, index: int) -> ClipItem:
-        self._end()
-        raise AssertionError(index)
+        self._act()
+        raise FileNotFoundError(f"clip {index} is gone")
+
+
+def failing_stream(act: Callable[[], object], *, workers: int) -> Generator[ClipBatch, None, None]:
+    return batches_from(
+        0,
+        dataset=cast("ClipDataset", Failing(act)),
+        batch=1,
+        process=0,
+        processes=1,
+        workers=workers,
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_clip_that_cannot_be_read_is_named(workers: int) -> None:
+    with pytest.raises(DataError, match=r"^FileNotFoundError: clip 0 is gone$"):
+        next(failing_stream(lambda: None, workers=workers))
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(
@@ -84,24 +108,33 @@ class Deadly:
         (lambda: os._exit(3), r"DataLoader worker \(pid"),
     ],
 )
-def test_a_worker_that_dies_is_explained(end: Callable[[], object], cause: str) -> None:
+def test_a_worker_that_dies_ends_the_stream(end: Callable[[], object], cause: str) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        next(failing_stream(end, workers=1))
+    message = str(training_error(caught.value, PLACE))
+    assert re.search(f"data loading process died: .*{cause}.*--set workers=0", message)
+    assert "memory" not in message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers cannot be copies")
+def test_workers_end_with_the_stream_whatever_they_do() -> None:
     stream = batches_from(
-        0,
-        dataset=cast("ClipDataset", Deadly(end)),
-        batch=1,
-        process=0,
-        processes=1,
-        workers=1,
+        0, dataset=cast("ClipDataset", Stuck()), batch=1, process=0, processes=1, workers=1
     )
-    message = f"{cause}.*--resume"
-    with pytest.raises(TrainingError, match=message) as caught, explain_dead_workers():
-        next(stream)
-    assert "memory" not in str(caught.value)
+    next(stream)
+    children = multiprocessing.active_children()
+    assert len(children) == 1
+    stream.close()
+    assert [child for child in children if child.is_alive()] == []
 
 
-def test_other_errors_are_left_as_they_are() -> None:
-    with pytest.raises(RuntimeError, match=r"^shapes differ$"), explain_dead_workers():
-        raise RuntimeError("shapes differ")
+class Stuck(Numbered):
+    """Gives its first item alone."""
+
+    def __getitem__(self, index: int) -> ClipItem:
+        if index:
+            threading.Event().wait()
+        return super().__getitem__(index)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers cannot be copies")

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,9 @@ class NoiseClips:
     def __init__(self, clips: int) -> None:
         self.clips = clips
 
-    def __call__(self, start: int, /, *, process: int, processes: int) -> Iterator[NoiseBatch]:
+    def __call__(
+        self, start: int, /, *, process: int, processes: int
+    ) -> Generator[NoiseBatch, None, None]:
         number = start
         while True:
             first = (number * processes + process) * self.clips

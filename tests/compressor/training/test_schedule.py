@@ -36,5 +36,13 @@ def test_steps_halve_at_their_milestones() -> None:
     assert factors == [1.0] * 5 + [0.5] * 3 + [0.25] * 2
 
 
+def test_steps_may_fall_by_another_factor() -> None:
+    factors = [
+        rate_factor(epoch, steps=400, schedule="step", milestones=(0.5,), step_factor=0.1)
+        for epoch in (0, 199, 200, 399)
+    ]
+    assert factors == pytest.approx([1.0, 1.0, 0.1, 0.1])
+
+
 def test_constant_stays() -> None:
     assert rate_factor(999, steps=10, schedule="constant") == 1.0

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,22 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks import create
 from vsrc.compressor.objectives import create as create_objective
+from vsrc.compressor.training.batch_source import Batch, Batches
 from vsrc.compressor.training.checkpoint import find_checkpoints
 from vsrc.compressor.training.config import TrainerConfig
 from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.progress import TrainProgress
-from vsrc.compressor.training.trainer import Batch, Batches, Trainer
+from vsrc.compressor.training.trainer import Trainer
 from vsrc.runtime.errors import MismatchError, StoppedError, TrainingError
 
 CONFIG = TrainerConfig(
-    steps=6, warmup=2, learning_rate=1e-3, checkpoint_every=100, log_every=2, device="cpu"
+    steps=6,
+    warmup=2,
+    learning_rate=1e-3,
+    checkpoint_every=100,
+    log_every=2,
+    device="cpu",
+    threads=1,
 )
 Clips = Callable[..., Any]
 
@@ -69,7 +76,9 @@ def all_weights(trainer: Trainer) -> dict[str, Tensor]:
 def disturb(batches: Batches, *, at: int, act: Callable[[Batch], None]) -> Batches:
     """The same batches, with something done when batch number `at` is handed out."""
 
-    def iter_disturbed(start: int, /, *, process: int, processes: int) -> Iterator[Batch]:
+    def iter_disturbed(
+        start: int, /, *, process: int, processes: int
+    ) -> Generator[Batch, None, None]:
         stream = batches(start, process=process, processes=processes)
         for number, batch in enumerate(stream, start=start):
             if number == at:
@@ -127,6 +136,31 @@ def test_another_recipe_is_not_resumed(tmp_path: Path, noise_clips: Clips) -> No
         make_trainer(tmp_path, noise_clips(), objective="none", patch="32").resume()
 
 
+def test_batches_may_be_smaller_when_updates_keep_their_clips(
+    tmp_path: Path, noise_clips: Clips
+) -> None:
+    recipe: dict[str, Any] = {"batch": 4, "accumulate": 1}
+    make_trainer(tmp_path, noise_clips(), objective="none", **recipe).run()
+    smaller: dict[str, Any] = {"batch": 2, "accumulate": 2}
+    assert make_trainer(tmp_path, noise_clips(), objective="none", **smaller).resume() == 6
+    with pytest.raises(MismatchError, match="batch=4, this run has 2"):
+        make_trainer(tmp_path, noise_clips(), objective="none", batch=2, accumulate=1).resume()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_is_said_and_restored(
+    tmp_path: Path, noise_clips: Clips, threads: int
+) -> None:
+    seen: list[TrainProgress] = []
+    before = torch.get_num_threads()
+    config = replace(CONFIG, threads=threads, steps=2, warmup=0)
+    make_trainer(tmp_path, noise_clips(), config, objective="none").run(seen.append)
+    assert [now.threads for now in seen] == [threads, threads]
+    assert f"(--set threads={threads})" in seen[0].notice
+    assert seen[1].notice == ""
+    assert torch.get_num_threads() == before
+
+
 def test_a_setting_that_came_later_had_its_default(tmp_path: Path, noise_clips: Clips) -> None:
     make_trainer(tmp_path, noise_clips(), objective="none", patch="64").run()
     clips = noise_clips()
@@ -159,6 +193,18 @@ def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(
     with pytest.raises(TrainingError, match=r"step 1: the gradient.* (inf|nan)"):
         trainer.run()
     assert all(tensor.isfinite().all() for tensor in all_weights(trainer).values())
+
+
+def test_any_error_of_a_step_says_where_the_run_was(tmp_path: Path, noise_clips: Clips) -> None:
+    def fail(_: Batch) -> None:
+        raise KeyError("shot")
+
+    config = replace(CONFIG, checkpoint_every=2)
+    trainer = make_trainer(
+        tmp_path, disturb(noise_clips(), at=3, act=fail), config, objective="none"
+    )
+    with pytest.raises(TrainingError, match=r"^step 4: KeyError: 'shot'; last .*step-00000002; "):
+        trainer.run()
 
 
 def test_a_module_can_learn_alone_at_first(tmp_path: Path, noise_clips: Clips) -> None:

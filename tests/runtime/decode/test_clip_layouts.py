@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime.decode.clip_layouts import Layout, find_clips
+from vsrc.runtime.decode.clip_layouts import find_clips
+from vsrc.runtime.decode.clip_source import Layout
 from vsrc.runtime.errors import DataError
 
 Touch = Callable[..., Path]
@@ -138,3 +139,81 @@ def test_what_is_no_folder_is_refused(touch: Touch) -> None:
         find_clips(root / "readme.txt")
     with pytest.raises(DataError, match="root/nothing "):
         find_clips(root / "nothing")
+
+
+def test_vimeo_triplets_are_read_from_their_lists(touch: Touch) -> None:
+    root = touch(*(f"sequences/00001/000{clip}/im{n}.png" for clip in (1, 2) for n in (1, 2, 3)))
+    touch("tri_trainlist.txt", text="00001/0001\n")
+    touch("tri_testlist.txt", text="00001/0002\n")
+    layout = find_clips(root)
+    assert layout.kind == "Vimeo-90K triplets"
+    assert [(c.name, len(c.files), c.subset) for c in layout.clips] == [
+        ("00001/0001", 3, "train"),
+        ("00001/0002", 3, "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "scale", "expected"),
+    [
+        (
+            ("DIV2K_train_HR/0001.png", "DIV2K_train_LR_bicubic/X4/0001x4.png"),
+            4,
+            {"bi": "DIV2K_train_LR_bicubic/X4/0001x4.png"},
+        ),
+        (
+            ("DIV2K_train_HR/0001.png", "DIV2K_train_LR_unknown/X2/0001x2.png"),
+            2,
+            {"given": "DIV2K_train_LR_unknown/X2/0001x2.png"},
+        ),
+        (("DIV2K_train_HR/0001.png", "DIV2K_train_LR_bicubic/X4/0001x4.png"), 2, {}),
+        (
+            ("DIV2K_train_HR/0001.png", "DIV2K_train_LR_mild/0001x4m.png"),
+            None,
+            {"given": "DIV2K_train_LR_mild/0001x4m.png"},
+        ),
+        (
+            ("HR/0001.png", "LR_bicubic/X3/0001x3.png", "LR_bicubic/X4/0001x4.png"),
+            3,
+            {"bi": "LR_bicubic/X3/0001x3.png"},
+        ),
+        (("hr/0001.png", "lr/0001x4.png"), 4, {"given": "lr/0001x4.png"}),
+        (("0001.png", "0001x4.png"), 4, {"given": "0001x4.png"}),
+    ],
+)
+def test_stills_have_twins_by_name(
+    touch: Touch, files: tuple[str, ...], scale: int | None, expected: dict[str, str]
+) -> None:
+    root = touch(*files)
+    (clip,) = find_clips(root, scale=scale).clips
+    assert clip.files == (root / files[0],)
+    assert clip.one_shot
+    assert {made: twin.files for made, twin in clip.twins.items()} == {
+        made: (root / file,) for made, file in expected.items()
+    }
+
+
+def test_reds_twins_are_those_of_the_scale(touch: Touch) -> None:
+    root = touch(
+        "train_sharp/001/00000000.png",
+        *(f"train_sharp_bicubic/X{scale}/001/00000000.png" for scale in (2, 4)),
+    )
+    for scale, folder in ((2, "X2"), (4, "X4"), (3, "X4"), (None, "X4")):
+        (clip,) = find_clips(root, scale=scale).clips
+        assert clip.twins["bi"].place.parent.name == folder
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("a b.zip", "unzip -q '{root}/a b.zip' -d {root}"),
+        ("REDS.tar.gz", "tar -xf {root}/REDS.tar.gz -C {root}"),
+        ("a.7z", "7z x {root}/a.7z -o{root}"),
+    ],
+)
+def test_archives_are_refused_with_what_unpacks_them(touch: Touch, name: str, command: str) -> None:
+    root = touch(name)
+    for place in (root, root / name):
+        with pytest.raises(DataError) as caught:
+            find_clips(place)
+        assert str(caught.value).endswith(f"unpack it first: {command.format(root=root)}")

@@ -18,7 +18,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vsrc.cli import main
 from vsrc.runtime.decode.clip_frames import ClipFrames
-from vsrc.runtime.decode.clip_layouts import ClipSource
+from vsrc.runtime.decode.clip_source import ClipSource
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
 from vsrc.runtime.picture.likeness import luma
 from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
