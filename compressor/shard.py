@@ -121,7 +121,7 @@ def _find_teachers(config: ShardConfig) -> list[_Teacher]:
     shares = config.mix or (1.0,) * len(config.teachers)
     weights = config.teacher_weights or (None,) * len(config.teachers)
     arguments = config.teacher_arguments or ({},) * len(config.teachers)
-    found = []
+    loaded = []
     for name, path, given, share in zip(config.teachers, weights, arguments, shares, strict=True):
         network = find_teacher(name, scale=config.scale, weights=path, arguments=given)
         kept = KeptTeacher(
@@ -136,12 +136,12 @@ def _find_teachers(config: ShardConfig) -> list[_Teacher]:
             if weight.dim() == 4:
                 # channels_last makes convolutions a sixth to a quarter faster on a CPU.
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        found.append(_Teacher(ClipNetwork(frozen), kept))
-    return found
+        loaded.append(_Teacher(ClipNetwork(frozen), kept))
+    return loaded
 
 
-def _sees_time_alike(found: FoundNetwork) -> bool:
-    return found.spec.window == 1 or found.spec.arguments.get("both_directions") is True
+def _sees_time_alike(network: FoundNetwork) -> bool:
+    return network.spec.window == 1 or network.spec.arguments.get("both_directions") is True
 
 
 def _manifest(
@@ -172,9 +172,9 @@ def _begin(folder: Path, manifest: ShardManifest) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MANIFEST_FILE
     if path.is_file():
-        said = json.loads(path.read_text(encoding="utf-8"))
-        _compare(path, from_json(ShardManifest, said, where=str(path)), manifest)
-        if said["teachers"]:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        _compare(path, from_json(ShardManifest, data, where=str(path)), manifest)
+        if data["teachers"]:
             return
     needed = manifest.size_bytes - sum(file.stat().st_size for file in folder.glob("*.u8"))
     free = shutil.disk_usage(folder).free
@@ -322,10 +322,10 @@ def _ask(network: ClipNetwork, clip: Tensor, frames: list[int]) -> Tensor:
     return torch.cat([network(clip, [frame])[0] for frame in frames])
 
 
-def _write_shard(path: Path, records: Planes, said: dict[str, Any]) -> None:
+def _write_shard(path: Path, records: Planes, sidecar: dict[str, Any]) -> None:
     _write_whole(path, records.tobytes())
-    said = {"sha256": file_sha256(path), "crops": len(records), **said}
-    _write_whole(path.with_suffix(".json"), json.dumps(said).encode())
+    sidecar = {"sha256": file_sha256(path), "crops": len(records), **sidecar}
+    _write_whole(path.with_suffix(".json"), json.dumps(sidecar).encode())
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -294,14 +294,14 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
 
 def missing_text(*modules: str, extra: str | None = None) -> str:
     """Return what is missing and the command: "jinja2, which is not installed; install it: ..."."""
-    found = {module: _bringing(module, extra) for module in modules}
-    wanted = [dependency for several in found.values() for dependency in several]
+    dependencies = {module: _bringing(module, extra) for module in modules}
+    wanted = [dependency for several in dependencies.values() for dependency in several]
     extras = list(dict.fromkeys(dependency.extra for dependency in wanted if dependency.extra))
     here = this_installation()
-    if all(found.values()) and extras:
+    if all(dependencies.values()) and extras:
         command = here.install_extras(*extras, only=wanted)
     else:  # a dependency of vsrc itself, or none that it declares
-        unnamed = [module for module, several in found.items() if not several]
+        unnamed = [module for module, several in dependencies.items() if not several]
         command = here.install(*(dependency.requirement for dependency in wanted), *unnamed)
     several = len(modules) > 1
     verb, what = ("are", "them") if several else ("is", "it")

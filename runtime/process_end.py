@@ -15,15 +15,15 @@ _OUT_OF_MEMORY = re.compile(
 _FATAL = "Fatal Python error: "
 
 
-def describe_end(status: int, said: str, *, oom_kills: int | None = None) -> str:
+def describe_end(status: int, stderr: str, *, oom_kills: int | None = None) -> str:
     """Describe how a process ended without an answer, as the predicate of a sentence.
 
     Args:
         status: Exit status; the negative signal number if a signal ended it.
-        said: Its stderr.
+        stderr: Text that it wrote to stderr.
         oom_kills: Number of OOM kills by the kernel meanwhile; None if unknown.
     """
-    words = _last_words(said, status)
+    words = _last_words(stderr, status)
     text = f"{_ending(status)}: {words}" if words else f"{_ending(status)} and wrote no message"
     if _OUT_OF_MEMORY.search(words) or (status == -signal.SIGKILL and oom_kills):
         return f"{text} (memory ran out: close other programs, or use smaller frames, --shape)"
@@ -46,17 +46,17 @@ def _ending(status: int) -> str:
     return f"was ended by {name}" + (f" ({meaning.lower()})" if meaning else "")
 
 
-def _last_words(said: str, status: int) -> str:
+def _last_words(stderr: str, status: int) -> str:
     """Return the line that says why the process ended; empty if there is none.
 
     Usually the last one. A crash reported by `faulthandler`, or an exception that ended the
     process, is named further up.
     """
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(_FATAL)]
     if fatal:
         return fatal[-1].removeprefix(_FATAL) + _place(lines)
-    exception = _exception(said.splitlines()) if status > 0 else ""
+    exception = _exception(stderr.splitlines()) if status > 0 else ""
     return exception or (lines[-1] if lines else "")
 
 

@@ -136,11 +136,11 @@ class CropShards:
 
     def text(self) -> str:
         """One-line summary."""
-        said = self.manifest
-        names = ", ".join(teacher.name for teacher in said.teachers) or "none"
+        manifest = self.manifest
+        names = ", ".join(teacher.name for teacher in manifest.teachers) or "none"
         return (
-            f"{self.folder}: {said.shards * said.shard_crops} crops of {said.patch} pixels from "
-            f"{said.frames} frames, teacher {names}"
+            f"{self.folder}: {manifest.shards * manifest.shard_crops} crops of {manifest.patch} "
+            f"pixels from {manifest.frames} frames, teacher {names}"
         )
 
     def held_out(self) -> list[ClipBatch]:
@@ -175,8 +175,8 @@ def open_shards(folder: Path) -> CropShards:
     """
     path = folder / MANIFEST_FILE
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        manifest = from_json(ShardManifest, said, where=str(path))
+        data = json.loads(path.read_text(encoding="utf-8"))
+        manifest = from_json(ShardManifest, data, where=str(path))
     except FileNotFoundError as error:
         raise DataError(f"{folder} holds no {MANIFEST_FILE}: make it with vsrc shard") from error
     except (ValueError, SpecError, OSError) as error:
@@ -195,8 +195,8 @@ def find_damaged_files(shards: CropShards) -> list[str]:
     """Names of files whose hash differs from the recorded one."""
     damaged = []
     for path in sorted(shards.folder.glob("*-*.u8")):
-        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if file_sha256(path) != said["sha256"]:
+        sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if file_sha256(path) != sidecar["sha256"]:
             damaged.append(path.name)
     return damaged
 

@@ -29,9 +29,9 @@ def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
         (package,) = (
             dependency for dependency in dependencies_of("gpu") if dependency.name == "nvidia-ml-py"
         )
-        found = examine_package("nvidia", package)
+        finding = examine_package("nvidia", package)
         fix = this_installation().install(package.requirement)
-        yield Remedy(found, None if found.state == "ok" else fix)
+        yield Remedy(finding, None if finding.state == "ok" else fix)
 
 
 def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
@@ -41,12 +41,12 @@ def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
         if name == "tensorrt" and not has_gpu:
             return Remedy(Finding("nvidia", name, "no-gpu"))
         return Remedy(Finding("nvidia", name, "absent"), _install(name, backend))
-    found = Finding("nvidia", name, "no-gpu", version or "")
+    finding = Finding("nvidia", name, "no-gpu", version or "")
     if name == "tensorrt" and not has_gpu:
-        return Remedy(found)
-    found = with_outcome(found, run_trial(name))
-    broken = found.state == "broken" and version is not None and not is_jetson_board()
-    return Remedy(found, this_installation().reinstall(f"{name}=={version}") if broken else None)
+        return Remedy(finding)
+    finding = with_outcome(finding, run_trial(name))
+    broken = finding.state == "broken" and version is not None and not is_jetson_board()
+    return Remedy(finding, this_installation().reinstall(f"{name}=={version}") if broken else None)
 
 
 def _cuda_bindings(*, has_gpu: bool) -> Remedy:
@@ -55,8 +55,8 @@ def _cuda_bindings(*, has_gpu: bool) -> Remedy:
         return Remedy(Finding("nvidia", name, "no-gpu", version or ""))
     if version is None:
         return Remedy(Finding("nvidia", name, "absent"), _install(name, "trt"))
-    found = with_outcome(Finding("nvidia", name, "ok", version), run_trial("cuda"))
-    return Remedy(found, None if found.state == "ok" else _install(name, "trt"))
+    finding = with_outcome(Finding("nvidia", name, "ok", version), run_trial("cuda"))
+    return Remedy(finding, None if finding.state == "ok" else _install(name, "trt"))
 
 
 def _install(name: str, extra: str) -> Command:

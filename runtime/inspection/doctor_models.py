@@ -23,14 +23,14 @@ def examine_models(*, can_run: bool) -> Iterator[Remedy]:
         try:
             is_student = bool(open_package(path).spec.graphs)
         except SpecError as error:
-            found = Finding("models", name, "broken", said=f"SpecError: {error}")
-            yield Remedy(found, this_installation().reinstall_itself())
+            finding = Finding("models", name, "broken", said=f"SpecError: {error}")
+            yield Remedy(finding, this_installation().reinstall_itself())
             continue
         if not is_student:
             continue
         if not can_run:
             yield Remedy(Finding("models", name, "untried", said="no ONNX Runtime to run it"))
             continue
-        found = with_outcome(Finding("models", name, "ok"), run_trial("package", str(path)))
-        is_damaged = found.said.startswith("SpecError")
-        yield Remedy(found, this_installation().reinstall_itself() if is_damaged else None)
+        finding = with_outcome(Finding("models", name, "ok"), run_trial("package", str(path)))
+        is_damaged = finding.said.startswith("SpecError")
+        yield Remedy(finding, this_installation().reinstall_itself() if is_damaged else None)

@@ -32,13 +32,13 @@ def examine_onnxruntime(*, has_gpu: bool) -> list[Remedy]:
         return [Remedy(Finding("run", "onnxruntime", "absent"), _install(extra))]
     if len(wheels) > 1:
         # All builds install into the same folder, which then has a mixture of their files.
-        found = Finding("run", " and ".join(wheels), "broken", said="they overwrite each other")
-        return [Remedy(found, replace_onnxruntime(*wheels, extra=extra))]
+        finding = Finding("run", " and ".join(wheels), "broken", said="they overwrite each other")
+        return [Remedy(finding, replace_onnxruntime(*wheels, extra=extra))]
     wheel = wheels[0]
     version, outcome = find_version(wheel) or "", run_trial("onnxruntime")
     if not outcome.works:
-        found = Finding("run", wheel, "broken", version, outcome.said)
-        return [Remedy(found, this_installation().reinstall(_requirement(wheel)))]
+        finding = Finding("run", wheel, "broken", version, outcome.said)
+        return [Remedy(finding, this_installation().reinstall(_requirement(wheel)))]
     return [
         _provider(wheel, version, name, has_gpu=has_gpu)
         for name in _PROVIDERS
@@ -47,19 +47,19 @@ def examine_onnxruntime(*, has_gpu: bool) -> list[Remedy]:
 
 
 def _provider(wheel: str, version: str, name: str, *, has_gpu: bool) -> Remedy:
-    found = Finding("run", f"{wheel} {name}", "no-gpu", version)
+    finding = Finding("run", f"{wheel} {name}", "no-gpu", version)
     if name != "CPU" and not has_gpu:
-        return Remedy(found)
-    found = with_outcome(found, run_trial("provider", _PROVIDERS[name]))
-    if found.state == "ok" or (name != "CPU" and is_jetson_board()):
-        return Remedy(found)
+        return Remedy(finding)
+    finding = with_outcome(finding, run_trial("provider", _PROVIDERS[name]))
+    if finding.state == "ok" or (name != "CPU" and is_jetson_board()):
+        return Remedy(finding)
     here = this_installation()
     fixes = {
         "CPU": lambda: here.reinstall(_requirement(wheel)),
         "CUDA": lambda: _install("gpu"),
         "Tensorrt": lambda: here.install(_TENSORRT),
     }
-    return Remedy(found, fixes[name]())
+    return Remedy(finding, fixes[name]())
 
 
 def _install(extra: str) -> Command:

@@ -89,16 +89,16 @@ class MobileRrn(nn.Module):
         if "hid.w" not in state:
             return dict(state)
         endings = {"w": "weight", "b": "bias"}
-        found = {
+        arrays = {
             f"{layer}.{endings.get(ending, ending)}": tensor
             for layer, _, ending in (name.rpartition(".") for name in state)
             for tensor in (state[f"{layer}.{ending}"],)
         }
         for name in ("last.weight", "last.bias"):
-            rows = found[name]  # (dy, dx, colour) there, (colour, dy, dx) here
+            rows = arrays[name]  # (dy, dx, colour) there, (colour, dy, dx) here
             by_place = rows.reshape(self.scale**2, 3, *rows.shape[1:])
-            found[name] = by_place.transpose(0, 1).flatten(0, 1).contiguous()
-        return rename(found, _RELEASED)
+            arrays[name] = by_place.transpose(0, 1).flatten(0, 1).contiguous()
+        return rename(arrays, _RELEASED)
 
     def step(self, previous: Tensor, current: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Process one frame.
