@@ -73,6 +73,7 @@ class VideoInfo:
         chapters: Number of chapters.
         gaps: Missing numbers of an image sequence, in words.
         hdr: HDR mastering display and light level metadata.
+        skipped: Time before the first clean picture that is left out, seconds.
     """
 
     path: str
@@ -100,6 +101,7 @@ class VideoInfo:
     chapters: int = 0
     gaps: str = ""
     hdr: HdrMetadata = NO_HDR
+    skipped: Fraction = Fraction(0)
 
     @property
     def estimated_frames(self) -> int:

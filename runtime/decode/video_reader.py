@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vsrc.runtime.decode.clean_start import CleanStart
+from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced
+from vsrc.runtime.decode.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.media_file import open_container, video_stream
-from vsrc.runtime.decode.probe import VideoInfo, from_stream
+from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
+from vsrc.runtime.decode.samples import Samples, sample_file
 from vsrc.runtime.decode.sources import PIPE
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import InterlacedError, MediaError
+from vsrc.runtime.picture.colour import UNSPECIFIED
 from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import LONGEST_WINDOW
@@ -26,6 +32,15 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 2
 """How far before the first needed frame a seek aims, so that a key frame is in between."""
+
+_LOOK_AHEAD = 4
+"""Frames among which a second interlaced one shows that the first was no damage."""
+
+_LISTED = 4
+"""Most times that a line lists."""
+
+_DECODE_TIMES = frozenset(("asf", "avi"))
+"""Containers that store when packets are decoded, not when frames are shown."""
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
 """Tolerance of file lengths: headers round them, and some count the last frame differently."""
@@ -64,21 +79,45 @@ class VideoReader:
         info: Properties of the file.
         container: Open file.
         is_deep: Whether to return uint16 rather than uint8.
+
+    Args:
+        path: The file, or `-` for stdin.
+        deinterlace: Whether interlaced frames are deinterlaced.
+        is_strict: Whether interlaced frames are looked for in the whole file, and are an error
+            where they are found during the iteration, unless they are deinterlaced.
     """
 
     container: InputContainer | None
     is_deep = False
 
-    def __init__(self, path: Path, *, deinterlace: bool = False) -> None:
+    def __init__(self, path: Path, *, deinterlace: bool = False, is_strict: bool = False) -> None:
         self._path = path
+        self._deinterlace = deinterlace
+        self._stops_at_interlaced = is_strict and not deinterlace
         self._repeated = self._restamped = 0
+        self._is_sought = False
         self._last_pts: int | None = None
-        self._frames: Iterator[av.VideoFrame]
+        self._decoded: Iterator[av.VideoFrame]
+        self._frames: Iterator[TimedFrame]
+        self._converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
+        samples = sample_file(path) if is_strict or deinterlace else Samples()
         first = self._open()
         name = "stdin" if str(path) == PIPE else str(path)
-        self.info = from_stream(name, self._container, self._stream, first)
-        self._deinterlace = deinterlace and self.info.is_interlaced
+        info = from_stream(name, self._container, self._stream, first)
+        self._is_unmarked = (
+            info.is_interlaced and not first.interlaced_frame and not samples.is_interlaced
+        )
+        self._lead = _lead(self._container, self._stream, first)
+        self.info = replace(
+            info,
+            is_interlaced=info.is_interlaced or samples.is_interlaced,
+            skipped=self._clean.skipped,
+        )
         self._decoding.lost.one_per_packet &= not self.info.is_interlaced
+        self._stamp()
+        timed = next(self._frames)
+        self._frames = itertools.chain([timed], self._frames)
+        self.info = replace(self.info, start=timed.pts + self._lead)
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames in display order.
@@ -101,14 +140,26 @@ class VideoReader:
             return  # a pipe is read from the beginning
         limit = pts - LONGEST_WINDOW * self._step()
         target = limit - round(_MARGIN_SECONDS / self.info.time_base)
-        if target > self.info.start and not self._seek_before(target, limit):
+        if target <= self.info.start:
+            return
+        if not self._seek_before(target - self._lead, limit - self._lead):
             self._container.close()
             self._open()
             self._decoding.lost.one_per_packet &= not self.info.is_interlaced
+        self._is_sought = True
+        self._stamp()
 
     def notes(self) -> list[str]:
         """Return lines to report about the file, after the iteration."""
         notes = []
+        if self._clean.left_out:
+            notes.append(
+                f"it begins in the middle of a group of pictures: {self._clean.left_out} frames "
+                f"({float(self._clean.skipped):.2g} s) before the first clean picture are left "
+                "out, and the other tracks with them"
+            )
+        if restarts := self._decoding.restarts:
+            notes.append(f"the clock restarts at {self._times(restarts)}")
         damaged = self._decoding.lost.damaged
         if damaged:
             notes.append(
@@ -119,9 +170,10 @@ class VideoReader:
             notes.append(
                 f"{self._repeated} missing frames were replaced by repeating their neighbours"
             )
-        if self._restamped:
-            notes.append(f"{self._restamped} time stamps did not increase and were adjusted")
-        if self._decoding.is_complete and (short := self._missing_end()):
+        if adjusted := self._restamped + self._order.adjusted:
+            notes.append(f"{adjusted} time stamps did not increase and were adjusted")
+        is_whole = self._decoding.is_complete and not self._is_sought
+        if is_whole and (short := self._missing_end()):
             notes.append(short)
         return notes
 
@@ -130,81 +182,111 @@ class VideoReader:
         self._container.close()
         # The generator refers to this reader. Left to the garbage collector, its decoder might be
         # freed in a forked child, which would wait forever for decoding threads it does not have.
-        self._frames = iter(())
+        self._decoded, self._frames = iter(()), iter(())
 
     def _open(self) -> av.VideoFrame:
-        """Open the file and decode its first frame."""
+        """Open the file and decode its first clean frame."""
         self.container = self._container = open_container(self._path)
         try:
             self._stream = video_stream(self._container, self._path)
-            self._begin(is_interlaced=False)
-            first = next(self._frames, None)
+            self._decoding = Decoding(self._container, self._stream)
+            decoded = self._decoding.frames()
+            self._clean = CleanStart(self._decoding, self._stream)
+            first = self._clean.first(decoded)
             if first is None:
-                raise MediaError(
-                    f"{self._path} has a video track, but no frame of it can be decoded"
-                )
+                raise MediaError(f"{self._path} has a video track, but {self._clean.refusal}")
         except BaseException:
             self._container.close()
             raise
-        self._frames = itertools.chain([first], self._frames)
+        self._decoded = itertools.chain([first], decoded)
         return first
 
-    def _begin(self, *, is_interlaced: bool) -> None:
-        self._decoding = Decoding(self._container, self._stream, is_interlaced=is_interlaced)
-        self._frames = self._decoding.frames()
+    def _stamp(self) -> None:
+        """Set up deinterlacing and time stamps of the frames to be decoded."""
+        decoded: Iterator[av.VideoFrame] = self._decoded
+        if self._stops_at_interlaced and not self.info.is_interlaced:
+            decoded = self._until_interlaced(decoded)
+        if self._deinterlace:
+            decoded = iter_deinterlaced(decoded, is_unmarked=self._is_unmarked)
+        self._order = DisplayOrder(self._decoding.lost, step=self._step(), start=self.info.start)
+        self._frames = self._order.iter_timed(decoded)
 
     def _seek_before(self, target: int, limit: int) -> bool:
         """Seek to a key frame at or before `limit`; return whether that succeeded."""
         import av
 
+        is_interlaced = self.info.is_interlaced
         try:
-            self._container.seek(target, stream=self._stream)
+            if self._container.format.name in WITH_OWN_CLOCK:
+                # A place in time is known only after all packets before it: the clock may restart.
+                self._container.close()
+                self.container = self._container = open_container(self._path)
+                self._stream = video_stream(self._container, self._path)
+                self._decoding = Decoding(
+                    self._container, self._stream, is_interlaced=is_interlaced, begin=target
+                )
+            else:
+                self._container.seek(target, stream=self._stream)
+                self._decoding = Decoding(
+                    self._container, self._stream, is_interlaced=is_interlaced
+                )
         except av.FFmpegError:
             return False
-        self._begin(is_interlaced=self.info.is_interlaced)
-        # In transport streams a seek may end anywhere; frames before a key frame depend on
-        # frames that were skipped.
-        first = next((frame for frame in self._frames if frame.key_frame), None)
+        decoded = self._decoding.frames()
+        # Frames before a key frame depend on frames that were skipped.
+        first = next((frame for frame in decoded if frame.key_frame), None)
         if first is None or first.pts is None or first.pts > limit:
             return False
-        self._frames = itertools.chain([first], self._frames)
+        self._decoded = itertools.chain([first], decoded)
         return True
+
+    def _until_interlaced(self, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        """Yield progressive frames, and raise at the first of several interlaced ones."""
+        source = iter(frames)
+        held: deque[av.VideoFrame] = deque()
+        while held or (held := deque(itertools.islice(source, 1))):
+            if held[0].interlaced_frame:
+                held.extend(itertools.islice(source, _LOOK_AHEAD - len(held)))
+                if sum(frame.interlaced_frame for frame in held) > 1:
+                    place = f" from {self._time(held[0].pts)} on" if held[0].pts is not None else ""
+                    raise InterlacedError(
+                        f"{self.info.path} is interlaced{place} and the network was trained on "
+                        "progressive frames; run it again with --deinterlace, which resumes"
+                    )
+            yield held.popleft()
 
     def _repaired(self) -> Iterator[SourceFrame]:
         """Yield RGB frames at increasing PTS, with repeats where frames were lost."""
-        info = self.info
-        to_rgb = rgb_maker(
-            info.colour,
-            width=info.width,
-            height=info.height,
-            is_deep=self.is_deep,
-            is_left=info.has_left_chroma,
-        )
         rgb: Pixels | None = None
-        frames = iter_deinterlaced(self._frames) if self._deinterlace else self._frames
-        lost = self._decoding.lost
-        for frame in frames:
-            pts = self._pts(frame)
-            if frame.pts is not None and lost.is_surplus(pts):
-                continue
-            new = to_rgb(frame)
-            for missing in lost.received(pts):
-                yield self._repeat(new if rgb is None else rgb, missing)
+        for timed in self._frames:
+            new = self._to_rgb(timed.frame)
+            for missing in timed.lost:
+                yield self._repeat(new if rgb is None else rgb, missing + self._lead)
             rgb = new
-            yield self._stamped(SourceFrame(rgb, pts, frame.duration))
+            pts = timed.pts + self._lead
+            yield self._stamped(SourceFrame(rgb, pts, timed.frame.duration))
         if rgb is not None:
-            for missing in lost.rest():
-                yield self._repeat(rgb, missing)
+            for missing in self._decoding.lost.rest():
+                yield self._repeat(rgb, missing + self._lead)
+
+    def _to_rgb(self, frame: av.VideoFrame) -> Pixels:
+        """Convert a frame by its own matrix and range, or by those of the first if it has none."""
+        info, own = self.info, colour_of(frame)
+        matrix = info.colour.matrix if own.matrix == UNSPECIFIED else own.matrix
+        samples_range = own.range or info.colour.range
+        if (matrix, samples_range) not in self._converters:
+            self._converters[matrix, samples_range] = rgb_maker(
+                replace(info.colour, matrix=matrix, range=samples_range),
+                width=info.width,
+                height=info.height,
+                is_deep=self.is_deep,
+                is_left=info.has_left_chroma,
+            )
+        return self._converters[matrix, samples_range](frame)
 
     def _repeat(self, rgb: Pixels, pts: int) -> SourceFrame:
         self._repeated += 1
         return self._stamped(SourceFrame(rgb, pts))
-
-    def _pts(self, frame: av.VideoFrame) -> int:
-        """PTS of a decoded frame; extrapolated where there is none, as in raw streams."""
-        if frame.pts is not None:
-            return frame.pts
-        return self.info.start if self._last_pts is None else self._last_pts + self._step()
 
     def _stamped(self, frame: SourceFrame) -> SourceFrame:
         """Return the frame with a PTS above the previous one, which encoders require."""
@@ -220,6 +302,16 @@ class VideoReader:
     def _step(self) -> int:
         return max(1, round(1 / (self.info.rate * self.info.time_base)))
 
+    def _times(self, places: list[Fraction]) -> str:
+        """Format times in seconds of PTS as times from the first frame."""
+        start = self.info.start * self.info.time_base
+        shown = [f"{float(place - start):.1f} s" for place in places[:_LISTED]]
+        more = len(places) - len(shown)
+        return ", ".join(shown) + (f" and {more} more times" if more else "")
+
+    def _time(self, pts: int) -> str:
+        return self._times([(pts + self._lead) * self.info.time_base])
+
     def _missing_end(self) -> str:
         """Return a message if the file is shorter than its header says, else an empty string."""
         read = self._decoding
@@ -233,3 +325,11 @@ class VideoReader:
                 "are present"
             )
         return ""
+
+
+def _lead(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> int:
+    """Return by how much a decoder delays frames whose stamps are times of decoding."""
+    is_delayed = container.format.name in _DECODE_TIMES and stream.codec_context.has_b_frames
+    if not is_delayed or first.pts is None or first.dts is None:
+        return 0
+    return max(0, first.dts - first.pts)

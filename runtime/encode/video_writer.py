@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
@@ -30,10 +31,7 @@ from vsrc.runtime.pyav_versions import open_output
 
 if TYPE_CHECKING:
     import av
-    from av.container import OutputContainer
-
-_OWN_CLOCK = frozenset(("mpeg", "mpegts"))
-"""Containers with an arbitrary start time, such as the time of day of a recording."""
+    from av.container import InputContainer, OutputContainer
 
 _BUFFER_BYTES = 1 << 20
 
@@ -229,8 +227,18 @@ class VideoWriter:
             copy_file_tags(self._source, self._output)
             self._tracks = TrackCopier(self._source, self._output, video=self._info.index)
             self.notes += self._tracks.notes
-            if self._source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
-                self._shift = find_start(self._source)
+            self._set_start(self._source, muxer)
+
+    def _set_start(self, source: InputContainer, muxer: str) -> None:
+        """Set which time of the source becomes which time of the result."""
+        begin = self._info.start * self._info.time_base
+        has_own_clock = source.format.name in WITH_OWN_CLOCK
+        if self._info.skipped:  # the other tracks begin with the first clean picture, too
+            self._start = begin
+        if has_own_clock and muxer not in WITH_OWN_CLOCK:
+            self._shift = begin if self._info.skipped else find_start(source)
+        elif not has_own_clock:
+            self._shift = self._info.skipped
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
         """Muxer options that keep time stamps unchanged and bytes reproducible."""

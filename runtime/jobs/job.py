@@ -208,6 +208,8 @@ class Job:
             overwrite=False,
             shard=None,
             tile=None,
+            # It changes interlaced frames alone, and a job without it ends at the first of those.
+            deinterlace=False,
         )
         session = self.session
         made_by = (__version__, av.__version__, av.library_versions, session.label)
@@ -251,7 +253,7 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
     if source.is_pictures:
         fps = Fraction(config.fps).limit_denominator(1001)
         return PictureReader(source.files, fps=fps, name=source.name)
-    return VideoReader(source.files[0], deinterlace=config.deinterlace)
+    return VideoReader(source.files[0], deinterlace=config.deinterlace, is_strict=True)
 
 
 def _add_tiles(session: Session, info: VideoInfo, config: InferConfig) -> TiledSession:
