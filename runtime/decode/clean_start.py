@@ -76,7 +76,11 @@ class CleanStart:
             return bool(is_key)
         key = decoding.first_key_pts if decoding.begins_with_key else None
         is_preceding = frame.pts is not None and key is not None and frame.pts < key
-        return not frame.is_corrupt or (decoding.begins_with_key and not is_preceding)
+        if decoding.begins_with_key and not is_preceding:
+            return True
+        # The last frames of a decoder have no mark.
+        is_told = not decoding.is_draining or bool(frame.key_frame)
+        return is_told and not frame.is_corrupt
 
     def _leave_out(self, first: av.VideoFrame, skipped: int) -> None:
         """Forget what comes before the first clean frame."""

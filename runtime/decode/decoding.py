@@ -35,6 +35,12 @@ _JOINT_PACKETS = 3
 """Packets before a joint of two recordings that a demuxer may mark as corrupt, because it misses
 packets between them."""
 
+_DECODE_TIMES = frozenset(("asf", "avi"))
+"""Containers that store when packets are decoded, not when frames are shown."""
+
+_NOT_DERIVED = frozenset(("h264", "hevc", "vvc"))
+"""Codecs for which FFmpeg does not derive the one from the other."""
+
 _HELD_BYTES = 256 << 20
 """Most packets that are held back to begin at a key frame, bytes."""
 
@@ -50,6 +56,7 @@ class Decoding:
         begins_with_key: Whether the first video packet is a key frame.
         first_key_pts: PTS of the first key frame.
         first_pts: Least PTS of the video packets read so far.
+        is_draining: Whether all packets were read, and the decoder returns its last frames.
 
     Args:
         container: Open file.
@@ -80,6 +87,7 @@ class Decoding:
         self._is_parsed_mpeg = self._codec in ("mpeg1video", "mpeg2video") and (
             container.format.name in WITH_OWN_CLOCK
         )
+        self._stores_decode_times = stores_decode_times(container, stream)
         self._clock = ContinuousClock() if container.format.name in WITH_OWN_CLOCK else None
         self._begin = begin
         self._corrupt: list[int] = []
@@ -88,6 +96,7 @@ class Decoding:
         self.video_packets = 0
         self.end_seconds = Fraction(0)
         self.is_complete = False
+        self.is_draining = False
         self.begins_with_key = True
         self.first_key_pts: int | None = None
         self.first_pts: int | None = None
@@ -161,12 +170,16 @@ class Decoding:
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         if packet is not None and packet.size:
+            if self._stores_decode_times:
+                packet.pts = packet.dts
             self._saw(packet)
             is_key = self._note_start(packet)
             self.video_packets += 1
             is_hidden = self._codec in HIDING_CODECS and not shows_frame(self._codec, bytes(packet))
             if not packet.is_discard and not is_hidden:
                 self.lost.sent(packet.pts, is_key=is_key, size=packet.size)
+        else:
+            self.is_draining = True
         frames = self._frames_of(packet)
         if packet is not None and packet.is_corrupt:
             self.lost.refused()
@@ -259,3 +272,8 @@ def _part(
     part.stream, part.time_base = packet.stream, packet.time_base
     part.pts, part.dts, part.is_keyframe = pts, dts, packet.is_keyframe
     return part
+
+
+def stores_decode_times(container: InputContainer, stream: av.VideoStream) -> bool:
+    """Whether only the decoding times of the packets of a video are known."""
+    return container.format.name in _DECODE_TIMES and codec_name(stream) in _NOT_DERIVED

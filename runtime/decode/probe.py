@@ -22,6 +22,10 @@ _PROGRESSIVE = (0, 1)
 """Values of AVFieldOrder for unknown and progressive; all others are interlaced."""
 
 
+_LEAST_BYTES = 16
+"""Size of the smallest frame in a file, with what the container adds, bytes."""
+
+
 @dataclass(frozen=True)
 class Track:
     """A stream beside the video.
@@ -74,6 +78,7 @@ class VideoInfo:
         gaps: Missing numbers of an image sequence, in words.
         hdr: HDR mastering display and light level metadata.
         skipped: Time before the first clean picture that is left out, seconds.
+        size_bytes: Size of the file, bytes; 0 if unknown.
     """
 
     path: str
@@ -102,13 +107,18 @@ class VideoInfo:
     gaps: str = ""
     hdr: HdrMetadata = NO_HDR
     skipped: Fraction = Fraction(0)
+    size_bytes: int = 0
 
     @property
     def estimated_frames(self) -> int:
-        """Number of frames in the header, or rate times duration, or 0."""
+        """Number of frames in the header, or rate times duration, or 0.
+
+        There may be gaps in time, so it is limited by the size of the file.
+        """
         if self.frames or self.duration is None:
             return self.frames
-        return round(self.duration * self.rate)
+        frames = round(self.duration * self.rate)
+        return min(frames, self.size_bytes // _LEAST_BYTES) if self.size_bytes else frames
 
     @property
     def has_left_chroma(self) -> bool:
@@ -193,6 +203,7 @@ def from_stream(
         tracks=tuple(_track(other) for other in container.streams if other is not stream),
         chapters=len(container.chapters()),
         hdr=hdr_metadata(first),
+        size_bytes=max(0, container.size) if container.file is None else 0,
     )
 
 

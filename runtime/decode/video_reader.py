@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from vsrc.runtime.decode.clean_start import CleanStart
 from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
-from vsrc.runtime.decode.decoding import Decoding
+from vsrc.runtime.decode.decoding import Decoding, stores_decode_times
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced
 from vsrc.runtime.decode.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.frame import SourceFrame
@@ -38,9 +38,6 @@ _LOOK_AHEAD = 4
 
 _LISTED = 4
 """Most times that a line lists."""
-
-_DECODE_TIMES = frozenset(("asf", "avi"))
-"""Containers that store when packets are decoded, not when frames are shown."""
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
 """Tolerance of file lengths: headers round them, and some count the last frame differently."""
@@ -329,7 +326,6 @@ class VideoReader:
 
 def _lead(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> int:
     """Return by how much a decoder delays frames whose stamps are times of decoding."""
-    is_delayed = container.format.name in _DECODE_TIMES and stream.codec_context.has_b_frames
-    if not is_delayed or first.pts is None or first.dts is None:
+    if not stores_decode_times(container, stream) or first.pts is None or first.dts is None:
         return 0
     return max(0, first.dts - first.pts)
