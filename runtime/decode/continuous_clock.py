@@ -49,11 +49,13 @@ class _Offset:
         value: The offset, seconds.
         begin: Continuous time of the first packet, seconds.
         packets: Number of packets that got it.
+        is_open: Whether the first key frame of the video may still correct it.
     """
 
     value: Fraction
     begin: Fraction = Fraction(0)
     packets: int = 0
+    is_open: bool = False
 
 
 @dataclass
@@ -115,28 +117,33 @@ class ContinuousClock:
         if newest.packets >= _CONFIRMED and track.last >= newest.begin + _OVERLAP:
             self._offsets = deque([newest], maxlen=_RECENT)
         best = min(self._offsets, key=lambda one: abs(time + one.value - track.following))
+        shown = packet.pts * unit if packet.pts is not None and packet.is_keyframe else None
+        if best is newest and shown is not None and packet.stream.type == "video":
+            self._settle(newest, track.end - shown)
         moved = time + best.value
         # Tracks may pause while others run on, as the video of a slide show.
         latest = max(track.following, *(other.last for other in self._tracks.values()))
         if track.last - _BACKWARD <= moved <= latest + _FORWARD:
             return best, False
-        stamp = packet.pts if packet.pts is not None and packet.is_keyframe else None
-        begin = track.following if stamp is None else max(track.end, *self._lasts())
-        shown = time if stamp is None else stamp * unit
-        new = _Offset(begin - shown, begin)
+        begin, stamp = (track.following, time) if shown is None else (track.end, shown)
+        is_open = packet.stream.type != "video"
+        new = _Offset(begin - stamp, begin, is_open=is_open)
         self._offsets.append(new)
         self._restarts.append(new)
         return new, True
 
-    def _lasts(self) -> list[Fraction]:
-        """Return the times that packets must not precede, so that no track runs backwards."""
-        return [track.last for track in self._tracks.values()]
+    def _settle(self, offset: _Offset, value: Fraction) -> None:
+        """Let the video run on exactly, where another track was the first of its clock."""
+        if offset.is_open and abs(value - offset.value) < _OVERLAP:
+            offset.begin += value - offset.value
+            offset.value = value
+        offset.is_open = False
 
     def _nearest(self, time: Fraction) -> _Offset:
         """Return the offset with which a packet of a sparse track is nearest to the others."""
         if not self._tracks:
             return self._offsets[-1]
-        now = max(self._lasts())
+        now = max(track.last for track in self._tracks.values())
         return min(self._offsets, key=lambda one: abs(time + one.value - now))
 
     def _add(self, packet: Packet[Stream], offset: _Offset, unit: Fraction) -> None:

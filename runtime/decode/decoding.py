@@ -32,7 +32,7 @@ _INTERLACED_RUN = 3
 """Interlaced frames in a row after which the stream is interlaced; damage may mark one or two."""
 
 _JOINT_PACKETS = 3
-"""Packets before a joint of two recordings that a demuxer may mark as corrupt, because it misses
+"""Packets beside a joint of two recordings that a demuxer may mark as corrupt, because it misses
 packets between them."""
 
 _DECODE_TIMES = frozenset(("asf", "avi"))
@@ -51,6 +51,7 @@ class Decoding:
     Attributes:
         lost: Frames that the decoder has not returned.
         video_packets: Number of video packets that were read.
+        begin_seconds: Time of the first of all packets that were read, seconds.
         end_seconds: End time of the last of all packets that were read, seconds.
         is_complete: Whether the end was reached.
         begins_with_key: Whether the first video packet is a key frame.
@@ -91,9 +92,11 @@ class Decoding:
         self._clock = ContinuousClock() if container.format.name in WITH_OWN_CLOCK else None
         self._begin = begin
         self._corrupt: list[int] = []
+        self._joint = -_JOINT_PACKETS - 1
         self._interlaced_run = 0
         self._last_dts: int | None = None
         self.video_packets = 0
+        self.begin_seconds: Fraction | None = None
         self.end_seconds = Fraction(0)
         self.is_complete = False
         self.is_draining = False
@@ -123,9 +126,12 @@ class Decoding:
         """Yield the packets of the video, on a continuous clock; those of the rest go aside."""
         tracks = select_copied_tracks(self._container)
         for packet in self._container.demux(self._stream, *tracks):
-            restarts = self._clock is not None and self._clock.shift(packet)
+            is_joint = self._clock is not None and self._clock.shift(packet)
             if packet.stream is self._stream:
-                self._excuse_joint(packet, restarts=restarts)
+                is_joint |= self._steps_back(packet)
+            if is_joint:
+                self._excuse_joint()
+            if packet.stream is self._stream:
                 yield packet
             elif packet.size:
                 self._saw(packet)
@@ -181,7 +187,7 @@ class Decoding:
         else:
             self.is_draining = True
         frames = self._frames_of(packet)
-        if packet is not None and packet.is_corrupt:
+        if packet is not None and packet.is_corrupt and not self._is_near(self._joint):
             self.lost.refused()
             self._corrupt.append(self.video_packets)
         for frame in frames:
@@ -198,7 +204,7 @@ class Decoding:
         is_key = packet.is_keyframe
         if not self.video_packets:
             # A damaged packet is none, but the index of the file may know that it was.
-            is_key |= is_key_in_index(self._stream, packet)
+            is_key |= self._clock is None and is_key_in_index(self._stream, packet)
             self.begins_with_key = is_key
         if packet.pts is not None:
             if self.first_pts is None or packet.pts < self.first_pts:
@@ -207,18 +213,20 @@ class Decoding:
                 self.first_key_pts = packet.pts
         return is_key
 
-    def _excuse_joint(self, packet: Packet[Stream], *, restarts: bool) -> None:
+    def _steps_back(self, packet: Packet[Stream]) -> bool:
+        """Whether a video packet is decoded no later than the one before."""
+        last, self._last_dts = self._last_dts, packet.dts
+        return last is not None and packet.dts is not None and packet.dts <= last
+
+    def _excuse_joint(self) -> None:
         """Take back the damage that was noted right before a joint of two recordings."""
-        dts = packet.dts
-        is_joint = restarts or (
-            dts is not None and self._last_dts is not None and dts <= self._last_dts
-        )
-        self._last_dts = dts if dts is not None else self._last_dts
-        if not is_joint:
-            return
-        while self._corrupt and self._corrupt.pop() > self.video_packets - _JOINT_PACKETS:
+        while self._corrupt and self._is_near(self._corrupt.pop()):
             self.lost.excused()
         self._corrupt.clear()
+        self._joint = self.video_packets
+
+    def _is_near(self, packet: int) -> bool:
+        return abs(self.video_packets - packet) <= _JOINT_PACKETS
 
     def _frames_of(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         """Decode a packet, or drain the decoder (None); returns no frames on a decoding error."""
@@ -258,7 +266,11 @@ class Decoding:
 
     def _saw(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * time_base(packet)
+            begin = packet.pts * time_base(packet)
+            end = begin + (packet.duration or 0) * time_base(packet)
+            if self.begin_seconds is None:
+                self.begin_seconds, self.end_seconds = begin, end
+            self.begin_seconds = min(self.begin_seconds, begin)
             self.end_seconds = max(self.end_seconds, end)
 
 

@@ -94,6 +94,8 @@ class VideoReader:
         self._repeated = self._restamped = 0
         self._is_sought = False
         self._last_pts: int | None = None
+        self.container = None
+        self._opened: list[InputContainer] = []
         self._decoded: Iterator[av.VideoFrame]
         self._frames: Iterator[TimedFrame]
         self._converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
@@ -140,7 +142,6 @@ class VideoReader:
         if target <= self.info.start:
             return
         if not self._seek_before(target - self._lead, limit - self._lead):
-            self._container.close()
             self._open()
             self._decoding.lost.one_per_packet &= not self.info.is_interlaced
         self._is_sought = True
@@ -176,16 +177,16 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        for container in self._opened:
+            container.close()
         # The generator refers to this reader. Left to the garbage collector, its decoder might be
         # freed in a forked child, which would wait forever for decoding threads it does not have.
         self._decoded, self._frames = iter(()), iter(())
 
     def _open(self) -> av.VideoFrame:
         """Open the file and decode its first clean frame."""
-        self.container = self._container = open_container(self._path)
+        self._reopen()
         try:
-            self._stream = video_stream(self._container, self._path)
             self._decoding = Decoding(self._container, self._stream)
             decoded = self._decoding.frames()
             self._clean = CleanStart(self._decoding, self._stream)
@@ -193,10 +194,18 @@ class VideoReader:
             if first is None:
                 raise MediaError(f"{self._path} has a video track, but {self._clean.refusal}")
         except BaseException:
-            self._container.close()
+            self.close()
             raise
         self._decoded = itertools.chain([first], decoded)
         return first
+
+    def _reopen(self) -> None:
+        """Open the file at its beginning; what a writer copies from stays open."""
+        self._container = open_container(self._path)
+        self._opened.append(self._container)
+        if self.container is None:
+            self.container = self._container
+        self._stream = video_stream(self._container, self._path)
 
     def _stamp(self) -> None:
         """Set up deinterlacing and time stamps of the frames to be decoded."""
@@ -216,9 +225,7 @@ class VideoReader:
         try:
             if self._container.format.name in WITH_OWN_CLOCK:
                 # A place in time is known only after all packets before it: the clock may restart.
-                self._container.close()
-                self.container = self._container = open_container(self._path)
-                self._stream = video_stream(self._container, self._path)
+                self._reopen()
                 self._decoding = Decoding(
                     self._container, self._stream, is_interlaced=is_interlaced, begin=target
                 )
@@ -315,12 +322,11 @@ class VideoReader:
         # AVI counts empty chunks, which stand for frames that an encoder skipped.
         if self.info.container != "avi" and self.info.frames > read.video_packets:
             return f"it is truncated: {read.video_packets} of {self.info.frames} frames are present"
-        duration = self.info.file_duration
-        if read.end_seconds + _TOLERANCE_SECONDS < duration:
-            return (
-                f"it is truncated: {float(read.end_seconds):.1f} of {float(duration):.1f} seconds "
-                "are present"
-            )
+        duration, end = self.info.file_duration, read.end_seconds
+        if self._container.format.name in WITH_OWN_CLOCK:
+            end -= read.begin_seconds or 0
+        if not read.restarts and end + _TOLERANCE_SECONDS < duration:
+            return f"it is truncated: {float(end):.1f} of {float(duration):.1f} seconds are present"
         return ""
 
 
