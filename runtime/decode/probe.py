@@ -208,8 +208,9 @@ def from_stream(
 
 
 def colour_of(frame: av.VideoFrame) -> Colour:
-    """Colour tags of a decoded frame."""
-    is_full = frame.format.name.startswith("yuvj")
+    """Colour tags of a decoded frame; its range counts more than that of its pixel format."""
+    # H.264 decoders keep the format where only the range changes.
+    is_full = frame.format.name.startswith("yuvj") and not frame.color_range
     return Colour(
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
