@@ -74,6 +74,12 @@ def clips(reference: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def video_cases(reference: Path) -> Path:
+    """Files that once came out wrong, from public test suites."""
+    return _existing(reference.parent / "cases" / "video", "video cases")
+
+
+@pytest.fixture(scope="session")
 def untrained_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random edge-s x2 over 3 frames, not exported yet; copy it before changing it."""
     skip_without("torch", "safetensors")

@@ -65,8 +65,8 @@ class CleanStart:
         if self._decoding.begins_with_key:
             return "no frame of it can be decoded"
         return (
-            "it begins in the middle of a group of pictures, and none of its frames can be "
-            "decoded without those before"
+            "none of its frames can be decoded by itself: it begins in the middle of a group of "
+            "pictures, or is damaged"
         )
 
     def _is_clean(self, frame: av.VideoFrame) -> bool:

@@ -36,6 +36,9 @@ _BACKWARD = Fraction(1, 10)
 _OVERLAP = Fraction(2)
 """How long packets of the clock before may follow a restart, seconds."""
 
+_TAIL = Fraction(1, 2)
+"""By how much the sound of a recording may outlast its pictures, seconds."""
+
 _RECENT = 4
 _CONFIRMED = 3
 """Packets after which a restart is no damaged time stamp."""
@@ -123,7 +126,10 @@ class ContinuousClock:
         moved = time + best.value
         # Tracks may pause while others run on, as the video of a slide show.
         latest = max(track.following, *(other.last for other in self._tracks.values()))
-        if track.last - _BACKWARD <= moved <= latest + _FORWARD:
+        # After a joint a track may go on where another one ended earlier than it did.
+        is_joint = best.value != 0 and track.last < best.begin + _TAIL
+        back = _TAIL if is_joint and packet.stream.type != "video" else _BACKWARD
+        if track.last - back <= moved <= latest + _FORWARD:
             return best, False
         begin, stamp = (track.following, time) if shown is None else (track.end, shown)
         is_open = packet.stream.type != "video"
