@@ -33,7 +33,7 @@ _PROGRESSIVE_CODECS = frozenset(("av1", "gif", "png", "vp8", "vp9", "webp"))
 
 
 @dataclass(frozen=True)
-class Samples:
+class FileSamples:
     """What was found.
 
     Attributes:
@@ -43,20 +43,20 @@ class Samples:
     is_interlaced: bool = False
 
 
-def sample_file(path: Path) -> Samples:
-    """Decode a few frames at places across a file; of a pipe, none.
+def sample_file(path: Path) -> FileSamples:
+    """Decode a few frames at places across a file; of a pipe or an unknown length, none.
 
     Raises:
         MediaError: The file cannot be read.
     """
     if str(path) == PIPE:
-        return Samples()
+        return FileSamples()
     with closing(open_container(path)) as container:
         stream = video_stream(container, path)
-        if codec_name(stream) in _PROGRESSIVE_CODECS:
-            return Samples()
+        if codec_name(stream) in _PROGRESSIVE_CODECS or not container.duration:
+            return FileSamples()
         marked = sum(frame.interlaced_frame for frame in _iter_frames(container, stream))
-        return Samples(is_interlaced=marked >= _LEAST)
+        return FileSamples(is_interlaced=marked >= _LEAST)
 
 
 def _iter_frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:

@@ -18,7 +18,7 @@ from vsrc.runtime.decode.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.media_file import open_container, video_stream
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
-from vsrc.runtime.decode.samples import Samples, sample_file
+from vsrc.runtime.decode.samples import FileSamples, sample_file
 from vsrc.runtime.decode.sources import PIPE
 from vsrc.runtime.errors import InterlacedError, MediaError
 from vsrc.runtime.picture.colour import UNSPECIFIED
@@ -99,7 +99,7 @@ class VideoReader:
         self._decoded: Iterator[av.VideoFrame]
         self._frames: Iterator[TimedFrame]
         self._converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
-        samples = sample_file(path) if is_strict or deinterlace else Samples()
+        samples = sample_file(path) if is_strict or deinterlace else FileSamples()
         first = self._open()
         name = "stdin" if str(path) == PIPE else str(path)
         info = from_stream(name, self._container, self._stream, first)
