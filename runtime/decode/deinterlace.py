@@ -1,9 +1,10 @@
-"""Deinterlace video; the number of frames and their time stamps stay the same."""
+"""Deinterlace video, or end where it becomes interlaced; frames and time stamps stay the same."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.pyav_versions import time_base
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     import av
     from av.filter import Graph
 
+
+_LOOK_AHEAD = 4
+"""Frames among which a second interlaced one shows that the first was no damage."""
 
 _LEAST_SIDE = 4
 """Smallest side that the filter accepts, pixels."""
@@ -45,6 +49,20 @@ def iter_deinterlaced(
             yield from filtered.push(frame)
     if filtered is not None:
         yield from filtered.finish()
+
+
+def iter_progressive(
+    frames: Iterable[av.VideoFrame], refuse: Callable[[av.VideoFrame], Exception]
+) -> Iterator[av.VideoFrame]:
+    """Yield frames up to the first of several interlaced ones, and raise what `refuse` returns."""
+    source = iter(frames)
+    held: deque[av.VideoFrame] = deque()
+    while held or (held := deque(islice(source, 1))):
+        if held[0].interlaced_frame:
+            held.extend(islice(source, _LOOK_AHEAD - len(held)))
+            if sum(frame.interlaced_frame for frame in held) > 1:
+                raise refuse(held[0])
+        yield held.popleft()
 
 
 class _Filter:

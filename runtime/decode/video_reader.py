@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from vsrc.runtime.decode.clean_start import CleanStart
 from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.decoding import Decoding, stores_decode_times
-from vsrc.runtime.decode.deinterlace import iter_deinterlaced
+from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
 from vsrc.runtime.decode.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.media_file import open_container, video_stream
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 2
 """How far before the first needed frame a seek aims, so that a key frame is in between."""
-
-_LOOK_AHEAD = 4
-"""Frames among which a second interlaced one shows that the first was no damage."""
 
 _LISTED = 4
 """Most times that a line lists."""
@@ -211,7 +207,7 @@ class VideoReader:
         """Set up deinterlacing and time stamps of the frames to be decoded."""
         decoded: Iterator[av.VideoFrame] = self._decoded
         if self._stops_at_interlaced and not self.info.is_interlaced:
-            decoded = self._until_interlaced(decoded)
+            decoded = iter_progressive(decoded, self._refuse_interlaced)
         if self._deinterlace:
             decoded = iter_deinterlaced(decoded, is_unmarked=self._is_unmarked)
         self._order = DisplayOrder(self._decoding.lost, step=self._step(), start=self.info.start)
@@ -244,20 +240,12 @@ class VideoReader:
         self._decoded = itertools.chain([first], decoded)
         return True
 
-    def _until_interlaced(self, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-        """Yield progressive frames, and raise at the first of several interlaced ones."""
-        source = iter(frames)
-        held: deque[av.VideoFrame] = deque()
-        while held or (held := deque(itertools.islice(source, 1))):
-            if held[0].interlaced_frame:
-                held.extend(itertools.islice(source, _LOOK_AHEAD - len(held)))
-                if sum(frame.interlaced_frame for frame in held) > 1:
-                    place = f" from {self._time(held[0].pts)} on" if held[0].pts is not None else ""
-                    raise InterlacedError(
-                        f"{self.info.path} is interlaced{place} and the network was trained on "
-                        "progressive frames; run it again with --deinterlace, which resumes"
-                    )
-            yield held.popleft()
+    def _refuse_interlaced(self, frame: av.VideoFrame) -> InterlacedError:
+        place = "" if frame.pts is None else f" from {self._time(frame.pts)} on"
+        return InterlacedError(
+            f"{self.info.path} is interlaced{place} and the network was trained on progressive "
+            "frames; run it again with --deinterlace, which resumes"
+        )
 
     def _repaired(self) -> Iterator[SourceFrame]:
         """Yield RGB frames at increasing PTS, with repeats where frames were lost."""
