@@ -299,7 +299,9 @@ def test_frames_of_av1_in_packets_of_their_own_are_counted_when_shown(tmp_path: 
 
 def test_a_gap_in_time_is_kept(tmp_path: Path) -> None:
     gap = "-vf setpts=N/25/TB+gte(N\\,7)*72000/TB"
-    source = make(tmp_path / "gap.mkv", f"{gap} -c:v mjpeg -pix_fmt yuvj420p -an -t 80000")
+    source = make(
+        tmp_path / "gap.mkv", f"{gap} -c:v mjpeg -pix_fmt yuvj420p -an -t 80000 -frames:v 25"
+    )
     result = upscale(source, tmp_path / "out.mkv")
     times = probe(tmp_path / "out.mkv").times
     assert result.frames == len(times) == len(probe(source).times)
@@ -318,7 +320,7 @@ def test_stamps_out_of_order_are_put_in_the_order_of_the_decoder(tmp_path: Path)
         packets = [packet for packet in container.demux(video) if packet.size]
         stamps = [packet.pts or 0 for packet in packets]
         for packet, place in zip(packets, order, strict=True):
-            packet.dts, packet.pts = packet.dts, stamps[place]
+            packet.dts, packet.pts = (packet.pts or 0) - 80, stamps[place]
             packet.stream = stream
             target.mux(packet)
     result = upscale(source, tmp_path / "out.mkv")
