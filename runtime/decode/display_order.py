@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _REACH = 17
 """Number of frames that are looked at: H.264 and HEVC delay 16 at most."""
 
+_LEAST_REACH = 2
+
 _REACH_BYTES = 512 << 20
 
 
@@ -83,7 +85,9 @@ class DisplayOrder:
             yield TimedFrame(frame, stamp, lost)
 
     def _look_ahead(self, source: Iterator[av.VideoFrame]) -> None:
-        """Take frames until no earlier one is missing."""
+        """Take one frame more, and as many as it takes until no earlier one is missing."""
+        if len(self._frames) < _LEAST_REACH:  # its packet may not have been sent yet
+            self._take(source)
         frame = self._frames[0]
         reach = max(4, min(_REACH, _REACH_BYTES // (3 * frame.width * frame.height)))
         while self._lost.is_any_due_before(self._stamps[0]):
