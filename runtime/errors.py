@@ -3,7 +3,8 @@
     VsrcError                   exit status 1: the job failed
     ├── SpecError               a model package or its model.json is invalid
     ├── MediaError              a video, audio track or image cannot be read or written
-    │   └── DiskFullError       the disk, or a quota, is full
+    │   ├── DiskFullError       the disk, or a quota, is full
+    │   └── InterlacedError     a video becomes interlaced after its beginning
     ├── DataError               a data folder contains nothing to train on
     ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
     ├── TrainingError           a training run cannot continue (a loss that is not finite)
@@ -39,6 +40,10 @@ class MediaError(VsrcError):
 
 class DiskFullError(MediaError):
     """There is no space left on the disk for a result."""
+
+
+class InterlacedError(MediaError):
+    """A video becomes interlaced where the job did not expect it; what was done is saved."""
 
 
 class DataError(VsrcError):

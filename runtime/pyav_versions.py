@@ -112,3 +112,10 @@ def _unnamed_kind(kinds: Any, value: int) -> Any:  # noqa: ANN401
 def field_order(stream: av.VideoStream) -> int:
     """Return FFmpeg's AVFieldOrder; 0 (unknown) where PyAV does not provide it."""
     return int(getattr(stream.codec_context, "field_order", 0))
+
+
+def is_key_in_index(stream: Stream, packet: Packet[Stream]) -> bool:
+    """Whether the index of the file lists a key frame at the time of a packet."""
+    entries: Any = getattr(stream, "index_entries", ())
+    stamps = (packet.dts, packet.pts)
+    return any(entry.is_keyframe and entry.timestamp in stamps for entry in entries[:1])

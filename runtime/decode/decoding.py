@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.frame import Packets
 from vsrc.runtime.decode.lost_frames import (
     ONE_FRAME_ONCE_DAMAGED,
@@ -14,7 +15,8 @@ from vsrc.runtime.decode.lost_frames import (
 )
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.pyav_versions import time_base
+from vsrc.runtime.decode.shown_frames import HIDING_CODECS, shows_frame
+from vsrc.runtime.pyav_versions import is_key_in_index, time_base
 
 if TYPE_CHECKING:
     import av
@@ -26,6 +28,22 @@ if TYPE_CHECKING:
 _PICTURE = b"\0\0\1\0"
 """`picture_start_code` of MPEG-1 and MPEG-2 (ITU-T H.262, table 6-1)."""
 
+_INTERLACED_RUN = 3
+"""Interlaced frames in a row after which the stream is interlaced; damage may mark one or two."""
+
+_JOINT_PACKETS = 3
+"""Packets beside a joint of two recordings that a demuxer may mark as corrupt, because it misses
+packets between them."""
+
+_DECODE_TIMES = frozenset(("asf", "avi"))
+"""Containers that store when packets are decoded, not when frames are shown."""
+
+_NOT_DERIVED = frozenset(("h264", "hevc", "vvc"))
+"""Codecs for which FFmpeg does not derive the one from the other."""
+
+_HELD_BYTES = 256 << 20
+"""Most packets that are held back to begin at a key frame, bytes."""
+
 
 class Decoding:
     """One pass over a file, from its current position to its end.
@@ -33,47 +51,107 @@ class Decoding:
     Attributes:
         lost: Frames that the decoder has not returned.
         video_packets: Number of video packets that were read.
+        begin_seconds: Time of the first of all packets that were read, seconds.
         end_seconds: End time of the last of all packets that were read, seconds.
         is_complete: Whether the end was reached.
+        begins_with_key: Whether the first video packet is a key frame.
+        first_key_pts: PTS of the first key frame.
+        first_pts: Least PTS of the video packets read so far.
+        is_draining: Whether all packets were read, and the decoder returns its last frames.
+
+    Args:
+        container: Open file.
+        stream: Its video.
+        is_interlaced: Whether the stream is known to be interlaced.
+        begin: PTS at or before which decoding begins at a key frame; None to begin with the first
+            packet. For files in which seeking is not reliable.
     """
 
     def __init__(
-        self, container: InputContainer, stream: av.VideoStream, *, is_interlaced: bool = False
+        self,
+        container: InputContainer,
+        stream: av.VideoStream,
+        *,
+        is_interlaced: bool = False,
+        begin: int | None = None,
     ) -> None:
         self._container, self._stream = container, stream
         self._aside: list[Packet[Stream]] = []
-        codec = codec_name(stream)
-        self._leaves_out = codec in ONE_FRAME_ONCE_DAMAGED
+        self._codec = codec_name(stream)
+        self._leaves_out = self._codec in ONE_FRAME_ONCE_DAMAGED
         self._is_avi = container.format.name == "avi"
         self.lost = LostFrames(
             # A field may have a packet of its own.
-            one_per_packet=codec in ONE_FRAME_PER_PACKET and not is_interlaced,
+            one_per_packet=self._codec in ONE_FRAME_PER_PACKET and not is_interlaced,
             one_once_damaged=self._leaves_out and not self._is_avi,
         )
-        self._is_parsed_mpeg = codec in ("mpeg1video", "mpeg2video") and (
-            container.format.name in ("mpegts", "mpeg")
+        self._is_parsed_mpeg = self._codec in ("mpeg1video", "mpeg2video") and (
+            container.format.name in WITH_OWN_CLOCK
         )
+        self._stores_decode_times = stores_decode_times(container, stream)
+        self._clock = ContinuousClock() if container.format.name in WITH_OWN_CLOCK else None
+        self._begin = begin
+        self._corrupt: list[int] = []
+        self._joint = -_JOINT_PACKETS - 1
+        self._interlaced_run = 0
+        self._last_dts: int | None = None
         self.video_packets = 0
+        self.begin_seconds: Fraction | None = None
         self.end_seconds = Fraction(0)
         self.is_complete = False
+        self.is_draining = False
+        self.begins_with_key = True
+        self.first_key_pts: int | None = None
+        self.first_pts: int | None = None
+
+    @property
+    def restarts(self) -> list[Fraction]:
+        """Return the continuous times at which the clock restarted, seconds."""
+        return self._clock.restarts if self._clock else []
 
     def frames(self) -> Iterator[av.VideoFrame]:
         """Yield decoded frames; packets of the other tracks are kept for `take_packets`."""
         import av
 
-        tracks = select_copied_tracks(self._container)
         try:
-            for packet in self._container.demux(self._stream, *tracks):
-                if packet.stream is self._stream:
-                    for picture in self._pictures(packet):
-                        yield from self._decoded(picture)
-                elif packet.size:
-                    self._saw(packet)
-                    self._aside.append(packet)
+            for packet in self._from_key_frame(self._packets()):
+                for picture in self._pictures(packet):
+                    yield from self._decoded(picture)
         except av.FFmpegError:  # the file cannot be read further; the decoder may still hold frames
             self.lost.refused()
             yield from self._decoded(None)
         self.is_complete = True
+
+    def _packets(self) -> Iterator[Packet[Stream]]:
+        """Yield the packets of the video, on a continuous clock; those of the rest go aside."""
+        tracks = select_copied_tracks(self._container)
+        for packet in self._container.demux(self._stream, *tracks):
+            is_joint = self._clock is not None and self._clock.shift(packet)
+            if packet.stream is self._stream:
+                is_joint |= self._steps_back(packet)
+            if is_joint:
+                self._excuse_joint()
+            if packet.stream is self._stream:
+                yield packet
+            elif packet.size:
+                self._saw(packet)
+                self._aside.append(packet)
+
+    def _from_key_frame(self, packets: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+        """Leave out what precedes the last key frame at or before `begin`."""
+        held: list[Packet[Stream]] = []
+        held_bytes = 0
+        while self._begin is not None and (packet := next(packets, None)) is not None:
+            is_early = packet.pts is None or packet.pts <= self._begin
+            if packet.size and packet.is_keyframe and is_early:
+                held, held_bytes = [], 0
+                self._aside.clear()
+            held.append(packet)
+            held_bytes += packet.size
+            if not is_early or held_bytes > _HELD_BYTES:
+                self._begin = None
+        yield from held
+        yield from packets
 
     def take_packets(self) -> Packets:
         """Return the packets of the other tracks since the last call."""
@@ -98,17 +176,57 @@ class Decoding:
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         if packet is not None and packet.size:
+            if self._stores_decode_times:
+                packet.pts = packet.dts
             self._saw(packet)
+            is_key = self._note_start(packet)
             self.video_packets += 1
-            if not packet.is_discard:
-                self.lost.sent(packet.pts, is_key=packet.is_keyframe, size=packet.size)
+            is_hidden = self._codec in HIDING_CODECS and not shows_frame(self._codec, bytes(packet))
+            if not packet.is_discard and not is_hidden:
+                self.lost.sent(packet.pts, is_key=is_key, size=packet.size)
+        else:
+            self.is_draining = True
         frames = self._frames_of(packet)
-        if packet is not None and packet.is_corrupt:
+        if packet is not None and packet.is_corrupt and not self._is_near(self._joint):
             self.lost.refused()
+            self._corrupt.append(self.video_packets)
+        for frame in frames:
+            self._interlaced_run = self._interlaced_run + 1 if frame.interlaced_frame else 0
+            if self._interlaced_run >= _INTERLACED_RUN:
+                self.lost.one_per_packet = False
         if self._is_avi:  # packs two MPEG-4 frames into one packet where there are B-frames
             has_b_frames = self._stream.codec_context.has_b_frames
             self.lost.one_once_damaged = self._leaves_out and not has_b_frames
         return frames
+
+    def _note_start(self, packet: Packet[Stream]) -> bool:
+        """Note how the video begins; return whether the packet holds a key frame."""
+        is_key = packet.is_keyframe
+        if not self.video_packets:
+            # A damaged packet is none, but the index of the file may know that it was.
+            is_key |= self._clock is None and is_key_in_index(self._stream, packet)
+            self.begins_with_key = is_key
+        if packet.pts is not None:
+            if self.first_pts is None or packet.pts < self.first_pts:
+                self.first_pts = packet.pts
+            if is_key and self.first_key_pts is None:
+                self.first_key_pts = packet.pts
+        return is_key
+
+    def _steps_back(self, packet: Packet[Stream]) -> bool:
+        """Whether a video packet is decoded no later than the one before."""
+        last, self._last_dts = self._last_dts, packet.dts
+        return last is not None and packet.dts is not None and packet.dts <= last
+
+    def _excuse_joint(self) -> None:
+        """Take back the damage that was noted right before a joint of two recordings."""
+        while self._corrupt and self._is_near(self._corrupt.pop()):
+            self.lost.excused()
+        self._corrupt.clear()
+        self._joint = self.video_packets
+
+    def _is_near(self, packet: int) -> bool:
+        return abs(self.video_packets - packet) <= _JOINT_PACKETS
 
     def _frames_of(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         """Decode a packet, or drain the decoder (None); returns no frames on a decoding error."""
@@ -148,7 +266,11 @@ class Decoding:
 
     def _saw(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * time_base(packet)
+            begin = packet.pts * time_base(packet)
+            end = begin + (packet.duration or 0) * time_base(packet)
+            if self.begin_seconds is None:
+                self.begin_seconds, self.end_seconds = begin, end
+            self.begin_seconds = min(self.begin_seconds, begin)
             self.end_seconds = max(self.end_seconds, end)
 
 
@@ -162,3 +284,8 @@ def _part(
     part.stream, part.time_base = packet.stream, packet.time_base
     part.pts, part.dts, part.is_keyframe = pts, dts, packet.is_keyframe
     return part
+
+
+def stores_decode_times(container: InputContainer, stream: av.VideoStream) -> bool:
+    """Whether only the decoding times of the packets of a video are known."""
+    return container.format.name in _DECODE_TIMES and codec_name(stream) in _NOT_DERIVED

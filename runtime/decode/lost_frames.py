@@ -5,11 +5,15 @@ from __future__ import annotations
 import heapq
 from collections import deque
 
-# Codecs in which every packet holds one displayed frame. VP8 has separate packets for its hidden
-# alternate references, MPEG-4 in AVI packs two frames into one: a missing frame proves nothing.
+# Codecs in which every packet holds one displayed frame, but for the hidden frames that
+# `shown_frames` recognises. MPEG-4 in AVI packs two frames into one packet: there a missing frame
+# proves nothing.
 ONE_FRAME_PER_PACKET = frozenset(
-    ("av1", "dnxhd", "ffv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "prores", "vp9")
-)
+    (
+        "av1", "dnxhd", "ffv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "prores",
+        "vp8", "vp9",
+    )
+)  # fmt: skip
 
 # Codecs in which an encoder may skip a frame and write an empty packet in its place. There a frame
 # counts as lost only after damage: the decoder then silently drops frames that depend on a packet
@@ -70,10 +74,32 @@ class LostFrames:
         self._credit += 1
         self.one_per_packet |= self.one_once_damaged
 
+    def excused(self) -> None:
+        """Take back a rejection: the packet was complete."""
+        self.damaged -= 1
+        self._credit = max(0, self._credit - 1)
+
+    def began_at(self, pts: int) -> int:
+        """Forget the packets that are displayed before this PTS, and all damage so far.
+
+        Returns:
+            Number of those packets.
+        """
+        early = [one for one in self._waiting if one < pts]
+        self._waiting = [one for one in self._waiting if one >= pts]
+        heapq.heapify(self._waiting)
+        self._full.difference_update(early)
+        self.damaged = self._credit = 0
+        return len(early)
+
+    def is_any_due_before(self, pts: int) -> bool:
+        """Whether a frame of an earlier PTS was sent and not received."""
+        return bool(self._waiting) and self._waiting[0] < pts
+
     def is_surplus(self, pts: int) -> bool:
         """Whether the frame of this PTS was counted as lost (true once), or is a duplicate."""
         if pts in self._received:
-            return True
+            return pts not in self._waiting
         if pts not in self._given_up:
             return False
         self._given_up.remove(pts)

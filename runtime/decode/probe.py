@@ -27,6 +27,10 @@ _PROGRESSIVE = (0, 1)
 """Values of AVFieldOrder for unknown and progressive; all others are interlaced."""
 
 
+_LEAST_BYTES = 16
+"""Size of the smallest frame in a file, with what the container adds, bytes."""
+
+
 @dataclass(frozen=True)
 class Track:
     """A stream beside the video.
@@ -81,6 +85,8 @@ class VideoInfo:
         grid: Least constant rate whose frame times include those of the source, frames/s; None
             for the average rate.
         frame_data: Types of `FRAME_DATA` that the first frame carries.
+        skipped: Time before the first clean picture that is left out, seconds.
+        size_bytes: Size of the file, bytes; 0 if unknown.
     """
 
     path: str
@@ -109,13 +115,19 @@ class VideoInfo:
     hdr: HdrMetadata = NO_HDR
     grid: Fraction | None = None
     frame_data: frozenset[str] = frozenset()
+    skipped: Fraction = Fraction(0)
+    size_bytes: int = 0
 
     @property
     def estimated_frames(self) -> int:
-        """Number of frames in the header, or rate times duration, or 0."""
+        """Number of frames in the header, or rate times duration, or 0.
+
+        There may be gaps in time, so it is limited by the size of the file.
+        """
         if self.frames or self.duration is None:
             return self.frames
-        return round(self.duration * self.rate)
+        frames = round(self.duration * self.rate)
+        return min(frames, self.size_bytes // _LEAST_BYTES) if self.size_bytes else frames
 
     @property
     def orientation(self) -> Orientation:
@@ -223,6 +235,7 @@ def from_stream(
         hdr=hdr_metadata(first),
         grid=rate.grid,
         frame_data=frame_data_types(first),
+        size_bytes=max(0, container.size) if container.file is None else 0,
     )
 
 
@@ -236,8 +249,9 @@ def _header_frames(
 
 
 def colour_of(frame: av.VideoFrame) -> Colour:
-    """Colour tags of a decoded frame."""
-    is_full = frame.format.name.startswith("yuvj")
+    """Colour tags of a decoded frame; its range counts more than that of its pixel format."""
+    # H.264 decoders keep the format where only the range changes.
+    is_full = frame.format.name.startswith("yuvj") and not frame.color_range
     return Colour(
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),

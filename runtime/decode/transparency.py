@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,20 +23,20 @@ def is_transparent(frame: av.VideoFrame) -> bool:
     return int(frame.reformat(format="rgba").to_ndarray()[..., 3].min()) < _OPAQUE
 
 
-def iter_opaque(
-    frames: Iterable[av.VideoFrame], path: str, *, start: int, time_base: Fraction
-) -> Iterator[av.VideoFrame]:
-    """Pass frames on until one is transparent.
+def check_opaque(frame: av.VideoFrame, path: str, *, seconds: Fraction) -> None:
+    """Raise if a frame is transparent.
+
+    Args:
+        frame: A decoded frame.
+        path: Name of its file in the message.
+        seconds: Its time from the first frame.
 
     Raises:
-        MediaError: A frame is transparent; the message has its time and a command.
+        MediaError: It is transparent; the message has its time and a command.
     """
-    for frame in frames:
-        if is_transparent(frame):
-            seconds = float(((frame.pts or start) - start) * time_base)
-            what = f"{path} has transparency from {seconds:.2f} s on"
-            raise MediaError(f"{what}, {remove_alpha_advice(path, frame.format.name)}")
-        yield frame
+    if is_transparent(frame):
+        what = f"{path} has transparency from {float(seconds):.2f} s on"
+        raise MediaError(f"{what}, {remove_alpha_advice(path, frame.format.name)}")
 
 
 def remove_alpha_advice(path: str, pix_fmt: str, *, is_picture: bool = False) -> str:

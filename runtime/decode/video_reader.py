@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vsrc.runtime.decode.decoding import Decoding
-from vsrc.runtime.decode.deinterlace import iter_deinterlaced
+from vsrc.runtime.decode.clean_start import CleanStart
+from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
+from vsrc.runtime.decode.decoding import Decoding, stores_decode_times
+from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
+from vsrc.runtime.decode.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.frame_data import make_carrier
 from vsrc.runtime.decode.frame_rate import needs_stamps
 from vsrc.runtime.decode.header_end import header_end
 from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
-from vsrc.runtime.decode.probe import VideoInfo, from_stream
+from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
+from vsrc.runtime.decode.samples import FileSamples, sample_file
 from vsrc.runtime.decode.sources import PIPE
-from vsrc.runtime.decode.transparency import iter_opaque
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.decode.transparency import check_opaque
+from vsrc.runtime.errors import InterlacedError, MediaError
 from vsrc.runtime.library_failure import library_failures_named
+from vsrc.runtime.picture.colour import UNSPECIFIED
 from vsrc.runtime.picture.deep_colour import rgb_maker
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.pyav_versions import fraction
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 2
 """How far before the first needed frame a seek aims, so that a key frame is in between."""
+
+_LISTED = 4
+"""Most times that a line lists."""
 
 _TOLERANCE_SECONDS = Fraction(1, 2)
 """Tolerance of file lengths: headers round them, and some count the last frame differently."""
@@ -75,27 +83,60 @@ class VideoReader:
         is_deep: Whether to return uint16 rather than uint8.
 
     Args:
-        path: Path of the file, or `PIPE`.
-        deinterlace: Whether to deinterlace a video that is interlaced.
+        path: The file, or `-` for stdin.
+        deinterlace: Whether interlaced frames are deinterlaced.
+        is_strict: Whether interlaced frames are looked for in the whole file, and are an error
+            where they are found during the iteration, unless they are deinterlaced.
         drops_alpha: Whether transparency is ignored; otherwise it ends the iteration.
     """
 
     container: InputContainer | None
     is_deep = False
 
-    def __init__(self, path: Path, *, deinterlace: bool = False, drops_alpha: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        deinterlace: bool = False,
+        is_strict: bool = False,
+        drops_alpha: bool = True,
+    ) -> None:
         self._path = path
         self._drops_alpha = drops_alpha
+        self._deinterlace = deinterlace
+        self._stops_at_interlaced = is_strict and not deinterlace
         self._repeated = self._restamped = 0
+        self._is_sought = False
         self._last_pts: int | None = None
-        self._frames: Iterator[av.VideoFrame]
+        self.container = None
+        self._opened: list[InputContainer] = []
+        self._decoded: Iterator[av.VideoFrame]
+        self._frames: Iterator[TimedFrame]
+        self._converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
         name = "stdin" if str(path) == PIPE else str(path)
         with library_failures_named(name):
-            first = self._open()
-            stamps = self._first_stamps(first)
-            self.info = from_stream(name, self._container, self._stream, first, stamps)
-        self._deinterlace = deinterlace and self.info.is_interlaced
+            self._prepare(name, find_interlaced=is_strict or deinterlace)
+
+    def _prepare(self, name: str, *, find_interlaced: bool) -> None:
+        """Open the file, and collect its properties from its first frames."""
+        samples = sample_file(self._path) if find_interlaced else FileSamples()
+        first = self._open()
+        stamps = self._first_stamps(first)
+        info = from_stream(name, self._container, self._stream, first, stamps)
+        self._is_unmarked = (
+            info.is_interlaced and not first.interlaced_frame and not samples.is_interlaced
+        )
+        self._lead = _lead(self._container, self._stream, first)
+        self.info = replace(
+            info,
+            is_interlaced=info.is_interlaced or samples.is_interlaced,
+            skipped=self._clean.skipped,
+        )
         self._decoding.lost.one_per_packet &= not self.info.is_interlaced
+        self._stamp()
+        timed = next(self._frames)
+        self._frames = itertools.chain([timed], self._frames)
+        self.info = replace(self.info, start=timed.pts + self._lead)
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames in display order.
@@ -125,14 +166,25 @@ class VideoReader:
             return  # a pipe is read from the beginning
         limit = pts - LONGEST_WINDOW * self._step()
         target = limit - round(_MARGIN_SECONDS / self.info.time_base)
-        if target > self.info.start and not self._seek_before(target, limit):
-            self._container.close()
+        if target <= self.info.start:
+            return
+        if not self._seek_before(target - self._lead, limit - self._lead):
             self._open()
             self._decoding.lost.one_per_packet &= not self.info.is_interlaced
+        self._is_sought = True
+        self._stamp()
 
     def notes(self) -> list[str]:
         """Return lines to report about the file, after the iteration."""
         notes = []
+        if self._clean.left_out:
+            notes.append(
+                f"it begins in the middle of a group of pictures: {self._clean.left_out} frames "
+                f"({float(self._clean.skipped):.2g} s) before the first clean picture are left "
+                "out, and the other tracks with them"
+            )
+        if restarts := self._decoding.restarts:
+            notes.append(f"the clock restarts at {self._times(restarts)}")
         damaged = self._decoding.lost.damaged
         if damaged:
             notes.append(
@@ -143,38 +195,38 @@ class VideoReader:
             notes.append(
                 f"{self._repeated} missing frames were replaced by repeating their neighbours"
             )
-        if self._restamped:
-            notes.append(f"{self._restamped} time stamps did not increase and were adjusted")
-        if self._decoding.is_complete and (short := self._missing_end()):
+        if adjusted := self._restamped + self._order.adjusted:
+            notes.append(f"{adjusted} time stamps did not increase and were adjusted")
+        is_whole = self._decoding.is_complete and not self._is_sought
+        if is_whole and (short := self._missing_end()):
             notes.append(short)
         return notes
 
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        for container in self._opened:
+            container.close()
         # The generator refers to this reader. Left to the garbage collector, its decoder might be
         # freed in a forked child, which would wait forever for decoding threads it does not have.
-        self._frames = iter(())
+        self._decoded, self._frames = iter(()), iter(())
 
     def _open(self) -> av.VideoFrame:
-        """Open the file and decode its first frame."""
-        self.container = self._container = open_container(self._path)
+        """Open the file and decode its first clean frame."""
+        self._reopen()
         try:
-            self._stream = video_stream(self._container, self._path)
-            self._begin(is_interlaced=False)
-            self._is_sought = False
+            self._decoding = Decoding(self._container, self._stream)
+            decoded = self._decoding.frames()
+            self._clean = CleanStart(self._decoding, self._stream)
             self._header_end = header_end(self._container, self._stream)
-            first = next(self._frames, None)
+            first = self._clean.first(decoded)
             if first is None and str(self._path) == PIPE:
                 raise MediaError(describe_unpiped("no frame can be decoded"))
             if first is None:
-                raise MediaError(
-                    f"{self._path} has a video track, but no frame of it can be decoded"
-                )
+                raise MediaError(f"{self._path} has a video track, but {self._clean.refusal}")
         except BaseException:
-            self._container.close()
+            self.close()
             raise
-        self._frames = itertools.chain([first], self._frames)
+        self._decoded = itertools.chain([first], decoded)
         return first
 
     def _first_stamps(self, first: av.VideoFrame) -> list[int]:
@@ -183,70 +235,98 @@ class VideoReader:
         if not needs_stamps(*rates):
             return []
         most = max(4, min(_RATE_FRAMES, _RATE_BYTES // (4 * first.width * first.height)))
-        begun = list(itertools.islice(self._frames, most))
-        self._frames = itertools.chain(begun, self._frames)
+        begun = list(itertools.islice(self._decoded, most))
+        self._decoded = itertools.chain(begun, self._decoded)
         return [frame.pts for frame in begun if frame.pts is not None]
 
-    def _begin(self, *, is_interlaced: bool) -> None:
-        self._decoding = Decoding(self._container, self._stream, is_interlaced=is_interlaced)
-        self._frames = self._decoding.frames()
+    def _reopen(self) -> None:
+        """Open the file at its beginning; what a writer copies from stays open."""
+        self._container = open_container(self._path)
+        self._opened.append(self._container)
+        if self.container is None:
+            self.container = self._container
+        self._stream = video_stream(self._container, self._path)
+
+    def _stamp(self) -> None:
+        """Set up deinterlacing and time stamps of the frames to be decoded."""
+        decoded: Iterator[av.VideoFrame] = self._decoded
+        if self._stops_at_interlaced and not self.info.is_interlaced:
+            decoded = iter_progressive(decoded, self._refuse_interlaced)
+        if self._deinterlace:
+            decoded = iter_deinterlaced(decoded, is_unmarked=self._is_unmarked)
+        self._order = DisplayOrder(self._decoding.lost, step=self._step(), start=self.info.start)
+        self._frames = self._order.iter_timed(decoded)
 
     def _seek_before(self, target: int, limit: int) -> bool:
         """Seek to a key frame at or before `limit`; return whether that succeeded."""
         import av
 
+        is_interlaced = self.info.is_interlaced
         try:
-            self._container.seek(target, stream=self._stream)
+            if self._container.format.name in WITH_OWN_CLOCK:
+                # A place in time is known only after all packets before it: the clock may restart.
+                self._reopen()
+                self._decoding = Decoding(
+                    self._container, self._stream, is_interlaced=is_interlaced, begin=target
+                )
+            else:
+                self._container.seek(target, stream=self._stream)
+                self._decoding = Decoding(
+                    self._container, self._stream, is_interlaced=is_interlaced
+                )
         except av.FFmpegError:
             return False
-        self._begin(is_interlaced=self.info.is_interlaced)
-        self._is_sought = True
-        # In transport streams a seek may end anywhere; frames before a key frame depend on
-        # frames that were skipped.
-        first = next((frame for frame in self._frames if frame.key_frame), None)
+        decoded = self._decoding.frames()
+        # Frames before a key frame depend on frames that were skipped.
+        first = next((frame for frame in decoded if frame.key_frame), None)
         if first is None or first.pts is None or first.pts > limit:
             return False
-        self._frames = itertools.chain([first], self._frames)
+        self._decoded = itertools.chain([first], decoded)
         return True
+
+    def _refuse_interlaced(self, frame: av.VideoFrame) -> InterlacedError:
+        place = "" if frame.pts is None else f" from {self._time(frame.pts)} on"
+        return InterlacedError(
+            f"{self.info.path} is interlaced{place} and the network was trained on progressive "
+            "frames; run it again with --deinterlace, which resumes"
+        )
 
     def _repaired(self) -> Iterator[SourceFrame]:
         """Yield RGB frames at increasing PTS, with repeats where frames were lost."""
-        info = self.info
-        to_rgb = rgb_maker(
-            info.colour,
-            width=info.width,
-            height=info.height,
-            is_deep=self.is_deep,
-            is_left=info.has_left_chroma,
-        )
         rgb: Pixels | None = None
-        frames = iter_deinterlaced(self._frames) if self._deinterlace else self._frames
-        if not self._drops_alpha:
-            frames = iter_opaque(frames, info.path, start=info.start, time_base=info.time_base)
-        lost = self._decoding.lost
-        for frame in frames:
-            pts = self._pts(frame)
-            if frame.pts is not None and lost.is_surplus(pts):
-                continue
-            new = to_rgb(frame)
-            for missing in lost.received(pts):
-                yield self._repeat(new if rgb is None else rgb, missing)
+        for timed in self._frames:
+            if not self._drops_alpha:
+                seconds = (timed.pts + self._lead - self.info.start) * self.info.time_base
+                check_opaque(timed.frame, self.info.path, seconds=seconds)
+            new = self._to_rgb(timed.frame)
+            for missing in timed.lost:
+                yield self._repeat(new if rgb is None else rgb, missing + self._lead)
             rgb = new
-            carrier = make_carrier(frame)
-            yield self._stamped(SourceFrame(rgb, pts, frame.duration, carrier=carrier))
+            carrier = make_carrier(timed.frame)
+            pts = timed.pts + self._lead
+            yield self._stamped(SourceFrame(rgb, pts, timed.frame.duration, carrier=carrier))
         if rgb is not None:
-            for missing in lost.rest():
-                yield self._repeat(rgb, missing)
+            for missing in self._decoding.lost.rest():
+                yield self._repeat(rgb, missing + self._lead)
+
+    def _to_rgb(self, frame: av.VideoFrame) -> Pixels:
+        """Convert a frame by its own matrix and range, or by those of the first if it has none."""
+        info, own = self.info, colour_of(frame)
+        matrix = info.colour.matrix if own.matrix == UNSPECIFIED else own.matrix
+        samples_range = own.range or info.colour.range
+        if (matrix, samples_range) not in self._converters:
+            self._converters[matrix, samples_range] = rgb_maker(
+                replace(info.colour, matrix=matrix, range=samples_range),
+                width=info.width,
+                height=info.height,
+                is_deep=self.is_deep,
+                is_left=info.has_left_chroma,
+            )
+        return self._converters[matrix, samples_range](frame)
 
     def _repeat(self, rgb: Pixels, pts: int) -> SourceFrame:
         self._repeated += 1
         return self._stamped(SourceFrame(rgb, pts))
-
-    def _pts(self, frame: av.VideoFrame) -> int:
-        """PTS of a decoded frame; extrapolated where there is none, as in raw streams."""
-        if frame.pts is not None:
-            return frame.pts
-        return self.info.start if self._last_pts is None else self._last_pts + self._step()
 
     def _stamped(self, frame: SourceFrame) -> SourceFrame:
         """Return the frame with a PTS above the previous one, which encoders require."""
@@ -262,17 +342,33 @@ class VideoReader:
     def _step(self) -> int:
         return max(1, round(1 / (self.info.rate * self.info.time_base)))
 
+    def _times(self, places: list[Fraction]) -> str:
+        """Format times in seconds of PTS as times from the first frame."""
+        start = self.info.start * self.info.time_base
+        shown = [f"{float(place - start):.1f} s" for place in places[:_LISTED]]
+        more = len(places) - len(shown)
+        return ", ".join(shown) + (f" and {more} more times" if more else "")
+
+    def _time(self, pts: int) -> str:
+        return self._times([(pts + self._lead) * self.info.time_base])
+
     def _missing_end(self) -> str:
         """Return a message if the file is shorter than its header says, else an empty string."""
         read = self._decoding
         # AVI counts empty chunks, which stand for frames that an encoder skipped.
-        is_counted = self.info.container != "avi" and not self._is_sought
-        if is_counted and self.info.frames > read.video_packets:
+        if self.info.container != "avi" and self.info.frames > read.video_packets:
             return f"it is truncated: {read.video_packets} of {self.info.frames} frames are present"
         end = self._header_end
-        if end is not None and read.end_seconds + _TOLERANCE_SECONDS < end:
-            return (
-                f"it is truncated: {float(read.end_seconds):.1f} of {float(end):.1f} seconds "
-                "are present"
-            )
-        return ""
+        if end is None or read.restarts or read.end_seconds + _TOLERANCE_SECONDS >= end:
+            return ""
+        return (
+            f"it is truncated: {float(read.end_seconds):.1f} of {float(end):.1f} seconds are "
+            "present"
+        )
+
+
+def _lead(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> int:
+    """Return by how much a decoder delays frames whose stamps are times of decoding."""
+    if not stores_decode_times(container, stream) or first.pts is None or first.dts is None:
+        return 0
+    return max(0, first.dts - first.pts)

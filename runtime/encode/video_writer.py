@@ -7,6 +7,7 @@ from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.video_reader import Reader
@@ -33,9 +34,6 @@ from vsrc.runtime.pyav_versions import open_output
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer, OutputContainer
-
-_OWN_CLOCK = frozenset(("mpeg", "mpegts"))
-"""Containers with an arbitrary start time, such as the time of day of a recording."""
 
 _BUFFER_BYTES = 1 << 20
 
@@ -260,9 +258,19 @@ class VideoWriter:
         timecode = check_timecode(stream.metadata, muxer, rate)
         notes = (*tracks.notes, check_chapters(source, muxer), timecode)
         self.notes += [note for note in notes if note]
-        if source.format.name in _OWN_CLOCK and muxer not in _OWN_CLOCK:
-            self._shift = find_start(source)
+        self._set_start(source, muxer)
         return tracks
+
+    def _set_start(self, source: InputContainer, muxer: str) -> None:
+        """Set which time of the source becomes which time of the result."""
+        begin = self._info.start * self._info.time_base
+        has_own_clock = source.format.name in WITH_OWN_CLOCK
+        if self._info.skipped:  # the other tracks begin with the first clean picture, too
+            self._start = begin
+        if has_own_clock and muxer not in WITH_OWN_CLOCK:
+            self._shift = begin if self._info.skipped else find_start(source)
+        elif not has_own_clock:
+            self._shift = self._info.skipped
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
         """Muxer options that keep time stamps unchanged and bytes reproducible."""

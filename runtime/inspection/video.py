@@ -18,7 +18,7 @@ def inspect_video(path: Path) -> Inspection:
     Raises:
         MediaError: It is not a video or image, or no frame can be decoded.
     """
-    with closing(VideoReader(path)) as reader:
+    with closing(VideoReader(path, is_strict=True)) as reader:
         info = reader.info
     size_bytes = path.stat().st_size
     refusal = _refusal(info)

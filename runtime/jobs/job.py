@@ -212,6 +212,8 @@ class Job:
             overwrite=False,
             shard=None,
             tile=None,
+            # It changes interlaced frames alone, and a job without it ends at the first of those.
+            deinterlace=False,
         )
         session = self.session
         made_by = (__version__, av.__version__, av.library_versions, session.label)
@@ -259,7 +261,9 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
     if source.is_pictures:
         fps = Fraction(config.fps).limit_denominator(1001)
         return PictureReader(source.files, fps=fps, name=source.name)
-    return VideoReader(source.files[0], deinterlace=config.deinterlace, drops_alpha=False)
+    return VideoReader(
+        source.files[0], deinterlace=config.deinterlace, is_strict=True, drops_alpha=False
+    )
 
 
 def _add_tiles(

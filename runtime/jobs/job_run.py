@@ -10,7 +10,7 @@ from functools import partial
 from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.video_writer import Writer
-from vsrc.runtime.errors import DiskFullError, MediaError, StoppedError
+from vsrc.runtime.errors import DiskFullError, InterlacedError, MediaError, StoppedError
 from vsrc.runtime.jobs import pipeline
 from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.jobs.result import FileResult, InferProgress
@@ -67,6 +67,10 @@ class InferJob:
             raise StoppedError(self._with_kept("interrupted")) from None
         except DiskFullError as error:
             raise DiskFullError(self._with_kept(str(error))) from error
+        except InterlacedError as error:
+            kept = self._writer.kept.frames
+            text = f"{error}; {kept} frames are kept" if kept else str(error)
+            raise InterlacedError(text) from error
 
     def _run(self, clock: Untimed) -> None:
         self._tell()

@@ -141,6 +141,8 @@ class ToRgb:
         """Return `(H, W, 3)` uint8 RGB; frames of another size are scaled to that of the first."""
         if frame.format.name.startswith("gray"):
             frame = _with_chroma(frame)
+        if frame.format.name.startswith("yuvj") and self._range == LIMITED:
+            frame = _without_range(frame)
         if not frame.format.is_rgb:
             frame.colorspace, frame.color_range = self._matrix, self._range
         width, height = self._size
@@ -217,6 +219,15 @@ def _with_chroma(grey: av.VideoFrame) -> av.VideoFrame:
     for plane in frame.planes[1:]:
         plane.update(bytes([128]) * plane.buffer_size)
     return frame
+
+
+def _without_range(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return the same samples in the pixel format that swscale does not take for full range."""
+    return frame.reformat(
+        format=frame.format.name.replace("yuvj", "yuv"),
+        src_color_range=FULL,
+        dst_color_range=FULL,
+    )
 
 
 def _without_chroma(frame: av.VideoFrame) -> av.VideoFrame:
