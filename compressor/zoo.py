@@ -75,7 +75,7 @@ ROWS = (
     ZooNetwork("edge", 64_464, 64.2, window=5),
     ZooNetwork("edge-s", 64_464, 64.2, window=5),
     ZooNetwork("edge-m", 119_952, 119.5, window=5),
-    ZooNetwork("edge-l", 405_680, 404.9, window=5),
+    ZooNetwork("edge-l", 442_608, 441.8, window=5),
 )
 
 

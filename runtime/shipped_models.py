@@ -9,6 +9,9 @@ from vsrc.runtime.errors import SpecError
 DEFAULT_STUDENT = "edge-m"
 """Name of the default model."""
 
+COMPRESSED_STUDENT = "edge-m-real"
+"""Name of the model for sources that are strongly compressed."""
+
 
 def shipped(name: str = DEFAULT_STUDENT) -> Path:
     """Return the folder of a package included in vsrc.

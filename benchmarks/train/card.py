@@ -11,11 +11,19 @@ from vsrc.benchmarks.train.sources import STILLS
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import ModelSpec, Quality
 
-LIMITS = """
+LIMITS = {
+    "bi": """
 Clean, sharp sources that were made smaller by bicubic. Noise, strong compression, interlacing and
 blur are not what it has seen: on such video it sharpens what is there, artefacts included. What the
 frames do not show is not invented. No clip was selected by people in it.
-"""
+""",
+    "real": """
+Compressed sources (H.264, HEVC, VP9, MPEG-2, MPEG-4), some of them with noise or blur. Of clean,
+sharp sources it makes less than `edge-m` does; it has not seen interlacing. What the frames do not
+show is not invented. No clip was selected by people in it.
+""",
+}
+"""By the degradation of the training data."""
 
 DATA = """
 Big Buck Bunny (CC BY 3.0, Blender Foundation); pictures under synthetic camera paths with parallax,
@@ -26,9 +34,7 @@ by a program
 """
 
 BEGAN = {
-    "whole": "It went on from the weights of `{}`. Those that shipped before, where it began, were "
-    "trained on ground truth alone, on other frames too: wallpapers under GPL-2+, and an aerial "
-    "clip of a package under MIT whose own source is not stated. ",
+    "whole": "It went on from the weights of `{}`. ",
     "seed": "It began as the same function as `{}`. ",
     "partial": "It began with all of `{}` but the last layer. ",
 }
@@ -51,7 +57,7 @@ def card(package: Path) -> str:
         _paragraph(_training(spec)),
         _paragraph(_data(spec)),
         "## Limits",
-        _paragraph(LIMITS),
+        _paragraph(LIMITS[spec.degradation]),
     )
     return "\n\n".join(parts) + "\n"
 

@@ -36,10 +36,11 @@ from vsrc.runtime.errors import (
 from vsrc.runtime.installation import require
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import check_encoding, manifest_of
-from vsrc.runtime.jobs.job import RunSessions, open_job
+from vsrc.runtime.jobs.job import open_job
 from vsrc.runtime.jobs.manifest import Item, Manifest
 from vsrc.runtime.jobs.pieces import split_video
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit
 from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
 from vsrc.runtime.memory import give_frames_back

@@ -17,10 +17,10 @@ from vsrc.runtime.errors import (
     VsrcError,
 )
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import RunSessions
 from vsrc.runtime.jobs.job_run import InferCallback
 from vsrc.runtime.jobs.manifest import Item, Manifest, manifest_path
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit, select_share
 from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,7 +13,6 @@ from math import ceil
 from pathlib import Path
 
 from vsrc import __version__
-from vsrc.runtime.backends.opening import first_that_loads, open_video_session
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.excerpt import excerpt
 from vsrc.runtime.decode.frame import SourceFrame
@@ -30,9 +29,8 @@ from vsrc.runtime.encode.video_writer import VideoWriter, Writer
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.hashing import sample_sha256
 from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.library_failure import library_failures_named
-from vsrc.runtime.package import open_package
-from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import Session
@@ -41,66 +39,6 @@ from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import neighbours
 
 logger = logging.getLogger(__name__)
-
-
-class RunSessions:
-    """The sessions of a run, opened when the first input has been opened successfully."""
-
-    def __init__(self, config: InferConfig, given: Session | None = None) -> None:
-        self._config = config
-        self._given = given
-        self._own: dict[bool, Session] = {}
-        self._exact: dict[bool, Session] = {}
-        self.said: list[str] = []
-
-    def session(self, info: VideoInfo) -> Session:
-        """Return the given session, or the session of the config for this bit depth."""
-        if self._given is not None:
-            return self._given
-        is_deep = info.depth > 8
-        if is_deep not in self._own:
-            config = self._config
-            self._own[is_deep] = self._opened(
-                info, config.backend, config.precision, self.said.append
-            )
-        return self._own[is_deep]
-
-    @property
-    def is_given(self) -> bool:
-        """Whether the caller passed a session; its package is then unknown."""
-        return self._given is not None
-
-    def exact(self, info: VideoInfo) -> Session:
-        """Return the same network in fp32, on the same backend or else on the CPU.
-
-        Raises:
-            VsrcError: The package has no fp32 graph, or no backend can run it.
-        """
-        is_deep = info.depth > 8
-        if is_deep not in self._exact:
-            backends = (self._config.backend, "ort")
-            self._exact[is_deep] = first_that_loads(
-                backends, lambda backend: self._opened(info, backend, "fp32", logger.info), []
-            )
-        return self._exact[is_deep]
-
-    def close(self) -> None:
-        """Close the sessions that were opened here."""
-        for session in (*self._own.values(), *self._exact.values()):
-            session.close()
-
-    def _opened(
-        self, info: VideoInfo, backend: str, precision: str, say: Callable[[str], None]
-    ) -> Session:
-        return open_video_session(
-            open_package(self._config.model or shipped()),
-            backend=backend,
-            precision=precision,
-            threads=self._config.threads,
-            is_deep=info.depth > 8,
-            size=(info.height, info.width),
-            say=say,
-        )
 
 
 @dataclass(frozen=True)
@@ -114,7 +52,7 @@ class Job:
         session: Session of the network, tiled if necessary.
         total: Number of frames of the result, 0 where unknown.
         guard: Check of frames computed in reduced precision; None for fp32.
-        said: Notes on what `auto` chose, and why not something faster.
+        said: Notes on what was chosen, model and backend, and why.
     """
 
     target: Target
@@ -245,15 +183,17 @@ def open_job(target: Target, config: InferConfig, network: RunSessions) -> Itera
         opened = open_reader(target.source, config)
     with closing(opened) as reader:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
-        session = _add_tiles(network.session(reader.info), reader.info, config, target)
+        choice = network.choose(target.source, reader.info)
+        session = _add_tiles(network.session(reader.info, choice), reader.info, config, target)
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
         guard = None
         if session.graph.precision != "fp32" and not network.is_given:
             guard = Guard(
-                lambda: _add_tiles(network.exact(reader.info), reader.info, config, target)
+                lambda: _add_tiles(network.exact(reader.info, choice), reader.info, config, target)
             )
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
-        yield Job(target, config, reader, session, total, guard, tuple(network.said))
+        said = (*([str(choice)] if choice else []), *network.said)
+        yield Job(target, config, reader, session, total, guard, said)
 
 
 def open_reader(source: Source, config: InferConfig) -> Reader:

@@ -11,11 +11,12 @@ from vsrc.runtime.encode.targets import Target, check_target
 from vsrc.runtime.errors import MediaError, StoppedError
 from vsrc.runtime.file_lock import alone
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import RunSessions, open_job, open_reader, result_frames
+from vsrc.runtime.jobs.job import open_job, open_reader, result_frames
 from vsrc.runtime.jobs.job_run import InferCallback, InferJob
 from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
 from vsrc.runtime.jobs.pieces import Piece, SplitVideo, make_piece, split_video
 from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
+from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit
 from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.library_failure import library_failures_named

@@ -31,7 +31,7 @@ from vsrc.runtime.spec import Argument, NetworkSpec
 SIZES = {
     "s": EdgeSize(encoded=0, features=32, blocks=5),
     "m": EdgeSize(encoded=0, features=32, blocks=11),
-    "l": EdgeSize(encoded=0, features=64, blocks=10),
+    "l": EdgeSize(encoded=0, features=64, blocks=11),
 }
 NAMED = tuple(f"edge-{size}" for size in SIZES)
 
@@ -338,5 +338,5 @@ def edge_m(*, scale: int = 4, window: int = 5) -> Edge:
 
 
 def edge_l(*, scale: int = 4, window: int = 5) -> Edge:
-    """Build the largest named `edge`: 406k parameters at x4."""
+    """Build the largest named `edge`: 443k parameters at x4."""
     return Edge(SIZES["l"], scale=scale, window=window, name="edge-l")

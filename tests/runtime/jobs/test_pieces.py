@@ -17,8 +17,9 @@ from vsrc.runtime.encode import segment_encoder
 from vsrc.runtime.encode.targets import plan_targets
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
-from vsrc.runtime.jobs.job import RunSessions, open_job
+from vsrc.runtime.jobs.job import open_job
 from vsrc.runtime.jobs.pieces import Piece, make_piece, split_video
+from vsrc.runtime.jobs.run_sessions import RunSessions
 
 Make = Callable[..., Any]
 

@@ -25,7 +25,7 @@ both = pytest.mark.parametrize("size", [ENCODED, STACKED], ids=["encoded", "stac
 
 
 @pytest.mark.parametrize(
-    ("name", "budget"), [("edge-s", 65_000), ("edge-m", 130_000), ("edge-l", 420_000)]
+    ("name", "budget"), [("edge-s", 65_000), ("edge-m", 130_000), ("edge-l", 450_000)]
 )
 def test_deployed_parameters_stay_in_the_budget(name: str, budget: int) -> None:
     network = create(name, scale=4)
