@@ -1,4 +1,4 @@
-"""The state of a network with ONNX Runtime: zeros of the types that a graph takes, and its steps."""
+"""The state of a network in ONNX Runtime: zeros of the types that a graph takes, and steps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.spec import StateSpec
+from vsrc.runtime.windows.state_session import StateArrays
 
 if TYPE_CHECKING:
     import onnxruntime
-
-StateArrays = dict[str, NDArray[Any]]
-"""Name of each map -> its values, `(N, C, h, w)`."""
 
 
 def zero_arrays(
@@ -66,9 +64,7 @@ def iter_steps(
     wanted = list(outputs) or [session.get_outputs()[0].name]
     following: StateArrays | None = None
     for lr in windows:
-        height, width = (
-            lr.shape[2:4] if lr.shape[-1] == 3 and lr.dtype == np.uint8 else lr.shape[3:]
-        )
+        height, width = lr.shape[2:4] if lr.dtype == np.uint8 else lr.shape[3:]
         fed = following or zero_arrays(session, state, count=len(lr), height=height, width=width)
         names = {f"next_{name}": name for name in fed}
         given = session.run([*wanted, *names], {"lr": np.ascontiguousarray(lr), **fed})

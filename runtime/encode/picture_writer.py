@@ -12,6 +12,7 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.encode.kept_states import KeptStates, PartCounter
 from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
@@ -79,6 +80,13 @@ class PictureWriter:
         """Whether this image exists from a run that was stopped."""
         return self._store is not None and self._store.covers(number)
 
+    def kept_states(self) -> KeptStates | None:
+        """Return the states at the borders of segments."""
+        if self._store is None:
+            return None
+        parts = PartCounter(_ends_part)
+        return KeptStates(self._store, parts, next_missing=self._store.next_missing)
+
     def write(self, frame: ResultFrame, /) -> None:
         """Write one file, unless it exists."""
         if not frame.counts:
@@ -96,7 +104,7 @@ class PictureWriter:
             self._redone += frame.is_redone
             self._spoilt += frame.is_spoilt
             self._number += 1
-            if self._number - self._first == _PART:
+            if _ends_part(self._number - self._first, starts_shot=False):
                 self._close_part()
 
     def finish(self) -> None:
@@ -149,6 +157,11 @@ class PictureWriter:
             samples = np.ascontiguousarray(to_16_bits(rgb))
         frame = av.VideoFrame.from_ndarray(samples, self._pix_fmt)
         return b"".join(bytes(packet) for packet in self._encoder.encode(frame))
+
+
+def _ends_part(length: int, *, starts_shot: bool) -> bool:
+    del starts_shot
+    return length == _PART
 
 
 def _kept_folder(store: SegmentStore) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +12,8 @@ import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.video_reader import Reader
-from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
+from vsrc.runtime.encode.kept_states import KeptStates, PartCounter
+from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, ends_part, frames_per_segment
 from vsrc.runtime.encode.segments import FinishedPart, SegmentStore, StoredPacket
 from vsrc.runtime.encode.tracks import (
     TrackCopier,
@@ -55,6 +57,9 @@ class Writer(Protocol):
 
     def is_kept(self, number: int, /) -> bool:
         """Whether this frame of the result exists from an earlier run."""
+
+    def kept_states(self) -> KeptStates | None:
+        """Return the store of states of a network that carries one; None where nothing is kept."""
 
     def write(self, frame: ResultFrame, /) -> None:
         """Write the next frame."""
@@ -145,6 +150,13 @@ class VideoWriter:
     def is_kept(self, number: int, /) -> bool:
         """Whether a segment contains this frame."""
         return self._store is not None and self._store.covers(number)
+
+    def kept_states(self) -> KeptStates | None:
+        """Return the states at the borders of segments."""
+        if self._store is None:
+            return None
+        parts = PartCounter(partial(ends_part, most=self.most))
+        return KeptStates(self._store, parts, next_missing=self._store.next_missing)
 
     def begin(self, first_pts: int) -> None:
         """Set what depends on the first frame, and write the header."""

@@ -62,11 +62,14 @@ class Window:
         lr: Frames, `(T, H, W, 3)`; a view that is overwritten when the next window is requested.
         slots: Output frames, in order.
         keys: Index of each frame in the video; repeated where the frame is.
+        moves_state: Whether it must be fed even if no result is missing, as a later frame needs the
+            state that it leaves.
     """
 
     lr: Pixels
     slots: tuple[Slot, ...]
     keys: tuple[int, ...] = ()
+    moves_state: bool = False
 
 
 def iter_windows(
