@@ -213,7 +213,7 @@ def _torch_steps(
     from vsrc.export.graphs.picture_network import StepGraph
 
     step = StepGraph(network, ends).eval()
-    windows = torch.from_numpy(fed).split(1)
+    windows = [torch.from_numpy(fed[at : at + 1]) for at in range(len(fed))]
     state = zero_state(spec, ends.enter(windows[0]))
     answers = []
     with torch.inference_mode():

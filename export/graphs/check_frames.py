@@ -85,7 +85,8 @@ def window_order(spec: NetworkSpec) -> NDArray[np.int64]:
     if not spec.state:
         return np.arange(spec.window)[None]
     offsets = np.arange(spec.window) - spec.radius
-    return np.maximum(np.arange(STEPS)[:, None] + offsets, 0)
+    order: NDArray[np.int64] = np.maximum(np.arange(STEPS)[:, None] + offsets, 0)
+    return order
 
 
 def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:

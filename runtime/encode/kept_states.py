@@ -97,7 +97,7 @@ class KeptStates:
         self._borders, self._next_missing = borders, next_missing
         self._stored = [number for number in self._states.numbers() if usable(number)]
         self._saved: list[int] = []
-        self._is_current = True  # whether the session has the state of the next frame
+        self._is_current: bool | None = None  # whether the session has the state of the next frame
 
     def reach(
         self, number: int, session: StateHolder, *, starts_shot: bool, is_missing: bool
@@ -114,7 +114,9 @@ class KeptStates:
             Whether it must be fed, missing or not, so that the state of a later one is known.
         """
         is_border = self._borders.begins(number, starts_shot=starts_shot)
-        self._is_current |= starts_shot
+        if self._is_current is None:  # zeros are right, or all that is known
+            self._is_current = number not in self._stored
+        self._is_current = self._is_current or starts_shot
         if is_missing:
             if not self._is_current:
                 self._load(number, session)

@@ -119,7 +119,7 @@ def _with_state(
                 moves = kept_states.reach(
                     number,
                     session,
-                    starts_shot=is_first or slot.starts_shot,
+                    starts_shot=slot.starts_shot,
                     is_missing=slot.is_missing,
                 )
             number += 1

@@ -26,12 +26,12 @@ def following(frame: Frames, earlier: Map) -> Map:
     height, width = frame.shape[0] // STRIDE, frame.shape[1] // STRIDE
     fresh = frame.reshape(height, STRIDE, width, STRIDE, 3).sum((1, 3)).transpose(2, 0, 1)
     around = np.pad(earlier, ((0, 0), (1, 1), (1, 1)))
-    old = sum(
-        around[:, row : row + height, column : column + width]
-        for row in range(3)
-        for column in range(3)
-    )
-    return (np.floor(old / 16) + fresh / 8).astype(np.float32)
+    old = np.zeros_like(earlier)
+    for row in range(3):
+        for column in range(3):
+            old += around[:, row : row + height, column : column + width]
+    after: Map = (np.floor(old / 16) + fresh / 8).astype(np.float32)
+    return after
 
 
 def shown(state: Map) -> Frames:

@@ -142,10 +142,10 @@ def test_halo_is_the_receptive_field(name: str, arguments: dict[str, Argument]) 
         state = zero_state(spec, lr)
         seen += [one.requires_grad_() for one in state]
         sr, (following,) = run_step(network, lr, state)
-        following[..., at, :].sum().backward(retain_graph=True)
+        following[..., at, :].sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
     else:
         sr = network(lr)
-    sr[..., cell, :].sum().backward()
+    sr[..., cell, :].sum().backward()  # type: ignore[no-untyped-call]
     rows = torch.cat([_rows_with_gradient(one) for one in seen])
     reach = int((rows - at).abs().max())
     # A stride or a shuffle reaches its farthest from some positions only.

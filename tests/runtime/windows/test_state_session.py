@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from support.recurrence import RecurrentSteps, recurrence, slow_recurrence
-from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.windows.guard import Guard
-from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession
-from vsrc.runtime.windows.state_session import StateSession
+from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels
+from vsrc.runtime.windows.state_session import State, StateSession
 from vsrc.runtime.windows.upscale import upscale_frames
 
 Frames = NDArray[np.uint8]
@@ -24,7 +26,11 @@ def frames() -> Frames:
 
 def pictures(frames: Frames, session: StateSession, cuts: tuple[int, ...] = ()) -> Frames:
     sources = (SourceFrame(rgb, pts=at, starts_shot=at in cuts) for at, rgb in enumerate(frames))
-    return np.stack([result.rgb for result in upscale_frames(sources, session)])
+    return stacked(upscale_frames(sources, session))
+
+
+def stacked(results: Iterable[ResultFrame]) -> Frames:
+    return np.stack([np.asarray(result.rgb, np.uint8) for result in results])
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 4])
@@ -91,7 +97,7 @@ def test_a_batch_within_a_clip_is_refused(frames: Frames) -> None:
 class Corrupting(RecurrentSteps):
     """Loses one frame, and the state with it, as reduced precision does."""
 
-    def step(self, lr, state, /):  # type: ignore[no-untyped-def]
+    def step(self, lr: Frames, state: State | None, /) -> tuple[PendingPixels, State]:
         pending, after = super().step(lr, state)
         if self.steps != 4:
             return pending, after
@@ -106,7 +112,7 @@ def test_a_corrupted_frame_is_redone_with_its_state(frames: Frames) -> None:
     sources = [SourceFrame(rgb, pts=at) for at, rgb in enumerate(frames)]
     results = list(upscale_frames(sources, StateSession(Corrupting()), guard=guard))
     assert [result.is_redone for result in results] == [at == 3 for at in range(len(frames))]
-    found = np.stack([result.rgb for result in results])
+    found = stacked(results)
     np.testing.assert_array_equal(found, slow_recurrence(frames))
 
 
@@ -114,6 +120,6 @@ def test_frames_before_the_first_wanted_prepare_its_state(frames: Frames) -> Non
     sources = [SourceFrame(rgb, pts=at, wanted=3 <= at < 6) for at, rgb in enumerate(frames)]
     steps = RecurrentSteps()
     results = [r for r in upscale_frames(sources, StateSession(steps)) if r.counts]
-    found = np.stack([result.rgb for result in results])
+    found = stacked(results)
     np.testing.assert_array_equal(found, slow_recurrence(frames)[3:6])
     assert steps.steps == 6  # and those after the last are not computed
