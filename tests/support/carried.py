@@ -11,7 +11,8 @@ import torch
 
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.network_package import write_package
-from vsrc.compressor.networks import create
+from vsrc.compressor.networks.layers.carried_state import SteppedNetwork
+from vsrc.compressor.networks.video.mobile_rrn import MobileRrn
 from vsrc.runtime.package import Package, open_package
 
 if TYPE_CHECKING:
@@ -57,18 +58,17 @@ class Recurrent(nn.Module):
 """Text of a user's module, whose spec names no state."""
 
 
-def rrn() -> nn.Module:
+def rrn() -> MobileRrn:
     """Mobile RRN of 8 features and one block, x2, whose state matters as much as the frame."""
     torch.manual_seed(0)
-    network = create("mobile-rrn", scale=2, features=8, blocks=1)
+    network = MobileRrn(scale=2, features=8, blocks=1)
     with torch.no_grad():
-        for name, weight in network.named_parameters():
-            if name == "last.weight":
-                weight *= 40
-            if name == "first.weight":
-                weight[:, :6] /= 60
-                weight[:, 6:] *= 3
-    return network.eval()
+        network.last.weight.mul_(200)
+        network.first.weight[:, :6].div_(60)
+        network.first.weight[:, 6:].mul_(2)
+        network.state.weight.mul_(3)
+    network.eval()
+    return network
 
 
 def write_rrn(folder: Path) -> Package:
@@ -111,11 +111,11 @@ def slow_loop(network: nn.Module, frames: Frames, cuts: Sequence[int] = ()) -> F
                 for s in spec.state
             )
         with torch.inference_mode():
-            if spec.window == 1:
-                sr, *following = network(lr[at : at + 1], *state)
-            else:
+            if isinstance(network, SteppedNetwork):
                 before = at if at == 0 or at in cuts else at - 1
                 sr, *following = network.step(lr[[before, at]][None], *state)
+            else:
+                sr, *following = network(lr[at : at + 1], *state)
         state = tuple(following)
         restored.append((sr[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
     return np.stack(restored)

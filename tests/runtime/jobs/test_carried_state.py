@@ -156,9 +156,9 @@ def test_pieces_from_a_cut_on_are_exact_and_others_begin_earlier(
             made.append([piece.first, steps.steps])
     if stop_at is None:
         assert made == [[52, LENGTH - 52 + 3], [CUT, 52 - CUT], [0, CUT]]
-    steps = RecurrentSteps()
-    infer(config, session=StateSession(steps))  # joins them
-    assert steps.steps == 0
+    joining = RecurrentSteps()
+    infer(config, session=StateSession(joining))
+    assert joining.steps == 0
     whole = lossless_config(source, tmp_path / "whole.mkv")
     infer(whole, session=recurrence())
     rest = lossless_config(source, tmp_path / "rest.mkv", start=52 / 25)
@@ -191,7 +191,7 @@ def test_a_batch_is_refused(tmp_path: Path, clip: Path) -> None:
 def test_only_states_that_are_whole_are_found(tmp_path: Path, how: str) -> None:
     store = StateStore(SegmentStore(tmp_path / "a.mp4", "job"))
     rng = np.random.default_rng(0)
-    maps = {
+    maps: dict[str, NDArray[Any]] = {
         "one": rng.random((1, 3, 4, 5), dtype=np.float32),
         "two": rng.random((1, 2, 2, 2), dtype=np.float32).astype(np.float16),
     }
