@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.backends.device_session import DeviceSession
 from vsrc.runtime.backends.device_stages import DeviceStages
+from vsrc.runtime.backends.device_steps import DeviceSteps
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.latency.config import BenchConfig
@@ -137,7 +138,8 @@ def _of_session(
     shape = (1, session.network.window, *config.shape, 3)
     lr = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     feeds, run = _feeds_and_run(session, lr)
-    device = session if isinstance(session, DeviceSession) else None
+    runs = session.steps if isinstance(session, StateSession) else session
+    device = runs if isinstance(runs, (DeviceSession, DeviceSteps)) else None
     build_seconds = device.build_seconds if device else None
     return BenchSubject(
         kind=kind,

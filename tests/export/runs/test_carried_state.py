@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from support.carried import open_own_module, rrn, slow_loop, write_rrn
+from support.carried import open_own_module, rrn, slow_loop
 from vsrc.calibration import CalibrationConfig, calibrate
 from vsrc.calibration.observer import Observer
 from vsrc.cli import main
@@ -45,12 +45,12 @@ def frames() -> Frames:
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+def package(state_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
     """Mobile RRN, with every graph that has no calibration to wait for."""
-    made = write_rrn(tmp_path_factory.mktemp("rrn"))
-    for precision in ("fp32", "fp16"):
-        export(ExportConfig(made.path, precision=precision))
-    return open_package(made.path)
+    path = tmp_path_factory.mktemp("rrn") / "rrn.vsrc"
+    shutil.copytree(state_package, path)
+    export(ExportConfig(path, precision="fp16"))
+    return open_package(path)
 
 
 @pytest.fixture(scope="module")
