@@ -22,7 +22,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import from_graph, to_graph
 from vsrc.runtime.windows.session import PendingPixels
-from vsrc.runtime.windows.state_session import State, StateArrays
+from vsrc.runtime.windows.state_session import CarriedState, StateArrays
 
 
 class DeviceSteps:
@@ -50,7 +50,7 @@ class DeviceSteps:
         self._current: DeviceState | None = None  # what lies in the `next_` tensors
         self._earlier: DeviceState | None = None  # what lies in the inputs
 
-    def step(self, lr: Pixels, state: State | None, /) -> tuple[PendingPixels, State]:
+    def step(self, lr: Pixels, state: CarriedState | None, /) -> tuple[PendingPixels, CarriedState]:
         """Begin to upscale one frame; see `Steps`."""
         transfers = self._device.transfers
         program, graph = self._device.fitting(lr.shape[2], lr.shape[3])

@@ -13,7 +13,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import from_graph, to_graph
 from vsrc.runtime.windows.session import PendingPixels
-from vsrc.runtime.windows.state_session import State, StateArrays
+from vsrc.runtime.windows.state_session import CarriedState, StateArrays
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -41,7 +41,7 @@ class OrtSteps:
             path, threads=threads, provider=provider
         )
 
-    def step(self, lr: Pixels, state: State | None, /) -> tuple[PendingPixels, State]:
+    def step(self, lr: Pixels, state: CarriedState | None, /) -> tuple[PendingPixels, CarriedState]:
         """Upscale one frame; see `Steps`."""
         if self._session is None:
             raise RuntimeError("the session was closed")
@@ -69,7 +69,7 @@ class OrtSteps:
         """Free the graph and its arena."""
         self._session = None
 
-    def _place(self, state: State | None, lr: Pixels) -> dict[str, onnxruntime.OrtValue]:
+    def _place(self, state: CarriedState | None, lr: Pixels) -> dict[str, onnxruntime.OrtValue]:
         """Copy a state, or zeros, to the memory of the provider."""
         import onnxruntime
 

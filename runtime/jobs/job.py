@@ -37,7 +37,12 @@ from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.state_session import StateSession
 from vsrc.runtime.windows.tile_size import TileChoice, check_tile, choose_tile
 from vsrc.runtime.windows.tiles import TiledSession
-from vsrc.runtime.windows.upscale import check_batch, frames_before, neighbours
+from vsrc.runtime.windows.upscale import (
+    check_batch,
+    describe_warm_up,
+    frames_before,
+    neighbours,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -284,6 +289,8 @@ def _add_tiles(
             f"{session.network.name} uses the whole frame as context: results with tiles only "
             "approximate those of whole frames"
         )
+    if session.network.state and config.start:
+        tiled.notes.append(describe_warm_up(session.network))
     return tiled
 
 

@@ -32,7 +32,13 @@ from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.jobs import pipeline
 from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.pending_file import failures_named
-from vsrc.runtime.windows.upscale import WARM_UP, neighbours, upscale_frames, window_step
+from vsrc.runtime.windows.upscale import (
+    WARM_UP,
+    describe_warm_up,
+    neighbours,
+    upscale_frames,
+    window_step,
+)
 
 _TABLE_FILE = "frames.json"
 
@@ -194,6 +200,15 @@ def _kept_states(video: SharedVideo, piece: Piece) -> KeptStates:
         next_missing=lambda frame: next((first for first in missing if first >= frame), None),
         usable=lambda number: piece.first < number < piece.stop,
     )
+
+
+def warm_up_notes(video: SharedVideo, piece: Piece) -> list[str]:
+    """Note that a piece starts within a shot, which matters to a network with a state."""
+    network = video.job.session.network
+    first = video.table.first_wanted + piece.first
+    if not network.state or first == _shot_of(video.table, first):
+        return []
+    return [describe_warm_up(network)]
 
 
 def frames_for(video: SharedVideo, span: Piece, piece: Piece) -> tuple[int, int]:

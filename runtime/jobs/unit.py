@@ -14,7 +14,13 @@ from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job import RunSessions, open_job, open_reader, result_frames
 from vsrc.runtime.jobs.job_run import InferCallback, InferJob
 from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
-from vsrc.runtime.jobs.pieces import Piece, SharedVideo, make_piece, share_video
+from vsrc.runtime.jobs.pieces import (
+    Piece,
+    SharedVideo,
+    make_piece,
+    share_video,
+    warm_up_notes,
+)
 from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
 from vsrc.runtime.jobs.shard import Unit
 from vsrc.runtime.jobs.stage_clock import Untimed
@@ -158,7 +164,7 @@ def _make(video: SharedVideo, piece: Piece, unit: Unit, work: Work) -> int:
         done=0,
         total=sum(part.stop - part.first for part in missing),
         seconds=0.0,
-        notes=tuple(job.session.notes),
+        notes=(*job.session.notes, *warm_up_notes(video, piece)),
     )
 
     def tell(done: int) -> None:

@@ -32,7 +32,7 @@ StateArrays = dict[str, NDArray[Any]]
 """Name of each map of the state -> its values, `(1, C, h, w)`."""
 
 
-class State(Protocol):
+class CarriedState(Protocol):
     """The state after a frame, in the memory of a backend; valid until the second step after it."""
 
     def arrays(self) -> StateArrays:
@@ -67,7 +67,7 @@ class Steps(Protocol):
     ahead: int
     at_once: int
 
-    def step(self, lr: Pixels, state: State | None, /) -> tuple[PendingPixels, State]:
+    def step(self, lr: Pixels, state: CarriedState | None, /) -> tuple[PendingPixels, CarriedState]:
         """Begin to upscale one frame.
 
         Args:
@@ -97,8 +97,8 @@ class StateSession:
         self.tile = tile
         self.notes: list[str] = []
         self._halved = False
-        self._state: State | None = None
-        self._before: State | None = None
+        self._state: CarriedState | None = None
+        self._before: CarriedState | None = None
 
     @property
     def ahead(self) -> int:
@@ -187,7 +187,7 @@ class StateSession:
         self.forget()
         self.steps.close()
 
-    def _begin(self, padded: Pixels) -> tuple[PendingPixels, State]:
+    def _begin(self, padded: Pixels) -> tuple[PendingPixels, CarriedState]:
         try:
             return self._begin_tiles(padded) if self.tile else self._step(padded, self._state)
         except DeviceMemoryError as error:
@@ -203,7 +203,7 @@ class StateSession:
         self.notes.append(note)
         logger.info("%s", note)
 
-    def _begin_tiles(self, padded: Pixels) -> tuple[PendingPixels, State]:
+    def _begin_tiles(self, padded: Pixels) -> tuple[PendingPixels, CarriedState]:
         network = self.network
         height, width = padded.shape[2:4]
         tile = max(self.tile, self.graph.height[0], self.graph.width[0])
@@ -233,7 +233,7 @@ class StateSession:
         whole_sr = sr
         return lambda: whole_sr, HostState(following)
 
-    def _step(self, lr: Pixels, state: State | None) -> tuple[PendingPixels, State]:
+    def _step(self, lr: Pixels, state: CarriedState | None) -> tuple[PendingPixels, CarriedState]:
         check_windows(lr, self.network, self.graph)
         return self.steps.step(lr, state)
 

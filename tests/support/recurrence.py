@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, StateSpec
 from vsrc.runtime.windows.session import PendingPixels
-from vsrc.runtime.windows.state_session import HostState, State, StateSession
+from vsrc.runtime.windows.state_session import CarriedState, HostState, StateSession
 
 Frames = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -75,7 +75,7 @@ class RecurrentSteps:
         self.steps = 0
         self.is_closed = False
 
-    def step(self, lr: Frames, state: State | None, /) -> tuple[PendingPixels, State]:
+    def step(self, lr: Frames, state: CarriedState | None, /) -> tuple[PendingPixels, CarriedState]:
         if lr.shape[2] * lr.shape[3] > self.most_pixels:
             raise DeviceMemoryError("too large")
         self.steps += 1

@@ -26,7 +26,7 @@ from vsrc.compressor.networks.layers.counting import shape_twin
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import NetworkSpec, StateSpec
 
-State = tuple[Tensor, ...]
+StateTensors = tuple[Tensor, ...]
 """Maps `(N, C, H / stride, W / stride)`, in the order of `spec.state`."""
 
 
@@ -46,7 +46,7 @@ class SteppedNetwork(Protocol):
         """
 
 
-def run_step(network: nn.Module, lr: Tensor, state: State) -> tuple[Tensor, State]:
+def run_step(network: nn.Module, lr: Tensor, state: StateTensors) -> tuple[Tensor, StateTensors]:
     """Run one step of a network with a state; see `SteppedNetwork.step`.
 
     Args:
@@ -67,7 +67,7 @@ def run_step(network: nn.Module, lr: Tensor, state: State) -> tuple[Tensor, Stat
     return given[0], tuple(given[1:])
 
 
-def zero_state(spec: NetworkSpec, lr: Tensor) -> State:
+def zero_state(spec: NetworkSpec, lr: Tensor) -> StateTensors:
     """State at the start of a shot.
 
     Args:

@@ -26,7 +26,7 @@ from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.job import RunSessions, open_job
 from vsrc.runtime.jobs.pieces import make_piece, share_video
 from vsrc.runtime.windows import upscale
-from vsrc.runtime.windows.state_session import State, StateSession
+from vsrc.runtime.windows.state_session import CarriedState, StateSession
 
 Make = Callable[..., Any]
 Frames = NDArray[np.uint8]
@@ -52,7 +52,7 @@ class StoppedSteps(RecurrentSteps):
         super().__init__()
         self._call = call
 
-    def step(self, lr: Frames, state: State | None, /) -> Any:  # noqa: ANN401
+    def step(self, lr: Frames, state: CarriedState | None, /) -> Any:  # noqa: ANN401
         if self.steps == self._call:
             raise KeyboardInterrupt
         return super().step(lr, state)

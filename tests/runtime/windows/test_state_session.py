@@ -13,7 +13,7 @@ from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels
-from vsrc.runtime.windows.state_session import State, StateSession
+from vsrc.runtime.windows.state_session import CarriedState, StateSession
 from vsrc.runtime.windows.upscale import upscale_frames
 
 Frames = NDArray[np.uint8]
@@ -97,7 +97,7 @@ def test_a_batch_within_a_clip_is_refused(frames: Frames) -> None:
 class Corrupting(RecurrentSteps):
     """Loses one frame, and the state with it, as reduced precision does."""
 
-    def step(self, lr: Frames, state: State | None, /) -> tuple[PendingPixels, State]:
+    def step(self, lr: Frames, state: CarriedState | None, /) -> tuple[PendingPixels, CarriedState]:
         pending, after = super().step(lr, state)
         if self.steps != 4:
             return pending, after
