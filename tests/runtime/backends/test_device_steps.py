@@ -6,13 +6,17 @@ streams and events allow.
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from support.reordering_gpu import HostEngine, ReorderingGpu
+from vsrc.cli import main
 from vsrc.runtime.backends.device_steps import DeviceSteps
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.package import Package, open_package
@@ -87,3 +91,23 @@ def test_the_last_two_states_can_be_read_and_given_back(
     sr = there.redo(exact, window)
     np.testing.assert_array_equal(sr, here.redo(package.session(), window))  # type: ignore[arg-type]
     np.testing.assert_array_equal(there.start(window)(), here.start(window)())
+
+
+def test_an_engine_of_it_is_built_found_and_run(
+    state_package: Path,
+    tmp_path: Path,
+    frames: Frames,
+    stand_in: Callable[[Path], list[ReorderingGpu]],
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    path = tmp_path / "state.vsrc"
+    shutil.copytree(state_package, path)
+    asked = ["export", str(path), "--format", "trt-rtx", "--precision", "fp32", "--shape", "12x16"]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    stand_in(path)
+    expected = pictures(frames, open_package(state_package).session())
+    session = open_package(path).session(backend="trt-rtx", precision="fp32")
+    assert isinstance(session, StateSession)
+    assert isinstance(session.steps, DeviceSteps)
+    np.testing.assert_array_equal(pictures(frames, session), expected)
