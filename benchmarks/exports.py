@@ -24,15 +24,16 @@ from torch import Tensor, nn
 
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
+from vsrc.compressor.networks.layers.carried_state import zero_state
 from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.loading.packaged import to_deployed
 from vsrc.compressor.zoo import ROWS
-from vsrc.export.checks.agreement import halves_run, whole_run
+from vsrc.export.checks.agreement import halves_run, steps_run, whole_run
 from vsrc.export.engines.engine_build import BuildOrder, build_engine, shapes_for
 from vsrc.export.graphs.check_frames import as_float, real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
-from vsrc.export.graphs.picture_network import ENDS, WholeGraph
+from vsrc.export.graphs.picture_network import ENDS, StepGraph, WholeGraph
 from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
@@ -88,12 +89,19 @@ def lines(name: str, *, free: bool) -> Iterator[str]:
     spec = spec_of(network)
     lr = as_float(real_window(spec.window, height=HEIGHT, width=WIDTH))
     tame(network, spec, torch.from_numpy(lr))
-    whole = WholeGraph(network, ENDS["float"], window=spec.window).eval()
     with torch.inference_mode():
-        expected = whole(torch.from_numpy(lr)).numpy()
+        if spec.state:
+            frames = torch.from_numpy(lr)
+            step = StepGraph(network, ENDS["float"]).eval()
+            expected = step(frames, zero_state(spec, frames))[0].numpy()
+        else:
+            whole = WholeGraph(network, ENDS["float"], window=spec.window).eval()
+            expected = whole(torch.from_numpy(lr)).numpy()
     with tempfile.TemporaryDirectory() as place:
         written = write(network, spec, Path(place), free=free)
-        answers = {"whole": whole_run(written[0].file)(lr)}
+        file = written[0].file
+        run_whole = steps_run(file, spec.state) if spec.state else whole_run(file)
+        answers = {"whole": run_whole(lr)}
         if len(written) > 1:
             _, encode, fuse = written
             run = halves_run(
@@ -146,7 +154,8 @@ def write(network: nn.Module, spec: NetworkSpec, folder: Path, *, free: bool) ->
 
 def engine_size(written: Written) -> str:
     """Megabytes of the engine, or why there is none."""
-    shapes_of = shapes_for(written.plan.features, SIZES)
+    plan = written.plan
+    shapes_of = shapes_for([*plan.features, *plan.state], SIZES)
     try:
         built = build_engine("trt-rtx", BuildOrder(written.file, "fp32", shapes_of, GPUS))
     except MissingDependencyError:

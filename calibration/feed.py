@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,10 +13,14 @@ from numpy.typing import NDArray
 from vsrc.calibration.draw import Draw
 from vsrc.calibration.scenes import Scenes, frames_of, open_source
 from vsrc.runtime.decode.video_reader import Reader
+from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.doubling import iter_doubled_windows
 from vsrc.runtime.windows.graph_io import pad_to_fit
 from vsrc.runtime.windows.sliding import iter_windows
+
+EARLIER = 8
+"""Number of frames before the one that is observed, which give a state as in a video."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +29,8 @@ class FedWindow:
 
     Attributes:
         clip: Name of the clip.
-        lr: LR frames, `(1, T, H, W, 3)` uint8, RGB.
+        lr: LR frames, `(1, T, H, W, 3)` uint8, RGB; for a network with a state, with the windows
+            before it in its shot, at most `EARLIER` of them: `(L, T, H, W, 3)`.
     """
 
     clip: str
@@ -54,33 +60,42 @@ def iter_drawn_windows(
             continue
         wanted = {int(clip.pts[frame]): frame for frame in frames}
         with closing(open_source(clip.source)) as reader:
-            for pts, lr in _windows(reader, network):
+            for pts, windows in _windows(reader, network):
                 if (frame := wanted.pop(pts, None)) is None:
                     continue
                 rng = np.random.default_rng([seed, index, frame])
-                part = _part(lr, largest, rng)[None]
+                part = _part(windows, largest, rng)
                 yield FedWindow(clip.source.name, pad_to_fit(part, multiple=multiple, least=least))
                 if not wanted:
                     break
 
 
-def _windows(reader: Reader, network: NetworkSpec) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield the PTS that identifies a window (of its centre or first frame), and the window."""
+def _windows(reader: Reader, network: NetworkSpec) -> Iterator[tuple[int, Sequence[Pixels]]]:
+    """Yield the PTS that identifies a window (of its centre or first frame), and what is fed."""
     frames = frames_of(reader)
-    if network.time_scale == 2:
+    if network.state:
+        shot: deque[Pixels] = deque(maxlen=EARLIER + 1)
+        for window in iter_windows(frames, radius=network.radius, lookahead=network.lookahead):
+            (slot,) = window.slots
+            if slot.starts_shot:
+                shot.clear()
+            shot.append(window.lr.copy())  # the view is overwritten
+            yield slot.pts, shot
+    elif network.time_scale == 2:
         for window in iter_doubled_windows(frames, size=network.window):
-            yield window.slots[0].pts // 2, window.lr
+            yield window.slots[0].pts // 2, [window.lr]
     else:
         for window in iter_windows(frames, radius=network.radius):
-            yield window.slots[0].pts, window.lr
+            yield window.slots[0].pts, [window.lr]
 
 
 def _part(
-    lr: NDArray[np.uint8], largest: tuple[int, int], rng: np.random.Generator
+    windows: Sequence[Pixels], largest: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Copy a random crop of `(T, H, W, 3)`, at most as large as a tile."""
+    """Copy a random crop of windows `(T, H, W, 3)`, at most as large as a tile."""
     top, left = (
         int(rng.integers(max(side - limit, 0) + 1))
-        for side, limit in zip(lr.shape[1:3], largest, strict=True)
+        for side, limit in zip(windows[-1].shape[1:3], largest, strict=True)
     )
-    return lr[:, top : top + largest[0], left : left + largest[1]].copy()
+    rows, columns = slice(top, top + largest[0]), slice(left, left + largest[1])
+    return np.stack([np.asarray(lr[:, rows, columns], np.uint8) for lr in windows])

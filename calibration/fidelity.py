@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.calibration.ort_graph import open_model
+from vsrc.calibration.ort_graph import (
+    keep_outputs_of_state,
+    open_model,
+    run_in_order,
+    state_of,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +29,8 @@ class Fidelity:
 
     Args:
         model: The fp32 graph.
-        windows: LR windows, each `(1, T, H, W, 3)` uint8.
+        windows: LR windows, each `(1, T, H, W, 3)` uint8; with a state, those of L consecutive
+            frames, `(L, T, H, W, 3)`, all of which are compared.
         threads: CPU threads, 0 for as many as there are cores.
     """
 
@@ -44,7 +50,11 @@ class Fidelity:
 
     def _run(self, model: onnx.ModelProto) -> list[NDArray[np.float32]]:
         session = open_model(_unround(model), threads=self._threads)
-        return [np.asarray(session.run(None, {"lr": lr})[0]) for lr in self._windows]
+        name, state = session.get_outputs()[0].name, state_of(model)
+        return [
+            np.concatenate([sr for (sr,) in run_in_order(session, lr, state, [name])])
+            for lr in self._windows
+        ]
 
 
 def psnr_or_none(error: float) -> float | None:
@@ -66,6 +76,8 @@ def _unround(model: onnx.ModelProto) -> onnx.ModelProto:
     rounded = node.input[0]
     while makers[rounded].op_type == "Cast":  # in an fp16 graph
         rounded = makers[rounded].input[0]
+    following = keep_outputs_of_state(model)
     del result.graph.output[:]
     result.graph.output.append(helper.make_tensor_value_info(rounded, TensorProto.FLOAT, None))
+    result.graph.output.extend(following)
     return result

@@ -11,7 +11,7 @@ coprime to the usual scales: the sample contains every phase of a pixel shuffle.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.histogram import Histogram
-from vsrc.calibration.ort_graph import open_model
+from vsrc.calibration.ort_graph import (
+    keep_outputs_of_state,
+    open_model,
+    run_in_order,
+    state_of,
+)
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ class Observer:
             raise MismatchError("the graph has no convolution: there is nothing to calibrate")
         tensors = dict.fromkeys(name for conv in self._found for name in (conv.input, conv.output))
         self._tensors = {name: f"seen_{at}" for at, name in enumerate(tensors)}
+        self._state = state_of(model)
         self._session = open_model(_add_statistics(model, self._tensors, grid), threads=threads)
         self._names = [
             f"{seen}_{what}" for seen in self._tensors.values() for what in ("low", "high", "part")
@@ -60,12 +66,13 @@ class Observer:
         """Run one batch of windows and update the statistics.
 
         Args:
-            lr: Windows in the input format of the graph, `(N, T, H, W, 3)` uint8.
+            lr: Windows in the input format of the graph, `(N, T, H, W, 3)` uint8. With a state,
+                those of consecutive frames, of which the last is observed.
 
         Raises:
             MismatchError: A value inside the network is not finite.
         """
-        results = iter(self._session.run(self._names, {"lr": lr}))
+        results: Iterator[Any] = iter(run_in_order(self._session, lr, self._state, self._names)[-1])
         values = {name: (next(results), next(results), next(results)) for name in self._tensors}
         for conv in self._found:
             sides = (
@@ -124,10 +131,9 @@ class Observer:
 def _add_statistics(
     model: onnx.ModelProto, tensors: Mapping[str, str], grid: int
 ) -> onnx.ModelProto:
-    """Copy a graph so that it outputs the statistics of each tensor, and nothing else."""
+    """Copy a graph so that it outputs the statistics of each tensor, and else only its state."""
     from onnx import TensorProto, helper, numpy_helper
 
-    assert not any(value.name in tensors for value in model.graph.input)  # frames enter as uint8
     result = type(model)()
     result.CopyFrom(model)
     graph = result.graph
@@ -138,7 +144,10 @@ def _add_statistics(
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
     opset = next(entry.version for entry in result.opset_import if entry.domain in ("", "ai.onnx"))
     # Statistics follow the node that computes the tensor, so that the tensor can be freed early.
-    ordered = [item for node in graph.node for item in (node, *_looks(node, tensors, opset))]
+    ordered = _looks([value.name for value in graph.input], tensors, opset)  # a state may be read
+    for node in graph.node:
+        ordered += [node, *_looks(node.output, tensors, opset)]
+    following = keep_outputs_of_state(model)
     del graph.node[:]
     graph.node.extend(ordered)
     del graph.output[:]
@@ -147,15 +156,16 @@ def _add_statistics(
         for seen in tensors.values()
         for what in ("low", "high", "part")
     )
+    graph.output.extend(following)
     return result
 
 
-def _looks(node: onnx.NodeProto, tensors: Mapping[str, str], opset: int) -> list[onnx.NodeProto]:
-    """Nodes that compute the statistics of a node's output."""
+def _looks(names: Iterable[str], tensors: Mapping[str, str], opset: int) -> list[onnx.NodeProto]:
+    """Nodes that compute the statistics of these tensors."""
     from onnx import helper
 
     looks = []
-    for tensor in node.output:
+    for tensor in names:
         if seen := tensors.get(tensor):
             for op, what in (("ReduceMin", "low"), ("ReduceMax", "high")):
                 look = helper.make_node(op, [tensor], [f"{seen}_{what}"], keepdims=0)

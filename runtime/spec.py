@@ -24,6 +24,35 @@ Argument = bool | int | float | str
 
 
 @dataclass(frozen=True)
+class StateSpec:
+    """A feature map that a network carries from frame to frame; zero at the start of each shot.
+
+    Attributes:
+        name: Name of the graph's input; the output has the prefix `next_`.
+        channels: Number of channels, C; the map is `(N, C, H / stride, W / stride)`.
+        stride: LR pixels between values: 2 for a map of half the frame's size.
+    """
+
+    name: str
+    channels: int
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name in ("lr", "sr"):
+            raise ValueError(f"state name {self.name!r} must be an identifier, not lr or sr")
+        if self.channels < 1 or self.stride < 1:
+            raise ValueError(
+                f"state {self.name}: channels={self.channels} and stride={self.stride} must be at "
+                "least 1"
+            )
+
+    @property
+    def next_name(self) -> str:
+        """Name of the graph's output, which is the input at the next frame."""
+        return f"next_{self.name}"
+
+
+@dataclass(frozen=True)
 class NetworkSpec:
     """Properties of a network that its callers need.
 
@@ -31,7 +60,8 @@ class NetworkSpec:
         name: Name in the table of networks, or `module:function`.
         arguments: Constructor arguments; `create(name, **arguments)` recreates the network.
         scale: Integer SR/LR side ratio.
-        window: Number of frames fed at once; 1 for an image network.
+        window: Number of frames fed at once; 1 for an image network. The frame upscaled is number
+            `window // 2` of them: of an even window, the one after the middle.
         halo: Receptive field on one side, LR pixels (how much context a tile needs).
         halo_is_exact: Whether no pixel depends on anything beyond the halo. False with pooling
             over the whole frame (channel attention) or content-dependent reach (offsets, flow):
@@ -44,6 +74,8 @@ class NetworkSpec:
         hr_features: Module path whose output is F^SR (STD, section 3): the feature at output
             resolution right before the last convolution; None where there is none.
         stages: Module paths of features in order of depth, for objectives that compare stages.
+        state: Feature maps carried from frame to frame. `halo` is then the reach of one step, for
+            the frame and for the next state alike.
     """
 
     name: str
@@ -59,6 +91,7 @@ class NetworkSpec:
     colour: Literal["rgb", "y"] = "rgb"
     hr_features: str | None = None
     stages: tuple[str, ...] = ()
+    state: tuple[StateSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.scale <= 16:
@@ -67,17 +100,37 @@ class NetworkSpec:
             raise ValueError(f"window={self.window} must lie in 1..{LONGEST_WINDOW}")
         if self.time_scale not in (1, 2):
             raise ValueError(f"time_scale={self.time_scale} must be 1 or 2")
-        if self.time_scale == 1 and self.window % 2 == 0:
+        if self.time_scale == 1 and self.window % 2 == 0 and not self.state:
             raise ValueError(f"window={self.window} must be odd: its centre is the frame upscaled")
         if self.halo < 0 or self.size_multiple < 1:
             raise ValueError(
                 f"halo={self.halo} must not be negative, size_multiple={self.size_multiple} not < 1"
             )
+        if self.state:
+            self._check_state()
 
     @property
     def radius(self) -> int:
-        """Number of frames before and after the centre of the window."""
+        """Number of frames of the window before the one that is upscaled."""
         return self.window // 2
+
+    @property
+    def lookahead(self) -> int:
+        """Number of frames of the window after the one that is upscaled."""
+        return self.window - 1 - self.radius
+
+    def _check_state(self) -> None:
+        names = [name for state in self.state for name in (state.name, state.next_name)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the names of the state must differ: {', '.join(names)}")
+        if self.time_scale != 1:
+            raise ValueError(f"a network with a state has time_scale=1, not {self.time_scale}")
+        for state in self.state:
+            if self.size_multiple % state.stride:
+                raise ValueError(
+                    f"state {state.name}: stride={state.stride} must divide "
+                    f"size_multiple={self.size_multiple}"
+                )
 
 
 @dataclass(frozen=True)
@@ -115,7 +168,7 @@ class GraphSpec(FileSpec):
     """One ONNX graph of the package.
 
         role      inputs                                             outputs
-        whole     lr                                                 sr
+        whole     lr, and each state (N, C, h, w) float              sr, and each next_ state
         encode    lr, one frame or a run of F                        features (N, C, h, w) float
         fuse      features (N, T - F + 1, C, h, w) float, centre     sr
 

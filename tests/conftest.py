@@ -120,6 +120,19 @@ def halves_package(untrained_package: Path, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+@pytest.fixture(scope="session")
+def state_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Mobile RRN x2, whose state is of 8 channels, in fp32; never change it."""
+    skip_without("torch", "safetensors", *EXPORTERS)
+    from support.carried import write_rrn
+    from vsrc.export.config import ExportConfig
+    from vsrc.export.runs.exporting import export
+
+    package = write_rrn(tmp_path_factory.mktemp("state"))
+    export(ExportConfig(package.path))
+    return package.path
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, driven by Playwright; nothing is downloaded."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.features.whole_clip import WholeClipNetwork
+from vsrc.compressor.networks.layers.carried_state import run_step, zero_state
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
 
@@ -20,7 +21,7 @@ class ClipNetwork(nn.Module):
                                   frame 2 sees  0 1 2 3 4   ...
 
     Where the network encodes frames (or runs of them) by themselves, that is done once for the clip
-    and not once per window.
+    and not once per window. A network with a state sees all frames before those requested, too.
 
     Args:
         network: Any network of the table; its parameters are shared, not copied.
@@ -45,6 +46,8 @@ class ClipNetwork(nn.Module):
         if self.spec.time_scale == 2:
             sr: Tensor = self.network(clip[:, ::2])
             return sr[:, list(frames)]
+        if self.spec.state:
+            return self._step_by_step(clip, frames)
         if isinstance(self.network, WholeClipNetwork):
             return self.network.upscale_clip(clip)[:, list(frames)]
         if isinstance(self.network, FrameEncoder) and self._fits(clip):
@@ -59,6 +62,16 @@ class ClipNetwork(nn.Module):
     def _fits(self, clip: Tensor) -> bool:
         """Whether the frames need no padding; only whole windows are padded by a network."""
         return all(side % self.spec.size_multiple == 0 for side in clip.shape[-2:])
+
+    def _step_by_step(self, clip: Tensor, frames: Sequence[int]) -> Tensor:
+        state = zero_state(self.spec, clip)
+        steps = range(max(frames) + 1)
+        windows = window_indices(steps, length=clip.shape[1], window=self.spec.window)
+        restored = []
+        for seen in windows:
+            sr, state = run_step(self.network, clip[:, seen], state)
+            restored.append(sr)
+        return torch.stack([restored[frame] for frame in frames], dim=1)
 
     def _encode_then_fuse(
         self, network: FrameEncoder, clip: Tensor, frames: Sequence[int]

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from vsrc.compressor.networks.layers.carried_state import with_state
 from vsrc.runtime.spec import NetworkSpec
 
 
@@ -55,14 +56,14 @@ def unwrap(network: nn.Module) -> nn.Module:
 
 
 def spec_of(network: nn.Module) -> NetworkSpec:
-    """Return the network's `spec`."""
+    """Return the network's `spec`, with the state that its `forward` takes and returns."""
     spec = getattr(unwrap(network), "spec", None)
     if not isinstance(spec, NetworkSpec):
         raise ValueError(
             f"{type(network).__name__} has no `spec` property that returns a NetworkSpec; add one "
             "that names its scale, window, halo and taps"
         )
-    return spec
+    return with_state(unwrap(network), spec)
 
 
 def _catcher(features: dict[str, Tensor], path: str) -> Any:  # noqa: ANN401  torch's type of hooks

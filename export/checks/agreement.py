@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_float
 from vsrc.runtime.errors import GateError
-from vsrc.runtime.spec import FeatureSpec, GraphIo, NetworkSpec
+from vsrc.runtime.spec import FeatureSpec, GraphIo, NetworkSpec, StateSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from vsrc.export.graphs.picture_network import Ends
+
 Run = Callable[[Array], Array]
-"""Function from a window of frames, in the graph's input format, to its output."""
+"""Function from windows of frames, in the graph's input format, to the output of each; a network
+with a state takes them as those of consecutive frames."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,21 @@ def whole_run(graph: Path) -> Run:
     return run
 
 
+def steps_run(graph: Path, state: tuple[StateSpec, ...]) -> Run:
+    """Return a function that runs the windows of a shot in order, with the state between them."""
+    from vsrc.runtime.backends.ort import open_ort
+    from vsrc.runtime.backends.ort_state import iter_steps
+
+    session = open_ort(graph, threads=0)
+
+    def run(lr: Array) -> Array:
+        windows = [lr[at : at + 1] for at in range(len(lr))]
+        steps = iter_steps(session, windows, state, outputs=("sr",))
+        return np.concatenate([sr for _, (sr,) in steps])
+
+    return run
+
+
 def halves_run(
     encode: Path, fuse: Path, *, encoded_frames: int, features: tuple[FeatureSpec, ...]
 ) -> Run:
@@ -177,10 +195,33 @@ def _torch_answer(
     from vsrc.export.graphs.picture_network import ENDS, Ends, WholeGraph
 
     ends = Ends(ENDS[graph_io].enter, ENDS["float"].leave)
+    if spec.state:
+        return _torch_steps(network, spec, fed, ends)
     whole = WholeGraph(network, ends, window=spec.window).eval()
     with torch.inference_mode():
         answer: NDArray[np.float32] = (whole(torch.from_numpy(fed)) * 255.0).numpy()
     return answer
+
+
+def _torch_steps(
+    network: nn.Module, spec: NetworkSpec, fed: Array, ends: Ends
+) -> NDArray[np.float32]:
+    """Run torch on the windows of a shot in order; see `_torch_answer`."""
+    import torch
+
+    from vsrc.compressor.networks.layers.carried_state import zero_state
+    from vsrc.export.graphs.picture_network import StepGraph
+
+    step = StepGraph(network, ends).eval()
+    windows = [torch.from_numpy(fed[at : at + 1]) for at in range(len(fed))]
+    state = zero_state(spec, ends.enter(windows[0]))
+    answers = []
+    with torch.inference_mode():
+        for lr in windows:
+            sr, *following = step(lr, state)
+            state = tuple(following)
+            answers.append((sr * 255.0).numpy())
+    return np.concatenate(answers)
 
 
 def _measure_agreement(
@@ -200,7 +241,7 @@ def _measure_agreement(
     steps = np.abs(rounded - np.rint(truth))
     truth_psnr, loss = None, None
     if frames.hr is not None:
-        hr = np.moveaxis(frames.hr, -1, 0)[None].astype(np.float64)
+        hr = np.moveaxis(frames.hr, -1, 1).astype(np.float64)
         truth_psnr = _psnr(np.rint(truth) - hr)
         here = _psnr(rounded - hr)
         loss = None if truth_psnr is None or here is None else truth_psnr - here
@@ -217,8 +258,8 @@ def _measure_agreement(
 
 
 def _picture(values: Array, unit: float) -> NDArray[np.uint8]:
-    """Convert the first frame of `(N, [T',] 3, H, W)` to an 8-bit image."""
-    first = values.reshape(-1, *values.shape[-3:])[0] * unit
+    """Convert the first frame of the last window, `(L, [T',] 3, H, W)`, to an 8-bit image."""
+    first = values[-1].reshape(-1, *values.shape[-3:])[0] * unit
     first = np.nan_to_num(first).clip(0, 255)
     return np.ascontiguousarray(np.rint(np.moveaxis(first, 0, -1)).astype(np.uint8))
 

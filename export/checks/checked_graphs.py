@@ -14,6 +14,7 @@ from vsrc.export.checks.agreement import (
     Run,
     compare_with_torch,
     halves_run,
+    steps_run,
     whole_run,
 )
 from vsrc.export.checks.quality_gate import check_agreement
@@ -114,7 +115,12 @@ def _subjects(graphs: dict[str, TypedGraph], folder: Path) -> dict[str, Compared
         for name, graph in graphs.items()
     }
     whole, *halves = graphs
-    subjects = {whole: ComparedGraph(whole_run(as_it_is[whole]), whole_run(unrounded[whole]))}
+    state = graphs[whole].plan.state
+
+    def run_whole(file: Path) -> Run:
+        return steps_run(file, state) if state else whole_run(file)
+
+    subjects = {whole: ComparedGraph(run_whole(as_it_is[whole]), run_whole(unrounded[whole]))}
     if halves:
         plan = graphs[halves[0]].plan
 

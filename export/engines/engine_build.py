@@ -28,7 +28,7 @@ from vsrc.runtime.backends.tensorrt_api import (
 from vsrc.runtime.dependencies import version_numbers
 from vsrc.runtime.errors import MismatchError, VsrcError
 from vsrc.runtime.pending_file import write_file
-from vsrc.runtime.spec import FeatureSpec, Precision
+from vsrc.runtime.spec import FeatureSpec, Precision, StateSpec
 from vsrc.runtime.stop_signal import note_stop_signal
 
 if TYPE_CHECKING:
@@ -39,11 +39,14 @@ ShapesOf = Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], ...]]
 shape."""
 
 
-def shapes_for(features: Sequence[FeatureSpec], sizes: Sequence[tuple[int, int, int]]) -> ShapesOf:
+def shapes_for(
+    features: Sequence[FeatureSpec | StateSpec], sizes: Sequence[tuple[int, int, int]]
+) -> ShapesOf:
     """Map frame sizes to input shapes: the dynamic axes are N, height and width.
 
     Args:
-        features: Feature maps between encode and fuse; as inputs they are smaller by their stride.
+        features: Feature maps between encode and fuse, or of a state; as inputs they are smaller by
+            their stride.
         sizes: Minimum, optimum and maximum `(N, H, W)` of the frames, LR pixels; or only one.
     """
     strides = {feature.name: feature.stride for feature in features}

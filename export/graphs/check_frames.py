@@ -16,6 +16,10 @@ from vsrc.runtime.spec import Degradation, NetworkSpec
 Array = NDArray[np.uint8] | NDArray[np.float32]
 
 
+STEPS = 12
+"""Number of consecutive frames on which a network with a state is checked: errors of a precision
+add up in the state."""
+
 _SHRINK = {"bi": bicubic_down, "bd": gaussian_down}
 """Degradation -> function that makes an LR frame."""
 
@@ -25,8 +29,9 @@ class CheckedFrames:
     """Real frames of one size.
 
     Attributes:
-        lr: Window of LR frames, `(1, T, H, W, 3)` uint8.
-        hr: HR frame of its centre, `(sH, sW, 3)` uint8; None if there is none.
+        lr: Window of LR frames, `(1, T, H, W, 3)` uint8; for a network with a state, the windows
+            of consecutive frames from the start of a shot, `(L, T, H, W, 3)`.
+        hr: HR frame of each window, `(L, sH, sW, 3)` uint8; None if there are none.
     """
 
     lr: NDArray[np.uint8]
@@ -59,18 +64,29 @@ def check_frames(
         degradation: Degradation of its training data, used for the frames where possible.
     """
     shrink = _SHRINK.get(degradation, bicubic_down)
-    sharp = sample_frames(spec.window)
+    order = window_order(spec)
+    sharp = sample_frames(int(order.max()) + 1)
     small = np.moveaxis(shrink(np.moveaxis(sharp, -1, 1), spec.scale), 1, -1)
     known = degradation in _SHRINK and spec.time_scale == 1 and spec.scale > 1
     made = []
     for height, width in check_sizes(extent, multiple=spec.size_multiple):
         if height > small.shape[1] or width > small.shape[2]:
-            made.append(CheckedFrames(real_window(spec.window, height=height, width=width)))
+            frames = real_window(len(sharp), height=height, width=width)[0]
+            made.append(CheckedFrames(frames[order]))
             continue
-        lr = np.ascontiguousarray(small[None, :, :height, :width])
-        hr = sharp[spec.radius, : height * spec.scale, : width * spec.scale]
+        lr = small[:, :height, :width][order]
+        hr = sharp[order[:, spec.radius], : height * spec.scale, : width * spec.scale]
         made.append(CheckedFrames(lr, hr if known else None))
     return tuple(made)
+
+
+def window_order(spec: NetworkSpec) -> NDArray[np.int64]:
+    """Frames of each window that is checked, `(L, T)`: one window, or with a state the first L."""
+    if not spec.state:
+        return np.arange(spec.window)[None]
+    offsets = np.arange(spec.window) - spec.radius
+    order: NDArray[np.int64] = np.maximum(np.arange(STEPS)[:, None] + offsets, 0)
+    return order
 
 
 def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:

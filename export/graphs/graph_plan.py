@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsrc.export.graphs.shape_range import ShapeRange
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec
+from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec, StateSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,6 +32,7 @@ class GraphPlan:
         outputs: Names of the outputs.
         encoded_frames: See `GraphSpec`.
         features: See `GraphSpec`.
+        state: State that the graph takes and returns.
     """
 
     role: GraphRole
@@ -42,12 +43,19 @@ class GraphPlan:
     outputs: tuple[str, ...]
     encoded_frames: int = 1
     features: tuple[FeatureSpec, ...] = ()
+    state: tuple[StateSpec, ...] = ()
+
+    @property
+    def maps(self) -> list[str]:
+        """Names of the feature maps among its inputs and outputs, which are no pictures."""
+        names = [name for each in self.state for name in (each.name, each.next_name)]
+        return [feature.name for feature in self.features] + names
 
 
 def plan_whole(
     network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange
 ) -> GraphPlan:
-    """Plan the graph that takes windows.
+    """Plan the graph that takes windows, and the state of a network that has one.
 
     Args:
         network: Network in deployed form, on the CPU.
@@ -55,10 +63,21 @@ def plan_whole(
         graph_io: Type of inputs and outputs: uint8 images or float tensors.
         extent: Shapes that the graph must accept.
     """
-    from vsrc.export.graphs.picture_network import ENDS, WholeGraph
+    from vsrc.export.graphs.picture_network import ENDS, StepGraph, WholeGraph
 
     axes = _Axes.of(extent, multiple=spec.size_multiple)
     example, free = axes.frames((spec.window,), graph_io)
+    if spec.state:
+        maps = [axes.state(each) for each in spec.state]
+        return GraphPlan(
+            "whole",
+            StepGraph(network, ENDS[graph_io]).eval(),
+            (example, tuple(zeros for zeros, _ in maps)),
+            (free, tuple(axes_of_map for _, axes_of_map in maps)),
+            ("lr", *(each.name for each in spec.state)),
+            ("sr", *(each.next_name for each in spec.state)),
+            state=spec.state,
+        )
     module = WholeGraph(network, ENDS[graph_io], window=spec.window)
     return GraphPlan("whole", module.eval(), (example,), (free,), ("lr",), ("sr",))
 
@@ -160,6 +179,13 @@ class _Axes:
         sides = [self.height.over(feature.stride), self.width.over(feature.stride)]
         fixed = [(runs, None), (feature.channels, None)]
         return _argument([self.batch.over(1), *fixed, *sides], torch.float32)
+
+    def state(self, state: StateSpec) -> tuple[Tensor, dict[int, Any]]:
+        """Example of a map of the state, `(N, C, h, w)`, and its dynamic axes."""
+        import torch
+
+        sides = [self.height.over(state.stride), self.width.over(state.stride)]
+        return _argument([self.batch.over(1), (state.channels, None), *sides], torch.float32)
 
 
 def _argument(axes: Sequence[tuple[int, Any]], dtype: Any) -> tuple[Tensor, dict[int, Any]]:  # noqa: ANN401  torch is not imported here

@@ -1,6 +1,8 @@
 """Wrap a network, or its encode or fuse part, with conversion of 8-bit images.
 
     whole     lr ─ enter ─ network ──────────────── leave ─ sr
+    step      lr ─ enter ──┬─ network.step ─┬────── leave ─ sr
+              state ───────┘                └────────────── next_state
     encode    lr ─ enter ─ network.encode ─ features
     fuse      features ───────────┬─ network.fuse ─ leave ─ sr
               centre ─── enter ───┘
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.networks.layers.carried_state import run_step
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.runtime.spec import GraphIo
 
@@ -68,6 +71,24 @@ class WholeGraph(nn.Module):
         """Upscale; see the class."""
         frames = self.ends.enter(lr)
         return self.ends.leave(self.network(frames[:, 0] if self.window == 1 else frames))
+
+
+class StepGraph(nn.Module):
+    """A window `(N, T, ...)` and the state in; `(N, ...)` pictures, then the next state out.
+
+    Args:
+        network: Float network with a state.
+        ends: Conversions of input and output.
+    """
+
+    def __init__(self, network: nn.Module, ends: Ends) -> None:
+        super().__init__()
+        self.network, self.ends = network, ends
+
+    def forward(self, lr: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Upscale one frame; see the class."""
+        sr, following = run_step(self.network, self.ends.enter(lr), tuple(state))
+        return self.ends.leave(sr), *following
 
 
 class EncodeGraph(nn.Module):

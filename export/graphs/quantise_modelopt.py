@@ -16,7 +16,7 @@ from vsrc.calibration.scenes import lr_sources, survey
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.tracing import TracedNetwork
 from vsrc.export.graphs.typed_graphs import TypedGraph, name_precision, opset_of
-from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.spec import GraphSpec
 
@@ -41,8 +41,14 @@ def modelopt_graph(
     Raises:
         MissingDependencyError: ModelOpt is not installed.
         DataError: No clip is long enough for a window.
+        MismatchError: The network carries a state.
     """
     check_modelopt()
+    if source.package.spec.network.state:
+        raise MismatchError(
+            f"{source.package.spec.network.name} carries a state, which ModelOpt cannot be fed "
+            "while it calibrates; use --quantizer vsrc"
+        )
     from modelopt.onnx.quantization import quantize
 
     whole = source.traced[0]

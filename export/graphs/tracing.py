@@ -68,6 +68,7 @@ def trace(
 
 
 def _exportable(package: Package, config: ExportConfig) -> nn.Module:
+    from vsrc.compressor.features.whole_clip import WholeClipNetwork
     from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 
     network = from_package(package, allow_code=config.allow_code)
@@ -75,6 +76,12 @@ def _exportable(package: Package, config: ExportConfig) -> nn.Module:
         raise MismatchError(
             f"{package.spec.network.name} takes the HR image as input, so it can only be "
             "a teacher and cannot be exported"
+        )
+    if isinstance(network, WholeClipNetwork) and not package.spec.network.state:
+        raise MismatchError(
+            f"{package.spec.network.name} runs over a clip in both directions, so a frame needs "
+            "all later ones: it can only be a teacher, and has no graph; train a student by it, "
+            "or create it with both_directions=false"
         )
     return to_deployed(network)
 

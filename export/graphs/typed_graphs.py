@@ -18,11 +18,13 @@ from vsrc.export.graphs.check_frames import Array
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.graphs.graph_plan import GraphPlan
 from vsrc.export.graphs.overflow import Feeds, Float32Node, half_or_kept
+from vsrc.runtime.backends.ort_state import iter_steps
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.spec import Precision
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
     from vsrc.calibration.calibration_file import Calibration
     from vsrc.export.graphs.quantise import Int8Target
@@ -57,7 +59,7 @@ def in_precision(
         traced: fp32 graphs: whole, then encode and fuse if there are any.
         precision: Wanted precision.
         frames: Window of real frames in the whole graph's input format, to find overflow of half
-            precision.
+            precision; for a network with a state the windows of consecutive frames, `(L, T, ...)`.
         calibration: Ranges for int8.
         int8_with: Precision of the rest of an int8 graph for NVIDIA: fp16 or fp32.
 
@@ -91,8 +93,7 @@ def opset_of(model: onnx.ModelProto) -> int:
 def _halve(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
     graphs = []
     for graph, feeds in zip(traced, _feeds(traced, frames), strict=True):
-        features = [feature.name for feature in graph.plan.features]
-        model, kept = half_or_kept(graph.model, feeds, halve=features)
+        model, kept = half_or_kept(graph.model, feeds, halve=graph.plan.maps)
         name_precision(model, "fp16", opset=opset_of(model))
         graphs.append(TypedGraph(graph.plan, model, kept))
     return graphs
@@ -100,6 +101,11 @@ def _halve(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
 
 def _feeds(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
     """Inputs of each graph for the same window of frames."""
+    whole = traced[0]
+    if whole.plan.state:  # that after the frames before the last
+        windows = [frames[at : at + 1] for at in range(len(frames))]
+        *_, (state, _) = iter_steps(_open(whole.model), windows, whole.plan.state)
+        return [{"lr": windows[-1], **state}]
     feeds: list[Feeds] = [{"lr": frames}]
     if len(traced) > 1:
         encode = traced[1]
@@ -114,12 +120,16 @@ def _feeds(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
     return feeds
 
 
-def _run(model: onnx.ModelProto, lr: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+def _open(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(
+    return onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
+
+
+def _run(model: onnx.ModelProto, lr: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+    session = _open(model)
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, {"lr": lr}), strict=True))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vsrc.export.checks.layer_precisions import check_share
@@ -41,7 +41,7 @@ from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
-from vsrc.runtime.spec import GraphRole, GraphSpec, Precision
+from vsrc.runtime.spec import GraphRole, GraphSpec, Precision, StateSpec
 from vsrc.runtime.stop_signal import delay_stop_signal
 
 _SHARE_OF_FREE = 0.75
@@ -73,7 +73,7 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     for name, path, graph in _graphs(package, config):
         if is_importable("onnx"):  # else TensorRT reports it
             refuse_operators(path)
-        shapes_of = _shapes_of(name, graph, config)
+        shapes_of = _shapes_of(name, graph, config, package.spec.network.state)
         target = EngineTarget(
             backend=backend,
             version=str(module.__version__),
@@ -128,7 +128,9 @@ def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path,
             yield name, path, graph
 
 
-def _shapes_of(name: str, graph: GraphSpec, config: ExportConfig) -> ShapesOf:
+def _shapes_of(
+    name: str, graph: GraphSpec, config: ExportConfig, state: Sequence[StateSpec]
+) -> ShapesOf:
     """Shapes of the inputs at the requested sizes, if the graph accepts them."""
     for height, width in config.shape:
         for side, (low, high) in ((height, graph.height), (width, graph.width)):
@@ -138,7 +140,8 @@ def _shapes_of(name: str, graph: GraphSpec, config: ExportConfig) -> ShapesOf:
                     f"{graph.height[1]}x{graph.width[1]}, not {height}x{width}; export it with "
                     "another --shape and --overwrite"
                 )
-    return shapes_for(graph.features, [(1, height, width) for height, width in config.shape])
+    sizes = [(1, height, width) for height, width in config.shape]
+    return shapes_for([*graph.features, *state], sizes)
 
 
 def _workspace(config: ExportConfig, device: CudaDevice | None) -> int | None:

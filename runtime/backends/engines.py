@@ -20,7 +20,6 @@ from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 if TYPE_CHECKING:
-    from vsrc.runtime.backends.device_session import DeviceSession
     from vsrc.runtime.package import Package
     from vsrc.runtime.windows.session import Session
 
@@ -240,17 +239,20 @@ def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine
     )
 
 
-def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> DeviceSession:
+def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> Session:
     """Open engines of a whole network as one session."""
     from vsrc.runtime.backends.cuda_gpu import CudaGpu
     from vsrc.runtime.backends.device_session import DeviceSession
+    from vsrc.runtime.backends.device_steps import DeviceSteps
     from vsrc.runtime.backends.trt_engine import TrtEngine
+    from vsrc.runtime.windows.state_session import StateSession
 
     gpu = CudaGpu(here.device)
-    return DeviceSession(
-        gpu,
-        [(TrtEngine(engine.path, here.backend), engine.graph) for engine in engines],
-        network=network,
-        label=f"{here.backend} {engines[0].graph.precision}",
-        build_seconds=sum(engine.spec.build_seconds for engine in engines),
-    )
+    opened = [(TrtEngine(engine.path, here.backend), engine.graph) for engine in engines]
+    label = f"{here.backend} {engines[0].graph.precision}"
+    seconds = sum(engine.spec.build_seconds for engine in engines)
+    if network.state:
+        return StateSession(
+            DeviceSteps(gpu, opened, network=network, label=label, build_seconds=seconds)
+        )
+    return DeviceSession(gpu, opened, network=network, label=label, build_seconds=seconds)

@@ -18,7 +18,10 @@ from vsrc.runtime.installation import require_installed
 from vsrc.runtime.windows.session import Session
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vsrc.runtime.package import Package
+    from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +211,7 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
     from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession, lane_count, lane_threads
     from vsrc.runtime.windows.feature_ring import RingSession
 
-    if provider_of(backend) is not CPU:
+    if provider_of(backend) is not CPU or package.spec.network.state:
         # Feature rings are in host memory only: on a GPU, whole windows are faster.
         return _open_whole(package, backend, precision, threads)
     lanes, threads = lane_count(threads), lane_threads(threads)
@@ -225,10 +228,32 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
 
 
 def _open_whole(package: Package, backend: str, precision: str, threads: int) -> Session:
+    path, graph = package.graph(precision)
+    return open_ort_graph(
+        path,
+        network=package.spec.network,
+        graph=graph,
+        threads=threads,
+        provider=provider_of(backend),
+    )
+
+
+def open_ort_graph(
+    path: Path,
+    *,
+    network: NetworkSpec,
+    graph: GraphSpec,
+    threads: int = 0,
+    provider: Provider = CPU,
+) -> Session:
+    """Open the graph of a whole network with ONNX Runtime; arguments as for `OrtSession`."""
+    if network.state:
+        from vsrc.runtime.backends.ort_steps import OrtSteps
+        from vsrc.runtime.windows.state_session import StateSession
+
+        return StateSession(
+            OrtSteps(path, network=network, graph=graph, threads=threads, provider=provider)
+        )
     from vsrc.runtime.backends.ort import OrtSession
 
-    path, graph = package.graph(precision)
-    provider = provider_of(backend)
-    return OrtSession(
-        path, network=package.spec.network, graph=graph, threads=threads, provider=provider
-    )
+    return OrtSession(path, network=network, graph=graph, threads=threads, provider=provider)

@@ -21,16 +21,18 @@ class Provider:
         label: Name in vsrc's reports.
         name: Name in ONNX Runtime.
         precisions: Names of graphs, the fastest first.
+        memory: Memory that it computes in: `cpu` or `cuda`.
     """
 
     label: str
     name: str
     precisions: tuple[str, ...]
+    memory: str = "cpu"
 
 
 CPU = Provider("ort-cpu", "CPUExecutionProvider", ("int8-cpu", "fp32"))
-CUDA = Provider("ort-cuda", "CUDAExecutionProvider", ("fp16", "fp32"))
-TENSORRT = Provider("ort-tensorrt", "TensorrtExecutionProvider", ("fp16", "fp32"))
+CUDA = Provider("ort-cuda", "CUDAExecutionProvider", ("fp16", "fp32"), "cuda")
+TENSORRT = Provider("ort-tensorrt", "TensorrtExecutionProvider", ("fp16", "fp32"), "cuda")
 
 
 def provider_list(

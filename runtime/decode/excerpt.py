@@ -20,6 +20,7 @@ def excerpt(
     count: int | None,
     context: int,
     time_base: Fraction,
+    before: int | None = None,
 ) -> Iterator[SourceFrame]:
     """Mark `count` frames from `first_pts` on as wanted, and yield their neighbours unmarked.
 
@@ -31,18 +32,19 @@ def excerpt(
         count: Number of frames; None for all that follow.
         context: Number of neighbours on each side.
         time_base: Unit of PTS, seconds.
+        before: Number of frames to yield before the first; None for `context`.
     """
-    before: deque[SourceFrame] = deque(maxlen=context)
+    earlier: deque[SourceFrame] = deque(maxlen=context if before is None else before)
     packets: Packets = ()
     taken = after = 0
     end_pts = 0
     for frame in frames:
         if frame.pts < first_pts:
-            before.append(replace(frame, packets=(), wanted=False))
+            earlier.append(replace(frame, packets=(), wanted=False))
             packets += frame.packets
         elif count is None or taken < count:
-            yield from before
-            before.clear()
+            yield from earlier
+            earlier.clear()
             yield replace(frame, packets=packets + frame.packets)
             packets = ()
             taken += 1

@@ -13,6 +13,7 @@ import numpy as np
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.frame_data import describe_frame_data
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
 from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
@@ -83,6 +84,13 @@ class PictureWriter:
         """Whether this image exists from a run that was stopped."""
         return self._store is not None and self._store.covers(number)
 
+    def kept_states(self) -> KeptStates | None:
+        """Return the states at the borders of segments."""
+        if self._store is None:
+            return None
+        counter = SegmentCounter(_ends_segment)
+        return KeptStates(self._store, counter, next_missing=self._store.next_missing)
+
     def write(self, frame: ResultFrame, /) -> None:
         """Write one file, unless it exists."""
         if not frame.counts:
@@ -100,7 +108,7 @@ class PictureWriter:
             self._recomputed_frames += frame.is_recomputed
             self._corrupted_frames += frame.is_corrupted
             self._number += 1
-            if self._number - self._first == _SEGMENT_FRAMES:
+            if _ends_segment(self._number - self._first, starts_shot=False):
                 self._close_segment()
 
     def finish(self) -> None:
@@ -159,6 +167,11 @@ class PictureWriter:
             samples = np.ascontiguousarray(to_16_bits(rgb))
         frame = av.VideoFrame.from_ndarray(samples, self._pix_fmt)
         return b"".join(bytes(packet) for packet in self._encoder.encode(frame))
+
+
+def _ends_segment(length: int, *, starts_shot: bool) -> bool:
+    del starts_shot
+    return length == _SEGMENT_FRAMES
 
 
 def _kept_folder(store: SegmentStore) -> Path:

@@ -144,6 +144,12 @@ class SegmentStore:
         place = bisect_right(self._firsts, frame) - 1
         return place >= 0 and frame < self._found[self._firsts[place]].stop
 
+    def next_missing(self, frame: int) -> int:
+        """Return the first frame that no segment contains, from this one on."""
+        while self.covers(frame):
+            frame = self._found[self._firsts[bisect_right(self._firsts, frame) - 1]].stop
+        return frame
+
     def claim(self) -> None:
         """Create the folder with the fingerprint of the job."""
         if not (self.folder / _JOB_FILE).exists():

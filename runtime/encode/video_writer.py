@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,8 +14,13 @@ from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
+from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
 from vsrc.runtime.encode.refusal import explain_refusal
-from vsrc.runtime.encode.segment_encoder import SegmentedEncoder, frames_per_segment
+from vsrc.runtime.encode.segment_encoder import (
+    SegmentedEncoder,
+    ends_segment,
+    frames_per_segment,
+)
 from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
 from vsrc.runtime.encode.tags import (
     check_chapters,
@@ -55,6 +61,9 @@ class Writer(Protocol):
 
     def is_kept(self, number: int, /) -> bool:
         """Whether this frame of the result exists from an earlier run."""
+
+    def kept_states(self) -> KeptStates | None:
+        """Return the store of states of a network that carries one; None where nothing is kept."""
 
     def write(self, frame: ResultFrame, /) -> None:
         """Write the next frame."""
@@ -151,6 +160,13 @@ class VideoWriter:
     def is_kept(self, number: int, /) -> bool:
         """Whether a segment contains this frame."""
         return self._store is not None and self._store.covers(number)
+
+    def kept_states(self) -> KeptStates | None:
+        """Return the states at the borders of segments."""
+        if self._store is None:
+            return None
+        counter = SegmentCounter(partial(ends_segment, most=self.most))
+        return KeptStates(self._store, counter, next_missing=self._store.next_missing)
 
     def begin(self, first_pts: int) -> None:
         """Set what depends on the first frame, and write the header."""

@@ -70,6 +70,9 @@ class Y4mWriter:
         """Return False: nothing is kept of a pipe."""
         return False
 
+    def kept_states(self) -> None:
+        """Return None: a pipe cannot be resumed."""
+
     def write(self, frame: ResultFrame, /) -> None:
         """Write one frame."""
         if frame.rgb is None:

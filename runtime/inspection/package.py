@@ -59,6 +59,9 @@ def _network_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     yield "network", f"{network.name} x{network.scale}, {frames}, {network.colour.upper()}"
     yield "", f"create({network.name!r}{', ' if arguments else ''}{arguments})"
     yield "size", f"{network.parameters:,} parameters, {gmac:.3g} GMAC for {width}x{height}"
+    for state in network.state:
+        sides = "the frame" if state.stride == 1 else f"1/{state.stride} of the frame's sides"
+        yield "state", f"{state.name}: {state.channels} channels of {sides}, from frame to frame"
     pixels = f"halo {network.halo} LR pixels, sizes in multiples of {network.size_multiple}"
     yield "context", pixels + (", doubles the frame rate" if network.time_scale == 2 else "")
     yield "trained for", f"degradation {spec.degradation}"

@@ -34,9 +34,15 @@ from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.state_session import StateSession
 from vsrc.runtime.windows.tile_size import TileChoice, check_tile, choose_tile
 from vsrc.runtime.windows.tiles import TiledSession
-from vsrc.runtime.windows.upscale import neighbours
+from vsrc.runtime.windows.upscale import (
+    check_batch,
+    describe_warm_up,
+    frames_before,
+    neighbours,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +64,7 @@ class Job:
     target: Target
     config: InferConfig
     reader: Reader
-    session: TiledSession
+    session: TiledSession | StateSession
     total: int
     guard: Guard | None = None
     said: tuple[str, ...] = ()
@@ -70,7 +76,7 @@ class Job:
         first_pts = reader.info.start + ceil(_seconds(config.start) / time_base)
         if config.is_excerpt:
             reader.seek(first_pts)
-        has_neighbours = network.window > 1
+        has_neighbours = network.window > 1 or bool(network.state)
         frames = mark_shots(reader) if config.cuts and has_neighbours else reader
         if not config.is_excerpt:
             return frames
@@ -79,6 +85,7 @@ class Job:
             first_pts=first_pts,
             count=config.frames,
             context=neighbours(network),
+            before=frames_before(network),
             time_base=time_base,
         )
 
@@ -208,16 +215,20 @@ def open_reader(source: Source, config: InferConfig) -> Reader:
 
 def _add_tiles(
     session: Session, info: VideoInfo, config: InferConfig, target: Target
-) -> TiledSession:
+) -> TiledSession | StateSession:
     """Wrap the session to feed tiles, if requested or required by the memory."""
     height, width = info.height, info.width
+    check_batch(session.network, config.batch)
     if isinstance(session, RingSession):
         session.forget()  # every input numbers its frames from 0
     if config.tile is None:
         choice = choose_tile(session, height=height, width=width, batch=config.batch)
     else:
         choice = TileChoice(config.tile)
-    tiled = TiledSession(session, tile=choice.tile)
+    if isinstance(session, StateSession):
+        tiled: TiledSession | StateSession = session.tiled(choice.tile)
+    else:
+        tiled = TiledSession(session, tile=choice.tile)
     check_tile(choice.tile, session.network)
     tiled.notes += [choice.note] if choice.note else []
     if info.depth > 8 and session.graph.io == "uint8":
@@ -227,6 +238,8 @@ def _add_tiles(
             f"{session.network.name} uses the whole frame as context: results with tiles only "
             "approximate those of whole frames"
         )
+    if session.network.state and config.start:
+        tiled.notes.append(describe_warm_up(session.network))
     return tiled
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
+from vsrc.runtime.encode.kept_states import KeptStates
 from vsrc.runtime.encode.video_writer import Writer
 from vsrc.runtime.errors import DiskFullError, InterlacedError, MediaError, StoppedError
 from vsrc.runtime.jobs import pipeline
@@ -80,6 +81,7 @@ class InferJob:
             batch=self._opened.config.batch,
             is_kept=self._writer.is_kept,
             guard=self._opened.guard,
+            kept_states=self._kept_states(),
         )
         pipeline.run(
             clock.source("decode", self._watched(self._opened.frames()), lambda read: read.wanted),
@@ -92,6 +94,10 @@ class InferJob:
                 f"({self._report.info.estimated_frames} frames)"
             )
         self._writer.finish()
+
+    def _kept_states(self) -> KeptStates | None:
+        has_state = bool(self._opened.session.network.state)
+        return self._writer.kept_states() if has_state else None
 
     def result(self) -> FileResult:
         """Return the result of the job."""

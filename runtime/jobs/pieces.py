@@ -24,13 +24,21 @@ from vsrc.runtime.encode.frame_table import (
     save_table,
     segment_borders,
 )
+from vsrc.runtime.encode.kept_states import BorderSet, KeptStates
 from vsrc.runtime.encode.segments import SegmentStore
+from vsrc.runtime.encode.state_store import StateStore
 from vsrc.runtime.encode.video_writer import VideoWriter
 from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.jobs import pipeline
 from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.pending_file import failures_named
-from vsrc.runtime.windows.upscale import neighbours, upscale_frames, window_step
+from vsrc.runtime.windows.upscale import (
+    WARM_UP,
+    describe_warm_up,
+    neighbours,
+    upscale_frames,
+    window_step,
+)
 
 _TABLE_FILE = "frames.json"
 
@@ -139,31 +147,35 @@ def make_piece(video: SplitVideo, piece: Piece, tell: FrameCallback) -> int:
     video.job.make_room(frames)
     span = Piece(missing[0][0], missing[-1][1])
     try:
-        _make(video, span, tell, winds=True)
+        _make(video, piece, span, tell, winds=True)
     except MismatchError:
         # In a damaged or unusual file, decoding after a seek differs from decoding in sequence.
         try:
-            _make(video, span, tell, winds=False)
+            _make(video, piece, span, tell, winds=False)
         except MismatchError as error:
             name = video.job.target.source.name
             raise MediaError(f"{name} changed while it was upscaled: {error}") from error
     return frames
 
 
-def _make(video: SplitVideo, piece: Piece, tell: FrameCallback, *, winds: bool) -> None:
+def _make(
+    video: SplitVideo, piece: Piece, span: Piece, tell: FrameCallback, *, winds: bool
+) -> None:
+    """Upscale the missing segments within `span`, which lies in the piece."""
     job, table = video.job, video.table
-    begin, stop = frames_for(video, piece)
+    begin, stop = frames_for(video, span, piece)
     time_scale = job.session.network.time_scale
     number = max(0, begin - table.first_wanted) * time_scale
     writer = job.video_writer(video.store)
-    sink = _PieceSink(writer, piece, number, time_scale * table.pts[table.first_wanted])
+    sink = _PieceSink(writer, span, number, time_scale * table.pts[table.first_wanted])
     transform = partial(
         upscale_frames,
         session=job.session,
         batch=job.config.batch,
-        is_kept=lambda frame: not piece.first <= frame < piece.stop or video.store.covers(frame),
+        is_kept=lambda frame: not span.first <= frame < span.stop or video.store.covers(frame),
         first=number,
         guard=job.guard,
+        kept_states=_kept_states(video, piece) if job.session.network.state else None,
     )
     try:
         with closing(job.another_reader()) as reader:
@@ -172,24 +184,73 @@ def _make(video: SplitVideo, piece: Piece, tell: FrameCallback, *, winds: bool) 
             frames: Iterable[SourceFrame] = table.frames_of(reader, begin, stop)
             pipeline.run(frames, lambda read: _iter_counting(transform(read), tell), sink.write)
             sink.finish()
+        if job.session.network.state and span.stop == video.borders[-1]:
+            StateStore(video.store).save(span.stop, None)  # nothing follows the last part
     finally:
         writer.discard()
 
 
-def frames_for(video: SplitVideo, piece: Piece) -> tuple[int, int]:
+def _kept_states(video: SplitVideo, piece: Piece) -> KeptStates:
+    """The states within a piece: those at its ends would make its bytes depend on other pieces."""
+    missing = [first for first, _stop in video.missing_segments(piece)]
+    return KeptStates(
+        video.store,
+        BorderSet([border for border in video.borders if piece.first < border < piece.stop]),
+        next_missing=lambda frame: next((first for first in missing if first >= frame), None),
+        usable=lambda number: piece.first < number < piece.stop,
+    )
+
+
+def warm_up_notes(video: SplitVideo, piece: Piece) -> list[str]:
+    """Note that a piece starts within a shot, which matters to a network with a state."""
+    network = video.job.session.network
+    first = video.table.first_wanted + piece.first
+    if not network.state or first == _shot_of(video.table, first):
+        return []
+    return [describe_warm_up(network)]
+
+
+def frames_for(video: SplitVideo, span: Piece, piece: Piece) -> tuple[int, int]:
     """Range [begin, stop) of source frames to read, as indices into the table.
 
-    These are the frames of the piece, the neighbours in their windows, and as many more as are
-    needed for windows and batches to start where they start in a run over the whole shot.
+    These are the frames of the span, the neighbours in their windows, and as many more as are
+    needed for windows and batches to start where they start in a run over the whole shot. With a
+    state, they are those of the piece from the start of a shot on, or from `WARM_UP` frames before
+    the piece, or from where a state is stored.
+
+    Args:
+        video: The video.
+        span: Frames to upscale.
+        piece: Piece that contains them.
     """
     network, table = video.job.session.network, video.table
+    if network.state:
+        return _frames_with_state(video, span, piece)
     context, batch, step = neighbours(network), video.job.config.batch, window_step(network)
-    first = table.first_wanted + piece.first // network.time_scale
-    last = table.first_wanted + (piece.stop - 1) // network.time_scale
-    shot = max((at for at in range(first + 1) if table.shots[at]), default=0)
+    first = table.first_wanted + span.first // network.time_scale
+    last = table.first_wanted + (span.stop - 1) // network.time_scale
+    shot = _shot_of(table, first)
     begin = shot + max(0, first - context - shot) // (step * batch) * (step * batch)
     # One more frame shows whether the shot ends there.
     return begin, min(len(table.pts), last + context + (batch - 1) * step + 2)
+
+
+def _frames_with_state(video: SplitVideo, span: Piece, piece: Piece) -> tuple[int, int]:
+    table, context = video.table, neighbours(video.job.session.network)
+    first, last, whole = (
+        table.first_wanted + frame for frame in (span.first, span.stop - 1, piece.first)
+    )
+    if span.first > piece.first and span.first in StateStore(video.store).numbers():
+        start = first
+    else:
+        start = max(_shot_of(table, whole), whole - WARM_UP)
+    begin = max(_shot_of(table, first), start - context)
+    return begin, min(len(table.pts), last + context + 2)
+
+
+def _shot_of(table: FrameTable, frame: int) -> int:
+    """First frame of the shot of a frame."""
+    return max((at for at in range(frame + 1) if table.shots[at]), default=0)
 
 
 class _PieceSink:

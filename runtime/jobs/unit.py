@@ -14,7 +14,13 @@ from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job import open_job, open_reader, result_frames
 from vsrc.runtime.jobs.job_run import InferCallback, InferJob
 from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
-from vsrc.runtime.jobs.pieces import Piece, SplitVideo, make_piece, split_video
+from vsrc.runtime.jobs.pieces import (
+    Piece,
+    SplitVideo,
+    make_piece,
+    split_video,
+    warm_up_notes,
+)
 from vsrc.runtime.jobs.result import FileResult, InferProgress, PieceResult
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit
@@ -167,7 +173,7 @@ def _make(video: SplitVideo, piece: Piece, unit: Unit, work: Work) -> int:
         done=0,
         total=sum(stop - first for first, stop in missing),
         seconds=0.0,
-        notes=tuple(job.session.notes),
+        notes=(*job.session.notes, *warm_up_notes(video, piece)),
     )
 
     def tell(done: int) -> None:

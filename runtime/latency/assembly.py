@@ -108,7 +108,7 @@ def _subject(config: BenchConfig, measurement: Measurement) -> Subject:
         versions=measurement.versions,
         scale=network.scale if network else None,
         window_frames=network.window if network else None,
-        lookahead_frames=network.radius if network else None,
+        lookahead_frames=network.lookahead if network else None,
         parameters=network.parameters if network else None,
         gmac_per_frame=network.gmac_per_lr_pixel * height * width if network else None,
         quality_db=decibels,
@@ -164,7 +164,7 @@ def _stream(config: BenchConfig, measurement: Measurement) -> Stream:
     # A network that doubles the frame rate outputs two frames per sample.
     deadline_ms = 1000 / config.fps
     misses = sum(value > deadline_ms for value in measurement.series.steady_ms)
-    ahead = None if measurement.network is None else measurement.network.radius * deadline_ms
+    ahead = None if measurement.network is None else measurement.network.lookahead * deadline_ms
     return Stream(
         config.fps, ahead, deadline_ms, misses, misses / len(measurement.series.steady_ms)
     )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.device_session import DeviceSession
 from vsrc.runtime.backends.device_stages import DeviceStages, device_stages
 from vsrc.runtime.backends.engine_file import EngineSpec, check_engine
 from vsrc.runtime.backends.engines import FoundEngine, Here, open_whole, this_device, with_sizes
@@ -20,6 +19,7 @@ from vsrc.runtime.backends.transfers import Transfers
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.latency.config import BenchConfig
 from vsrc.runtime.package import SPEC_FILE, Package, open_package
+from vsrc.runtime.windows.session import Session
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class OpenedEngine:
     """
 
     spec: EngineSpec
-    session: DeviceSession | None
+    session: Session | None
     bare: BareEngine | None
     package: Package | None
 

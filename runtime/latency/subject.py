@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.backends.device_session import DeviceSession
 from vsrc.runtime.backends.device_stages import DeviceStages
+from vsrc.runtime.backends.device_steps import DeviceSteps
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.latency.config import BenchConfig
 from vsrc.runtime.latency.sections import SubjectKind
 from vsrc.runtime.schema import from_json
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, Quality
+from vsrc.runtime.windows.state_session import StateSession
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -110,7 +112,8 @@ def _open_package(path: Path, config: BenchConfig) -> BenchSubject:
 
 
 def _open_graph(path: Path, config: BenchConfig) -> BenchSubject:
-    from vsrc.runtime.backends.ort import OrtSession, open_ort
+    from vsrc.runtime.backends.opening import open_ort_graph
+    from vsrc.runtime.backends.ort import open_ort
 
     if config.backend not in ("auto", "ort"):
         raise MismatchError(f"{path}: a single graph runs on ort, not on {config.backend}")
@@ -119,7 +122,7 @@ def _open_graph(path: Path, config: BenchConfig) -> BenchSubject:
     if description:
         network, graph = _read_description(path, description)
         if graph.io == "uint8" and graph.role == "whole":
-            ort_session = OrtSession(path, network=network, graph=graph, threads=config.threads)
+            ort_session = open_ort_graph(path, network=network, graph=graph, threads=config.threads)
             return _of_session("graph", ort_session, config, path, ())
     return _foreign(path, session, config)
 
@@ -134,7 +137,9 @@ def _of_session(
     check_shape(config.shape, session.graph)
     shape = (1, session.network.window, *config.shape, 3)
     lr = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    device = session if isinstance(session, DeviceSession) else None
+    feeds, run = _feeds_and_run(session, lr)
+    runs = session.steps if isinstance(session, StateSession) else session
+    device = runs if isinstance(runs, (DeviceSession, DeviceSteps)) else None
     build_seconds = device.build_seconds if device else None
     return BenchSubject(
         kind=kind,
@@ -144,8 +149,8 @@ def _of_session(
         graph_sha256=session.graph.sha256,
         precision=session.graph.precision,
         graph=graph,
-        feeds={"lr": lr},
-        run=lambda: session(lr),
+        feeds=feeds,
+        run=run,
         network=session.network,
         quality=quality,
         session=session,
@@ -153,6 +158,16 @@ def _of_session(
         on_device=(lambda seconds: device.stages(lr, seconds=seconds)) if device else None,
         build_ms=None if build_seconds is None else build_seconds * 1000,
     )
+
+
+def _feeds_and_run(
+    session: Session, lr: NDArray[Any]
+) -> tuple[dict[str, NDArray[Any]], Callable[[], NDArray[Any]]]:
+    """Inputs of the graph, and a function that upscales a frame: with a state, within a shot."""
+    if not isinstance(session, StateSession):
+        return {"lr": lr}, lambda: session(lr)
+    session.start(lr)()
+    return {"lr": lr, **(session.state() or {})}, lambda: session.start(lr)()
 
 
 def _open_engine(path: Path, config: BenchConfig) -> BenchSubject:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.windows.session import FrameCachingSession, Session
+from vsrc.runtime.windows.state_session import StateSession
 
 _AWAY = 32 / 255
 """Least distance of all LR pixels of a region from black or white, as a share of the range."""
@@ -59,7 +60,13 @@ class Guard:
         self.notes: list[str] = []
 
     def check(
-        self, lr: Pixels, keys: tuple[int, ...], made: Pixels, wanted: Iterable[int]
+        self,
+        lr: Pixels,
+        keys: tuple[int, ...],
+        made: Pixels,
+        wanted: Iterable[int],
+        *,
+        session: Session | None = None,
     ) -> GuardedPictures:
         """Check the output frames of one window and recompute the corrupted ones.
 
@@ -68,17 +75,20 @@ class Guard:
             keys: Key of each input frame.
             made: Output frames, `(K, sH, sW, 3)`: one, or 2T - 1 with those in between.
             wanted: Indices of the output frames that are used.
+            session: Session that made them; if it carries a state, that is recomputed, too.
         """
         corrupted = [at for at in wanted if is_corrupted(made[at], _select_seen(lr, at, len(made)))]
         if not corrupted:
             return GuardedPictures(made)
-        session = self._opened()
-        if session is None:
+        exact = self._opened()
+        if exact is None:
             return GuardedPictures(made, corrupted_indices=frozenset(corrupted))
-        if isinstance(session, FrameCachingSession):
-            again = session.keyed(lr[None], [keys])
+        if isinstance(session, StateSession) and isinstance(exact, StateSession):
+            again = session.redo(exact, lr[None])
+        elif isinstance(exact, FrameCachingSession):
+            again = exact.keyed(lr[None], [keys])
         else:
-            again = session(lr[None])
+            again = exact(lr[None])
         guarded = made.copy()
         guarded[corrupted] = again.reshape(made.shape)[corrupted]
         return GuardedPictures(guarded, recomputed_indices=frozenset(corrupted))

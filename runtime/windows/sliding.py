@@ -68,28 +68,35 @@ class Window:
         lr: Frames, `(T, H, W, 3)`; a view that is overwritten when the next window is requested.
         slots: Output frames, in order.
         keys: Index of each frame in the video; repeated where the frame is.
+        moves_state: Whether it must be fed even if no result is missing, as a later frame needs the
+            state that it leaves.
     """
 
     lr: Pixels
     slots: tuple[Slot, ...]
     keys: tuple[int, ...] = ()
+    moves_state: bool = False
 
 
-def iter_windows(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Window]:
-    """Yield a window of `2 * radius + 1` frames around each frame; the centre is upscaled.
+def iter_windows(
+    frames: Iterable[SourceFrame], *, radius: int, lookahead: int | None = None
+) -> Iterator[Window]:
+    """Yield a window around each frame, which is upscaled.
 
     Args:
         frames: Frames in display order; a new shot begins where `starts_shot` is set.
-        radius: Number of frames on each side of the centre.
+        radius: Number of frames before the one that is upscaled.
+        lookahead: Number of frames after it; None for as many as before.
     """
+    lookahead = radius if lookahead is None else lookahead
     ring: _Ring | None = None
     waiting: deque[SourceFrame] = deque()  # frames whose next neighbours are not read yet
     last: SourceFrame | None = None
     for key, frame in enumerate(frames):
         if ring is None:
-            ring = _Ring(2 * radius + 1, frame.rgb)
+            ring = _Ring(radius + 1 + lookahead, frame.rgb)
         if last is not None and frame.starts_shot:
-            yield from _close_shot(ring, waiting, (key - 1, last), radius)
+            yield from _close_shot(ring, waiting, (key - 1, last), lookahead)
         if last is None or frame.starts_shot:
             ring.clear()
             for _ in range(radius):
@@ -100,14 +107,14 @@ def iter_windows(frames: Iterable[SourceFrame], *, radius: int) -> Iterator[Wind
             yield ring.window((_slot(waiting.popleft()),))
         last = frame
     if ring is not None and last is not None:
-        yield from _close_shot(ring, waiting, (key, last), radius)
+        yield from _close_shot(ring, waiting, (key, last), lookahead)
 
 
 def _close_shot(
-    ring: _Ring, waiting: deque[SourceFrame], last: tuple[int, SourceFrame], radius: int
+    ring: _Ring, waiting: deque[SourceFrame], last: tuple[int, SourceFrame], lookahead: int
 ) -> Iterator[Window]:
     key, frame = last
-    for _ in range(radius):
+    for _ in range(lookahead):
         ring.push(key, frame.rgb)
         if ring.is_full:
             yield ring.window((_slot(waiting.popleft()),))

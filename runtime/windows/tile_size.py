@@ -10,6 +10,7 @@ from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.session import AsyncSession, Session
+from vsrc.runtime.windows.state_session import StateSession
 from vsrc.runtime.windows.tiles import spans
 
 _SURE_PIXELS = 640 * 480
@@ -23,6 +24,9 @@ _SHARE = 0.6
 
 _FRAMES_IN_FLIGHT = 80
 """Number of upscaled frames in queues and in the encoder's lookahead."""
+
+_STATES = 3
+"""Number of states in memory: the last two, and a copy on the way to the disk."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def choose_tile(session: Session, *, height: int, width: int, batch: int) -> Til
     budget = _SHARE * free - _FRAMES_IN_FLIGHT * frame
     if isinstance(session, RingSession):
         budget -= session.feature_bytes(height, width)
+    if isinstance(session, StateSession):
+        budget -= _STATES * session.state_bytes(height, width)
     pixels = int(budget / (at_once * batch * max(1, grown) / _TRIAL_SIDE**2))
     if pixels >= height * width:
         return TileChoice(0)

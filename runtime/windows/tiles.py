@@ -21,6 +21,7 @@ import numpy as np
 
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.pixels import Pixels
+from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.graph_io import pad_to_fit
 from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
 
@@ -42,6 +43,19 @@ class Span:
     stop: int
     keep_start: int
     keep_stop: int
+
+    def fed(self, down: int = 1) -> slice:
+        """What is fed, in a map that is smaller than the frame by `down`."""
+        return slice(self.start // down, self.stop // down)
+
+    def kept(self, up: int, down: int = 1) -> slice:
+        """The kept part in the result of the tile, which is `up / down` times as large."""
+        first, last = self.keep_start - self.start, self.keep_stop - self.start
+        return slice(first * up // down, last * up // down)
+
+    def place(self, up: int, down: int = 1) -> slice:
+        """The kept part in the whole result, which is `up / down` times as large as the frame."""
+        return slice(self.keep_start * up // down, self.keep_stop * up // down)
 
 
 def spans(size: int, *, tile: int, halo: int, multiple: int) -> list[Span]:
@@ -68,6 +82,19 @@ def spans(size: int, *, tile: int, halo: int, multiple: int) -> list[Span]:
     starts = [*range(0, size - tile, step), size - tile]
     edges = [0, *(start + halo for start in starts[1:]), size]
     return [Span(start, start + tile, edges[at], edges[at + 1]) for at, start in enumerate(starts)]
+
+
+def iter_tiles(
+    height: int, width: int, *, tile: int, network: NetworkSpec
+) -> Iterator[tuple[Span, Span]]:
+    """Yield rows and columns of each tile of a frame whose sides are multiples of the network's."""
+    down, across = (
+        spans(size, tile=tile, halo=network.halo, multiple=network.size_multiple)
+        for size in (height, width)
+    )
+    for rows in down:
+        for columns in across:
+            yield rows, columns
 
 
 class TiledSession:
@@ -165,8 +192,8 @@ class TiledSession:
             if sr is None:
                 sides = (side * network.scale for side in padded.shape[2:4])
                 sr = np.empty((*made.shape[:-3], *sides, 3), made.dtype)
-            kept = made[..., _keep_span(rows, network.scale), _keep_span(columns, network.scale), :]
-            sr[..., _goes(rows, network.scale), _goes(columns, network.scale), :] = kept
+            kept = made[..., rows.kept(network.scale), columns.kept(network.scale), :]
+            sr[..., rows.place(network.scale), columns.place(network.scale), :] = kept
         assert sr is not None
         height, width = lr.shape[2:4]
         return sr[..., : height * network.scale, : width * network.scale, :]
@@ -176,24 +203,15 @@ class TiledSession:
     ) -> Iterator[tuple[Span, Span, Pixels]]:
         """Yield each tile with its result; on a device the next tiles are started before."""
         begun: deque[tuple[Span, Span, PendingPixels]] = deque()
-        for rows, columns in self._plan(padded.shape[2], padded.shape[3]):
-            part = padded[:, :, rows.start : rows.stop, columns.start : columns.stop]
+        height, width = padded.shape[2:4]
+        for rows, columns in iter_tiles(height, width, tile=self.tile, network=self.network):
+            part = padded[:, :, rows.fed(), columns.fed()]
             pending = self._begun(part, keys, (place, rows.start, columns.start))
             begun.append((rows, columns, pending))
             if len(begun) > self.ahead:
                 yield _wait(*begun.popleft())
         while begun:
             yield _wait(*begun.popleft())
-
-    def _plan(self, height: int, width: int) -> Iterator[tuple[Span, Span]]:
-        network = self.network
-        down, across = (
-            spans(size, tile=self.tile, halo=network.halo, multiple=network.size_multiple)
-            for size in (height, width)
-        )
-        for rows in down:
-            for columns in across:
-                yield rows, columns
 
     def _begun(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable
@@ -209,13 +227,3 @@ class TiledSession:
 
 def _wait(rows: Span, columns: Span, pending: PendingPixels) -> tuple[Span, Span, Pixels]:
     return rows, columns, pending()
-
-
-def _keep_span(span: Span, scale: int) -> slice:
-    """The kept part in the result of a tile."""
-    return slice((span.keep_start - span.start) * scale, (span.keep_stop - span.start) * scale)
-
-
-def _goes(span: Span, scale: int) -> slice:
-    """The kept part in the whole result."""
-    return slice(span.keep_start * scale, span.keep_stop * scale)

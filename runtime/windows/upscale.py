@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
+from vsrc.runtime.encode.kept_states import KeptStates
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import NetworkSpec
@@ -16,6 +17,11 @@ from vsrc.runtime.windows.doubling import iter_doubled_windows
 from vsrc.runtime.windows.guard import Guard, GuardedPictures
 from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
 from vsrc.runtime.windows.sliding import Slot, Window, iter_windows
+from vsrc.runtime.windows.state_session import StateSession
+
+WARM_UP = 24
+"""Number of frames for which a state of zeros is fed before the first result, where reading starts
+within a shot: an excerpt, or a piece of a video that several machines share."""
 
 
 def upscale_frames(
@@ -26,6 +32,7 @@ def upscale_frames(
     is_kept: Callable[[int], bool] | None = None,
     first: int = 0,
     guard: Guard | None = None,
+    kept_states: KeptStates | None = None,
 ) -> Iterator[ResultFrame]:
     """Upscale frames one after another.
 
@@ -36,34 +43,97 @@ def upscale_frames(
         is_kept: Whether the n-th result already exists, from an earlier run.
         first: Number of the first result.
         guard: Checks every frame that is computed.
+        kept_states: States from an earlier run, for a network that carries one.
 
     Yields:
         The results in order, and the packets of frames without a result.
+
+    Raises:
+        MismatchError: `batch` is above 1 and the network carries a state.
     """
     network = session.network
     if network.time_scale == 2:
         windows = iter_doubled_windows(frames, size=network.window)
     else:
-        windows = iter_windows(frames, radius=network.radius)
+        windows = iter_windows(frames, radius=network.radius, lookahead=network.lookahead)
     if is_kept is not None:
         windows = _without_kept(windows, is_kept, first)
+    ahead = _ahead(session)
+    if isinstance(session, StateSession):
+        check_batch(network, batch)
+        windows = _with_state(windows, session, kept_states, first)
+        ahead = 0 if guard else ahead  # a corrupted state is replaced before it is used
     begun: deque[_Begun] = deque()
     for group in _groups(windows, batch):
         begun.append(_begin(group, session))
-        if len(begun) > _ahead(session):
-            yield from _end(begun.popleft(), guard)
+        if len(begun) > ahead:
+            yield from _end(begun.popleft(), session, guard)
     while begun:
-        yield from _end(begun.popleft(), guard)
+        yield from _end(begun.popleft(), session, guard)
 
 
 def neighbours(network: NetworkSpec) -> int:
-    """Number of frames on each side that the result of a frame depends on."""
+    """Number of frames on each side that the window of a frame holds."""
     return network.window - 1 if network.time_scale == 2 else network.radius
+
+
+def frames_before(network: NetworkSpec) -> int:
+    """Number of frames to read before the first result where reading starts within a shot."""
+    return neighbours(network) + (WARM_UP if network.state else 0)
+
+
+def describe_warm_up(network: NetworkSpec) -> str:
+    """Describe for the user how a run that starts within a shot differs from one over all of it."""
+    return (
+        f"{network.name} carries a state from frame to frame, and this starts within a shot: up "
+        f"to {WARM_UP} frames before it are computed, too, and the first frames may differ in "
+        "single values from those of a run over the whole shot (docs/infer.md)"
+    )
+
+
+def check_batch(network: NetworkSpec, batch: int) -> None:
+    """Raise if several windows of a clip cannot be fed at once.
+
+    Raises:
+        MismatchError: `batch` is above 1 and the network carries a state.
+    """
+    if network.state and batch > 1:
+        raise MismatchError(
+            f"{batch=}: {network.name} carries a state from frame to frame, so the frames of a "
+            "clip follow one another; use --batch 1"
+        )
 
 
 def window_step(network: NetworkSpec) -> int:
     """Number of frames between the starts of two consecutive windows of a shot."""
     return network.window - 1 if network.time_scale == 2 else 1
+
+
+def _with_state(
+    windows: Iterable[Window],
+    session: StateSession,
+    kept_states: KeptStates | None,
+    number: int,
+) -> Iterator[Window]:
+    """Set the state of the session for each window before it is yielded."""
+    is_first, had_wanted = True, False
+    for window in windows:
+        (slot,) = window.slots
+        if is_first or slot.starts_shot:
+            session.forget()
+        moves = not had_wanted  # frames before the first result prepare its state
+        if slot.wanted:
+            had_wanted = True
+            if kept_states is not None:
+                moves = kept_states.reach(
+                    number,
+                    session,
+                    starts_shot=slot.starts_shot,
+                    is_missing=slot.is_missing,
+                )
+            number += 1
+        is_first = False
+        yield replace(window, moves_state=moves)
 
 
 def _without_kept(
@@ -116,7 +186,8 @@ class _Begun:
 
 
 def _begin(group: list[Window], session: Session) -> _Begun:
-    if not any(slot.is_missing for window in group for slot in window.slots):
+    has_missing = any(slot.is_missing for window in group for slot in window.slots)
+    if not has_missing and not any(window.moves_state for window in group):
         return _Begun(group, None, lambda: np.empty(0, np.uint8))
     lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
     if _ahead(session):
@@ -124,7 +195,7 @@ def _begin(group: list[Window], session: Session) -> _Begun:
     return _Begun(group, lr, _pictures(lr, [window.keys for window in group], session))
 
 
-def _end(begun: _Begun, guard: Guard | None) -> Iterator[ResultFrame]:
+def _end(begun: _Begun, session: Session, guard: Guard | None) -> Iterator[ResultFrame]:
     if begun.lr is None:
         for window in begun.group:
             for slot in window.slots:
@@ -134,7 +205,7 @@ def _end(begun: _Begun, guard: Guard | None) -> Iterator[ResultFrame]:
         missing = [slot.index for slot in window.slots if slot.is_missing]
         guarded = GuardedPictures(made)
         if guard is not None:
-            guarded = guard.check(fed, window.keys, made, missing)
+            guarded = guard.check(fed, window.keys, made, missing, session=session)
         for slot in window.slots:
             yield _result(slot, guarded if slot.is_missing else None)
 

@@ -11,7 +11,7 @@ import pytest
 
 from vsrc.export.engines.engine_build import BuildOrder, BuiltEngine, build_engine, shapes_for
 from vsrc.export.graphs.graph_plan import GraphPlan
-from vsrc.runtime.spec import GraphSpec, Precision
+from vsrc.runtime.spec import GraphSpec, Precision, StateSpec
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def build_for_rtx() -> Callable[..., BuiltEngine]:
     """`build_for_rtx(path, graph, sizes)`: an engine; no GPU is needed.
 
     `sizes` are least, usual and largest `(N, H, W)` of the frames, the profile of the engine; a
-    graph of one size has none.
+    graph of one size has none. `state` is that of its network.
     """
     pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
@@ -42,8 +42,9 @@ def build_for_rtx() -> Callable[..., BuiltEngine]:
         graph: GraphSpec | GraphPlan,
         sizes: tuple[tuple[int, int, int], ...],
         precision: Precision = "fp32",
+        state: tuple[StateSpec, ...] = (),
     ) -> BuiltEngine:
-        shapes_of = shapes_for(graph.features, sizes)
+        shapes_of = shapes_for([*graph.features, *state], sizes)
         made = build_engine("trt-rtx", BuildOrder(path, precision, shapes_of, ("8.9",)))
         assert len(made.engine) > 1000
         return made

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vsrc.compressor.networks.checkpoints.renaming import rename
 from vsrc.compressor.networks.layers.blocks import ResidualBlock
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
-from vsrc.runtime.spec import Argument, NetworkSpec
+from vsrc.runtime.spec import Argument, NetworkSpec, StateSpec
 
 _RELEASED = [
     *((rf"b{index}a\.(.*)", rf"body.{index}.conv1.\1") for index in range(32)),
@@ -38,8 +38,9 @@ class MobileRrn(nn.Module):
         scale: SR/LR side ratio.
         features: Channels of body and state.
         blocks: Residual blocks.
-        window: Number of frames that `forward` takes, odd.
-        both_directions: Whether to run backwards in time, too, and average.
+        window: Number of frames fed at once where it runs in both directions, odd.
+        both_directions: Whether to run backwards in time, too, and average; it then needs the whole
+            clip (or a window of it) at once, and carries no state from call to call.
     """
 
     def __init__(
@@ -70,18 +71,21 @@ class MobileRrn(nn.Module):
 
     @cached_property
     def spec(self) -> NetworkSpec:
-        """Scale, window, halo and taps of the network."""
+        """Scale, window, halo, state and taps of the network."""
         blocks = len(self.body)
-        steps = self.window // 2 + 1
+        steps = self.window // 2 + 1 if self.both_directions else 1
+        counted = self.window if self.both_directions else 1
+        carried = () if self.both_directions else (StateSpec("state", self.features),)
         return NetworkSpec(
             name="mobile-rrn",
             arguments=self.arguments,
             scale=self.scale,
-            window=self.window,
+            window=self.window if self.both_directions else 2,
             halo=steps * (2 * blocks + 2),
             parameters=parameter_count(self),
-            gmac_per_lr_pixel=gmac_per_lr_pixel(self, window=self.window),
+            gmac_per_lr_pixel=gmac_per_lr_pixel(self, window=counted),
             stages=("first", *(f"body.{index}" for index in range(blocks))),
+            state=carried,
         )
 
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -100,17 +104,20 @@ class MobileRrn(nn.Module):
             arrays[name] = by_place.transpose(0, 1).flatten(0, 1).contiguous()
         return rename(arrays, _RELEASED)
 
-    def step(self, previous: Tensor, current: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Process one frame.
+    def step(self, lr: Tensor, /, *state: Tensor) -> tuple[Tensor, Tensor]:
+        """Process one frame; see `SteppedNetwork`.
 
         Args:
-            previous: Previous frame, `(N, 3, H, W)` in [0, 1].
-            current: Frame to upscale, of the same shape.
+            lr: Previous frame and the frame to upscale, `(N, 2, 3, H, W)` in [0, 1].
             state: `(N, features, H, W)`; zero at the start of a shot.
 
         Returns:
             The upscaled frame, `(N, 3, sH, sW)`, not clipped, and the next state.
         """
+        previous, current = lr.unbind(1)
+        return self._restore(previous, current, *state)
+
+    def _restore(self, previous: Tensor, current: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         x = torch.relu(self.first(torch.cat((previous * 255, current * 255, state), dim=1)))
         for block in self.body:
             x = block(x)
@@ -140,13 +147,13 @@ class MobileRrn(nn.Module):
         """Upscale the centre frame, with a zero state at the first frame of the window.
 
         Args:
-            lr: `(N, T, 3, H, W)` float32 RGB in [0, 1].
+            lr: `(N, T, 3, H, W)` float32 RGB in [0, 1], any T; the centre is frame T // 2.
 
         Returns:
             `(N, 3, sH, sW)`, not clipped.
         """
         frames = lr.unbind(1)
-        centre = self.window // 2
+        centre = len(frames) // 2
         *_, sr = self._iter_upscaled(frames[: centre + 1])
         if self.both_directions:
             *_, backwards = self._iter_upscaled(frames[: centre - 1 if centre else None : -1])
@@ -159,6 +166,6 @@ class MobileRrn(nn.Module):
         previous = first
         state = first.new_zeros(()).expand(first.shape[0], self.features, *first.shape[2:])
         for current in frames:
-            sr, state = self.step(previous, current, state)
+            sr, state = self._restore(previous, current, state)
             previous = current
             yield sr

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from vsrc.compressor.features.tap_shapes import tap_shapes
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create
+from vsrc.compressor.networks.layers.carried_state import run_step, zero_state
 from vsrc.compressor.networks.video.vespcn import LARGEST_FLOW
 
 if TYPE_CHECKING:
@@ -136,10 +137,22 @@ def test_halo_is_the_receptive_field(name: str, arguments: dict[str, Argument]) 
     lr = picture(network, side, 12).double().requires_grad_()
     at = side // 2
     cell = slice(spec.scale * at, spec.scale * (at + 1))
-    network(lr)[..., cell, :].sum().backward()
-    assert lr.grad is not None
-    rows = lr.grad.abs().sum((-1, *range(lr.dim() - 2))).nonzero()
+    seen = [lr]
+    if spec.state:  # one step, for the result and for the next state
+        state = zero_state(spec, lr)
+        seen += [one.requires_grad_() for one in state]
+        sr, (following,) = run_step(network, lr, state)
+        following[..., at, :].sum().backward(retain_graph=True)  # type: ignore[no-untyped-call]
+    else:
+        sr = network(lr)
+    sr[..., cell, :].sum().backward()  # type: ignore[no-untyped-call]
+    rows = torch.cat([_rows_with_gradient(one) for one in seen])
     reach = int((rows - at).abs().max())
     # A stride or a shuffle reaches its farthest from some positions only.
     slack = 2 * spec.size_multiple
     assert spec.halo - allowance - slack <= reach <= spec.halo - allowance
+
+
+def _rows_with_gradient(fed: Tensor) -> Tensor:
+    assert fed.grad is not None
+    return fed.grad.abs().sum((-1, *range(fed.dim() - 2))).nonzero()

@@ -8,6 +8,7 @@ the other two mixes are tried on one network of frames and one of windows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,13 @@ from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create, names
+from vsrc.compressor.networks.layers.carried_state import run_step, zero_state
 from vsrc.compressor.networks.layers.deform import ModulatedDeformConv
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.compressor.networks.video.stdan import Stdan, StdanSize
 from vsrc.compressor.zoo import ROWS
-from vsrc.export.checks.agreement import Run, halves_run, whole_run
+from vsrc.export.checks.agreement import Run, halves_run, steps_run, whole_run
 from vsrc.export.checks.tensorrt_operators import find_refused_operators
 from vsrc.export.config import ExportConfig
 from vsrc.export.engines.engine_build import BuiltEngine
@@ -40,7 +42,7 @@ from vsrc.export.runs.exporting import export
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:
-    from vsrc.runtime.spec import Argument, GraphIo, GraphSpec
+    from vsrc.runtime.spec import Argument, GraphIo, GraphSpec, StateSpec
 
 SMALL: dict[str, dict[str, Argument]] = {
     "edvr-xs": {"window": 3},
@@ -114,10 +116,13 @@ def lively(name: str) -> nn.Module:
 
 def pictures_by_torch(network: nn.Module, lr: np.ndarray) -> np.ndarray:
     """The network on pictures, written out."""
-    window = spec_of(network).window
+    spec = spec_of(network)
     frames = torch.from_numpy(lr).permute(0, 1, 4, 2, 3).float() / 255
     with torch.no_grad():
-        sr = network(frames if window > 1 else frames[:, 0])
+        if spec.state:
+            sr, _ = run_step(network, frames, zero_state(spec, frames))
+        else:
+            sr = network(frames if spec.window > 1 else frames[:, 0])
     pictures = (sr * 255).clamp(0, 255).round().byte().movedim(-3, -1)
     return np.asarray(pictures)
 
@@ -144,13 +149,14 @@ def test_it_exports_and_builds(
     lr = np.repeat(real_window(spec.window, height=48, width=32), 2, axis=0)
     expected = pictures_by_torch(network, lr)
     assert np.mean((expected > 0) & (expected < 255)) > 0.9
-    assert_same_pictures(whole_run(whole.file)(lr), expected)
+    run_whole = partial(steps_run, state=spec.state) if spec.state else whole_run
+    assert_same_pictures(run_each(run_whole(whole.file), lr), expected)
     if pair:
         assert_same_pictures(run_of([one.file for one in pair], pair[0].graph)(lr), expected)
     for one in result.graphs:
-        build_in_every_precision(one.file, one.graph, SIZES, build_for_rtx)
+        build_in_every_precision(one.file, one.graph, SIZES, build_for_rtx, spec.state)
     half = whole.file.with_name("fp16.onnx")
-    found = whole_run(half)(lr).astype(float)
+    found = run_each(run_whole(half), lr).astype(float)
     # 8 bits cost up to 59 dB by themselves; a position in half precision costs far more.
     assert 10 * np.log10(255**2 / np.mean((found - expected) ** 2)) > 45
 
@@ -178,7 +184,7 @@ def test_other_ends_and_sizes_build(
     model = to_onnx(plan, spec, graph_io=graph_io, extent=extent, opset=18)
     (tmp_path / "fp32.onnx").write_bytes(model.SerializeToString())
     sizes = () if extent.fixed else SIZES
-    build_in_every_precision(tmp_path / "fp32.onnx", plan, sizes, build_for_rtx)
+    build_in_every_precision(tmp_path / "fp32.onnx", plan, sizes, build_for_rtx, spec.state)
 
 
 def build_in_every_precision(
@@ -186,9 +192,12 @@ def build_in_every_precision(
     said: GraphSpec | GraphPlan,
     sizes: tuple[tuple[int, int, int], ...],
     build: Callable[..., BuiltEngine],
+    state: tuple[StateSpec, ...] = (),
 ) -> None:
     """Build an fp32 graph, its half and its int8 copy, which are written beside it."""
     features = [feature.name for feature in said.features]
+    features += [name for one in state for name in (one.name, one.next_name)]
+    build = partial(build, state=state)
     model = onnx.load(file)
     assert find_refused_operators(model) == ()
     convolved = build(file, said, sizes).asked
@@ -206,6 +215,11 @@ def build_in_every_precision(
         made = build(int8, said, sizes, "int8").asked
         assert made["int8"] > 0
         assert sum(made.values()) == sum(convolved.values())
+
+
+def run_each(run: Run, lr: np.ndarray) -> np.ndarray:
+    """Each window by itself: with a state, as the first of a shot."""
+    return np.concatenate([run(lr[at : at + 1]) for at in range(len(lr))])
 
 
 def run_of(files: list[Path], said: GraphSpec | GraphPlan) -> Run:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from support.recurrence import recurrence, slow_recurrence
 from vsrc.cli import main
 from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.decode.clip_layouts import find_clips
@@ -334,3 +335,14 @@ def test_the_command_says_what_a_folder_without_videos_lacks(
     result = CliRunner().invoke(main, ["eval", str(tiny_package), "--data", str(tmp_path)])
     assert result.exit_code == 1
     assert "mp4" in result.stderr
+
+
+def test_a_state_is_carried_over_a_clip_and_no_further(folder: Path) -> None:
+    layout = find_clips(folder)
+    plan = plan_lr(layout, wanted="bi", trained_for="bi", scale=2)
+    upscaler = by_session("recurrence", recurrence())
+    for source in layout.clips:
+        clip = EvalClip(source, plan, most=0)
+        lr = np.stack(list(clip.lr()))
+        found = np.stack(list(upscaler.upscale_clip(clip)))
+        np.testing.assert_array_equal(found, slow_recurrence(lr))
