@@ -41,8 +41,9 @@ def test_of_a_long_file_a_few_stretches_are_counted(
 ) -> None:
     """Its first quarter is black, which takes next to nothing."""
     path = tmp_path / "a.mkv"
-    ffmpeg("-f", "lavfi", "-i", "color=s=64x48:r=25:d=20", "-f", "lavfi", "-i",
-           "testsrc2=s=64x48:r=25:d=60", "-filter_complex", "concat", "-c:v", "libx264", path)  # fmt: skip
+    ffmpeg("-f", "lavfi", "-i", "color=s=64x48:r=25:d=20", "-f", "lavfi",
+           "-i", "testsrc2=s=64x48:r=25:d=60", "-filter_complex", "concat",
+           "-c:v", "libx264", path)  # fmt: skip
     packets = ffprobe(path, "-select_streams", "v", "-show_packets")["packets"]
     bits = 8 * sum(int(packet["size"]) for packet in packets) / len(packets)
     pixels = 64 * 48
