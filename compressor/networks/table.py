@@ -14,6 +14,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.image.edsr import Edsr
+from vsrc.compressor.networks.image.etds import Etds
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
 from vsrc.compressor.networks.image.hr_teacher import HrTeacher
 from vsrc.compressor.networks.image.imdn import Imdn, ImdnAs
@@ -54,6 +55,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "imdn-rte": ImdnRte,
     "rlfn": Rlfn,
     "mobile-rrn": MobileRrn,
+    "etds": Etds,
     "fsrcnn": Fsrcnn,
     "fsrcnn-teacher": HrTeacher,
     "edsr": Edsr,

@@ -51,6 +51,7 @@ SMALL: dict[str, dict[str, Argument]] = {
     "imdn-rte": {"blocks": 1},
     "rlfn": {"scale": 2, "features": 16, "blocks": 1, "squeezed": 4},
     "mobile-rrn": {"scale": 2, "features": 8, "blocks": 1, "window": 3},
+    "etds": {"scale": 3, "features": 8, "blocks": 1},
     "fsrcnn": {"scale": 3, "channels": 1, "features": 12, "shrunk": 6, "maps": 1},
     "edsr": {"blocks": 1, "features": 8},
     "rcan": {"groups": 1, "blocks": 1, "features": 16},
@@ -75,7 +76,7 @@ GRAPHS = {row.name: row.graphs for row in ROWS}
 
 NEAR_BLACK = (
     *("stdan", "imdn", "imdn-as", "imdn-rtc", "imdn-rte", "rlfn"),
-    *("fsrcnn", "vespcn", "vsrnet"),
+    *("etds", "fsrcnn", "vespcn", "vsrnet"),
 )
 """Those that with fresh weights give pictures around zero."""
 
