@@ -23,6 +23,7 @@ from vsrc.compressor.networks.image.rcan import Rcan
 from vsrc.compressor.networks.image.rlfn import Rlfn
 from vsrc.compressor.networks.image.san import San
 from vsrc.compressor.networks.image.spandrel_image import SPANDREL, from_spandrel
+from vsrc.compressor.networks.layers.measured_spec import measure_spec
 from vsrc.compressor.networks.video.edge import edge, edge_l, edge_m, edge_s
 from vsrc.compressor.networks.video.edvr import edvr_l, edvr_m, edvr_xs
 from vsrc.compressor.networks.video.fastdvdnet import FastDvdNet
@@ -81,9 +82,9 @@ def create(name: str, **arguments: Argument) -> nn.Module:
 
     Args:
         name: A name of the table; or `module:function` of your own (installed, or in the working
-            directory), a function that returns an `nn.Module` with a `spec` property
-            (`vsrc.runtime.spec.NetworkSpec`); or `spandrel:FILE`, any image checkpoint that
-            spandrel recognises, weights included.
+            directory), a function that returns an `nn.Module`, whose `spec` (`NetworkSpec`) is
+            measured where it has none, see `measure_spec`; or `spandrel:FILE`, any image
+            checkpoint that spandrel recognises, weights included.
         arguments: Passed to its constructor; all networks of the table accept `scale`.
 
     Raises:
@@ -94,7 +95,12 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
     if not takes_any and (unknown := sorted(set(arguments) - set(known))):
         raise ValueError(f"{name} takes no argument {unknown[0]!r}; it takes {', '.join(known)}")
-    return builder(**arguments)
+    network = builder(**arguments)
+    if ":" in name and not isinstance(getattr(network, "spec", None), NetworkSpec):
+        if not isinstance(network, nn.Module):
+            raise ValueError(f"{name} returns {type(network).__name__}, expected an nn.Module")
+        setattr(network, "spec", measure_spec(network, name=name, arguments=arguments))  # noqa: B010
+    return network
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
