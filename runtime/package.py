@@ -74,7 +74,12 @@ class Package:
         if name not in self.spec.graphs:
             have = ", ".join(self.spec.graphs) or "none"
             missing = f"{self.path} has no {name} graph (it has: {have})"
-            precision = name.removeprefix("encode-").removeprefix("fuse-").removesuffix("-float")
+            precision = (
+                name.removeprefix("encode-")
+                .removeprefix("fuse-")
+                .removesuffix("-float")
+                .removesuffix("-stacked")
+            )
             if precision not in get_args(Precision):
                 raise SpecError(f"{missing}; precisions are {', '.join(get_args(Precision))}")
             deep = " --io float" if name.endswith("-float") else ""

@@ -90,7 +90,7 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     Raises:
         ValueError: Unknown name (with the nearest ones) or unknown argument.
     """
-    builder = _builder(name)
+    builder = builder_of(name)
     known = inspect.signature(builder).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
     if not takes_any and (unknown := sorted(set(arguments) - set(known))):
@@ -103,7 +103,12 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     return network
 
 
-def _builder(name: str) -> Callable[..., nn.Module]:
+def builder_of(name: str) -> Callable[..., nn.Module]:
+    """Find the function that makes a network; see `create`.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
     if name in NETWORKS:
         return NETWORKS[name]
     if ":" not in name:

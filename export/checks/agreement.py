@@ -1,21 +1,18 @@
-"""Compare the outputs of graphs, or of encode + fuse pairs, with torch on real frames."""
+"""Compare the outputs of graphs, or of encode + fuse pairs, with the network on real frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_float
+from vsrc.export.graphs.answers import Reference
+from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed
 from vsrc.runtime.errors import GateError
-from vsrc.runtime.spec import FeatureSpec, GraphIo, NetworkSpec
-
-if TYPE_CHECKING:
-    from torch import nn
+from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphLayout
 
 Run = Callable[[Array], Array]
 """Function from a window of frames, in the graph's input format, to its output."""
@@ -77,21 +74,21 @@ class GraphComparison:
     pictures: dict[str, NDArray[np.uint8]]
 
 
-def compare_with_torch(
+def compare_graphs(
     subjects: Mapping[str, ComparedGraph],
-    network: nn.Module,
-    spec: NetworkSpec,
+    reference: Reference,
     *,
     graph_io: GraphIo,
+    layout: GraphLayout = "window",
     frames: Sequence[CheckedFrames],
 ) -> GraphComparison:
     """Compare subjects with the network on real frames, at each size.
 
     Args:
         subjects: Name -> graph or pair to compare.
-        network: Network that the graphs were exported from.
-        spec: Spec of the network.
+        reference: Network that the graphs were made from.
         graph_io: Type of the graphs' inputs and outputs.
+        layout: Axes of float frames.
         frames: Input frames, from `check_frames`.
 
     Raises:
@@ -100,8 +97,8 @@ def compare_with_torch(
     agreements: dict[str, list[Agreement]] = {name: [] for name in subjects}
     pictures: dict[str, NDArray[np.uint8]] = {}
     for each in frames:
-        fed: Array = each.lr if graph_io == "uint8" else as_float(each.lr)
-        truth = _torch_answer(network, spec, fed, graph_io)
+        fed = as_fed(each.lr, graph_io=graph_io, layout=layout)
+        truth = reference.answer(fed)
         for name, subject in subjects.items():
             try:
                 answers = subject.exact(fed), subject.pictures(fed)
@@ -166,21 +163,6 @@ def halves_run(
         return np.asarray(answer)
 
     return run
-
-
-def _torch_answer(
-    network: nn.Module, spec: NetworkSpec, fed: Array, graph_io: GraphIo
-) -> NDArray[np.float32]:
-    """Run torch; returns `(N, ..., 3, sH, sW)` in 0..255, clipped, not rounded."""
-    import torch
-
-    from vsrc.export.graphs.picture_network import ENDS, Ends, WholeGraph
-
-    ends = Ends(ENDS[graph_io].enter, ENDS["float"].leave)
-    whole = WholeGraph(network, ends, window=spec.window).eval()
-    with torch.inference_mode():
-        answer: NDArray[np.float32] = (whole(torch.from_numpy(fed)) * 255.0).numpy()
-    return answer
 
 
 def _measure_agreement(

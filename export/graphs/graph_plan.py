@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vsrc.export.graphs.shape_range import ShapeRange
+from vsrc.export.shape_range import ShapeRange
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec
+from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphLayout, GraphRole, NetworkSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,7 @@ class GraphPlan:
 
     Attributes:
         role: Whole network, encode or fuse.
-        module: Module to trace.
+        module: Module to trace; None for a graph that is not traced.
         examples: Small example arguments.
         free: Dynamic axes of each argument, in `torch.export`'s form.
         inputs: Names of the inputs, in the order of the arguments.
@@ -35,7 +35,7 @@ class GraphPlan:
     """
 
     role: GraphRole
-    module: nn.Module
+    module: nn.Module | None
     examples: tuple[Any, ...]
     free: tuple[Any, ...]
     inputs: tuple[str, ...]
@@ -45,7 +45,12 @@ class GraphPlan:
 
 
 def plan_whole(
-    network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange
+    network: nn.Module,
+    spec: NetworkSpec,
+    *,
+    graph_io: GraphIo,
+    extent: ShapeRange,
+    layout: GraphLayout = "window",
 ) -> GraphPlan:
     """Plan the graph that takes windows.
 
@@ -54,12 +59,16 @@ def plan_whole(
         spec: Spec of the network.
         graph_io: Type of inputs and outputs: uint8 images or float tensors.
         extent: Shapes that the graph must accept.
+        layout: Axes of float frames, as in `GraphSpec`.
     """
     from vsrc.export.graphs.picture_network import ENDS, WholeGraph
 
     axes = _Axes.of(extent, multiple=spec.size_multiple)
-    example, free = axes.frames((spec.window,), graph_io)
-    module = WholeGraph(network, ENDS[graph_io], window=spec.window)
+    if layout == "stacked":
+        example, free = axes.stacked(spec.window)
+    else:
+        example, free = axes.frames((spec.window,), graph_io)
+    module = WholeGraph(network, ENDS[graph_io], window=spec.window, layout=layout)
     return GraphPlan("whole", module.eval(), (example,), (free,), ("lr",), ("sr",))
 
 
@@ -152,6 +161,13 @@ class _Axes:
         if graph_io == "uint8":
             return _argument([self.batch.over(1), *middle, *sides, (3, None)], torch.uint8)
         return _argument([self.batch.over(1), *middle, (3, None), *sides], torch.float32)
+
+    def stacked(self, window: int) -> tuple[Tensor, dict[int, Any]]:
+        """Example of a window's frames stacked in the channels, and its dynamic axes."""
+        import torch
+
+        sides = [self.height.over(1), self.width.over(1)]
+        return _argument([self.batch.over(1), (3 * window, None), *sides], torch.float32)
 
     def maps(self, feature: FeatureSpec, runs: int) -> tuple[Tensor, dict[int, Any]]:
         """Example of a window's maps, `(N, runs, C, h, w)`, and its dynamic axes."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from vsrc.export.config import EXPORT_MODULES, ExportConfig, ExportProgress
+from vsrc.export.config import EXPORT_MODULES, FOREIGN_MODULES, ExportConfig, ExportProgress
+from vsrc.export.foreign.form import FOREIGN
 from vsrc.export.runs.onnx_export import export_onnx
 from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.installation import require_installed
+from vsrc.runtime.package import open_package
 
 
 def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> ExportResult:
@@ -30,7 +32,9 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
         from vsrc.export.runs.engine_export import export_engine
 
         return export_engine(config, progress)
-    require_installed("vsrc export", *EXPORT_MODULES, extra="export")
+    is_foreign = open_package(config.package).spec.network.name.startswith(FOREIGN)
+    modules = FOREIGN_MODULES if is_foreign else EXPORT_MODULES
+    require_installed("vsrc export", *modules, extra="export")
     if config.precision == "auto":
         from vsrc.export.runs.all_precisions import export_all
 

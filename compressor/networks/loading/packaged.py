@@ -16,7 +16,7 @@ from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.image.spandrel_image import PACKED, SPANDREL, recognise
 from vsrc.compressor.networks.loading.weights import load_weights
 from vsrc.compressor.networks.table import NETWORKS, create
-from vsrc.runtime.errors import SpecError
+from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package
 from vsrc.runtime.spec import Argument
 
@@ -64,6 +64,11 @@ def create_unfilled(
         ValueError: No such network or argument.
     """
     name = package.spec.network.name
+    if name.startswith("onnx:"):
+        raise MismatchError(
+            f"{package.path} was packed from an ONNX graph, which torch cannot train or trace; "
+            "give the checkpoint that the graph was made from"
+        )
     if name not in (*NETWORKS, PACKED) and not allow_code:
         raise SpecError(
             f"{package.path} names a network outside the table, {name!r}: building it runs code "

@@ -234,7 +234,11 @@ class Edge(nn.Module):
     def fuse(self, features: tuple[Tensor], centre: Tensor) -> Tensor:
         """Compute SR from a window's features, `(N, T, encoded, H, W)`, and its centre frame."""
         (encoded,) = features
-        x = torch.relu(self.fusion(encoded.flatten(1, 2)))
+        return self._fuse_flat(encoded.flatten(1, 2), centre)
+
+    def _fuse_flat(self, encoded: Tensor, centre: Tensor) -> Tensor:
+        """Compute SR from features `(N, T encoded, H, W)` and the centre frame."""
+        x = torch.relu(self.fusion(encoded))
         for block in self.body:
             x = torch.relu(block(x))
         residual = F.pixel_shuffle(self.tail(x), self.scale)
@@ -256,6 +260,22 @@ class Edge(nn.Module):
         (encoded,) = self.encode(lr.flatten(0, 1))
         encoded = encoded.view(batch, window, *encoded.shape[1:])
         return self.fuse((encoded,), lr[:, window // 2])
+
+    def forward_stacked(self, lr: Tensor) -> Tensor:
+        """Upscale the centre frame of a window whose frames are stacked in the channels.
+
+        Args:
+            lr: `(N, 3 T, H, W)` float32 RGB in [0, 1].
+
+        Returns:
+            `(N, 3, sH, sW)`, not clipped.
+        """
+        first = self.window // 2 * 3
+        # One convolution with a group for each frame has the weights of T separate ones.
+        weight = self.encoder.weight.repeat(self.window, 1, 1, 1)
+        bias = _bias_of(self.encoder).repeat(self.window)
+        encoded = torch.relu(F.conv2d(lr, weight, bias, padding=1, groups=self.window))
+        return self._fuse_flat(encoded, lr[:, first : first + 3])
 
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Convert weights with merged branches to the training form."""

@@ -34,9 +34,9 @@ from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.half import to_half
 from vsrc.export.graphs.quantise import int8_graph
-from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.export.runs.exporting import export
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:
