@@ -21,6 +21,7 @@ from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.package import (
+    MODEL_WAYS,
     check_new_folder,
     new_folder,
     open_package,
@@ -78,7 +79,7 @@ def pack(
     modules = FOREIGN_MODULES if kind == "graph" else EXPORT_MODULES
     require_installed(f"packing {own.source}", *modules, extra="export")
     if kind != "code" and not Path(own.source).is_file():
-        raise SpecError(f"{own.source} does not exist: {WAYS}")
+        raise SpecError(f"{own.source} does not exist; {MODEL_WAYS}")
     with new_folder(output, overwrite=overwrite) as folder:
         progress(ExportStep("reading"))
         origin = _origin(own, command)
@@ -90,13 +91,6 @@ def pack(
             export_onnx(ExportConfig(folder, allow_code=True), progress)
         graphs = tuple(open_package(folder).spec.graphs)
     return PackResult(output, words, graphs)
-
-
-WAYS = (
-    "a model is a package (my.vsrc), the name of a shipped one (vsrc zoo), a checkpoint (.pth, "
-    ".safetensors), a graph (.onnx), or module:function with --weights; "
-    "vsrc pack FILE -o my.vsrc makes a package of it"
-)
 
 
 def _copy(own: OwnNetwork, output: Path, *, overwrite: bool) -> PackResult:
