@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 LEAST_OPSET = 11
 """First opset with Round and with bicubic Resize."""
-INT8_OPSET = 13
-"""First opset with one scale per channel."""
 
 
 def normalise(original: OriginalGraph, *, least_opset: int = LEAST_OPSET) -> OriginalGraph:

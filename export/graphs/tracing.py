@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vsrc.calibration.qdq import INT8_OPSET
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.foreign.extent import foreign_extent
 from vsrc.export.foreign.form import FOREIGN, form_of
-from vsrc.export.foreign.normalising import INT8_OPSET, LEAST_OPSET, normalise
+from vsrc.export.foreign.normalising import LEAST_OPSET, normalise
 from vsrc.export.foreign.original import read_original
 from vsrc.export.foreign.wrapping import wrap
 from vsrc.export.graphs.answers import Reference, foreign_reference, torch_reference

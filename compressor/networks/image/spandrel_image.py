@@ -62,6 +62,7 @@ class SpandrelImage(nn.Module):
         super().__init__()
         self.network = descriptor.model
         self.path, self.scale = path, descriptor.scale
+        self.architecture = descriptor.architecture.name
         self.needs = descriptor.size_requirements
         # Spandrel's own call runs in inference mode and clips, so it gives no
         # gradient; this is the function it calls between those two.
