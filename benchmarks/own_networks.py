@@ -51,7 +51,7 @@ WEIGHTS = (
 GRAPHS = ("ETDS_M4C32_x2.pth", "espcn_y224.onnx", "aji_compact_fp16_op23.onnx")
 FRAMES, WINDOWS = 8, 8
 SIZE = (72, 96)
-"""Frames, and windows of the calibration; H and W of the frames where a network leaves them free."""
+"""Frames, and windows of the calibration; H and W of the frames where they are free."""
 
 Picture = NDArray[np.uint8]
 
@@ -177,7 +177,8 @@ def by_onnxruntime(file: Path, lr: Picture) -> Picture:
     dtype = np.float16 if "16" in value.type else np.float32
     fed = (np.moveaxis(lr, -1, 0)[None].astype(np.float32) / 255).astype(dtype)
     sr = np.asarray(session.run(None, {value.name: fed})[0][0], np.float32)
-    return np.rint(np.moveaxis(sr.clip(0, 1) * 255, 0, -1)).astype(np.uint8)
+    picture: Picture = np.rint(np.moveaxis(sr.clip(0, 1) * 255, 0, -1)).astype(np.uint8)
+    return picture
 
 
 def row_text(row: Row) -> str:
@@ -199,8 +200,8 @@ def page(rows: list[Row]) -> str:
         "# Networks that are no packages",
         "",
         f"From `benchmarks/own_networks.py`, on {cpu}; other work ran beside it, so times are no "
-        "measure of speed. Each file was packed, restored a video, was measured, calibrated on {WINDOWS} "
-        "windows of the sample clip and quantised for the CPU.",
+        "measure of speed. Each file was packed, restored a video, was measured, calibrated on "
+        f"{WINDOWS} windows of the sample clip and quantised for the CPU.",
         "",
         "| file | found to be | packed, s | picture to the original's, 8 bits, dB | frames "
         "| p50, ms | int8-cpu to the original, dB |",

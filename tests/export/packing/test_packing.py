@@ -129,8 +129,10 @@ def test_a_lone_graph_of_vsrc(tiny_package: Path, tmp_path: Path) -> None:
     made = pack(OwnNetwork(str(source)), tmp_path / "my.vsrc")
     assert made.graphs == ("fp32",)
     window = sample_frames(3)[None, :, :32, :48]
-    sessions = [open_package(path).session(backend="ort") for path in (tiny_package, made.path)]
-    np.testing.assert_array_equal(*(session(window) for session in sessions))
+    wanted, here = (
+        open_package(path).session(backend="ort")(window) for path in (tiny_package, made.path)
+    )
+    np.testing.assert_array_equal(here, wanted)
     with pytest.raises(MismatchError, match="packed from a graph of vsrc"):
         export(ExportConfig(made.path, precision="fp16"))
 
