@@ -99,7 +99,7 @@ class Package:
                 options += " --layout stacked"
             if precision.startswith("int8") and not (self.path / CALIBRATION_FILE).is_file():
                 options += " --calib CLIPS"
-            raise SpecError(f"{missing}; write it with: {export_command(self.path, options)}")
+            raise SpecError(f"{missing}; write it with: {advised_export(self.path, options)}")
         graph = self.spec.graphs[name]
         return self.file(graph), graph
 
@@ -153,7 +153,7 @@ def is_kept_by_vsrc(path: Path) -> bool:
     return any(path.resolve().is_relative_to(home.resolve()) for home in homes)
 
 
-def export_command(path: Path, options: str) -> str:
+def advised_export(path: Path, options: str) -> str:
     """Return the command that adds a graph or an engine to a package, as typed.
 
     For a package of vsrc's own it works on a copy in the working directory.

@@ -41,7 +41,7 @@ def write_foreign(path: Path, case: ForeignCase) -> Path:
     weight[:, :, 1, 1] *= dtype(0.75)
     weight[:, :, 1, 2] = weight[:, :, 1, 1] / 3
     dark = np.full(1, 0.02 * form.peak, dtype)
-    bias = np.repeat(-dark, len(weight))
+    bias = np.full(len(weight), -0.02 * form.peak, dtype)
     constants = [
         numpy_helper.from_array(weight, "body.0.weight"),
         numpy_helper.from_array(bias, "body.0.bias"),
@@ -67,7 +67,7 @@ def write_foreign(path: Path, case: ForeignCase) -> Path:
         nodes,
         "foreign",
         [helper.make_tensor_value_info("input", kind, shape)],
-        [helper.make_tensor_value_info("output", kind, None)],
+        [helper.make_tensor_value_info("output", kind, [batch, channels, "sH", "sW"])],
         constants,
     )
     imports = [helper.make_opsetid("", opset)]

@@ -91,7 +91,7 @@ def test_forms_that_fit_alike_are_listed(tmp_path: Path) -> None:
             noise = np.random.default_rng(0).normal(size=(12, 3, 3, 3)).astype(np.float32)
             tensor.CopyFrom(onnx.numpy_helper.from_array(noise, tensor.name))
         if tensor.name == "dark":
-            tensor.CopyFrom(onnx.numpy_helper.from_array(np.float32([9]), tensor.name))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([9], np.float32), tensor.name))
     onnx.save(model, path)
     with pytest.raises(ValueError, match=r"--range 255 --colour rgb.*--range 1 --colour rgb"):
         find_form(read_original(path), Told())

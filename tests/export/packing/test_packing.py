@@ -162,6 +162,16 @@ def test_a_scale_that_only_the_picture_tells(tmp_path: Path) -> None:
     assert open_package(tmp_path / "my.vsrc").spec.network.scale == 3
 
 
+def test_a_network_for_any_scale_needs_one(tmp_path: Path) -> None:
+    network = create("imdn-as", features=16, blocks=1)
+    state = {f"module.{key}": tensor for key, tensor in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "as.pth")
+    with pytest.raises(ValueError, match=r"fits several.*--network imdn-as --scale 2"):
+        pack(OwnNetwork(str(tmp_path / "as.pth")), tmp_path / "my.vsrc")
+    pack(OwnNetwork(str(tmp_path / "as.pth"), scale=2), tmp_path / "my.vsrc")
+    assert open_package(tmp_path / "my.vsrc").spec.network.name == "imdn-as"
+
+
 def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
     torch.save({"a.weight": torch.zeros(3, 2)}, tmp_path / "other.pth")
     with pytest.raises(MismatchError, match="vsrc pack module:function --weights"):
