@@ -127,7 +127,7 @@ def open_package(path: str | Path) -> Package:
         raise SpecError(f"{path} does not exist; {MODEL_WAYS}")
     if not spec_path.is_file():
         raise SpecError(
-            f"{path} holds no {SPEC_FILE}: not a vsrc package, or an unfinished one; {MODEL_WAYS}"
+            f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one; {MODEL_WAYS}"
         )
     size = spec_path.stat().st_size
     if size > SPEC_LIMIT_BYTES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -90,6 +90,17 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     Raises:
         ValueError: Unknown name (with the nearest ones) or unknown argument.
     """
+    return make_network(name, arguments)
+
+
+def make_network(
+    name: str, arguments: Mapping[str, Argument], *, spec: NetworkSpec | None = None
+) -> nn.Module:
+    """Build a network as `create` does; `spec` spares measuring one that declares none.
+
+    Raises:
+        ValueError: Unknown name or unknown argument.
+    """
     builder = builder_of(name)
     known = inspect.signature(builder).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
@@ -99,7 +110,8 @@ def create(name: str, **arguments: Argument) -> nn.Module:
     if ":" in name and not isinstance(getattr(network, "spec", None), NetworkSpec):
         if not isinstance(network, nn.Module):
             raise ValueError(f"{name} returns {type(network).__name__}, expected an nn.Module")
-        setattr(network, "spec", measure_spec(network, name=name, arguments=arguments))  # noqa: B010
+        found = spec or measure_spec(network, name=name, arguments=arguments)
+        setattr(network, "spec", found)  # noqa: B010
     return network
 
 

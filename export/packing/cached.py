@@ -17,7 +17,7 @@ from vsrc.export.packing.config import OwnNetwork
 from vsrc.export.packing.packing import PackResult, describe_spec, pack
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.package import open_package, packed_folder
+from vsrc.runtime.package import SPEC_FILE, open_package, packed_folder
 
 MOST_PACKAGES = 16
 MOST_BYTES = 4 << 30
@@ -45,9 +45,16 @@ def cached_package(own: OwnNetwork, *, progress: ExportProgress = lambda _: None
         package = open_package(path)
     except SpecError:
         folder.mkdir(parents=True, exist_ok=True)
-        made = pack(own, path, overwrite=(path / "model.json").exists(), progress=progress)
-        _evict(folder, keep=path)
-        return made
+        is_damaged = (path / SPEC_FILE).exists()
+        try:
+            made = pack(own, path, overwrite=is_damaged, progress=progress)
+        except (SpecError, FileExistsError):
+            if is_damaged or not (path / SPEC_FILE).exists():
+                raise
+            package = open_package(path)  # another process made it meanwhile
+        else:
+            _evict(folder, keep=path)
+            return made
     os.utime(path)
     graphs = tuple(package.spec.graphs)
     return PackResult(path, describe_spec(package.spec.network), graphs)

@@ -14,7 +14,7 @@ from vsrc.compressor.networks.image.spandrel_image import PACKED, recognise
 from vsrc.compressor.networks.loading.fits import Fit, find_fits
 from vsrc.compressor.networks.loading.recognition import describe_nearest
 from vsrc.compressor.networks.loading.weights import load_state
-from vsrc.compressor.networks.table import NETWORKS, create, names
+from vsrc.compressor.networks.table import NETWORKS, builder_of, create, names
 from vsrc.export.packing.config import OwnNetwork
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.picture.bicubic import downscale, upscale
@@ -77,7 +77,7 @@ def load_code(own: OwnNetwork) -> LoadedNetwork:
     from vsrc.compressor.features.taps import spec_of
     from vsrc.compressor.networks.layers.measured_spec import measure_spec
 
-    network = create(own.source) if own.window is None else _made(own)
+    network = create(own.source) if own.window is None else builder_of(own.source)()
     if own.weights is not None:
         load_state(network, read_weights(own.weights), where=str(own.weights))
     network.eval()
@@ -88,14 +88,6 @@ def load_code(own: OwnNetwork) -> LoadedNetwork:
     if own.scale not in (None, spec.scale):
         raise ValueError(f"{own.source} upscales by {spec.scale}, not by {own.scale}")
     return LoadedNetwork(network, spec)
-
-
-def _made(own: OwnNetwork) -> nn.Module:
-    """Call the function of a network whose window is told, before anything is measured."""
-    from vsrc.compressor.networks.table import builder_of
-
-    network: nn.Module = builder_of(own.source)()
-    return network
 
 
 def _by_spandrel(state: Mapping[str, Tensor], path: Path, own: OwnNetwork) -> LoadedNetwork:

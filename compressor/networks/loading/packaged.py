@@ -15,7 +15,7 @@ from torch import nn
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.image.spandrel_image import PACKED, SPANDREL, recognise
 from vsrc.compressor.networks.loading.weights import load_weights
-from vsrc.compressor.networks.table import NETWORKS, create
+from vsrc.compressor.networks.table import NETWORKS, make_network
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package
 from vsrc.runtime.spec import Argument
@@ -76,7 +76,7 @@ def create_unfilled(
         )
     chosen = {**package.spec.network.arguments, **(arguments or {})}
     if name != PACKED and not name.startswith(SPANDREL):
-        return create(name, **chosen)
+        return make_network(name, chosen, spec=package.spec.network)
     # The architecture is read from the package's own weights: the original file may be gone.
     state = read_weights(package.weights())
     inner = {key.removeprefix("network."): tensor for key, tensor in state.items()}
