@@ -24,6 +24,7 @@ from vsrc.commands.eval import eval_command
 from vsrc.commands.export import export_command
 from vsrc.commands.infer import infer_command
 from vsrc.commands.inspect import inspect_command
+from vsrc.commands.pack import pack_command
 from vsrc.commands.shard import shard_command
 from vsrc.commands.split import split_command
 from vsrc.commands.zoo import zoo_command
@@ -93,6 +94,7 @@ for _command in (
     export_command,
     infer_command,
     inspect_command,
+    pack_command,
     shard_command,
     split_command,
     zoo_command,

@@ -34,8 +34,8 @@ from vsrc.export.engines.engine_build import BuildOrder, build_engine, shapes_fo
 from vsrc.export.graphs.check_frames import as_float, real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.picture_network import ENDS, StepGraph, WholeGraph
-from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.spec import NetworkSpec

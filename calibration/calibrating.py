@@ -28,6 +28,7 @@ from vsrc.calibration.histogram import Histogram
 from vsrc.calibration.memory import affordable_tile
 from vsrc.calibration.observer import Observer
 from vsrc.calibration.progress import CalibrationCallback, CalibrationProgress, silent
+from vsrc.calibration.qdq import INT8_OPSET
 from vsrc.calibration.scenes import Scenes, lr_sources, survey
 from vsrc.calibration.sensitivity import (
     FloatLayers,
@@ -131,7 +132,21 @@ def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
     with explain_missing("onnx", extra="export"):
         import onnx
     path, graph = package.graph("fp32")
-    return onnx.load(path), graph
+    model = onnx.load(path)
+    # A graph of another program may be older than scales for each channel, which int8 needs.
+    return _of_opset(model, path) if graph.opset < INT8_OPSET else model, graph
+
+
+def _of_opset(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    from onnx import version_converter
+
+    try:
+        return version_converter.convert_version(model, INT8_OPSET)
+    except Exception as error:  # the converter raises RuntimeError, among others
+        raise MismatchError(
+            f"{path} is of an opset below {INT8_OPSET}, which int8 needs, and cannot be "
+            f"converted: {error}"
+        ) from error
 
 
 def _survey_clips(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LEVELS = 127
 """Number of steps from 0 to the largest int8 value."""
+INT8_OPSET = 13
+"""First opset with one scale for each channel."""
 HALF_OPSET = 19
 """First opset whose QuantizeLinear takes half precision."""
 

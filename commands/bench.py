@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_profile
 from vsrc.commands.model_argument import MODEL
+from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.config import parse_shape
 from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
@@ -24,14 +25,14 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command("bench")
-@click.argument("models", nargs=-1, type=MODEL, metavar="[PACKAGE|ONNX|ENGINE]...")
+@click.argument("models", nargs=-1, type=MODEL, metavar="[MODEL|ONNX|ENGINE]...")
 @click.option(
     "--shape",
-    default="{}x{}".format(*BenchConfig.shape),
-    show_default=True,
     metavar="HxW",
-    help="Height and width of the LR frames.",
+    help="Height and width of the LR frames.  [default: {}x{}, or the one size that the model "
+    "takes]".format(*BenchConfig.shape),
 )
+@own_network_options
 @click.option(
     "--backend",
     default=BenchConfig.backend,
@@ -87,7 +88,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--html", "html_file", type=_FILE, metavar="FILE", help="Report as a page.")
 def bench_command(
     models: tuple[Path, ...],
-    shape: str,
+    shape: str | None,
     compare: tuple[Path, Path] | None,
     profile: Path | None,
     sizes: str | None,
@@ -97,7 +98,8 @@ def bench_command(
 ) -> None:
     """Measure how fast models run on this machine, and what it costs.
 
-    A model is a package, an ONNX file or an engine; without one the student that ships with vsrc is
+    A model is a package, a shipped name, an ONNX file, an engine, a checkpoint, or module:function
+    with --weights; without one the student that ships with vsrc is
     measured, and several are set side by side.
     """
     from vsrc.runtime.report.template import check_pages
@@ -108,9 +110,11 @@ def bench_command(
     if compare:
         _compare(compare, json_file, html_file)
         return
+    from vsrc.runtime.latency.usual_shape import usual_shape
     from vsrc.runtime.pending_file import check_place
 
-    shapes = parse_shape(shape)
+    told = take_told(options)
+    shapes = (BenchConfig.shape,) if shape is None else parse_shape(shape)
     if profile:
         check_place(profile)
         run_profile(profile_config(shapes, sizes, options), profile)
@@ -122,11 +126,20 @@ def bench_command(
     if len(shapes) != 1:
         raise ValueError(f"{shape=} holds {len(shapes)} sizes; one is measured at a time")
     given = {name: value for name, value in options.items() if value is not None}
-    configs = [BenchConfig(model=model, shape=shapes[0], **given) for model in models or (None,)]
+    configs = [
+        BenchConfig(model=model, shape=usual_shape(model) if shape is None else shapes[0], **given)
+        for model in [_subject(model, told) for model in models] or (None,)
+    ]
     with StatusLine() as status:
         reports = bench_all(configs, progress=lambda now: status(*_bench_words(now)))
     _show(reports, json_file, html_file)
     check_gates(*reports)
+
+
+def _subject(model: Path, told: dict[str, Any]) -> Path:
+    """What is measured: an ONNX file as it is, unless something is told of it."""
+    is_graph = model.suffix.lower() == ".onnx" and not any(told.values())
+    return model if is_graph else packaged(model, told)
 
 
 _ALLOWED = {

@@ -10,12 +10,21 @@ import click
 from vsrc.calibration.calibration_config import METHODS, CalibrationConfig
 from vsrc.commands.calibration_bar import CalibrationBar
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.model_argument import WRITABLE_PACKAGE
+from vsrc.commands.model_argument import MODEL
+from vsrc.commands.own_network import own_network_options, take_told, writable
 
 
 @click.command("calibrate")
-@click.argument("package", type=WRITABLE_PACKAGE)
+@click.argument("model", type=MODEL)
 @click.argument("clips", nargs=-1, metavar="VIDEO|DIR...")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Package to write: a copy, or the package of a checkpoint, a graph or code.  "
+    "[default: MODEL itself; NAME.vsrc for what is no package]",
+)
+@own_network_options
 @click.option(
     "--method",
     type=click.Choice(METHODS),
@@ -58,11 +67,22 @@ from vsrc.commands.model_argument import WRITABLE_PACKAGE
 )
 @click.option("--overwrite", is_flag=True, help="Replace a calibration; learnt ranges, too.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
-def calibrate_command(package: Path, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Find the ranges that int8 graphs of PACKAGE need, on clips of what it will be fed."""
+def calibrate_command(
+    model: Path,
+    output: Path | None,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Find the ranges that int8 graphs of the package MODEL need, on clips of what it will be fed.
+
+    MODEL may also be a shipped name, with -o, or a network that is no package; see vsrc export.
+    """
     from vsrc.calibration.calibrating import calibrate
     from vsrc.calibration.calibration_text import calibration_text
 
+    told = take_told(options)
+    CalibrationConfig(package=model, **options)  # checks the options before anything is written
+    package = writable(model, output, told, verb="calibrate").path
     config = CalibrationConfig(package=package, **options)
     with CalibrationBar() as bar:
         result = calibrate(config, progress=bar)

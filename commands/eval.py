@@ -9,12 +9,14 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
+from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
 from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
 
 
 @click.command("eval")
 @click.argument("models", nargs=-1, metavar="[MODEL]...", type=MODEL)
+@own_network_options
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Clips, any layout.")
 @click.option(
     "--metrics",
@@ -53,6 +55,8 @@ def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: 
     from vsrc.runtime.quality.eval_report import eval_text
     from vsrc.runtime.quality.evaluation import evaluate
 
+    told = take_told(options)
+    options["models"] = tuple(packaged(model, told) for model in options["models"])
     config = EvalConfig(metrics=tuple(metrics.split(",")), **options)
     extra = {}
     if "lpips" in config.metrics:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.model_argument import WRITABLE_PACKAGE
+from vsrc.commands.model_argument import MODEL
+from vsrc.commands.own_network import own_network_options, take_told, writable
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.config import (
     FORMATS,
@@ -18,14 +20,21 @@ from vsrc.export.config import (
     Format,
     parse_shape,
 )
-from vsrc.runtime.spec import GraphIo
+from vsrc.runtime.spec import GraphIo, GraphLayout
 
 if TYPE_CHECKING:
     from vsrc.export.runs.result import ExportResult
 
 
 @click.command("export")
-@click.argument("package", type=WRITABLE_PACKAGE)
+@click.argument("model", type=MODEL)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Package to write: a copy, or the package of a checkpoint, a graph or code.  "
+    "[default: MODEL itself; NAME.vsrc for what is no package]",
+)
 @click.option(
     "--format",
     "format_",
@@ -47,6 +56,14 @@ if TYPE_CHECKING:
     default=ExportConfig.io,
     show_default=True,
     help="Pictures, or float tensors in [0, 1].",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "window", "stacked"]),
+    default=ExportConfig.layout,
+    show_default=True,
+    help="With --io float: (N, T, 3, H, W), or frames stacked in the channels, (N, 3T, H, W); auto "
+    "stacks the one frame of an image network.",
 )
 @click.option(
     "--shape",
@@ -114,12 +131,15 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Trust a package whose network is a module:function: its code is run.",
 )
+@own_network_options
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def export_command(
-    package: Path,
+    model: Path,
+    output: Path | None,
     format_: Format,
     precision: AskedPrecision,
     io: GraphIo,
+    layout: GraphLayout | Literal["auto"],
     shape: str,
     opset: int,
     overwrite: bool,
@@ -134,16 +154,22 @@ def export_command(
     workspace_mib: int | None,
     allow_code: bool,
     as_json: bool,
+    **options: Any,  # noqa: ANN401
 ) -> None:
-    """Add graphs or engines to PACKAGE, checked against torch on real frames."""
-    from vsrc.export.runs.exporting import export
-    from vsrc.export.runs.stopped import open_stoppable
+    """Add graphs or engines to the package MODEL, checked against torch on real frames.
 
+    MODEL may also be a shipped name, with -o, or a network that is no package: a checkpoint, an
+    ONNX graph, or module:function with --weights. Its package is then written first.
+    """
+    from vsrc.export.runs.result import ExportResult
+
+    told = take_told(options)
     config = ExportConfig(
-        package=package,
+        package=model,
         format=format_,
         precision=precision,
         io=io,
+        layout=layout,
         shape=parse_shape(shape) if shape else (),
         opset=opset,
         overwrite=overwrite,
@@ -158,12 +184,37 @@ def export_command(
         workspace_mib=workspace_mib,
         allow_code=allow_code,
     )
-    with StatusLine() as show, open_stoppable(config):
-        result = export(config, lambda step: show(step.words, _count(step.done, step.total)))
+    place = writable(model, output, told, verb="export")
+    is_typed = any(":" in str(name) for name in (model, told["network"]) if name is not None)
+    config = replace(config, package=place.path, allow_code=allow_code or is_typed)
+    if place.words and _is_there(config):
+        result = ExportResult((), {})
+    else:
+        # Nothing of the user's is lost in a package that was written just now.
+        result = _export(replace(config, overwrite=overwrite or bool(place.words)))
     if as_json:
         echo_json(result)
     else:
-        _show(result, package)
+        _show(result, place.path)
+
+
+def _export(config: ExportConfig) -> ExportResult:
+    from vsrc.export.runs.exporting import export
+    from vsrc.export.runs.stopped import open_stoppable
+
+    with StatusLine() as show, open_stoppable(config):
+        return export(config, lambda step: show(step.words, _count(step.done, step.total)))
+
+
+def _is_there(config: ExportConfig) -> bool:
+    """Whether a package that was written just now has what the plain command would add."""
+    from vsrc.export.graphs.graph_name import graph_name
+    from vsrc.runtime.package import open_package
+
+    plain = ExportConfig(config.package, precision=config.precision)
+    if config.precision == "auto" or replace(config, allow_code=False, overwrite=False) != plain:
+        return False
+    return graph_name(config.precision) in open_package(config.package).spec.graphs
 
 
 def _count(done: int, total: int) -> str:
@@ -173,6 +224,11 @@ def _count(done: int, total: int) -> str:
 def _show(result: ExportResult, package: Path) -> None:
     from vsrc.export.runs.text import export_text
 
-    click.echo(export_text(result))
+    if result.graphs or result.engines:
+        click.echo(export_text(result))
+    else:
+        from vsrc.runtime.package import open_package
+
+        click.echo(f"{package}: {', '.join(open_package(package).spec.graphs)}")
     if not result.engines:
         click.echo(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)

@@ -10,6 +10,7 @@ import click
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
+from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.runtime.jobs.config import AUDIO_MODES, InferConfig, parse_seconds
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 @click.command("infer")
 @click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|DIR|GLOB|-...")
-@click.option("-m", "--model", type=MODEL, help="Model package, or the name of one that ships.")
+@click.option(
+    "-m",
+    "--model",
+    type=MODEL,
+    help="Package, shipped name, checkpoint, .onnx, or module:function.",
+)
+@own_network_options
 @click.option(
     "-o",
     "--output",
@@ -99,6 +106,9 @@ def infer_command(
     from vsrc.runtime.errors import MediaError
     from vsrc.runtime.jobs.share import parse_share
 
+    told = take_told(options)
+    if options["model"] is not None:
+        options["model"] = packaged(options["model"], told)
     config = InferConfig(
         inputs=inputs,
         start=parse_seconds(start),

@@ -64,6 +64,7 @@ ROWS = (
     ZooNetwork("imdn-rte", 89_748, 22.8, scale=2),
     ZooNetwork("rlfn", 543_740, 517.6),
     ZooNetwork("mobile-rrn", 474_288, 473.5, window=2),
+    ZooNetwork("etds", 54_112, 53.9),
     ZooNetwork("fsrcnn", 24_683, 24.3),
     ZooNetwork("fsrcnn-teacher", 98_728, 119.6, colour="y", graphs=()),
     ZooNetwork("edsr", 43_089_923, 50_252.5, scales=_SHUFFLED),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vsrc.runtime.spec import GraphIo, Precision
+from vsrc.runtime.spec import GraphIo, GraphLayout, Precision
 
 Size = tuple[int, int]
 Format = Literal["onnx", "trt", "trt-rtx"]
@@ -17,6 +17,8 @@ FORMATS: tuple[Format, ...] = ("onnx", "trt", "trt-rtx")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-cpu")
 EXPORT_MODULES = ("torch", "safetensors", "onnx", "onnxscript", "onnxsim", "onnxruntime")
 """Modules that writing and checking a graph import; checked before it starts."""
+FOREIGN_MODULES = ("onnx", "onnxruntime")
+"""What a graph that was made from a foreign one needs instead."""
 LARGEST_SIDE = 8192
 """Upper bound of H and W of a graph with dynamic shapes, LR pixels."""
 
@@ -49,6 +51,8 @@ class ExportConfig:
             machine, or of TensorRT for RTX (`trt-rtx`), for GPUs that need not be present.
         precision: Precision of the graph; `auto` writes and measures all.
         io: Input and output type: `uint8` images, or `float` tensors in [0, 1] (10-bit video).
+        layout: Axes of float frames: `window`, `(N, T, 3, H, W)`, or `stacked`, `(N, 3 T, H, W)`;
+            `auto` stacks the one frame of an image network. Of no effect for `uint8`.
         shape: Empty for N, H and W dynamic; one `(H, W)` for a fixed graph (N = 1); three for the
             minimum, optimum and maximum size of a dynamic one. LR pixels.
         opset: ONNX operator set; 18 is supported by TensorRT 8.6 to 11.
@@ -74,6 +78,7 @@ class ExportConfig:
     format: Format = "onnx"
     precision: AskedPrecision = "fp32"
     io: GraphIo = "uint8"
+    layout: GraphLayout | Literal["auto"] = "auto"
     shape: tuple[Size, ...] = ()
     opset: int = 18
     overwrite: bool = False
@@ -101,9 +106,19 @@ class ExportConfig:
             raise ValueError(
                 f"opset={self.opset} must lie in 17..20: what TensorRT 8.6 to 11 share"
             )
+        if self.layout != "auto" and self.io == "uint8":
+            raise ValueError("--layout is of float frames: add --io float")
         if self.quantizer == "modelopt":
             _check_modelopt(self)
         _check_engine(self)
+
+    def layout_of(self, window: int) -> GraphLayout:
+        """Axes of the frames of a network with this window."""
+        if self.io == "uint8":
+            return "window"
+        if self.layout == "auto":
+            return "stacked" if window == 1 else "window"
+        return self.layout
 
 
 def _check_modelopt(config: ExportConfig) -> None:

@@ -12,6 +12,7 @@ hash of a file are checked before it is read and used.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING, get_args
 
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.pending_file import open_pending_folder, write_file
+from vsrc.runtime.shipped_models import list_shipped, shipped
 from vsrc.runtime.spec import (
     FileSpec,
     GraphSpec,
@@ -35,6 +38,13 @@ if TYPE_CHECKING:
 
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
+CALIBRATION_FILE = "calibration.json"
+MODEL_WAYS = (
+    "a model is a package (a folder that vsrc distill or vsrc pack writes), the name of one that "
+    "ships (vsrc zoo), a checkpoint (.pth, .safetensors), a graph (.onnx), or module:function with "
+    "--weights; vsrc pack FILE -o my.vsrc makes a package of any of them"
+)
+"""What a model may be on the command line, for messages."""
 SPEC_LIMIT_BYTES = 4 << 20
 """Largest `model.json` that is read, bytes; it usually has a few KB."""
 
@@ -74,14 +84,22 @@ class Package:
         if name not in self.spec.graphs:
             have = ", ".join(self.spec.graphs) or "none"
             missing = f"{self.path} has no {name} graph (it has: {have})"
-            precision = name.removeprefix("encode-").removeprefix("fuse-").removesuffix("-float")
+            precision = (
+                name.removeprefix("encode-")
+                .removeprefix("fuse-")
+                .removesuffix("-float")
+                .removesuffix("-stacked")
+            )
             if precision not in get_args(Precision):
                 raise SpecError(f"{missing}; precisions are {', '.join(get_args(Precision))}")
-            deep = " --io float" if name.endswith("-float") else ""
-            raise SpecError(
-                f"{missing}; write it with: "
-                f"vsrc export {self.path} --format onnx --precision {precision}{deep}"
-            )
+            options = f"--format onnx --precision {precision}"
+            if name.endswith(("-float", "-stacked")):
+                options += " --io float"
+            if name.endswith("-stacked"):
+                options += " --layout stacked"
+            if precision.startswith("int8") and not (self.path / CALIBRATION_FILE).is_file():
+                options += " --calib CLIPS"
+            raise SpecError(f"{missing}; write it with: {advised_export(self.path, options)}")
         graph = self.spec.graphs[name]
         return self.file(graph), graph
 
@@ -106,9 +124,11 @@ def open_package(path: str | Path) -> Package:
     path = Path(path)
     spec_path = path / SPEC_FILE
     if not path.exists():
-        raise SpecError(f"{path} does not exist; a package is a folder that vsrc distill writes")
+        raise SpecError(f"{path} does not exist; {MODEL_WAYS}")
     if not spec_path.is_file():
-        raise SpecError(f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one")
+        raise SpecError(
+            f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one; {MODEL_WAYS}"
+        )
     size = spec_path.stat().st_size
     if size > SPEC_LIMIT_BYTES:
         raise SpecError(f"{spec_path} has {size} bytes; at most {SPEC_LIMIT_BYTES} are read")
@@ -120,6 +140,33 @@ def open_package(path: str | Path) -> Package:
     for entry in (package.spec.weights, *package.spec.graphs.values()):
         inside(path, entry.file)
     return package
+
+
+def packed_folder() -> Path:
+    """Return the folder of packages that vsrc made for itself of other files."""
+    return cache_folder() / "networks"
+
+
+def is_kept_by_vsrc(path: Path) -> bool:
+    """Whether a package belongs to the installation or to the cache, and is not to be changed."""
+    homes = (shipped().parent, packed_folder())
+    return any(path.resolve().is_relative_to(home.resolve()) for home in homes)
+
+
+def advised_export(path: Path, options: str) -> str:
+    """Return the command that adds a graph or an engine to a package, as typed.
+
+    For a package of vsrc's own it works on a copy in the working directory.
+
+    Args:
+        path: Folder of the package.
+        options: Options of `vsrc export`.
+    """
+    if not is_kept_by_vsrc(path):
+        return f"vsrc export {shlex.quote(str(path))} {options}"
+    is_shipped = path.stem in list_shipped() and path.resolve() == shipped(path.stem).resolve()
+    model = path.stem if is_shipped else shlex.quote(str(path))
+    return f"vsrc export {model} -o {path.stem}.vsrc {options}"
 
 
 def inside(folder: Path, name: str) -> Path:

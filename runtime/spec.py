@@ -18,6 +18,7 @@ LONGEST_WINDOW = 64
 
 Precision = Literal["fp32", "fp16", "int8", "int8-cpu"]
 GraphIo = Literal["uint8", "float"]
+GraphLayout = Literal["window", "stacked"]
 GraphRole = Literal["whole", "encode", "fuse"]
 Degradation = Literal["bi", "bd", "real", "none"]
 Argument = bool | int | float | str
@@ -174,8 +175,10 @@ class GraphSpec(FileSpec):
 
     Attributes:
         precision: Precision of the arithmetic.
-        io: Input and output type: uint8 `(N, T, H, W, 3)`, or float `(N, T, 3, H, W)` in [0, 1]. A
+        io: Input and output type: uint8 `(N, T, H, W, 3)`, or float in [0, 1] as `layout` says. A
             single frame (`lr` of an encode graph where F = 1, and `centre`) has no axis T.
+        layout: Axes of float frames: `window`, `(N, T, 3, H, W)`, or `stacked`, the frames one
+            after the other in the channels, `(N, 3 T, H, W)`: `(N, 3, H, W)` of an image network.
         opset: ONNX operator set version.
         height: Smallest and largest H, LR pixels; equal if fixed.
         width: Smallest and largest W, LR pixels; equal if fixed.
@@ -200,6 +203,7 @@ class GraphSpec(FileSpec):
     features: tuple[FeatureSpec, ...] = ()
     psnr_db: float | None = None
     lossy: bool = False
+    layout: GraphLayout = "window"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import signal
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +78,19 @@ def clips(reference: Path) -> Path:
 def cases(reference: Path) -> Path:
     """Small public files that failed once, in `video`, `networks` and `attack`."""
     return _existing(reference.parent / "cases", "collected cases")
+
+
+@pytest.fixture(scope="session")
+def spandrel() -> ModuleType:
+    """Spandrel, as the library imports it."""
+    skip_without("torch", "safetensors")
+    from vsrc.compressor.networks.image.spandrel_image import import_spandrel
+    from vsrc.runtime.dependencies import is_importable
+
+    if not is_importable("spandrel"):
+        pytest.skip("spandrel is not installed")
+
+    return import_spandrel()
 
 
 @pytest.fixture(scope="session")

@@ -69,8 +69,8 @@ def with_onnxruntime(name: str, height: int, width: int) -> dict[str, float]:
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         return {}
     from vsrc.export.graphs.graph_plan import plan_whole
-    from vsrc.export.graphs.shape_range import shape_range_of
     from vsrc.export.graphs.to_onnx import to_onnx
+    from vsrc.export.shape_range import shape_range_of
 
     network = to_deployed(create(name))
     spec = spec_of(network)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.image.edsr import Edsr
+from vsrc.compressor.networks.image.etds import Etds
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
 from vsrc.compressor.networks.image.hr_teacher import HrTeacher
 from vsrc.compressor.networks.image.imdn import Imdn, ImdnAs
@@ -22,6 +23,7 @@ from vsrc.compressor.networks.image.rcan import Rcan
 from vsrc.compressor.networks.image.rlfn import Rlfn
 from vsrc.compressor.networks.image.san import San
 from vsrc.compressor.networks.image.spandrel_image import SPANDREL, from_spandrel
+from vsrc.compressor.networks.layers.measured_spec import measure_spec
 from vsrc.compressor.networks.video.edge import edge, edge_l, edge_m, edge_s
 from vsrc.compressor.networks.video.edvr import edvr_l, edvr_m, edvr_xs
 from vsrc.compressor.networks.video.fastdvdnet import FastDvdNet
@@ -54,6 +56,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "imdn-rte": ImdnRte,
     "rlfn": Rlfn,
     "mobile-rrn": MobileRrn,
+    "etds": Etds,
     "fsrcnn": Fsrcnn,
     "fsrcnn-teacher": HrTeacher,
     "edsr": Edsr,
@@ -79,23 +82,45 @@ def create(name: str, **arguments: Argument) -> nn.Module:
 
     Args:
         name: A name of the table; or `module:function` of your own (installed, or in the working
-            directory), a function that returns an `nn.Module` with a `spec` property
-            (`vsrc.runtime.spec.NetworkSpec`); or `spandrel:FILE`, any image checkpoint that
-            spandrel recognises, weights included.
+            directory), a function that returns an `nn.Module`, whose `spec` (`NetworkSpec`) is
+            measured where it has none, see `measure_spec`; or `spandrel:FILE`, any image
+            checkpoint that spandrel recognises, weights included.
         arguments: Passed to its constructor; all networks of the table accept `scale`.
 
     Raises:
         ValueError: Unknown name (with the nearest ones) or unknown argument.
     """
-    builder = _builder(name)
+    return make_network(name, arguments)
+
+
+def make_network(
+    name: str, arguments: Mapping[str, Argument], *, spec: NetworkSpec | None = None
+) -> nn.Module:
+    """Build a network as `create` does; `spec` spares measuring one that declares none.
+
+    Raises:
+        ValueError: Unknown name or unknown argument.
+    """
+    builder = builder_of(name)
     known = inspect.signature(builder).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
     if not takes_any and (unknown := sorted(set(arguments) - set(known))):
         raise ValueError(f"{name} takes no argument {unknown[0]!r}; it takes {', '.join(known)}")
-    return builder(**arguments)
+    network = builder(**arguments)
+    if ":" in name and not isinstance(getattr(network, "spec", None), NetworkSpec):
+        if not isinstance(network, nn.Module):
+            raise ValueError(f"{name} returns {type(network).__name__}, expected an nn.Module")
+        found = spec or measure_spec(network, name=name, arguments=arguments)
+        setattr(network, "spec", found)  # noqa: B010
+    return network
 
 
-def _builder(name: str) -> Callable[..., nn.Module]:
+def builder_of(name: str) -> Callable[..., nn.Module]:
+    """Find the function that makes a network; see `create`.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
     if name in NETWORKS:
         return NETWORKS[name]
     if name.startswith(SPANDREL):

@@ -1,23 +1,18 @@
-"""Compare the outputs of graphs, or of encode + fuse pairs, with torch on real frames."""
+"""Compare the outputs of graphs, or of encode + fuse pairs, with the network on real frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_float
+from vsrc.export.graphs.answers import Reference
+from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed
 from vsrc.runtime.errors import GateError
-from vsrc.runtime.spec import FeatureSpec, GraphIo, NetworkSpec, StateSpec
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from vsrc.export.graphs.picture_network import Ends
+from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphLayout, StateSpec
 
 Run = Callable[[Array], Array]
 """Function from windows of frames, in the graph's input format, to the output of each; a network
@@ -80,21 +75,21 @@ class GraphComparison:
     pictures: dict[str, NDArray[np.uint8]]
 
 
-def compare_with_torch(
+def compare_graphs(
     subjects: Mapping[str, ComparedGraph],
-    network: nn.Module,
-    spec: NetworkSpec,
+    reference: Reference,
     *,
     graph_io: GraphIo,
+    layout: GraphLayout = "window",
     frames: Sequence[CheckedFrames],
 ) -> GraphComparison:
     """Compare subjects with the network on real frames, at each size.
 
     Args:
         subjects: Name -> graph or pair to compare.
-        network: Network that the graphs were exported from.
-        spec: Spec of the network.
+        reference: Network that the graphs were made from.
         graph_io: Type of the graphs' inputs and outputs.
+        layout: Axes of float frames.
         frames: Input frames, from `check_frames`.
 
     Raises:
@@ -103,8 +98,8 @@ def compare_with_torch(
     agreements: dict[str, list[Agreement]] = {name: [] for name in subjects}
     pictures: dict[str, NDArray[np.uint8]] = {}
     for each in frames:
-        fed: Array = each.lr if graph_io == "uint8" else as_float(each.lr)
-        truth = _torch_answer(network, spec, fed, graph_io)
+        fed = as_fed(each.lr, graph_io=graph_io, layout=layout)
+        truth = reference.answer(fed)
         for name, subject in subjects.items():
             try:
                 answers = subject.exact(fed), subject.pictures(fed)
@@ -184,44 +179,6 @@ def halves_run(
         return np.asarray(answer)
 
     return run
-
-
-def _torch_answer(
-    network: nn.Module, spec: NetworkSpec, fed: Array, graph_io: GraphIo
-) -> NDArray[np.float32]:
-    """Run torch; returns `(N, ..., 3, sH, sW)` in 0..255, clipped, not rounded."""
-    import torch
-
-    from vsrc.export.graphs.picture_network import ENDS, Ends, WholeGraph
-
-    ends = Ends(ENDS[graph_io].enter, ENDS["float"].leave)
-    if spec.state:
-        return _torch_steps(network, spec, fed, ends)
-    whole = WholeGraph(network, ends, window=spec.window).eval()
-    with torch.inference_mode():
-        answer: NDArray[np.float32] = (whole(torch.from_numpy(fed)) * 255.0).numpy()
-    return answer
-
-
-def _torch_steps(
-    network: nn.Module, spec: NetworkSpec, fed: Array, ends: Ends
-) -> NDArray[np.float32]:
-    """Run torch on the windows of a shot in order; see `_torch_answer`."""
-    import torch
-
-    from vsrc.compressor.networks.layers.carried_state import zero_state
-    from vsrc.export.graphs.picture_network import StepGraph
-
-    step = StepGraph(network, ends).eval()
-    windows = [torch.from_numpy(fed[at : at + 1]) for at in range(len(fed))]
-    state = zero_state(spec, ends.enter(windows[0]))
-    answers = []
-    with torch.inference_mode():
-        for lr in windows:
-            sr, *following = step(lr, state)
-            state = tuple(following)
-            answers.append((sr * 255.0).numpy())
-    return np.concatenate(answers)
 
 
 def _measure_agreement(

@@ -12,7 +12,7 @@ from vsrc.export.checks.agreement import (
     ComparedGraph,
     GraphComparison,
     Run,
-    compare_with_torch,
+    compare_graphs,
     halves_run,
     steps_run,
     whole_run,
@@ -20,10 +20,10 @@ from vsrc.export.checks.agreement import (
 from vsrc.export.checks.quality_gate import check_agreement
 from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
-from vsrc.export.graphs.check_frames import as_float
+from vsrc.export.graphs.check_frames import as_fed
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.ranges import ranges_for
-from vsrc.export.graphs.tracing import TracedNetwork
+from vsrc.export.graphs.tracing import TracedNetwork, is_named_stacked
 from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import Precision
@@ -42,6 +42,7 @@ class Draft:
         graphs: Whole graph, then encode and fuse graphs if there are any.
         comparison: Result of the comparison with torch.
         lossy: Whether they miss the limit and were allowed to.
+        judge: What they were compared with.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Draft:
     graphs: tuple[TypedGraph, ...]
     comparison: GraphComparison
     lossy: bool
+    judge: str = "torch"
 
 
 def draft_graphs(
@@ -61,18 +63,21 @@ def draft_graphs(
         SpecError: The package has no ranges for int8.
     """
     graphs = _write_typed(source, precision, config, progress)
-    progress(ExportStep(f"comparing {precision} with torch"))
-    names = [graph_name(precision, config.io, graph.plan.role) for graph in graphs]
+    progress(ExportStep(f"comparing {precision} with {source.reference.name}"))
+    stacked = is_named_stacked(source.package.spec.network, config)
+    names = [
+        graph_name(precision, config.io, graph.plan.role, is_stacked=stacked) for graph in graphs
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        comparison = compare_with_torch(
+        comparison = compare_graphs(
             _subjects(dict(zip(names, graphs, strict=True)), Path(folder)),
-            source.network,
-            source.package.spec.network,
+            source.reference,
             graph_io=config.io,
+            layout=source.layout,
             frames=source.frames,
         )
-    lossy = _is_lossy(comparison, precision, config)
-    return Draft(names[0], precision, tuple(graphs), comparison, lossy)
+    lossy = _is_lossy(comparison, precision, config, source.reference.name)
+    return Draft(names[0], precision, tuple(graphs), comparison, lossy, source.reference.name)
 
 
 def _write_typed(
@@ -90,16 +95,20 @@ def _write_typed(
     return in_precision(
         source.traced,
         precision,
-        frames=lr if config.io == "uint8" else as_float(lr),
+        frames=as_fed(lr, graph_io=config.io, layout=source.layout),
         calibration=calibration,
         int8_with=config.int8_with,
     )
 
 
-def _is_lossy(comparison: GraphComparison, precision: Precision, config: ExportConfig) -> bool:
+def _is_lossy(
+    comparison: GraphComparison, precision: Precision, config: ExportConfig, judge: str
+) -> bool:
     try:
         for name, of_one in comparison.agreements.items():
-            check_agreement(name, of_one, precision=precision, limit_db=config.min_psnr)
+            check_agreement(
+                name, of_one, precision=precision, limit_db=config.min_psnr, judge=judge
+            )
     except GateError:
         if not config.allow_lossy:
             raise

@@ -32,15 +32,21 @@ def worst_db(agreements: Sequence[Agreement]) -> float:
 
 
 def check_agreement(
-    name: str, agreements: Sequence[Agreement], *, precision: Precision, limit_db: float | None
+    name: str,
+    agreements: Sequence[Agreement],
+    *,
+    precision: Precision,
+    limit_db: float | None,
+    judge: str = "torch",
 ) -> None:
-    """Reject a graph that differs too much from torch.
+    """Reject a graph that differs too much from the network.
 
     Args:
         name: Name of the graph or pair.
         agreements: Agreement at each size.
         precision: Precision of the graph.
         limit_db: Limit instead of `LIMITS_DB`, dB; None for the default.
+        judge: What it was compared with.
 
     Raises:
         GateError: The graph misses the limit at one of the sizes.
@@ -48,10 +54,12 @@ def check_agreement(
     limit = LIMITS_DB[precision] if limit_db is None else limit_db
     for agreement in agreements:
         here = worst_db([agreement])
-        logger.info("%s: %.1f dB to torch at %dx%d", name, here, agreement.height, agreement.width)
+        logger.info(
+            "%s: %.1f dB to %s at %dx%d", name, here, judge, agreement.height, agreement.width
+        )
         if not here >= limit:  # also catches NaN
             raise GateError(
-                f"{name} is {here:.1f} dB from torch in float32 at "
+                f"{name} is {here:.1f} dB from {judge} in float32 at "
                 f"{agreement.height}x{agreement.width}, "
                 f"the limit is {limit:g} dB; nothing was written. {_REMEDIES[precision]}; "
                 "--allow-lossy keeps the graph and marks it"

@@ -56,7 +56,7 @@ def find_refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
         if opset.domain in ("", "ai.onnx") and opset.version > MOST_OPSET:
             reasons[
                 f"opset {opset.version} is newer than {MOST_OPSET}, the newest that TensorRT 10.0 "
-                "reads: export with --opset 18"
+                "reads: export with --opset 18, a graph of another program anew at its source"
             ] = None
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in _infer_values(model)}
     for node in model.graph.node:

@@ -57,7 +57,9 @@ def shapes_for(
             return (declared,)
         shapes = []
         for count, height, width in sizes:
-            sides = zip(free, (count, height // stride, width // stride), strict=True)
+            # A graph whose N is fixed has two free axes.
+            wanted = (count, height // stride, width // stride)[-len(free) :]
+            sides = zip(free, wanted, strict=True)
             shapes.append(tuple({**dict(enumerate(declared)), **dict(sides)}.values()))
         return tuple(shapes)
 

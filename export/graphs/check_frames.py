@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.export.graphs.shape_range import ShapeRange
+from vsrc.export.shape_range import ShapeRange
 from vsrc.runtime.picture.bicubic import downscale
 from vsrc.runtime.picture.fast_resize import bicubic_down, gaussian_down
 from vsrc.runtime.sample import sample_frames
-from vsrc.runtime.spec import Degradation, NetworkSpec
+from vsrc.runtime.spec import Degradation, GraphIo, GraphLayout, NetworkSpec
 
 Array = NDArray[np.uint8] | NDArray[np.float32]
 
@@ -105,3 +105,11 @@ def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:
 def as_float(lr: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Convert `(N, T, H, W, 3)` uint8 to `(N, T, 3, H, W)` float32 in [0, 1]."""
     return np.ascontiguousarray(np.moveaxis(lr, -1, 2)).astype(np.float32) / np.float32(255)
+
+
+def as_fed(lr: NDArray[np.uint8], *, graph_io: GraphIo, layout: GraphLayout) -> Array:
+    """Convert `(N, T, H, W, 3)` uint8 to the input format of a graph."""
+    if graph_io == "uint8":
+        return lr
+    frames = as_float(lr)
+    return frames.reshape(len(lr), -1, *lr.shape[2:4]) if layout == "stacked" else frames

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vsrc.export.graphs.shape_range import ShapeRange
+from vsrc.export.shape_range import ShapeRange
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphRole, NetworkSpec, StateSpec
+from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphLayout, GraphRole, NetworkSpec, StateSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,7 @@ class GraphPlan:
 
     Attributes:
         role: Whole network, encode or fuse.
-        module: Module to trace.
+        module: Module to trace; None for a graph that is not traced.
         examples: Small example arguments.
         free: Dynamic axes of each argument, in `torch.export`'s form.
         inputs: Names of the inputs, in the order of the arguments.
@@ -36,7 +36,7 @@ class GraphPlan:
     """
 
     role: GraphRole
-    module: nn.Module
+    module: nn.Module | None
     examples: tuple[Any, ...]
     free: tuple[Any, ...]
     inputs: tuple[str, ...]
@@ -53,7 +53,12 @@ class GraphPlan:
 
 
 def plan_whole(
-    network: nn.Module, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange
+    network: nn.Module,
+    spec: NetworkSpec,
+    *,
+    graph_io: GraphIo,
+    extent: ShapeRange,
+    layout: GraphLayout = "window",
 ) -> GraphPlan:
     """Plan the graph that takes windows, and the state of a network that has one.
 
@@ -62,11 +67,15 @@ def plan_whole(
         spec: Spec of the network.
         graph_io: Type of inputs and outputs: uint8 images or float tensors.
         extent: Shapes that the graph must accept.
+        layout: Axes of float frames, as in `GraphSpec`.
     """
     from vsrc.export.graphs.picture_network import ENDS, StepGraph, WholeGraph
 
     axes = _Axes.of(extent, multiple=spec.size_multiple)
-    example, free = axes.frames((spec.window,), graph_io)
+    if layout == "stacked":
+        example, free = axes.stacked(spec.window)
+    else:
+        example, free = axes.frames((spec.window,), graph_io)
     if spec.state:
         maps = [axes.state(each) for each in spec.state]
         return GraphPlan(
@@ -78,7 +87,7 @@ def plan_whole(
             ("sr", *(each.next_name for each in spec.state)),
             state=spec.state,
         )
-    module = WholeGraph(network, ENDS[graph_io], window=spec.window)
+    module = WholeGraph(network, ENDS[graph_io], window=spec.window, layout=layout)
     return GraphPlan("whole", module.eval(), (example,), (free,), ("lr",), ("sr",))
 
 
@@ -171,6 +180,13 @@ class _Axes:
         if graph_io == "uint8":
             return _argument([self.batch.over(1), *middle, *sides, (3, None)], torch.uint8)
         return _argument([self.batch.over(1), *middle, (3, None), *sides], torch.float32)
+
+    def stacked(self, window: int) -> tuple[Tensor, dict[int, Any]]:
+        """Example of a window's frames stacked in the channels, and its dynamic axes."""
+        import torch
+
+        sides = [self.height.over(1), self.width.over(1)]
+        return _argument([self.batch.over(1), (3 * window, None), *sides], torch.float32)
 
     def maps(self, feature: FeatureSpec, runs: int) -> tuple[Tensor, dict[int, Any]]:
         """Example of a window's maps, `(N, runs, C, h, w)`, and its dynamic axes."""

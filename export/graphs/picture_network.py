@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.layers.carried_state import run_step
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
-from vsrc.runtime.spec import GraphIo
+from vsrc.compressor.networks.layers.stacked_frames import StackedFrames
+from vsrc.runtime.spec import GraphIo, GraphLayout
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,30 @@ class WholeGraph(nn.Module):
         network: Float network of the table.
         ends: Conversions of input and output.
         window: Frames fed at once; 1 for an image network, whose input is `(N, 3, H, W)`.
+        layout: Axes of float frames: `window`, or `stacked` in the channels, `(N, 3 T, H, W)`.
     """
 
-    def __init__(self, network: nn.Module, ends: Ends, *, window: int) -> None:
+    def __init__(
+        self, network: nn.Module, ends: Ends, *, window: int, layout: GraphLayout = "window"
+    ) -> None:
         super().__init__()
-        self.network, self.ends, self.window = network, ends, window
+        self.network, self.ends, self.window, self.layout = network, ends, window, layout
 
     def forward(self, lr: Tensor) -> Tensor:
         """Upscale; see the class."""
         frames = self.ends.enter(lr)
+        if self.layout == "stacked":
+            return self.ends.leave(self._upscale_stacked(frames))
         return self.ends.leave(self.network(frames[:, 0] if self.window == 1 else frames))
+
+    def _upscale_stacked(self, frames: Tensor) -> Tensor:
+        """Upscale `(N, 3 T, H, W)`; with four axes throughout where the network can."""
+        if isinstance(self.network, StackedFrames):
+            return self.network.forward_stacked(frames)
+        if self.window > 1:
+            frames = frames.reshape(frames.shape[0], self.window, 3, *frames.shape[2:])
+        sr: Tensor = self.network(frames)
+        return sr
 
 
 class StepGraph(nn.Module):

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.graphs.graph_plan import GraphPlan
-from vsrc.export.graphs.shape_range import ShapeRange
+from vsrc.export.graphs.metadata import describe_graph
+from vsrc.export.shape_range import ShapeRange
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.installation import explain_missing
-from vsrc.runtime.schema import to_json
-from vsrc.runtime.spec import SCHEMA_VERSION, GraphIo, NetworkSpec
+from vsrc.runtime.spec import GraphIo, GraphLayout, NetworkSpec
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +24,13 @@ logger = logging.getLogger(__name__)
 
 
 def to_onnx(
-    plan: GraphPlan, spec: NetworkSpec, *, graph_io: GraphIo, extent: ShapeRange, opset: int
+    plan: GraphPlan,
+    spec: NetworkSpec,
+    *,
+    graph_io: GraphIo,
+    extent: ShapeRange,
+    opset: int,
+    layout: GraphLayout = "window",
 ) -> onnx.ModelProto:
     """Export, simplify and strip a graph; deterministic to the byte.
 
@@ -36,6 +40,7 @@ def to_onnx(
         graph_io: Type of inputs and outputs: uint8 images or float tensors.
         extent: Shapes that the graph must accept.
         opset: ONNX operator set.
+        layout: Axes of float frames, as in `GraphSpec`.
 
     Raises:
         MismatchError: The code of the network fixes a dynamic axis.
@@ -44,16 +49,12 @@ def to_onnx(
     drop_unread_inputs(model)
     _check_free_axes(model, plan)
     strip(model)
-    graph = {"precision": "fp32", "io": graph_io, "opset": opset, **to_json(extent)}
-    halves = {"encoded_frames": plan.encoded_frames, "features": to_json(plan.features)}
-    graph |= {"role": plan.role, **halves}
-    description = {"schema_version": SCHEMA_VERSION, "network": to_json(spec), "graph": graph}
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, json.dumps(description, sort_keys=True)
+    describe_graph(model, plan, spec, graph_io=graph_io, layout=layout, extent=extent, opset=opset)
     return model
 
 
 def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
+    assert plan.module is not None  # a foreign graph is not traced
     with explain_missing("onnxscript", extra="export"):
         import onnxscript  # noqa: F401  imported late by the exporter, with an unclear error
     # The exporter prints to stdout and warns of its internals; neither is for the user.

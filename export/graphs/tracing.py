@@ -6,15 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vsrc.calibration.qdq import INT8_OPSET
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.foreign.extent import foreign_extent
+from vsrc.export.foreign.form import FOREIGN, form_of
+from vsrc.export.foreign.normalising import LEAST_OPSET, normalise
+from vsrc.export.foreign.original import read_original
+from vsrc.export.foreign.wrapping import wrap
+from vsrc.export.graphs.answers import Reference, foreign_reference, torch_reference
 from vsrc.export.graphs.check_frames import CheckedFrames, check_frames
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
-from vsrc.export.graphs.shape_range import ShapeRange, shape_range_of
-from vsrc.export.graphs.typed_graphs import TypedGraph
+from vsrc.export.graphs.metadata import describe_graph
+from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
+from vsrc.export.shape_range import ShapeRange, shape_range_of
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.spec import NetworkSpec, Precision
+from vsrc.runtime.spec import GraphLayout, GraphRole, NetworkSpec, Precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,14 +34,16 @@ class TracedNetwork:
 
     Attributes:
         package: Package of the network.
-        network: Network in deployed form.
+        reference: What the graphs are compared with.
+        layout: Axes of float frames.
         extent: Shapes that the graphs accept.
         traced: fp32 graphs: whole, then encode and fuse if there are any.
         frames: Real frames for checking graphs.
     """
 
     package: Package
-    network: nn.Module
+    reference: Reference
+    layout: GraphLayout
     extent: ShapeRange
     traced: tuple[TypedGraph, ...]
     frames: tuple[CheckedFrames, ...]
@@ -50,21 +60,73 @@ def trace(
         progress: Called for each graph.
     """
     package = open_package(config.package)
-    spec, network = package.spec.network, _exportable(package, config)
+    spec = package.spec.network
+    if spec.name.startswith(FOREIGN):
+        return trace_foreign(package, config, precisions, progress)
+    network = _exportable(package, config)
     extent = shape_range_of(config.shape, multiple=spec.size_multiple)
+    layout = config.layout_of(spec.window)
     plans = _plans(network, spec, config, extent)
-    names = [
-        graph_name(precision, config.io, plan.role) for precision in precisions for plan in plans
-    ]
-    there = [name for name in names if name in package.spec.graphs]
-    if there and not config.overwrite:
-        raise SpecError(f"{package.path} has a {there[0]} graph; add --overwrite to replace it")
+    check_new_graphs(package, config, precisions, [plan.role for plan in plans])
     traced = []
     for done, plan in enumerate(plans):
         progress(ExportStep(f"tracing the {plan.role} graph", done, len(plans)))
         traced.append(_trace_plan(plan, spec, config, extent))
     frames = check_frames(spec, extent, degradation=package.spec.degradation)
-    return TracedNetwork(package, network, extent, tuple(traced), frames)
+    reference = torch_reference(network, spec, graph_io=config.io, layout=layout)
+    return TracedNetwork(package, reference, layout, extent, tuple(traced), frames)
+
+
+def trace_foreign(
+    package: Package,
+    config: ExportConfig,
+    precisions: Sequence[Precision],
+    progress: ExportProgress,
+) -> TracedNetwork:
+    """Write the graph of a package that was made from a foreign one; torch is not needed."""
+    spec = package.spec.network
+    check_new_graphs(package, config, precisions, ["whole"])
+    progress(ExportStep("writing the graph"))
+    if not spec.arguments:
+        raise MismatchError(
+            f"{package.path} was packed from a graph of vsrc, which runs as it is; export the "
+            "package that the graph came from"
+        )
+    layout, form = config.layout_of(spec.window), form_of(spec)
+    needed = INT8_OPSET if {"int8", "int8-cpu"} & set(precisions) else LEAST_OPSET
+    original = normalise(read_original(package.weights()), least_opset=needed)
+    extent = foreign_extent(original, spec, config.shape)
+    model = wrap(original, form, graph_io=config.io, layout=layout)
+    plan = GraphPlan("whole", None, (), (), ("lr",), ("sr",))
+    opset = opset_of(model)
+    describe_graph(model, plan, spec, graph_io=config.io, layout=layout, extent=extent, opset=opset)
+    frames = check_frames(spec, extent, degradation=package.spec.degradation)
+    reference = foreign_reference(original, form, graph_io=config.io, layout=layout)
+    traced = (TypedGraph(plan, model),)
+    return TracedNetwork(package, reference, layout, extent, traced, frames)
+
+
+def check_new_graphs(
+    package: Package,
+    config: ExportConfig,
+    precisions: Sequence[Precision],
+    roles: Sequence[GraphRole],
+) -> None:
+    """Raise if the package has one of the graphs and it is not to be replaced."""
+    stacked = is_named_stacked(package.spec.network, config)
+    names = [
+        graph_name(precision, config.io, role, is_stacked=stacked)
+        for precision in precisions
+        for role in roles
+    ]
+    there = [name for name in names if name in package.spec.graphs]
+    if there and not config.overwrite:
+        raise SpecError(f"{package.path} has a {there[0]} graph; add --overwrite to replace it")
+
+
+def is_named_stacked(spec: NetworkSpec, config: ExportConfig) -> bool:
+    """Whether several frames are stacked in the channels, which the name of the graph says."""
+    return spec.window > 1 and config.layout_of(spec.window) == "stacked"
 
 
 def _exportable(package: Package, config: ExportConfig) -> nn.Module:
@@ -91,8 +153,9 @@ def _plans(
 ) -> list[GraphPlan]:
     from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
 
-    plans = [plan_whole(network, spec, graph_io=config.io, extent=extent)]
-    if config.halves and isinstance(network, FrameEncoder):
+    layout = config.layout_of(spec.window)
+    plans = [plan_whole(network, spec, graph_io=config.io, extent=extent, layout=layout)]
+    if config.halves and layout == "window" and isinstance(network, FrameEncoder):
         plans += plan_halves(network, spec, graph_io=config.io, extent=extent)
     return plans
 
@@ -104,5 +167,12 @@ def _trace_plan(
 
     return TypedGraph(
         plan,
-        to_onnx(plan, spec, graph_io=config.io, extent=extent, opset=config.opset),
+        to_onnx(
+            plan,
+            spec,
+            graph_io=config.io,
+            extent=extent,
+            opset=config.opset,
+            layout=config.layout_of(spec.window),
+        ),
     )

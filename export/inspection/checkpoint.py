@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_FITS = "They fit"
+
+
 def inspect_weights(path: Path) -> Inspection:
     """List the weights of a safetensors file; with torch installed, their network, too.
 
@@ -27,7 +30,7 @@ def inspect_weights(path: Path) -> Inspection:
         return inspection
     from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 
-    return _with_network(inspection, read_weights(path))
+    return _with_network(inspection, read_weights(path), path)
 
 
 def inspect_checkpoint(path: Path) -> Inspection:
@@ -45,23 +48,45 @@ def inspect_checkpoint(path: Path) -> Inspection:
         TensorInfo(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
         for name, tensor in state.items()
     ]
-    return _with_network(weights_inspection(path, tensors, metadata={}), state)
+    return _with_network(weights_inspection(path, tensors, metadata={}), state, path)
 
 
 def _has_torch() -> bool:
     return all(is_importable(name) for name in ("torch", "safetensors"))
 
 
-def _with_network(inspection: Inspection, state: Mapping[str, Tensor]) -> Inspection:
-    """Add the call of `create` that the weights fit."""
+def _with_network(inspection: Inspection, state: Mapping[str, Tensor], path: Path) -> Inspection:
+    """Add the network that the weights fit, or how a network that vsrc lacks would be loaded."""
     from torch import nn
 
+    from vsrc.compressor.networks.loading.fits import find_fits
     from vsrc.compressor.networks.loading.recognition import describe_nearest
 
     verdict = describe_nearest(_bare(state), nn.Identity())
-    network = None if verdict.startswith("No network") else verdict
-    rows = (*inspection.rows[:1], ("network", verdict), *inspection.rows[1:])
-    return replace(inspection, rows=rows, facts={**inspection.facts, "network": network})
+    if not verdict.startswith(_FITS) and (fits := find_fits(state)):
+        verdict = f"{_FITS} {' or '.join(map(str, fits))}"
+    rows, facts = [("network", verdict)], dict(inspection.facts)
+    facts["network"] = None if verdict.startswith("No network") else verdict
+    if not verdict.startswith(_FITS):
+        facts["spandrel"] = _recognised_by_spandrel(state, path)
+        code = f"module:function --weights {path} would load them with code of your own"
+        rows += [("spandrel", facts["spandrel"]), ("or", f"vsrc pack {code}")]
+    return replace(
+        inspection, rows=(*inspection.rows[:1], *rows, *inspection.rows[1:]), facts=facts
+    )
+
+
+def _recognised_by_spandrel(state: Mapping[str, Tensor], path: Path) -> str:
+    """Say what spandrel makes of weights, or why it cannot."""
+    from vsrc.compressor.networks.image.spandrel_image import recognise
+    from vsrc.runtime.errors import VsrcError
+
+    try:
+        network = recognise(state, path=str(path))
+    except VsrcError as error:
+        return str(error)
+    words = f"{network.architecture} x{network.scale}, RGB: vsrc pack {path} takes it"
+    return f"recognised as {words}"
 
 
 def _bare(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.export.checks.tensorrt_operators import find_refused_operators
-from vsrc.runtime.errors import SpecError
+from vsrc.export.graphs.graph_name import METADATA_KEY
+from vsrc.runtime.dependencies import is_importable
+from vsrc.runtime.errors import SpecError, VsrcError
 from vsrc.runtime.inspection.facts import Inspection, size_text
 from vsrc.runtime.installation import explain_missing
 
@@ -62,6 +64,9 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
         *(("", f"convolutions that read {_counts(convolved)}") for _ in convolved and [0]),
         ("weights", _counts(weights) or "none"),
     ]
+    form = _form(path) if METADATA_KEY not in metadata else None
+    if form is not None:
+        rows.append(("fed with", form))
     rows.append(("needs", _needs(opsets.get("ai.onnx", 0))))
     rows += [("refused" if not index else "", text) for index, text in enumerate(refused)]
     if model.producer_name:
@@ -85,9 +90,23 @@ def _inspection(path: Path, model: onnx.ModelProto) -> Inspection:
             "weights_by_dtype": weights,
             "producer": f"{model.producer_name} {model.producer_version}".strip(),
             "metadata": metadata,
+            "fed_with": form,
         },
         problems=_problems(path, model),
     )
+
+
+def _form(path: Path) -> str | None:
+    """Say what frames a graph of another program takes, found by running it; None if none."""
+    from vsrc.export.foreign.original import read_original
+    from vsrc.export.foreign.probe import Told, find_form
+
+    if not is_importable("onnxruntime"):
+        return None
+    try:
+        return f"{find_form(read_original(path), Told()).words}: vsrc pack {path} takes it"
+    except (VsrcError, ValueError) as error:
+        return f"unknown: {error}"
 
 
 def _values(values: Iterable[onnx.ValueInfoProto]) -> list[str]:

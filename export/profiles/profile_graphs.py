@@ -75,9 +75,9 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
 
 def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpec:
     from vsrc.export.graphs.graph_plan import plan_whole
-    from vsrc.export.graphs.shape_range import shape_range_of
     from vsrc.export.graphs.to_onnx import to_onnx
     from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision, opset_of
+    from vsrc.export.shape_range import shape_range_of
     from vsrc.runtime.package import describe_file
 
     extent = shape_range_of((), multiple=network.spec.size_multiple)

@@ -11,7 +11,7 @@ from vsrc.export.checks.checked_graphs import Draft
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import ExportConfig
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.tracing import TracedNetwork
+from vsrc.export.graphs.tracing import TracedNetwork, is_named_stacked
 from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.export.runs.report import write_reports
 from vsrc.export.runs.result import ExportedGraph, ExportResult
@@ -44,14 +44,16 @@ def add_to_package(
         graphs = {**spec.graphs, **{graph.name: graph.graph for graph in written}}
         write_spec(path, dataclasses.replace(spec, graphs=graphs))
     there = tuple(path / report.relative_to(draft_of_package) for report in reports)
-    return ExportResult(tuple(written), agreements, there)
+    return ExportResult(tuple(written), agreements, there, judge=source.reference.name)
 
 
 def _write_graph(
     source: TracedNetwork, draft: Draft, typed: TypedGraph, config: ExportConfig, folder: Path
 ) -> ExportedGraph:
     """Write a graph below `folder`, at its path in the package."""
-    name, extent = graph_name(draft.precision, config.io, typed.plan.role), source.extent
+    stacked = is_named_stacked(source.package.spec.network, config)
+    name = graph_name(draft.precision, config.io, typed.plan.role, is_stacked=stacked)
+    extent = source.extent
     agreements = next(
         of for each, of in draft.comparison.agreements.items() if name in each.split(" + ")
     )
@@ -71,6 +73,7 @@ def _write_graph(
         features=typed.plan.features,
         psnr_db=worst if -1e3 < worst < 1e3 else None,
         lossy=draft.lossy,
+        layout=source.layout,
     )
     file = source.package.path / graph.file
     return ExportedGraph(file, name, graph, len(typed.model.graph.node), typed.kept)

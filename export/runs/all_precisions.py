@@ -13,11 +13,11 @@ from vsrc.export.checks.checked_graphs import Draft, draft_graphs
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.shape_range import ShapeRange
 from vsrc.export.graphs.tracing import TracedNetwork, trace
 from vsrc.export.runs.add_graphs import add_to_package
 from vsrc.export.runs.precision_choice import PrecisionCandidate, PrecisionChoice, choose_precision
 from vsrc.export.runs.result import ExportResult
+from vsrc.export.shape_range import ShapeRange
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Precision

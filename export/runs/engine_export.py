@@ -23,9 +23,11 @@ from vsrc.export.engines.engine_build import (
     input_shapes,
     shapes_for,
 )
+from vsrc.export.foreign.form import FOREIGN
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.shape_range import shape_range_of
+from vsrc.export.graphs.tracing import is_named_stacked
 from vsrc.export.runs.result import ExportedEngine, ExportResult
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,
@@ -100,10 +102,12 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
 def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult:
     """Write the missing graphs."""
     assert config.precision != "auto"  # rejected by ExportConfig
-    name = graph_name(config.precision, config.io)
+    stacked = is_named_stacked(open_package(config.package).spec.network, config)
+    name = graph_name(config.precision, config.io, is_stacked=stacked)
     if name in open_package(config.package).spec.graphs:
         return ExportResult((), {})
-    if not is_importable("torch"):
+    is_foreign = open_package(config.package).spec.network.name.startswith(FOREIGN)
+    if not is_foreign and not is_importable("torch"):
         raise SpecError(
             f"{config.package} has no {name} graph, and torch is not installed to write it; on a "
             f"machine with torch run vsrc export {config.package} "
@@ -118,7 +122,8 @@ def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path,
     """Yield name, file and spec of each graph that an engine is built from."""
     assert config.precision != "auto"
     for role in _ROLES if config.halves else _ROLES[:1]:
-        name = graph_name(config.precision, config.io, role)
+        stacked = is_named_stacked(package.spec.network, config)
+        name = graph_name(config.precision, config.io, role, is_stacked=stacked)
         if name in package.spec.graphs:
             path, graph = package.graph(name)
             if graph.lossy and not config.allow_lossy:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from vsrc.export.config import EXPORT_MODULES, ExportConfig, ExportProgress
+from pathlib import Path
+
+from vsrc.export.config import EXPORT_MODULES, FOREIGN_MODULES, ExportConfig, ExportProgress
+from vsrc.export.foreign.form import FOREIGN
 from vsrc.export.runs.onnx_export import export_onnx
 from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.installation import require_installed
+from vsrc.runtime.package import SPEC_FILE, open_package
 
 
 def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> ExportResult:
@@ -30,9 +34,17 @@ def export(config: ExportConfig, progress: ExportProgress = lambda _: None) -> E
         from vsrc.export.runs.engine_export import export_engine
 
         return export_engine(config, progress)
-    require_installed("vsrc export", *EXPORT_MODULES, extra="export")
+    modules = FOREIGN_MODULES if _is_foreign(config.package) else EXPORT_MODULES
+    require_installed("vsrc export", *modules, extra="export")
     if config.precision == "auto":
         from vsrc.export.runs.all_precisions import export_all
 
         return export_all(config, progress)
     return export_onnx(config, progress)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a package was made from a foreign graph, which needs no torch."""
+    if not (path / SPEC_FILE).is_file():
+        return False
+    return open_package(path).spec.network.name.startswith(FOREIGN)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 _TOOLS = ("onnx", "onnxruntime", "onnxscript", "onnxsim", "torch")
-_JUDGE = "torch in float32 on frames of the sample clip, before rounding to 8 bits, RGB, peak 255"
+_JUDGE = "{} in float32 on frames of the sample clip, before rounding to 8 bits, RGB, peak 255"
 _ARITHMETIC = {
     "fp32": "ONNX Runtime on the CPU",
     "fp16": "ONNX Runtime on the CPU, each half value rounded; sums inside an operator are float32",
@@ -68,7 +68,7 @@ def _data(draft: Draft, written: Sequence[ExportedGraph], limit_db: float) -> di
         "precision": draft.precision,
         "limit_db": limit_db,
         "lossy": draft.lossy,
-        "compared_with": _JUDGE,
+        "compared_with": _JUDGE.format(draft.judge),
         "arithmetic": _ARITHMETIC[draft.precision],
         "graphs": [
             {
@@ -115,7 +115,7 @@ def _page(path: Path, draft: Draft, data: dict[str, Any]) -> Path:
         path,
         title=f"Export check: {draft.name}",
         pictures=[
-            Picture("torch fp32", truth),
+            Picture(f"{draft.judge} fp32", truth),
             Picture(draft.name, here, agreement),
             Picture("difference", difference, f"x {factor}"),
         ],
@@ -151,7 +151,7 @@ def _tables(data: dict[str, Any]) -> list[Table]:
                 )
             )
     agreement = Table(
-        "Agreement with torch",
+        f"Agreement with {data['compared_with'].partition(' in ')[0]}",
         ("Graph", "LR size", "PSNR", "Largest, of 255", "8-bit values that differ", "Loss"),
         tuple(rows),
         f"Arithmetic: {data['arithmetic']}. Loss: how much further it is from ground truth.",

@@ -58,6 +58,7 @@ class ExportResult:
         reports: Report files in `reports/`.
         engines: Engines of the whole, encode and fuse graphs.
         choice: Result of `--precision auto`; None otherwise.
+        judge: What the graphs were compared with.
     """
 
     graphs: tuple[ExportedGraph, ...]
@@ -65,6 +66,7 @@ class ExportResult:
     reports: tuple[Path, ...] = ()
     engines: tuple[ExportedEngine, ...] = ()
     choice: PrecisionChoice | None = None
+    judge: str = "torch"
 
     @property
     def worst_db(self) -> float:

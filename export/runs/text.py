@@ -20,7 +20,9 @@ def export_text(result: ExportResult) -> str:
     for name, agreements in result.agreements.items():
         loss = [agreement.loss_db for agreement in agreements if agreement.loss_db is not None]
         lost = f", {-max(loss):+.4f} dB against ground truth" if loss else ""
-        lines.append(f"{name}: {worst_db(agreements):.1f} dB to torch before rounding{lost}")
+        lines.append(
+            f"{name}: {worst_db(agreements):.1f} dB to {result.judge} before rounding{lost}"
+        )
     for graph in result.graphs:
         if graph.kept_in_fp32:
             names = ", ".join(f"{kept.node} ({kept.operator})" for kept in graph.kept_in_fp32)

@@ -16,6 +16,7 @@ from vsrc.runtime.backends.engine_file import (
 )
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
+from vsrc.runtime.package import advised_export
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
@@ -75,7 +76,7 @@ def open_engines(
     if not any(_sidecars(package, backend)):
         raise MissingDependencyError(
             f"{package.path.name} holds no {backend} engine; build one on the device that runs it: "
-            f"vsrc export {package.path} --format {backend} --precision fp16 --shape HxW"
+            + advised_export(package.path, f"--format {backend} --precision fp16 --shape HxW")
         )
     here = this_device(backend)
     wanted = _PRECISIONS if precision == "auto" else (precision,)

@@ -120,7 +120,7 @@ def _open_graph(path: Path, config: BenchConfig) -> BenchSubject:
     session = open_ort(path, threads=config.threads)
     description = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if description:
-        network, graph = _read_description(path, description)
+        network, graph = read_description(path, description)
         if graph.io == "uint8" and graph.role == "whole":
             ort_session = open_ort_graph(path, network=network, graph=graph, threads=config.threads)
             return _of_session("graph", ort_session, config, path, ())
@@ -198,7 +198,7 @@ def _open_engine(path: Path, config: BenchConfig) -> BenchSubject:
     )
 
 
-def _read_description(path: Path, description: str) -> tuple[NetworkSpec, GraphSpec]:
+def read_description(path: Path, description: str) -> tuple[NetworkSpec, GraphSpec]:
     """Parse the metadata that vsrc wrote into a graph."""
     try:
         data = json.loads(description)

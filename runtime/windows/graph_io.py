@@ -20,7 +20,8 @@ def to_graph(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> NDArray[Any]
         graph: Graph, for its smallest H and W and for its dtype.
 
     Returns:
-        `lr`, padded; for a float graph as float32 `(N, T, 3, H, W)` in [0, 1].
+        `lr`, padded; for a float graph as float32 `(N, T, 3, H, W)` in [0, 1], or
+        `(N, 3 T, H, W)` where its frames are stacked.
     """
     least = (graph.height[0], graph.width[0])
     lr = pad_to_fit(lr, multiple=network.size_multiple, least=least)
@@ -28,7 +29,7 @@ def to_graph(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> NDArray[Any]
         return lr
     levels = np.empty((*lr.shape[:-3], 3, *lr.shape[-3:-1]), np.float32)
     np.multiply(np.moveaxis(lr, -1, -3), np.float32(1 / np.iinfo(lr.dtype).max), out=levels)
-    return levels
+    return levels.reshape(len(lr), -1, *lr.shape[-3:-1]) if graph.layout == "stacked" else levels
 
 
 def from_graph(sr: NDArray[Any], network: NetworkSpec, graph: GraphSpec, *, like: Pixels) -> Pixels:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from difflib import get_close_matches
+from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.compressor.networks.layers.receptive_field import find_halo
 from vsrc.runtime.dependencies import find_version
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.installation import explain_missing
@@ -34,9 +36,8 @@ SPANDREL = "spandrel:"
 _DESCRIBED = ("torchvision::nms", "torchvision::qnms")
 """Operators of torchvision that its Python code registers on import."""
 
-ASSUMED_HALO = 32
-"""Halo, LR pixels. Spandrel does not report the receptive field; attention reaches further with
-little weight."""
+PACKED = "spandrel"
+"""Name of such a network in a package: its architecture is recognised in the package's weights."""
 
 
 class SpandrelImage(nn.Module):
@@ -44,7 +45,7 @@ class SpandrelImage(nn.Module):
 
     Args:
         descriptor: Spandrel's descriptor of a super-resolution network on RGB.
-        path: Path of the checkpoint, for the spec.
+        path: Path of the checkpoint, for the spec; empty for a network that was packed.
         hr_features: Module path inside the network whose output is the feature at output
             resolution right before the last convolution; empty where there is none.
         stages: Module paths inside the network, comma separated, in order of depth.
@@ -61,6 +62,7 @@ class SpandrelImage(nn.Module):
         super().__init__()
         self.network = descriptor.model
         self.path, self.scale = path, descriptor.scale
+        self.architecture = descriptor.architecture.name
         self.needs = descriptor.size_requirements
         # Spandrel's own call runs in inference mode and clips, so it gives no
         # gradient; this is the function it calls between those two.
@@ -69,19 +71,27 @@ class SpandrelImage(nn.Module):
         for tap in filter(None, [hr_features, *stages.split(",")]):
             self._check_tap(tap)
 
-    @property
+    @cached_property
     def spec(self) -> NetworkSpec:
-        """Scale, window, halo and taps of the network."""
+        """Scale, window, halo and taps of the network; the halo is measured."""
         hr_features, stages = self.taps["hr_features"], self.taps["stages"]
+        gmac = gmac_per_lr_pixel(self)
+        halo = find_halo(
+            self,
+            window=1,
+            scale=self.scale,
+            size_multiple=self.needs.multiple_of,
+            gmac_per_lr_pixel=gmac,
+        )
         return NetworkSpec(
-            name=f"{SPANDREL}{self.path}",
+            name=f"{SPANDREL}{self.path}" if self.path else PACKED,
             arguments={key: tap for key, tap in self.taps.items() if tap},
             scale=self.scale,
             window=1,
-            halo=ASSUMED_HALO,
-            halo_is_exact=False,
+            halo=halo.pixels,
+            halo_is_exact=halo.is_exact,
             parameters=parameter_count(self),
-            gmac_per_lr_pixel=gmac_per_lr_pixel(self),
+            gmac_per_lr_pixel=gmac,
             size_multiple=self.needs.multiple_of,
             hr_features=f"network.{hr_features}" if hr_features else None,
             stages=tuple(f"network.{tap}" for tap in stages.split(",") if tap),

@@ -13,10 +13,10 @@ from typing import Protocol, runtime_checkable
 from torch import nn
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
-from vsrc.compressor.networks.image.spandrel_image import SPANDREL, recognise
+from vsrc.compressor.networks.image.spandrel_image import PACKED, SPANDREL, recognise
 from vsrc.compressor.networks.loading.weights import load_weights
-from vsrc.compressor.networks.table import NETWORKS, create
-from vsrc.runtime.errors import SpecError
+from vsrc.compressor.networks.table import NETWORKS, make_network
+from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.package import Package
 from vsrc.runtime.spec import Argument
 
@@ -64,19 +64,24 @@ def create_unfilled(
         ValueError: No such network or argument.
     """
     name = package.spec.network.name
-    if name not in NETWORKS and not allow_code:
+    if name.startswith("onnx:"):
+        raise MismatchError(
+            f"{package.path} was packed from an ONNX graph, which torch cannot train or trace; "
+            "give the checkpoint that the graph was made from"
+        )
+    if name not in (*NETWORKS, PACKED) and not allow_code:
         raise SpecError(
             f"{package.path} names a network outside the table, {name!r}: building it runs code "
             "chosen by the package; if you trust where the package comes from, add --allow-code"
         )
     chosen = {**package.spec.network.arguments, **(arguments or {})}
-    if not name.startswith(SPANDREL):
-        return create(name, **chosen)
+    if name != PACKED and not name.startswith(SPANDREL):
+        return make_network(name, chosen, spec=package.spec.network)
     # The architecture is read from the package's own weights: the original file may be gone.
     state = read_weights(package.weights())
     inner = {key.removeprefix("network."): tensor for key, tensor in state.items()}
     taps = {key: str(chosen.get(key, "")) for key in ("hr_features", "stages")}
-    return recognise(inner, path=name.removeprefix(SPANDREL), **taps)
+    return recognise(inner, path="" if name == PACKED else name.removeprefix(SPANDREL), **taps)
 
 
 def to_deployed(network: nn.Module) -> nn.Module:

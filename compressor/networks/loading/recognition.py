@@ -77,7 +77,10 @@ def _compare(
     except (ValueError, TypeError, RuntimeError, NotImplementedError, OSError):
         return
     if isinstance(candidate, AdaptsCheckpoint):
-        state = candidate.adapt_checkpoint(dict(state))
+        try:
+            state = candidate.adapt_checkpoint(dict(state))
+        except Exception:
+            return
     own: dict[str, Tensor] = candidate.state_dict()
     common = own.keys() & state.keys()
     fitting = [key for key in common if own[key].shape == state[key].shape]

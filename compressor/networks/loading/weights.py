@@ -50,10 +50,10 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -
         where: Name of the tensors in messages.
     """
     own = network.state_dict()
-    weights = _without_prefix(state, own)
+    weights = without_prefix(state, own)
     if isinstance(network, AdaptsCheckpoint):
         weights = network.adapt_checkpoint(weights)
-    if differences := _differences(weights, own):
+    if differences := list_differences(weights, own):
         advice = describe_nearest(weights, network)
         raise MismatchError(
             f"{where} does not fit {_name(network)}: {'; '.join(differences)}. {advice}"
@@ -65,7 +65,7 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], *, where: str) -
     network.load_state_dict({key: tensor.to(own[key].dtype) for key, tensor in weights.items()})
 
 
-def _without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Drop leading name parts shared by all names of the file and absent from the network."""
     stripped = dict(state)
     while stripped:
@@ -78,7 +78,8 @@ def _without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> d
     return stripped
 
 
-def _differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+def list_differences(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """Say in words which tensors are missing, unknown or of another shape; empty if none."""
     missing = [key for key in own if key not in weights]
     extra = [key for key in weights if key not in own]
     misfits = [

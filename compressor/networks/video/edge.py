@@ -247,6 +247,21 @@ class Edge(nn.Module):
         )
         return base + residual
 
+    def forward_stacked(self, lr: Tensor) -> Tensor:
+        """Upscale the centre frame of a window whose frames are stacked in the channels.
+
+        Args:
+            lr: `(N, 3 T, H, W)` float32 RGB in [0, 1].
+
+        Returns:
+            `(N, 3, sH, sW)`, not clipped.
+        """
+        return self._upscale(lr, centre=self._centre_of(lr))
+
+    def _centre_of(self, stacked: Tensor) -> Tensor:
+        first = self.window // 2 * 3
+        return stacked[:, first : first + 3]
+
     def adapt_checkpoint(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Convert weights with merged branches to the training form."""
         adapted = dict(state)
@@ -304,6 +319,14 @@ class EncodedEdge(Edge):
         (encoded,) = self.encode(lr.flatten(0, 1))
         encoded = encoded.view(batch, window, *encoded.shape[1:])
         return self.fuse((encoded,), lr[:, window // 2])
+
+    def forward_stacked(self, lr: Tensor) -> Tensor:
+        """See `Edge.forward_stacked`."""
+        # One convolution with a group for each frame has the weights of T separate ones.
+        weight = self.encoder.weight.repeat(self.window, 1, 1, 1)
+        bias = _bias_of(self.encoder).repeat(self.window)
+        encoded = torch.relu(F.conv2d(lr, weight, bias, padding=1, groups=self.window))
+        return self._upscale(encoded, centre=self._centre_of(lr))
 
 
 def build_edge(size: EdgeSize, *, scale: int = 4, window: int = 5, name: str) -> Edge:

@@ -121,8 +121,8 @@ def test_the_int8_graph_gives_what_training_saw() -> None:
     from vsrc.compressor.networks.loading.packaged import to_deployed
     from vsrc.export.graphs.graph_plan import plan_whole
     from vsrc.export.graphs.quantise import int8_graph
-    from vsrc.export.graphs.shape_range import shape_range_of
     from vsrc.export.graphs.to_onnx import to_onnx
+    from vsrc.export.shape_range import shape_range_of
 
     # Sums in another order differ in their last bits (1e-5 of a step), so that a value in the
     # middle between two steps may fall to either. In this draw none comes nearer than 1.7e-4.

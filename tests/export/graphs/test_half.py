@@ -21,9 +21,9 @@ from vsrc.export.graphs.graph_plan import plan_whole
 from vsrc.export.graphs.half import select_float32_nodes, to_half, value_types
 from vsrc.export.graphs.half_emulation import as_rounded
 from vsrc.export.graphs.overflow import half_or_kept, magnitudes
-from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.export.runs.exporting import export
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.backends.ort import open_ort
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import NetworkSpec

@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import onnx
@@ -16,8 +17,10 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
+from support.foreign import ForeignCase, write_foreign
 from vsrc.cli import main
 from vsrc.compressor.networks import create
+from vsrc.export.foreign.form import ForeignForm
 from vsrc.export.inspection import checkpoint
 from vsrc.export.inspection.any_file import inspect
 from vsrc.runtime import installation
@@ -238,6 +241,23 @@ def test_a_tensor_outside_its_file_is_a_problem(place: list[int], tmp_path: Path
     path.write_bytes(safetensors_bytes({"a": entry}, b"\0" * 8))
     with pytest.raises(SpecError, match=r"w\.safetensors: .* a .*shape"):
         check_intact(inspect(path))
+
+
+def test_weights_that_vsrc_lacks_name_spandrel_and_code(
+    spandrel: ModuleType, tmp_path: Path
+) -> None:
+    compact = spandrel.architectures.Compact.Compact(num_feat=8, num_conv=2, upscale=2)
+    torch.save(compact.state_dict(), tmp_path / "2x.pth")
+    found = inspect(tmp_path / "2x.pth")
+    assert found.facts["network"] is None
+    assert str(found.facts["spandrel"]).startswith("recognised as RealESRGAN Compact x2")
+    assert any("vsrc pack module:function --weights" in text for _, text in found.rows)
+
+
+def test_a_foreign_graph_says_what_it_is_fed_with(tmp_path: Path) -> None:
+    case = ForeignCase(ForeignForm("image", 1, 1, "rgb", 3))
+    fed = inspect(write_foreign(tmp_path / "f.onnx", case)).facts["fed_with"]
+    assert str(fed).startswith("one frame, RGB in 0..1, x3")
 
 
 def test_a_graph_says_what_a_jetson_would_refuse_and_why(tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.half import to_half
 from vsrc.export.graphs.quantise import int8_graph
-from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.export.runs.exporting import export
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ SMALL: dict[str, dict[str, Argument]] = {
     "imdn-rte": {"blocks": 1},
     "rlfn": {"scale": 2, "features": 16, "blocks": 1, "squeezed": 4},
     "mobile-rrn": {"scale": 2, "features": 8, "blocks": 1, "window": 3},
+    "etds": {"scale": 3, "features": 8, "blocks": 1},
     "fsrcnn": {"scale": 3, "channels": 1, "features": 12, "shrunk": 6, "maps": 1},
     "edsr": {"blocks": 1, "features": 8},
     "rcan": {"groups": 1, "blocks": 1, "features": 16},
@@ -77,7 +78,7 @@ GRAPHS = {row.name: row.graphs for row in ROWS}
 
 NEAR_BLACK = (
     *("stdan", "imdn", "imdn-as", "imdn-rtc", "imdn-rte", "rlfn"),
-    *("fsrcnn", "vespcn", "vsrnet"),
+    *("etds", "fsrcnn", "vespcn", "vsrnet"),
 )
 """Those that with fresh weights give pictures around zero."""
 

@@ -17,8 +17,8 @@ from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import check_agreement
 from vsrc.export.config import ExportConfig, parse_shape
 from vsrc.export.graphs.graph_name import METADATA_KEY
-from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.runs.exporting import export
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.package import open_package
 

@@ -1,0 +1,57 @@
+"""`vsrc pack`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrc.commands.json_output import echo_json
+from vsrc.commands.own_network import own_network_options, take_told
+from vsrc.commands.status_line import StatusLine
+
+
+@click.command("pack")
+@click.argument("source", metavar="FILE|MODULE:FUNCTION|NAME")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Package to write.  [default: NAME.vsrc]",
+)
+@own_network_options
+@click.option("--overwrite", is_flag=True, help="Replace an existing package.")
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+def pack_command(
+    source: str,
+    output: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Make a package of any network: a checkpoint, an ONNX graph, or code with its weights.
+
+    Of a checkpoint the network is found by its tensors, with spandrel where vsrc has none; of a
+    graph, what it takes is found by running it on a small picture. The package has an fp32 graph.
+    """
+    from vsrc.export.packing.config import OwnNetwork
+    from vsrc.export.packing.packing import pack
+
+    own = OwnNetwork(source, **take_told(options))
+    output = output or Path(f"{own.stem}.vsrc")
+    with StatusLine() as show:
+        made = pack(
+            own,
+            output,
+            overwrite=overwrite,
+            command=shlex.join(["vsrc", *sys.argv[1:]]),
+            progress=lambda step: show(step.words),
+        )
+    if as_json:
+        echo_json(made)
+        return
+    click.echo(f"{made.words}\n{made.path}: {', '.join(made.graphs)}")
+    click.echo(f"next: vsrc infer VIDEO -m {made.path} -o OUT.mp4", err=True)

@@ -1,0 +1,128 @@
+"""Read a foreign graph, and run it as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.installation import explain_missing
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+_FLOATS = {1: "float32", 10: "float16"}
+"""Element types of ONNX that frames may have."""
+
+
+@dataclass(frozen=True)
+class OriginalGraph:
+    """A graph with one input for frames and one output.
+
+    Attributes:
+        model: The graph, weights included.
+        name: Name of its file.
+        input: Name of the input.
+        output: Name of the first output.
+        shape: Lengths of the input's axes; None for free ones.
+        is_half: Whether frames are float16.
+    """
+
+    model: onnx.ModelProto
+    name: str
+    input: str
+    output: str
+    shape: tuple[int | None, ...]
+    is_half: bool
+
+    def run(self, fed: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run it on frames in its own form.
+
+        Raises:
+            MismatchError: ONNX Runtime does not run it on frames of this shape.
+        """
+        frames = fed.astype(np.float16) if self.is_half else fed
+        try:
+            (given,) = self._session.run([self.output], {self.input: frames})
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            line = str(error).strip().split("\n")[0]
+            raise MismatchError(f"{self.name} does not run on {fed.shape}: {line}") from error
+        return np.asarray(given, np.float32)
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        with explain_missing("onnxruntime"):
+            import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            return onnxruntime.InferenceSession(
+                self.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            line = str(error).strip().split("\n")[0]
+            raise MismatchError(f"{self.name}: ONNX Runtime cannot load it: {line}") from error
+
+
+def read_original(path: Path) -> OriginalGraph:
+    """Read a graph; weights in files beside it are read, too.
+
+    Raises:
+        MissingDependencyError: onnx is not installed.
+        SpecError: The file is not an ONNX file.
+        MismatchError: It has several inputs, or takes no float pictures.
+    """
+    with explain_missing("onnx", extra="export"):
+        import onnx
+        from google.protobuf.message import DecodeError
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        model = onnx.load(str(path))
+    except (DecodeError, ValueError, OSError) as error:
+        raise SpecError(f"{path} is not a complete ONNX file: {error}") from error
+    if not model.graph.node:
+        raise SpecError(f"{path} is not an ONNX file, or its graph is empty")
+    return original_of(model, path.name)
+
+
+def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
+    """Find input and output of a graph; see `read_original`."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    if len(inputs) != 1 or not model.graph.output:
+        given = ", ".join(value.name for value in inputs) or "none"
+        raise MismatchError(
+            f"{name} has the inputs {given}; expected one, the frames. A network that carries a "
+            "state is exported for a window of frames first"
+        )
+    tensor = inputs[0].type.tensor_type
+    if tensor.elem_type not in _FLOATS:
+        raise MismatchError(
+            f"{name}: its input {inputs[0].name} is {_type_name(tensor.elem_type)}; expected float "
+            "frames, (N, C, H, W) or (N, T, C, H, W)"
+        )
+    shape = tuple(
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
+        for dim in tensor.shape.dim
+    )
+    output = model.graph.output[0].name
+    return OriginalGraph(model, name, inputs[0].name, output, shape, tensor.elem_type == 10)
+
+
+def opset_of_model(model: Any) -> int:  # noqa: ANN401  onnx is not imported here
+    """Version of the standard operator set of a graph."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return int(max(versions, default=0))
+
+
+def _type_name(elem_type: int) -> str:
+    import onnx
+
+    return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
