@@ -10,10 +10,9 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.shipped_models import COMPRESSED_STUDENT, DEFAULT_STUDENT, shipped
 
-_LIMITS = {"h264": 0.5}
+_LIMITS = {"h264": 0.033, "hevc": 0.026, "mpeg2video": 0.23, "mpeg4": 0.15}
 """Codec -> bits per pixel (of 640x360) below which the student for compressed video gives more
-PSNR: docs/results/source-limits.md."""
-
+PSNR; with other codecs it never did: docs/results/source-limits.md."""
 
 @dataclass(frozen=True)
 class FamilyChoice:
@@ -43,7 +42,7 @@ def choose_family(source: Source, info: VideoInfo) -> FamilyChoice:
         return FamilyChoice(DEFAULT_STUDENT, f"the compression of {kind} is unknown")
     limit = _LIMITS.get(info.codec)
     if limit is None:
-        return FamilyChoice(DEFAULT_STUDENT, f"{info.codec} usually compresses little")
+        return FamilyChoice(DEFAULT_STUDENT, f"the source is {info.codec}")
     measured = measure_bits_per_pixel(source.files[0], info)
     if measured is None:
         return FamilyChoice(DEFAULT_STUDENT, "the bit rate of the source is unknown")
