@@ -93,9 +93,9 @@ def _plans(
 def _trace_plan(
     plan: GraphPlan, spec: NetworkSpec, config: ExportConfig, extent: ShapeRange
 ) -> TypedGraph:
+    from vsrc.export.graphs.bilinear_skip import fold_bilinear_skip
     from vsrc.export.graphs.to_onnx import to_onnx
 
-    return TypedGraph(
-        plan,
-        to_onnx(plan, spec, graph_io=config.io, extent=extent, opset=config.opset),
-    )
+    model = to_onnx(plan, spec, graph_io=config.io, extent=extent, opset=config.opset)
+    fold_bilinear_skip(model)
+    return TypedGraph(plan, model)
