@@ -69,11 +69,11 @@ def quantise_tail(weight: NDArray[np.float32], *, reach: float, scale: int) -> B
     coarse = np.repeat((common / denominator).ravel(), COLOURS)
     finest = np.repeat(finest.ravel(), COLOURS)
     exact = weight.astype(np.float64) * reach
-    largest = np.abs(exact).max(axis=(1, 2, 3))
+    largest = np.maximum(np.abs(exact).max(axis=(1, 2, 3)), 1e-30)
 
     def parts(gain: float) -> NDArray[np.int64]:
         """Number of steps in one unit of the bilinear taps; 0 where one step is not enough."""
-        reached = WEIGHT_LEVELS * coarse / np.maximum(gain * largest, np.finfo(np.float64).tiny)
+        reached = WEIGHT_LEVELS * coarse / (gain * largest)
         return np.asarray(np.minimum(finest, reached), np.int64)
 
     def error(gain: float) -> float:

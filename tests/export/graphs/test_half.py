@@ -12,8 +12,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from vsrc.compressor.networks import create
-from vsrc.compressor.networks.loading.packaged import to_deployed
+from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 from vsrc.compressor.networks.table import NETWORKS
 from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig
@@ -26,6 +25,7 @@ from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.export.runs.exporting import export
 from vsrc.runtime.backends.ort import open_ort
+from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import NetworkSpec
 
 
@@ -62,10 +62,10 @@ def graph(tiny_package: Path) -> onnx.ModelProto:
 
 
 def test_a_half_graph_gives_what_the_half_network_gives(
-    graph: onnx.ModelProto, tmp_path: Path
+    graph: onnx.ModelProto, tiny_package: Path, tmp_path: Path
 ) -> None:
-    torch.manual_seed(0)
-    network = to_deployed(create("edge-s", scale=2, window=3)).half()
+    package = open_package(tiny_package)
+    network = to_deployed(from_package(package)).half()
     lr = real_window(3, height=24, width=32)
     with torch.inference_mode():
         frames = torch.from_numpy(lr).permute(0, 1, 4, 2, 3).float() / 255
