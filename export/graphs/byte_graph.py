@@ -23,13 +23,12 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution
-from vsrc.calibration.qdq import quantise_weight
 from vsrc.export.graphs.bilinear_skip import COLOURS
 from vsrc.export.graphs.byte_chain import ByteChain
 from vsrc.export.graphs.byte_tail import ByteTail, quantise_tail
 from vsrc.export.graphs.graph_index import GraphIndex
 from vsrc.export.graphs.node_writer import NodeWriter
-from vsrc.export.graphs.quantise_cpu import WEIGHT_LEVELS, quantise_bias
+from vsrc.export.graphs.quantise_cpu import quantise_bias, quantise_cpu_weight
 
 if TYPE_CHECKING:
     import onnx
@@ -98,7 +97,7 @@ class _ChainWriter:
         weight = self._array(conv.weight)
         missing = -weight.shape[1] % _ALIGNED if conv is self._chain.convolutions[0] else 0
         padded = np.pad(weight, ((0, 0), (0, missing), (0, 0), (0, 0)))
-        whole, steps = quantise_weight(padded, axis=0, levels=WEIGHT_LEVELS)
+        whole, steps = quantise_cpu_weight(padded)
         pads = [side // 2 for side in weight.shape[2:]] * 2
         product = self._write_product(conv, value, whole, steps, scale=read, pads=pads)
         rectified = self._writer.node("Relu", [product])

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.calibration.rounding import round_keeping_sums
 from vsrc.export.graphs.bilinear_skip import COLOURS, bilinear_taps
 from vsrc.export.graphs.quantise_cpu import WEIGHT_LEVELS
 
@@ -87,7 +88,7 @@ def quantise_tail(weight: NDArray[np.float32], *, reach: float, scale: int) -> B
     if not np.isfinite(error(gain)):
         return None
     steps = coarse / parts(gain)
-    features = np.rint(exact * gain / steps[:, None, None, None])
+    features = round_keeping_sums(exact * gain / steps[:, None, None, None])
     frame = np.zeros((len(weight), COLOURS, *weight.shape[2:]), np.int8)
     rows, columns = (slice(side // 2 - 1, side // 2 + 2) for side in weight.shape[2:])
     for channel, count in enumerate(parts(gain)):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution, convolutions
 from vsrc.calibration.qdq import quantise_weight
+from vsrc.calibration.rounding import round_keeping_sums
 
 if TYPE_CHECKING:
     import onnx
@@ -92,6 +93,13 @@ def uint8_step(value_range: Range) -> tuple[np.float32, np.uint8]:
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, 255))
 
 
+def quantise_cpu_weight(
+    weight: NDArray[np.float32],
+) -> tuple[NDArray[np.int8], NDArray[np.floating]]:
+    """Quantise the weight of a convolution, `(O, I, ...)`, to 7 bits with a scale for each O."""
+    return quantise_weight(weight, axis=0, levels=WEIGHT_LEVELS, rounding=round_keeping_sums)
+
+
 def quantise_bias(
     bias: NDArray[np.float32], steps: NDArray[np.floating]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -147,7 +155,7 @@ class _Writer:
             self._read[conv.input] = pair[-1].output[0]
         node.input[0] = self._read[conv.input]
         weight = numpy_helper.to_array(self._tensors[conv.weight])
-        small, steps = quantise_weight(weight, axis=0, levels=WEIGHT_LEVELS)
+        small, steps = quantise_cpu_weight(weight)
         # Not shared: convolutions with the same weights may have inputs of different scale.
         before.append(self._constants(f"{conv.node}_weight", small, steps))
         self._replaced.add(conv.weight)

@@ -114,5 +114,5 @@ def test_skip_whose_scale_is_another_is_left_alone(traced: Traced) -> None:
     model = _copy(traced(2)[0])
     (resize,) = [node for node in model.graph.node if node.op_type == "Resize"]
     (scales,) = [t for t in model.graph.initializer if t.name == resize.input[2]]
-    scales.CopyFrom(onnx.numpy_helper.from_array(np.float32([1, 1, 4, 4]), scales.name))
+    scales.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 1, 4, 4], np.float32), scales.name))
     assert fold_bilinear_skip(model) == 0
