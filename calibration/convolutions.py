@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 ROOT = "network."
 """Prefix of the network in the traced module; not part of a module path."""
+BILINEAR = "bilinear_kernel"
+"""Name of the weight of a convolution that upscales a frame bilinearly. It holds no parameters and
+stays float, so it is not listed here."""
 _MOVES = (
     *("Cast", "Transpose", "Reshape", "Gather", "Slice", "Split", "Squeeze", "Unsqueeze", "Concat"),
     *("Pad", "SpaceToDepth", "Expand", "Identity"),
@@ -53,6 +56,7 @@ def convolutions(graph: onnx.GraphProto) -> list[Convolution]:
     A weight that the exporter folded into a constant has lost its name; the bias beside it has not.
     """
     weights = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 4}
+    weights.discard(BILINEAR)
     pictures = _pictures(graph)
     listed = []
     for node in graph.node:

@@ -12,7 +12,7 @@ they reject a non-zero zero point and a quantised bias.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +65,11 @@ def activation_scale(value_range: Range) -> float:
 
 
 def quantise_weight(
-    weight: FloatWeights, *, axis: int, levels: int = LEVELS
+    weight: FloatWeights,
+    *,
+    axis: int,
+    levels: int = LEVELS,
+    rounding: Callable[[NDArray[np.float64]], NDArray[np.float64]] = np.rint,
 ) -> tuple[NDArray[np.int8], FloatWeights]:
     """Quantise a weight to int8; the scale of each output channel has the weight's dtype.
 
@@ -73,6 +77,7 @@ def quantise_weight(
         weight: Weight of a convolution.
         axis: Axis of the output channels.
         levels: Number of steps from 0 to the largest value.
+        rounding: Function that rounds multiples of the scale.
     """
     exact = weight.astype(np.float64)
     others = tuple(index for index in range(weight.ndim) if index != axis)
@@ -81,7 +86,7 @@ def quantise_weight(
     # zero, and so are its int8 values.
     scale = np.maximum(steps, np.finfo(weight.dtype).tiny).astype(weight.dtype)
     shape = [-1 if index == axis else 1 for index in range(weight.ndim)]
-    stepped = np.rint(exact / scale.astype(np.float64).reshape(shape))
+    stepped = rounding(exact / scale.astype(np.float64).reshape(shape))
     return np.clip(stepped, -levels, levels).astype(np.int8), scale
 
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from vsrc.calibration.calibration_file import Calibration
+from vsrc.calibration.calibration_file import Calibration, Range
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.equalise import equalise
 from vsrc.calibration.qdq import insert_qdq
+from vsrc.export.graphs.byte_chain import find_byte_chain
+from vsrc.export.graphs.byte_graph import write_byte_graph
 from vsrc.export.graphs.quantise_cpu import insert_cpu_qdq
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import Precision
@@ -56,6 +59,8 @@ def int8_graph(
     ranges, outputs = calibration.ranges_with(equalise(result, calibration.equalised))
     if target == "nvidia":
         changed = insert_qdq(result, ranges, only=chosen)
+    elif chosen == keys and _write_bytes(result, ranges):
+        changed = len(keys)
     else:
         changed = insert_cpu_qdq(result, ranges, outputs, only=chosen)
     if not changed:
@@ -63,6 +68,12 @@ def int8_graph(
     logger.info("%s: %d of %d convolutions are int8", target, changed, len(keys))
     _name_precision(result, PRECISIONS[target])
     return result
+
+
+def _write_bytes(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> bool:
+    """Write a graph of bytes in place, if the network has a form that permits it."""
+    chain = find_byte_chain(model)
+    return chain is not None and write_byte_graph(model, chain, ranges)
 
 
 def _reason(keys: set[str], calibration: Calibration) -> str:

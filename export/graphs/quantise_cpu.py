@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution, convolutions
 from vsrc.calibration.qdq import quantise_weight
+from vsrc.calibration.rounding import round_keeping_sums
 
 if TYPE_CHECKING:
     import onnx
 
-_WEIGHT_LEVELS = 64
+WEIGHT_LEVELS = 64
+"""Number of steps from 0 to the largest weight: two products of 64 and 255 fit into 16 bits."""
 _NO_RANGE: Range = (0.0, 0.0)
 
 
@@ -91,6 +93,31 @@ def uint8_step(value_range: Range) -> tuple[np.float32, np.uint8]:
     return scale, np.uint8(np.clip(np.rint(-low / scale), 0, 255))
 
 
+def quantise_cpu_weight(
+    weight: NDArray[np.float32],
+) -> tuple[NDArray[np.int8], NDArray[np.floating]]:
+    """Quantise the weight of a convolution, `(O, I, ...)`, to 7 bits with a scale for each O."""
+    return quantise_weight(weight, axis=0, levels=WEIGHT_LEVELS, rounding=round_keeping_sums)
+
+
+def quantise_bias(
+    bias: NDArray[np.float32], steps: NDArray[np.floating]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Quantise a bias to int32.
+
+    Args:
+        bias: Bias, `(O,)`.
+        steps: Product of the scale of the input and that of the weights, `(O,)`.
+
+    Returns:
+        Multiples of the scale, and the scale of each element.
+    """
+    units = steps.astype(np.float32)
+    limit = np.iinfo(np.int32).max
+    whole = np.clip(np.rint(bias.astype(np.float64) / units), -limit, limit)
+    return whole.astype(np.int32), units
+
+
 class _Writer:
     """A graph whose convolutions are being rewritten."""
 
@@ -128,7 +155,7 @@ class _Writer:
             self._read[conv.input] = pair[-1].output[0]
         node.input[0] = self._read[conv.input]
         weight = numpy_helper.to_array(self._tensors[conv.weight])
-        small, steps = quantise_weight(weight, axis=0, levels=_WEIGHT_LEVELS)
+        small, steps = quantise_cpu_weight(weight)
         # Not shared: convolutions with the same weights may have inputs of different scale.
         before.append(self._constants(f"{conv.node}_weight", small, steps))
         self._replaced.add(conv.weight)
@@ -136,10 +163,8 @@ class _Writer:
         if len(node.input) > 2 and node.input[2]:
             bias = numpy_helper.to_array(self._tensors[node.input[2]])
             self._replaced.add(node.input[2])
-            units = (scale * steps).astype(np.float32)
-            limit = np.iinfo(np.int32).max
-            whole = np.clip(np.rint(bias.astype(np.float64) / units), -limit, limit)
-            before.append(self._constants(f"{conv.node}_bias", whole.astype(np.int32), units))
+            whole, units = quantise_bias(bias, scale * steps)
+            before.append(self._constants(f"{conv.node}_bias", whole, units))
             node.input[2] = before[-1].output[0]
 
     def requantise(self, tensor: str, value_range: Range) -> None:

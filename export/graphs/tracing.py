@@ -163,16 +163,16 @@ def _plans(
 def _trace_plan(
     plan: GraphPlan, spec: NetworkSpec, config: ExportConfig, extent: ShapeRange
 ) -> TypedGraph:
+    from vsrc.export.graphs.bilinear_skip import fold_bilinear_skip
     from vsrc.export.graphs.to_onnx import to_onnx
 
-    return TypedGraph(
+    model = to_onnx(
         plan,
-        to_onnx(
-            plan,
-            spec,
-            graph_io=config.io,
-            extent=extent,
-            opset=config.opset,
-            layout=config.layout_of(spec.window),
-        ),
+        spec,
+        graph_io=config.io,
+        extent=extent,
+        opset=config.opset,
+        layout=config.layout_of(spec.window),
     )
+    fold_bilinear_skip(model)
+    return TypedGraph(plan, model)

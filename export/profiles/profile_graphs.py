@@ -74,6 +74,7 @@ def _write_package(size: EdgeSize, config: ProfileConfig, path: Path) -> Path:
 
 
 def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpec:
+    from vsrc.export.graphs.bilinear_skip import fold_bilinear_skip
     from vsrc.export.graphs.graph_plan import plan_whole
     from vsrc.export.graphs.to_onnx import to_onnx
     from vsrc.export.graphs.typed_graphs import TypedGraph, in_precision, opset_of
@@ -83,6 +84,7 @@ def _write_graph(network: Edge, config: ProfileConfig, folder: Path) -> GraphSpe
     extent = shape_range_of((), multiple=network.spec.size_multiple)
     plan = plan_whole(network.collapsed().eval(), network.spec, graph_io="uint8", extent=extent)
     traced = to_onnx(plan, network.spec, graph_io="uint8", extent=extent, opset=_OPSET)
+    fold_bilinear_skip(traced)
     (typed,) = in_precision(
         [TypedGraph(plan, traced)],
         config.precision,

@@ -14,6 +14,7 @@ _LIMITS = {"h264": 0.033, "hevc": 0.026, "mpeg2video": 0.23, "mpeg4": 0.15}
 """Codec -> bits per pixel (of 640x360) below which the student for compressed video gives more
 PSNR; with other codecs it never did: docs/results/source-limits.md."""
 
+
 @dataclass(frozen=True)
 class FamilyChoice:
     """A shipped student, and why.
