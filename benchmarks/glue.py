@@ -39,8 +39,8 @@ from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_index import GraphIndex
 from vsrc.export.graphs.graph_plan import plan_whole
 from vsrc.export.graphs.quantise import int8_graph
-from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.backends.ort import open_ort
 from vsrc.runtime.package import open_package
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vsrc.calibration.calibration_file import Calibration
 from vsrc.calibration.convolutions import convolutions
 from vsrc.export.graphs.graph_plan import plan_whole
-from vsrc.export.graphs.shape_range import shape_range_of
 from vsrc.export.graphs.to_onnx import to_onnx
+from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.spec import GraphIo
 
 
