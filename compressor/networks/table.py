@@ -99,20 +99,32 @@ def make_network(
     """Build a network as `create` does; `spec` spares measuring one that declares none.
 
     Raises:
-        ValueError: Unknown name or unknown argument.
+        ValueError: Unknown name or unknown argument, or the user's function raised an exception.
     """
     builder = builder_of(name)
     known = inspect.signature(builder).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in known.values())
     if not takes_any and (unknown := sorted(set(arguments) - set(known))):
         raise ValueError(f"{name} takes no argument {unknown[0]!r}; it takes {', '.join(known)}")
-    network = builder(**arguments)
+    network = _build(name, builder, arguments)
     if ":" in name and not isinstance(getattr(network, "spec", None), NetworkSpec):
         if not isinstance(network, nn.Module):
             raise ValueError(f"{name} returns {type(network).__name__}, expected an nn.Module")
         found = spec or measure_spec(network, name=name, arguments=arguments)
         setattr(network, "spec", found)  # noqa: B010
     return network
+
+
+def _build(
+    name: str, builder: Callable[..., nn.Module], arguments: Mapping[str, Argument]
+) -> nn.Module:
+    """Call the builder; an exception of the user's code is reported as such."""
+    if ":" not in name or name.startswith(SPANDREL):
+        return builder(**arguments)
+    try:
+        return builder(**arguments)
+    except Exception as error:
+        raise ValueError(f"{name} raised {type(error).__name__}: {error}") from error
 
 
 def builder_of(name: str) -> Callable[..., nn.Module]:
