@@ -58,7 +58,7 @@ def int8_graph(
     chosen = keys - set(calibration.float_layers)
     ranges, outputs = calibration.ranges_with(equalise(result, calibration.equalised))
     if target == "nvidia":
-        changed = insert_qdq(result, ranges, only=chosen)
+        changed = insert_qdq(result, ranges, only=chosen, rounding=calibration.rounding)
     elif chosen == keys and _write_bytes(result, ranges):
         changed = len(keys)
     else:
