@@ -202,5 +202,7 @@ def test_tail_weights_keep_sums_and_taps_are_exact(scale: int, side: int) -> Non
 def test_tail_that_does_not_fit_is_refused() -> None:
     weight = np.full((12, 4, 3, 3), 0.5, np.float32)
     assert quantise_tail(weight, reach=100.0, scale=2) is None
+    pointwise = np.full((12, 4, 1, 1), 0.01, np.float32)
+    assert quantise_tail(pointwise, reach=1.0, scale=2) is None
     coarse = np.full((3 * 8**2, 4, 3, 3), 0.01, np.float32)
     assert quantise_tail(coarse, reach=1.0, scale=8) is None  # taps of 225/256
