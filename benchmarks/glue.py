@@ -30,6 +30,7 @@ from onnx.utils import Extractor
 
 from vsrc.calibration.calibration_file import Calibration, read_calibration
 from vsrc.calibration.convolutions import convolutions
+from vsrc.calibration.equalise import equalise
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
@@ -39,6 +40,7 @@ from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.graphs.graph_index import GraphIndex
 from vsrc.export.graphs.graph_plan import plan_whole
 from vsrc.export.graphs.quantise import int8_graph
+from vsrc.export.graphs.quantise_cpu import insert_cpu_qdq
 from vsrc.export.graphs.to_onnx import to_onnx
 from vsrc.export.shape_range import shape_range_of
 from vsrc.runtime.backends.ort import open_ort
@@ -81,7 +83,7 @@ def measure(name: str, rounds: int) -> list[list[str]]:
     folded.CopyFrom(traced)
     if not fold_bilinear_skip(folded):
         raise SystemExit(f"{name} has no bilinear skip")
-    before = int8_graph(traced, calibration, target="cpu")
+    before = quantise_around_convolutions(traced, calibration)
     now = int8_graph(folded, calibration, target="cpu")
     bare = {"int8-cpu": cut_bytes(now), "fp32": cut_floats(folded)}
     whole = {"int8-cpu": (before, now), "fp32": (traced, folded)}
@@ -98,6 +100,17 @@ def measure(name: str, rounds: int) -> list[list[str]]:
             near = [f"{psnr(graph, folded, lr):.2f}" for graph in graphs]
         rows.append([Path(name).stem, precision, *cells, *near])
     return rows
+
+
+def quantise_around_convolutions(
+    traced: onnx.ModelProto, calibration: Calibration
+) -> onnx.ModelProto:
+    """The int8-cpu graph with Q/DQ around each convolution, and all else in float."""
+    model = onnx.ModelProto()
+    model.CopyFrom(traced)
+    ranges, outputs = calibration.ranges_with(equalise(model, calibration.equalised))
+    insert_cpu_qdq(model, ranges, outputs, only=set(ranges))
+    return model
 
 
 def trace(name: str) -> tuple[onnx.ModelProto, Calibration, bool]:

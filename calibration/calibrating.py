@@ -294,12 +294,13 @@ def _choose_float_layers(
             f"{unknown[0]!r} is not a convolution of this network; choose from: {', '.join(keys)}"
         )
     model, ranges = _as_calibrated(model, calibration)
-    as_given = int8_error(model, ranges, fidelity, only=set(keys) - set(given))
+    rounding = calibration.rounding
+    as_given = int8_error(model, ranges, fidelity, only=set(keys) - set(given), rounding=rounding)
     choice = FloatLayers(given, psnr_or_none(as_given))
     enough = choice.psnr_db is None or choice.psnr_db >= config.min_psnr
     if not config.sensitivity and (enough or calibration.is_learnt):
         return [], choice
-    ranked = sensitivities(model, ranges, fidelity, progress=progress)
+    ranked = sensitivities(model, ranges, fidelity, rounding=rounding, progress=progress)
     if not enough and not calibration.is_learnt:
         choice = least_float_layers(
             *(model, ranges, fidelity, ranked),

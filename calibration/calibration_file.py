@@ -14,6 +14,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from vsrc.calibration.rounding import Rounding, round_keeping_sums
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.package import inside
@@ -129,6 +132,11 @@ class Calibration:
     def is_learnt(self) -> bool:
         """Whether the ranges come from quantisation-aware training and must not be changed."""
         return self.method == QAT
+
+    @property
+    def rounding(self) -> Rounding:
+        """How weights are rounded to int8: as in training, if the ranges were learnt there."""
+        return np.rint if self.is_learnt else round_keeping_sums
 
 
 def read_calibration(package: Path) -> Calibration | None:

@@ -12,7 +12,7 @@ they reject a non-zero zero point and a quantised bias.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution, convolutions
+from vsrc.calibration.rounding import Rounding, round_keeping_sums
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +36,11 @@ FloatWeights = NDArray[np.float16] | NDArray[np.float32]
 
 
 def insert_qdq(
-    model: onnx.ModelProto, ranges: Mapping[str, Range], *, only: Collection[str] | None = None
+    model: onnx.ModelProto,
+    ranges: Mapping[str, Range],
+    *,
+    only: Collection[str] | None = None,
+    rounding: Rounding = round_keeping_sums,
 ) -> int:
     """Make convolutions int8, in place.
 
@@ -45,11 +50,13 @@ def insert_qdq(
         ranges: Convolution -> range of its input. A convolution without a range, or with an empty
             one, stays float.
         only: Convolutions to make int8; None for all.
+        rounding: Function that rounds the weights of a `Conv`; those of a `ConvTranspose`, of
+            whose kernel each output pixel reads a part, are rounded to the nearest.
 
     Returns:
         Number of convolutions made int8.
     """
-    writer = _Writer(model)
+    writer = _Writer(model, rounding)
     changed = 0
     for convolution in convolutions(model.graph):
         chosen = only is None or convolution.key in only
@@ -69,7 +76,7 @@ def quantise_weight(
     *,
     axis: int,
     levels: int = LEVELS,
-    rounding: Callable[[NDArray[np.float64]], NDArray[np.float64]] = np.rint,
+    rounding: Rounding = np.rint,
 ) -> tuple[NDArray[np.int8], FloatWeights]:
     """Quantise a weight to int8; the scale of each output channel has the weight's dtype.
 
@@ -93,8 +100,8 @@ def quantise_weight(
 class _Writer:
     """A graph whose convolutions are being rewritten."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
+    def __init__(self, model: onnx.ModelProto, rounding: Rounding) -> None:
+        self._model, self._rounding = model, rounding
         self._nodes = {node.name: node for node in model.graph.node}
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._pairs: dict[tuple[str, float], str] = {}
@@ -151,7 +158,8 @@ class _Writer:
         name = convolution.weight
         if name not in self._weights:
             axis = convolution.channel_axis
-            small, scales = quantise_weight(weight, axis=axis)
+            rounding = self._rounding if convolution.op == "Conv" else np.rint
+            small, scales = quantise_weight(weight, axis=axis, rounding=rounding)
             inputs = [
                 self._constant(f"{name}_int8", small),
                 self._constant(f"{name}_scale", scales),

@@ -11,8 +11,13 @@ nearest (docs/calibration.md).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
+
+Rounding = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Function from weights in units of their scale, `(O, I, ...)`, to whole numbers."""
 
 
 def round_keeping_sums(steps: NDArray[np.float64]) -> NDArray[np.float64]:

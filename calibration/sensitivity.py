@@ -11,6 +11,7 @@ from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.progress import CalibrationCallback, CalibrationProgress, silent
 from vsrc.calibration.qdq import insert_qdq
+from vsrc.calibration.rounding import Rounding, round_keeping_sums
 
 if TYPE_CHECKING:
     import onnx
@@ -50,11 +51,16 @@ def int8_error(
     fidelity: Fidelity,
     *,
     only: Collection[str],
+    rounding: Rounding = round_keeping_sums,
 ) -> float:
     """Mean squared difference to fp32, in units of (1/255)^2, with only these convolutions int8."""
     changed = type(model)()
     changed.CopyFrom(model)
-    return fidelity.error(changed) if insert_qdq(changed, ranges, only=only) else 0.0
+    return (
+        fidelity.error(changed)
+        if insert_qdq(changed, ranges, only=only, rounding=rounding)
+        else 0.0
+    )
 
 
 def sensitivities(
@@ -62,6 +68,7 @@ def sensitivities(
     ranges: Mapping[str, Range],
     fidelity: Fidelity,
     *,
+    rounding: Rounding = round_keeping_sums,
     progress: CalibrationCallback = silent,
 ) -> list[LayerSensitivity]:
     """Measure each convolution quantised alone; the one with the largest error first.
@@ -70,13 +77,14 @@ def sensitivities(
         model: The fp32 graph.
         ranges: Convolution -> range of its input.
         fidelity: Comparison with fp32 on fixed windows.
+        rounding: Function that rounds weights.
         progress: Called for each convolution.
     """
     keys = list(dict.fromkeys(convolution.key for convolution in convolutions(model.graph)))
     errors = {}
     for done, key in enumerate(keys):
         progress(CalibrationProgress("sensitivity", key, done, len(keys)))
-        errors[key] = int8_error(model, ranges, fidelity, only={key})
+        errors[key] = int8_error(model, ranges, fidelity, only={key}, rounding=rounding)
     whole = sum(errors.values()) or 1.0
     ranked = sorted(keys, key=lambda key: -errors[key])  # stable: ties in the order of the graph
     return [LayerSensitivity(key, psnr_or_none(errors[key]), errors[key] / whole) for key in ranked]

@@ -65,9 +65,9 @@ def fold_bilinear_skip(model: onnx.ModelProto) -> int:
     if skip is None:
         return 0
     index = GraphIndex(model)
-    images = index.chain_to(model.graph.output[0].name, *_TO_IMAGES)
+    images = index.chain_to(model.graph.output[0].name, *_TO_IMAGES) or [skip.shuffle]
     writer = NodeWriter("bilinear")
-    if images and images[-1] is skip.add and attributes_of(images[1])["perm"] == [0, 2, 3, 1]:
+    if images[-1].name == skip.add.name and attributes_of(images[1])["perm"] == [0, 2, 3, 1]:
         upscaled = _write_images(model, skip, writer)
         cast, transpose = images[:2]
         cast.input[0] = transpose.input[0]
@@ -199,7 +199,7 @@ def _replace_nodes(
 ) -> None:
     """Put the written nodes in the place of one, and remove nodes and unread constants."""
     graph = model.graph
-    at = next(at for at, node in enumerate(graph.node) if node is place or node == place)
+    at = [node.name for node in graph.node].index(place.name)
     names = {node.name for node in gone}
     before = [node for node in graph.node[:at] if node.name not in names]
     after = [node for node in graph.node[at:] if node.name not in names]

@@ -58,9 +58,11 @@ def quantise_tail(weight: NDArray[np.float32], *, reach: float, scale: int) -> B
         scale: s.
 
     Returns:
-        None if the steps that the bilinear taps permit do not reach the weights, or at a scale
-        whose taps do not fit into 7 bits.
+        None if the steps that the bilinear taps permit do not reach the weights, if the taps do not
+        fit into 7 bits at this scale, or if the kernel is smaller than 3x3.
     """
+    if min(weight.shape[2:]) < 3:
+        return None
     taps, denominator = bilinear_taps(scale)
     common = np.gcd.reduce(taps.reshape(scale, scale, 9), axis=-1)
     whole = taps // common[:, :, None, None]

@@ -23,6 +23,7 @@ from vsrc.calibration.equalise import equalise
 from vsrc.calibration.qdq import insert_qdq
 from vsrc.export.graphs.byte_chain import find_byte_chain
 from vsrc.export.graphs.byte_graph import write_byte_graph
+from vsrc.export.graphs.byte_output import quantise_output
 from vsrc.export.graphs.quantise_cpu import insert_cpu_qdq
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import Precision
@@ -58,11 +59,12 @@ def int8_graph(
     chosen = keys - set(calibration.float_layers)
     ranges, outputs = calibration.ranges_with(equalise(result, calibration.equalised))
     if target == "nvidia":
-        changed = insert_qdq(result, ranges, only=chosen)
+        changed = insert_qdq(result, ranges, only=chosen, rounding=calibration.rounding)
     elif chosen == keys and _write_bytes(result, ranges):
         changed = len(keys)
     else:
         changed = insert_cpu_qdq(result, ranges, outputs, only=chosen)
+        quantise_output(result)
     if not changed:
         raise MismatchError(_reason(keys, calibration))
     logger.info("%s: %d of %d convolutions are int8", target, changed, len(keys))

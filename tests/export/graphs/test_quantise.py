@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from vsrc.calibration.calibration_file import Calibration
+from vsrc.calibration.calibration_file import QAT, Calibration
 from vsrc.calibration.convolutions import BILINEAR, convolutions
 from vsrc.calibration.qdq import quantise_weight
 from vsrc.export.graphs.check_frames import real_window
@@ -130,6 +130,21 @@ def test_nvidia_graph_is_symmetric_and_leaves_biases_float(
         if node.op_type == "Conv" and node.input[1] != BILINEAR:
             assert [makers[name].op_type for name in node.input[:2]] == ["DequantizeLinear"] * 2
             assert constants[node.input[2]].dtype == np.float32
+
+
+def test_weights_trained_for_int8_are_rounded_as_in_training(
+    model: onnx.ModelProto, calibration: Calibration
+) -> None:
+    def weights(given: Calibration) -> NDArray[np.int8]:
+        graph = int8_graph(model, given, target="nvidia").graph
+        (tensor,) = [t for t in graph.initializer if t.name == "network.tail.weight_int8"]
+        return numpy_helper.to_array(tensor)
+
+    (exact,) = [t for t in model.graph.initializer if t.name == "network.tail.weight"]
+    nearest, _ = quantise_weight(numpy_helper.to_array(exact), axis=0)
+    learnt = dataclasses.replace(calibration, method=QAT)
+    np.testing.assert_array_equal(weights(learnt), nearest)
+    assert (weights(calibration) != nearest).any()
 
 
 def test_shared_input_has_one_pair(calibration: Calibration) -> None:

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from click.testing import CliRunner
 
 from vsrc.calibration.calibrating import calibrate
 from vsrc.calibration.calibration_config import CalibrationConfig
 from vsrc.calibration.calibration_file import read_calibration, write_calibration
 from vsrc.cli import main
+from vsrc.compressor.network_package import write_package
+from vsrc.compressor.networks.video.edge import edge
 from vsrc.export.config import ExportConfig
+from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.runs.exporting import export
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP
@@ -54,6 +58,23 @@ def test_calibrated_ranges_become_a_graph_that_agrees(
     operators = [node.op_type for node in model.graph.node]
     assert operators.count("QuantizeLinear") >= operators.count("Conv") - 1
     assert f'"precision": "{precision}"' in model.metadata_props[0].value
+
+
+def test_stacking_student_computes_on_bytes_and_agrees(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = edge(features=8, blocks=1, scale=2, window=3)
+    package = write_package(network, tmp_path / "stacking.vsrc")
+    export(ExportConfig(package))
+    calibrate(
+        CalibrationConfig(package, clips=(SAMPLE_CLIP,), windows=6, tile=(48, 64), min_psnr=0)
+    )
+    result = export(ExportConfig(package, precision="int8-cpu", shape=SHAPE))
+    assert result.worst_db > 42
+    (written,) = result.graphs
+    kinds = {node.op_type for node in onnx.load(written.file).graph.node}
+    assert not kinds & {"Resize", "Cast", "Clip", "Round", "Add"}
+    session = open_package(package).session(precision="int8-cpu")
+    assert session(real_window(3, height=24, width=32)).shape == (1, 48, 64, 3)
 
 
 def test_ranges_of_other_weights_are_refused_before_the_work(copy: Path) -> None:
