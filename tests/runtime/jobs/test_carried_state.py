@@ -43,7 +43,7 @@ def frames(moving: Make) -> Frames:
 @pytest.fixture(autouse=True)
 def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
-    monkeypatch.setattr(picture_writer, "_PART", 8)
+    monkeypatch.setattr(picture_writer, "_SEGMENT_FRAMES", 8)
 
 
 class StoppedSteps(RecurrentSteps):

@@ -34,7 +34,7 @@ def write_noise(tmp_path: Path, ffmpeg: Make) -> Callable[..., Path]:
     def write(name: str, *options: str) -> Path:
         path = tmp_path / "in" / name
         path.parent.mkdir(exist_ok=True)
-        ffmpeg("-f", "lavfi", "-i", "mandelbrot=s=160x96:r=24:start_scale=0.3", "-t", "0.5",
+        ffmpeg("-f", "lavfi", "-i", "mandelbrot=s=160x96:r=24,noise=alls=40:allf=t", "-t", "0.5",
                "-pix_fmt", "yuv420p", *options, path)  # fmt: skip
         return path
 

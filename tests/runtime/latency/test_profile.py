@@ -163,8 +163,8 @@ def test_sizes_are_read_from_text() -> None:
     for wrong in ("8x24", "8x24xa", "", "8x-1x4", "8x24x4,"):
         with pytest.raises(ValueError, match="ENCODEDxFEATURESxBLOCKS"):
             parse_sizes(wrong)
-    with pytest.raises(ValueError, match=r"0x8x1 .*1x1x1"):
-        parse_sizes("0x8x1")
+    with pytest.raises(ValueError, match=r"8x0x1 .*0x1x1"):
+        parse_sizes("8x0x1")
 
 
 @pytest.mark.parametrize(
