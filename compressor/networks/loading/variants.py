@@ -104,14 +104,14 @@ def _fsrcnn(clues: Clues) -> Mapping[str, Sequence[Argument]]:
 def _edge(clues: Clues) -> Mapping[str, Sequence[Argument]]:
     shapes = clues.shapes
     fusion = shapes.get("fusion.conv.weight", shapes.get("fusion.weight"))
-    if fusion is None or "encoder.weight" not in shapes:
+    if fusion is None or len(fusion) != 4:
         return {"blocks": ()}
-    encoded = shapes["encoder.weight"][0]
+    encoded = shapes["encoder.weight"][0] if "encoder.weight" in shapes else 0
     return {
         "encoded": (encoded,),
         "features": (fusion[0],),
         "blocks": clues.counts,
-        "window": (fusion[1] // max(encoded, 1),),
+        "window": (fusion[1] // (encoded or 3),),
     }
 
 

@@ -66,7 +66,9 @@ def test_no_matrix_of_all_pixels_is_ever_made() -> None:
 def test_the_loss_is_the_official_one(golden_loss: Callable[[str], dict[str, Tensor]]) -> None:
     golden = golden_loss("fakd")
     taps = ("a", "b", "c")
-    objective = Fakd(student=create("edge-s"), teacher=create("edvr-xs"), weight=10.0)
+    objective = Fakd(
+        student=create("edge", features=24, blocks=4), teacher=create("edvr-xs"), weight=10.0
+    )
     objective.student_taps = objective.teacher_taps = taps
     student_sr = golden["student_sr"].unsqueeze(1).requires_grad_()
     first = golden["student_f0"].clone().requires_grad_()

@@ -139,7 +139,11 @@ def test_the_student_starts_as_the_decoder_and_learns_from_one_that_sees_hr() ->
 
 def test_taps_of_different_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'body\.3' .* 1 .*'hr_features' .* 4: .*student_taps"):
-        Pisr(student=create("edge-s"), teacher=create("edvr-xs"), teacher_taps="hr_features")
+        Pisr(
+            student=create("edge", features=24, blocks=4),
+            teacher=create("edvr-xs"),
+            teacher_taps="hr_features",
+        )
 
 
 def test_the_first_run_teaches_the_teacher_alone() -> None:

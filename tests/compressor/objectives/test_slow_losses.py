@@ -102,7 +102,7 @@ def shuffle(x: Array, factor: int) -> Array:
 @pytest.mark.parametrize("kind", ["sum", "sum2", "max2"])
 def test_std(kind: MapKind, size: FeatureSize, temporal_input: TemporalInput) -> None:
     torch.manual_seed(0)
-    student, teacher = create("edge-s", scale=2), create("edvr-xs", scale=4)
+    student, teacher = create("edge", features=24, blocks=4, scale=2), create("edvr-xs", scale=4)
     objective = Std(
         student=student,
         teacher=teacher,
@@ -159,7 +159,7 @@ STATISTICS: dict[str, Callable[[list[float]], float]] = {
 @pytest.mark.parametrize("statistic", ["mean", "power_mean", "max", "min"])
 def test_srkd(statistic: ChannelStatistic) -> None:
     torch.manual_seed(0)
-    student, teacher = create("edge-s"), create("edvr-xs")
+    student, teacher = create("edge", features=24, blocks=4), create("edvr-xs")
     objective = Srkd(student=student, teacher=teacher, statistic=statistic, weight=0.3)
     seen = observe(objective.student_taps, objective.teacher_taps)
     terms = objective(seen)
@@ -175,7 +175,7 @@ def test_srkd(statistic: ChannelStatistic) -> None:
 
 def test_fakd() -> None:
     torch.manual_seed(0)
-    student, teacher = create("edge-s"), create("edvr-xs")
+    student, teacher = create("edge", features=24, blocks=4), create("edvr-xs")
     objective = Fakd(student=student, teacher=teacher, weight=0.4, output_weight=0.25)
     seen = observe(objective.student_taps, objective.teacher_taps)
     expected = 0.0

@@ -140,7 +140,7 @@ def observation(frames: int = 3) -> Observation:
 
 @pytest.mark.parametrize("name", ["edge-m", "imdn"])
 def test_networks_without_hr_features_can_be_compared_at_lr_size(name: str) -> None:
-    student, teacher = create("edge-s"), create(name)
+    student, teacher = create("edge", features=24, blocks=4), create(name)
     objective = create_objective("std", student=student, teacher=teacher, features="lr")
     assert isinstance(objective, Std)
     (ours,), (theirs,) = objective.student_taps, objective.teacher_taps
@@ -162,7 +162,7 @@ def test_networks_without_hr_features_can_be_compared_at_lr_size(name: str) -> N
 
 def test_terms_are_weighted() -> None:
     torch.manual_seed(0)
-    seen, student, teacher = observation(), create("edge-s"), create("edvr-xs")
+    seen, student, teacher = observation(), create("edge", features=24, blocks=4), create("edvr-xs")
     plain = Std(student=student, teacher=teacher, lambda_space=1.0, lambda_time=1.0)
     heavy = Std(student=student, teacher=teacher, lambda_space=3.0, lambda_time=0.5)
     heavy.load_state_dict(plain.state_dict())
@@ -176,7 +176,10 @@ def test_terms_are_weighted() -> None:
 def test_lstm_is_frozen_for_good_once_the_time_loss_is_next_to_nothing() -> None:
     torch.manual_seed(0)
     objective = create_objective(
-        "std", student=create("edge-s"), teacher=create("edvr-xs"), lambda_time=0.1
+        "std",
+        student=create("edge", features=24, blocks=4),
+        teacher=create("edvr-xs"),
+        lambda_time=0.1,
     )
     assert isinstance(objective, Std)
     # Adam's momentum would go on moving parameters whose gradient is zero rather than absent.
@@ -205,7 +208,12 @@ def test_lstm_is_frozen_for_good_once_the_time_loss_is_next_to_nothing() -> None
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        create_objective("std", student=create("edge-s"), teacher=create("edvr-xs"), **options)
+        create_objective(
+            "std",
+            student=create("edge", features=24, blocks=4),
+            teacher=create("edvr-xs"),
+            **options,
+        )
 
 
 def test_a_teacher_without_hr_features_is_refused() -> None:
@@ -213,9 +221,11 @@ def test_a_teacher_without_hr_features_is_refused() -> None:
         ValueError,
         match=r"edge-m .*features=lr",
     ):
-        create_objective("std", student=create("edge-s"), teacher=create("edge-m"))
+        create_objective(
+            "std", student=create("edge", features=24, blocks=4), teacher=create("edge-m")
+        )
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"'stdd'.* std\?"):
-        create_objective("stdd", student=create("edge-s"))
+        create_objective("stdd", student=create("edge", features=24, blocks=4))

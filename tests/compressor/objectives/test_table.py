@@ -30,7 +30,7 @@ def observation() -> Observation:
 
 
 def test_a_sum_has_all_terms_and_ground_truth_once() -> None:
-    student, teacher, seen = create("edge-s"), create("edvr-xs"), observation()
+    student, teacher, seen = create("edge", features=24, blocks=4), create("edvr-xs"), observation()
     options: dict[str, Any] = {"std.lambda_space": 2.0, "output.weight": 0.5}
     objective = create_objective(
         "std+output",
@@ -52,7 +52,9 @@ def test_a_sum_has_all_terms_and_ground_truth_once() -> None:
 
 
 def test_the_freezing_rule_works_inside_a_sum() -> None:
-    objective = create_objective("std+output", student=create("edge-s"), teacher=create("edvr-xs"))
+    objective = create_objective(
+        "std+output", student=create("edge", features=24, blocks=4), teacher=create("edvr-xs")
+    )
     assert isinstance(objective, Sum)
     objective.before_update({"hr": 1.0, "std/time": 0.0, "std/space": 1.0, "output/output": 1.0})
     assert bool(objective.parts["std"].lstm_frozen)
@@ -78,7 +80,12 @@ def test_the_record_of_an_objective_has_its_defaults() -> None:
 )
 def test_mistakes_in_a_sum_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        create_objective(name, student=create("edge-s"), teacher=create("edvr-xs"), **options)
+        create_objective(
+            name,
+            student=create("edge", features=24, blocks=4),
+            teacher=create("edvr-xs"),
+            **options,
+        )
 
 
 class Edges(Objective):
@@ -118,7 +125,7 @@ def mine(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize("function", ["Edges", "edges_of"])
 def test_an_objective_may_come_from_outside(mine: str, function: str) -> None:
-    name, student, seen = f"{mine}:{function}", create("edge-s"), observation()
+    name, student, seen = f"{mine}:{function}", create("edge", features=24, blocks=4), observation()
     expected = np.abs(np.diff((seen.student_sr - seen.hr).numpy(), axis=-1)).mean()
     alone = create_objective(name, student=student, weight=3.0)
     assert alone(seen)["edges"].item() == pytest.approx(3 * expected, rel=1e-5)
@@ -146,10 +153,18 @@ def test_mistakes_outside_are_refused(
     mine: str, function: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        create_objective(f"{mine}:{function}", student=create("edge-s"), **options)
+        create_objective(
+            f"{mine}:{function}", student=create("edge", features=24, blocks=4), **options
+        )
 
 
 def test_pictures_of_a_teacher_do_not_serve_every_objective_outside(mine: str) -> None:
     with pytest.raises(ValueError, match="needs features of its teacher"):
-        create_objective(f"{mine}:wants_features", student=create("edge-s"), pictures_kept=True)
-    create_objective(f"{mine}:Edges", student=create("edge-s"), pictures_kept=True)
+        create_objective(
+            f"{mine}:wants_features",
+            student=create("edge", features=24, blocks=4),
+            pictures_kept=True,
+        )
+    create_objective(
+        f"{mine}:Edges", student=create("edge", features=24, blocks=4), pictures_kept=True
+    )

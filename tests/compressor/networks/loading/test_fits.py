@@ -21,6 +21,7 @@ CASES: list[tuple[str, dict[str, Argument]]] = [
     ("edsr", {"scale": 2, "features": 16, "blocks": 3}),
     ("rcan", {"scale": 2, "features": 16, "groups": 2, "blocks": 3}),
     ("edge", {"scale": 2, "encoded": 3, "features": 5, "blocks": 2, "window": 3}),
+    ("edge", {"scale": 2, "encoded": 0, "features": 5, "blocks": 2, "window": 3}),
     ("edge-s", {"scale": 3, "window": 7}),
 ]
 

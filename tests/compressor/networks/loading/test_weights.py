@@ -94,7 +94,7 @@ def test_safetensors_and_the_old_torch_format_are_read(tmp_path: Path) -> None:
 
 
 def test_a_model_package_gives_its_weights(untrained_package: Path) -> None:
-    network = create("edge-s", scale=2, window=3)
+    network = create("edge", encoded=8, features=24, blocks=4, scale=2, window=3)
     load_weights(network, untrained_package)
     stored = read_weights(untrained_package / "weights.safetensors")
     assert_holds(network, stored)
