@@ -107,7 +107,8 @@ def plan(config: DistillConfig) -> DistillPlan:
 def _step_seconds(
     distillation: DistillationStep, config: DistillConfig, device: torch.device
 ) -> float:
-    clips = noise_clips(config, device)
+    side = config.patch // config.scale
+    clips = noise_clips(config, device, batch=config.batch, side=side)
     start = time.perf_counter()
     for _ in range(config.accumulate):
         torch.autograd.backward(list(distillation(*clips).values()))

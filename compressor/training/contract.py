@@ -1,8 +1,9 @@
 """Check, by one step on noise, that a student and an objective can be trained together.
 
 A network of a user may return a tuple or another size, compute NaN, or leave weights out. The step
-shows it in a second, before hours of decoding, and with the batch of the run, so that too little
-memory shows, too.
+shows it in a second, before hours of decoding. On a GPU it has the size of the run, so that too
+little memory shows, too. On a CPU it is small: a process that takes all memory there is killed, and
+nothing could be said.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from vsrc.runtime.spec import NetworkSpec
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _SHOWN = 3
+
+_CPU_BATCH, _CPU_SIDE = 2, 64
+"""Largest step on a CPU: clips, and LR pixels of a side."""
 
 
 def check_contract(
@@ -56,27 +60,36 @@ def check_contract(
                 ) from error
             raise MismatchError(
                 f"{spec.name} with objective {config.objective} fails in a step on noise "
-                f"({_size(config)}): {describe_error(error)}; vsrc -v shows where"
+                f"({_describe_size(config, device)}): {describe_error(error)}; vsrc -v shows where"
             ) from error
         _check_gradients(distillation, spec)
 
 
-def noise_clips(config: DistillConfig, device: torch.device) -> tuple[Tensor, ...]:
-    """Noise in the shapes of a step: LR, HR, and the teacher's pictures where they are stored."""
-    side = config.patch // config.scale
+def noise_clips(
+    config: DistillConfig, device: torch.device, *, batch: int, side: int
+) -> tuple[Tensor, ...]:
+    """Noise in the shapes of a step: LR, HR, and the teacher's pictures where they are stored.
+
+    Args:
+        config: Settings of the run.
+        device: Device of the tensors.
+        batch: Number of clips.
+        side: Side of an LR frame, pixels.
+    """
     generator = torch.Generator().manual_seed(config.seed)
-    lr_shape = (config.batch, config.clip_length, 3, side, side)
+    lr_shape = (batch, config.clip_length, 3, side, side)
     lr = torch.rand(lr_shape, generator=generator).to(device)
     frames = config.clip_length if config.teacher_cache is None else 1
-    shape = (config.batch, frames, 3, side * config.scale, side * config.scale)
+    shape = (batch, frames, 3, side * config.scale, side * config.scale)
     hr = torch.rand(shape, generator=generator).to(device)
     return (lr, hr) if config.teacher_cache is None else (lr, hr, hr.clone())
 
 
 def _loss(distillation: DistillationStep, config: DistillConfig, device: torch.device) -> Tensor:
     dtype = _PRECISIONS[config.precision]
+    batch, side = _size(config, device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        terms: object = distillation(*noise_clips(config, device))
+        terms: object = distillation(*noise_clips(config, device, batch=batch, side=side))
     if not isinstance(terms, Mapping) or not terms:
         raise MismatchError(
             f"objective {config.objective} returns {_kind(terms)}; expected a dict of loss terms, "
@@ -178,9 +191,15 @@ def _left_as_it_was(distillation: DistillationStep, device: torch.device) -> Ite
                     buffer.copy_(buffers[name])
 
 
-def _size(config: DistillConfig) -> str:
-    side = config.patch // config.scale
-    return f"batch {config.batch}, {config.clip_length} frames of {side}x{side} LR pixels"
+def _size(config: DistillConfig, device: torch.device) -> tuple[int, int]:
+    """Clips of the step, and LR pixels of a side."""
+    batch, side = config.batch, config.patch // config.scale
+    return (batch, side) if device.type != "cpu" else (min(batch, _CPU_BATCH), min(side, _CPU_SIDE))
+
+
+def _describe_size(config: DistillConfig, device: torch.device) -> str:
+    batch, side = _size(config, device)
+    return f"batch {batch}, {config.clip_length} frames of {side}x{side} LR pixels"
 
 
 def _kind(value: object) -> str:
