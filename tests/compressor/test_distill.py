@@ -298,7 +298,7 @@ def test_the_command_takes_a_recipe(
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     if flag == "--dry-run":
-        assert "edge-s: 40,136 parameters" in done.stdout
+        assert "edge-s: 64,464 parameters" in done.stdout
     else:
         assert done.stdout.strip() == "student.vsrc"
         assert open_package("student.vsrc").spec.provenance.steps == 2

@@ -198,6 +198,7 @@ class Edge(nn.Module):
         if window < 3 or window % 2 == 0:
             raise ValueError(f"{window=} must be odd and at least 3")
         self.name, self.size, self.scale, self.window = name, size, scale, window
+        self._add_encoder()
         self.fusion = FusionConv(window, size.fused, size.features)
         body = [RepConv(size.features) for _ in range(size.blocks)]
         self.body: nn.ModuleList = nn.ModuleList(body)
@@ -220,6 +221,9 @@ class Edge(nn.Module):
             hr_features=None,
             stages=("fusion", *(f"body.{index}" for index in range(self.size.blocks))),
         )
+
+    def _add_encoder(self) -> None:
+        """Add the layer that sees each frame by itself, before all others; there is none here."""
 
     def _own_size(self) -> dict[str, Argument]:
         """Constructor arguments that the name does not imply."""
@@ -300,10 +304,10 @@ class EncodedEdge(Edge):
     """
 
     encoded_frames = 1
+    encoder: nn.Conv2d
 
-    def __init__(self, size: EdgeSize, *, scale: int = 4, window: int = 5, name: str) -> None:
-        super().__init__(size, scale=scale, window=window, name=name)
-        self.encoder = nn.Conv2d(3, size.encoded, 3, padding=1)
+    def _add_encoder(self) -> None:
+        self.encoder = nn.Conv2d(3, self.size.encoded, 3, padding=1)
 
     def encode(self, frame: Tensor) -> tuple[Tensor]:
         """Encode one frame: `(N, 3, H, W)` to `(N, encoded, H, W)`."""

@@ -53,7 +53,7 @@ def test_the_frames_asked_for_are_seen(targets: Targets, frames: int) -> None:
     assert seen.teacher_sr is not None
     assert seen.lr.shape == (2, frames, 3, 8, 8)
     assert seen.hr.shape == seen.student_sr.shape == seen.teacher_sr.shape == (2, frames, 3, 32, 32)
-    assert seen.student["body.0"].shape == (2 * frames, 24, 8, 8)
+    assert seen.student["body.0"].shape == (2 * frames, 32, 8, 8)
     assert seen.teacher["hr_features"].shape == (2 * frames, 16, 32, 32)
 
 

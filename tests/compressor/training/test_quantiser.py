@@ -16,7 +16,7 @@ from vsrc.compressor.training.quantiser import Quantiser, convolution_paths, edg
 
 def lively_edge(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
-    return create("edge-s", scale=2, window=3)
+    return create("edge", encoded=8, features=24, blocks=4, scale=2, window=3)
 
 
 def test_an_activation_is_the_nearest_of_256_steps() -> None:
