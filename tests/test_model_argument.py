@@ -65,8 +65,8 @@ def test_a_copy_of_a_shipped_package_is_exported(
 
 
 def test_a_graph_that_a_shipped_package_lacks_is_advised_for_a_copy() -> None:
-    with pytest.raises(SpecError, match=r"vsrc export edge-s -o edge-s\.vsrc .*--precision fp16"):
-        open_package(shipped("edge-s")).graph("fp16")
+    with pytest.raises(SpecError, match=r"vsrc export edvr-xs -o edvr-xs\.vsrc .*--precision fp16"):
+        open_package(shipped("edvr-xs")).graph("fp16")
 
 
 @pytest.mark.parametrize("path", ["none.vsrc", "."])

@@ -72,7 +72,7 @@ def test_every_file_of_a_run_gets_its_own(write_noise: Make, tmp_path: Path) -> 
 
     result = infer(InferConfig((tmp_path / "in",), tmp_path / "out"), progress=note)
     assert f"{COMPRESSED_STUDENT} is chosen (h264" in notes["coarse"]
-    assert f"{DEFAULT_STUDENT} is chosen (ffv1" in notes["fine"]
+    assert f"{DEFAULT_STUDENT} is chosen (the source is ffv1" in notes["fine"]
     graphs = {Path(file.input).stem: file.graph for file in result.files}
     assert graphs["coarse"].sha256 != graphs["fine"].sha256
     manifest = json.loads((tmp_path / "out" / "vsrc-manifest.json").read_text())
