@@ -52,6 +52,10 @@ class StateSpec:
         """Name of the graph's output, which is the input at the next frame."""
         return f"next_{self.name}"
 
+    def shape(self, height: int, width: int, *, count: int = 1) -> tuple[int, int, int, int]:
+        """Shape `(count, C, h, w)` of the map for frames of `height` x `width` LR pixels."""
+        return count, self.channels, height // self.stride, width // self.stride
+
 
 @dataclass(frozen=True)
 class NetworkSpec:

@@ -35,7 +35,7 @@ def zero_arrays(
     kinds = {value.name: value.type for value in session.get_inputs()}
     return {
         each.name: np.zeros(
-            (count, each.channels, height // each.stride, width // each.stride),
+            each.shape(height, width, count=count),
             np.float16 if kinds[each.name] == "tensor(float16)" else np.float32,
         )
         for each in state

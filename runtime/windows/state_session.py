@@ -11,7 +11,7 @@ the tile's border, one reach further inside at every frame.)
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,9 +24,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, StateSpec
 from vsrc.runtime.windows.graph_io import pad_to_fit
 from vsrc.runtime.windows.session import PendingPixels, check_windows
-from vsrc.runtime.windows.tiles import Span, iter_tiles
-
-logger = logging.getLogger(__name__)
+from vsrc.runtime.windows.tiles import Span, halve_tile, iter_tiles
 
 StateArrays = dict[str, NDArray[Any]]
 """Name of each map of the state -> its values, `(1, C, h, w)`."""
@@ -177,10 +175,7 @@ class StateSession:
 
     def state_bytes(self, height: int, width: int) -> int:
         """Memory of the state after one frame, in float32, bytes."""
-        return sum(
-            4 * each.channels * (height // each.stride) * (width // each.stride)
-            for each in self.network.state
-        )
+        return sum(4 * math.prod(each.shape(height, width)) for each in self.network.state)
 
     def close(self) -> None:
         """Free the graph and the state."""
@@ -198,10 +193,8 @@ class StateSession:
 
     def _halve(self, side: int, error: DeviceMemoryError) -> None:
         self._halved = True
-        self.tile = (min(self.tile, side) if self.tile else side) // 2
-        note = f"memory ran out ({error}); continuing with tiles of {self.tile} pixels"
+        self.tile, note = halve_tile(self.tile, side, error)
         self.notes.append(note)
-        logger.info("%s", note)
 
     def _begin_tiles(self, padded: Pixels) -> tuple[PendingPixels, CarriedState]:
         network = self.network
@@ -222,9 +215,8 @@ class StateSession:
                 ..., rows.kept(up), columns.kept(up), :
             ]
             for each, values in _with_specs(after.arrays(), network):
-                whole = following.setdefault(
-                    each.name, _empty_map(values, each, height=height, width=width)
-                )
+                shape = each.shape(height, width)
+                whole = following.setdefault(each.name, np.empty(shape, values.dtype))
                 down = 1, each.stride
                 whole[..., rows.place(*down), columns.place(*down)] = values[
                     ..., rows.kept(*down), columns.kept(*down)
@@ -250,10 +242,6 @@ def _cut(arrays: StateArrays, network: NetworkSpec, rows: Span, columns: Span) -
 
 def _with_specs(arrays: StateArrays, network: NetworkSpec) -> list[tuple[StateSpec, NDArray[Any]]]:
     return [(each, arrays[each.name]) for each in network.state if each.name in arrays]
-
-
-def _empty_map(like: NDArray[Any], spec: StateSpec, *, height: int, width: int) -> NDArray[Any]:
-    return np.empty((1, spec.channels, height // spec.stride, width // spec.stride), like.dtype)
 
 
 def _finite(arrays: StateArrays) -> StateArrays:

@@ -97,6 +97,23 @@ def iter_tiles(
             yield rows, columns
 
 
+def halve_tile(tile: int, side: int, error: DeviceMemoryError) -> tuple[int, str]:
+    """Choose a smaller tile where memory ran out, and log it.
+
+    Args:
+        tile: Side of the tile that was too large, LR pixels; 0 for a whole frame.
+        side: Longer side of the frame, LR pixels.
+        error: What was raised.
+
+    Returns:
+        Side of the next tile, and a line for the user.
+    """
+    half = (min(tile, side) if tile else side) // 2
+    note = f"memory ran out ({error}); continuing with tiles of {half} pixels"
+    logger.info("%s", note)
+    return half, note
+
+
 class TiledSession:
     """A session that feeds another one tile by tile, with smaller tiles if memory runs out.
 
@@ -175,10 +192,8 @@ class TiledSession:
 
     def _halve(self, side: int, error: DeviceMemoryError) -> None:
         self._halved = True
-        self.tile = (min(self.tile, side) if self.tile else side) // 2
-        note = f"memory ran out ({error}); continuing with tiles of {self.tile} pixels"
+        self.tile, note = halve_tile(self.tile, side, error)
         self.notes.append(note)
-        logger.info("%s", note)
 
     def _in_tiles(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None, place: Hashable

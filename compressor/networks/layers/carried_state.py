@@ -74,12 +74,8 @@ def zero_state(spec: NetworkSpec, lr: Tensor) -> StateTensors:
         spec: Spec of the network.
         lr: Frames `(N, ..., H, W)`, for their number, size, type and device.
     """
-    return tuple(
-        lr.new_zeros(
-            len(lr), each.channels, lr.shape[-2] // each.stride, lr.shape[-1] // each.stride
-        )
-        for each in spec.state
-    )
+    height, width = lr.shape[-2:]
+    return tuple(lr.new_zeros(each.shape(height, width, count=len(lr))) for each in spec.state)
 
 
 def with_state(network: nn.Module, spec: NetworkSpec) -> NetworkSpec:
