@@ -1,54 +1,36 @@
 """A network with a state on a device; the state does not leave it.
 
-step t      state ──┐               copied on the device at the next step: addresses stay the
-lr ─────┴─ engine ─┬─ sr     same, so that a step can be captured as a graph
-└─ next_state
-step t+1    state ◄────────────────┘
+At the next step the state is copied on the device, so its addresses stay the same and a step can be
+captured as a graph:
+
+    step t      state ──┐
+                lr ─────┴─ engine ─┬─ sr
+                                   └─ next_state
+    step t+1    state ◄────────────────┘
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.backends.device_network import DeviceNetwork
 from vsrc.runtime.backends.device_programs import DevicePrograms
 from vsrc.runtime.backends.device_stages import DeviceStages
-from vsrc.runtime.backends.gpu import Engine, Gpu
 from vsrc.runtime.backends.program import Program, TensorShapes
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.windows.graph_io import from_graph, to_graph
+from vsrc.runtime.windows.graph_io import to_graph
 from vsrc.runtime.windows.session import PendingPixels
 from vsrc.runtime.windows.state_session import CarriedState, StateArrays
 
 
-class DeviceSteps:
-    """Engines of one network, each for a range of sizes; see `Steps`.
+class DeviceSteps(DeviceNetwork):
+    """Engines of one network, each for a range of sizes; see `Steps`."""
 
-    Attributes:
-        build_seconds: Time to build the engines; None where it was not recorded.
-    """
-
-    ahead, at_once = 1, 0
-
-    def __init__(
-        self,
-        gpu: Gpu,
-        engines: Sequence[tuple[Engine, GraphSpec]],
-        *,
-        network: NetworkSpec,
-        label: str,
-        build_seconds: float | None = None,
-    ) -> None:
-        """Args: `engines` are pairs of an engine and the `GraphSpec` with its sizes."""
-        self.network, self.label, self.build_seconds = network, label, build_seconds
-        self._device = DevicePrograms(gpu, engines)
-        self.graph = self._device.graph
-        self._current: DeviceState | None = None  # what lies in the `next_` tensors
-        self._earlier: DeviceState | None = None  # what lies in the inputs
+    _current: DeviceState | None = None  # what lies in the `next_` tensors
+    _earlier: DeviceState | None = None  # what lies in the inputs
 
     def step(self, lr: Pixels, state: CarriedState | None, /) -> tuple[PendingPixels, CarriedState]:
         """Begin to upscale one frame; see `Steps`."""
@@ -68,13 +50,10 @@ class DeviceSteps:
                 transfers.upload(values, program.address(name))
         self._move(stays=stays)
         transfers.upload(fed, program.address("lr"))
-        program.run()
-        shape, kind = program.shapes["sr"], program.type("sr")
-        pending = transfers.download(program.address("sr"), shape, kind)
-        like = lr[:0].copy()  # shape and type, not the pixels
+        pending = self._run(program, graph, lr)
         following = DeviceState(self._device, program, shapes)
         self._current = following
-        return lambda: from_graph(pending(), self.network, graph, like=like), following
+        return pending, following
 
     def stages(self, lr: Pixels, *, seconds: float) -> DeviceStages:
         """Time the stages of a step on the device without overlap; see `device_stages`.
@@ -91,13 +70,13 @@ class DeviceSteps:
     def close(self) -> None:
         """Free all resources of the device."""
         self._move(stays=False)
-        self._device.close()
+        super().close()
 
     def _shapes(self, program: Program, lr: Pixels) -> TensorShapes:
         """Shapes of the maps of the state that the engine reads."""
         height, width = lr.shape[2:4]
         return {
-            each.name: (1, each.channels, height // each.stride, width // each.stride)
+            each.name: each.shape(height, width)
             for each in self.network.state
             if program.takes(each.name)
         }

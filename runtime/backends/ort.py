@@ -28,8 +28,12 @@ takes 2.5 times as long on the CPU. No graph of ours gains by it (edge-s: withou
 0.92 of the time)."""
 
 
-class OrtSession:
-    """ONNX Runtime, behind the `Session` protocol."""
+class OrtGraph:
+    """A graph of a network, loaded by ONNX Runtime.
+
+    Attributes:
+        memory: ONNX Runtime's name of the memory that its provider works in.
+    """
 
     def __init__(
         self,
@@ -40,26 +44,40 @@ class OrtSession:
         threads: int = 0,
         provider: Provider = CPU,
     ) -> None:
-        self.network = network
-        self.graph = graph
+        self.network, self.graph = network, graph
         edges = "-float" if graph.io == "float" else ""
         self.label = f"{provider.label} {graph.precision}{edges}"
+        self.memory = provider.memory
         self._session: onnxruntime.InferenceSession | None = open_ort(
             path, threads=threads, provider=provider
         )
 
-    def __call__(self, lr: Pixels, /) -> Pixels:
-        """Upscale windows `(N, T, H, W, 3)`; see `Session`."""
+    @property
+    def opened(self) -> onnxruntime.InferenceSession:
+        """ONNX Runtime's session.
+
+        Raises:
+            RuntimeError: It was closed.
+        """
         if self._session is None:
             raise RuntimeError("the session was closed")
-        check_windows(lr, self.network, self.graph)
-        session, fed = self._session, to_graph(lr, self.network, self.graph)
-        (sr,) = memory_errors_named(lambda: session.run(None, {"lr": fed}), self.label)
-        return from_graph(sr, self.network, self.graph, like=lr)
+        return self._session
 
     def close(self) -> None:
         """Free the graph and its arena."""
         self._session = None
+
+
+class OrtSession(OrtGraph):
+    """ONNX Runtime, behind the `Session` protocol."""
+
+    def __call__(self, lr: Pixels, /) -> Pixels:
+        """Upscale windows `(N, T, H, W, 3)`; see `Session`."""
+        session = self.opened
+        check_windows(lr, self.network, self.graph)
+        fed = to_graph(lr, self.network, self.graph)
+        (sr,) = memory_errors_named(lambda: session.run(None, {"lr": fed}), self.label)
+        return from_graph(sr, self.network, self.graph, like=lr)
 
 
 def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxruntime.InferenceSession:

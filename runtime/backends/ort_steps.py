@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.backends.ort import memory_errors_named, open_ort
-from vsrc.runtime.backends.ort_provider import CPU, Provider
+from vsrc.runtime.backends.ort import OrtGraph, memory_errors_named
 from vsrc.runtime.backends.ort_state import zero_arrays
 from vsrc.runtime.pixels import Pixels
-from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import from_graph, to_graph
 from vsrc.runtime.windows.session import PendingPixels
 from vsrc.runtime.windows.state_session import CarriedState, StateArrays
@@ -19,33 +16,14 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-class OrtSteps:
+class OrtSteps(OrtGraph):
     """ONNX Runtime, behind the `Steps` protocol."""
 
     ahead, at_once = 0, 1
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        network: NetworkSpec,
-        graph: GraphSpec,
-        threads: int = 0,
-        provider: Provider = CPU,
-    ) -> None:
-        self.network, self.graph = network, graph
-        edges = "-float" if graph.io == "float" else ""
-        self.label = f"{provider.label} {graph.precision}{edges}"
-        self._memory = provider.memory
-        self._session: onnxruntime.InferenceSession | None = open_ort(
-            path, threads=threads, provider=provider
-        )
-
     def step(self, lr: Pixels, state: CarriedState | None, /) -> tuple[PendingPixels, CarriedState]:
         """Upscale one frame; see `Steps`."""
-        if self._session is None:
-            raise RuntimeError("the session was closed")
-        session, fed = self._session, to_graph(lr, self.network, self.graph)
+        session, fed = self.opened, to_graph(lr, self.network, self.graph)
         values = state.values if isinstance(state, OrtState) else self._place(state, lr)
         binding = session.io_binding()
         binding.bind_cpu_input("lr", fed)
@@ -53,7 +31,7 @@ class OrtSteps:
             binding.bind_ortvalue_input(name, value)
         binding.bind_output("sr")
         for each in self.network.state:
-            binding.bind_output(each.next_name, self._memory)
+            binding.bind_output(each.next_name, self.memory)
         memory_errors_named(lambda: session.run_with_iobinding(binding), self.label)
         sr, *following = binding.get_outputs()
         names = [each.name for each in self.network.state]
@@ -65,23 +43,18 @@ class OrtSteps:
         picture = from_graph(sr.numpy(), self.network, self.graph, like=lr)
         return lambda: picture, OrtState(kept)
 
-    def close(self) -> None:
-        """Free the graph and its arena."""
-        self._session = None
-
     def _place(self, state: CarriedState | None, lr: Pixels) -> dict[str, onnxruntime.OrtValue]:
         """Copy a state, or zeros, to the memory of the provider."""
         import onnxruntime
 
-        assert self._session is not None
         if state is None:
             height, width = lr.shape[2:4]
             network = self.network.state
-            arrays = zero_arrays(self._session, network, count=1, height=height, width=width)
+            arrays = zero_arrays(self.opened, network, count=1, height=height, width=width)
         else:
             arrays = state.arrays()
         place = onnxruntime.OrtValue.ortvalue_from_numpy
-        return {name: place(array, self._memory, 0) for name, array in arrays.items()}
+        return {name: place(array, self.memory, 0) for name, array in arrays.items()}
 
 
 @dataclass(frozen=True, eq=False)

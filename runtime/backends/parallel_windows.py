@@ -81,7 +81,7 @@ class Lanes:
 
 
 class LaneSession:
-    """A session that runs several windows in parallel; see `StartedSession`."""
+    """A session that runs several windows in parallel; see `AsyncSession`."""
 
     def __init__(self, session: Session, lanes: Lanes) -> None:
         self._session, self._lanes = session, lanes
@@ -95,7 +95,7 @@ class LaneSession:
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
     ) -> PendingPixels:
-        """Start to upscale windows; see `StartedSession`."""
+        """Start to upscale windows; see `AsyncSession`."""
         del keys, place  # no features are kept between windows
         return self._lanes.begin(lambda: self._session(lr))
 
