@@ -11,19 +11,18 @@ from vsrc.calibration.calibration_config import METHODS, CalibrationConfig
 from vsrc.commands.calibration_bar import CalibrationBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
-from vsrc.commands.own_network import own_network_options, take_told, writable
+from vsrc.commands.own_network import (
+    output_option,
+    own_network_options,
+    take_told,
+    writable,
+)
 
 
 @click.command("calibrate")
 @click.argument("model", type=MODEL)
 @click.argument("clips", nargs=-1, metavar="VIDEO|DIR...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Package to write: a copy, or the package of a checkpoint, a graph or code.  "
-    "[default: MODEL itself; NAME.vsrc for what is no package]",
-)
+@output_option
 @own_network_options
 @click.option(
     "--method",

@@ -10,7 +10,12 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
-from vsrc.commands.own_network import own_network_options, take_told, writable
+from vsrc.commands.own_network import (
+    output_option,
+    own_network_options,
+    take_told,
+    writable,
+)
 from vsrc.commands.status_line import StatusLine
 from vsrc.export.config import (
     FORMATS,
@@ -28,13 +33,7 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("model", type=MODEL)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Package to write: a copy, or the package of a checkpoint, a graph or code.  "
-    "[default: MODEL itself; NAME.vsrc for what is no package]",
-)
+@output_option
 @click.option(
     "--format",
     "format_",

@@ -48,6 +48,15 @@ _OPTIONS = (
         help="Of an ONNX graph: its channels.  [default: rgb, or y for one channel]",
     ),
 )
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Package to write: a copy, or the package of a checkpoint, a graph or code.  "
+    "[default: MODEL itself; NAME.vsrc for what is no package]",
+)
+"""Option of the commands that write to a package; see `writable`."""
+
 _KEYS = ("network", "weights", "scale", "window", "peak", "colour")
 
 
