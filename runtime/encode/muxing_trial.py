@@ -17,7 +17,7 @@ from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream
-from vsrc.runtime.encode.video_stream import MOV_FAMILY
+from vsrc.runtime.encode.muxers import MOV_FAMILY
 from vsrc.runtime.pyav_versions import open_input, open_output, time_base
 
 if TYPE_CHECKING:
@@ -101,6 +101,26 @@ def _is_same(track: _Track, stream: Stream, packets: Sequence[Packet[Stream]]) -
     if track.codec == "unknown" and codec_name(stream) != "unknown":
         return False  # private data
     return track.is_playable or stream.type != "audio" or not decode_audio(packets)
+
+
+def accepts_header(muxer: str, add_streams: Callable[[OutputContainer], object]) -> bool:
+    """Whether a header can be written.
+
+    Args:
+        muxer: FFmpeg's name of the container.
+        add_streams: Function that adds the streams to an output.
+    """
+    import av
+
+    is_written = False
+    try:
+        with open_output(io.BytesIO(), muxer) as target:
+            add_streams(target)
+            target.start_encoding()
+            is_written = True
+    except (av.FFmpegError, ValueError):
+        pass  # without packets some muxers cannot write an end, which does not matter
+    return is_written
 
 
 def can_hold_encoded(muxer: str, kind: str, fill: Fill) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.encode.codec_choice import names_held_by
+from vsrc.runtime.encode.copied_track import add_copied_stream
+from vsrc.runtime.encode.muxing_trial import accepts_header
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -40,11 +41,16 @@ def explain_refusal(
         None if each can be written: the error has another cause.
     """
     muxer, held = container.format.name, container.supported_codecs
-    if not _is_accepted(muxer, add_video):
+    if not accepts_header(muxer, add_video):
         of_this = " of this size and frame rate" if video in held else ""
         return f"{muxer} cannot hold {video}{of_this}; {describe_held(container)}"
     for track in tracks:
-        if _is_accepted(muxer, add_video, track):
+
+        def add_both(target: OutputContainer, track: Stream = track) -> None:
+            add_video(target)
+            add_copied_stream(target, track)
+
+        if accepts_header(muxer, add_both):
             continue
         named = f"the {track.type} track {track.index} ({codec_name(track)})"
         if codec_name(track) in held:
@@ -54,31 +60,3 @@ def explain_refusal(
             )
         return f"{muxer} cannot hold {named} of the input; name the output .mkv"
     return None
-
-
-def _is_accepted(muxer: str, add_video: AddVideo, track: Stream | None = None) -> bool:
-    """Whether a header of the video, and of one other track, can be written."""
-    import av
-
-    with io.BytesIO() as memory:
-        output = av.open(memory, "w", format=muxer)
-        try:
-            add_video(output)
-            if track is not None:
-                output.add_stream_from_template(track, opaque=True)
-            output.start_encoding()
-        except (av.FFmpegError, ValueError):
-            return False
-        finally:
-            # Without packets some muxers cannot write an end.
-            _close(output)
-    return True
-
-
-def _close(output: OutputContainer) -> None:
-    import av
-
-    try:
-        output.close()
-    except (av.FFmpegError, ValueError):
-        return

@@ -7,8 +7,8 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.encode.muxers import MOV_FAMILY
 from vsrc.runtime.encode.muxing_trial import can_hold_timecode, find_lost_tags
-from vsrc.runtime.encode.video_stream import MOV_FAMILY
 from vsrc.runtime.pyav_versions import fraction
 
 if TYPE_CHECKING:

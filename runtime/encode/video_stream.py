@@ -11,6 +11,7 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.codec_choice import choose_codec
 from vsrc.runtime.encode.encoders import encoder_options, find_encoder, pixel_format
+from vsrc.runtime.encode.muxers import MOV_FAMILY
 from vsrc.runtime.encode.refusal import describe_held
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
@@ -19,9 +20,6 @@ from vsrc.runtime.picture.orientation import CODED, Orientation
 if TYPE_CHECKING:
     import av
     from av.container import OutputContainer
-
-MOV_FAMILY = frozenset(("3g2", "3gp", "ipod", "mov", "mp4"))
-"""Containers of FFmpeg's MOV muxer; "ipod" is its name of .m4v."""
 
 _TURNING = MOV_FAMILY | {"matroska"}
 """Containers that can store a display matrix, by which players rotate the video."""

@@ -15,6 +15,7 @@ from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
+from vsrc.runtime.encode.muxers import MOV_FAMILY
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import (
     SegmentedEncoder,
@@ -30,7 +31,7 @@ from vsrc.runtime.encode.tags import (
     copy_tags,
 )
 from vsrc.runtime.encode.tracks import TrackCopier, find_start, track_units
-from vsrc.runtime.encode.video_stream import MOV_FAMILY, VideoSettings, add_video_stream
+from vsrc.runtime.encode.video_stream import VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.pending_file import PendingFile, failures_named
 from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
