@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,31 +31,20 @@ _LEAST = 2
 _PROGRESSIVE_CODECS = frozenset(("av1", "gif", "png", "vp8", "vp9", "webp"))
 
 
-@dataclass(frozen=True)
-class FileSamples:
-    """What was found.
-
-    Attributes:
-        is_interlaced: Whether some of the frames are marked as interlaced.
-    """
-
-    is_interlaced: bool = False
-
-
-def sample_file(path: Path) -> FileSamples:
-    """Decode a few frames at places across a file; of a pipe or an unknown length, none.
+def has_interlaced(path: Path) -> bool:
+    """Whether frames at places across a file are interlaced; False for a pipe or unknown length.
 
     Raises:
         MediaError: The file cannot be read.
     """
     if str(path) == PIPE:
-        return FileSamples()
+        return False
     with closing(open_container(path)) as container:
         stream = video_stream(container, path)
         if codec_name(stream) in _PROGRESSIVE_CODECS or not container.duration:
-            return FileSamples()
+            return False
         marked = sum(frame.interlaced_frame for frame in _iter_frames(container, stream))
-        return FileSamples(is_interlaced=marked >= _LEAST)
+        return marked >= _LEAST
 
 
 def _iter_frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:

@@ -20,7 +20,7 @@ from vsrc.runtime.decode.frame_rate import needs_stamps
 from vsrc.runtime.decode.header_end import header_end
 from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
-from vsrc.runtime.decode.samples import FileSamples, sample_file
+from vsrc.runtime.decode.samples import has_interlaced
 from vsrc.runtime.decode.sources import PIPE
 from vsrc.runtime.decode.transparency import check_opaque
 from vsrc.runtime.errors import InterlacedError, MediaError
@@ -119,17 +119,15 @@ class VideoReader:
 
     def _prepare(self, name: str, *, find_interlaced: bool) -> None:
         """Open the file, and collect its properties from its first frames."""
-        samples = sample_file(self._path) if find_interlaced else FileSamples()
+        is_mixed = find_interlaced and has_interlaced(self._path)
         first = self._open()
         stamps = self._first_stamps(first)
         info = from_stream(name, self._container, self._stream, first, stamps)
-        self._is_unmarked = (
-            info.is_interlaced and not first.interlaced_frame and not samples.is_interlaced
-        )
+        self._is_unmarked = info.is_interlaced and not first.interlaced_frame and not is_mixed
         self._lead = _lead(self._container, self._stream, first)
         self.info = replace(
             info,
-            is_interlaced=info.is_interlaced or samples.is_interlaced,
+            is_interlaced=info.is_interlaced or is_mixed,
             skipped=self._clean.skipped,
         )
         self._decoding.lost.one_per_packet &= not self.info.is_interlaced
