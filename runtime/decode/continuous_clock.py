@@ -37,7 +37,7 @@ _OVERLAP = Fraction(2)
 """How long packets of the clock before may follow a restart, seconds."""
 
 _TAIL = Fraction(1, 2)
-"""By how much the sound of a recording may outlast its pictures, seconds."""
+"""By how much the audio of a recording may outlast its pictures, seconds."""
 
 _RECENT = 4
 _CONFIRMED = 3

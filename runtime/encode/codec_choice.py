@@ -1,9 +1,10 @@
 """Choose the codec of a result where none was asked for, by its container and bit depth.
 
-container          8 bits, or a network that sees 8     more than 8 bits, or HDR
-mp4, mov, mkv, ts  H.264                                HEVC (Main 10), which hardware decodes
-webm               VP9                                  VP9
-all others         H.264                                H.264 (High 10)
+The columns are for 8 bits or a network that sees 8, and for more than 8 bits or HDR:
+
+    mp4, mov, mkv, ts    H.264    HEVC (Main 10), which hardware decodes
+    webm                 VP9      AV1
+    all others           H.264    H.264 (High 10)
 """
 
 from __future__ import annotations

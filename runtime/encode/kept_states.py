@@ -1,10 +1,13 @@
 """Save the state of a network at the borders of segments, and find it again when a run is resumed.
 
-segments           | kept     | kept     | missing         m: first missing frame
-states          .          s          m                 stored before the segment ahead of it is
-run resumed     - - - - - - - - - - - - ======          with m: nothing is computed before it
-with s alone    - - - - - - ===========  ======         with s: from s on
-with neither    ======================= ======         else from the start of the run
+Where computing (=) starts depends on the states that were saved before their segments were; m is
+the first missing frame, s an earlier border:
+
+    segments        | kept     | kept     | missing
+    states          .          s          m
+    with m          - - - - - - - - - - - ==========     from m on
+    with s alone    - - - - - -=====================     from s on
+    with neither    ================================     from the start of the run
 """
 
 from __future__ import annotations
