@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing.util
+import os
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Generator, Iterator, Sequence
@@ -19,6 +22,11 @@ from vsrc.runtime.stop_signal import ignore_stop_signals
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+
+_LONGEST_TEMPORARY = 70
+"""Longest folder for the sockets through which workers send tensors, bytes: the name of a socket
+adds 32, and systems allow 104 or 108. The error beyond that is raised in a thread of the worker,
+which then sends nothing, forever."""
 
 
 def batches_from(
@@ -60,12 +68,27 @@ def batches_from(
     # What was decoded with may hang in reference cycles, here or in the code of a user. A forked
     # worker that frees a decoder waits forever for its threads, which no fork takes along.
     gc.collect()
+    if workers:
+        _choose_socket_folder()
     iterator = iter(loader)
     try:
         for items in iterator:
             yield collate(_read(items))
     finally:
         _kill(getattr(iterator, "_workers", ()))
+
+
+def _choose_socket_folder() -> None:
+    """Create the temporary folder of this process and its workers in /tmp if TMPDIR is too long."""
+    is_long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST_TEMPORARY
+    if sys.platform == "win32" or not is_long:
+        return
+    chosen = tempfile.tempdir
+    tempfile.tempdir = "/tmp"
+    try:
+        multiprocessing.util.get_temp_dir()  # creates it at the first call, and deletes it at exit
+    finally:
+        tempfile.tempdir = chosen
 
 
 @dataclass(frozen=True)

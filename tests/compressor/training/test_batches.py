@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator
@@ -70,6 +71,20 @@ def test_bytes_become_floats_in_order(workers: int) -> None:
     )
     values = [batch.lr.mean().item() * 255 for batch in islice(stream, 4)]
     assert values == pytest.approx([0, 1, 2, 3])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sockets have no paths on Windows")
+def test_workers_send_batches_where_the_temporary_folder_has_a_long_name(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    name = test_bytes_become_floats_in_order.__name__
+    subprocess.run(
+        [sys.executable, "-c", f"from {__name__} import {name} as check; check(1)"],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(folder)},
+        timeout=120,
+        check=True,
+    )
 
 
 class Failing:
