@@ -18,14 +18,17 @@ from vsrc.runtime.picture.fast_resize import Planes
 Codec = Literal["mjpeg", "mpeg2video", "mpeg4", "libx264", "libx265", "libvpx-vp9"]
 
 _DECODERS = {"libx264": "h264", "libx265": "hevc", "libvpx-vp9": "vp9"}
-# With look-ahead x264 is not deterministic: the bytes differ now and then.
+# With look-ahead x264 is not deterministic: the bytes differ now and then. B-frames come in a fixed
+# pattern, as most published video has them.
 _X264 = {
     "preset": "veryfast",
-    "x264-params": "rc-lookahead=0:mbtree=0:b-adapt=0:weightp=0:scenecut=0",
+    "x264-params": "rc-lookahead=0:mbtree=0:bframes=2:b-adapt=0:weightp=0:scenecut=0",
 }
 _X265 = {
     "preset": "ultrafast",
-    "x265-params": "log-level=none:pools=none:frame-threads=1:rc-lookahead=0:bframes=0:scenecut=0",
+    "x265-params": (
+        "log-level=none:pools=none:frame-threads=1:rc-lookahead=3:bframes=2:b-adapt=0:scenecut=0"
+    ),
 }
 _VP9 = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "row-mt": "0"}
 _CRF_OPTIONS = {"libx264": _X264, "libx265": _X265, "libvpx-vp9": _VP9}

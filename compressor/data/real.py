@@ -2,7 +2,8 @@
 
     HR --> blur --> resize --> noise --> resize to LR --> JPEG --> video codec --> LR
 
-Half of the clips are only resized to LR and compressed, as sharp sources are when published.
+Four clips of five are only resized to LR and compressed, as sharp sources are when published. The
+codec sees frames before and after the clip, too: a group of pictures seldom begins with a window.
 The order and kind of the steps follow RealBasicVSR (Chan et al. 2022, section 4) and Real-ESRGAN
 (Wang et al. 2021, section 3), with one round instead of two. Everything is a function of the draw
 and of the random generator: encoders run on one thread, so that the same clip gives the same bytes.
@@ -32,8 +33,11 @@ _CODECS: dict[Codec, tuple[float, tuple[int, int]]] = {
 }
 """Frequency of each codec, and the range of its quality: the last value is excluded."""
 
-_COMPRESSED_ONLY = 0.5
+_COMPRESSED_ONLY = 0.8
 """Fraction of clips that are only resized and compressed."""
+
+_AROUND = (0, 9)
+"""Number of frames coded before a clip, and after it: the last value is excluded."""
 
 _KERNEL = 15
 """Side of the blur kernel, HR pixels."""
@@ -55,6 +59,8 @@ class RealDraw:
         jpeg: JPEG quantiser of each frame, 2 (fine) to 31 (coarse); 0 for none.
         codec: Video codec; None for none.
         quality: Quantiser of the codec, in its own unit.
+        before: Number of frames before the clip that are coded with it and cut away.
+        after: Number of frames after the clip, likewise.
     """
 
     sigmas: tuple[float, float]
@@ -67,6 +73,8 @@ class RealDraw:
     jpeg: int
     codec: Codec | None
     quality: int
+    before: int = 0
+    after: int = 0
 
 
 def check_codecs() -> None:
@@ -97,6 +105,8 @@ def draw_real(rng: np.random.Generator, *, scale: int) -> RealDraw:
         jpeg=int(rng.integers(2, 13)) if rng.random() < 0.4 else 0,
         codec=codec,
         quality=quality,
+        before=int(rng.integers(*_AROUND)),
+        after=int(rng.integers(*_AROUND)),
     )
 
 
@@ -114,6 +124,8 @@ def _draw_compressed(rng: np.random.Generator) -> RealDraw:
         jpeg=0,
         codec=codec,
         quality=quality,
+        before=int(rng.integers(*_AROUND)),
+        after=int(rng.integers(*_AROUND)),
     )
 
 
@@ -124,7 +136,7 @@ def _draw_codec(rng: np.random.Generator) -> tuple[Codec, int]:
 
 
 def degrade_real(hr: Planes, *, scale: int, draw: RealDraw, rng: np.random.Generator) -> Planes:
-    """Degrade the HR frames of a clip to LR.
+    """Degrade HR frames to LR, all of them: those around a clip are cut away by the caller.
 
     Args:
         hr: `(L, 3, H, W)` uint8 RGB, H and W multiples of the scale.

@@ -44,9 +44,13 @@ def cut(
     hr = frames[time, :, _times(rows, scale), _times(columns, scale)]
     if (low := clip.lr_frames(scale)) is not None:
         return low[time, :, rows, columns], hr
+    draw = draw_real(rng, scale=scale)
+    wide_time = slice(max(0, time.start - draw.before), time.stop + draw.after)
     wide_rows, wide_columns = _wider(rows), _wider(columns)
-    wide = frames[time, :, _times(wide_rows, scale), _times(wide_columns, scale)]
-    lr = degrade_real(wide, scale=scale, draw=draw_real(rng, scale=scale), rng=rng)
+    wide = frames[wide_time, :, _times(wide_rows, scale), _times(wide_columns, scale)]
+    lr = degrade_real(wide, scale=scale, draw=draw, rng=rng)
+    first = time.start - wide_time.start
+    lr = lr[first : first + window.stop - window.start]
     top, left = rows.start - wide_rows.start, columns.start - wide_columns.start
     return lr[..., top : top + window.height, left : left + window.width], hr
 

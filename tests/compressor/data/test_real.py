@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from vsrc.compressor.data.coded import Codec, code
+from vsrc.compressor.data.library import LibraryClip
 from vsrc.compressor.data.real import RealDraw, degrade_real, draw_real
+from vsrc.compressor.data.window import CropWindow, cut
 
 Planes = NDArray[np.uint8]
 
@@ -130,3 +134,33 @@ def test_encoders_give_the_same_bytes_every_time(codec: Codec) -> None:
     clip = rng.integers(0, 256, (5, 3, 40, 40), np.uint8).repeat(4, 2).repeat(4, 3)
     results = {code(clip, codec, quality=23).tobytes() for _ in range(8)}
     assert len(results) == 1
+
+
+def clip_without_lr(hr: Planes) -> LibraryClip:
+    clip = Mock(spec=LibraryClip)
+    clip.hr_frames.return_value = hr
+    clip.lr_frames.return_value = None
+    return clip
+
+
+def test_frames_of_a_window_are_damaged_alike() -> None:
+    # The first frame of a coded clip is intra and better than the others; windows begin anywhere.
+    rng = np.random.default_rng(0)
+    still = smooth_clip(1, 128, 256)[0] // 2 + rng.integers(0, 90, (3, 128, 256), dtype=np.uint8)
+    clip = np.stack([np.roll(still, 4 * shift, axis=2) for shift in range(24)])
+    window = CropWindow(9, 14, 0, 0, 32, 64)
+    errors = []
+    for seed in range(60):
+        drawn = draw_real(np.random.default_rng(seed), scale=4)
+        if drawn.codec != "libx264" or drawn.sigmas != (0.0, 0.0):
+            continue
+        lr, hr = cut(clip_without_lr(clip), window, scale=4, rng=np.random.default_rng(seed))
+        assert lr.shape == (5, 3, 32, 64)
+        assert hr.shape == (5, 3, 128, 256)
+        undamaged = degrade_real(
+            clip, scale=4, draw=replace(drawn, codec=None), rng=np.random.default_rng(seed)
+        )
+        errors.append([np.std(lr[i].astype(float) - undamaged[9 + i]) for i in range(5)])
+    mean = np.mean(errors, axis=0)
+    assert len(errors) > 10
+    assert mean[0] > 0.97 * mean.mean()  # 0.93 where each window is coded by itself
