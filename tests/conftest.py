@@ -27,8 +27,10 @@ EXPORTERS = ("onnx", "onnxscript", "onnxsim")
 def pytest_configure() -> None:
     """Find programs as in an activated environment, and let Hypothesis take its time.
 
-    How fast an example of Hypothesis is depends on the machine.
+    How fast an example of Hypothesis is depends on the machine. A shell starts `make test &` with
+    SIGINT ignored, and tests that press Ctrl+C would wait for a stop that never comes.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     scripts = sysconfig.get_path("scripts")
     os.environ["PATH"] = os.pathsep.join((scripts, os.environ.get("PATH", os.defpath)))
     try:
