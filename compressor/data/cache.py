@@ -111,7 +111,12 @@ class FrameCache:
         if (clip := _open_clip(folder)) is not None:
             return clip
         size_bytes = _estimate_bytes(source, max_height)
-        with whole_folder(folder, cache=self.folder, size_bytes=size_bytes) as partial:
+        with whole_folder(
+            folder,
+            cache=self.folder,
+            size_bytes=size_bytes,
+            is_whole=lambda folder: _open_clip(folder) is not None,
+        ) as partial:
             frames = ClipFrames(source)
             planes = _iter_reporting(_shrunk(frames, max_height), progress)
             with (partial / "hr.u8").open("wb") as file:

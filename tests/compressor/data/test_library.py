@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 import pytest
@@ -326,16 +326,20 @@ def test_what_a_killed_process_left_is_removed(videos: Make, cache: Path) -> Non
 def test_two_processes_may_decode_the_same_clip_at_once(
     videos: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = videos(1)
-    write = cache_module._write
+    folder, write = videos(1), cache_module._write
+    lr_of_the_first: list[int] = []
 
-    def overtaken(*arguments: Any) -> Any:  # noqa: ANN401
+    def write_second(frames: Iterable[Frames], file: IO[bytes]) -> tuple[int, int, int]:
         monkeypatch.setattr(cache_module, "_write", write)
-        opened(folder, cache)
-        return write(*arguments)
+        lr = opened(folder, cache).clips[0].hr.folder / "lr-bi-x4.u8"
+        lr_of_the_first.append(lr.stat().st_ino)
+        return write(frames, file)
 
-    monkeypatch.setattr(cache_module, "_write", overtaken)
-    assert opened(folder, cache).frames == 12
+    monkeypatch.setattr(cache_module, "_write", write_second)
+    library = opened(folder, cache)
+    assert library.frames == 12
+    # The first goes on to use its files: they are not replaced.
+    assert (library.clips[0].hr.folder / "lr-bi-x4.u8").stat().st_ino == lr_of_the_first[0]
     assert opened(folder, cache).frames == 12
 
 
