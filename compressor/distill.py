@@ -147,7 +147,7 @@ def _distill_from_shards(
     trainer = _make_trainer(
         config,
         built,
-        dataset=CropDataset(shards, seed=config.seed, with_teacher=teacher),
+        dataset=CropDataset(shards, seed=config.seed, with_teacher=teacher, stills=config.stills),
         clips=shards.held_out()[: config.holdout_clips],
         recipe={"shards": {k: v for k, v in to_json(shards.manifest).items() if k != "data"}},
     )
@@ -221,6 +221,7 @@ def _trainer(
         patch=config.patch,
         seed=config.seed,
         candidates=config.candidates,
+        stills=config.stills,
     )
     clips = []
     if held is not None:

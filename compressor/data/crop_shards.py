@@ -24,7 +24,13 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import Dataset
 
-from vsrc.compressor.data.dataset import ClipBatch, ClipItem, augment_alike, collate
+from vsrc.compressor.data.dataset import (
+    ClipBatch,
+    ClipItem,
+    augment_alike,
+    collate,
+    repeat_centre,
+)
 from vsrc.compressor.data.library import DataDegradation
 from vsrc.runtime.errors import DataError, SpecError
 from vsrc.runtime.hashing import file_sha256
@@ -211,14 +217,21 @@ class CropDataset(Dataset[ClipItem]):
         seed: Seed of order and augmentation.
         with_teacher: Return the teacher's output, too.
         augment: Mirror, transpose and play backwards at random.
+        stills: Probability that an item repeats its centre frame, 0..1.
     """
 
     def __init__(
-        self, shards: CropShards, *, seed: int, with_teacher: bool, augment: bool = True
+        self,
+        shards: CropShards,
+        *,
+        seed: int,
+        with_teacher: bool,
+        augment: bool = True,
+        stills: float = 0.0,
     ) -> None:
         self._manifest, self._crops = shards.manifest, shards.crops
         self._pictures = shards.teacher_pictures if with_teacher else ()
-        self._seed, self._augment = seed, augment
+        self._seed, self._augment, self._stills = seed, augment, stills
         # A teacher sensitive to the direction of time would give other outputs in reverse.
         self._backwards = not with_teacher or all(
             teacher.sees_time_alike for teacher in shards.manifest.teachers
@@ -243,9 +256,11 @@ class CropDataset(Dataset[ClipItem]):
         if self._pictures:
             planes.append(self._pictures[shard][place].reshape(self._manifest.hr_shape))
         tensors = [torch.from_numpy(np.array(each)) for each in planes]
+        rng = np.random.default_rng((self._seed, index))
         if self._augment:
-            rng = np.random.default_rng((self._seed, index))
             tensors = augment_alike(tensors, rng, backwards=self._backwards)
+        if self._stills and rng.random() < self._stills:
+            tensors[0] = repeat_centre(tensors[0])
         teacher = tensors[2] if self._pictures else None
         return ClipItem(tensors[0], tensors[1], f"shard {shard}, crop {place}", teacher)
 

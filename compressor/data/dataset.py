@@ -76,6 +76,7 @@ class ClipDataset(Dataset[ClipItem]):
         length: int | None = None,
         augment: bool = True,
         candidates: int = 1,
+        stills: float = 0.0,
     ) -> None:
         """Find the shots that clips can be drawn from.
 
@@ -89,6 +90,7 @@ class ClipDataset(Dataset[ClipItem]):
             augment: Mirror, transpose and play backwards at random.
             candidates: Number of places drawn for an item, of which the one with most detail is
                 taken; 1 for uniform sampling.
+            stills: Probability that an item repeats its centre frame, 0..1.
 
         Raises:
             DataError: No shot is long enough, or no frame large enough.
@@ -104,6 +106,7 @@ class ClipDataset(Dataset[ClipItem]):
         self._seed = seed
         self._augment = augment
         self._candidates = candidates
+        self._stills = stills
         self._shots = _usable_shots(library, clip_length=clip_length, patch=patch)
         starts = [shot.stop - shot.start - clip_length + 1 for shot in self._shots]
         self._ends = np.cumsum(starts)
@@ -124,6 +127,8 @@ class ClipDataset(Dataset[ClipItem]):
         lr, hr = (_tensor(planes) for planes in pair)
         if self._augment:
             lr, hr = augment_alike((lr, hr), rng)
+        if self._stills and rng.random() < self._stills:
+            lr, hr = repeat_centre(lr), repeat_centre(hr)
         return ClipItem(lr, hr, f"{clip.name}@{place.window.start}")
 
     def _place(self, rng: np.random.Generator) -> _Place:
@@ -211,6 +216,11 @@ def augment_alike(
     axes = [axis for axis, turned in turns.items() if turned]
     flipped = [clip.flip(axes) for clip in clips]
     return [clip.transpose(2, 3) for clip in flipped] if transposed else flipped
+
+
+def repeat_centre(clip: Tensor) -> Tensor:
+    """Repeat the centre frame in place of all others, as a photograph is upscaled; `(L, ...)`."""
+    return clip[len(clip) // 2].expand_as(clip)
 
 
 def _tensor(planes: Planes) -> Tensor:

@@ -132,6 +132,8 @@ class DistillConfig(TrainerConfig):
         patch: Side of the HR crop, pixels.
         candidates: Number of places drawn for each crop, of which the one with most detail is
             taken.
+        stills: Fraction of the crops that repeat their centre frame, as a photograph is upscaled,
+            0..1. Teacher outputs from shards stay those of the moving clip.
         max_height: HR frame height above which frames are downscaled first, pixels.
         holdout: Fraction of the frames that is held out for validation.
         holdout_clips: Number of held-out clips used for validation.
@@ -166,6 +168,7 @@ class DistillConfig(TrainerConfig):
     clip_length: int = 5
     patch: int = 128
     candidates: int = 1
+    stills: float = 0.0
     max_height: int | None = None
     holdout: float = 0.05
     holdout_clips: int = 4
@@ -188,6 +191,8 @@ class DistillConfig(TrainerConfig):
             )
         if self.candidates < 1:
             raise ValueError(f"candidates={self.candidates} must be 1 or more")
+        if not 0 <= self.stills <= 1:
+            raise ValueError(f"stills={self.stills} must lie in [0, 1]")
         if self.clip_length < 1 or self.workers < 0 or self.holdout_clips < 0:
             raise ValueError(
                 f"clip_length={self.clip_length} must be at least 1, workers={self.workers} and "

@@ -233,6 +233,23 @@ def test_window_truth_and_picture_are_turned_alike(config: ShardConfig) -> None:
     assert changed > 12
 
 
+def test_items_that_repeat_their_centre_frame_keep_truth_and_picture(config: ShardConfig) -> None:
+    shards = open_shards(shard(config))
+    moving = CropDataset(shards, seed=0, with_teacher=True)
+    mixed = CropDataset(shards, seed=0, with_teacher=True, stills=0.5)
+    repeated = 0
+    for index in range(24):
+        before, after = moving[index], mixed[index]
+        assert before.teacher is not None
+        assert after.teacher is not None
+        assert torch.equal(before.hr, after.hr)
+        assert torch.equal(before.teacher, after.teacher)
+        if not torch.equal(before.lr, after.lr):
+            repeated += 1
+            assert all(torch.equal(frame, before.lr[len(before.lr) // 2]) for frame in after.lr)
+    assert 4 < repeated < 20
+
+
 def test_a_teacher_that_sees_time_one_way_is_never_played_backwards(config: ShardConfig) -> None:
     one_way = replace(
         config,

@@ -38,6 +38,22 @@ def test_item_depends_on_seed_and_index_alone(library: ClipLibrary) -> None:
     assert any(not torch.equal(first[i].hr, dataset(library, seed=4)[i].hr) for i in range(3))
 
 
+def test_a_part_of_the_items_repeats_its_centre_frame(library: ClipLibrary) -> None:
+    moving = ClipDataset(library, clip_length=5, patch=32, seed=3)
+    mixed = ClipDataset(library, clip_length=5, patch=32, seed=3, stills=0.25)
+    repeated = 0
+    for index in range(100):
+        before, after = moving[index], mixed[index]
+        assert torch.equal(before.hr[2], after.hr[2])
+        if torch.equal(before.lr, after.lr):
+            assert torch.equal(before.hr, after.hr)
+        else:
+            repeated += 1
+            assert all(torch.equal(frame, before.lr[2]) for frame in after.lr)
+            assert all(torch.equal(frame, before.hr[2]) for frame in after.hr)
+    assert 10 < repeated < 45
+
+
 def test_workers_deliver_the_same_batches_as_one_process(library: ClipLibrary) -> None:
     data = dataset(library)
     alone = list(DataLoader(data, batch_size=3, collate_fn=collate))
