@@ -32,6 +32,9 @@ from vsrc.compressor.training.validation import psnr_on
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Argument
 
+MAX_HEIGHT = 540
+"""Frames are reduced to so many rows, where most footage is sharp."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -82,7 +85,9 @@ def _eval_clips(options: argparse.Namespace) -> list[ClipBatch]:
     """As many of each folder: one scene alone would make a lottery of its own textures."""
     clips: list[ClipBatch] = []
     for folder in options.eval:
-        library = open_library([folder], scale=4, degradation="bi", cache=options.cache)
+        library = open_library(
+            [folder], scale=4, degradation="bi", cache=options.cache, max_height=MAX_HEIGHT
+        )
         clips += validation_clips(library, clip_length=5, count=6, crop=256)
     return clips
 
@@ -113,7 +118,7 @@ def _trial(
             learning_rate=1e-3,
             warmup=50,
             targets="all",
-            max_height=540,
+            max_height=MAX_HEIGHT,
             holdout=0.0,
             workers=0,
             checkpoint_every=options.steps,
