@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.colour_tags import ColourTags
 from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.frame import Packets
 from vsrc.runtime.decode.lost_frames import (
@@ -94,6 +95,7 @@ class Decoding:
         self._corrupt: list[int] = []
         self._joint = -_JOINT_PACKETS - 1
         self._interlaced_run = 0
+        self._colour_tags = ColourTags()
         self._last_dts: int | None = None
         self.video_packets = 0
         self.begin_seconds: Fraction | None = None
@@ -191,6 +193,7 @@ class Decoding:
             self.lost.refused()
             self._corrupt.append(self.video_packets)
         for frame in frames:
+            self._colour_tags.restore(frame)
             self._interlaced_run = self._interlaced_run + 1 if frame.interlaced_frame else 0
             if self._interlaced_run >= _INTERLACED_RUN:
                 self.lost.one_per_packet = False
@@ -206,6 +209,8 @@ class Decoding:
             # A damaged packet is none, but the index of the file may know that it was.
             is_key |= self._clock is None and is_key_in_index(self._stream, packet)
             self.begins_with_key = is_key
+        if is_key:
+            self._colour_tags.sent_key(packet.pts)
         if packet.pts is not None:
             if self.first_pts is None or packet.pts < self.first_pts:
                 self.first_pts = packet.pts
