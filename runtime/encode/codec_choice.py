@@ -9,11 +9,18 @@ The columns are for 8 bits or a network that sees 8, and for more than 8 bits or
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode.encoders import ENCODERS, encoder_options, find_encoder
+from vsrc.runtime.encode.muxing_trial import accepts_header
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.pyav_versions import open_output
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
 
 _HOLDS_HEVC = frozenset(("matroska", "mov", "mp4", "mpegts"))
 """Containers, by FFmpeg's names of their muxers, in which players expect HEVC."""
@@ -71,6 +78,43 @@ def check_codec(asked: str | None, muxer: str, *, crf: int | None) -> None:
     """
     encoder, _ = find_encoder(asked or default_codec(muxer))
     encoder_options(encoder, crf=crf, preset=None, width=16)
+
+
+def deepest_codec(muxer: str, info: VideoInfo) -> CodecChoice | None:
+    """Return the codec that keeps most bits of the source in this container.
+
+    Returns:
+        The default for deep video if that keeps them all; None if no codec keeps more than 8.
+    """
+    with open_output(io.BytesIO(), muxer) as container:
+        names = names_held_by(container.supported_codecs)
+    first = choose_codec(None, muxer, info, is_deep=True).codec
+    # FFmpeg lists no codecs for some containers, such as MPEG-TS.
+    if first in names or _writes_header(muxer, first):
+        names = [first, *(name for name in names if name != first)]
+    depths = [min(info.depth, _greatest_depth(name)) for name in names]
+    best = max(zip(depths, names, strict=True), key=lambda pair: pair[0], default=(8, ""))
+    return CodecChoice(best[1], best[0]) if best[0] > 8 else None
+
+
+def _writes_header(muxer: str, name: str) -> bool:
+    import av
+
+    def add_stream(target: OutputContainer) -> None:
+        encoder, _ = find_encoder(name)
+        stream = target.add_stream(encoder.name, rate=25, options=dict(encoder.quiet))
+        assert isinstance(stream, av.VideoStream)  # find_encoder returns no other
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p10le"
+
+    return accepts_header(muxer, add_stream)
+
+
+def _greatest_depth(name: str) -> int:
+    """Most bits per sample that an encoder writes as YUV."""
+    _, codec = find_encoder(name)
+    formats = [one for one in codec.video_formats or [] if not one.is_rgb]
+    return max((part.bits for one in formats for part in one.components), default=8)
 
 
 def names_held_by(codecs: set[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,9 @@ _STORED = {
 }
 """FFmpeg's name of an encoder -> types of side data that it writes into the stream."""
 
+_CODECS = {"x264": "h264", "nvenc": "h264", "x265": "hevc", "nvenc-hevc": "hevc"}
+"""Short name of an encoder in `_STORED` -> FFmpeg's name of its codec."""
+
 
 class FrameDataEncoder:
     """Attaches the data of source frames to frames for one encoder.
@@ -35,10 +38,11 @@ class FrameDataEncoder:
     Args:
         encoder: FFmpeg's name of the encoder.
         types: Types of side data of the first frame, to report before the work.
+        held: FFmpeg's names of the codecs that the container holds.
     """
 
-    def __init__(self, encoder: str, types: Iterable[str]) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: str, types: Iterable[str], held: Collection[str]) -> None:
+        self._encoder, self._held = encoder, held
         self._stored = _STORED.get(encoder, frozenset())
         self._reported: set[str] = set()
         self.notes: list[str] = []
@@ -57,13 +61,18 @@ class FrameDataEncoder:
         self._reported |= lost
         for name, words in FRAME_DATA.items():
             if name in lost:
-                by = [
-                    short
-                    for short, encoder in ENCODERS.items()
-                    if name in _STORED.get(encoder.name, ())
-                ]
-                note = f"{words}: left out, {self._encoder} cannot store it"
-                self.notes.append(f"{note} (--codec {', '.join(by)} can)" if by else note)
+                self.notes.append(
+                    f"{words}: left out, {self._encoder} cannot store it{_advice(name, self._held)}"
+                )
+
+
+def _advice(name: str, held: Collection[str]) -> str:
+    """Which codecs store a type of side data, those that the container holds if there are any."""
+    by = [short for short, encoder in ENCODERS.items() if name in _STORED.get(encoder.name, ())]
+    fitting = [short for short in by if _CODECS[short] in held]
+    if fitting:
+        return f" (--codec {', '.join(fitting)} can)"
+    return f" (.mkv with --codec {', '.join(by)} can)" if by else ""
 
 
 def _attach(picture: av.VideoFrame, carrier: av.VideoFrame) -> av.VideoFrame:

@@ -247,7 +247,8 @@ class VideoWriter:
             self.notes.append(
                 f"{context.name} cannot keep {self._info.depth} bits: written in {bits}"
             )
-        self._frame_data = FrameDataEncoder(context.name, self._info.frame_data)
+        held = self._output.supported_codecs
+        self._frame_data = FrameDataEncoder(context.name, self._info.frame_data, held)
         self.notes += self._frame_data.notes
         self._from_rgb = frame_maker(
             self._encoded.colour,

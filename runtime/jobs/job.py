@@ -20,12 +20,12 @@ from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import Reader, VideoReader
-from vsrc.runtime.encode.codec_choice import writes_8_bits
+from vsrc.runtime.encode.codec_choice import deepest_codec, writes_8_bits
 from vsrc.runtime.encode.picture_writer import PictureWriter
 from vsrc.runtime.encode.segments import SegmentStore, fingerprint
 from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
-from vsrc.runtime.encode.video_writer import VideoWriter, Writer
+from vsrc.runtime.encode.video_writer import VideoWriter, Writer, muxer_of
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.hashing import sample_sha256
 from vsrc.runtime.jobs.config import InferConfig
@@ -249,8 +249,15 @@ def _describe_lost_bits(info: VideoInfo, config: InferConfig, target: Target) ->
     return (
         f"{info.depth}-bit samples are upscaled {'and written ' if written else ''}in 8 bits: the "
         "graph's inputs are uint8; vsrc export PACKAGE --io float adds a graph with float inputs"
-        + (f", and --codec x265 writes {info.depth} bits" if written else "")
+        + (f", and {_describe_deep_codec(info, target.path)}" if written else "")
     )
+
+
+def _describe_deep_codec(info: VideoInfo, path: Path) -> str:
+    deep = deepest_codec(muxer_of(path), info)
+    if deep is None:
+        return f"--codec x265 writes {info.depth} bits where the output is named .mkv"
+    return f"--codec {deep.codec} writes {deep.depth} bits"
 
 
 def _seconds(value: float) -> Fraction:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from support.enlarger import Enlarger
+from vsrc.runtime.decode.video_reader import VideoReader
+from vsrc.runtime.encode.codec_choice import deepest_codec
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
@@ -68,6 +72,39 @@ def test_a_network_that_sees_8_bits_writes_8_unless_told_otherwise(
         codec, pix_fmt, _, (note,) = encode(clip, output, ffprobe, Enlarger(scale=1), asked)
         assert (codec, pix_fmt) == (expected, "yuv420p10le")
         assert "written in 8 bits" not in note
+
+
+@pytest.mark.parametrize(
+    ("suffix", "depth", "kept"),
+    [
+        ("mp4", 10, 10), ("mkv", 12, 12), ("ts", 10, 10), ("webm", 10, 10), ("webm", 12, 10),
+        ("avi", 10, 10), ("avi", 12, 12), ("mxf", 10, 10), ("m4v", 12, 10),
+    ],
+)  # fmt: skip
+def test_the_codec_that_is_advised_for_more_bits_writes_them_into_this_container(
+    tmp_path: Path, write_clip: Make, moving: Make, ffprobe: Make, suffix: str, depth: int,
+    kept: int,
+) -> None:  # fmt: skip
+    clip = write_clip(
+        tmp_path / "a.mkv", moving(2, 64, 64), codec="libx265", pix_fmt=f"yuv420p{depth}le",
+        options={"x265-params": "log-level=none"},
+    )  # fmt: skip
+    output = tmp_path / f"b.{suffix}"
+    (note,) = encode(clip, output, ffprobe, Enlarger(scale=1))[3]
+    advice = re.search(r"--codec (\S+) writes (\d+) bits$", note)
+    assert advice is not None
+    assert int(advice[2]) == kept
+    output.unlink()
+    found = encode(clip, output, ffprobe, Enlarger(scale=1), advice[1])
+    assert f"{kept}le" in found[1]
+
+
+def test_a_container_that_holds_no_deep_codec_is_said(
+    tmp_path: Path, write_clip: Make, moving: Make
+) -> None:
+    clip = write_clip(tmp_path / "a.mkv", moving(2, 64, 64), pix_fmt="yuv420p10le")
+    with closing(VideoReader(clip)) as reader:
+        assert deepest_codec("ogg", reader.info) is None
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("webm", "vp9"), ("mp4", "h264"), ("mkv", "h264")])

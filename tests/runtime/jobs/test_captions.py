@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -167,3 +168,15 @@ def test_captions_of_a_broadcast_read_the_same(
         ffmpeg("-f", "lavfi", "-i", f"movie={name}[out0+subcc]", "-map", "s:0", f"{name}.srt")
     assert Path("a.ts.srt").read_text() == Path("b.mp4.srt").read_text()
     assert "Japanese" in Path("a.ts.srt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "words"),
+    [("webm", "vp9", r"\(\.mkv with --codec x264, "), ("mkv", "vp9", r"\(--codec x264, x265, ")],
+)
+def test_the_advice_for_captions_suits_the_container(
+    tmp_path: Path, captioned: Path, enlarger: Make, suffix: str, codec: str, words: str
+) -> None:
+    config = InferConfig((captioned,), tmp_path / f"b.{suffix}", codec=codec)
+    (note,) = infer(config, session=enlarger()).files[0].notes
+    assert re.search(words, note)
