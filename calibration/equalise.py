@@ -8,6 +8,9 @@ An int8 tensor has a single step, so a channel whose range is a tenth of another
 the int8 values. Nagel et al. (ICCV 2019, section 4.1) balance the weights of both convolutions;
 here weights already have a step for each output channel, so the ranges of channels on real frames
 are balanced against the weights that read them (as SmoothQuant, Xiao et al., ICML 2023, section 4).
+
+PRelu and LeakyRelu shrink what is negative, so the tensor before them can reach much further than
+the one behind, and int8-cpu quantises both: there the further of the two counts.
 """
 
 from __future__ import annotations
@@ -34,15 +37,25 @@ outside the draw, 0.25 and 0.5 gained less on edge-s and the same on edvr-xs."""
 _MOST = 20.0
 """Largest factor by which a channel with nearly zero activations is scaled up."""
 _PASSING = ("Relu", "LeakyRelu", "PRelu")
+_CUTTING = "Relu"
+"""The one of them whose integer kernel gives only what is behind it."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two convolutions with only an activation between them."""
+    """Two convolutions with only an activation between them.
+
+    Attributes:
+        first: Convolution whose output channels are divided.
+        second: Convolution that reads them.
+        bias: Name of the first one's bias; empty without one.
+        activation: Operator between them; empty without one.
+    """
 
     first: Convolution
     second: Convolution
     bias: str
+    activation: str = ""
 
 
 def pairs(graph: onnx.GraphProto) -> list[Pair]:
@@ -59,15 +72,16 @@ def pairs(graph: onnx.GraphProto) -> list[Pair]:
     listed = []
     for first in known.values():
         bias = [*nodes[first.node].input, ""][2]
-        tensor, after = first.output, readers.get(first.output, [])
+        tensor, after, activation = first.output, readers.get(first.output, []), ""
         if len(after) == 1 and after[0].op_type in _PASSING and tensor not in results:
+            activation = after[0].op_type
             tensor, after = after[0].output[0], readers.get(after[0].output[0], [])
         second = known.get(after[0].name) if len(after) == 1 else None
         if second is None or tensor in results or {first.op, second.op} != {"Conv"}:
             continue
         own = all(uses[name] == 1 for name in (first.weight, second.weight, bias or first.weight))
         if own and dims[second.weight][1] == dims[first.weight][0]:
-            listed.append(Pair(first, second, bias))
+            listed.append(Pair(first, second, bias, activation))
     return listed
 
 
@@ -85,6 +99,8 @@ def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
     for pair in pairs(model.graph):
         between, given = observer.read[pair.second.key], observer.gave[pair.first.key]
         reach = np.maximum(np.abs(between[0]), np.abs(between[1]))
+        if pair.activation != _CUTTING:
+            reach = np.maximum(reach, np.maximum(np.abs(given[0]), np.abs(given[1])))
         weight = np.abs(numpy_helper.to_array(tensors[pair.second.weight])).max(axis=(0, 2, 3))
         scales = _factors(reach, weight.astype(np.float64))
         factors[pair.first.key] = Equalised(

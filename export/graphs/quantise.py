@@ -24,6 +24,7 @@ from vsrc.calibration.qdq import insert_qdq
 from vsrc.export.graphs.byte_chain import find_byte_chain
 from vsrc.export.graphs.byte_graph import write_byte_graph
 from vsrc.export.graphs.byte_output import quantise_output
+from vsrc.export.graphs.float_weights import keep_float_weights
 from vsrc.export.graphs.quantise_cpu import insert_cpu_qdq
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import Precision
@@ -65,6 +66,7 @@ def int8_graph(
     else:
         changed = insert_cpu_qdq(result, ranges, outputs, only=chosen)
         quantise_output(result)
+        keep_float_weights(result)
     if not changed:
         raise MismatchError(_reason(keys, calibration))
     logger.info("%s: %d of %d convolutions are int8", target, changed, len(keys))

@@ -94,7 +94,8 @@ def _chain(*, shared: bool = False, read_twice: bool = False) -> onnx.ModelProto
         [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, picture) for n in results],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    opsets = [helper.make_opsetid("", 18)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
 @pytest.mark.parametrize(("shared", "read_twice"), list(itertools.product([False, True], repeat=2)))
@@ -124,6 +125,47 @@ def test_factors_pass_through_the_activation(activation: str) -> None:
     assert model.SerializeToString() != before
     found = _evaluated(model, x)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_channels_are_balanced_by_how_far_they_reach_before_a_prelu(
+    windows: list[NDArray[np.uint8]],
+) -> None:
+    # Channel 0 reaches -100 and comes out of its slope as -0.1; channel 1 lies in 0..1.
+    model = _chain()
+    node = model.graph.node[1]
+    node.op_type = "PRelu"
+    node.input.append("slope")
+    values = {
+        "a.weight": np.array([[-100.0, 0.0], [0.0, 1.0]], np.float32).reshape(2, 2, 1, 1) / 255,
+        "b.weight": np.ones((2, 2, 1, 1), np.float32),
+    }
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(values[tensor.name], tensor.name))
+    slope = np.array([[[0.001]], [[1.0]]], np.float32)
+    two = np.array([0, 1], np.int64)
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(slope, "slope"), numpy_helper.from_array(two, "two")]
+    )
+    entry = [
+        helper.make_node("Cast", ["lr"], ["cast"], to=onnx.TensorProto.FLOAT, name="cast"),
+        helper.make_node("Gather", ["cast", "two"], ["pair"], axis=4, name="pair"),
+        helper.make_node("Gather", ["pair", "at"], ["frame"], axis=1, name="frame"),
+        helper.make_node("Transpose", ["frame"], ["x"], perm=[0, 3, 1, 2], name="turn"),
+    ]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.int64), "at"))
+    for place, each in enumerate(entry):
+        model.graph.node.insert(place, each)
+    shape = ["n", 3, "h", "w", 3]
+    value = helper.make_tensor_value_info("lr", onnx.TensorProto.UINT8, shape)
+    model.graph.input[0].CopyFrom(value)
+    out = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["n", 2, "h", "w"])
+    model.graph.output[0].CopyFrom(out)
+    observer = Observer(model, threads=1)
+    observer.see(windows[0])
+    gave = np.abs(observer.gave["a"]).max(axis=0)
+    assert gave[0] > 50 * gave[1]
+    balanced = gave / np.array(balance(model, observer)["a"].scales)
+    assert balanced.max() < 5 * balanced.min()
 
 
 def _evaluated(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.float32]:

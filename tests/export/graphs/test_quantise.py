@@ -96,6 +96,20 @@ def test_cpu_graph_runs_on_integer_kernels_and_they_give_its_numbers(
     assert "FusedConv" not in kinds
 
 
+def test_runtime_leaves_the_weights_of_a_float_layer_alone(
+    model: onnx.ModelProto, calibration: Calibration, lr: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    # Between quantised neighbours ONNX Runtime would quantise them itself, one scale for all.
+    kept = dataclasses.replace(calibration, float_layers=("body.1",))
+    int8 = int8_graph(model, kept, target="cpu")
+    onnx.checker.check_model(int8, full_check=True)
+    (integer,) = _run(int8, lr, optimised=tmp_path / "seen.onnx")
+    (exact,) = _run(int8, lr, integer=False)
+    assert np.abs(integer.astype(int) - exact).max() <= 2
+    kinds = [node.op_type for node in onnx.load(tmp_path / "seen.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 6
+
+
 def test_same_arguments_give_the_same_bytes_and_leave_the_model(
     model: onnx.ModelProto, calibration: Calibration
 ) -> None:
