@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.backends.ort_state import iter_steps
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
-from vsrc.runtime.machine import core_count
+from vsrc.runtime.machine import thread_count
 from vsrc.runtime.schema import from_json
 from vsrc.runtime.spec import StateSpec
 
@@ -78,7 +78,7 @@ def open_model(model: onnx.ModelProto, *, threads: int) -> onnxruntime.Inference
     with explain_missing("onnxruntime"):
         import onnxruntime as ort
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or core_count()
+    options.intra_op_num_threads = thread_count(threads)
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     # Memory first, measured on edvr-xs with all its tensors watched: without these, 2.5 times as
     # much. Node by node in the order given, nothing kept for the next run, no second layout.

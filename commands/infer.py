@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 )
 @click.option("--precision", default=InferConfig.precision, show_default=True, help="Which graph.")
 @click.option(
-    "--threads", type=int, default=InferConfig.threads, help="CPU threads.  [default: all]"
+    "--threads",
+    type=int,
+    default=InferConfig.threads,
+    help="CPU threads.  [default: all, divided among windows by a trial]",
 )
 @click.option(
     "--batch", type=int, default=InferConfig.batch, show_default=True, help="Windows fed at once."

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Annotated
 
 from vsrc.runtime.schema import AtLeastOne, Limits, Positive
+
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def this_machine() -> Machine:
         cpu=_cpu_model(),
         architecture=platform.machine(),
         cores=core_count(),
-        core_limit=_core_limit(Path("/sys/fs/cgroup/cpu.max")),
+        core_limit=_core_limit(_CPU_QUOTA),
         memory_bytes=_memory_bytes(),
         system=f"{platform.system()} {platform.release()}",
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -65,6 +68,19 @@ def core_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def thread_count(threads: int = 0) -> int:
+    """Return the number of threads to use.
+
+    Args:
+        threads: As asked for; 0 for as many as the cores and the CPU quota of the control group
+            let work at the same time.
+    """
+    if threads:
+        return threads
+    limit = _core_limit(_CPU_QUOTA)
+    return core_count() if limit is None else max(1, min(core_count(), ceil(limit)))
 
 
 def peak_memory_bytes() -> int | None:

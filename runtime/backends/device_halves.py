@@ -18,6 +18,7 @@ class DeviceHalves:
     """An encode and a fuse engine, behind the `Halves` protocol."""
 
     ahead, at_once = 1, 0
+    lane_choice, most_lanes = None, 0
 
     def __init__(
         self,
@@ -40,6 +41,9 @@ class DeviceHalves:
         self._closed = False
         self._size = (0, 0)
         self._given: weakref.WeakSet[DeviceFeatures] = weakref.WeakSet()
+
+    def fit_lanes(self, size: tuple[int, int], most: int) -> None:
+        """Do nothing: a device divides its work by itself; see `ParallelSession`."""
 
     def memory(self, slots: int, height: int, width: int) -> DeviceFeatures:
         """Allocate memory for the features of `slots` frames."""

@@ -208,22 +208,22 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
 
 def _open_for_videos(package: Package, backend: str, precision: str, threads: int) -> Session:
     from vsrc.runtime.backends.ort_halves import OrtHalves
-    from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession, lane_count, lane_threads
+    from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession
     from vsrc.runtime.windows.feature_ring import RingSession
 
     if provider_of(backend) is not CPU or package.spec.network.state:
         # Feature rings are in host memory only: on a GPU, whole windows are faster.
         return _open_whole(package, backend, precision, threads)
-    lanes, threads = lane_count(threads), lane_threads(threads)
     names = (f"encode-{precision}", f"fuse-{precision}")
     pair = [package.spec.graphs.get(name) for name in names]
     # A feature ring feeds uint8: frames of more than 8 bits need the whole network.
     if not all(half and half.io == "uint8" and not half.lossy for half in pair):
-        whole = _open_whole(package, backend, precision, threads)
-        return LaneSession(whole, Lanes(lanes)) if lanes > 1 else whole
+        return LaneSession(
+            Lanes(lambda inside: _open_whole(package, backend, precision, inside), threads=threads)
+        )
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
     network = package.spec.network
-    halves = OrtHalves(encode, fuse, network=network, graph=graph, threads=threads, lanes=lanes)
+    halves = OrtHalves(encode, fuse, network=network, graph=graph, threads=threads)
     return RingSession(halves)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from vsrc.runtime.backends.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
-from vsrc.runtime.machine import core_count
+from vsrc.runtime.machine import thread_count
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import from_graph, to_graph
@@ -99,7 +99,7 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
     cache = path.parent.parent / "engines" / "onnxruntime"
     providers = provider_list(onnxruntime, provider, cache)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or core_count()
+    options.intra_op_num_threads = thread_count(threads)
     # Spinning threads occupy the cores that the encoder needs: on 2 cores the network alone is as
     # fast without spinning, and a whole run is 10 % faster (benchmarks/runtime.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from vsrc.runtime.backends.ort import feature_type, memory_errors_named, open_or
 from vsrc.runtime.backends.parallel_windows import Lanes
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
+from vsrc.runtime.windows.lane_choice import LaneChoice
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -30,29 +31,72 @@ class OrtHalves:
         network: NetworkSpec,
         graph: GraphSpec,
         threads: int = 0,
-        lanes: int = 1,
     ) -> None:
         self.network, self.graph = network, graph
-        self.ahead, self.at_once = (lanes if lanes > 1 else 0), lanes
-        self._lanes = Lanes(lanes)
         self.label = f"ort-cpu {graph.precision}"
-        self._sessions: list[onnxruntime.InferenceSession] = [
-            open_ort(path, threads=threads) for path in (encode, fuse)
-        ]
+        self._lanes = Lanes(
+            lambda inside: GraphPair(
+                open_ort(encode, threads=inside), open_ort(fuse, threads=inside)
+            ),
+            threads=threads,
+        )
+
+    @property
+    def ahead(self) -> int:
+        """Number of windows to start before the first is waited for; see `AsyncSession`."""
+        return self._lanes.ahead
+
+    @property
+    def at_once(self) -> int:
+        """Number of windows computed at the same time; see `AsyncSession`."""
+        return self._lanes.count
+
+    @property
+    def lane_choice(self) -> LaneChoice:
+        """Division of the threads that is in use; see `ParallelSession`."""
+        return self._lanes.choice
+
+    @property
+    def most_lanes(self) -> int:
+        """Largest number of lanes; see `ParallelSession`."""
+        return self._lanes.most
+
+    def fit_lanes(self, size: tuple[int, int], most: int) -> None:
+        """Prepare for windows of another size; see `ParallelSession`."""
+        self._lanes.fit(size, most)
 
     def memory(self, slots: int, height: int, width: int) -> OrtFeatures:
         """Allocate memory for the features of `slots` frames."""
-        if not self._sessions:
-            raise RuntimeError("the session was closed")
         runs = self.network.window - self.graph.encoded_frames + 1
-        return OrtFeatures(
-            self._sessions, self.graph, self._lanes, slots=slots, runs=runs, size=(height, width)
-        )
+        return OrtFeatures(self.graph, self._lanes, slots=slots, runs=runs, size=(height, width))
 
     def close(self) -> None:
         """Free the graphs and their arenas."""
         self._lanes.close()
-        self._sessions.clear()
+
+
+class GraphPair:
+    """The encode and the fuse graph, loaded with the same number of threads."""
+
+    def __init__(
+        self, encode: onnxruntime.InferenceSession, fuse: onnxruntime.InferenceSession
+    ) -> None:
+        self._encode: onnxruntime.InferenceSession | None = encode
+        self._fuse: onnxruntime.InferenceSession | None = fuse
+
+    @property
+    def encode(self) -> onnxruntime.InferenceSession:
+        """The encode graph."""
+        return _still_open(self._encode)
+
+    @property
+    def fuse(self) -> onnxruntime.InferenceSession:
+        """The fuse graph."""
+        return _still_open(self._fuse)
+
+    def close(self) -> None:
+        """Free both; a second call has no effect."""
+        self._encode = self._fuse = None
 
 
 class OrtFeatures:
@@ -64,25 +108,23 @@ class OrtFeatures:
 
     def __init__(
         self,
-        sessions: Sequence[onnxruntime.InferenceSession],
         graph: GraphSpec,
-        lanes: Lanes,
+        lanes: Lanes[GraphPair],
         *,
         slots: int,
         runs: int,
         size: tuple[int, int],
     ) -> None:
-        self._encode, self._fuse = sessions
         self._lanes = lanes
         self._made: dict[int, Callable[[], None]] = {}  # slot -> waits until it is filled
         self._read: deque[tuple[range, threading.Event]] = deque()  # slots, done event
         self._label = f"ort-cpu {graph.precision}"
         self._is_run = graph.encoded_frames > 1
         self._runs = runs
-        self._sees_centre = any(value.name == "centre" for value in self._fuse.get_inputs())
+        self._sees_centre = any(value.name == "centre" for value in lanes.graphs.fuse.get_inputs())
         self._arrays = {
             feature.name: np.empty(
-                (slots, *_shape(feature, size)), feature_type(self._encode, feature.name)
+                (slots, *_shape(feature, size)), feature_type(lanes.graphs.encode, feature.name)
             )
             for feature in graph.features
         }
@@ -90,16 +132,18 @@ class OrtFeatures:
     def encode(self, frames: Pixels8, slot: int, /) -> None:
         """Start to fill a slot; see `FeatureMemory`."""
         self._free(range(slot, slot + 1))
-        self._made[slot] = self._lanes.begin(lambda: self._encoded(frames, slot))
+        self._made[slot] = self._lanes.begin(
+            lambda graphs: self._encoded(graphs.encode, frames, slot), windows=0
+        )
 
-    def _encoded(self, frames: Pixels8, slot: int) -> None:
-        binding = self._encode.io_binding()
+    def _encoded(self, encode: onnxruntime.InferenceSession, frames: Pixels8, slot: int) -> None:
+        binding = encode.io_binding()
         fed = np.ascontiguousarray(frames[None] if self._is_run else frames)
         binding.bind_cpu_input("lr", fed)
         for name, array in self._arrays.items():
             single = array[slot : slot + 1]
             binding.bind_output(name, "cpu", 0, single.dtype.type, single.shape, single.ctypes.data)
-        memory_errors_named(lambda: self._encode.run_with_iobinding(binding), self._label)
+        memory_errors_named(lambda: encode.run_with_iobinding(binding), self._label)
 
     def copy(self, source: int, target: int, count: int, /) -> None:
         """Copy slots; see `FeatureMemory`."""
@@ -121,11 +165,11 @@ class OrtFeatures:
             self._read.popleft()
         self._read.append((window, done))
 
-        def fused() -> Pixels8:
+        def fused(graphs: GraphPair) -> Pixels8:
             try:
                 for wait_for in needs:
                     wait_for()
-                return self._fused(first, centre)
+                return self._fused(graphs.fuse, first, centre)
             finally:
                 done.set()
 
@@ -138,17 +182,23 @@ class OrtFeatures:
         ):
             self._read.popleft()[1].wait()
 
-    def _fused(self, first: int, centre: Pixels8) -> Pixels8:
-        binding = self._fuse.io_binding()
+    def _fused(self, fuse: onnxruntime.InferenceSession, first: int, centre: Pixels8) -> Pixels8:
+        binding = fuse.io_binding()
         for name, array in self._arrays.items():
             window = array[None, first : first + self._runs]
             binding.bind_input(name, "cpu", 0, window.dtype.type, window.shape, window.ctypes.data)
         if self._sees_centre:
             binding.bind_cpu_input("centre", np.ascontiguousarray(centre[None]))
         binding.bind_output("sr")
-        memory_errors_named(lambda: self._fuse.run_with_iobinding(binding), self._label)
+        memory_errors_named(lambda: fuse.run_with_iobinding(binding), self._label)
         (sr,) = binding.copy_outputs_to_cpu()
         return np.asarray(sr)
+
+
+def _still_open(session: onnxruntime.InferenceSession | None) -> onnxruntime.InferenceSession:
+    if session is None:
+        raise RuntimeError("the session was closed")
+    return session
 
 
 def _is_there() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vsrc.runtime.machine import core_count
+from vsrc.runtime.machine import thread_count
 
 _HEAVY = ("Conv", "MatMul", "Gemm")
 """Substrings of the names of convolution and matrix product operators, fused or not."""
@@ -54,7 +54,7 @@ def graph_stages(
         options = onnxruntime.SessionOptions()
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        options.intra_op_num_threads = threads or core_count()
+        options.intra_op_num_threads = thread_count(threads)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(

@@ -24,6 +24,7 @@ from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, wi
 from vsrc.runtime.inspection.trials import TRIALS, run_trial
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.machine import Machine, board_model, this_machine
+from vsrc.runtime.memory import free_bytes
 
 EXTRAS = {
     "compress": "To train students (distill)",
@@ -47,6 +48,9 @@ class Diagnosis:
         python: Version of Python.
         machine: Properties of the machine.
         board: Model of a single-board computer, or None.
+        free_bytes: Memory that a process may still allocate, bytes, within the machine and the
+            container; None if unknown. `vsrc infer` chooses tiles and the number of windows in
+            parallel by it.
         gpus: NVIDIA GPUs: name, driver, memory, compute capability, as nvidia-smi prints them.
         findings: Findings in the order to print them.
     """
@@ -54,6 +58,7 @@ class Diagnosis:
     vsrc: str
     python: str
     machine: Machine
+    free_bytes: int | None
     board: str | None
     gpus: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -92,6 +97,7 @@ def examine(*, offline: bool = False) -> Diagnosis:
         vsrc=__version__,
         python=platform.python_version(),
         machine=this_machine(),
+        free_bytes=free_bytes(),
         board=board,
         gpus=gpus,
         findings=checked(remedies, offline=offline),

@@ -40,6 +40,8 @@ def doctor_text(diagnosis: Diagnosis) -> str:
 def _title_lines(diagnosis: Diagnosis) -> list[str]:
     machine = diagnosis.machine
     memory = "" if machine.memory_bytes is None else f", {machine.memory_bytes / 1e9:.0f} GB"
+    if diagnosis.free_bytes is not None:
+        memory += f", {diagnosis.free_bytes / 1e9:.1f} GB free"
     cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
     lines = [
         f"vsrc {diagnosis.vsrc}, Python {diagnosis.python}, {machine.system}",

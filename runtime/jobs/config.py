@@ -23,7 +23,8 @@ class InferConfig:
         model: Model package; None for the student that ships with vsrc.
         backend: Backend that runs the network, as in `open_session`.
         precision: Name of the graph; `auto` lets the backend choose.
-        threads: CPU threads for the network and for the encoder, 0 for as many as there are cores.
+        threads: CPU threads for the network and for the encoder; 0 for as many as there are cores,
+            divided among windows by a trial on the first frames.
         batch: Number of windows fed at once.
         tile: Tile side, LR pixels including the overlap; 0 for whole frames, None for the largest
             that fits into memory.

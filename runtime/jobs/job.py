@@ -35,7 +35,7 @@ from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.state_session import StateSession
-from vsrc.runtime.windows.tile_size import TileChoice, check_tile, choose_tile
+from vsrc.runtime.windows.tile_size import check_tile, choose_tile
 from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import (
     check_batch,
@@ -221,10 +221,7 @@ def _add_tiles(
     check_batch(session.network, config.batch)
     if isinstance(session, RingSession):
         session.forget()  # every input numbers its frames from 0
-    if config.tile is None:
-        choice = choose_tile(session, height=height, width=width, batch=config.batch)
-    else:
-        choice = TileChoice(config.tile)
+    choice = choose_tile(session, height=height, width=width, batch=config.batch, tile=config.tile)
     if isinstance(session, StateSession):
         tiled: TiledSession | StateSession = session.tiled(choice.tile)
     else:

@@ -41,6 +41,7 @@ from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 KIND = "vsrc-infer-report"
 SCHEMA_VERSION = 2
 _THREADS = ("decode", "upscale", "encode")
+_LANE_HEAD = ("windows in parallel", "threads", "windows/s")
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,11 @@ def job_report(
         "device.throttle_events": (events, "this machine has no counter of them"),
     }
     reasons = {path: why for path, (value, why) in silent.items() if value is None}
+    reasons |= {
+        f"files.{index}.lanes": f"{file.runs} divides no CPU threads among windows"
+        for index, file in enumerate(result.files)
+        if file.lanes is None
+    }
     return JobReport(
         graphs=tuple(dict.fromkeys(file.graph for file in result.files)),
         started_utc=started.isoformat(timespec="seconds"),
@@ -263,11 +269,20 @@ def _charts(report: JobReport) -> Iterator[Chart]:
     yield from device_charts(report.device.readings)
 
 
+def _runs(file: FileResult) -> str:
+    return f"{file.runs}, {file.lanes}" if file.lanes else file.runs
+
+
 def _tables(report: JobReport) -> Iterator[Table]:
     rows = tuple(
-        (file.input, str(file.frames), f"{file.fps:.1f}", f"{file.seconds:.1f}", file.runs)
+        (file.input, str(file.frames), f"{file.fps:.1f}", f"{file.seconds:.1f}", _runs(file))
         for file in report.files
     )
     yield Table("Inputs", ("", "frames", "frames/s", "s", "by"), rows)
+    if tried := [rate for file in report.files if file.lanes for rate in file.lanes.rates]:
+        rates = tuple(
+            (str(rate.lanes), str(rate.threads), f"{rate.windows_per_s:.1f}") for rate in tried
+        )
+        yield Table("Windows in parallel, tried on the first frames", _LANE_HEAD, rates)
     if report.null_reasons:
         yield unknown_table(report.null_reasons)

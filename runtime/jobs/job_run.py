@@ -16,6 +16,8 @@ from vsrc.runtime.jobs import pipeline
 from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.jobs.result import FileResult, InferProgress
 from vsrc.runtime.jobs.stage_clock import Untimed
+from vsrc.runtime.windows.lane_choice import LaneChoice
+from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import upscale_frames
 
 InferCallback = Callable[[InferProgress], None]
@@ -113,6 +115,7 @@ class InferJob:
             fps=round(self._done / seconds, 3),
             runs=opened.session.label,
             graph=self._report.graph,
+            lanes=self._lanes(),
             notes=(
                 *opened.reader.notes(),
                 *self._writer.notes,
@@ -122,6 +125,10 @@ class InferJob:
             recomputed_frames=self._recomputed_frames,
             corrupted_frames=self._corrupted_frames,
         )
+
+    def _lanes(self) -> LaneChoice | None:
+        session = self._opened.session
+        return session.lane_choice if isinstance(session, TiledSession) else None
 
     def _with_kept(self, what: str) -> str:
         kept = self._writer.kept.frames

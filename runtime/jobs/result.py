@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.decode.clip_layouts import SkippedFile
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.windows.lane_choice import LaneChoice
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class FileResult:
         fps: Throughput, frames of the result per second.
         runs: Label of the session that ran the network.
         graph: Graph of the network, with its backend.
+        lanes: Division of the CPU threads among windows; None on other devices, and for a network
+            with a state, whose frames follow one another.
         notes: Warnings about damaged, missing or dropped data.
         recomputed_frames: Number of frames corrupted by reduced precision and recomputed in fp32.
         corrupted_frames: Number of corrupted frames that could not be recomputed.
@@ -70,6 +73,7 @@ class FileResult:
     fps: float
     runs: str
     graph: GraphInUse
+    lanes: LaneChoice | None = field(default=None, kw_only=True)
     notes: tuple[str, ...]
     recomputed_frames: int = 0
     corrupted_frames: int = 0

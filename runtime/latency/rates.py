@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrc.runtime.machine import core_count
+from vsrc.runtime.machine import thread_count
 from vsrc.runtime.schema import AtLeastOne, Positive
 
 MATMUL_GRAPH = Path(__file__).resolve().parents[1] / "assets" / "matmul.onnx"
@@ -46,7 +46,7 @@ def measure_rates(*, threads: int) -> Rates:
     Args:
         threads: Threads inside one operator, 0 for as many as there are cores.
     """
-    threads = threads or core_count()
+    threads = thread_count(threads)
     alone = _matmul_gflop_per_s(1)
     return Rates(
         threads=threads,

@@ -22,6 +22,7 @@ import numpy as np
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import pad_to_fit
+from vsrc.runtime.windows.lane_choice import LaneChoice
 from vsrc.runtime.windows.session import check_windows
 
 _SLACK_BYTES = 64 << 20
@@ -58,15 +59,30 @@ class Halves(Protocol):
         label: Name of the backend and the precision, for messages.
         network: Properties of the network that its callers need.
         graph: The encode graph.
-        ahead: Number of windows to start before the first is waited for; see `AsyncSession`.
-        at_once: Number of windows computed at the same time; see `AsyncSession`.
     """
 
     label: str
     network: NetworkSpec
     graph: GraphSpec
-    ahead: int
-    at_once: int
+
+    @property
+    def ahead(self) -> int:
+        """Number of windows to start before the first is waited for; see `AsyncSession`."""
+
+    @property
+    def at_once(self) -> int:
+        """Number of windows computed at the same time; see `AsyncSession`."""
+
+    @property
+    def lane_choice(self) -> LaneChoice | None:
+        """Division of the CPU threads; see `ParallelSession`."""
+
+    @property
+    def most_lanes(self) -> int:
+        """Largest number of lanes; see `ParallelSession`."""
+
+    def fit_lanes(self, size: tuple[int, int], most: int) -> None:
+        """Prepare for windows of another size; see `ParallelSession`."""
 
     def memory(self, slots: int, height: int, width: int) -> FeatureMemory:
         """Allocate slots for frames of a size that the graphs take."""
@@ -81,9 +97,32 @@ class RingSession:
     def __init__(self, halves: Halves) -> None:
         self._halves = halves
         self.label, self.network, self.graph = halves.label, halves.network, halves.graph
-        self.ahead, self.at_once = halves.ahead, halves.at_once
         self.runs = self.network.window - self.graph.encoded_frames + 1
         self._rings: dict[Hashable, _Ring] = {}
+
+    @property
+    def ahead(self) -> int:
+        """Number of windows to start before the first is waited for; see `AsyncSession`."""
+        return self._halves.ahead
+
+    @property
+    def at_once(self) -> int:
+        """Number of windows computed at the same time; see `AsyncSession`."""
+        return self._halves.at_once
+
+    @property
+    def lane_choice(self) -> LaneChoice | None:
+        """Division of the CPU threads; see `ParallelSession`."""
+        return self._halves.lane_choice
+
+    @property
+    def most_lanes(self) -> int:
+        """Largest number of lanes; see `ParallelSession`."""
+        return self._halves.most_lanes
+
+    def fit_lanes(self, size: tuple[int, int], most: int) -> None:
+        """Prepare for windows of another size; see `ParallelSession`."""
+        self._halves.fit_lanes(size, most)
 
     def __call__(self, lr: Pixels8, /) -> Pixels8:
         """Upscale windows without keys, so without reuse of features; see `Session`."""

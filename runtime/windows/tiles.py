@@ -23,6 +23,7 @@ from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.graph_io import pad_to_fit
+from vsrc.runtime.windows.lane_choice import LaneChoice, ParallelSession
 from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
 
 logger = logging.getLogger(__name__)
@@ -118,8 +119,6 @@ class TiledSession:
     """A session that feeds another one tile by tile, with smaller tiles if memory runs out.
 
     Attributes:
-        ahead: Number of windows to start before the first is waited for; see `AsyncSession`.
-        at_once: Number of windows computed at the same time; see `AsyncSession`.
         tile: Side of a tile with its halo, LR pixels; 0 for the whole frame.
         notes: Lines to report to the user.
     """
@@ -127,12 +126,25 @@ class TiledSession:
     def __init__(self, session: Session, *, tile: int = 0) -> None:
         self._session = session
         self.label, self.network, self.graph = session.label, session.network, session.graph
-        self.ahead, self.at_once = 0, 1
-        if isinstance(session, AsyncSession):
-            self.ahead, self.at_once = session.ahead, session.at_once
         self.tile = tile
         self.notes: list[str] = []
         self._halved = False
+
+    @property
+    def ahead(self) -> int:
+        """Number of windows to start before the first is waited for; see `AsyncSession`."""
+        return self._session.ahead if isinstance(self._session, AsyncSession) else 0
+
+    @property
+    def at_once(self) -> int:
+        """Number of windows computed at the same time; see `AsyncSession`."""
+        return self._session.at_once if isinstance(self._session, AsyncSession) else 1
+
+    @property
+    def lane_choice(self) -> LaneChoice | None:
+        """Division of the CPU threads among windows; None on other devices."""
+        session = self._session
+        return session.lane_choice if isinstance(session, ParallelSession) else None
 
     def __call__(self, lr: Pixels, /) -> Pixels:
         """Upscale windows; see `Session`."""
@@ -223,7 +235,7 @@ class TiledSession:
             part = padded[:, :, rows.fed(), columns.fed()]
             pending = self._begun(part, keys, (place, rows.start, columns.start))
             begun.append((rows, columns, pending))
-            if len(begun) > self.ahead:
+            while len(begun) > self.ahead:
                 yield _wait(*begun.popleft())
         while begun:
             yield _wait(*begun.popleft())

@@ -58,15 +58,15 @@ def upscale_frames(
         windows = iter_windows(frames, radius=network.radius, lookahead=network.lookahead)
     if is_kept is not None:
         windows = _without_kept(windows, is_kept, first)
-    ahead = _ahead(session)
+    waits = False
     if isinstance(session, StateSession):
         check_batch(network, batch)
         windows = _with_state(windows, session, kept_states, first)
-        ahead = 0 if guard else ahead  # a corrupted state is replaced before it is used
+        waits = guard is not None  # a corrupted state is replaced before it is used
     begun: deque[_Begun] = deque()
     for group in _groups(windows, batch):
         begun.append(_begin(group, session))
-        if len(begun) > ahead:
+        while len(begun) > (0 if waits else _ahead(session)):  # it changes with the lanes
             yield from _end(begun.popleft(), session, guard)
     while begun:
         yield from _end(begun.popleft(), session, guard)

@@ -40,7 +40,7 @@ def wheel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(*findings: Finding) -> Diagnosis:
-    return Diagnosis("0.1", "3.11", this_machine(), None, (), findings)
+    return Diagnosis("0.1", "3.11", this_machine(), 12_300_000_000, None, (), findings)
 
 
 GOOD_BASE = Finding("base", "numpy", "ok", "2.0")

@@ -51,6 +51,7 @@ class Memory:
 class Mean:
     label = "mean"
     ahead, at_once = 0, 1
+    lane_choice, most_lanes = None, 0
 
     def __init__(
         self, window: int, frames: int = 1, time_scale: int = 1, channels: int = 1
@@ -64,6 +65,9 @@ class Mean:
         )  # fmt: skip
         self.runs = window - frames + 1
         self.encoded: list[int] = []
+
+    def fit_lanes(self, size: tuple[int, int], most: int) -> None:
+        pass
 
     def memory(self, slots: int, height: int, width: int) -> FeatureMemory:
         del height, width

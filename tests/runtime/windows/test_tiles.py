@@ -229,6 +229,61 @@ def test_large_frames_are_fed_in_what_memory_allows(
         assert f"the {free_gb:.1f} GB that are free" in choice.note
 
 
+class Wide(Hungry):
+    """A session that would like eight windows in parallel, and notes what it is allowed."""
+
+    ahead, at_once, most_lanes, lane_choice = 8, 8, 8, None
+
+    def __init__(self) -> None:
+        super().__init__(1 << 30)
+        self.allowed = 0
+
+    def fit_lanes(self, size: tuple[int, int], most: int) -> None:
+        assert size == (1080, 1920)
+        self.allowed = most
+
+    def start(
+        self, lr: Pictures, keys: object = None, *, place: object = 0
+    ) -> Callable[[], Pictures]:
+        raise AssertionError(f"memory is measured alone, not with {lr.shape}, {keys}, {place}")
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "tile", "lanes", "is_whole"),
+    [
+        (40, None, 8, True),
+        (20, None, 5, True),  # fewer windows rather than tiles
+        (5, None, 1, True),
+        (1, None, 1, False),
+        (2, 256, 8, False),  # of tiles as asked for there is room for eight
+        (2, 1024, 1, False),
+        (20, 0, 5, True),
+    ],
+)
+def test_as_many_windows_run_in_parallel_as_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, free_gb: float, tile: int | None, lanes: int, is_whole: bool
+) -> None:
+    session = Wide()
+    monkeypatch.setattr(tile_size, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
+    monkeypatch.setattr(tile_size, "free_bytes", lambda: int(free_gb * 1e9))
+    choice = choose_tile(session, height=1080, width=1920, batch=1, tile=tile)
+    assert session.allowed == lanes
+    assert (choice.tile == 0) is is_whole
+    side = choice.tile or 1920
+    needed = lanes * min(side, 1080) * min(side, 1920) * 1000
+    assert needed <= 0.6 * free_gb * 1e9 or lanes == 1
+
+
+@pytest.mark.parametrize("unknown", ["free_bytes", "peak_growth"])
+def test_four_windows_run_in_parallel_where_memory_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, unknown: str
+) -> None:
+    session = Wide()
+    monkeypatch.setattr(tile_size, unknown, lambda *_: None)
+    assert choose_tile(session, height=1080, width=1920, batch=1).tile == 0
+    assert session.allowed == 4
+
+
 def test_a_tile_is_never_smaller_than_its_overlap_allows() -> None:
     assert fit_tile(1, height=900, width=900, network=Hungry.network) == 6
     assert fit_tile(900 * 300, height=300, width=2000, network=Hungry.network) == 900
