@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ from support.places import TESTS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+    from support.reordering_gpu import HostEngine, ReorderingGpu
 
 
 EXPORTERS = ("onnx", "onnxscript", "onnxsim")
@@ -164,3 +166,34 @@ def browser() -> Iterator[Browser]:
         )
         yield found
         found.close()
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[ReorderingGpu]]:
+    """Puts host memory in the place of the device, and graphs in that of loaded engines.
+
+    `stand_in(package, kind)`: `kind` is what takes the place of engines, a `HostEngine` by default.
+    """
+
+    def place(package: Path, kind: type[HostEngine] | None = None) -> list[ReorderingGpu]:
+        from support.reordering_gpu import ADA, HostEngine, ReorderingGpu
+        from vsrc.runtime.backends.engine_file import read_engine_spec
+        from vsrc.runtime.package import open_package
+
+        gpus: list[ReorderingGpu] = []
+        opened = open_package(package)
+
+        def gpu(_: object) -> ReorderingGpu:
+            gpus.append(ReorderingGpu(len(gpus)))
+            return gpus[-1]
+
+        def engine(path: Path, _: str) -> HostEngine:
+            graph, _spec = opened.graph(read_engine_spec(path).target.graph)
+            return (kind or HostEngine)(gpus[-1], graph, is_capturable=False)
+
+        monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda: ADA)
+        monkeypatch.setattr("vsrc.runtime.backends.cuda_gpu.CudaGpu", gpu)
+        monkeypatch.setattr("vsrc.runtime.backends.trt_engine.TrtEngine", engine)
+        return gpus
+
+    return place

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vsrc.export.checks.layer_precisions import convolution_precisions
 from vsrc.export.config import ExportProgress
+from vsrc.export.engines.layer_report import LayerReport, inspect_layers
 from vsrc.export.engines.tensorrt_log import Phases, build_error, monitor
 from vsrc.runtime.backends.engine_file import EngineBackend, ProfileShapes
 from vsrc.runtime.backends.tensorrt_api import (
@@ -96,17 +96,19 @@ class BuiltEngine:
         shapes: Shapes of its inputs.
         strongly_typed: Whether the network is strongly typed.
         asked: Number of convolutions of the network by input precision.
-        layers: Number of convolutions of the engine by input precision, from the inspector; empty
-            without a GPU.
+        layers: Description of the layers by the inspector of TensorRT; empty without a GPU.
         seconds: Build time, seconds.
+        fallback: Why the network is not strongly typed although this TensorRT can be asked for it:
+            the error of that build; otherwise empty.
     """
 
     engine: bytes
     shapes: ProfileShapes
     strongly_typed: bool
     asked: dict[str, int]
-    layers: dict[str, int]
+    layers: LayerReport
     seconds: float
+    fallback: str = ""
 
 
 def build_engine(
@@ -126,8 +128,24 @@ def build_engine(
         return _build(backend, order, progress, typed=False)
     try:
         return _build(backend, order, progress, typed=True)
-    except VsrcError:
-        return _build(backend, order, progress, typed=False)
+    except VsrcError as error:
+        first = error
+    try:
+        built = _build(backend, order, progress, typed=False)
+    except VsrcError as error:  # the first one names the cause
+        raise type(first)(f"{first} (a weakly typed build failed, too: {error})") from first
+    return replace(built, fallback=str(first))
+
+
+def build_unpinned(
+    backend: EngineBackend, order: BuildOrder, progress: ExportProgress = lambda _: None
+) -> BuiltEngine:
+    """Build the same graph weakly typed with no precision but fp32 allowed, to compare with.
+
+    Raises:
+        VsrcError: As for `build_engine`.
+    """
+    return _build(backend, replace(order, precision="fp32"), progress, typed=False)
 
 
 def input_shapes(backend: EngineBackend, graph: Path, shapes_of: ShapesOf) -> ProfileShapes:
@@ -159,6 +177,8 @@ def _build(
         config = builder.create_builder_config()
         if hasattr(module, "IProgressMonitor"):  # some releases of 8.6 have none
             config.progress_monitor = monitor(module, phases)
+        if order.precision == "fp32" and hasattr(module.BuilderFlag, "TF32"):
+            config.clear_flag(module.BuilderFlag.TF32)  # it keeps 10 bits of each factor
         shapes = _add_profile(builder, network, config, order.shapes_of)
         cache = None
         if backend == "trt-rtx":
@@ -175,7 +195,7 @@ def _build(
         engine = bytes(serialized)
         if cache is not None and order.timing_cache is not None:
             _keep_timings(config, order.timing_cache)
-        layers = _inspect(module, logger, engine) if backend == "trt" else {}
+    layers = inspect_layers(module, logger, engine, shapes) if backend == "trt" else LayerReport()
     asked = _convolutions(module, network)
     return BuiltEngine(engine, shapes, typed, asked, layers, time.perf_counter() - started)
 
@@ -331,15 +351,3 @@ def _convolutions(module: Any, network: trt.INetworkDefinition) -> dict[str, int
             name = "int8" if read.name in dequantised else names.get(read.dtype, "other")
             counts[name] = counts.get(name, 0) + 1
     return dict(sorted(counts.items()))
-
-
-def _inspect(module: Any, logger: trt.ILogger, engine: bytes) -> dict[str, int]:  # noqa: ANN401
-    """Count the convolutions of the built engine by input precision."""
-    runtime: trt.Runtime = module.Runtime(logger)
-    loaded = runtime.deserialize_cuda_engine(engine)
-    if loaded is None:
-        raise VsrcError("TensorRT cannot load the engine that it has just built")
-    inspector = loaded.create_engine_inspector()
-    return convolution_precisions(
-        inspector.get_engine_information(module.LayerInformationFormat.JSON)
-    )

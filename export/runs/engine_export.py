@@ -1,4 +1,4 @@
-"""Engines of a package: `engines/<key>.engine`, each with its sidecar.
+"""Choose the graphs, shapes and targets of a package's engines, and build them.
 
 Never imports torch: on a device the graphs are in the package already. If they
 are missing and torch is installed, they are written first, with the usual checks.
@@ -11,14 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vsrc.export.checks.layer_precisions import check_share
 from vsrc.export.checks.tensorrt_operators import refuse_operators
-from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.config import ExportConfig, ExportProgress
 from vsrc.export.engines.engine_build import (
     BuildOrder,
-    BuiltEngine,
     ShapesOf,
-    build_engine,
     choose_gpus,
     input_shapes,
     shapes_for,
@@ -26,25 +23,17 @@ from vsrc.export.engines.engine_build import (
 from vsrc.export.foreign.form import FOREIGN
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.tracing import is_named_stacked
-from vsrc.export.runs.result import ExportedEngine, ExportResult
+from vsrc.export.runs.engine_files import EnginePlan, build_engines
+from vsrc.export.runs.result import ExportResult
 from vsrc.export.shape_range import shape_range_of
-from vsrc.runtime.backends.engine_file import (
-    EngineBackend,
-    EngineSpec,
-    EngineTarget,
-    check_engine,
-    engine_text,
-)
+from vsrc.runtime.backends.engine_file import EngineBackend, EngineTarget
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
-from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
-from vsrc.runtime.spec import GraphRole, GraphSpec, Precision, StateSpec
-from vsrc.runtime.stop_signal import delay_stop_signal
+from vsrc.runtime.spec import GraphRole, GraphSpec, StateSpec
 
 _SHARE_OF_FREE = 0.75
 """Fraction of free memory that a build may use: on a Jetson the system needs the rest."""
@@ -61,7 +50,8 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
             supported.
         SpecError: The package lacks the graph, and torch is not installed to write it.
         MismatchError: TensorRT rejects the graph, or the graph does not accept the shapes.
-        GateError: The engine does not compute in the requested precision.
+        GateError: The engine does not compute in the requested precision, or its pictures differ
+            too much from those of the same graph on the CPU.
         VsrcError: The build failed.
     """
     backend: EngineBackend = "trt" if config.format == "trt" else "trt-rtx"
@@ -71,7 +61,7 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     result = _with_graphs(config, progress)
     package = open_package(config.package)
     shape_range_of(config.shape, multiple=package.spec.network.size_multiple)
-    built = []
+    plans = []
     for name, path, graph in _graphs(package, config):
         if is_importable("onnx"):  # else TensorRT reports it
             refuse_operators(path)
@@ -95,8 +85,9 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
             workspace_bytes=_workspace(config, device),
             timing_cache=config.timing_cache or _timing_cache(target),
         )
-        built.append(_build_if_missing(package, target, order, graph, config, progress))
-    return dataclasses.replace(result, engines=tuple(built))
+        plans.append(EnginePlan(target, order, graph))
+    engines = build_engines(package, plans, config, progress)
+    return dataclasses.replace(result, engines=engines)
 
 
 def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult:
@@ -161,53 +152,3 @@ def _timing_cache(target: EngineTarget) -> Path | None:
         return None
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{target.version} {target.gpu}")
     return cache_folder() / f"tensorrt-{name}.timing"
-
-
-def _build_if_missing(
-    package: Package,
-    target: EngineTarget,
-    order: BuildOrder,
-    graph: GraphSpec,
-    config: ExportConfig,
-    progress: ExportProgress,
-) -> ExportedEngine:
-    """Build the engine of a graph unless it exists."""
-    file = package.path / "engines" / f"{target.key}.engine"
-    if file.is_file() and not config.overwrite:
-        return ExportedEngine(file, check_engine(file, here=target), built=False)
-    progress(ExportStep(f"building the {target.graph} engine"))
-    made = build_engine(target.backend, order, progress)
-    _check(made, target.precision)
-    spec = EngineSpec(
-        key=target.key,
-        target=target,
-        role=graph.role,
-        sha256=bytes_sha256(made.engine),
-        size_bytes=len(made.engine),
-        strongly_typed=made.strongly_typed,
-        layers=made.layers,
-        asked_layers=made.asked,
-        lossy=graph.lossy,
-        build_seconds=round(made.seconds, 3),
-    )
-    _write(file, made.engine, spec)
-    return ExportedEngine(file, spec, built=True)
-
-
-def _check(made: BuiltEngine, precision: Precision) -> None:
-    check_share(made.asked, made.layers, precision=precision, typed=made.strongly_typed)
-    if precision != "fp32" and not made.asked.get(precision):
-        counts = ", ".join(f"{number} {name}" for name, number in made.asked.items()) or "none"
-        raise GateError(
-            f"TensorRT reads no convolution of the {precision} graph as {precision} ({counts}); "
-            "no engine was written"
-        )
-
-
-def _write(file: Path, engine: bytes, spec: EngineSpec) -> None:
-    """Write the engine, then its sidecar, each atomically."""
-    file.parent.mkdir(exist_ok=True)
-    with delay_stop_signal():
-        file.with_suffix(".json").unlink(missing_ok=True)  # sidecar of the replaced engine
-        write_file(file, engine)
-        write_file(file.with_suffix(".json"), engine_text(spec))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.runs.precision_choice import PrecisionChoice
 from vsrc.export.runs.result import ExportResult
-from vsrc.runtime.backends.engine_file import EngineTarget
+from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget
 from vsrc.runtime.inspection.facts import size_text
 
 
@@ -32,10 +32,32 @@ def export_text(result: ExportResult) -> str:
         seconds = each.spec.build_seconds
         lines.append(f"{text}, {f'built in {seconds:.1f} s' if each.built else 'was there'}")
         lines.append(f"  for {_target(each.spec.target)}")
+        lines += [f"  {line}" for line in _engine_lines(each.spec)]
     if result.choice is not None:
         lines += choice_lines(result.choice)
     lines += [f"report: {path}" for path in result.reports if path.suffix == ".html"]
     return "\n".join(lines)
+
+
+def _engine_lines(spec: EngineSpec) -> list[str]:
+    """Format what is known about the arithmetic of an engine."""
+    counts = ", ".join(f"{count} {name}" for name, count in spec.layers.items())
+    told = {
+        "layers": f"convolutions: {counts}",
+        "graph": "precision: that of the graph, which is strongly typed",
+        "none": "precision not told; judged by its pictures and speed",
+    }
+    lines = [told[spec.precision_from]] if spec.target.precision != "fp32" else []
+    if spec.compared:
+        sizes = ", ".join(
+            f"{'equal' if one.psnr_db is None else f'{one.psnr_db:.1f} dB'} at "
+            f"{one.height}x{one.width}"
+            for one in spec.compared
+        )
+        lines.append(f"pictures: {sizes}, to those of the same graph on the CPU")
+    elif spec.not_compared:
+        lines.append(f"pictures not compared: {spec.not_compared}")
+    return [*lines, *spec.notes]
 
 
 def _target(target: EngineTarget) -> str:

@@ -2,6 +2,7 @@
 
     engines/<key>.engine   raw, as trtexec loads it
     engines/<key>.json     EngineSpec
+    engines/<key>.layers   what TensorRT's inspector says about the layers, JSON as it gives it
 
 The key is a hash of everything that the engine depends on. When any of it changes (another GPU, an
 update of TensorRT, a graph that was exported again), the key changes, and the engine with the old
@@ -26,6 +27,9 @@ SCHEMA_VERSION = 1
 _LIMIT_BYTES = 4 << 20
 
 EngineBackend = Literal["trt", "trt-rtx"]
+PrecisionEvidence = Literal["layers", "graph", "none"]
+"""What proves the precision of an engine: its layers as the inspector describes them; the types in
+the graph, which a strongly typed build must keep; or nothing, as the builder could choose."""
 ProfileShapes = dict[str, tuple[tuple[int, ...], ...]]
 """Input -> its shape; minimum, usual and maximum shape if it is dynamic."""
 
@@ -64,6 +68,25 @@ class EngineTarget:
 
 
 @dataclass(frozen=True)
+class ComparedPictures:
+    """Pictures of an engine compared with those of the same graph on ONNX Runtime's CPU provider.
+
+    Attributes:
+        height: Height of the LR frames, pixels.
+        width: Width of the LR frames, pixels.
+        frames: Number of frames.
+        psnr_db: PSNR of the 8-bit pictures to each other, RGB, dB; None if they are equal.
+        largest_difference: Largest difference, of 255.
+    """
+
+    height: int
+    width: int
+    frames: int
+    psnr_db: float | None
+    largest_difference: int
+
+
+@dataclass(frozen=True)
 class EngineSpec:
     """Contents of the sidecar.
 
@@ -74,11 +97,17 @@ class EngineSpec:
         sha256: Hash of the engine's file.
         size_bytes: Size of that file.
         strongly_typed: Whether the network was built as strongly typed.
-        layers: Precision ("fp16") -> number of layers that run in it, according to the engine
-            inspector; empty if there was no GPU at build time.
+        layers: Precision ("fp16") -> number of convolutions that run in it, according to the engine
+            inspector, "unknown" for those that it does not tell; empty if there was no GPU at build
+            time.
         asked_layers: Precision -> number of convolutions that have it in the parsed network.
         lossy: Whether the graph is marked as lossy.
         build_seconds: Duration of the build.
+        precision_from: What proves the precision; `none` is "precision not told".
+        compared: Comparison of its pictures at each size, or of those of the encode and fuse
+            engines together.
+        not_compared: Why they were not compared; empty if they were.
+        notes: What else is to be known about the build, such as the error of a first attempt.
     """
 
     key: str
@@ -91,6 +120,10 @@ class EngineSpec:
     asked_layers: dict[str, int] = field(default_factory=dict)
     lossy: bool = False
     build_seconds: float = 0.0
+    precision_from: PrecisionEvidence = "graph"
+    compared: tuple[ComparedPictures, ...] = ()
+    not_compared: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def engine_text(spec: EngineSpec) -> str:

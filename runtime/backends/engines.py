@@ -90,7 +90,7 @@ def open_engines(
             if engines:
                 return open_whole(package.spec.network, here, engines)
             if pair:
-                return _halves(package, here, *pair)
+                return open_halves(package.spec.network, here, *pair)
         except MismatchError as error:
             reasons.append(str(error))
     why = reasons[0] if reasons else f"it has none of {', '.join(names)}"
@@ -221,7 +221,10 @@ def _pair(
     return fitting[0] if fitting else pairs[-1] if pairs else None
 
 
-def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine) -> Session:
+def open_halves(
+    network: NetworkSpec, here: Here, encode: FoundEngine, fuse: FoundEngine
+) -> Session:
+    """Open an encode and a fuse engine as one session."""
     from vsrc.runtime.backends.cuda_gpu import CudaGpu
     from vsrc.runtime.backends.device_halves import DeviceHalves
     from vsrc.runtime.backends.trt_engine import TrtEngine
@@ -233,7 +236,7 @@ def _halves(package: Package, here: Here, encode: FoundEngine, fuse: FoundEngine
             gpu,
             TrtEngine(encode.path, here.backend),
             TrtEngine(fuse.path, here.backend),
-            network=package.spec.network,
+            network=network,
             graph=encode.graph,
             label=f"{here.backend} {encode.graph.precision}",
         )

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
@@ -20,9 +20,6 @@ from click.testing import CliRunner
 from support.enlarger import Enlarger, Frames
 from support.optional import skip_without
 from support.places import ASSETS
-
-if TYPE_CHECKING:
-    from support.reordering_gpu import HostEngine, ReorderingGpu
 
 
 @pytest.fixture(scope="session")
@@ -173,31 +170,3 @@ def built(halves_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         done = CliRunner().invoke(main, [*asked, "--shape", shape])
         assert done.exit_code == 0, done.output
     return path
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[ReorderingGpu]]:
-    """Puts host memory in the place of the device, and graphs in that of loaded engines."""
-
-    def place(package: Path) -> list[ReorderingGpu]:
-        from support.reordering_gpu import ADA, HostEngine, ReorderingGpu
-        from vsrc.runtime.backends.engine_file import read_engine_spec
-        from vsrc.runtime.package import open_package
-
-        gpus: list[ReorderingGpu] = []
-        opened = open_package(package)
-
-        def gpu(_: object) -> ReorderingGpu:
-            gpus.append(ReorderingGpu(len(gpus)))
-            return gpus[-1]
-
-        def engine(path: Path, _: str) -> HostEngine:
-            graph, _spec = opened.graph(read_engine_spec(path).target.graph)
-            return HostEngine(gpus[-1], graph, is_capturable=False)
-
-        monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda: ADA)
-        monkeypatch.setattr("vsrc.runtime.backends.cuda_gpu.CudaGpu", gpu)
-        monkeypatch.setattr("vsrc.runtime.backends.trt_engine.TrtEngine", engine)
-        return gpus
-
-    return place
