@@ -1,8 +1,7 @@
-# vsrc on a Jetson with JetPack 6 or 7. BASE is an image of NVIDIA's with TensorRT for that JetPack, and CUDA
-# its major version. How to choose both, build and run it: docs/docker.md
+# vsrc on a Jetson with JetPack 6 or 7. BASE is an image of NVIDIA's with TensorRT and CUDA for that JetPack.
+# How to choose it, build and run it: docs/docker.md
 ARG BASE
 FROM ${BASE}
-ARG CUDA=12
 ARG EXTRAS=cpu,report
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv \
@@ -13,10 +12,8 @@ RUN python3 -m venv --system-site-packages /opt/vsrc \
 ENV PATH=/opt/vsrc/bin:$PATH
 WORKDIR /source
 COPY . .
-# The pins of cuda-* are for the newest CUDA; here it is the board's that counts.
-RUN grep -v '^cuda-' constraints.txt > /tmp/constraints.txt \
-    && pip install --no-cache-dir --constraint /tmp/constraints.txt ".[${EXTRAS}]" "cuda-bindings==${CUDA}.*" \
-    && rm -r /source/* /tmp/constraints.txt
+RUN pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]" \
+    && rm -r /source/*
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=all HOME=/tmp
 WORKDIR /data
 ENTRYPOINT ["vsrc"]

@@ -15,13 +15,13 @@ DISTRIBUTION = "vsrc-edge"
 """Distribution name; module and command are `vsrc`, which is another project on the index."""
 
 _MODULES = {
-    "cuda-bindings": "cuda.bindings",
     "jetson-stats": "jtop",
     "nvidia-ml-py": "pynvml",
     "onnxruntime-gpu": "onnxruntime",
     "opencv-python-headless": "cv2",
     "pyyaml": "yaml",
     "scikit-image": "skimage",
+    "tensorrt-cu12": "tensorrt",
 }
 """Distribution -> module, where replacing hyphens is not enough."""
 
@@ -121,6 +121,14 @@ def find_version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def requirements_of(name: str) -> list[str]:
+    """Return the requirements in the metadata of a distribution; none if it is not installed."""
+    try:
+        return metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return []
 
 
 def providers_of(module: str) -> list[str]:

@@ -35,7 +35,7 @@ from vsrc.runtime.dependencies import (
     is_importable,
 )
 from vsrc.runtime.errors import MissingDependencyError
-from vsrc.runtime.machine import board_model
+from vsrc.runtime.machine import is_jetson
 
 TORCH_SOURCE = (
     "where there is no NVIDIA GPU, install torch first from PyTorch's wheel index for CPUs, which "
@@ -181,7 +181,7 @@ def has_nvidia_gpu() -> bool:
 
 def is_jetson_board() -> bool:
     """Whether this is an NVIDIA Jetson, whose CUDA and TensorRT are part of JetPack."""
-    return "Jetson" in (board_model() or "")
+    return is_jetson()
 
 
 def open_to_system_packages() -> Command:

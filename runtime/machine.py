@@ -117,6 +117,21 @@ def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
         return None
 
 
+def is_jetson(root: Path = Path("/")) -> bool:
+    """Whether this is an NVIDIA Jetson, also on a carrier board whose model does not say so.
+
+    Args:
+        root: Folder that contains `/proc` and `/etc`; another one in tests.
+    """
+    model = board_model(root / "proc/device-tree/model") or ""
+    if "jetson" in model.lower() or (root / "etc/nv_tegra_release").exists():
+        return True
+    try:
+        return "nvidia,tegra" in (root / "proc/device-tree/compatible").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _core_limit(path: Path) -> float | None:
     """Return quota over period of a version 2 control group: "200000 100000" is two cores."""
     try:

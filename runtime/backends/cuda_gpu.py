@@ -1,4 +1,4 @@
-"""The `Gpu` protocol on CUDA, through cuda-bindings."""
+"""The `Gpu` protocol on CUDA, through the runtime that is installed (`cuda_library.py`)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ import numpy as np
 from vsrc.runtime.backends.gpu import Address, Event, GpuStream, Graph, Pinned
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
+from vsrc.runtime.sensors.cuda_library import (
+    CAPTURE_THREAD_LOCAL,
+    COPY_DEFAULT,
+    EVENT_BLOCKING_SYNC,
+    HOST_ALLOC_DEFAULT,
+    OUT_OF_MEMORY,
+    STREAM_NON_BLOCKING,
+    CudaError,
+    load_cuda,
+)
 
 logger = logging.getLogger(__name__)
 
 
 class CudaGpu:
-    """CUDA device 0, shared by all threads of this process.
+    """A CUDA device, shared by all threads of this process.
 
     Attributes:
-        device: Name and compute capability of the device.
+        device: The device.
     """
 
     def __init__(self, device: CudaDevice | None = None) -> None:
         self.device = device or cuda_device()
-        from cuda.bindings import runtime
-
-        self._cuda: Any = runtime
+        self._cuda = load_cuda()
 
     def allocate(self, size_bytes: int) -> Address:
         """See `Gpu`."""
@@ -40,7 +48,7 @@ class CudaGpu:
     def pinned(self, size_bytes: int) -> Pinned:
         """See `Gpu`."""
         size = max(1, size_bytes)
-        address = int(self._call("cudaHostAlloc", size, self._cuda.cudaHostAllocDefault))
+        address = int(self._call("cudaHostAlloc", size, HOST_ALLOC_DEFAULT))
         memory = (ctypes.c_uint8 * size).from_address(address)
         return Pinned(Address(address), np.ctypeslib.as_array(memory))
 
@@ -50,17 +58,18 @@ class CudaGpu:
 
     def stream(self) -> GpuStream:
         """See `Gpu`; the stream does not synchronize with the default stream."""
-        flags = self._cuda.cudaStreamNonBlocking
-        return GpuStream(int(self._call("cudaStreamCreateWithFlags", flags)))
+        return GpuStream(int(self._call("cudaStreamCreateWithFlags", STREAM_NON_BLOCKING)))
 
     def release_stream(self, stream: GpuStream) -> None:
         """See `Gpu`."""
         self._call("cudaStreamDestroy", stream)
 
     def event(self) -> Event:
-        """See `Gpu`; timing is enabled, which costs well under a microsecond."""
-        flags = self._cuda.cudaEventDefault
-        return Event(int(self._call("cudaEventCreateWithFlags", flags)))
+        """See `Gpu`; a thread that waits for it sleeps instead of occupying a core.
+
+        Timing is enabled, which costs well under a microsecond.
+        """
+        return Event(int(self._call("cudaEventCreateWithFlags", EVENT_BLOCKING_SYNC)))
 
     def release_event(self, event: Event) -> None:
         """See `Gpu`."""
@@ -68,8 +77,7 @@ class CudaGpu:
 
     def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
         """See `Gpu`; CUDA infers the kinds of memory from the addresses."""
-        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDefault
-        self._call("cudaMemcpyAsync", target, source, size_bytes, kind, stream)
+        self._call("cudaMemcpyAsync", target, source, size_bytes, COPY_DEFAULT, stream)
 
     def record(self, event: Event, stream: GpuStream) -> None:
         """See `Gpu`."""
@@ -84,8 +92,13 @@ class CudaGpu:
         self._call("cudaEventSynchronize", event)
 
     def drain(self, stream: GpuStream) -> None:
-        """See `Gpu`."""
-        self._call("cudaStreamSynchronize", stream)
+        """See `Gpu`; by an event, since cudaStreamSynchronize occupies a core while it waits."""
+        event = self.event()
+        try:
+            self.record(event, stream)
+            self.wait(event)
+        finally:
+            self.release_event(event)
 
     def elapsed_ms(self, start: Event, stop: Event) -> float:
         """See `Gpu`."""
@@ -93,22 +106,21 @@ class CudaGpu:
 
     def capture(self, stream: GpuStream, work: Callable[[], None]) -> Graph | None:
         """See `Gpu`; other threads of the process may allocate memory during the capture."""
-        mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        self._call("cudaStreamBeginCapture", stream, mode)
-        why, recorded = "", None
+        self._call("cudaStreamBeginCapture", stream, CAPTURE_THREAD_LOCAL)
+        why, recorded = "", 0
         try:
             work()
         except VsrcError as error:
             why = str(error)
         try:
-            recorded = self._call("cudaStreamEndCapture", stream)
+            recorded = int(self._call("cudaStreamEndCapture", stream))
             if not why:
-                return Graph(int(self._call("cudaGraphInstantiate", recorded, 0)))
+                return Graph(int(self._call("cudaGraphInstantiateWithFlags", recorded, 0)))
         except VsrcError as error:
             why = why or str(error)
         finally:
-            self._cuda.cudaGetLastError()  # clear the error of a failed capture
-            if recorded is not None and int(recorded):
+            self._cuda.clear_error()  # of a failed capture
+            if recorded:
                 self._call("cudaGraphDestroy", recorded)
         logger.info("no CUDA graph (%s); kernels are launched one by one", why)
         return None
@@ -121,12 +133,12 @@ class CudaGpu:
         """See `Gpu`."""
         self._call("cudaGraphExecDestroy", graph)
 
-    def _call(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401  functions of CUDA
-        failed, *given = getattr(self._cuda, name)(*arguments)
-        if failed == self._cuda.cudaError_t.cudaSuccess:
-            return given[0] if given else None
-        words = f"{name} failed: {failed.name}"
-        if failed == self._cuda.cudaError_t.cudaErrorMemoryAllocation:
-            self._cuda.cudaGetLastError()
-            raise DeviceMemoryError(f"{self.device.name} is out of memory ({words})")
-        raise VsrcError(f"{self.device.name}: {words}")
+    def _call(self, name: str, *arguments: int) -> Any:  # noqa: ANN401  functions of CUDA
+        try:
+            self._cuda.select(self.device.index)
+            return self._cuda.call(name, *arguments)
+        except CudaError as error:
+            if error.status == OUT_OF_MEMORY:
+                self._cuda.clear_error()
+                raise DeviceMemoryError(f"{self.device.name} is out of memory ({error})") from error
+            raise VsrcError(f"{self.device.name}: {error}") from error

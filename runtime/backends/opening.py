@@ -134,7 +134,6 @@ def require_backend(backend: str) -> None:
     if backend in ENGINE_BACKENDS:
         if not is_importable(MODULES[backend]):
             tensorrt_module(backend)  # raises with the install command for this machine
-        require_installed(f"the backend {backend}", "cuda.bindings", extra=backend)
     elif backend != "auto":
         require_installed(f"the backend {backend}", "onnxruntime")
 

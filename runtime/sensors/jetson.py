@@ -30,12 +30,6 @@ _JETPACKS = {"R38": "7", "R36": "6", "R35": "5", "R34": "5", "R32": "4"}
 PowerReader = Callable[[], float | None]
 
 
-def is_jetson(root: Path = Path("/")) -> bool:
-    """Whether this is a Jetson, by its board model or an L4T release file."""
-    model = file_text(root / "proc/device-tree/model") or ""
-    return "jetson" in model.lower() or (root / "etc/nv_tegra_release").exists()
-
-
 class JetsonSensor:
     """A Jetson board.
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from vsrc.runtime.machine import is_jetson
 from vsrc.runtime.schema import Signed
 from vsrc.runtime.sensors.cpu import CpuSensor
-from vsrc.runtime.sensors.jetson import JetsonSensor, is_jetson
+from vsrc.runtime.sensors.jetson import JetsonSensor
 from vsrc.runtime.sensors.jtop import JtopSensor, open_jtop
 from vsrc.runtime.sensors.nvidia import NvidiaSensor, open_nvidia
 from vsrc.runtime.sensors.sensor import Sensor, SensorLostError, SensorValues

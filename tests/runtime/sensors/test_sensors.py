@@ -12,8 +12,9 @@ from typing import Any
 import pynvml
 import pytest
 
+from vsrc.runtime.machine import is_jetson
 from vsrc.runtime.sensors.cpu import CpuSensor
-from vsrc.runtime.sensors.jetson import JetsonSensor, is_jetson
+from vsrc.runtime.sensors.jetson import JetsonSensor
 from vsrc.runtime.sensors.nvidia import NvidiaSensor, open_nvidia
 from vsrc.runtime.sensors.sensor import SensorLostError, why_unreadable
 from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
