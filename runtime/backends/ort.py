@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from vsrc.runtime.backends.ort_cuda import preload_cuda
 from vsrc.runtime.backends.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
@@ -98,6 +99,8 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
         import onnxruntime
     cache = path.parent.parent / "engines" / "onnxruntime"
     providers = provider_list(onnxruntime, provider, cache)
+    if provider.memory == "cuda":
+        preload_cuda(onnxruntime)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = thread_count(threads)
     # Spinning threads occupy the cores that the encoder needs: on 2 cores the network alone is as

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,11 @@ def provider_list(
 
 
 def _how_to_get_it() -> str:
-    if is_jetson_board():
-        return "; there is no such build for Jetsons on the package index: use --backend trt"
+    if is_jetson_board() or platform.machine().lower() in ("aarch64", "arm64"):
+        return (
+            "; onnxruntime-gpu has no aarch64 wheel on the package index: use --backend trt "
+            "(docs/jetson.md), or ort, which is the CPU"
+        )
     line = replace_onnxruntime("onnxruntime", extra="gpu").text
     return f"; replace it by the build for NVIDIA GPUs: {line}"
 

@@ -22,7 +22,7 @@ from vsrc.runtime.inspection.doctor_onnxruntime import examine_onnxruntime
 from vsrc.runtime.inspection.dry_run import DryRun, try_commands
 from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, with_outcome
 from vsrc.runtime.inspection.trials import TRIALS, run_trial
-from vsrc.runtime.installation import this_installation
+from vsrc.runtime.installation import is_jetson_board, this_installation
 from vsrc.runtime.machine import Machine, board_model, this_machine
 from vsrc.runtime.memory import free_bytes
 
@@ -82,7 +82,7 @@ def examine(*, offline: bool = False) -> Diagnosis:
             f"{this_installation().install_itself().text}"
         ) from error
     board, gpus = board_model(), find_gpus()
-    has_gpu = bool(gpus) or (board is not None and "Jetson" in board)
+    has_gpu = bool(gpus) or is_jetson_board()
     run = examine_onnxruntime(has_gpu=has_gpu)
     can_run = any(remedy.finding.state == "ok" for remedy in run)
     remedies = [

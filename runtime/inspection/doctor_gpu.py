@@ -1,10 +1,8 @@
-"""Part of the diagnosis: the packages that build and run engines on NVIDIA GPUs."""
+"""Part of the diagnosis: what builds and runs engines on NVIDIA GPUs, and the GPUs themselves."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from vsrc.runtime.dependencies import dependencies_of, find_version, is_importable, module_of
 from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, with_outcome
@@ -16,16 +14,22 @@ from vsrc.runtime.installation import (
     this_installation,
 )
 
-_CUDA_VERSION = Path("/usr/local/cuda/version.json")
+_RUNTIMES = ("nvidia-cuda-runtime", "nvidia-cuda-runtime-cu12", "nvidia-cuda-runtime-cu11")
+_CODECS = ("nvenc", "nvdec")
 
 
 def examine_nvidia(*, has_gpu: bool) -> Iterator[Remedy]:
-    """Start each installed builder, and query the driver through cuda-bindings."""
+    """Start each installed builder, query CUDA, and open encoder and decoder of the GPU."""
     yield _builder("tensorrt", "trt", has_gpu=has_gpu)
     if not is_jetson_board():  # TensorRT for RTX is for desktop GPUs, and builds without a GPU
         yield _builder("tensorrt-rtx", "trt-rtx", has_gpu=has_gpu)
-    yield _cuda_bindings(has_gpu=has_gpu)
-    if has_gpu and not is_jetson_board():
+    yield _cuda(has_gpu=has_gpu)
+    if not has_gpu:
+        return
+    yield Remedy(with_outcome(Finding("nvidia", "power mode", "ok"), run_trial("power-mode")))
+    for name in _CODECS:
+        yield _codec(name)
+    if not is_jetson_board():
         (package,) = (
             dependency for dependency in dependencies_of("gpu") if dependency.name == "nvidia-ml-py"
         )
@@ -49,29 +53,31 @@ def _builder(name: str, backend: str, *, has_gpu: bool) -> Remedy:
     return Remedy(finding, this_installation().reinstall(f"{name}=={version}") if broken else None)
 
 
-def _cuda_bindings(*, has_gpu: bool) -> Remedy:
-    name, version = "cuda-bindings", find_version("cuda-bindings")
+def _cuda(*, has_gpu: bool) -> Remedy:
+    """Query the devices through the runtime that `cuda_library.py` chooses."""
     if not has_gpu:
-        return Remedy(Finding("nvidia", name, "no-gpu", version or ""))
-    if version is None:
-        return Remedy(Finding("nvidia", name, "absent"), _install(name, "trt"))
-    finding = with_outcome(Finding("nvidia", name, "ok", version), run_trial("cuda"))
-    return Remedy(finding, None if finding.state == "ok" else _install(name, "trt"))
+        return Remedy(Finding("nvidia", "cuda", "no-gpu"))
+    finding = with_outcome(Finding("nvidia", "cuda", "ok"), run_trial("cuda"))
+    # JetPack brings the runtime; elsewhere a wheel does, unless one is there and something else is
+    # wrong, which the finding says.
+    has_wheel = any(find_version(name) is not None for name in _RUNTIMES)
+    if finding.state == "ok" or has_wheel or is_jetson_board():
+        return Remedy(finding)
+    return Remedy(finding, _install("nvidia-cuda-runtime", "trt"))
+
+
+def _codec(name: str) -> Remedy:
+    """Encode or decode some frames on the GPU."""
+    if is_jetson_board():
+        said = "a Jetson's are not NVENC and NVDEC of desktop GPUs; the CPU does it"
+        return Remedy(Finding("nvidia", name, "untried", said=said))
+    outcome = run_trial(name)
+    # Some GPUs for data centres have no encoder: that is a lack, not damage.
+    return Remedy(Finding("nvidia", name, "ok" if outcome.works else "absent", said=outcome.said))
 
 
 def _install(name: str, extra: str) -> Command:
     if name == "tensorrt" and is_jetson_board():
         return open_to_system_packages()
     wanted = [dependency for dependency in dependencies_of(extra) if dependency.name == name]
-    if name == "cuda-bindings" and is_jetson_board():  # the extra would also install TensorRT
-        major = _cuda_major()
-        return this_installation().install_freely(f"{name}=={major}.*" if major else name)
     return this_installation().install_extras(extra, only=wanted)
-
-
-def _cuda_major() -> str | None:
-    """Major version of the installed CUDA, which that of cuda-bindings must match."""
-    try:
-        return str(json.loads(_CUDA_VERSION.read_text())["cuda"]["version"]).partition(".")[0]
-    except (OSError, ValueError, KeyError):
-        return None

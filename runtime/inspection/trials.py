@@ -149,15 +149,18 @@ def _provider(provider: str) -> str:
     import numpy as np
     import onnxruntime
 
+    from vsrc.runtime.backends.ort_cuda import preload_cuda
     from vsrc.runtime.latency.rates import MATMUL_GRAPH
 
+    lacks = "" if provider.startswith("CPU") else preload_cuda(onnxruntime)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # the reason is read from the exception, not from its log
     session = onnxruntime.InferenceSession(
         str(MATMUL_GRAPH), sess_options=options, providers=[provider]
     )
     if (got := session.get_providers()[0]) != provider:
-        raise RuntimeError(f"asked for {provider}, got {got}: a library that it needs did not load")
+        why = lacks or "a library that it needs did not load"
+        raise RuntimeError(f"asked for {provider}, got {got}: {why}")
     a = np.arange(64, dtype=np.float32).reshape(8, 8)
     (product,) = session.run(None, {"a": a, "b": a})
     if not np.allclose(product, a @ a):
@@ -180,11 +183,68 @@ def _tensorrt_rtx(_: str) -> str:
 
 
 def _cuda(_: str) -> str:
-    """Query the device from the driver."""
-    from vsrc.runtime.sensors.cuda_device import cuda_device
+    """Describe the devices, and the CUDA runtime and driver."""
+    from vsrc.runtime.sensors.cuda_device import cuda_device, list_devices
+    from vsrc.runtime.sensors.cuda_library import load_cuda, version_text
 
-    device = cuda_device()
-    return f"{device.name}, compute capability {device.compute_capability}"
+    lines = []
+    for index in range(len(list_devices())):
+        device = cuda_device(index)
+        lines.append(
+            f"{device}, {device.multiprocessors} SMs, {device.free_bytes / 2**30:.1f} of "
+            f"{device.total_bytes / 2**30:.1f} GiB free"
+        )
+    library = load_cuda()
+    versions = library.versions
+    return (
+        f"{'; '.join(lines)}; CUDA runtime {version_text(versions.runtime)} ({library.path}), "
+        f"driver for CUDA {version_text(versions.driver)}"
+    )
+
+
+def _cuda_versions(_: str) -> str:
+    """Versions of the CUDA runtime and of the driver, whether or not they fit."""
+    from vsrc.runtime.sensors.cuda_library import load_cuda, version_text
+
+    versions = load_cuda(check_driver=False).versions
+    return f"{version_text(versions.runtime)} {version_text(versions.driver)}"
+
+
+def _power_mode(_: str) -> str:
+    """Read the power mode of a Jetson, or the power limit of a GPU."""
+    from vsrc.runtime.sensors.telemetry import find_sensors
+
+    sensors, missing = find_sensors()
+    facts = {name: text for sensor in sensors for name, text in sensor.facts.items()}
+    reasons = dict(missing)
+    for sensor in sensors:
+        reasons |= sensor.unreadable
+        sensor.close()
+    for name in ("power mode", "gpu power limit"):
+        if name in facts:
+            return facts[name]
+    raise RuntimeError(reasons.get("power mode") or reasons.get("gpu") or "it is not told")
+
+
+def _nvenc(_: str) -> str:
+    """Encode two frames of the sample clip on the GPU."""
+    from vsrc.runtime.sample import sample_frames
+
+    _encode("nvenc", list(sample_frames(2)))
+    return "encoded frames"
+
+
+def _nvdec(_: str) -> str:
+    """Decode a frame of the sample clip on the GPU."""
+    import av
+    from av.codec.hwaccel import HWAccel
+
+    from vsrc.runtime.sample import SAMPLE_CLIP
+
+    hardware = HWAccel("cuda", allow_software_fallback=False)
+    with av.open(str(SAMPLE_CLIP), hwaccel=hardware) as container:
+        frame = next(container.decode(video=0))
+    return f"decoded a frame of {frame.width}x{frame.height}"
 
 
 def _package(path: str) -> str:
@@ -202,9 +262,13 @@ def _package(path: str) -> str:
 TRIALS: dict[str, Callable[[str], str]] = {
     "av": _av,
     "cuda": _cuda,
+    "cuda-versions": _cuda_versions,
     "numpy": _numpy,
+    "nvdec": _nvdec,
+    "nvenc": _nvenc,
     "onnxruntime": _onnxruntime,
     "package": _package,
+    "power-mode": _power_mode,
     "provider": _provider,
     "tensorrt": _tensorrt,
     "tensorrt-rtx": _tensorrt_rtx,
