@@ -41,7 +41,7 @@ from vsrc.calibration.sensitivity_report import write_report
 from vsrc.calibration.thresholds import range_of
 from vsrc.calibration.unfinished import Unfinished
 from vsrc.runtime.dependencies import collect_versions
-from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.errors import MismatchError, OutputError
 from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import GraphSpec
@@ -83,8 +83,8 @@ def calibrate(
     measured: the ranges of outputs, and the PSNR of int8 against fp32.
 
     Raises:
-        SpecError: The package is damaged, has no fp32 graph, or is calibrated already and
-            `overwrite` is off.
+        SpecError: The package is damaged, or has no fp32 graph.
+        OutputError: It is calibrated already, and `overwrite` is off.
         DataError: No clip is as long as a window, or all clips are black.
         MediaError: A clip cannot be decoded.
         MismatchError: The network outputs values that are not finite.
@@ -96,7 +96,7 @@ def calibrate(
     package = open_package(config.package)
     before = read_calibration(package.path)
     if before and not before.is_learnt and not config.overwrite:
-        raise SpecError(f"{package.path} is calibrated already; add --overwrite to do it again")
+        raise OutputError(f"{package.path} is calibrated already; add --overwrite to do it again")
     learnt = before if before and before.is_learnt and not config.overwrite else None
     model, graph = _fp32(package)
     multiple = package.spec.network.size_multiple

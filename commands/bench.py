@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from vsrc.export.config import parse_shape
 from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vsrc.runtime.latency.config import BenchProgress
     from vsrc.runtime.latency.report import BenchReport
@@ -86,6 +87,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--json", "json_file", metavar="FILE|-", help="Report as JSON to FILE or stdout.")
 @click.option("--html", "html_file", type=_FILE, metavar="FILE", help="Report as a page.")
+@click.option("--overwrite", is_flag=True, help="Replace files that this command did not write.")
 def bench_command(
     models: tuple[Path, ...],
     shape: str | None,
@@ -94,6 +96,7 @@ def bench_command(
     sizes: str | None,
     json_file: str | None,
     html_file: Path | None,
+    overwrite: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Measure how fast models run on this machine, and what it costs.
@@ -102,27 +105,30 @@ def bench_command(
     with --weights; without one the student that ships with vsrc is
     measured, and several are set side by side.
     """
+    from vsrc.runtime.output_guard import hash_job
     from vsrc.runtime.report.template import check_pages
 
     _check_options(bool(models))
     if html_file:
         check_pages("--html")
     if compare:
-        _compare(compare, json_file, html_file)
+        files = _ReportFiles(json_file, html_file, hash_job("bench --compare", *compare))
+        files.check(compare, overwrite=overwrite)
+        _compare(compare, files)
         return
     from vsrc.runtime.latency.usual_shape import usual_shape
-    from vsrc.runtime.pending_file import check_place
 
     told = take_told(options)
     shapes = (BenchConfig.shape,) if shape is None else parse_shape(shape)
     if profile:
-        check_place(profile)
-        run_profile(profile_config(shapes, sizes, options), profile)
+        run_profile(profile_config(shapes, sizes, options), profile, overwrite=overwrite)
         return
     from vsrc.runtime.latency.runs import bench_all, check_gates
+    from vsrc.runtime.output_guard import model_files
 
-    for place in filter(None, (html_file, Path(json_file) if json_file else None)):
-        check_place(place)
+    job = hash_job("bench", models, shapes, sorted(told.items(), key=str), sorted(options.items()))
+    files = _ReportFiles(json_file, html_file, job)
+    files.check(model_files(*models, told["weights"]), overwrite=overwrite)
     if len(shapes) != 1:
         raise ValueError(f"{shape=} holds {len(shapes)} sizes; one is measured at a time")
     given = {name: value for name, value in options.items() if value is not None}
@@ -132,8 +138,46 @@ def bench_command(
     ]
     with StatusLine() as status:
         reports = bench_all(configs, progress=lambda now: status(*_bench_words(now)))
-    _show(reports, json_file, html_file)
+    _show(reports, files)
     check_gates(*reports)
+
+
+@dataclass(frozen=True)
+class _ReportFiles:
+    """Files that the reports go to.
+
+    Attributes:
+        json_file: Path of the JSON, `-` for stdout; None for none.
+        html_file: Path of the page; None for none.
+        job: Hash of what is measured.
+    """
+
+    json_file: str | None
+    html_file: Path | None
+    job: str
+
+    def check(self, inputs: Sequence[Path], *, overwrite: bool) -> None:
+        """Raise if one of them cannot be written, or would destroy something."""
+        from vsrc.runtime.output_guard import check_outputs, report_output
+        from vsrc.runtime.pending_file import check_place
+
+        paths = {"--json": Path(self.json_file) if self.json_file else None}
+        paths["--html"] = self.html_file
+        outputs = [report_output(path, name, job=self.job) for name, path in paths.items() if path]
+        check_outputs(outputs, inputs=inputs, overwrite=overwrite)
+        for output in outputs:
+            check_place(output.path)
+
+    def write(self, text: str, write_page: Callable[[Path], Path]) -> None:
+        """Write the JSON and the page; the JSON for stdout is left to the caller."""
+        from vsrc.runtime.output_guard import mark_report
+        from vsrc.runtime.pending_file import write_file
+
+        if self.json_file and self.json_file != "-":
+            write_file(Path(self.json_file), text)
+            mark_report(Path(self.json_file), self.job)
+        if self.html_file:
+            mark_report(write_page(self.html_file), self.job)
 
 
 def _subject(model: Path, told: dict[str, Any]) -> Path:
@@ -143,8 +187,8 @@ def _subject(model: Path, told: dict[str, Any]) -> Path:
 
 
 _ALLOWED = {
-    "compare": {"json_file", "html_file"},
-    "profile": {"sizes", "shape", "backend", "precision", "threads", "seconds"},
+    "compare": {"json_file", "html_file", "overwrite"},
+    "profile": {"overwrite", "sizes", "shape", "backend", "precision", "threads", "seconds"},
 }
 """Option that replaces the measurement of models -> options allowed with it."""
 
@@ -174,24 +218,21 @@ def _check_options(models: bool) -> None:
         raise click.UsageError("--sizes is for --profile FILE")
 
 
-def _show(reports: Sequence[BenchReport], json_file: str | None, html_file: Path | None) -> None:
+def _show(reports: Sequence[BenchReport], files: _ReportFiles) -> None:
     from vsrc.runtime.latency.page import write_bench_page
     from vsrc.runtime.latency.report import reports_to_text
     from vsrc.runtime.latency.table import table_text
     from vsrc.runtime.latency.text import bench_text
-    from vsrc.runtime.pending_file import write_file
 
-    if json_file and json_file != "-":
-        write_file(Path(json_file), reports_to_text(reports))
-    if html_file:
-        write_bench_page(html_file, reports)
-    if json_file == "-":
-        click.echo(reports_to_text(reports), nl=False)
+    text = reports_to_text(reports)
+    files.write(text, lambda path: write_bench_page(path, reports))
+    if files.json_file == "-":
+        click.echo(text, nl=False)
         return
     click.echo(table_text(reports) if len(reports) > 1 else bench_text(reports[0]))
 
 
-def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | None) -> None:
+def _compare(compared: tuple[Path, Path], files: _ReportFiles) -> None:
     from vsrc.runtime.latency.page import write_comparison_page
     from vsrc.runtime.latency.regression import (
         bench_comparison_text,
@@ -199,16 +240,13 @@ def _compare(files: tuple[Path, Path], json_file: str | None, html_file: Path | 
         compare_reports,
         comparison_to_text,
     )
-    from vsrc.runtime.pending_file import write_file
 
-    comparison = compare_reports(*files)
-    if html_file:
-        write_comparison_page(html_file, comparison)
-    if json_file == "-":
-        click.echo(comparison_to_text(comparison), nl=False)
+    comparison = compare_reports(*compared)
+    text = comparison_to_text(comparison)
+    files.write(text, lambda path: write_comparison_page(path, comparison))
+    if files.json_file == "-":
+        click.echo(text, nl=False)
     else:
-        if json_file:
-            write_file(Path(json_file), comparison_to_text(comparison))
         click.echo(bench_comparison_text(comparison))
     check_no_regression(comparison)
 

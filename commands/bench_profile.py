@@ -34,14 +34,20 @@ def profile_config(
     )
 
 
-def run_profile(config: ProfileConfig, path: Path) -> None:
+def run_profile(config: ProfileConfig, path: Path, *, overwrite: bool) -> None:
     """Measure, write the profile to `path` and print it as a table."""
     from vsrc.export.profiles.latency_profile import profile_family
     from vsrc.runtime.latency.profile_text import profile_text
+    from vsrc.runtime.output_guard import check_outputs, hash_job, mark_report, report_output
+    from vsrc.runtime.pending_file import check_place
 
+    job = hash_job("bench --profile", config)
+    check_outputs([report_output(path, "--profile", job=job)], overwrite=overwrite)
+    check_place(path)
     with StatusLine() as status:
         profile = profile_family(config, progress=lambda now: status(*_words(now)))
     profile.write(path)
+    mark_report(path, job)
     click.echo(profile_text(profile))
 
 

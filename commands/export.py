@@ -25,6 +25,7 @@ from vsrc.export.config import (
     Format,
     parse_shape,
 )
+from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
 from vsrc.runtime.spec import GraphIo, GraphLayout
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def export_command(
     from vsrc.export.runs.result import ExportResult
 
     told = take_told(options)
+    if timing_cache is not None:
+        _check_timing_cache(timing_cache, [*model_files(model, told["weights"]), *calib])
     config = ExportConfig(
         package=model,
         format=format_,
@@ -195,6 +198,12 @@ def export_command(
         echo_json(result)
     else:
         _show(result, place.path)
+
+
+def _check_timing_cache(path: Path, inputs: list[Path]) -> None:
+    """Raise if adding to the cache would change an input; one that exists is added to."""
+    output = PlannedOutput(path, "--timing-cache", is_ours=lambda _path: True)
+    check_outputs([output], inputs=inputs)
 
 
 def _export(config: ExportConfig) -> ExportResult:

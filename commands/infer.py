@@ -110,6 +110,7 @@ def infer_command(
     from vsrc.runtime.jobs.share import parse_share
 
     told = take_told(options)
+    _check_models(options["model"], told["weights"], options["output"], report)
     if options["model"] is not None:
         options["model"] = packaged(options["model"], told)
     config = InferConfig(
@@ -128,6 +129,19 @@ def infer_command(
     if result.failures:
         total = len(result.files) + len(result.failures) + len(result.pieces)
         raise MediaError(f"{len(result.failures)} of {total} inputs could not be upscaled")
+
+
+def _check_models(
+    model: Path | None, weights: Path | None, output: Path, report: Path | None
+) -> None:
+    """Raise if an output is a file of the model, before that is packed; the rest follows later."""
+    from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
+
+    outputs = [
+        PlannedOutput(output, "-o"),
+        *([PlannedOutput(report, "--report")] if report else []),
+    ]
+    check_outputs(outputs, inputs=model_files(model, weights), overwrite=True)
 
 
 def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout: bool) -> None:

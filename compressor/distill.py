@@ -42,16 +42,19 @@ from vsrc.compressor.training.trainer import Trainer, stopped_message
 from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on, side_by_side
 from vsrc.runtime.errors import (
     MismatchError,
-    SpecError,
+    OutputError,
     StoppedError,
     TrainingError,
     VsrcError,
     describe_error,
 )
+from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
 from vsrc.runtime.package import check_new_folder
 from vsrc.runtime.schema import to_json
 
 logger = logging.getLogger(__name__)
+
+_FOLDERS_OF_A_RUN = ("checkpoints", "tensorboard", "teacher.vsrc")
 
 DistillCallback = Callable[[IngestProgress | TrainProgress], None]
 
@@ -191,23 +194,39 @@ def _run(
 
 
 def _refuse_to_lose(config: DistillConfig) -> None:
-    """Refuse early to overwrite an existing run."""
+    """Refuse early to overwrite an existing run, or what this one reads."""
     if int(os.environ.get("RANK", "0")) > 0:
         return  # only the first process checks and removes
     started = bool(checkpoints_in(config.run_folder / "checkpoints"))
-    check_new_folder(config.output, overwrite=config.overwrite or (config.resume and started))
+    inputs = _inputs(config)
+    overwrite = config.overwrite or (config.resume and started)
+    check_new_folder(config.output, overwrite=overwrite, inputs=inputs)
+    cleared = _FOLDERS_OF_A_RUN if not config.resume else ("teacher.vsrc",)
+    replaced = [
+        PlannedOutput(config.run_folder / name, "--run-dir", replaces_folder=True)
+        for name in cleared
+    ]
+    check_outputs(replaced, inputs=inputs, overwrite=True)
     if started and not config.resume:
         if not config.overwrite:
-            raise SpecError(
+            raise OutputError(
                 f"{config.run_folder} holds a run already: add --resume to continue it, or "
                 "--overwrite to start anew"
             )
         _clear(config.run_folder)
 
 
+def _inputs(config: DistillConfig) -> list[Path]:
+    """List all that a run reads, apart from its recipe."""
+    files = (config.teacher_weights, config.student_weights, config.device_profile)
+    folders = (*config.data, config.teacher_cache)
+    models = model_files(config.student, config.teacher)
+    return [*models, *(path for path in (*files, *folders) if path is not None)]
+
+
 def _clear(run_folder: Path) -> None:
     """Remove the files of a run and nothing else: the folder may hold other files of the user."""
-    for name in ("checkpoints", "tensorboard", "teacher.vsrc"):
+    for name in _FOLDERS_OF_A_RUN:
         shutil.rmtree(run_folder / name, ignore_errors=True)
     (run_folder / "log.jsonl").unlink(missing_ok=True)
 

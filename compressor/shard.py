@@ -44,6 +44,7 @@ from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
 from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.schema import from_json, to_json
 
@@ -91,8 +92,15 @@ def shard(config: ShardConfig, *, report: Report = lambda _progress: None) -> Pa
     Raises:
         MismatchError: The folder holds crops of other data, settings or teachers.
         DataError: No usable clips, or too little disk.
+        OutputError: The folder is one of the inputs, or a package.
     """
     config = round_patch(config)
+    outputs = [
+        PlannedOutput(config.output, "-o"),
+        PlannedOutput(config.output / MANIFEST_FILE, "the manifest"),
+    ]
+    inputs = [*config.data, *model_files(*config.teachers), *config.teacher_weights]
+    check_outputs(outputs, inputs=inputs, overwrite=True)
     library = open_library(
         config.data,
         scale=config.scale,

@@ -10,7 +10,7 @@ from vsrc.compressor.networks.layers.channel_split import copy_leading_channels
 from vsrc.compressor.networks.loading.packaged import create_unfilled, from_package
 from vsrc.compressor.results import write_weights
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.package import Package, new_folder, write_spec
+from vsrc.runtime.package import Package, check_new_folder, new_folder, write_spec
 
 
 def split(package: Package, *, width: float, output: Path, overwrite: bool = False) -> Path:
@@ -29,9 +29,11 @@ def split(package: Package, *, width: float, output: Path, overwrite: bool = Fal
         `output`.
 
     Raises:
+        OutputError: The output exists, or is the package itself.
         MismatchError: The network has no shared widths, or is narrower than `width`.
         ValueError: Invalid width.
     """
+    check_new_folder(output, overwrite=overwrite, inputs=[package.path])
     name = package.spec.network.name
     if "width" not in package.spec.network.arguments:
         raise MismatchError(

@@ -5,6 +5,7 @@
     ├── MediaError              a video, audio track or image cannot be read or written
     │   ├── DiskFullError       the disk, or a quota, is full
     │   └── InterlacedError     a video becomes interlaced after its beginning
+    ├── OutputError             exit status 2: an output would destroy something
     ├── DataError               a data folder contains nothing to train on
     ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
     ├── TrainingError           a training run cannot continue (a loss that is not finite)
@@ -44,6 +45,12 @@ class DiskFullError(MediaError):
 
 class InterlacedError(MediaError):
     """A video becomes interlaced where the job did not expect it; what was done is saved."""
+
+
+class OutputError(VsrcError):
+    """A file that a command would write is an input, or exists; nothing was changed."""
+
+    exit_status: ClassVar[int] = 2
 
 
 class DataError(VsrcError):

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
-from vsrc.runtime.errors import SpecError
+from vsrc.runtime.errors import OutputError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.machine import cache_folder
+from vsrc.runtime.output_guard import PlannedOutput, check_outputs
 from vsrc.runtime.pending_file import open_pending_folder, write_file
 from vsrc.runtime.shipped_models import list_shipped, shipped
+from vsrc.runtime.spec import SPEC_FILE as SPEC_FILE
+from vsrc.runtime.spec import SPEC_LIMIT_BYTES as SPEC_LIMIT_BYTES
 from vsrc.runtime.spec import (
     FileSpec,
     GraphSpec,
@@ -36,7 +39,6 @@ from vsrc.runtime.spec import (
 if TYPE_CHECKING:
     from vsrc.runtime.windows.session import Session
 
-SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 CALIBRATION_FILE = "calibration.json"
 MODEL_WAYS = (
@@ -45,8 +47,6 @@ MODEL_WAYS = (
     "--weights; vsrc pack FILE -o my.vsrc makes a package of any of them"
 )
 """What a model may be on the command line, for messages."""
-SPEC_LIMIT_BYTES = 4 << 20
-"""Largest `model.json` that is read, bytes; it usually has a few KB."""
 
 
 @dataclass(frozen=True)
@@ -200,17 +200,23 @@ def write_spec(folder: Path, spec: ModelSpec) -> None:
     write_file(folder / SPEC_FILE, spec_to_text(spec))
 
 
-def check_new_folder(path: Path, *, overwrite: bool) -> None:
+def check_new_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
     """Raise if `new_folder` could not write to `path`; to be called before hours of work.
 
+    Args:
+        path: Folder of the package.
+        overwrite: Whether a package in its place is replaced.
+        inputs: Files and folders that the package is made from, which are never replaced.
+
     Raises:
-        SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
+        OutputError: `path` exists and `overwrite` is off, it exists and is no package, or it is,
+            or contains, an input.
         OSError: Its parent folder cannot be created or written.
     """
-    if path.exists() and not overwrite:
-        raise SpecError(f"{path} exists; add --overwrite to replace it")
+    output = PlannedOutput(path, "-o", replaces_folder=True)
+    check_outputs([output], inputs=inputs, overwrite=overwrite)
     if path.exists() and not (path / SPEC_FILE).is_file():
-        raise SpecError(f"{path} exists and is not a vsrc package: it is not overwritten")
+        raise OutputError(f"{path} exists and is not a vsrc package: it is not overwritten")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{path.parent} cannot be written to")
@@ -221,7 +227,7 @@ def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary folder that is renamed to `path` when the block ends without exception.
 
     Raises:
-        SpecError: `path` exists and `overwrite` is off, or it exists and is no package.
+        OutputError: `path` exists and `overwrite` is off, or it exists and is no package.
         FileExistsError: It was created meanwhile, and `overwrite` is off.
     """
     check_new_folder(path, overwrite=overwrite)

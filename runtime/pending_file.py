@@ -26,6 +26,7 @@ from typing import IO
 
 from vsrc.runtime.errors import DiskFullError, MediaError, VsrcError
 from vsrc.runtime.file_lock import Lock, try_lock
+from vsrc.runtime.hidden_name import hidden_name
 
 _TOKEN_BYTES = 4
 
@@ -48,6 +49,8 @@ class PendingFile:
 
     def __init__(self, path: Path, *, within: Path | None = None) -> None:
         self.path = path = _without_link(path)
+        if path.exists() and not path.is_file():
+            raise FileExistsError(errno.EEXIST, "it is a folder, a device or a pipe", str(path))
         _remove_abandoned(path, within)
         while True:
             self._pending = _pending_name(path, within)
@@ -268,7 +271,8 @@ def _without_link(path: Path) -> Path:
 
 
 def _pending_name(path: Path, within: Path | None) -> Path:
-    return (within or path.parent) / f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.pending"
+    token = secrets.token_hex(_TOKEN_BYTES)
+    return (within or path.parent) / hidden_name(path.name, f"{token}.pending")
 
 
 def _claim(descriptor: int, path: Path) -> Lock | None:
@@ -287,14 +291,18 @@ def _remove_abandoned(path: Path, within: Path | None) -> None:
     A folder that was moved aside by `_swap_folders`, and not replaced, is moved back.
     """
     digits = "[0-9a-f]" * 2 * _TOKEN_BYTES
-    own = glob.escape(path.name)
-    for aside in path.parent.glob(f".{own}.{digits}.replaced"):
+    token = "\0" * 2 * _TOKEN_BYTES
+    own, moved = (
+        glob.escape(hidden_name(path.name, f"{token}.{ending}")).replace(token, digits)
+        for ending in ("pending", "replaced")
+    )
+    for aside in path.parent.glob(moved):
         with _locked_if_abandoned(aside) as is_abandoned:
             if is_abandoned and not path.exists():
                 aside.rename(path)
             elif is_abandoned:
                 shutil.rmtree(aside, ignore_errors=True)
-    for pending in (within or path.parent).glob(f".{'*' if within else own}.{digits}.pending"):
+    for pending in (within or path.parent).glob(f".*.{digits}.pending" if within else own):
         with _locked_if_abandoned(pending) as is_abandoned:
             if is_abandoned and pending.is_dir():
                 shutil.rmtree(pending, ignore_errors=True)
@@ -331,7 +339,7 @@ def _sync_tree(folder: Path) -> None:
 
 def _swap_folders(new: Path, old: Path) -> None:
     """Replace `old` by `new`; for a moment neither exists."""
-    aside = old.with_name(f".{old.name}.{secrets.token_hex(_TOKEN_BYTES)}.replaced")
+    aside = old.with_name(hidden_name(old.name, f"{secrets.token_hex(_TOKEN_BYTES)}.replaced"))
     descriptor = _open_folder(old)
     try:
         if descriptor is not None:

@@ -10,6 +10,11 @@ from vsrc.runtime.errors import SpecError
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.schema import from_json, to_json
 
+SPEC_FILE = "model.json"
+
+SPEC_LIMIT_BYTES = 4 << 20
+"""Largest `model.json` that is read, bytes; it usually has a few KB."""
+
 SCHEMA_VERSION = 1
 """Version of `model.json` that is written; older ones are read, newer ones are errors."""
 

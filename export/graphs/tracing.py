@@ -20,7 +20,7 @@ from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.metadata import describe_graph
 from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.export.shape_range import ShapeRange, shape_range_of
-from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.errors import MismatchError, OutputError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import GraphLayout, GraphRole, NetworkSpec, Precision
 
@@ -121,7 +121,7 @@ def check_new_graphs(
     ]
     there = [name for name in names if name in package.spec.graphs]
     if there and not config.overwrite:
-        raise SpecError(f"{package.path} has a {there[0]} graph; add --overwrite to replace it")
+        raise OutputError(f"{package.path} has a {there[0]} graph; add --overwrite to replace it")
 
 
 def is_named_stacked(spec: NetworkSpec, config: ExportConfig) -> bool:

@@ -20,6 +20,7 @@ from vsrc.runtime.dependencies import collect_versions
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.installation import require_installed
+from vsrc.runtime.output_guard import model_files
 from vsrc.runtime.package import (
     MODEL_WAYS,
     check_new_folder,
@@ -66,13 +67,15 @@ def pack(
         progress: Called at each step.
 
     Raises:
-        SpecError: The output exists, or the source is no file of a known kind.
+        OutputError: The output exists, or is the source.
+        SpecError: The source is no file of a known kind.
         MismatchError: No network takes the weights, or the graph takes no frames.
         MissingDependencyError: A required package is not installed.
         GateError: The graph that was written differs from the network.
         ValueError: Several networks fit, or what is told does not.
     """
-    check_new_folder(output, overwrite=overwrite)
+    inputs = model_files(own.source, own.weights)
+    check_new_folder(output, overwrite=overwrite, inputs=inputs)
     kind = own.kind
     if kind == "package":
         return _copy(own, output, overwrite=overwrite)
@@ -96,8 +99,6 @@ def pack(
 def _copy(own: OwnNetwork, output: Path, *, overwrite: bool) -> PackResult:
     assert own.package is not None
     package = open_package(own.package)
-    if output.resolve() == own.package.resolve():
-        raise SpecError(f"{output} is the package itself; give another place with -o")
     with new_folder(output, overwrite=overwrite) as folder:
         shutil.copytree(package.path, folder, dirs_exist_ok=True)
     spec = package.spec

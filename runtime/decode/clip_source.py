@@ -64,7 +64,8 @@ def list_pictures(folder: Path) -> tuple[Path, ...]:
     if not folder.is_dir():
         return ()
     pictures = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    return tuple(sorted((path for path in pictures if not is_hidden(path)), key=natural_key))
+    shown = (path for path in pictures if not is_hidden(Path(path.name)))
+    return tuple(sorted(shown, key=natural_key))
 
 
 def is_hidden(path: Path) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsrc.runtime.decode.clip_layouts import (
@@ -17,7 +19,7 @@ from vsrc.runtime.decode.clip_layouts import (
 )
 from vsrc.runtime.decode.clip_source import natural_key
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, reason_to_skip
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.numbering import find_matching, is_pattern
 
 PIPE = "-"
@@ -36,11 +38,15 @@ class Source:
         name: Name in messages and, without suffix, in an output folder.
         files: One video, or the images in order.
         is_pictures: Whether it is an image sequence.
+        below: Path of its result in an output folder, with the suffix of the source: for what was
+            found in a folder, its path below that. None for the name of the file, or of the
+            sequence.
     """
 
     name: str
     files: tuple[Path, ...]
     is_pictures: bool
+    below: Path | None = None
 
     @property
     def is_pipe(self) -> bool:
@@ -53,31 +59,35 @@ def is_url(path: Path) -> bool:
     return _URL.match(str(path)) is not None and not path.exists()
 
 
-def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
+def find_sources(inputs: Sequence[str | Path], *, output: str | Path | None = None) -> list[Source]:
     """Return the sources in the order they were named.
 
     Consecutive image files of one folder are one source: that is what a shell expands
-    `frames/*.png` to.
+    `frames/*.png` to. In folders and globs the results of an earlier run, which lie at or below
+    the output, are left out.
 
     Args:
         inputs: Videos, images, folders (searched at any depth), globs, printf patterns
             (`frame_%04d.png`), and `-` for stdin.
+        output: Output of the run: a file, an image pattern or a folder.
 
     Raises:
         MediaError: A glob or pattern matches nothing, or an input is a URL.
-        DataError: A folder contains neither videos nor images.
+        DataError: A folder contains neither videos nor images, or earlier results alone.
     """
     sources: list[Source] = []
-    for source in (candidate for text in inputs for candidate in _find(text)):
+    for source in (candidate for text in inputs for candidate in _find(text, output)):
         last = sources[-1] if sources else None
         if last and _continues(last, source):
-            sources[-1] = Source(last.name, last.files + source.files, is_pictures=True)
+            sources[-1] = replace(last, files=last.files + source.files)
         else:
             sources.append(source)
+    if not sources:
+        raise DataError(f"the inputs hold nothing but results of an earlier run in {output}")
     return sources
 
 
-def _find(text: str | Path) -> Iterator[Source]:
+def _find(text: str | Path, output: str | Path | None = None) -> Iterator[Source]:
     path = Path(text)
     if is_url(path):
         raise MediaError(
@@ -87,35 +97,64 @@ def _find(text: str | Path) -> Iterator[Source]:
     if str(text) == PIPE:
         yield Source("stdin", (path,), is_pictures=False)
     elif path.is_dir():
-        for clip in find_clips(path).clips:
-            yield Source(clip.name, clip.files, is_pictures=not clip.is_video)
+        yield from _in_folder(path, output)
     elif path.suffix.lower() in PICTURE_SUFFIXES and path.exists():
-        yield Source(path.parent.name or "frames", (path,), is_pictures=True)
+        yield Source(_folder_name(path.parent), (path,), is_pictures=True)
     elif not path.exists() and is_pattern(path):
-        yield Source(path.parent.name or "frames", tuple(find_matching(path)), is_pictures=True)
+        yield Source(_folder_name(path.parent), tuple(find_matching(path)), is_pictures=True)
     elif path.exists() or not glob.has_magic(str(text)):
         yield Source(str(path), (path,), is_pictures=False)
     else:
-        yield from _match(str(text))
+        yield from _match(str(text), output)
 
 
-def find_skipped_of(inputs: Sequence[str | Path]) -> list[SkippedFile]:
+def _in_folder(root: Path, output: str | Path | None) -> Iterator[Source]:
+    for clip in find_clips(root).clips:
+        if not _is_result(clip.place, root, output):
+            below = Path(_folder_name(root) if clip.place == root else clip.name)
+            yield Source(clip.name, clip.files, is_pictures=not clip.is_video, below=below)
+
+
+def find_skipped_of(
+    inputs: Sequence[str | Path], *, output: str | Path | None = None
+) -> list[SkippedFile]:
     """List the files of folders and globs that are neither videos nor images, with the reason.
 
     Args:
         inputs: As for `find_sources`.
+        output: As for `find_sources`.
     """
     found: list[SkippedFile] = []
     for text in inputs:
-        if Path(text).is_dir():
-            found += find_skipped(Path(text))
-        elif not Path(text).exists() and glob.has_magic(str(text)):
-            found += _skipped_of(_glob(str(text)))
+        path = Path(text)
+        if path.is_dir():
+            skipped = find_skipped(path)
+            found += [file for file in skipped if not _is_result(path / file.name, path, output)]
+        elif not path.exists() and glob.has_magic(str(text)):
+            found += _skipped_of(_glob(str(text), output))
     return found
 
 
-def _match(pattern: str) -> Iterator[Source]:
-    files = _glob(pattern)
+def _folder_name(folder: Path) -> str:
+    """Name for the images of a folder, without `..`."""
+    name = folder.name if folder.name != ".." else Path(os.path.abspath(folder)).name  # noqa: PTH100
+    return name or "frames"
+
+
+def _is_result(path: Path, root: Path, output: str | Path | None) -> bool:
+    """Whether a file or folder below `root` is the output, or lies in it."""
+    if output is None or str(output) == PIPE:
+        return False
+    place = Path(output)
+    if place.suffix.lower() == ".png":  # a pattern: the folder of the images
+        place = place.parent
+    top, place = (Path(os.path.realpath(each)) for each in (root, place))
+    is_inner = place != top and place.is_relative_to(top)
+    return is_inner and Path(os.path.realpath(path)).is_relative_to(place)
+
+
+def _match(pattern: str, output: str | Path | None) -> Iterator[Source]:
+    files = _glob(pattern, output)
     known = [path for path in files if _is_picture(path) or is_video_file(path)]
     if not known:
         what = f"{len(files)} files, none of them a video or image" if files else "no file"
@@ -125,9 +164,12 @@ def _match(pattern: str) -> Iterator[Source]:
         yield from _find(path)
 
 
-def _glob(pattern: str) -> list[Path]:
+def _glob(pattern: str, output: str | Path | None) -> list[Path]:
     names = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute pattern
-    return sorted(map(Path, names), key=natural_key)
+    plain = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
+    root = Path(*plain)
+    files = [path for path in map(Path, names) if not _is_result(path, root, output)]
+    return sorted(files, key=natural_key)
 
 
 def _skipped_of(files: Sequence[Path]) -> list[SkippedFile]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.hidden_name import hidden_name
 from vsrc.runtime.pending_file import open_pending_file
 
 _JOB_FILE = "job.txt"
@@ -209,7 +210,7 @@ class SegmentStore:
 def resume_folder(output: Path) -> Path:
     """Return the folder of the segments of an unfinished result."""
     output = output if output.name else output.absolute()
-    return output.with_name(f".{output.name}.vsrc-resume")
+    return output.with_name(hidden_name(output.name, "vsrc-resume"))
 
 
 def segment_spans(folder: Path) -> Iterator[tuple[int, int]]:

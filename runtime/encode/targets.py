@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.sources import PIPE, Source, is_url
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import MediaError, OutputError
 
 _NUMBERED = re.compile(r"%0?\d*d")
 
@@ -84,19 +84,31 @@ def _in_one_folder(sources: Sequence[Source], folder: Path) -> list[Target]:
     targets = [_in_folder(source, folder, several=several) for source in sources]
     count = Counter(target.path for target in targets)
     targets = [_with_suffix(target) if count[target.path] > 1 else target for target in targets]
-    if len({target.path for target in targets}) < len(targets):
-        raise ValueError(f"two inputs would have the same name in {folder}; run them apart")
+    first: dict[Path, Target] = {}
+    for target in targets:
+        other = first.setdefault(target.path, target)
+        if other is not target:
+            raise ValueError(
+                f"{_place(other.source)} and {_place(target.source)} would both be written to "
+                f"{target.path}; give them different output folders, or give the folder that "
+                "contains both as the input: its tree is kept"
+            )
     return targets
+
+
+def _place(source: Source) -> Path:
+    """Path of a source for messages: the video, or the folder of the images."""
+    return source.files[0].parent if source.is_pictures else source.files[0]
 
 
 def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:
     if source.is_pictures:
         # One image sequence fills the folder; several get a subfolder each.
-        path = folder / source.name if several else folder
+        path = folder / (source.below or source.name) if several else folder
         return Target(source, path, is_pictures=True)
-    file = Path("stdin.mkv") if source.is_pipe else source.files[0]
+    file = Path("stdin.mkv") if source.is_pipe else source.below or Path(source.files[0].name)
     suffix = file.suffix if file.suffix.lower() in _KEPT_SUFFIXES else ".mkv"
-    return Target(source, folder / f"{file.stem}{suffix}", is_pictures=False)
+    return Target(source, folder / file.parent / f"{file.stem}{suffix}", is_pictures=False)
 
 
 def _with_suffix(target: Target) -> Target:
@@ -108,27 +120,33 @@ def _with_suffix(target: Target) -> Target:
 
 
 def check_target(target: Target, *, overwrite: bool) -> None:
-    """Raise if the output exists, or is the source itself.
+    """Raise if the output exists and is not to be replaced.
 
     Raises:
-        MediaError: The output cannot be used; the message says why, and what to do.
+        OutputError: The output cannot be used; the message says why, and what to do.
     """
     path = target.path
     if target.is_pipe:
         return
-    inputs = {file.resolve() for file in target.source.files}
-    inputs |= {file.parent for file in inputs} if target.is_pictures else set()
-    if path.resolve() in inputs:
-        raise MediaError(f"{path} is the input itself; write the result somewhere else")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(f"{path} is a device or a pipe; -o - writes frames to stdout")
     if target.is_pictures:
         if path.exists() and not path.is_dir():
-            raise MediaError(f"{path} is a file; name a folder for the images")
+            raise OutputError(f"{path} is a file; name a folder for the images")
         if path.is_dir() and any(path.glob("*.png")) and not overwrite:
-            raise MediaError(f"{path} contains images; add --overwrite to replace equal names")
+            raise OutputError(f"{path} contains images; add --overwrite to replace equal names")
     elif path.is_dir():
-        raise MediaError(f"{path} is a folder; name a file in it")
+        raise OutputError(f"{path} is a folder; name a file in it")
     elif path.exists() and not overwrite:
-        raise MediaError(f"{path} exists; add --overwrite to replace it")
+        raise OutputError(f"{path} exists; add --overwrite to replace it")
+
+
+def input_paths(targets: Sequence[Target]) -> list[Path]:
+    """List the files of the sources; of images that are written to a folder, their folder, too."""
+    files = [file for target in targets for file in target.source.files]
+    pictures = (target for target in targets if target.is_pictures and target.source.is_pictures)
+    folders = {file.parent for target in pictures for file in target.source.files}
+    return [*files, *sorted(folders)]
 
 
 def prepare_folder(target: Target) -> Path:

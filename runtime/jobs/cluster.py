@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.child_process import show_safe_folders
-from vsrc.runtime.decode.sources import find_skipped_of, find_sources
+from vsrc.runtime.decode.sources import find_skipped_of
 from vsrc.runtime.encode.segments import resume_folder, segment_spans
-from vsrc.runtime.encode.targets import Target, plan_targets
+from vsrc.runtime.encode.targets import Target
 from vsrc.runtime.errors import (
     DeviceMemoryError,
     MediaError,
@@ -35,11 +35,12 @@ from vsrc.runtime.errors import (
 )
 from vsrc.runtime.installation import require
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.infer_all import check_encoding, manifest_of
+from vsrc.runtime.jobs.infer_all import manifest_of
 from vsrc.runtime.jobs.job import open_job
 from vsrc.runtime.jobs.manifest import Item, Manifest
 from vsrc.runtime.jobs.pieces import split_video
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.jobs.run_plan import plan_run
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit
 from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
@@ -99,10 +100,9 @@ def infer_on_cluster(
         MissingDependencyError: Ray is not installed.
         ValueError: The inputs and the output do not match, or one of them is a pipe.
     """
-    targets = plan_targets(find_sources(config.inputs), config.output)
+    targets = plan_run(config)
     if any(target.is_pipe or target.source.is_pipe for target in targets):
         raise ValueError("a cluster reads and writes files; give file names instead of -")
-    check_encoding(targets, config)
     targets = [_absolute(target) for target in targets]
     config = replace(config, model=config.model.absolute() if config.model else None)
     manifest = manifest_of(config, targets)
@@ -120,7 +120,7 @@ class _Run:
         manifest: Manifest | None,
         progress: ClusterCallback | None,
     ) -> None:
-        self._inputs = config.inputs
+        self._inputs, self._output = config.inputs, config.output
         self._targets = targets
         self._manifest = manifest
         self._progress = progress
@@ -190,7 +190,7 @@ class _Run:
             tuple(sorted(unique.values(), key=lambda file: order.index(file.output))),
             tuple(self._failures[path] for path in order if path in self._failures),
             tuple(pieces),
-            tuple(find_skipped_of(self._inputs)),
+            tuple(find_skipped_of(self._inputs, output=self._output)),
         )
 
     def _tell(self, tasks_done: int) -> None:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 
-from vsrc.runtime.decode.sources import find_skipped_of, find_sources
-from vsrc.runtime.encode.codec_choice import check_codec
-from vsrc.runtime.encode.targets import Target, plan_targets
-from vsrc.runtime.encode.video_writer import muxer_of
-from vsrc.runtime.errors import (
-    DeviceMemoryError,
-    MediaError,
-    MismatchError,
-    StoppedError,
-    VsrcError,
-)
+from vsrc.runtime.decode.sources import find_skipped_of
+from vsrc.runtime.encode.targets import Target
+from vsrc.runtime.errors import MissingDependencyError, SpecError, StoppedError, VsrcError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job_run import InferCallback
-from vsrc.runtime.jobs.manifest import Item, Manifest, manifest_path
+from vsrc.runtime.jobs.manifest import Item, Manifest
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.jobs.run_plan import manifest_place, plan_run
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit, select_share
 from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
+from vsrc.runtime.library_failure import describe_exception
+from vsrc.runtime.output_guard import PlannedOutput
 from vsrc.runtime.windows.session import Session
 
-_OF_ONE_FILE = (MediaError, DeviceMemoryError, MismatchError)
-"""Errors that leave the other inputs of a run as they are."""
+logger = logging.getLogger(__name__)
+
+_OF_THE_RUN = (SpecError, MissingDependencyError, StoppedError)
+"""Errors that every input would meet; any other exception is the failure of its input alone."""
 
 
 def infer(
@@ -36,6 +34,7 @@ def infer(
     session: Session | None = None,
     progress: InferCallback | None = None,
     clock: Untimed | None = None,
+    reports: Sequence[PlannedOutput] = (),
 ) -> InferResult:
     """Upscale videos.
 
@@ -44,15 +43,16 @@ def infer(
         session: Open session, used instead of `config.model` and left open.
         progress: Called for each frame, on the calling thread.
         clock: `StageClock` that times the stages; None for no timing.
+        reports: Files that the caller writes afterwards, checked with the outputs of the run.
 
     Raises:
         StoppedError: Ctrl+C or SIGTERM; the message says what is kept.
+        OutputError: An output would destroy something.
         VsrcError: A single input could not be upscaled. Of several, those that fail are listed in
             the result and the others are processed.
         ValueError: The inputs and the output do not match.
     """
-    targets = plan_targets(find_sources(config.inputs), config.output)
-    check_encoding(targets, config)
+    targets = plan_run(config, reports)
     units = [Unit(target) for target in targets]
     if config.shard is not None:
         count = config.shard.count
@@ -67,30 +67,18 @@ def infer(
                 done.append(upscale_unit(unit, work))
             except KeyboardInterrupt:
                 raise StoppedError(_interrupted(len(done), len(units))) from None
-            except VsrcError as error:
-                if len(targets) == 1 or not isinstance(error, _OF_ONE_FILE):
+            except _OF_THE_RUN:
+                raise
+            except Exception as error:
+                if len(targets) == 1:
                     raise
-                failures.append(Failure(unit.target.source.name, str(error)))
-                _record_failure(unit, work, str(error))
+                failures.append(_failure(unit, work, error))
             if work.manifest is not None:
                 work.manifest.save()
     files = tuple(result for result in done if isinstance(result, FileResult))
     waiting = tuple(result for result in done if isinstance(result, PieceResult))
-    skipped = tuple(find_skipped_of(config.inputs))
+    skipped = tuple(find_skipped_of(config.inputs, output=config.output))
     return InferResult(files, tuple(failures), waiting, skipped)
-
-
-def check_encoding(targets: Sequence[Target], config: InferConfig) -> None:
-    """Raise if the encoder of a target does not exist, or does not support the options.
-
-    Raises:
-        MediaError: There is no container for the suffix of a target.
-        MissingDependencyError: This build of FFmpeg has no such encoder.
-        ValueError: The codec or its quality is not valid; checked before any input is opened.
-    """
-    videos = (target for target in targets if not (target.is_pictures or target.is_pipe))
-    for path in {target.path.suffix.lower(): target.path for target in videos}.values():
-        check_codec(config.codec, muxer_of(path), crf=config.crf)
 
 
 def _interrupted(done: int, count: int) -> str:
@@ -105,14 +93,18 @@ def _interrupted(done: int, count: int) -> str:
 
 def manifest_of(config: InferConfig, targets: Sequence[Target]) -> Manifest | None:
     """Create the manifest of a run over several inputs, or of a share; None for a single input."""
-    if targets[0].is_pipe or (config.shard is None and len(targets) == 1):
-        return None
-    is_folder = config.output.is_dir() or not config.output.suffix
-    place = config.output if is_folder else targets[0].path
-    return Manifest(manifest_path(place, config.shard, is_folder=is_folder), config.shard)
+    place = manifest_place(config, targets)
+    return Manifest(place, config.shard) if place is not None else None
 
 
-def _record_failure(unit: Unit, work: Work, error: str) -> None:
+def _failure(unit: Unit, work: Work, error: Exception) -> Failure:
+    """Describe and record the failure of an input, whatever it raised."""
+    source = unit.target.source.name
+    if isinstance(error, VsrcError):
+        words = str(error)
+    else:
+        logger.info("%s failed", source, exc_info=error)
+        words = f"{source} cannot be processed: {describe_exception(error)}"
     if work.manifest is not None:
-        name = work.manifest.name(unit.target)
-        work.manifest.record(Item(unit.target.source.name, name, error=error))
+        work.manifest.record(Item(source, work.manifest.name(unit.target), error=words))
+    return Failure(source, words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from vsrc.runtime.machine import (
     peak_memory_bytes,
     this_machine,
 )
+from vsrc.runtime.output_guard import hash_job, mark_report, report_output
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.report.before_after import Table
 from vsrc.runtime.report.chart import Bar, Line, histogram, line_chart, number, waterfall
@@ -114,6 +115,7 @@ def infer_with_report(
         MissingDependencyError: A page is requested and jinja2 is missing; raised before the run.
         VsrcError: As `infer`; no report is written then.
     """
+    job = hash_job("infer", replace(config, overwrite=False))
     is_page = path.suffix.lower() != ".json"
     if is_page:
         check_pages(f"--report {path}")
@@ -121,7 +123,8 @@ def infer_with_report(
     telemetry.look()
     telemetry.start()
     try:
-        result = infer(config, progress=progress, clock=clock)
+        reports = (report_output(path, "--report", job=job),)
+        result = infer(config, progress=progress, clock=clock, reports=reports)
     finally:
         telemetry.stop()
     report = job_report(result, clock, telemetry, started=started)
@@ -129,6 +132,7 @@ def infer_with_report(
         write_job_page(path, report)
     else:
         write_file(path, job_report_to_text(report))
+    mark_report(path, job)
     return result
 
 

@@ -124,6 +124,15 @@ def manifest_path(output: Path, shard: Share | None, *, is_folder: bool) -> Path
     return output.with_name(f"{output.name}.manifest{share}.json")
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest, of this version or another."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and data.get("kind") == KIND
+
+
 def result_sha256(target: Target) -> str:
     """Hash of a finished result: of the file, or over names and hashes of its images."""
     if not target.is_pictures:

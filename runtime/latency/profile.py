@@ -215,4 +215,5 @@ def _content(path: Path) -> dict[str, Any]:
             f"{path}: schema version {version}, this vsrc reads {SCHEMA_VERSION}; measure again: "
             f"vsrc bench --profile {path}"
         )
+    data.pop("job", None)  # the mark of `mark_report`
     return data

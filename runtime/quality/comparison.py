@@ -6,14 +6,15 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.page_video import PageVideo
-from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
+from vsrc.runtime.errors import MediaError, MismatchError
+from vsrc.runtime.output_guard import check_outputs, hash_job, mark_report, report_output
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
 from vsrc.runtime.quality.compare_report import (
@@ -66,11 +67,14 @@ def compare(
         MediaError: A source cannot be read, or has no frame after `start`.
         MissingDependencyError: jinja2 is missing.
         MismatchError: An image against a video, or frames with different presentation times.
-        VsrcError: The page exists and `overwrite` is off, or it cannot be written.
+        OutputError: The page is one of the sources, or it exists, another comparison wrote it, and
+            `overwrite` is off.
+        VsrcError: The page cannot be written.
     """
     check_pages("vsrc compare")
-    if config.output.exists() and not config.overwrite:
-        raise VsrcError(f"{config.output} exists; add --overwrite to replace it")
+    job = hash_job("compare", replace(config, overwrite=False))
+    page = report_output(config.output, "-o", job=job)
+    check_outputs([page], inputs=config.sources, overwrite=config.overwrite)
     of_pictures = [path.suffix.lower() in PICTURE_SUFFIXES for path in config.sources]
     if any(of_pictures) and not all(of_pictures):
         names = ", ".join(path.name for path in config.sources)
@@ -86,6 +90,7 @@ def compare(
         _write_pictures(config, sources, gathered)
     else:
         _write_clips(config, sources, [video.finish() for video in videos], infos, gathered)
+    mark_report(config.output, job)
     return Comparison(str(config.output), gathered.count, config.border, sources)
 
 

@@ -27,7 +27,7 @@ from vsrc.calibration.observer import Observer
 from vsrc.calibration.progress import CalibrationProgress
 from vsrc.calibration.unfinished import Unfinished
 from vsrc.cli import main
-from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
+from vsrc.runtime.errors import DataError, MismatchError, OutputError, SpecError, StoppedError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.package import open_package
 
@@ -185,7 +185,7 @@ def test_learnt_ranges_are_taken_as_they_are(package: Path, two_shots: Path) -> 
 
 def test_second_calibration_is_refused_unless_told(package: Path, two_shots: Path) -> None:
     calibrate(_config(package, two_shots))
-    with pytest.raises(SpecError, match=r"student\.vsrc .*--overwrite"):
+    with pytest.raises(OutputError, match=r"student\.vsrc .*--overwrite"):
         calibrate(_config(package, two_shots))
 
 

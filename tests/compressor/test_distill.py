@@ -27,7 +27,7 @@ from vsrc.compressor.plan import plan
 from vsrc.compressor.split import split
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.progress import TrainProgress
-from vsrc.runtime.errors import DataError, MismatchError, SpecError, StoppedError
+from vsrc.runtime.errors import DataError, MismatchError, OutputError, SpecError, StoppedError
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Argument
@@ -224,13 +224,13 @@ def tiny_vgg(folder: Path) -> Path:
 def test_what_exists_is_not_lost(config: DistillConfig) -> None:
     config = replace(config, objective="none", steps=1)
     distill(config)
-    with pytest.raises(SpecError, match=r"student\.vsrc .*--overwrite"):
+    with pytest.raises(OutputError, match=r"student\.vsrc .*--overwrite"):
         distill(config)
     elsewhere = replace(config, output=config.output.with_name("b.vsrc"), run_dir=config.run_folder)
-    with pytest.raises(SpecError, match=r"student\.vsrc\.run .*--resume"):
+    with pytest.raises(OutputError, match=r"student\.vsrc\.run .*--resume"):
         distill(elsewhere)
     fresh = replace(config, run_dir=config.output.with_name("other.run"), resume=True)
-    with pytest.raises(SpecError, match=r"student\.vsrc .*--overwrite"):
+    with pytest.raises(OutputError, match=r"student\.vsrc .*--overwrite"):
         distill(fresh)  # there is nothing to resume, so the package is another run's
     (config.run_folder / "notes.txt").write_text("mine", encoding="utf-8")
     distill(replace(config, overwrite=True))

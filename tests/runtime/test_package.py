@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime.errors import SpecError
+from vsrc.runtime.errors import OutputError, SpecError
 from vsrc.runtime.package import (
     SPEC_FILE,
     SPEC_LIMIT_BYTES,
@@ -171,9 +171,9 @@ def test_a_failed_write_leaves_nothing_and_keeps_the_old(package: Path) -> None:
 def test_an_existing_package_needs_overwrite_and_a_foreign_folder_is_left_alone(
     package: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SpecError, match="--overwrite"), new_folder(package, overwrite=False):
+    with pytest.raises(OutputError, match="--overwrite"), new_folder(package, overwrite=False):
         pass
     mine = tmp_path / "photos"
     mine.mkdir()
-    with pytest.raises(SpecError, match="not overwritten"), new_folder(mine, overwrite=True):
+    with pytest.raises(OutputError, match="not overwritten"), new_folder(mine, overwrite=True):
         pass

@@ -25,7 +25,7 @@ from vsrc.export.config import ExportConfig
 from vsrc.export.engines.engine_build import BuiltEngine
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.runs.exporting import export
-from vsrc.runtime.errors import MismatchError, SpecError
+from vsrc.runtime.errors import MismatchError, OutputError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.spec import FeatureSpec, NetworkSpec
 
@@ -133,7 +133,7 @@ def test_a_pair_is_replaced_only_when_asked_and_by_the_same_bytes(
     halves_package: Path, tmp_path: Path
 ) -> None:
     config = ExportConfig(Path(shutil.copytree(halves_package, tmp_path / "again.vsrc")))
-    with pytest.raises(SpecError, match=r"fp32 .*--overwrite"):
+    with pytest.raises(OutputError, match=r"fp32 .*--overwrite"):
         export(config)
     again = export(replace(config, overwrite=True))
     first = open_package(halves_package).spec.graphs

@@ -19,7 +19,7 @@ from vsrc.export.config import ExportConfig, parse_shape
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.runs.exporting import export
 from vsrc.export.shape_range import shape_range_of
-from vsrc.runtime.errors import GateError, SpecError
+from vsrc.runtime.errors import GateError, OutputError
 from vsrc.runtime.package import open_package
 
 
@@ -119,7 +119,7 @@ def test_a_report_that_cannot_be_written_leaves_the_package_as_it_was(
 
 
 def test_a_graph_is_replaced_only_when_asked(tiny_package: Path) -> None:
-    with pytest.raises(SpecError, match="--overwrite"):
+    with pytest.raises(OutputError, match="--overwrite"):
         export(ExportConfig(tiny_package))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime.decode.sources import find_sources
+from vsrc.runtime.decode.sources import find_skipped_of, find_sources
 from vsrc.runtime.errors import DataError, MediaError
 
 
@@ -95,3 +95,32 @@ def test_a_file_may_have_a_name_like_a_url(library: Path) -> None:
 def test_a_missing_file_is_left_for_the_reader_to_name(library: Path) -> None:
     assert library.exists()
     assert names("none.mp4") == [["none.mp4"]]
+
+
+def test_results_of_an_earlier_run_are_left_out(library: Path) -> None:
+    result = library / "more" / "x4" / "c.mov"
+    result.parent.mkdir()
+    result.touch()
+    (library / "more" / "x4" / "notes.txt").touch()
+    for inputs in (["more"], ["more/**/*.mov"]):
+        for output in ("more/x4", library / "more/x4", "other/../more/x4"):
+            found = find_sources(inputs, output=output)
+            assert [source.files for source in found] == [(Path("more/c.mov"),)]
+            assert find_skipped_of(inputs, output=output) == []
+    assert len(find_sources(["more"], output="elsewhere")) == 2
+    assert len(find_sources(["more/x4"], output="more/x4")) == 1  # the guard of outputs refuses it
+    assert len(find_sources(["more/x4/c.mov"], output="more/x4")) == 1
+    (library / "more" / "c.mov").unlink()
+    with pytest.raises(DataError, match=r"earlier run in more/x4"):
+        find_sources(["more"], output="more/x4")
+
+
+def test_a_folder_named_by_two_dots_has_a_name(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = library / "frames" / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    for text in ("../im1.png", "../*.png", "../im%d.png", ".."):
+        (source,) = find_sources([text])
+        assert (source.below or Path(source.name)) == Path("frames")

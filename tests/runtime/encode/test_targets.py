@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.targets import check_space, check_target, plan_targets
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import MediaError, OutputError
 
 
 def video(name: str) -> Source:
@@ -56,7 +57,7 @@ MANY = ("a.mkv", "a.gif", "a.mp4", "b.3gp")
 def test_several_sources_need_a_folder_and_names_of_their_own() -> None:
     with pytest.raises(ValueError, match=r"2 inputs .*c\.mp4"):
         plan_targets([video("a.mp4"), video("b.mp4")], Path("c.mp4"))
-    with pytest.raises(ValueError, match=r"two inputs .* out"):
+    with pytest.raises(ValueError, match=r"x/a\.mp4 and y/a\.mp4 .* out/a\.mp4"):
         plan_targets([video("x/a.mp4"), video("y/a.mp4")], Path("out"))
     paths = [target.path for target in plan_targets(list(map(video, MANY)), Path("out"))]
     assert paths == [Path("out", name) for name in ("a.mkv", "a.gif.mkv", "a.mp4", "b.mkv")]
@@ -66,7 +67,7 @@ def test_several_sources_need_a_folder_and_names_of_their_own() -> None:
 
 def refuse(source: Source, output: Path, words: str, *, overwrite: bool = False) -> None:
     (target,) = plan_targets([source], output)
-    with pytest.raises(MediaError, match=words):
+    with pytest.raises(OutputError, match=words):
         check_target(target, overwrite=overwrite)
 
 
@@ -83,15 +84,18 @@ def test_what_exists_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     refuse(row("x"), tmp_path / "out.mp4" / "%d.png", "is a file")
 
 
-def test_the_input_is_never_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    path.touch()
-    (tmp_path / "link.mp4").symlink_to(path)
-    for output in (path, tmp_path / "link.mp4", tmp_path / "." / "a.mp4"):
-        refuse(video(str(path)), output, "is the input itself", overwrite=True)
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    refuse(row(str(frames)), frames, "is the input itself", overwrite=True)
+def test_what_is_found_in_a_folder_keeps_its_tree() -> None:
+    sources = [
+        Source(name, (Path("lib", name),), is_pictures=False, below=Path(name))
+        for name in ("s1/ep1.mp4", "s2/ep1.mp4", "s2/ep1.avi")
+    ]
+    paths = [target.path for target in plan_targets(sources, Path("out"))]
+    assert paths == [Path("out", name) for name in ("s1/ep1.mp4", "s2/ep1.mp4", "s2/ep1.mkv")]
+
+
+def test_a_device_or_pipe_is_not_replaced_by_a_video(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mkv")
+    refuse(video("a.mp4"), tmp_path / "a.mkv", "a device or a pipe", overwrite=True)
 
 
 def test_a_disk_that_cannot_hold_the_result_is_named_before_the_start(

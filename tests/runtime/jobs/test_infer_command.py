@@ -110,7 +110,7 @@ def test_an_output_that_exists_is_kept(tmp_path: Path, clip: Path, tiny_package:
     output = tmp_path / "a.mp4"
     output.write_text("old")
     result = run(clip, "-m", tiny_package, "-o", output)
-    assert (result.exit_code, output.read_text()) == (1, "old")
+    assert (result.exit_code, output.read_text()) == (2, "old")
     assert "exists; add --overwrite" in result.stderr
     assert run(clip, "-m", tiny_package, "-o", output, "--overwrite").exit_code == 0
     assert output.stat().st_size > 1000

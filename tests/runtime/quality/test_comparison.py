@@ -235,7 +235,10 @@ def test_the_command_says_what_it_found(lossless: Make, moving: Make, output: Pa
     found = json.loads(done.stdout)
     assert found["frames"] == 3
     assert found["sources"][1]["psnr_y_db"] == [None] * 3
-    assert CliRunner().invoke(main, arguments).exit_code == 1
+    assert CliRunner().invoke(main, arguments).exit_code == 0  # the page is its own
+    other = [*arguments, "--border", "1"]
+    assert CliRunner().invoke(main, other).exit_code == 2
+    assert CliRunner().invoke(main, [*other, "--overwrite"]).exit_code == 0
 
 
 def test_without_a_reference_there_is_no_curve(lossless: Make, moving: Make, output: Path) -> None:
