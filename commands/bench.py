@@ -158,8 +158,7 @@ class _ReportFiles:
 
     def check(self, inputs: Sequence[Path], *, overwrite: bool) -> None:
         """Raise if one of them cannot be written, or would destroy something."""
-        from vsrc.runtime.output_guard import check_outputs, report_output
-        from vsrc.runtime.pending_file import check_place
+        from vsrc.runtime.output_guard import check_outputs, check_place, report_output
 
         paths = {"--json": Path(self.json_file) if self.json_file else None}
         paths["--html"] = self.html_file

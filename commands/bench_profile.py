@@ -38,8 +38,13 @@ def run_profile(config: ProfileConfig, path: Path, *, overwrite: bool) -> None:
     """Measure, write the profile to `path` and print it as a table."""
     from vsrc.export.profiles.latency_profile import profile_family
     from vsrc.runtime.latency.profile_text import profile_text
-    from vsrc.runtime.output_guard import check_outputs, hash_job, mark_report, report_output
-    from vsrc.runtime.pending_file import check_place
+    from vsrc.runtime.output_guard import (
+        check_outputs,
+        check_place,
+        hash_job,
+        mark_report,
+        report_output,
+    )
 
     job = hash_job("bench --profile", config)
     check_outputs([report_output(path, "--profile", job=job)], overwrite=overwrite)

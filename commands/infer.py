@@ -84,6 +84,11 @@ if TYPE_CHECKING:
     help="Frames a second of inputs that are pictures.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Compare sources with those of an earlier run by all bytes, not by time and samples.",
+)
 @click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
 @click.option("--deinterlace", is_flag=True, help="Weave interlaced fields into frames first.")
 @click.option(
@@ -168,7 +173,7 @@ def _run_infer(
     from vsrc.runtime.jobs.infer_all import infer
     from vsrc.runtime.jobs.job_report import infer_with_report
     from vsrc.runtime.memory import give_frames_back
-    from vsrc.runtime.pending_file import check_place
+    from vsrc.runtime.output_guard import check_place
 
     give_frames_back()
     if address is not None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vsrc.runtime.errors import OutputError
+from vsrc.runtime.errors import OutputError, VsrcError
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import SPEC_FILE, SPEC_LIMIT_BYTES
 
@@ -109,6 +109,19 @@ def _check_kept(output: PlannedOutput, read: Sequence[Path], identities: set[_Id
             f"{path} is inside the package {package}, whose files are never replaced; give "
             f"{output.name} a name outside of it"
         )
+
+
+def check_place(path: Path) -> None:
+    """Raise if `write_file` could not write to a path; to be called before the work.
+
+    Raises:
+        VsrcError: The folder does not exist, or is not writable.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise VsrcError(f"{path} cannot be written: {folder} is not a folder that exists")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise VsrcError(f"{path} cannot be written: it is a folder, or {folder} is protected")
 
 
 def report_output(path: Path, name: str, *, job: str) -> PlannedOutput:

@@ -233,19 +233,6 @@ def write_file(path: Path, content: str | bytes) -> None:
         raise VsrcError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def check_place(path: Path) -> None:
-    """Raise if `write_file` could not write to a path; to be called before the work.
-
-    Raises:
-        VsrcError: The folder does not exist, or is not writable.
-    """
-    folder = path.parent
-    if not folder.is_dir():
-        raise VsrcError(f"{path} cannot be written: {folder} is not a folder that exists")
-    if path.is_dir() or not os.access(folder, os.W_OK):
-        raise VsrcError(f"{path} cannot be written: it is a folder, or {folder} is protected")
-
-
 @contextmanager
 def failures_named(path: Path) -> Iterator[None]:
     """Turn errors of encoders, muxers and the disk into one line about the output.

@@ -8,6 +8,7 @@ same frames as a run over the whole source.
 from __future__ import annotations
 
 import json
+import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
@@ -110,9 +111,11 @@ def save_table(table: FrameTable, path: Path) -> None:
 def load_table(path: Path) -> FrameTable | None:
     """Read a table; None if the file is missing or invalid."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # opening a pipe would wait for its writer
+            return None
         columns = json.loads(path.read_text())
         return FrameTable(*(tuple(columns[field.name]) for field in fields(FrameTable)))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

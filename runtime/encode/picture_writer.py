@@ -59,6 +59,7 @@ class PictureWriter:
         self._store = store
         self._number = self._first = 0
         self._names: set[str] = set()
+        self._there = _png_names(folder)
         self._packets: list[StoredPacket] = []
         self._recomputed_frames = self._corrupted_frames = 0
         # Image viewers do not apply the display matrix.
@@ -114,6 +115,11 @@ class PictureWriter:
     def finish(self) -> None:
         """Move the files into their folder."""
         with failures_named(self._folder):
+            if new := self._names & _png_names(self._folder) - self._there:
+                raise MediaError(
+                    f"{self._folder / min(new)} was created by another process meanwhile; what is "
+                    "finished is kept; move that image, or write elsewhere"
+                )
             if self._folder.exists():
                 place_files(self._unfinished, self._folder)
             else:
@@ -167,6 +173,10 @@ class PictureWriter:
             samples = np.ascontiguousarray(to_16_bits(rgb))
         frame = av.VideoFrame.from_ndarray(samples, self._pix_fmt)
         return b"".join(bytes(packet) for packet in self._encoder.encode(frame))
+
+
+def _png_names(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.png")}
 
 
 def _ends_segment(length: int, *, starts_shot: bool) -> bool:

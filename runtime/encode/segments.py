@@ -2,11 +2,13 @@
 
     .film.mp4.vsrc-resume/
       job.txt                      fingerprint of everything that the bytes depend on
-      00000000-00000120.segment    frames [0, 120): a line of JSON (hash, packets), then the packets
+      sources.json                 size, time and hashes of the source, to compare it again
+      00000000-00000120.segment    frames [0, 120): a line of JSON (job, hash, packets), the packets
 
 A segment is written under a temporary name, synced to disk and renamed, so it appears atomically,
-and its hash is checked before it is used. Each has its own encoder, so it is independent of the
-others, and any process with access to the folder may add the next one.
+and its job and hash are checked before it is used. Each has its own encoder, so it is independent
+of the others, and any process with access to the folder may add the next one. A process that works
+on the result holds the lock of `.film.mp4.vsrc-lock`, shards a shared one.
 """
 
 from __future__ import annotations
@@ -15,16 +17,24 @@ import hashlib
 import json
 import re
 import shutil
+import stat
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.file_lock import hold_lock_file
 from vsrc.runtime.hidden_name import hidden_name
-from vsrc.runtime.pending_file import open_pending_file
+from vsrc.runtime.pending_file import failures_named, open_pending_file
 
 _JOB_FILE = "job.txt"
+SOURCES_FILE = "sources.json"
+_HEAD_BYTES = 64 << 20
+"""Longest first line of a segment that is read."""
 _NAME = re.compile(r"(\d{8})-(\d{8})\.segment")
 
 
@@ -88,19 +98,34 @@ class SegmentStore:
 
     Args:
         output: Path of the result.
-        fingerprint: Hash of everything that the bytes of the result depend on.
+        fingerprint: Hash of everything that the bytes of the result depend on, or a function that
+            computes it when it is needed first: hashing a long source takes time.
         shared: Whether other processes work on the job, too. Segments of another job are then an
             error; otherwise they are removed.
+        sources: Function that returns the content of `sources.json`.
 
     Raises:
-        MediaError: The folder holds a shared job with another fingerprint.
+        MediaError: The folder holds a shared job with another fingerprint, or is a link.
     """
 
-    def __init__(self, output: Path, fingerprint: str, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        output: Path,
+        fingerprint: str | Callable[[], str],
+        *,
+        shared: bool = False,
+        sources: Callable[[], str] | None = None,
+    ) -> None:
         self.folder = resume_folder(output)
         self._fingerprint = fingerprint
+        self._sources = sources
         self._found: dict[int, Segment] = {}
         self._firsts: list[int] = []
+        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+            raise MediaError(
+                f"{self.folder} is a link or a file, but vsrc keeps what an interrupted run has "
+                "finished in a folder of this name; remove it"
+            )
         if self._is_of_this_job():
             self.look()
         elif shared and any(self.folder.glob("*.segment")):
@@ -131,7 +156,7 @@ class SegmentStore:
         for first, stop in segment_spans(self.folder):
             known = self._found.get(first)
             if (known is None or known.stop != stop) and (
-                segment := _segment(self._file(first, stop), first, stop)
+                segment := _segment(self._file(first, stop), first, stop, self.job)
             ):
                 self._found[first] = segment
         self._firsts = sorted(self._found)
@@ -153,10 +178,14 @@ class SegmentStore:
 
     def claim(self) -> None:
         """Create the folder with the fingerprint of the job."""
-        if not (self.folder / _JOB_FILE).exists():
-            self.folder.mkdir(exist_ok=True)
-            with open_pending_file(self.folder / _JOB_FILE) as file:
-                file.write(self._fingerprint.encode())
+        if (self.folder / _JOB_FILE).exists():
+            return
+        self.folder.mkdir(exist_ok=True)
+        if self._sources is not None:
+            with open_pending_file(self.folder / SOURCES_FILE) as file:
+                file.write(self._sources().encode())
+        with open_pending_file(self.folder / _JOB_FILE) as file:
+            file.write(self.job.encode())
 
     def save(
         self,
@@ -170,8 +199,8 @@ class SegmentStore:
         """Save the frames [first, stop); see `Segment`."""
         self.claim()
         counts = (recomputed_frames, corrupted_frames)
-        path, sha256 = self._file(first, stop), _digest(packets, counts)
-        head = {"sha256": sha256, "counts": counts, "packets": _table(packets)}
+        path, sha256 = self._file(first, stop), _digest(self.job, packets, counts)
+        head = {"job": self.job, "sha256": sha256, "counts": counts, "packets": _table(packets)}
         with open_pending_file(path) as file:
             file.write(json.dumps(head).encode() + b"\n")
             file.writelines(packet.data for packet in packets)
@@ -181,7 +210,7 @@ class SegmentStore:
     def load(self, first: int) -> list[StoredPacket]:
         """Return the packets of the segment that begins with this frame."""
         file = self._file(first, self._found[first].stop)
-        segment = _read(file)
+        segment = _read(file, self.job)
         if segment is None:
             raise OSError(f"{file} changed while it was in use")
         return segment[0]
@@ -197,9 +226,16 @@ class SegmentStore:
         self._found.clear()
         self._firsts.clear()
 
+    @cached_property
+    def job(self) -> str:
+        """Fingerprint of the job."""
+        given = self._fingerprint
+        return given if isinstance(given, str) else given()
+
     def _is_of_this_job(self) -> bool:
         try:
-            return (self.folder / _JOB_FILE).read_text() == self._fingerprint
+            file = self.folder / _JOB_FILE
+            return file.is_file() and file.read_text() == self.job
         except (OSError, UnicodeDecodeError):
             return False
 
@@ -211,6 +247,29 @@ def resume_folder(output: Path) -> Path:
     """Return the folder of the segments of an unfinished result."""
     output = output if output.name else output.absolute()
     return output.with_name(hidden_name(output.name, "vsrc-resume"))
+
+
+@contextmanager
+def lock_output(output: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a result while it is made, so that no two jobs mix in it.
+
+    Args:
+        output: Path of the result; its folder must exist.
+        shared: Whether other processes may make other pieces of it at the same time.
+
+    Raises:
+        MediaError: Another process is making it.
+    """
+    output = output if output.name else output.absolute()
+    path = output.with_name(hidden_name(output.name, "vsrc-lock"))
+    with ExitStack() as stack:
+        with failures_named(output):
+            is_held = stack.enter_context(hold_lock_file(path, shared=shared))
+        if not is_held:
+            raise MediaError(
+                f"{output} is being made by another vsrc process; wait for that, or write elsewhere"
+            )
+        yield
 
 
 def segment_spans(folder: Path) -> Iterator[tuple[int, int]]:
@@ -225,28 +284,40 @@ def fingerprint(values: Sequence[object]) -> str:
     return hashlib.sha256("\n".join(map(repr, values)).encode()).hexdigest()
 
 
-def _segment(file: Path, first: int, stop: int) -> Segment | None:
-    """Read and check a segment file; None if it is damaged."""
-    segment = _read(file)
+def _segment(file: Path, first: int, stop: int, job: str) -> Segment | None:
+    """Read and check a segment file; None if it is damaged, or of another job."""
+    segment = _read(file, job)
     return Segment(first, stop, segment[1], file.stat().st_size, *segment[2]) if segment else None
 
 
-def _read(file: Path) -> tuple[list[StoredPacket], str, tuple[int, int]] | None:
-    """Read packets, hash and counts of a file; None if it is damaged."""
-    packets = []
+def _read(file: Path, job: str) -> tuple[list[StoredPacket], str, tuple[int, int]] | None:
+    """Read packets, hash and counts of a file; None if it is damaged, or of another job."""
     try:
+        if not stat.S_ISREG(file.lstat().st_mode):  # opening a pipe would wait for its writer
+            return None
         with file.open("rb") as stream:
-            head = json.loads(stream.readline())
-            for pts, dts, duration, is_key, size in head["packets"]:
-                packets.append(StoredPacket(pts, dts, duration, is_key, stream.read(size)))
-            rest = stream.read(1)
+            head = json.loads(stream.readline(_HEAD_BYTES))
+            if head["job"] != job:
+                return None
+            left = file.stat().st_size - stream.tell()
+            if sum(size for *_, size in head["packets"]) != left:
+                return None
+            packets = [_packet(stream, *values) for values in head["packets"]]
         sha256, (recomputed_frames, corrupted_frames) = str(head["sha256"]), head["counts"]
         counts = (int(recomputed_frames), int(corrupted_frames))
-        if rest or head["packets"] != _table(packets) or sha256 != _digest(packets, counts):
+        if head["packets"] != _table(packets) or sha256 != _digest(job, packets, counts):
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return packets, sha256, counts
+
+
+def _packet(
+    stream: IO[bytes], pts: int, dts: int, duration: int, is_key: bool, size: int
+) -> StoredPacket:
+    if not all(isinstance(value, int) for value in (pts, dts, duration, is_key, size)) or size < 0:
+        raise TypeError(f"not a packet of a segment: {pts!r} {dts!r} {duration!r} {size!r}")
+    return StoredPacket(pts, dts, duration, bool(is_key), stream.read(size))
 
 
 def _table(packets: Sequence[StoredPacket]) -> list[list[int]]:
@@ -256,8 +327,8 @@ def _table(packets: Sequence[StoredPacket]) -> list[list[int]]:
     ]
 
 
-def _digest(packets: Sequence[StoredPacket], counts: tuple[int, int]) -> str:
-    digest = hashlib.sha256(json.dumps([_table(packets), counts]).encode())
+def _digest(job: str, packets: Sequence[StoredPacket], counts: tuple[int, int]) -> str:
+    digest = hashlib.sha256(json.dumps([job, _table(packets), counts]).encode())
     for packet in packets:
         digest.update(packet.data)
     return digest.hexdigest()

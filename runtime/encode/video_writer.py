@@ -33,6 +33,7 @@ from vsrc.runtime.encode.tags import (
 from vsrc.runtime.encode.tracks import TrackCopier, find_start, track_units
 from vsrc.runtime.encode.video_stream import VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.hashing import file_state
 from vsrc.runtime.pending_file import PendingFile, failures_named
 from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
 from vsrc.runtime.picture.hdr import NO_HDR, hdr_options
@@ -104,6 +105,7 @@ class VideoWriter:
     ) -> None:
         self.path = path
         self._overwrite = overwrite
+        self._before = file_state(path)
         self._info = reader.info
         self._settings = settings
         self._source = reader.container
@@ -146,7 +148,9 @@ class VideoWriter:
             if self._tracks:
                 self._tracks.finish()
             self._output.close()
-            self._pending.commit(overwrite=self._overwrite)
+            # A result that has appeared or changed meanwhile is another job's.
+            is_same = self._before is not None and file_state(self.path) == self._before
+            self._pending.commit(overwrite=self._overwrite and is_same)
             self.notes += self._tracks.losses() if self._tracks else []
             self.notes += self._grid.notes() if self._grid else []
             self.notes += [note for note in self._frame_data.notes if note not in self.notes]

@@ -104,7 +104,9 @@ def infer_on_cluster(
     if any(target.is_pipe or target.source.is_pipe for target in targets):
         raise ValueError("a cluster reads and writes files; give file names instead of -")
     targets = [_absolute(target) for target in targets]
-    config = replace(config, model=config.model.absolute() if config.model else None)
+    # Nodes may have copies of a source with other times of modification.
+    model = config.model.absolute() if config.model else None
+    config = replace(config, model=model, verify=True)
     manifest = manifest_of(config, targets)
     with _open_cluster(address):
         return _Run(config, targets, manifest, progress).result()

@@ -40,6 +40,8 @@ class InferConfig:
             `encode` always encodes it (AAC, Opus, or FLAC where the source is lossless), `drop`
             leaves it out.
         overwrite: Whether an existing output is replaced.
+        verify: Whether sources are compared with those of an earlier run by all their bytes, even
+            where size, time of modification and samples are the same.
         allow_hdr: Whether HDR video is accepted; its code values are upscaled as if they were SDR.
         deinterlace: Whether interlaced video is deinterlaced (bwdif) before upscaling.
         fps: Frame rate of image sequences, frames/s.
@@ -62,6 +64,7 @@ class InferConfig:
     preset: str | None = None
     audio: str = "copy"
     overwrite: bool = False
+    verify: bool = False
     allow_hdr: bool = False
     deinterlace: bool = False
     fps: float = 25.0

@@ -22,14 +22,19 @@ from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import Reader, VideoReader
 from vsrc.runtime.encode.codec_choice import deepest_codec, writes_8_bits
 from vsrc.runtime.encode.picture_writer import PictureWriter
-from vsrc.runtime.encode.segments import SegmentStore, fingerprint
+from vsrc.runtime.encode.segments import (
+    SegmentStore,
+    fingerprint,
+    resume_folder,
+)
 from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
 from vsrc.runtime.encode.video_writer import VideoWriter, Writer, muxer_of
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
-from vsrc.runtime.hashing import sample_sha256
+from vsrc.runtime.hashing import ContentRecord, record_content
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.run_sessions import RunSessions
+from vsrc.runtime.jobs.source_records import load_records, records_to_text
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
@@ -59,6 +64,7 @@ class Job:
         total: Number of frames of the result, 0 where unknown.
         guard: Check of frames computed in reduced precision; None for fp32.
         said: Notes on what was chosen, model and backend, and why.
+        known_sources: Records of the source from earlier runs.
     """
 
     target: Target
@@ -68,6 +74,7 @@ class Job:
     total: int
     guard: Guard | None = None
     said: tuple[str, ...] = ()
+    known_sources: tuple[ContentRecord, ...] = ()
 
     def frames(self) -> Iterable[SourceFrame]:
         """Frames of the source to upscale, and their neighbours."""
@@ -123,7 +130,13 @@ class Job:
 
     def store(self, *, shared: bool) -> SegmentStore:
         """Open the store of the finished segments of the result."""
-        return SegmentStore(self.target.path, self.fingerprint, shared=shared)
+        self._conditions  # noqa: B018  computed now
+        return SegmentStore(
+            self.target.path,
+            lambda: self.fingerprint,
+            shared=shared,
+            sources=lambda: records_to_text(self.sources),
+        )
 
     def settings(self) -> VideoSettings:
         """Encoder settings of the result."""
@@ -141,20 +154,38 @@ class Job:
         )
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Hash of everything that the bytes of the result depend on; equal on equal machines.
+    def sources(self) -> tuple[ContentRecord, ...]:
+        """Records of the files of the source.
 
-        Computed once: a job whose tiles are made smaller during the run is still the same job.
+        Shares compare all bytes: other machines may have copies with other times.
+        """
+        files = self.target.source.files
+        known = (*self.known_sources, *load_records(resume_folder(self.target.path)))
+        verify = self.config.verify or self.config.shard is not None
+        return tuple(record_content(file, known, verify=verify) for file in files)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything that the bytes of the result depend on; equal on equal machines."""
+        names = [file.name for file in self.target.source.files]
+        hashes = [record.sha256 for record in self.sources]
+        return fingerprint([names, hashes, self._conditions])
+
+    @cached_property
+    def _conditions(self) -> str:
+        """Hash of all of that except the source.
+
+        Computed before the run: a job whose tiles are made smaller meanwhile is still the same job.
         """
         import av
 
-        sources = [(file.name, sample_sha256(file)) for file in self.target.source.files]
         options = replace(
             self.config,
             inputs=("-",),
             output=Path(),
             model=None,
             overwrite=False,
+            verify=False,
             shard=None,
             tile=None,
             # It changes interlaced frames alone, and a job without it ends at the first of those.
@@ -162,10 +193,8 @@ class Job:
         )
         session = self.session
         made_by = (__version__, av.__version__, av.library_versions, session.label)
-        names = (self.target.is_pictures, self.target.pattern)
-        return fingerprint(
-            [sources, names, options, session.graph, session.network, session.tile, *made_by]
-        )
+        form = (self.target.is_pictures, self.target.pattern)
+        return fingerprint([form, options, session.graph, session.network, session.tile, *made_by])
 
     def make_room(self, frames: int, *, kept: int = 0) -> None:
         """Create the folder of the result; raise if the disk cannot hold so many frames."""
@@ -180,8 +209,19 @@ class Job:
 
 
 @contextmanager
-def open_job(target: Target, config: InferConfig, network: RunSessions) -> Iterator[Job]:
+def open_job(
+    target: Target,
+    config: InferConfig,
+    network: RunSessions,
+    known_sources: tuple[ContentRecord, ...] = (),
+) -> Iterator[Job]:
     """Open one input, and the network for it.
+
+    Args:
+        target: Input and output.
+        config: Settings of the run.
+        network: Sessions of the run.
+        known_sources: Records of the source from earlier runs.
 
     Raises:
         MediaError: It cannot be read, or cannot be upscaled without further options.
@@ -200,7 +240,7 @@ def open_job(target: Target, config: InferConfig, network: RunSessions) -> Itera
             )
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
         said = (*([str(choice)] if choice else []), *network.said)
-        yield Job(target, config, reader, session, total, guard, said)
+        yield Job(target, config, reader, session, total, guard, said, known_sources)
 
 
 def open_reader(source: Source, config: InferConfig) -> Reader:

@@ -24,7 +24,7 @@ from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.encode.segments import Segment
 from vsrc.runtime.encode.targets import Target
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.hashing import ContentRecord, file_sha256
 from vsrc.runtime.jobs.share import Share
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import from_json
@@ -51,6 +51,7 @@ class Item:
         error: Why it could not be upscaled; empty on success.
         recomputed_frames: Number of frames of the result recomputed in fp32.
         corrupted_frames: Number of frames of the result that are corrupted by reduced precision.
+        sources: Size, time and hashes of the video that it was made from; empty for images.
     """
 
     input: str
@@ -64,6 +65,7 @@ class Item:
     error: str | None = None
     recomputed_frames: int = 0
     corrupted_frames: int = 0
+    sources: tuple[ContentRecord, ...] = ()
 
 
 @dataclass

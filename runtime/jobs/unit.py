@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from vsrc.runtime.backends.graph_in_use import graph_of
-from vsrc.runtime.encode.segments import Segment
-from vsrc.runtime.encode.targets import Target, check_target
+from vsrc.runtime.encode.segments import Segment, lock_output
+from vsrc.runtime.encode.targets import Target, check_target, prepare_folder
 from vsrc.runtime.errors import MediaError, StoppedError
 from vsrc.runtime.file_lock import alone
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import open_job, open_reader, result_frames
+from vsrc.runtime.jobs.job import Job, open_job, open_reader, result_frames
 from vsrc.runtime.jobs.job_run import InferCallback, InferJob
 from vsrc.runtime.jobs.manifest import Item, Manifest, result_sha256
 from vsrc.runtime.jobs.pieces import (
@@ -79,16 +80,34 @@ def upscale_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
 
 
 def upscale_file(target: Target, work: Work) -> FileResult:
-    """Upscale one input, unless the manifest lists it as done."""
+    """Upscale one input, unless the manifest lists it as done.
+
+    Raises:
+        MediaError: It cannot be upscaled, or another process is making the result.
+        OutputError: The result exists, and is not to be replaced.
+    """
     began = time.perf_counter()
     done = _find_finished(target, work)
     if done is not None:
         return done
     check_target(target, overwrite=work.config.overwrite)
-    with (
-        open_job(target, work.config, work.network) as job,
-        library_failures_named(target.source.name),
-    ):
+    with open_job(target, work.config, work.network) as job, _lock(target):
+        check_target(target, overwrite=work.config.overwrite)  # it may have appeared meanwhile
+        return _run(job, work, began)
+
+
+def _lock(target: Target, *, shared: bool = False) -> AbstractContextManager[None]:
+    """Lock the result of a target; no lock for a pipe."""
+    if target.is_pipe:
+        return nullcontext()
+    prepare_folder(target)
+    return lock_output(target.path, shared=shared)
+
+
+def _run(job: Job, work: Work, began: float) -> FileResult:
+    """Upscale an input whose result is locked; `began` is when it was opened."""
+    target = job.target
+    with library_failures_named(target.source.name):
         writer = job.writer()
         try:
             run = InferJob(job, writer, began, work.progress)
@@ -97,7 +116,7 @@ def upscale_file(target: Target, work: Work) -> FileResult:
         finally:
             writer.discard()
         if work.manifest is not None:
-            _record(target, work.manifest, job.fingerprint, result)
+            _record(work.manifest, job, result)
         return result
 
 
@@ -110,6 +129,7 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
     check_target(target, overwrite=work.config.overwrite)
     with (
         open_job(target, work.config, work.network) as job,
+        _lock(target, shared=True),
         library_failures_named(target.source.name),
     ):
         video = split_video(job)
@@ -139,7 +159,8 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
     recorded = work.manifest.recorded(target)
     if not recorded:
         return None
-    with open_job(target, work.config, work.network) as job:
+    known = tuple(record for item in recorded for record in item.sources)
+    with open_job(target, work.config, work.network, known) as job:
         of_this_job = [item for item in recorded if item.job == job.fingerprint]
         if not of_this_job or result_sha256(target) != of_this_job[0].sha256:
             return None
@@ -194,23 +215,28 @@ def _join(video: SplitVideo, work: Work) -> FileResult | None:
     with alone(video.store.folder / _LOCK_FILE) as is_alone:
         if not is_alone or not video.is_complete:
             return None
-        return upscale_file(video.job.target, work)
+        target, began = video.job.target, time.perf_counter()
+        check_target(target, overwrite=work.config.overwrite)
+        with open_job(target, work.config, work.network) as job:
+            return _run(job, work, began)
 
 
-def _record(target: Target, manifest: Manifest, job: str, result: FileResult) -> None:
+def _record(manifest: Manifest, job: Job, result: FileResult) -> None:
+    target = job.target
     name = manifest.name(target)
     before = manifest.items.get(name, Item(target.source.name, name))
     sha256 = result_sha256(target)
     manifest.record(
         replace(
             before,
-            job=job,
+            job=job.fingerprint,
             frames=result.frames,
             graph=result.graph,
             sha256=sha256,
             error=None,
             recomputed_frames=result.recomputed_frames,
             corrupted_frames=result.corrupted_frames,
+            sources=() if target.source.is_pictures else job.sources,
         )
     )
 
