@@ -1,8 +1,8 @@
 """Saved state of an interrupted calibration, from which the same command resumes.
 
-It is a hidden file in the package, with a hash of everything that determines the result so far:
-the graph and the draw. If the hash differs, the file belongs to another calibration and is ignored
-and replaced.
+It is a hidden file in the package, with a hash of everything that determines the result so far (the
+graph and the draw), and one of its own content. If one of them differs, the file belongs to another
+calibration or is damaged: it is ignored and replaced.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from vsrc.runtime.pending_file import write_file
 
 _FILE = ".calibration.vsrc-resume"
 _KEY_BYTES = 32
+_HEAD_BYTES = 2 * _KEY_BYTES
 _COUNT_BYTES = 8
 _EVERY_SECONDS = 10.0
 
@@ -47,17 +47,16 @@ class Unfinished:
         if not self._path.is_file():
             return
         data = self._path.read_bytes()
-        if data[:_KEY_BYTES] != self._key:
+        key, digest, content = data[:_KEY_BYTES], data[_KEY_BYTES:_HEAD_BYTES], data[_HEAD_BYTES:]
+        if key != self._key or digest != hashlib.sha256(content).digest():
             return
-        try:
-            restore(data[_KEY_BYTES + _COUNT_BYTES :])
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):  # truncated file
-            return
-        self.count = int.from_bytes(data[_KEY_BYTES : _KEY_BYTES + _COUNT_BYTES], "little")
+        restore(content[_COUNT_BYTES:])
+        self.count = int.from_bytes(content[:_COUNT_BYTES], "little")
 
     def save(self, count: int, state: bytes) -> None:
         """Replace the file atomically."""
-        write_file(self._path, self._key + count.to_bytes(_COUNT_BYTES, "little") + state)
+        content = count.to_bytes(_COUNT_BYTES, "little") + state
+        write_file(self._path, self._key + hashlib.sha256(content).digest() + content)
         self._saved = time.monotonic()
         self.count = count
 

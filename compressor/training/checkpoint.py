@@ -4,12 +4,16 @@
         student.safetensors   ema.safetensors
         beside.safetensors    what is trained besides the student: adapters, heads
         state.pt              optimiser and counters, read with weights_only
+        hashes.json           SHA-256 of each of these files
 
-The latest ones are kept, the others removed.
+The latest ones are kept, the others removed. Files are synced to disk before a checkpoint gets its
+name, and compared with their hashes when it is read.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +24,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from vsrc.runtime.errors import TrainingError, describe_error
+from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.pending_file import open_pending_folder
 
+logger = logging.getLogger(__name__)
+
 PARTS = ("student", "ema", "beside")
+_HASHES_FILE = "hashes.json"
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,11 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
             "config": checkpoint.config,
         }
         torch.save(state, pending / "state.pt")
-    for old in find_checkpoints(folder)[:-keep]:
+        hashes = {file.name: file_sha256(file) for file in sorted(pending.iterdir())}
+        (pending / _HASHES_FILE).write_text(json.dumps(hashes, indent=1) + "\n")
+    # Later ones are damaged, and the run that is resumed will write them again.
+    earlier = [path for path in find_checkpoints(folder) if path.name <= target.name]
+    for old in earlier[:-keep]:
         shutil.rmtree(old)
     return target
 
@@ -72,8 +85,54 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if (path / "state.pt").is_file())
 
 
+def load_last(folder: Path) -> tuple[Path, Checkpoint] | None:
+    """Read the last checkpoint below `folder` that is not damaged; None if there is none at all.
+
+    Raises:
+        TrainingError: All of them are damaged.
+    """
+    found = find_checkpoints(folder)
+    for path in reversed(found):
+        try:
+            state = load(path)
+        except TrainingError as error:
+            logger.warning("%s; an earlier checkpoint is tried", error)
+            continue
+        if path != found[-1]:
+            logger.warning("resuming from %s", path)
+        return path, state
+    if not found:
+        return None
+    raise TrainingError(
+        f"all checkpoints in {folder} are damaged; copy them from a backup, or start anew with "
+        "--overwrite"
+    )
+
+
 def load(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU."""
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        TrainingError: It is damaged.
+    """
+    try:
+        _check_hashes(path)
+        return _load(path)
+    except Exception as error:  # torch and safetensors raise errors of many classes
+        raise TrainingError(f"{path} is damaged ({describe_error(error)})") from error
+
+
+def _check_hashes(path: Path) -> None:
+    """Raise if a file is not as it was written; checkpoints of older versions have no hashes."""
+    file = path / _HASHES_FILE
+    if not file.exists():
+        return
+    for name, sha256 in json.loads(file.read_text()).items():
+        if file_sha256(path / name) != sha256:
+            raise ValueError(f"{name} differs from its hash")
+
+
+def _load(path: Path) -> Checkpoint:
     state = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
     return Checkpoint(
         step=state["step"],

@@ -90,16 +90,17 @@ class Trainer:
         return self.folder / "checkpoints"
 
     def resume(self) -> int:
-        """Resume from the last checkpoint of the folder, if any; returns the steps done.
+        """Resume from the last good checkpoint of the folder, if any; returns the steps done.
 
         Raises:
             MismatchError: The checkpoint was written with other settings.
+            TrainingError: There are checkpoints, but all are damaged.
         """
-        existing = checkpoint.find_checkpoints(self.checkpoints)
-        if not existing:
+        last = checkpoint.load_last(self.checkpoints)
+        if last is None:
             return 0
-        state = checkpoint.load(existing[-1])
-        check_settings(state.config, self._recipe, where=existing[-1])
+        path, state = last
+        check_settings(state.config, self._recipe, where=path)
         self.student.load_state_dict(dict(state.tensors["student"]))
         self.ema.network.load_state_dict(dict(state.tensors["ema"]))
         self.distillation.load_state_beside_student(state.tensors["beside"])

@@ -119,6 +119,60 @@ def test_resumed_is_the_same_to_the_bit_as_never_stopped(
     assert [key for key in expected if not torch.equal(expected[key], got[key])] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("state.pt", "truncated"),
+        ("state.pt", "flipped"),
+        ("student.safetensors", "truncated"),
+        ("ema.safetensors", "flipped"),
+        ("beside.safetensors", "gone"),
+    ],
+)
+def test_a_damaged_checkpoint_is_passed_over_with_a_line(
+    tmp_path: Path,
+    noise_clips: Clips,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    how: str,
+) -> None:
+    config = replace(CONFIG, checkpoint_every=2)
+    whole = make_trainer(tmp_path, noise_clips(), config).run()
+    good, damaged = find_checkpoints(tmp_path / "checkpoints")
+    damage(damaged / name, how)
+    trainer = make_trainer(tmp_path, noise_clips(), config)
+    assert trainer.resume() == 4
+    assert f"{damaged} is damaged" in caplog.text
+    assert f"resuming from {good}" in caplog.text
+    resumed = trainer.run()
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[key])
+    assert find_checkpoints(tmp_path / "checkpoints") == [good, damaged]
+    assert make_trainer(tmp_path, noise_clips(), config).resume() == 6  # written again
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_lost(
+    tmp_path: Path, noise_clips: Clips
+) -> None:
+    make_trainer(tmp_path, noise_clips(), replace(CONFIG, checkpoint_every=2, steps=4)).run()
+    for path in find_checkpoints(tmp_path / "checkpoints"):
+        damage(path / "state.pt", "truncated")
+    with pytest.raises(TrainingError, match=r"all checkpoints in .* damaged.*--overwrite"):
+        make_trainer(tmp_path, noise_clips()).resume()
+    assert len(find_checkpoints(tmp_path / "checkpoints")) == 2
+
+
+def damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "gone":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        data[-len(data) // 3] ^= 1
+        path.write_bytes(data)
+
+
 def test_nothing_to_resume_is_a_fresh_start(tmp_path: Path, noise_clips: Clips) -> None:
     assert make_trainer(tmp_path, noise_clips()).resume() == 0
 
