@@ -17,7 +17,7 @@ from vsrc.calibration.calibration_file import (
     Calibration,
     Range,
     read_calibration,
-    write_calibration,
+    replace_calibration,
 )
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import Draw, draw_windows
@@ -43,9 +43,9 @@ from vsrc.calibration.unfinished import Unfinished
 from vsrc.runtime.dependencies import collect_versions
 from vsrc.runtime.errors import MismatchError, OutputError
 from vsrc.runtime.installation import explain_missing, require
-from vsrc.runtime.package import Package, open_package
+from vsrc.runtime.package import CALIBRATION_FILE, Package, open_package
 from vsrc.runtime.spec import GraphSpec
-from vsrc.runtime.stop_signal import note_stop_signal
+from vsrc.runtime.stop_signal import delay_stop_signal, note_stop_signal
 
 if TYPE_CHECKING:
     import onnx
@@ -67,11 +67,13 @@ class CalibrationResult:
         calibration: Contents of that file.
         sensitivities: Error of each convolution quantised alone, largest first; empty if not
             measured.
+        stale: Int8 graphs of the package that were written before it.
     """
 
     file: Path
     calibration: Calibration
     sensitivities: tuple[LayerSensitivity, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 def calibrate(
@@ -124,8 +126,10 @@ def calibrate(
         )
         if ranked:
             write_report(package.path, ranked, choice)
-        file = write_calibration(package.path, done)
-    return CalibrationResult(file, done, tuple(ranked))
+        with delay_stop_signal():  # between the graphs that are marked and the file
+            stale = replace_calibration(package.path, done)
+    file = package.path / CALIBRATION_FILE
+    return CalibrationResult(file, done, tuple(ranked), stale)
 
 
 def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:
@@ -240,6 +244,7 @@ def _calibration(
         ranges=input_ranges,
         outputs=ranges(observer.outputs),
         float_layers=config.float_layers,
+        required_float_layers=config.float_layers,
         options={"percentile": config.percentile} if config.method == "percentile" else {},
         weights_sha256=package.spec.weights.sha256,
         seed=config.seed,

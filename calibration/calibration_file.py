@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,10 @@ import numpy as np
 from vsrc.calibration.rounding import Rounding, round_keeping_sums
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.installation import this_installation
-from vsrc.runtime.package import inside
+from vsrc.runtime.package import CALIBRATION_FILE, inside, open_package, write_spec
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import from_json, to_json
 
-CALIBRATION_FILE = "calibration.json"
 SCHEMA_VERSION = 1
 """Schema version that this code writes; newer ones are rejected."""
 LIMIT_BYTES = 64 << 20
@@ -84,6 +83,7 @@ class Calibration:
         outputs: Convolution -> range of its output, before any activation. ONNX Runtime's integer
             kernels need it.
         float_layers: Convolutions that stay in float.
+        required_float_layers: Those of them that the user asked for.
         equalised: Convolution -> how its channels are balanced (`calibration/equalise.py`). The
             ranges above are those without balancing.
         options: Settings of the method.
@@ -102,6 +102,7 @@ class Calibration:
     ranges: dict[str, Range]
     outputs: dict[str, Range] = field(default_factory=dict)
     float_layers: tuple[str, ...] = ()
+    required_float_layers: tuple[str, ...] = ()
     equalised: dict[str, Equalised] = field(default_factory=dict)
     options: dict[str, float] = field(default_factory=dict)
     weights_sha256: str | None = None
@@ -132,6 +133,11 @@ class Calibration:
     def is_learnt(self) -> bool:
         """Whether the ranges come from quantisation-aware training and must not be changed."""
         return self.method == QAT
+
+    @property
+    def fixed_float_layers(self) -> tuple[str, ...]:
+        """Those of `float_layers` that stay in float whatever is measured at export."""
+        return self.float_layers if self.is_learnt else self.required_float_layers
 
     @property
     def rounding(self) -> Rounding:
@@ -166,6 +172,27 @@ def read_calibration(package: Path) -> Calibration | None:
         )
     known = {key: value for key, value in data.items() if key in Calibration.__dataclass_fields__}
     return from_json(Calibration, known, where=str(path))
+
+
+def replace_calibration(package: Path, calibration: Calibration) -> tuple[str, ...]:
+    """Write another calibration to a package, and mark its int8 graphs as stale if it differs.
+
+    Graphs are marked first: were this interrupted, none would be taken for one of the new ranges.
+
+    Returns:
+        Names of the graphs that are stale now.
+    """
+    spec = open_package(package).spec
+    if read_calibration(package) != calibration:
+        graphs = {
+            name: replace(graph, stale=graph.stale or graph.precision in ("int8", "int8-cpu"))
+            for name, graph in spec.graphs.items()
+        }
+        if graphs != spec.graphs:
+            spec = replace(spec, graphs=graphs)
+            write_spec(package, spec)
+    write_calibration(package, calibration)
+    return tuple(name for name, graph in spec.graphs.items() if graph.stale)
 
 
 def write_calibration(package: Path, calibration: Calibration) -> Path:

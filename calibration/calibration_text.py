@@ -25,6 +25,10 @@ def calibration_text(result: CalibrationResult) -> str:
         blocks.append(
             f"channels between {_count(len(calibration.equalised), 'pair')} were balanced"
         )
+    if result.stale:
+        blocks.append(
+            f"stale now, and not run until they are exported again: {', '.join(result.stale)}"
+        )
     return "\n".join(blocks)
 
 

@@ -21,6 +21,11 @@ from vsrc.calibration.scenes import Scenes
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.spec import NetworkSpec
 
+DIM_LUMA = 96.0
+"""Clips whose lightest parts stay below this luma, 0..255, are warned of."""
+FLAT_LUMA = 8.0
+"""Clips in no frame of which luma has this standard deviation are warned of."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -75,10 +80,36 @@ def draw_windows(clips: Sequence[Scenes], network: NetworkSpec, *, count: int, s
             f"every frame of the calibration clips is black (mean luma {bright:.2f} of 255 at "
             "most), so all ranges would be zero; name clips that show something"
         )
+    notes += _narrow_notes(clips, shots)
     frames: list[list[int]] = [[] for _ in clips]
     for index, frame in _iter_drawn(shots, _kinds(clips), count, np.random.default_rng(seed)):
         frames[index].append(frame)
     return Draw(tuple(tuple(sorted(of_clip)) for of_clip in frames), tuple(notes))
+
+
+def _narrow_notes(
+    clips: Sequence[Scenes], shots: Sequence[tuple[int, NDArray[np.int64]]]
+) -> list[str]:
+    """Warn of clips whose ranges would be narrower than those of other video, and say why."""
+    used = sorted({index for index, _ in shots})
+    causes = (
+        ("lightest", DIM_LUMA, "dim, nothing in it is brighter than luma {:.0f} of 255", "bright"),
+        (
+            *("contrast", FLAT_LUMA, "flat, luma varies by {:.1f} of 255 within a frame"),
+            "detailed",
+        ),
+    )
+    notes = []
+    for of, least, words, other in causes:
+        most = {index: float(getattr(clips[index], of).max()) for index in used}
+        low = [index for index in used if most[index] < least]
+        notes += [f"{clips[index].source.name}: {words.format(most[index])}" for index in low]
+        if low and len(low) == len(used):
+            notes.append(
+                f"all calibration clips are {words.split(',')[0]}: int8 would clip {other} video; "
+                f"add {other} clips, unless all that will be fed looks like these"
+            )
+    return notes
 
 
 def _places(clip: Scenes, network: NetworkSpec) -> Iterator[range]:

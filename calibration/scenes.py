@@ -31,7 +31,7 @@ _TELL_EVERY = 25
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Shots, motion and brightness of one clip.
+    """Shots, motion, brightness and contrast of one clip.
 
     Attributes:
         source: Files of the clip.
@@ -41,6 +41,8 @@ class Scenes:
         motion: Mean absolute change of luma from the previous frame, 0..255; 0 at the start of a
             shot.
         brightness: Mean luma of each frame, 0..255.
+        lightest: Luma that one in a hundred pixels of each frame reaches, 0..255.
+        contrast: Standard deviation of luma within each frame, 0..127.5.
     """
 
     source: Source
@@ -49,6 +51,8 @@ class Scenes:
     starts: tuple[int, ...]
     motion: NDArray[np.float32]
     brightness: NDArray[np.float32]
+    lightest: NDArray[np.float32]
+    contrast: NDArray[np.float32]
 
     @property
     def shots(self) -> Iterator[range]:
@@ -87,7 +91,7 @@ def _low(clip: ClipSource, degradation: str) -> ClipSource:
 
 
 def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
-    """Decode a clip once and measure shots, motion and brightness.
+    """Decode a clip once and measure shots, motion, brightness and contrast.
 
     Raises:
         MediaError: It cannot be decoded, or the runtime would reject it (HDR, interlaced).
@@ -96,6 +100,8 @@ def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
     starts: list[int] = []
     motion: list[float] = []
     brightness: list[float] = []
+    lightest: list[float] = []
+    contrast: list[float] = []
     last: NDArray[np.float32] | None = None
     with closing(open_source(source)) as reader:
         total = reader.info.estimated_frames
@@ -106,6 +112,8 @@ def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
                 starts.append(index)
             motion.append(0.0 if begins or last is None else float(np.abs(small - last).mean()))
             brightness.append(float(small.mean()))
+            lightest.append(float(np.percentile(small, 99)))
+            contrast.append(float(small.std()))
             pts.append(frame.pts)
             last = small
             if index % _TELL_EVERY == 0:
@@ -117,6 +125,8 @@ def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
         starts=tuple(starts),
         motion=np.array(motion, dtype=np.float32),
         brightness=np.array(brightness, dtype=np.float32),
+        lightest=np.array(lightest, dtype=np.float32),
+        contrast=np.array(contrast, dtype=np.float32),
     )
 
 

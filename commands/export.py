@@ -106,7 +106,15 @@ if TYPE_CHECKING:
     metavar="DB",
     help="Least agreement with torch.  [default: fp32 90, fp16 50, int8 40]",
 )
-@click.option("--allow-lossy", is_flag=True, help="Keep what misses that limit, and mark it.")
+@click.option(
+    "--max-loss",
+    type=float,
+    metavar="DB",
+    default=ExportConfig.max_loss,
+    show_default=True,
+    help="int8: most that may be lost against ground truth, where frames have it.",
+)
+@click.option("--allow-lossy", is_flag=True, help="Keep what misses these limits, and mark it.")
 @click.option(
     "--gpu",
     "gpus",
@@ -148,6 +156,7 @@ def export_command(
     int8_with: Literal["fp16", "fp32"],
     quantizer: Literal["vsrc", "modelopt"],
     min_psnr: float | None,
+    max_loss: float,
     allow_lossy: bool,
     gpus: tuple[str, ...],
     timing_cache: Path | None,
@@ -180,6 +189,7 @@ def export_command(
         int8_with=int8_with,
         quantizer=quantizer,
         min_psnr=min_psnr,
+        max_loss=max_loss,
         allow_lossy=allow_lossy,
         gpus=gpus,
         timing_cache=timing_cache,

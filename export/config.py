@@ -66,7 +66,8 @@ class ExportConfig:
         quantizer: Writer of int8 graphs: vsrc, from the ranges of a calibration, or NVIDIA's
             ModelOpt, if installed, from `calib`; ModelOpt writes the whole graph only.
         min_psnr: Minimum PSNR to torch, dB; None for the default of each precision.
-        allow_lossy: Whether to keep a graph that misses that limit, marked as lossy.
+        max_loss: Maximum loss of an int8 graph against ground truth, dB, where there is any.
+        allow_lossy: Whether to keep a graph that misses these limits, marked as lossy.
         gpus: Compute capabilities that a `trt-rtx` engine is built for ("8.9"); empty for all that
             this version supports except Turing (7.5), where float32 matrix products do not build.
         timing_cache: TensorRT timing cache of a `trt` build, read and updated; None for the one in
@@ -88,6 +89,7 @@ class ExportConfig:
     int8_with: Literal["fp16", "fp32"] = "fp16"
     quantizer: Literal["vsrc", "modelopt"] = "vsrc"
     min_psnr: float | None = None
+    max_loss: float = 0.1
     allow_lossy: bool = False
     gpus: tuple[str, ...] = ()
     timing_cache: Path | None = None

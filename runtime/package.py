@@ -80,28 +80,36 @@ class Package:
         return self.file(self.spec.weights)
 
     def graph(self, name: str) -> tuple[Path, GraphSpec]:
-        """Return path and description of the graph called `name` ("fp32", ...), after checks."""
+        """Return path and description of the graph called `name` ("fp32", ...), after checks.
+
+        Raises:
+            SpecError: There is no such graph, it is older than the calibration, or damaged.
+        """
         if name not in self.spec.graphs:
             have = ", ".join(self.spec.graphs) or "none"
             missing = f"{self.path} has no {name} graph (it has: {have})"
-            precision = (
-                name.removeprefix("encode-")
-                .removeprefix("fuse-")
-                .removesuffix("-float")
-                .removesuffix("-stacked")
-            )
-            if precision not in get_args(Precision):
+            if _precision_of(name) not in get_args(Precision):
                 raise SpecError(f"{missing}; precisions are {', '.join(get_args(Precision))}")
-            options = f"--format onnx --precision {precision}"
-            if name.endswith(("-float", "-stacked")):
-                options += " --io float"
-            if name.endswith("-stacked"):
-                options += " --layout stacked"
-            if precision.startswith("int8") and not (self.path / CALIBRATION_FILE).is_file():
-                options += " --calib CLIPS"
-            raise SpecError(f"{missing}; write it with: {advised_export(self.path, options)}")
+            raise SpecError(f"{missing}; write it with: {self._export_of(name)}")
         graph = self.spec.graphs[name]
+        if graph.stale:
+            raise SpecError(
+                f"{self.path}: its {name} graph is stale, it was written before the calibration; "
+                f"write it again with: {self._export_of(name)}"
+            )
         return self.file(graph), graph
+
+    def _export_of(self, name: str) -> str:
+        """Command that writes a graph."""
+        precision = _precision_of(name)
+        options = f"--format onnx --precision {precision}"
+        if name.endswith(("-float", "-stacked")):
+            options += " --io float"
+        if name.endswith("-stacked"):
+            options += " --layout stacked"
+        if precision.startswith("int8") and not (self.path / CALIBRATION_FILE).is_file():
+            options += " --calib CLIPS"
+        return advised_export(self.path, options)
 
     def session(
         self, *, backend: str = "auto", precision: str = "auto", threads: int = 0
@@ -140,6 +148,12 @@ def open_package(path: str | Path) -> Package:
     for entry in (package.spec.weights, *package.spec.graphs.values()):
         inside(path, entry.file)
     return package
+
+
+def _precision_of(name: str) -> str:
+    """Precision in the name of a graph."""
+    whole = name.removeprefix("encode-").removeprefix("fuse-")
+    return whole.removesuffix("-float").removesuffix("-stacked")
 
 
 def packed_folder() -> Path:

@@ -198,7 +198,12 @@ class GraphSpec(FileSpec):
         features: Feature maps of one set.
         psnr_db: PSNR against torch in float32 before rounding, dB, at the worst of the tested
             sizes; None if equal, or not measured.
-        lossy: Whether it is below the limit of that PSNR, and was kept at the user's request.
+        lossy: Whether it misses the limit of that PSNR, or of the loss against ground truth, and
+            was kept at the user's request.
+        int8_share: Fraction of the multiply-accumulates that are int8, 0..1; None for float
+            graphs, and where it was not counted.
+        stale: Whether the package was calibrated anew after an int8 graph was written; such a
+            graph is not run.
     """
 
     precision: Precision
@@ -213,6 +218,13 @@ class GraphSpec(FileSpec):
     psnr_db: float | None = None
     lossy: bool = False
     layout: GraphLayout = "window"
+    int8_share: float | None = None
+    stale: bool = False
+
+    @property
+    def is_run_by_choice(self) -> bool:
+        """Whether `auto` may take it: it kept within its limits and is up to date."""
+        return not (self.lossy or self.stale)
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,11 @@ def compare_graphs(
     return GraphComparison(of_all, _picture(truth, 1.0), pictures)
 
 
+def run_of(graph: Path, state: tuple[StateSpec, ...]) -> Run:
+    """Return a function that runs windows, in order with a state, through a whole network."""
+    return steps_run(graph, state) if state else whole_run(graph)
+
+
 def whole_run(graph: Path) -> Run:
     """Return a function that runs a window through the graph of the whole network."""
     from vsrc.runtime.backends.ort import open_ort

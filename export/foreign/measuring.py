@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vsrc.export.foreign.form import FOREIGN, ForeignForm
 from vsrc.export.foreign.original import OriginalGraph
+from vsrc.export.graphs.multiply_accumulates import count_macs
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import NetworkSpec
 
@@ -136,36 +137,8 @@ def _parameters(model: onnx.ModelProto) -> int:
 
 
 def _gmac_per_lr_pixel(original: OriginalGraph, form: ForeignForm, multiple: int) -> float:
-    """Multiply-accumulates of convolutions and matrix products; 0 where shapes are not known."""
-    import onnx
-
+    """Multiply-accumulates of convolutions and matrix products."""
     side = -(-64 // multiple) * multiple
     frames = _noise(original, form, side, side, seed=0)
-    model = type(original.model)()
-    model.CopyFrom(original.model)
-    value = next(each for each in model.graph.input if each.name == original.input)
-    for dim, size in zip(value.type.tensor_type.shape.dim, form.feed(frames).shape, strict=True):
-        dim.dim_value = size
-    del model.graph.output[0].type.tensor_type.shape.dim[:]
-    model.graph.output[0].type.tensor_type.ClearField("shape")
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except onnx.shape_inference.InferenceError:
-        return 0.0
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for each in (*graph.input, *graph.value_info, *graph.output):
-        dims = each.type.tensor_type.shape.dim
-        shapes[each.name] = tuple(dim.dim_value for dim in dims)
-    total = sum(_macs(node, shapes) for node in graph.node)
-    return total / math.prod(frames.shape[-2:]) / 1e9
-
-
-def _macs(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:
-    if node.op_type in ("Conv", "ConvTranspose"):
-        weight = shapes.get(node.input[1], ())
-        counted = node.output[0] if node.op_type == "Conv" else node.input[0]
-        return math.prod(shapes.get(counted, (0,))) * math.prod(weight[1:])
-    if node.op_type in ("MatMul", "Gemm"):
-        inner = shapes.get(node.input[0], (0,))[-1:]
-        return math.prod(shapes.get(node.output[0], (0,))) * math.prod(inner)
-    return 0
+    macs = count_macs(original.model, {original.input: form.feed(frames)})
+    return sum(macs.values()) / math.prod(frames.shape[-2:]) / 1e9

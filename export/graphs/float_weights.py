@@ -4,8 +4,8 @@
 
 ONNX Runtime takes the left one, whose weights are float, for a quantised convolution whose weights
 somebody forgot, and quantises them itself, with one scale for all channels (its transformer
-`WeightBiasQuantization`, 1.31): ETDS with one layer in float was 12 dB further from fp32 for it. The Max is at the least
-value of the quantised tensor, so it changes nothing.
+`WeightBiasQuantization`, 1.31): ETDS with one layer in float was 12 dB further from fp32 for it.
+The Max is at the least value of the quantised tensor, so it changes nothing.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from vsrc.export.graphs.byte_graph import write_byte_graph
 from vsrc.export.graphs.byte_output import quantise_output
 from vsrc.export.graphs.float_weights import keep_float_weights
 from vsrc.export.graphs.quantise_cpu import insert_cpu_qdq
+from vsrc.export.graphs.subpixel_convolution import replace_transposed
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import Precision
 
@@ -64,6 +65,7 @@ def int8_graph(
     elif chosen == keys and _write_bytes(result, ranges):
         changed = len(keys)
     else:
+        replace_transposed(result)
         changed = insert_cpu_qdq(result, ranges, outputs, only=chosen)
         quantise_output(result)
         keep_float_weights(result)

@@ -112,14 +112,15 @@ def check_new_graphs(
     precisions: Sequence[Precision],
     roles: Sequence[GraphRole],
 ) -> None:
-    """Raise if the package has one of the graphs and it is not to be replaced."""
+    """Raise if the package has one of the graphs, up to date, and it is not to be replaced."""
     stacked = is_named_stacked(package.spec.network, config)
     names = [
         graph_name(precision, config.io, role, is_stacked=stacked)
         for precision in precisions
         for role in roles
     ]
-    there = [name for name in names if name in package.spec.graphs]
+    graphs = package.spec.graphs
+    there = [name for name in names if name in graphs and not graphs[name].stale]
     if there and not config.overwrite:
         raise OutputError(f"{package.path} has a {there[0]} graph; add --overwrite to replace it")
 

@@ -92,15 +92,15 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 def _halve(traced: Sequence[TypedGraph], frames: Array) -> list[TypedGraph]:
     graphs = []
-    for graph, feeds in zip(traced, _feeds(traced, frames), strict=True):
+    for graph, feeds in zip(traced, feeds_of(traced, frames), strict=True):
         model, kept = half_or_kept(graph.model, feeds, halve=graph.plan.maps)
         name_precision(model, "fp16", opset=opset_of(model))
         graphs.append(TypedGraph(graph.plan, model, kept))
     return graphs
 
 
-def _feeds(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
-    """Inputs of each graph for the same window of frames."""
+def feeds_of(traced: Sequence[TypedGraph], frames: Array) -> list[Feeds]:
+    """Inputs of each graph for the same window of frames; arguments as for `in_precision`."""
     whole = traced[0]
     if whole.plan.state:  # that after the frames before the last
         windows = [frames[at : at + 1] for at in range(len(frames))]

@@ -37,7 +37,7 @@ def add_to_package(
                     _write_graph(source, draft, graph, config, draft_of_package)
                     for graph in draft.graphs
                 ]
-                reports += write_reports(draft_of_package, draft, of_it, limit_db=config.min_psnr)
+                reports += write_reports(draft_of_package, draft, of_it)
                 written += of_it
                 agreements |= draft.comparison.agreements
         spec = open_package(path).spec
@@ -74,6 +74,8 @@ def _write_graph(
         psnr_db=worst if -1e3 < worst < 1e3 else None,
         lossy=draft.lossy,
         layout=source.layout,
+        int8_share=draft.int8_share if typed.plan.role == "whole" else None,
     )
     file = source.package.path / graph.file
-    return ExportedGraph(file, name, graph, len(typed.model.graph.node), typed.kept)
+    nodes = len(typed.model.graph.node)
+    return ExportedGraph(file, name, graph, nodes, typed.kept, draft.float_layers)

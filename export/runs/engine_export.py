@@ -95,12 +95,14 @@ def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult
     assert config.precision != "auto"  # rejected by ExportConfig
     stacked = is_named_stacked(open_package(config.package).spec.network, config)
     name = graph_name(config.precision, config.io, is_stacked=stacked)
-    if name in open_package(config.package).spec.graphs:
+    there = open_package(config.package).spec.graphs.get(name)
+    if there is not None and not there.stale:
         return ExportResult((), {})
     is_foreign = open_package(config.package).spec.network.name.startswith(FOREIGN)
     if not is_foreign and not is_importable("torch"):
+        lacks = "has no" if there is None else "was calibrated since it got its"
         raise SpecError(
-            f"{config.package} has no {name} graph, and torch is not installed to write it; on a "
+            f"{config.package} {lacks} {name} graph, and torch is not installed to write it; on a "
             f"machine with torch run vsrc export {config.package} "
             f"--precision {config.precision} --io {config.io}"
         )
@@ -115,7 +117,8 @@ def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path,
     for role in _ROLES if config.halves else _ROLES[:1]:
         stacked = is_named_stacked(package.spec.network, config)
         name = graph_name(config.precision, config.io, role, is_stacked=stacked)
-        if name in package.spec.graphs:
+        described = package.spec.graphs.get(name)
+        if described is not None and not described.stale:
             path, graph = package.graph(name)
             if graph.lossy and not config.allow_lossy:
                 raise GateError(

@@ -13,7 +13,6 @@ import numpy as np
 
 from vsrc import __version__
 from vsrc.export.checks.agreement import Agreement
-from vsrc.export.checks.quality_gate import LIMITS_DB
 from vsrc.export.runs.result import ExportedGraph
 from vsrc.runtime.dependencies import find_version, is_importable
 from vsrc.runtime.inspection.facts import size_text
@@ -36,23 +35,20 @@ _ARITHMETIC = {
 }
 
 
-def write_reports(
-    package: Path, draft: Draft, written: Sequence[ExportedGraph], *, limit_db: float | None
-) -> list[Path]:
+def write_reports(package: Path, draft: Draft, written: Sequence[ExportedGraph]) -> list[Path]:
     """Write `reports/export-<name>.json` and, if jinja2 is installed, the HTML page beside it.
 
     Args:
         package: Folder of the package.
         draft: Compared graphs.
         written: Written graphs.
-        limit_db: Limit instead of that of the precision, dB; None for the default.
 
     Returns:
         Paths of the files.
     """
     folder = package / "reports"
     folder.mkdir(exist_ok=True)
-    data = _data(draft, written, LIMITS_DB[draft.precision] if limit_db is None else limit_db)
+    data = _data(draft, written)
     file = folder / f"export-{draft.name}.json"
     write_file(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
     if not is_importable("jinja2"):
@@ -60,13 +56,16 @@ def write_reports(
     return [file, _page(file.with_suffix(".html"), draft, data)]
 
 
-def _data(draft: Draft, written: Sequence[ExportedGraph], limit_db: float) -> dict[str, Any]:
+def _data(draft: Draft, written: Sequence[ExportedGraph]) -> dict[str, Any]:
     tools = {"python": platform.python_version(), "vsrc": __version__}
     versions = {**tools, **{name: find_version(name) for name in _TOOLS}}
     return {
         "schema_version": SCHEMA_VERSION,
         "precision": draft.precision,
-        "limit_db": limit_db,
+        "limit_db": draft.limits.psnr_db,
+        "limit_loss_db": draft.limits.loss_db,
+        "int8_share": draft.int8_share,
+        "float_layers": list(draft.float_layers),
         "lossy": draft.lossy,
         "compared_with": _JUDGE.format(draft.judge),
         "arithmetic": _ARITHMETIC[draft.precision],
@@ -120,11 +119,27 @@ def _page(path: Path, draft: Draft, data: dict[str, Any]) -> Path:
             Picture("difference", difference, f"x {factor}"),
         ],
         summary=(
-            f"{agreement} from {data['compared_with']}; the limit is {data['limit_db']:g} dB"
+            f"{agreement} from {data['compared_with']}; {_limits(data)}"
             + (", which it misses: the graph is marked as lossy." if draft.lossy else ".")
+            + ("" if draft.int8_share is None else f" {_share(draft)}.")
         ),
         tables=[*_tables(data)],
         credit=SAMPLE_CREDIT,
+    )
+
+
+def _limits(data: dict[str, Any]) -> str:
+    text = f"the limit is {data['limit_db']:g} dB"
+    if data["limit_loss_db"] is None:
+        return text
+    return f"{text}, and a loss of {data['limit_loss_db']:g} dB against ground truth"
+
+
+def _share(draft: Draft) -> str:
+    layers = ", ".join(draft.float_layers) or "none"
+    return (
+        f"{100 * (draft.int8_share or 0):.0f} % of the multiply-accumulates are int8; convolutions "
+        f"that stay in float: {layers}"
     )
 
 

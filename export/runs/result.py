@@ -23,6 +23,7 @@ class ExportedGraph:
         graph: Spec of the graph in `model.json`.
         nodes: Number of nodes.
         kept_in_fp32: Nodes kept in fp32, as they overflow half precision.
+        float_layers: Convolutions of an int8 graph that stay in float.
     """
 
     file: Path
@@ -30,6 +31,7 @@ class ExportedGraph:
     graph: GraphSpec
     nodes: int
     kept_in_fp32: tuple[Float32Node, ...] = ()
+    float_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,12 @@ def export_text(result: ExportResult) -> str:
             f"{name}: {worst_db(agreements):.1f} dB to {result.judge} before rounding{lost}"
         )
     for graph in result.graphs:
+        if (share := graph.graph.int8_share) is not None:
+            layers = ", ".join(graph.float_layers) or "none"
+            lines.append(
+                f"{graph.name}: {100 * share:.0f} % of its multiply-accumulates are int8; "
+                f"layers in float: {layers}"
+            )
         if graph.kept_in_fp32:
             names = ", ".join(f"{kept.node} ({kept.operator})" for kept in graph.kept_in_fp32)
             lines.append(f"{graph.name}: in fp32, as half precision cannot hold them: {names}")

@@ -147,6 +147,9 @@ def find_engines(package: Package, name: str, here: Here, reasons: list[str]) ->
     graph = package.spec.graphs.get(name)
     if graph is None:
         return []
+    if graph.stale:
+        reasons.append(f"the {name} graph is older than the calibration, and so are its engines")
+        return []
     engines = (
         _open_if_fitting(path, name, graph, here, reasons)
         for path in _sidecars(package, here.backend, name)

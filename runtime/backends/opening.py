@@ -175,19 +175,20 @@ def short_reason(error: VsrcError, backend: str) -> str:
 
 
 def best_precision(package: Package, provider: Provider, skipped: list[str] | None = None) -> str:
-    """Choose the graph that a provider runs fastest, of those that met their PSNR limit.
+    """Choose the graph that a provider runs fastest, of those that may be chosen.
 
     Args:
         package: An opened package.
         provider: Provider that will run it.
-        skipped: List to which faster graphs that missed their limit are appended.
+        skipped: List to which faster graphs are appended that missed their limit or are stale.
     """
     graphs = package.spec.graphs
     for name in provider.precisions:
-        if name in graphs and not graphs[name].lossy:
+        if name in graphs and graphs[name].is_run_by_choice:
             return name
         if name in graphs and skipped is not None:
-            skipped.append(f"{name} (it missed its PSNR limit at export)")
+            stale, lossy = "it is older than the calibration", "it missed its limit at export"
+            skipped.append(f"{name} ({stale if graphs[name].stale else lossy})")
     return "fp32"  # if it is missing, too, the error gives the command that exports it
 
 
@@ -202,7 +203,7 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
     graphs = package.spec.graphs
     wanted = (*provider.precisions, "fp32") if precision == "auto" else (precision,)
     names = (f"{graph}-float" for graph in wanted)
-    return next((name for name in names if name in graphs and not graphs[name].lossy), None)
+    return next((name for name in names if name in graphs and graphs[name].is_run_by_choice), None)
 
 
 def _open_for_videos(package: Package, backend: str, precision: str, threads: int) -> Session:
@@ -216,7 +217,7 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
     names = (f"encode-{precision}", f"fuse-{precision}")
     pair = [package.spec.graphs.get(name) for name in names]
     # A feature ring feeds uint8: frames of more than 8 bits need the whole network.
-    if not all(half and half.io == "uint8" and not half.lossy for half in pair):
+    if not all(half and half.io == "uint8" and half.is_run_by_choice for half in pair):
         return LaneSession(
             Lanes(lambda inside: _open_whole(package, backend, precision, inside), threads=threads)
         )

@@ -77,6 +77,10 @@ def _entry_text(entry: FileSpec) -> str:
         for axis, (low, high) in ranges.items()
     )
     agreement = "" if entry.psnr_db is None else f", {entry.psnr_db:.1f} dB to torch"
+    if entry.int8_share is not None:
+        agreement += f", {100 * entry.int8_share:.0f} % of its work in int8"
+    if entry.stale:
+        agreement += " (STALE: older than the calibration, not run)"
     lossy = " (LOSSY: it missed its limit)" if entry.lossy else ""
     return f"{text}, {entry.precision}, {entry.io}, opset {entry.opset}, {shape}{agreement}{lossy}"
 

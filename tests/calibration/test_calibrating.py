@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from vsrc.calibration import CalibrationConfig, calibrate
 from vsrc.calibration.calibration_file import (
-    CALIBRATION_FILE,
     QAT,
     Calibration,
     read_calibration,
@@ -29,7 +28,7 @@ from vsrc.calibration.unfinished import Unfinished
 from vsrc.cli import main
 from vsrc.runtime.errors import DataError, MismatchError, OutputError, SpecError, StoppedError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.package import open_package
+from vsrc.runtime.package import CALIBRATION_FILE, open_package
 
 Frames = NDArray[np.uint8]
 KEYS = ["encoder", "fusion", "body.0", "body.1", "body.2", "body.3", "tail"]

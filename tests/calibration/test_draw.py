@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,9 @@ def _graph(least: int = 1) -> GraphSpec:
     return GraphSpec("g", "", 0, "fp32", "uint8", 18, (least, 8192), (least, 8192))
 
 
-def _scenes(lengths: list[int], brightness: float = 90.0) -> Scenes:
+def _scenes(
+    lengths: list[int], brightness: float = 90.0, *, lightest: float = 200.0, contrast: float = 40.0
+) -> Scenes:
     total = sum(lengths)
     starts = np.cumsum([0, *lengths[:-1]])
     return Scenes(
@@ -45,7 +47,37 @@ def _scenes(lengths: list[int], brightness: float = 90.0) -> Scenes:
         starts=tuple(int(start) for start in starts),
         motion=np.linspace(0, 9, total, dtype=np.float32),
         brightness=np.linspace(brightness / 2, brightness, total, dtype=np.float32),
+        lightest=np.linspace(lightest / 2, lightest, total, dtype=np.float32),
+        contrast=np.linspace(contrast / 2, contrast, total, dtype=np.float32),
     )
+
+
+def test_dim_and_flat_clips_are_warned_of_with_the_cause() -> None:
+    usual, dim = _scenes([20]), _scenes([20], 20.0, lightest=60.0)
+    flat = _scenes([20], contrast=3.0)
+    assert draw_windows([usual], _network(), count=4, seed=0).notes == ()
+    (note,) = draw_windows([usual, dim], _network(), count=4, seed=0).notes
+    assert "dim" in note
+    assert "60 of 255" in note
+    own, whole = draw_windows([dim], _network(), count=4, seed=0).notes
+    assert own == note
+    assert "all calibration clips are dim" in whole
+    own, whole = draw_windows([flat, flat], _network(), count=4, seed=0).notes[1:]
+    assert "flat" in own
+    assert "3.0" in own
+    assert "all calibration clips are flat" in whole
+
+
+def test_brightness_and_contrast_are_those_of_the_pictures(
+    tmp_path: Path, write_video: Callable[[Path, Sequence[Frames]], Path]
+) -> None:
+    rng = np.random.default_rng(0)
+    frames = np.stack([rng.integers(0, top, (64, 64), dtype=np.uint8) for top in (50, 200)])
+    path = write_video(tmp_path / "grey.mkv", [np.repeat(frames[..., None], 3, axis=3)])
+    scenes = survey(Source("grey", (path,), is_pictures=False))
+    for at, frame in enumerate(frames):
+        assert scenes.contrast[at] == pytest.approx(float(frame.std()), abs=1)
+        assert scenes.lightest[at] == pytest.approx(float(np.percentile(frame, 99)), abs=2)
 
 
 def test_every_shot_gives_a_window_before_any_gives_a_second() -> None:

@@ -135,8 +135,8 @@ def test_channels_are_balanced_by_how_far_they_reach_before_a_prelu(
     node = model.graph.node[1]
     node.op_type = "PRelu"
     node.input.append("slope")
-    values = {
-        "a.weight": np.array([[-100.0, 0.0], [0.0, 1.0]], np.float32).reshape(2, 2, 1, 1) / 255,
+    values: dict[str, NDArray[np.float32]] = {
+        "a.weight": np.diag(np.array([-100, 1], np.float32) / 255).reshape(2, 2, 1, 1),
         "b.weight": np.ones((2, 2, 1, 1), np.float32),
     }
     for tensor in model.graph.initializer:
@@ -155,7 +155,7 @@ def test_channels_are_balanced_by_how_far_they_reach_before_a_prelu(
     model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.int64), "at"))
     for place, each in enumerate(entry):
         model.graph.node.insert(place, each)
-    shape = ["n", 3, "h", "w", 3]
+    shape: list[str | int | None] = ["n", 3, "h", "w", 3]
     value = helper.make_tensor_value_info("lr", onnx.TensorProto.UINT8, shape)
     model.graph.input[0].CopyFrom(value)
     out = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["n", 2, "h", "w"])

@@ -85,7 +85,7 @@ def test_auto_says_in_one_line_what_it_skipped(tiny_package: Path) -> None:
     assert line.startswith("ort-cpu fp32 runs it; skipped: trt (student.vsrc holds no trt eng")
     assert "trt-rtx (student.vsrc holds no trt-rtx engine)" in line
     assert "ort-cuda (this onnxruntime" in line
-    assert line.endswith("int8-cpu (it missed its PSNR limit at export)")
+    assert line.endswith("int8-cpu (it missed its limit at export)")
     open_video_session(package, backend="ort", precision="fp32", say=said.append).close()
     assert len(said) == 1
     open_session(package, say=said.append).close()
