@@ -37,9 +37,14 @@ if TYPE_CHECKING:
     "--backend",
     default=InferConfig.backend,
     show_default=True,
-    help="What runs it: auto, ort, ort-cuda, ort-tensorrt, trt or trt-rtx.",
+    help="What runs it: auto, ort, openvino, ort-cuda, ort-tensorrt, trt, trt-rtx or ort:NAME.",
 )
-@click.option("--precision", default=InferConfig.precision, show_default=True, help="Which graph.")
+@click.option(
+    "--precision",
+    default=InferConfig.precision,
+    show_default=True,
+    help="Which graph; bf16: fp32, in bfloat16.",
+)
 @click.option(
     "--threads",
     type=int,

@@ -25,7 +25,9 @@ _MODULES = {
 }
 """Distribution -> module, where replacing hyphens is not enough."""
 
-_REPORTED = ("numpy", "onnxruntime", "tensorrt", "tensorrt_rtx")
+_REPORTED = ("numpy", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
+_PLUGIN_MODULES = ("onnxruntime_ep_", "onnxruntime_qnn")
+"""Beginnings of the names of modules that bring execution providers."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,8 @@ def collect_versions() -> dict[str, str]:
     """Return package -> version, of Python, vsrc and the libraries loaded in this process."""
     loaded = {name: sys.modules[name] for name in _REPORTED if name in sys.modules}
     versions = {name: str(getattr(module, "__version__", "?")) for name, module in loaded.items()}
+    plugins = [name for name in sys.modules if name.startswith(_PLUGIN_MODULES) and "." not in name]
+    versions |= {name: find_version(name.replace("_", "-")) or "?" for name in sorted(plugins)}
     return {"python": platform.python_version(), "vsrc": __version__, **versions}
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from vsrc.runtime.schema import AtLeastOne, Limits, Positive
 
+_CPU_INFO = Path("/proc/cpuinfo")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -83,6 +84,16 @@ def thread_count(threads: int = 0) -> int:
     return core_count() if limit is None else max(1, min(core_count(), ceil(limit)))
 
 
+def has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16: AVX512-BF16 or AMX on x86, BF16 on Arm."""
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags.split())
+
+
 def peak_memory_bytes() -> int | None:
     """Return the peak resident memory of this process, bytes; None where the kernel has no value.
 
@@ -99,7 +110,7 @@ def peak_memory_bytes() -> int | None:
 def _cpu_model() -> str | None:
     """Read from `/proc/cpuinfo` on x86, from the device tree on boards, else from Python."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        for line in _CPU_INFO.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(":")
             if key.strip() in ("model name", "Hardware") and value.strip():
                 return value.strip()

@@ -22,6 +22,9 @@ LONGEST_WINDOW = 64
 """Largest window, frames: a reader that seeks starts so many frames before the position."""
 
 Precision = Literal["fp32", "fp16", "int8", "int8-cpu"]
+RunPrecision = Literal["fp32", "fp16", "int8", "int8-cpu", "bf16"]
+"""Precision of a graph as it is run: no file is in bf16, but OpenVINO may run fp32 so."""
+
 GraphIo = Literal["uint8", "float"]
 GraphLayout = Literal["window", "stacked"]
 GraphRole = Literal["whole", "encode", "fuse"]
@@ -183,7 +186,7 @@ class GraphSpec(FileSpec):
         fuse      features (N, T - F + 1, C, h, w) float, centre     sr
 
     Attributes:
-        precision: Precision of the arithmetic.
+        precision: Precision of the arithmetic. `bf16` in sessions alone: their file is in fp32.
         io: Input and output type: uint8 `(N, T, H, W, 3)`, or float in [0, 1] as `layout` says. A
             single frame (`lr` of an encode graph where F = 1, and `centre`) has no axis T.
         layout: Axes of float frames: `window`, `(N, T, 3, H, W)`, or `stacked`, the frames one
@@ -206,7 +209,7 @@ class GraphSpec(FileSpec):
             graph is not run.
     """
 
-    precision: Precision
+    precision: RunPrecision
     io: GraphIo
     opset: int
     height: tuple[int, int]
@@ -225,6 +228,11 @@ class GraphSpec(FileSpec):
     def is_run_by_choice(self) -> bool:
         """Whether `auto` may take it: it kept within its limits and is up to date."""
         return not (self.lossy or self.stale)
+
+    @property
+    def file_precision(self) -> Precision:
+        """Precision of the file, whatever it is run in."""
+        return "fp32" if self.precision == "bf16" else self.precision
 
 
 @dataclass(frozen=True)
@@ -289,6 +297,11 @@ class ModelSpec:
     graphs: dict[str, GraphSpec] = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
     quality: tuple[Quality, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, graph in self.graphs.items():
+            if graph.precision == "bf16":
+                raise ValueError(f"graph {name}: precision='bf16' must be that of the file: fp32")
 
 
 def spec_to_text(spec: ModelSpec) -> str:

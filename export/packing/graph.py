@@ -99,7 +99,7 @@ def _keep(
     folder: Path, path: Path, network: NetworkSpec, graph: GraphSpec, origin: Provenance
 ) -> str:
     """Take a graph with uint8 edges as it is."""
-    name = graph_name(graph.precision)
+    name = graph_name(graph.file_precision)
     (folder / "graphs").mkdir()
     content = path.read_bytes()
     (folder / f"graphs/{name}.onnx").write_bytes(content)

@@ -73,13 +73,13 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
             compute_capabilities=(device.compute_capability,) if device else gpus,
             graph=name,
             graph_sha256=graph.sha256,
-            precision=graph.precision,
+            precision=graph.file_precision,
             io=graph.io,
             shapes=input_shapes(backend, path, shapes_of),
         )
         order = BuildOrder(
             graph=path,
-            precision=graph.precision,
+            precision=graph.file_precision,
             shapes_of=shapes_of,
             compute_capabilities=gpus,
             workspace_bytes=_workspace(config, device),

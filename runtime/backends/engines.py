@@ -120,7 +120,7 @@ class Here:
             compute_capabilities=(self.device.compute_capability,),
             graph=name,
             graph_sha256=graph.sha256,
-            precision=graph.precision,
+            precision=graph.file_precision,
             io=graph.io,
             shapes=spec.target.shapes,
         )

@@ -14,7 +14,7 @@ class GraphInUse:
 
     Attributes:
         backend: What runs it ("ort-cpu", "trt").
-        precision: Arithmetic of the graph ("int8-cpu").
+        precision: Precision in which it runs ("int8-cpu"): that of the graph, or bf16 on request.
         file: Graph file, relative to the package; the encode graph where the network runs in two
             halves, and the ONNX graph that it was built from where an engine runs.
         sha256: Hash of that file.
@@ -27,6 +27,11 @@ class GraphInUse:
 
     def __str__(self) -> str:
         return f"{self.backend} {self.precision} ({self.file})"
+
+
+def is_on_cores(label: str) -> bool:
+    """Whether the session of a label runs on the cores of the CPU."""
+    return label.split()[0] in ("ort-cpu", "openvino") or label.split()[0].endswith("/cpu")
 
 
 def graph_of(session: Session) -> GraphInUse:

@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.backends.engines import ENGINE_BACKENDS, open_engines
+from vsrc.runtime.backends.lane_trial import LanePlan
+from vsrc.runtime.backends.openvino_session import NAME as OPENVINO
+from vsrc.runtime.backends.openvino_session import PRECISIONS, OpenVinoSession, OpenVinoSteps
+from vsrc.runtime.backends.ort_plugin import (
+    installed_plugins,
+    is_plugin,
+    plugin_provider,
+    require_plugin,
+)
 from vsrc.runtime.backends.ort_provider import CPU, CUDA, TENSORRT, Provider
+from vsrc.runtime.backends.picture_gate import require_same_pictures
 from vsrc.runtime.backends.tensorrt_api import MODULES, tensorrt_module
 from vsrc.runtime.dependencies import is_importable
-from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.errors import MismatchError, MissingDependencyError, VsrcError
 from vsrc.runtime.installation import require_installed
+from vsrc.runtime.machine import has_bf16, thread_count
 from vsrc.runtime.windows.session import Session
+from vsrc.runtime.windows.state_session import StateSession
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,21 +38,33 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PROVIDERS = {"auto": CPU, "ort": CPU, "ort-cuda": CUDA, "ort-tensorrt": TENSORRT}
+_OPENVINO = Provider(OPENVINO, "", PRECISIONS)
+_PROVIDERS = {
+    "auto": CPU,
+    "ort": CPU,
+    "ort-cuda": CUDA,
+    "ort-tensorrt": TENSORRT,
+    OPENVINO: _OPENVINO,
+}
 
-BACKENDS = ("auto", "ort", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx")
+BACKENDS = ("auto", "ort", "openvino", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx", "ort:NAME")
+"""Backends; NAME is that of a plugin: see `ort_plugin.PLUGINS`."""
 
-_AUTO = ("trt", "trt-rtx", "ort-cuda", "ort")
-"""Backends that `auto` tries, fastest first. TensorRT inside ONNX Runtime is not among them,
-because it builds engines for minutes."""
+BF16 = "bf16"
+"""Precision that is not in a graph: OpenVINO runs the fp32 graph in it."""
+
+_BF16_BACKENDS = ("auto", OPENVINO, "ort:openvino")
 
 
 def provider_of(backend: str) -> Provider:
-    """Return the ONNX Runtime provider of a backend.
+    """Return the execution provider of a backend.
 
     Raises:
+        MissingDependencyError: A plugin of ONNX Runtime is not installed, or offers no device.
         ValueError: There is no such backend.
     """
+    if is_plugin(backend):
+        return plugin_provider(backend)
     if backend not in _PROVIDERS:
         raise ValueError(f"{backend=} is not known; there are: {', '.join(BACKENDS)}")
     return _PROVIDERS[backend]
@@ -59,23 +84,26 @@ def open_session(
         package: An opened package.
         backend: One of `BACKENDS`; `auto` takes the fastest that loads.
         precision: Name of the graph; `auto` takes the fastest for the backend, of those that kept
-            within their limit when they were exported.
+            within their limit when they were exported. `bf16` runs the fp32 graph in bfloat16.
         threads: CPU threads, 0 for as many as there are cores.
         say: Called with one line: what `auto` took, and why not what would be faster.
 
     Raises:
         SpecError: The package lacks the graph, or it is damaged.
         MissingDependencyError: The backend that was asked for is not installed or did not load.
+        GateError: The backend gives other pictures than ONNX Runtime on the CPU.
         ValueError: No such backend.
     """
     skipped: list[str] = []
+    _check_bf16(backend, precision)
 
     def open_on(name: str) -> Session:
         if name in ENGINE_BACKENDS:
             return open_engines(package, backend=name, precision=precision, keeps_features=False)
-        return _open_whole(package, name, _choose_graph(package, name, precision, skipped), threads)
+        graph = _choose_graph(package, name, precision, skipped)
+        return _gated(_open_whole(package, name, graph, threads), package, name)
 
-    return _open_chosen(backend, open_on, skipped, say)
+    return _open_chosen(backend, precision, open_on, skipped, say)
 
 
 def open_video_session(
@@ -106,9 +134,11 @@ def open_video_session(
     Raises:
         SpecError: The package lacks the graph, or it is damaged.
         MissingDependencyError: The requested backend is not installed or did not load.
+        GateError: The backend gives other pictures than ONNX Runtime on the CPU.
         ValueError: There is no such backend.
     """
     skipped: list[str] = []
+    _check_bf16(backend, precision)
 
     def open_on(name: str) -> Session:
         if name in ENGINE_BACKENDS:
@@ -117,9 +147,9 @@ def open_video_session(
             )
         deep = deep_graph(package, provider_of(name), precision) if is_deep else None
         graph = deep or _choose_graph(package, name, precision, skipped)
-        return _open_for_videos(package, name, graph, threads)
+        return _gated(_open_for_videos(package, name, graph, threads), package, name)
 
-    return _open_chosen(backend, open_on, skipped, say)
+    return _open_chosen(backend, precision, open_on, skipped, say)
 
 
 def require_backend(backend: str) -> None:
@@ -134,6 +164,10 @@ def require_backend(backend: str) -> None:
     if backend in ENGINE_BACKENDS:
         if not is_importable(MODULES[backend]):
             tensorrt_module(backend)  # raises with the install command for this machine
+    elif is_plugin(backend):
+        require_plugin(backend)
+    elif backend == OPENVINO:
+        require_installed(f"the backend {backend}", "openvino", extra="openvino")
     elif backend != "auto":
         require_installed(f"the backend {backend}", "onnxruntime")
 
@@ -151,21 +185,83 @@ def first_that_loads(
     for name in names[:-1]:
         try:
             return open_one(name)
-        except VsrcError as error:  # noqa: PERF203  there are four
+        except VsrcError as error:  # noqa: PERF203  there are few
             skipped.append(f"{name} ({short_reason(error, name)})")
     return open_one(names[-1])
 
 
 def _open_chosen(
     backend: str,
+    precision: str,
     open_on: Callable[[str], Session],
     skipped: list[str],
     say: Callable[[str], None],
 ) -> Session:
     """Open the named backend, or the fastest that loads; say what was skipped."""
-    session = first_that_loads(_AUTO, open_on, skipped) if backend == "auto" else open_on(backend)
+    if backend == "auto":
+        session = first_that_loads(_auto_backends(precision), open_on, skipped)
+    else:
+        session = open_on(backend)
     if skipped:
         say(f"{session.label} runs it; skipped: {', '.join(skipped)}")
+    return session
+
+
+def _auto_backends(precision: str) -> tuple[str, ...]:
+    """Backends that `auto` tries, fastest first.
+
+    TensorRT inside ONNX Runtime is not among them, because it builds engines for minutes; nor is
+    OpenVINO on a CPU, where ONNX Runtime is as fast, unless for bf16.
+    """
+    plugins = tuple(plugin.backend for plugin in installed_plugins())
+    if precision == BF16:
+        return (*(name for name in plugins if name in _BF16_BACKENDS), OPENVINO)
+    devices = (name for name in plugins if _offers_device(name))
+    return ("trt", "trt-rtx", "ort-cuda", *devices, "ort")
+
+
+def _offers_device(backend: str) -> bool:
+    """Whether a plugin offers more than the CPU here, or cannot say; then opening it says why."""
+    try:
+        return provider_of(backend).device != "CPU"
+    except VsrcError:
+        return True
+
+
+def _check_bf16(backend: str, precision: str) -> None:
+    """Raise if bf16 was asked for where it does not exist.
+
+    Raises:
+        MissingDependencyError: This CPU cannot multiply bfloat16.
+        ValueError: The backend has only the precision of its graphs.
+    """
+    if precision != BF16:
+        return
+    if backend not in _BF16_BACKENDS:
+        raise ValueError(
+            f"precision={precision!r} is run by {' and '.join(_BF16_BACKENDS[1:])}, not by "
+            f"{backend}, whose precision is that of the graph"
+        )
+    if not has_bf16():
+        raise MissingDependencyError(
+            "--precision bf16 needs a CPU that multiplies bfloat16 (AVX512-BF16, AMX, or BF16 of "
+            "Arm), and this one does not; --precision auto takes the fastest graph for it"
+        )
+
+
+def _gated(session: Session, package: Package, backend: str) -> Session:
+    """Check the pictures of a backend whose kernels are not those of the export check."""
+    provider = provider_of(backend)
+    if not provider.plugin and provider is not _OPENVINO:
+        return session
+    graphs, graph = package.spec.graphs, session.graph
+    same = next(name for name, known in graphs.items() if known.sha256 == graph.sha256)
+    judge = same if graph.lossy or "fp32" not in graphs else "fp32"
+    try:
+        require_same_pictures(session, lambda: _open_whole(package, "ort", judge, 0))
+    except VsrcError:
+        session.close()
+        raise
     return session
 
 
@@ -202,8 +298,22 @@ def deep_graph(package: Package, provider: Provider, precision: str) -> str | No
     """Choose the fastest graph with float inputs and outputs for a provider; None if none."""
     graphs = package.spec.graphs
     wanted = (*provider.precisions, "fp32") if precision == "auto" else (precision,)
-    names = (f"{graph}-float" for graph in wanted)
-    return next((name for name in names if name in graphs and graphs[name].is_run_by_choice), None)
+    for name in (f"{graph}-float" for graph in wanted):
+        file = _file_of(name)
+        if file in graphs and graphs[file].is_run_by_choice:
+            return name
+    return None
+
+
+def _file_of(precision: str) -> str:
+    """Name of the graph whose file is run in a precision."""
+    return precision.replace(BF16, "fp32")
+
+
+def _graph_as_run(package: Package, precision: str) -> tuple[Path, GraphSpec]:
+    """Return the file of a graph, and its description with the precision in which it is run."""
+    path, graph = package.graph(_file_of(precision))
+    return path, replace(graph, precision="bf16") if precision.startswith(BF16) else graph
 
 
 def _open_for_videos(package: Package, backend: str, precision: str, threads: int) -> Session:
@@ -211,7 +321,16 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
     from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession
     from vsrc.runtime.windows.feature_ring import RingSession
 
-    if provider_of(backend) is not CPU or package.spec.network.state:
+    provider, network = provider_of(backend), package.spec.network
+    if provider is _OPENVINO and not network.state:
+        path, graph = _graph_as_run(package, precision)
+        return LaneSession(
+            Lanes(
+                lambda plan: OpenVinoSession(path, network=network, graph=graph, plan=plan),
+                threads=threads,
+            )
+        )
+    if provider is not CPU or network.state:
         # Feature rings are in host memory only: on a GPU, whole windows are faster.
         return _open_whole(package, backend, precision, threads)
     names = (f"encode-{precision}", f"fuse-{precision}")
@@ -219,23 +338,31 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
     # A feature ring feeds uint8: frames of more than 8 bits need the whole network.
     if not all(half and half.io == "uint8" and half.is_run_by_choice for half in pair):
         return LaneSession(
-            Lanes(lambda inside: _open_whole(package, backend, precision, inside), threads=threads)
+            Lanes(
+                lambda plan: _open_whole(package, backend, precision, plan.inside), threads=threads
+            )
         )
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
-    network = package.spec.network
     halves = OrtHalves(encode, fuse, network=network, graph=graph, threads=threads)
     return RingSession(halves)
 
 
 def _open_whole(package: Package, backend: str, precision: str, threads: int) -> Session:
-    path, graph = package.graph(precision)
-    return open_ort_graph(
-        path,
-        network=package.spec.network,
-        graph=graph,
-        threads=threads,
-        provider=provider_of(backend),
-    )
+    path, graph = _graph_as_run(package, precision)
+    network, provider = package.spec.network, provider_of(backend)
+    if provider is _OPENVINO:
+        return _open_openvino(path, network, graph, threads)
+    if precision.startswith(BF16) and provider.device != "CPU":
+        raise MismatchError(f"{provider.label} runs no bf16: --precision fp16 is what devices have")
+    return open_ort_graph(path, network=network, graph=graph, threads=threads, provider=provider)
+
+
+def _open_openvino(path: Path, network: NetworkSpec, graph: GraphSpec, threads: int) -> Session:
+    """Open a graph with OpenVINO for one window at a time, with all threads."""
+    plan = LanePlan(1, thread_count(threads))
+    if network.state:
+        return StateSession(OpenVinoSteps(path, network=network, graph=graph, plan=plan))
+    return OpenVinoSession(path, network=network, graph=graph, plan=plan)
 
 
 def open_ort_graph(
@@ -249,7 +376,6 @@ def open_ort_graph(
     """Open the graph of a whole network with ONNX Runtime; arguments as for `OrtSession`."""
     if network.state:
         from vsrc.runtime.backends.ort_steps import OrtSteps
-        from vsrc.runtime.windows.state_session import StateSession
 
         return StateSession(
             OrtSteps(path, network=network, graph=graph, threads=threads, provider=provider)

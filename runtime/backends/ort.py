@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from vsrc.runtime.backends.ort_cuda import preload_cuda
+from vsrc.runtime.backends.ort_plugin import add_plugin, check_assignment
 from vsrc.runtime.backends.ort_provider import CPU, Provider, check_loaded, provider_list
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
@@ -50,7 +51,7 @@ class OrtGraph:
         self.label = f"{provider.label} {graph.precision}{edges}"
         self.memory = provider.memory
         self._session: onnxruntime.InferenceSession | None = open_ort(
-            path, threads=threads, provider=provider
+            path, threads=threads, provider=provider, precision=graph.precision
         )
 
     @property
@@ -81,24 +82,27 @@ class OrtSession(OrtGraph):
         return from_graph(sr, self.network, self.graph, like=lr)
 
 
-def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxruntime.InferenceSession:
+def open_ort(
+    path: Path, *, threads: int, provider: Provider = CPU, precision: str = "fp32"
+) -> onnxruntime.InferenceSession:
     """Open an ONNX Runtime session.
 
     Args:
         path: Path of the ONNX file.
         threads: Threads inside one operator, 0 for as many as this process may use.
         provider: Execution provider.
+        precision: Precision of the graph, for plugins that else choose another.
 
     Raises:
         MissingDependencyError: ONNX Runtime is not installed, or twice, or the provider did not
             load.
-        MismatchError: ONNX Runtime cannot load the graph.
+        MismatchError: ONNX Runtime cannot load the graph, or a plugin cannot run all of it.
     """
     refuse_clashing_onnxruntimes()  # first: a mixture of two builds may not import
     with explain_missing("onnxruntime"):
         import onnxruntime
     cache = path.parent.parent / "engines" / "onnxruntime"
-    providers = provider_list(onnxruntime, provider, cache)
+    providers = None if provider.plugin else provider_list(onnxruntime, provider, cache)
     if provider.memory == "cuda":
         preload_cuda(onnxruntime)
     options = onnxruntime.SessionOptions()
@@ -107,16 +111,22 @@ def open_ort(path: Path, *, threads: int, provider: Provider = CPU) -> onnxrunti
     # fast without spinning, and a whole run is 10 % faster (benchmarks/runtime.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # its log would disturb the user's progress line
+    if provider.plugin:
+        add_plugin(options, provider, precision=precision, threads=threads)
     try:
         session = onnxruntime.InferenceSession(
             str(path),
             sess_options=options,
             providers=providers,
             disabled_optimizers=[_SLOWER],
+            # Without a plugin, `check_loaded` says what is missing.
+            enable_fallback=0 if provider.plugin else 1,
         )
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         raise MismatchError(f"{path}: ONNX Runtime cannot load the graph: {error}") from error
     check_loaded(session, provider)
+    if provider.plugin:
+        check_assignment(session, provider)
     return session
 
 

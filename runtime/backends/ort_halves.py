@@ -35,8 +35,8 @@ class OrtHalves:
         self.network, self.graph = network, graph
         self.label = f"ort-cpu {graph.precision}"
         self._lanes = Lanes(
-            lambda inside: GraphPair(
-                open_ort(encode, threads=inside), open_ort(fuse, threads=inside)
+            lambda plan: GraphPair(
+                open_ort(encode, threads=plan.inside), open_ort(fuse, threads=plan.inside)
             ),
             threads=threads,
         )

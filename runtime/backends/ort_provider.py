@@ -1,4 +1,4 @@
-"""Execution providers of ONNX Runtime: CPU, CUDA and TensorRT."""
+"""Execution providers of ONNX Runtime: CPU, CUDA and TensorRT; plugins are in `ort_plugin`."""
 
 from __future__ import annotations
 
@@ -23,17 +23,23 @@ class Provider:
         name: Name in ONNX Runtime.
         precisions: Names of graphs, the fastest first.
         memory: Memory that it computes in: `cpu` or `cuda`.
+        plugin: Name of the plugin that brings it; empty for one that ONNX Runtime contains.
+        device: Kind of device: CPU, GPU or NPU.
     """
 
     label: str
     name: str
     precisions: tuple[str, ...]
     memory: str = "cpu"
+    plugin: str = ""
+    device: str = "CPU"
 
 
 CPU = Provider("ort-cpu", "CPUExecutionProvider", ("int8-cpu", "fp32"))
-CUDA = Provider("ort-cuda", "CUDAExecutionProvider", ("fp16", "fp32"), "cuda")
-TENSORRT = Provider("ort-tensorrt", "TensorrtExecutionProvider", ("fp16", "fp32"), "cuda")
+CUDA = Provider("ort-cuda", "CUDAExecutionProvider", ("fp16", "fp32"), "cuda", device="GPU")
+TENSORRT = Provider(
+    "ort-tensorrt", "TensorrtExecutionProvider", ("fp16", "fp32"), "cuda", device="GPU"
+)
 
 
 def provider_list(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Generic, Protocol, TypeVar
 
-from vsrc.runtime.backends.lane_trial import LaneTrial
+from vsrc.runtime.backends.lane_trial import LanePlan, LaneTrial
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.machine import thread_count
 from vsrc.runtime.pixels import Pixels
@@ -42,7 +42,7 @@ class Lanes(Generic[R]):
     """Threads that run windows in parallel, as many as a trial on the first windows finds.
 
     Args:
-        open_graphs: Opens what runs the windows, with a number of threads inside an operator.
+        open_graphs: Opens what runs the windows according to a plan.
         threads: Number of threads as asked for; 0 to find it by the trial.
         clock: Returns monotonic seconds.
 
@@ -52,7 +52,7 @@ class Lanes(Generic[R]):
 
     def __init__(
         self,
-        open_graphs: Callable[[int], R],
+        open_graphs: Callable[[LanePlan], R],
         *,
         threads: int = 0,
         clock: Callable[[], float] = time.perf_counter,
@@ -64,7 +64,7 @@ class Lanes(Generic[R]):
         self._lock = threading.Lock()
         self._running = self._waiting = self._times_empty = 0
         self._under_way: set[Future[Any]] = set()
-        self.graphs = open_graphs(self._plan.inside)
+        self.graphs = open_graphs(self._plan)
         self._pool = self._new_pool()
 
     @property
@@ -132,14 +132,13 @@ class Lanes(Generic[R]):
 
     def _follow_trial(self) -> None:
         """Change to the next plan of the trial, after all work that was begun."""
-        plan, before = self._trial.plan, self._plan
-        if plan == before:
+        plan = self._trial.plan
+        if plan == self._plan:
             return
         if self._pool is not None:
             self._pool.shutdown()
-        if plan.inside != before.inside:
-            self.graphs.close()
-            self.graphs = self._open_graphs(plan.inside)
+        self.graphs.close()
+        self.graphs = self._open_graphs(plan)
         self._plan = plan
         self._pool = self._new_pool()
 

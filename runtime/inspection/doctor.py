@@ -19,6 +19,7 @@ from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.inspection.doctor_gpu import examine_nvidia
 from vsrc.runtime.inspection.doctor_models import examine_models
 from vsrc.runtime.inspection.doctor_onnxruntime import examine_onnxruntime
+from vsrc.runtime.inspection.doctor_plugins import examine_plugins
 from vsrc.runtime.inspection.dry_run import DryRun, try_commands
 from vsrc.runtime.inspection.finding import Finding, Remedy, examine_package, with_outcome
 from vsrc.runtime.inspection.trials import TRIALS, run_trial
@@ -27,6 +28,7 @@ from vsrc.runtime.machine import Machine, board_model, this_machine
 from vsrc.runtime.memory import free_bytes
 
 EXTRAS = {
+    "openvino": "To run on devices of Intel, or in bf16",
     "compress": "To train students (distill)",
     "teachers": "To use teachers that spandrel loads (distill)",
     "export": "To export graphs (export)",
@@ -89,6 +91,7 @@ def examine(*, offline: bool = False) -> Diagnosis:
         _python(),
         *(_base(dependency, has_gpu=has_gpu) for dependency in needed if dependency.extra is None),
         *run,
+        *examine_plugins(),
         *examine_nvidia(has_gpu=has_gpu),
         *examine_models(can_run=can_run),
         *(remedy for extra in EXTRAS for remedy in examine_extra(extra, needed)),

@@ -14,6 +14,7 @@ _LABELS = {
     "ok": "ok",
     "absent": "absent",
     "no-gpu": "no GPU",
+    "no-device": "idle",
     "untried": "untried",
     "old": "OLD",
     "broken": "BROKEN",

@@ -9,7 +9,7 @@ from vsrc.runtime.dependencies import Dependency
 from vsrc.runtime.inspection.trials import Outcome
 from vsrc.runtime.installation import Command
 
-State = Literal["ok", "absent", "old", "broken", "untried", "no-gpu"]
+State = Literal["ok", "absent", "old", "broken", "untried", "no-gpu", "no-device"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Finding:
             extra.
         name: Name of the package, model or device.
         state: Whether it can be used. `untried`: the package that runs it is missing; `no-gpu`: it
-            needs an NVIDIA GPU, and there is none.
+            needs an NVIDIA GPU, and there is none; `no-device`: a plugin of ONNX Runtime found no
+            device that it runs.
         version: Installed version, or empty.
         said: Result of the trial, or the error.
         fix: Command that fixes it, or None if nothing is to be done or no command would work.

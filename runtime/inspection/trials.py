@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vsrc.runtime.pixels import Pixels8
 
 from vsrc.runtime.child_process import prepare_child
@@ -162,10 +165,44 @@ def _provider(provider: str) -> str:
         why = lacks or "a library that it needs did not load"
         raise RuntimeError(f"asked for {provider}, got {got}: {why}")
     a = np.arange(64, dtype=np.float32).reshape(8, 8)
-    (product,) = session.run(None, {"a": a, "b": a})
+    _check_product(session.run(None, {"a": a, "b": a})[0], a)
+    return "ran a graph"
+
+
+def _plugin(backend: str) -> str:
+    """Multiply two matrices on a plugin of ONNX Runtime."""
+    import numpy as np
+
+    from vsrc.runtime.backends.ort import open_ort
+    from vsrc.runtime.backends.ort_plugin import plugin_provider
+    from vsrc.runtime.latency.rates import MATMUL_GRAPH
+
+    provider = plugin_provider(backend)
+    session = open_ort(MATMUL_GRAPH, threads=0, provider=provider)
+    a = np.arange(64, dtype=np.float32).reshape(8, 8)
+    _check_product(session.run(None, {"a": a, "b": a})[0], a)
+    return f"ran a graph ({provider.device})"
+
+
+def _openvino(_: str) -> str:
+    """Multiply two matrices with OpenVINO."""
+    import numpy as np
+
+    from vsrc.runtime.backends.lane_trial import LanePlan
+    from vsrc.runtime.backends.openvino_session import CompiledGraph
+    from vsrc.runtime.latency.rates import MATMUL_GRAPH
+
+    graph = CompiledGraph(MATMUL_GRAPH, precision="fp32", plan=LanePlan(1, 1))
+    a = np.arange(64, dtype=np.float32).reshape(8, 8)
+    _check_product(graph.run({"a": a, "b": a})["c"], a)
+    return "ran a graph"
+
+
+def _check_product(product: NDArray[np.float32], a: NDArray[np.float32]) -> None:
+    import numpy as np
+
     if not np.allclose(product, a @ a):
         raise RuntimeError("the product of two matrices is wrong")
-    return "ran a graph"
 
 
 def _tensorrt(_: str) -> str:
@@ -267,7 +304,9 @@ TRIALS: dict[str, Callable[[str], str]] = {
     "nvdec": _nvdec,
     "nvenc": _nvenc,
     "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
     "package": _package,
+    "plugin": _plugin,
     "power-mode": _power_mode,
     "provider": _provider,
     "tensorrt": _tensorrt,

@@ -56,7 +56,7 @@ _RETRIES = 4
 
 _TICK_SECONDS = 0.5
 
-_GPU_BACKENDS = frozenset(("ort-cuda", "ort-tensorrt", "trt", "trt-rtx"))
+_GPU_BACKENDS = frozenset(("ort-cuda", "ort-tensorrt", "ort:nv-tensorrt-rtx", "trt", "trt-rtx"))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ IDLE_SECONDS = 3.0
 _LIBRARIES = {
     "auto": "onnxruntime",
     "ort": "onnxruntime",
+    "openvino": "openvino",
     "ort-cuda": "onnxruntime",
     "ort-tensorrt": "onnxruntime",
     "trt": "tensorrt",
@@ -67,6 +68,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
     start = time.perf_counter()
     import numpy as np
 
+    from vsrc.runtime.backends.graph_in_use import is_on_cores
     from vsrc.runtime.dependencies import collect_versions
     from vsrc.runtime.latency.contention import core_time, share_of_others
     from vsrc.runtime.latency.measurement import Measurement
@@ -75,7 +77,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
     from vsrc.runtime.machine import peak_memory_bytes
 
     with suppress(ImportError):  # opening the session reports what is missing
-        importlib.import_module(_LIBRARIES.get(config.backend, "numpy"))
+        importlib.import_module(_LIBRARIES.get(config.backend, "onnxruntime"))
     imported = time.perf_counter()
 
     before_load_bytes = peak_memory_bytes()
@@ -95,7 +97,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
     if not known:
         tell(BenchProgress("machine"))
     rates = Rates(**known) if known else measure_rates(threads=config.threads)
-    on_cores = subject.label.startswith("ort-cpu")
+    on_cores = is_on_cores(subject.label)
     return Measurement(
         kind=subject.kind,
         name=subject.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from vsrc.runtime.backends.graph_in_use import is_on_cores
 from vsrc.runtime.latency.config import BenchConfig
 from vsrc.runtime.latency.measurement import Measurement
 from vsrc.runtime.latency.warmup import LEAST_SAMPLES
@@ -100,7 +101,7 @@ def _build(measurement: Measurement) -> str:
 
 
 def _why_no_contention(measurement: Measurement) -> str:
-    if measurement.session.startswith("ort-cpu"):
+    if is_on_cores(measurement.session):
         return "/proc/stat does not report the time of the cores"
     return f"{measurement.session} does not run on the CPU"
 

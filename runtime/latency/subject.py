@@ -106,7 +106,7 @@ def _open_package(path: Path, config: BenchConfig) -> BenchSubject:
         package, backend=config.backend, precision=config.precision, threads=config.threads
     )
     graphs = package.spec.graphs
-    name = next((key for key, graph in graphs.items() if graph == session.graph), None)
+    name = next((key for key, graph in graphs.items() if graph.file == session.graph.file), None)
     path_of_graph = None if name is None else package.graph(name)[0]
     return _of_session("package", session, config, path_of_graph, package.spec.quality)
 

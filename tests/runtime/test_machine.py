@@ -10,8 +10,11 @@ import pytest
 from vsrc.runtime.machine import (
     _core_limit,
     board_model,
+    core_count,
+    has_bf16,
     peak_memory_bytes,
     this_machine,
+    thread_count,
 )
 
 
@@ -61,3 +64,38 @@ def test_a_board_names_itself(tmp_path: Path) -> None:
     path.write_bytes(b"NVIDIA Jetson Orin Nano Developer Kit\0")
     assert board_model(path) == "NVIDIA Jetson Orin Nano Developer Kit"
     assert board_model(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 sse", True),
+        ("flags\t\t: fpu amx_bf16", True),
+        ("Features\t: fp asimd bf16 i8mm", True),
+        ("flags\t\t: fpu avx512f avx2", False),
+        ("model name\t: bf16", False),
+    ],
+)
+def test_bf16_is_read_from_the_flags_of_the_cpu(
+    line: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor\t: 0\n{line}\nbugs\t\t:\n")
+    monkeypatch.setattr("vsrc.runtime.machine._CPU_INFO", info)
+    assert has_bf16() is expected
+    monkeypatch.setattr("vsrc.runtime.machine._CPU_INFO", tmp_path / "none")
+    assert has_bf16() is False
+
+
+def test_threads_are_those_that_a_quota_lets_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr("vsrc.runtime.machine._CPU_QUOTA", quota)
+    monkeypatch.setattr("vsrc.runtime.machine.core_count", lambda: 64)
+    assert thread_count() == 64  # no control group
+    for text, expected in (("max 100000", 64), ("250000 100000", 3), ("1000 100000", 1)):
+        quota.write_text(text)
+        assert thread_count() == expected
+        assert thread_count(7) == 7
+    assert core_count() >= 1

@@ -8,7 +8,8 @@ import pytest
 
 OPTIONAL = frozenset({
     "accelerate", "cuda", "cv2", "hypothesis", "imageio_ffmpeg", "jinja2", "jsonschema", "jtop",
-    "matplotlib", "onnx", "onnxruntime", "onnxscript", "onnxsim", "packaging", "PIL", "playwright",
+    "matplotlib", "onnx", "onnxruntime", "onnxruntime_ep_openvino",
+    "onnxscript", "onnxsim", "openvino", "packaging", "PIL", "playwright",
     "psutil", "pynvml", "ray", "safetensors", "scipy", "skimage", "spandrel", "tensorboard",
     "torch", "yaml",
 })  # fmt: skip

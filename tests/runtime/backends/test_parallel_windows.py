@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrc.runtime.backends import lane_trial, parallel_windows
+from vsrc.runtime.backends.lane_trial import LanePlan
 from vsrc.runtime.backends.opening import open_video_session
 from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession
 from vsrc.runtime.decode.frame import SourceFrame
@@ -104,7 +105,7 @@ def test_threads_that_were_asked_for_end_the_trial_before_it_begins(tiny_package
 
 def test_windows_are_computed_at_the_same_time() -> None:
     meeting = threading.Barrier(2, timeout=300)  # raises if it is left waiting
-    lanes = Lanes(lambda _inside: Hungry(9), threads=2)
+    lanes = Lanes(lambda _plan: Hungry(9), threads=2)
     waiting = [lanes.begin(lambda _session: meeting.wait()) for _ in range(2)]
     assert sorted(pending() for pending in waiting) == [0, 1]
     lanes.close()
@@ -113,8 +114,8 @@ def test_windows_are_computed_at_the_same_time() -> None:
 def test_fewer_lanes_share_the_other_threads() -> None:
     opened: list[int] = []
 
-    def open_session(inside: int) -> Hungry:
-        opened.append(inside)
+    def open_session(plan: LanePlan) -> Hungry:
+        opened.append(plan.inside)
         return Hungry(9)
 
     with closing(LaneSession(Lanes(open_session, threads=8))) as session:
@@ -150,7 +151,7 @@ class Hungry:
 
 
 def lane_session(session: Session) -> LaneSession:
-    return LaneSession(Lanes(lambda _inside: session, threads=3))
+    return LaneSession(Lanes(lambda _plan: session, threads=3))
 
 
 def test_memory_that_runs_out_in_several_lanes_halves_tiles_once() -> None:
