@@ -92,16 +92,18 @@ PendingPixels = Callable[[], Pixels]
 
 @runtime_checkable
 class AsyncSession(Protocol):
-    """A session that can start the next windows before the previous ones are finished.
+    """A session that can start the next windows before the previous ones are finished."""
 
-    Attributes:
-        ahead: Number of windows to start before the result of the first is waited for.
-        at_once: Number of windows computed at the same time in host memory; 0 on a device, where
-            all memory is allocated when the session is opened.
-    """
+    @property
+    def ahead(self) -> int:
+        """Number of windows to start before the result of the first is waited for."""
 
-    ahead: int
-    at_once: int
+    @property
+    def at_once(self) -> int:
+        """Number of windows computed at the same time in host memory; 0 on a device.
+
+        On a device all memory is allocated when the session is opened.
+        """
 
     def start(
         self, lr: Pixels, keys: Sequence[tuple[int, ...]] | None = None, *, place: Hashable = 0
