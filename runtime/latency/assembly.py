@@ -83,6 +83,7 @@ def assemble(
         "device": _device(measurement),
         "machine": machine,
         "rates": measurement.rates,
+        "backend_rates": measurement.backend_rates,
         "gates": tuple(_gates(config, latency_ms, throughput_fps, power, memory)),
         "samples_ms": series.steady_ms,
         "samples_per_run": tuple(map(len, measurement.runs_ms)),
@@ -209,11 +210,13 @@ def _power(measurement: Measurement, throughput_fps: float) -> Power:
 def _arithmetic(config: BenchConfig, measurement: Measurement, throughput_fps: float) -> Arithmetic:
     height, width = config.shape
     gb_per_s = measurement.fed_bytes / measurement.frames_per_run * throughput_fps / 1e9
-    copied = (gb_per_s, gb_per_s / measurement.rates.copy_gb_per_s)
+    rates = measurement.backend_rates
+    copied = (gb_per_s, rates.copy_gb_per_s and gb_per_s / rates.copy_gb_per_s)
     if measurement.network is None:
         return Arithmetic(None, None, *copied)
     gflop_per_s = 2 * measurement.network.gmac_per_lr_pixel * height * width * throughput_fps
-    return Arithmetic(gflop_per_s, gflop_per_s / measurement.rates.matmul_gflop_per_s, *copied)
+    share = rates.matmul_gop_per_s and gflop_per_s / rates.matmul_gop_per_s
+    return Arithmetic(gflop_per_s, share, *copied)
 
 
 def _soak(config: BenchConfig, measurement: Measurement) -> Soak | None:

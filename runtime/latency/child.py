@@ -45,7 +45,9 @@ BenchCallback = Callable[[BenchProgress], None]
 
 def request_for(config: BenchConfig, first: Measurement | None = None) -> Message:
     """Build the request for the child: the first measurement, or a repetition after `first`."""
-    known = None if first is None else asdict(first.rates)
+    known = None
+    if first is not None:
+        known = {"machine": asdict(first.rates), "backend": asdict(first.backend_rates)}
     return {"config": {**asdict(config), "model": str(config.model)}, "rates": known}
 
 
@@ -56,8 +58,8 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
         config: What to measure; its model is a path. This process takes its share of the samples
             of all runs.
         tell: Called with the progress, a few times a second.
-        known: `Rates` of this machine from an earlier run; idle power and rates are then not
-            measured again.
+        known: Rates of this machine and of the backend from an earlier run; they and the idle
+            power are then not measured again.
 
     Raises:
         VsrcError: The package cannot be opened or run, or takes no frames of this shape.
@@ -70,6 +72,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
 
     from vsrc.runtime.backends.graph_in_use import is_on_cores
     from vsrc.runtime.dependencies import collect_versions
+    from vsrc.runtime.latency.backend_rates import BackendRates, measure_backend_rates
     from vsrc.runtime.latency.contention import core_time, share_of_others
     from vsrc.runtime.latency.measurement import Measurement
     from vsrc.runtime.latency.rates import Rates, measure_rates
@@ -96,7 +99,17 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
 
     if not known:
         tell(BenchProgress("machine"))
-    rates = Rates(**known) if known else measure_rates(threads=config.threads)
+    rates = Rates(**known["machine"]) if known else measure_rates(threads=config.threads)
+    backend_rates = (
+        BackendRates(**known["backend"])
+        if known
+        else measure_backend_rates(
+            subject.label,
+            precision=subject.precision,
+            threads=config.threads,
+            copy_gb_per_s=rates.copy_gb_per_s,
+        )
+    )
     on_cores = is_on_cores(subject.label)
     return Measurement(
         kind=subject.kind,
@@ -118,6 +131,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
         stages=stages,
         watched=_collect_watched(telemetry, idle, busy),
         rates=rates,
+        backend_rates=backend_rates,
         versions=collect_versions(),
         taken_shares=(share_of_others(before, after, threads=rates.threads) if on_cores else None,),
         engine_build_ms=subject.build_ms,

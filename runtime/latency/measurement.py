@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TypeVar
 
+from vsrc.runtime.latency.backend_rates import BackendRates
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.latency.sampling import Series
 from vsrc.runtime.latency.sections import SubjectKind
@@ -89,6 +90,7 @@ class Measurement:
         stages: Durations of the stages.
         watched: Telemetry of the device.
         rates: Arithmetic and copy rates of this machine, measured after the samples.
+        backend_rates: Rates of the backend that ran the network, in the arithmetic of its graph.
         versions: Package -> version, of the libraries used.
         samples_per_run: Number of steady samples of each process; empty for one process.
         engine_build_ms: Time to build the engine; None if there is none.
@@ -115,6 +117,7 @@ class Measurement:
     stages: StageTimes
     watched: Watched
     rates: Rates
+    backend_rates: BackendRates
     versions: dict[str, str]
     samples_per_run: tuple[int, ...] = ()
     engine_build_ms: float | None = None

@@ -39,7 +39,8 @@ def reasons_of(
         "stages": lambda name: _stage(name, measurement),
         "memory": lambda _: "no VmHWM in /proc/self/status",
         "power": lambda _: _power(measurement),
-        "arithmetic": lambda _: _FOREIGN,
+        "arithmetic": lambda name: _arithmetic(name, measurement),
+        "backend_rates": lambda name: measurement.backend_rates.missing[name],
         "soak": lambda name: _soak(name, measurement),
         "taken_share_per_run": lambda _: _why_no_contention(measurement),
         "device": lambda _: "this machine has no counter of them",
@@ -72,6 +73,15 @@ def _subject(name: str) -> str:
     if name.startswith("quality"):
         return "the package holds no measured PSNR; vsrc eval measures it"
     return _FOREIGN
+
+
+def _arithmetic(name: str, measurement: Measurement) -> str:
+    missing = measurement.backend_rates.missing
+    if name == "copy_share":
+        return missing["copy_gb_per_s"]
+    if name == "gflop_per_s" or measurement.network is None:
+        return _FOREIGN
+    return missing["matmul_gop_per_s"]
 
 
 def _stage(name: str, measurement: Measurement) -> str:

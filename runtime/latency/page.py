@@ -140,11 +140,15 @@ def _figures(report: BenchReport) -> Iterator[Figure]:
     joule = report.power.joule_per_frame
     words = f"{report.power.source}, without idle" if joule is not None else "no sensor to read"
     yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
-    share = report.arithmetic.matmul_share
+    share, rates = report.arithmetic.matmul_share, report.backend_rates
     if share is not None:
-        yield Figure("Of the machine's matrix rate", f"{share:.0%}", "float32, same threads")
-    copied, rate = report.arithmetic.copy_share, number(report.rates.copy_gb_per_s)
-    yield Figure("Of its copy rate", f"{copied:.1%}", f"frames in and out, of {rate} GB/s")
+        detail = f"{rates.arithmetic}, by {report.subject.session.split()[0]}"
+        yield Figure("Of the matrix rate", f"{share:.0%}", detail)
+    copied, rate = report.arithmetic.copy_share, rates.copy_gb_per_s
+    if copied is not None and rate is not None:
+        yield Figure(
+            "Of the copy rate", f"{copied:.1%}", f"frames in and out, of {number(rate)} GB/s"
+        )
 
 
 def _over_time_figures(report: BenchReport) -> Iterator[Figure]:

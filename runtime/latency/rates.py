@@ -47,16 +47,17 @@ def measure_rates(*, threads: int) -> Rates:
         threads: Threads inside one operator, 0 for as many as there are cores.
     """
     threads = thread_count(threads)
-    alone = _matmul_gflop_per_s(1)
+    alone = matmul_gflop_per_s(1)
     return Rates(
         threads=threads,
-        matmul_gflop_per_s=alone if threads == 1 else _matmul_gflop_per_s(threads),
+        matmul_gflop_per_s=alone if threads == 1 else matmul_gflop_per_s(threads),
         matmul_one_thread_gflop_per_s=alone,
         copy_gb_per_s=_copy_gb_per_s(),
     )
 
 
-def _matmul_gflop_per_s(threads: int) -> float:
+def matmul_gflop_per_s(threads: int) -> float:
+    """Rate of float32 matrix multiplication by ONNX Runtime on the CPU, 1e9 operations a second."""
     from vsrc.runtime.backends.ort import open_ort
 
     session = open_ort(MATMUL_GRAPH, threads=threads)
@@ -64,7 +65,7 @@ def _matmul_gflop_per_s(threads: int) -> float:
     best = 0.0
     for side in _SIDES:
         a, b = generator.random((2, side, side), dtype=np.float32)
-        seconds = _time_fastest(partial(session.run, None, {"a": a, "b": b}))
+        seconds = time_fastest(partial(session.run, None, {"a": a, "b": b}))
         best = max(best, 2 * side**3 / seconds / 1e9)
     return best
 
@@ -72,10 +73,10 @@ def _matmul_gflop_per_s(threads: int) -> float:
 def _copy_gb_per_s() -> float:
     source = np.ones(_COPY_BYTES, dtype=np.uint8)
     target = np.zeros_like(source)
-    return 2 * _COPY_BYTES / _time_fastest(partial(np.copyto, target, source)) / 1e9
+    return 2 * _COPY_BYTES / time_fastest(partial(np.copyto, target, source)) / 1e9
 
 
-def _time_fastest(call: Callable[[], object]) -> float:
+def time_fastest(call: Callable[[], object]) -> float:
     """Time repeated calls (at least three); return the duration of the fastest, seconds."""
     call()
     durations: list[float] = []

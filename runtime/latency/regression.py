@@ -22,7 +22,7 @@ import numpy as np
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share, without_others
 from vsrc.runtime.latency.measurement import split_runs
-from vsrc.runtime.latency.report import KIND, SCHEMA_VERSION
+from vsrc.runtime.latency.report import COMPARABLE_VERSIONS, KIND, SCHEMA_VERSION
 from vsrc.runtime.report.distribution import samples_needed
 from vsrc.runtime.report.interval import (
     LEAST_RUNS,
@@ -284,7 +284,7 @@ def _report(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path}: not readable as a latency report: {error}") from error
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise SpecError(f"{path}: not a latency report; write one: vsrc bench --json {path}")
-    if data.get("schema_version") != SCHEMA_VERSION:
+    if data.get("schema_version") not in COMPARABLE_VERSIONS:
         raise SpecError(
             f"{path}: schema version {data.get('schema_version')}, this vsrc reads {SCHEMA_VERSION}"
         )

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from vsrc.runtime.latency.backend_rates import BackendRates
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.latency.sections import (
     Arithmetic,
@@ -34,8 +35,12 @@ from vsrc.runtime.schema import Limits, Positive, UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 
 KIND = "vsrc-bench"
-SCHEMA_VERSION = 1
-"""Schema version of the JSON."""
+SCHEMA_VERSION = 2
+"""Schema version of the JSON. 2: `arithmetic.matmul_share` is of the rate in the arithmetic of the
+graph, no longer of the float32 rate."""
+
+COMPARABLE_VERSIONS = (1, 2)
+"""Versions whose latencies can be compared."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,12 @@ class BenchReport:
         stages: Duration of each stage.
         memory: Main memory used.
         power: Power and energy.
-        arithmetic: Share of the machine's arithmetic and copy rates.
+        arithmetic: Share of the arithmetic and copy rates of what ran the network.
         soak: Result of a soak; None unless requested.
         device: Telemetry of the device while the network ran.
         machine: Machine that ran the network.
         rates: Arithmetic and copy rates of that machine, measured in the same process.
+        backend_rates: Rates of the backend that ran the network, in the arithmetic of its graph.
         gates: Requested limits.
         samples_ms: All steady samples in the order taken, ms.
         samples_per_run: Number of samples of each process, in the same order.
@@ -87,6 +93,7 @@ class BenchReport:
     device: Device
     machine: Machine
     rates: Rates
+    backend_rates: BackendRates
     gates: tuple[Gate, ...]
     samples_ms: Annotated[tuple[float, ...], Limits(min_items=1)]
     samples_per_run: tuple[int, ...]

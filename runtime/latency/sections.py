@@ -212,20 +212,21 @@ class Power:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Arithmetic and copy rates of the network as shares of the machine's rates.
+    """Arithmetic and copy rates of the network as shares of the rates of what ran it.
 
     Attributes:
         gflop_per_s: Arithmetic rate, 1e9 operations a second: 2 x gmac_per_frame x throughput_fps.
-        matmul_share: That rate as a fraction of the measured matrix-multiply rate: at 1.0 only a
-            smaller or lower-precision network can be faster.
+        matmul_share: That rate as a fraction of `backend_rates.matmul_gop_per_s`, which is measured
+            in the arithmetic of the graph: at 1.0 only a smaller network, or one in a lower
+            precision, can be faster.
         frames_gb_per_s: Input and output frames, 1e9 bytes a second: the least that must be moved.
-        copy_share: That rate as a fraction of the measured copy rate.
+        copy_share: That rate as a fraction of `backend_rates.copy_gb_per_s`.
     """
 
     gflop_per_s: float | None
     matmul_share: float | None
     frames_gb_per_s: float
-    copy_share: float
+    copy_share: float | None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from vsrc.runtime.backends.graph_in_use import is_on_cores
 from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share
 from vsrc.runtime.latency.measurement import split_runs
 from vsrc.runtime.latency.report import BenchReport
@@ -174,18 +175,23 @@ def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
 
 
 def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
-    arithmetic, rates = report.arithmetic, report.rates
-    moved = (
-        f"{arithmetic.frames_gb_per_s:.2g} GB/s in and out, {arithmetic.copy_share:.1%} of the "
-        f"{rates.copy_gb_per_s:.0f} GB/s at which this machine copies"
-    )
+    arithmetic, rates = report.arithmetic, report.backend_rates
+    backend = report.subject.session.split()[0]
+    moved = f"{arithmetic.frames_gb_per_s:.2g} GB/s in and out"
+    if arithmetic.copy_share is not None:
+        where = "main memory is" if is_on_cores(backend) else f"the memory of {backend} is"
+        moved += f", {arithmetic.copy_share:.1%} of the {rates.copy_gb_per_s:.0f} GB/s at which "
+        moved += f"{where} copied"
     rows = [("Frames", moved)]
-    if arithmetic.gflop_per_s is None or arithmetic.matmul_share is None:
+    if arithmetic.gflop_per_s is None:
         return rows
-    words = (
-        f"{arithmetic.gflop_per_s:.1f} GFLOP/s, {arithmetic.matmul_share:.0%} of the "
-        f"{rates.matmul_gflop_per_s:.0f} GFLOP/s at which this machine multiplies matrices"
-    )
+    unit = "GFLOP/s" if "float" in (rates.arithmetic or "float") else "GOP/s"
+    words = f"{arithmetic.gflop_per_s:.1f} {unit}"
+    if arithmetic.matmul_share is not None:
+        words += (
+            f", {arithmetic.matmul_share:.0%} of the {rates.matmul_gop_per_s:.0f} {unit} at which "
+            f"{backend} multiplies matrices in {rates.arithmetic}"
+        )
     return [("Arithmetic", words), *rows]
 
 

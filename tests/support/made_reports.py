@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrc.runtime.latency.assembly import assemble
+from vsrc.runtime.latency.backend_rates import BackendRates
 from vsrc.runtime.latency.config import BenchConfig
 from vsrc.runtime.latency.measurement import Measurement, StageTimes, Watched
 from vsrc.runtime.latency.rates import Rates
@@ -90,6 +91,7 @@ def measurement(
         before_load_bytes=50_000_000,
         peak_bytes=80_000_000,
         rates=Rates(2, 200.0, 100.0, 20.0),
+        backend_rates=BackendRates("uint8 x int8", 800.0, 20.0),
         versions={"python": "3.11.7"},
         samples_per_run=(len(durations_ms) // runs,) * runs,
         taken_shares=(0.0,) * runs,

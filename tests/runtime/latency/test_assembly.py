@@ -35,15 +35,15 @@ def test_arithmetic_is_two_operations_for_each_multiply_accumulate() -> None:
     assert found.subject.gmac_per_frame == pytest.approx(2.88)
     assert found.throughput_fps == pytest.approx(50.0)
     assert found.arithmetic.gflop_per_s == pytest.approx(288.0)
-    assert found.arithmetic.matmul_share == pytest.approx(288.0 / 200.0)
+    assert found.arithmetic.matmul_share == pytest.approx(288.0 / 800.0)
     assert found.subject.lookahead_frames == 2
 
 
 def test_the_text_says_what_is_left_of_the_machine_and_all_percentiles() -> None:
     words = " ".join(bench_text(report((20.0,) * 1000)).split())
-    assert "144% of the 200 GFLOP/s at which this machine multiplies" in words
+    assert "36% of the 800 GOP/s at which ort-cpu multiplies matrices in uint8 x int8" in words
     # A megabyte 50 times a second, of 20 GB/s.
-    assert "0.05 GB/s in and out, 0.2% of the 20 GB/s at which this machine copies" in words
+    assert "0.05 GB/s in and out, 0.2% of the 20 GB/s at which main memory is copied" in words
     assert "p99 p99.9 max" in words
     assert "p99.9" not in bench_text(report((20.0,) * 999))
 
@@ -69,7 +69,7 @@ def test_the_schema_refuses_what_it_should(schema: dict[str, Any]) -> None:
     good = json.loads(report_to_text(report()))
     for path, wrong in (
         ("throughput_fps", 0),
-        ("schema_version", 2),
+        ("schema_version", 3),
         ("samples_ms", []),
         ("started_utc", "2026-01-02 03:04:05"),
         ("jitter_ms", -0.1),
