@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_profile
+from vsrc.commands.device_argument import device_option
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
@@ -41,6 +42,7 @@ _FILE = click.Path(path_type=Path)
     help="What runs it; see vsrc infer.",
 )
 @click.option("--precision", default=BenchConfig.precision, show_default=True, help="Which graph.")
+@device_option
 @click.option(
     "--threads", type=int, default=BenchConfig.threads, help="CPU threads.  [default: all]"
 )
@@ -187,7 +189,16 @@ def _subject(model: Path, told: dict[str, Any]) -> Path:
 
 _ALLOWED = {
     "compare": {"json_file", "html_file", "overwrite"},
-    "profile": {"overwrite", "sizes", "shape", "backend", "precision", "threads", "seconds"},
+    "profile": {
+        "overwrite",
+        "sizes",
+        "shape",
+        "backend",
+        "precision",
+        "device",
+        "threads",
+        "seconds",
+    },
 }
 """Option that replaces the measurement of models -> options allowed with it."""
 

@@ -30,6 +30,7 @@ def profile_config(
         backend=options["backend"],
         precision="fp32" if options["precision"] == "auto" else options["precision"],
         threads=options["threads"],
+        device=options["device"],
         seconds=(SECONDS_A_SIZE if seconds is None else seconds) / ProfileConfig.rounds,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from vsrc.commands.device_argument import device_option
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
@@ -41,6 +42,7 @@ from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
     "--backend", default=EvalConfig.backend, show_default=True, help="What runs it; see vsrc infer."
 )
 @click.option("--precision", default=EvalConfig.precision, show_default=True, help="Which graph.")
+@device_option
 @click.option(
     "--threads", type=int, default=EvalConfig.threads, help="CPU threads.  [default: all]"
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from vsrc.commands.device_argument import device_option
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import (
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
     metavar="X.Y",
     help="trt-rtx: compute capability to build for, as 8.9; repeatable. Default: 8.0 and newer.",
 )
+@device_option
 @click.option(
     "--timing-cache",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -159,6 +161,7 @@ def export_command(
     max_loss: float,
     allow_lossy: bool,
     gpus: tuple[str, ...],
+    device: int,
     timing_cache: Path | None,
     workspace_mib: int | None,
     allow_code: bool,
@@ -192,6 +195,7 @@ def export_command(
         max_loss=max_loss,
         allow_lossy=allow_lossy,
         gpus=gpus,
+        device=device,
         timing_cache=timing_cache,
         workspace_mib=workspace_mib,
         allow_code=allow_code,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsrc.commands.device_argument import device_option
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which graph; bf16: fp32, in bfloat16.",
 )
+@device_option
 @click.option(
     "--threads",
     type=int,
@@ -129,9 +131,9 @@ def infer_command(
         shard=parse_share(shard) if shard is not None else None,
         **options,
     )
-    if address is not None and (shard is not None or report is not None):
+    if address is not None and (shard is not None or report is not None or config.device):
         raise click.UsageError(
-            "--ray distributes the work by itself: leave out --shard and --report"
+            "--ray distributes the work by itself: leave out --shard, --device and --report"
         )
     with InferBar() as bar:
         result = _run_infer(config, bar, report, address)

@@ -70,6 +70,7 @@ class ExportConfig:
         allow_lossy: Whether to keep a graph that misses these limits, marked as lossy.
         gpus: Compute capabilities that a `trt-rtx` engine is built for ("8.9"); empty for all that
             this version supports except Turing (7.5), where float32 matrix products do not build.
+        device: Index of the CUDA device that a `trt` engine is built on and for.
         timing_cache: TensorRT timing cache of a `trt` build, read and updated; None for the one in
             the user's cache folder.
         workspace_mib: Maximum workspace of a `trt` build, MiB; None for a share of free memory.
@@ -92,6 +93,7 @@ class ExportConfig:
     max_loss: float = 0.1
     allow_lossy: bool = False
     gpus: tuple[str, ...] = ()
+    device: int = 0
     timing_cache: Path | None = None
     workspace_mib: int | None = None
 

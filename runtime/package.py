@@ -112,7 +112,12 @@ class Package:
         return advised_export(self.path, options)
 
     def session(
-        self, *, backend: str = "auto", precision: str = "auto", threads: int = 0
+        self,
+        *,
+        backend: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        device: int = 0,
     ) -> Session:
         """Open the package for single windows; `auto` is what `infer`, `eval` and `bench` take.
 
@@ -120,7 +125,9 @@ class Package:
         """
         from vsrc.runtime.backends.opening import open_session
 
-        return open_session(self, backend=backend, precision=precision, threads=threads)
+        return open_session(
+            self, backend=backend, precision=precision, threads=threads, device=device
+        )
 
 
 def open_package(path: str | Path) -> Package:

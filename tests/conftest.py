@@ -191,7 +191,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[ReorderingGp
             graph, _spec = opened.graph(read_engine_spec(path).target.graph)
             return (kind or HostEngine)(gpus[-1], graph, is_capturable=False)
 
-        monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda: ADA)
+        monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda _: ADA)
         monkeypatch.setattr("vsrc.runtime.backends.cuda_gpu.CudaGpu", gpu)
         monkeypatch.setattr("vsrc.runtime.backends.trt_engine.TrtEngine", engine)
         return gpus

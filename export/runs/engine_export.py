@@ -26,13 +26,14 @@ from vsrc.export.graphs.tracing import is_named_stacked
 from vsrc.export.runs.engine_files import EnginePlan, build_engines
 from vsrc.export.runs.result import ExportResult
 from vsrc.export.shape_range import shape_range_of
-from vsrc.runtime.backends.engine_file import EngineBackend, EngineTarget
+from vsrc.runtime.backends.engine_file import EngineBackend, EngineTarget, ProfileShapes
+from vsrc.runtime.backends.engines import this_device
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
+from vsrc.runtime.sensors.cuda_device import CudaDevice
 from vsrc.runtime.spec import GraphRole, GraphSpec, StateSpec
 
 _SHARE_OF_FREE = 0.75
@@ -56,8 +57,8 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     """
     backend: EngineBackend = "trt" if config.format == "trt" else "trt-rtx"
     module = tensorrt_module(backend)
-    device = cuda_device() if backend == "trt" else None
-    gpus = () if device else choose_gpus(module, config.gpus)
+    here = this_device(backend, config.device) if backend == "trt" else None
+    gpus = () if here else choose_gpus(module, config.gpus)
     result = _with_graphs(config, progress)
     package = open_package(config.package)
     shape_range_of(config.shape, multiple=package.spec.network.size_multiple)
@@ -66,23 +67,18 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
         if is_importable("onnx"):  # else TensorRT reports it
             refuse_operators(path)
         shapes_of = _shapes_of(name, graph, config, package.spec.network.state)
-        target = EngineTarget(
-            backend=backend,
-            version=str(module.__version__),
-            gpu=device.name if device else None,
-            compute_capabilities=(device.compute_capability,) if device else gpus,
-            graph=name,
-            graph_sha256=graph.sha256,
-            precision=graph.file_precision,
-            io=graph.io,
-            shapes=input_shapes(backend, path, shapes_of),
+        shapes = input_shapes(backend, path, shapes_of)
+        target = (
+            here.target_of(name, graph, shapes)
+            if here
+            else _any_gpu(name, graph, shapes, version=str(module.__version__), gpus=gpus)
         )
         order = BuildOrder(
             graph=path,
             precision=graph.file_precision,
             shapes_of=shapes_of,
             compute_capabilities=gpus,
-            workspace_bytes=_workspace(config, device),
+            workspace_bytes=_workspace(config, here.device if here else None),
             timing_cache=config.timing_cache or _timing_cache(target),
         )
         plans.append(EnginePlan(target, order, graph))
@@ -143,6 +139,23 @@ def _shapes_of(
     return shapes_for([*graph.features, *state], sizes)
 
 
+def _any_gpu(
+    name: str, graph: GraphSpec, shapes: ProfileShapes, *, version: str, gpus: tuple[str, ...]
+) -> EngineTarget:
+    """Target of an engine of TensorRT for RTX, for all GPUs of some compute capabilities."""
+    return EngineTarget(
+        backend="trt-rtx",
+        version=version,
+        gpu=None,
+        compute_capabilities=gpus,
+        graph=name,
+        graph_sha256=graph.sha256,
+        precision=graph.file_precision,
+        io=graph.io,
+        shapes=shapes,
+    )
+
+
 def _workspace(config: ExportConfig, device: CudaDevice | None) -> int | None:
     if config.workspace_mib is not None:
         return config.workspace_mib << 20
@@ -153,5 +166,6 @@ def _timing_cache(target: EngineTarget) -> Path | None:
     """Path of the timing cache, one per GPU and version: TensorRT rejects those of others."""
     if target.gpu is None:
         return None
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{target.version} {target.gpu}")
+    chip = f"{target.version} {target.gpu} {target.multiprocessors}"
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", chip)
     return cache_folder() / f"tensorrt-{name}.timing"

@@ -32,7 +32,9 @@ from vsrc.runtime.backends.engine_file import (
     EngineSpec,
     EngineTarget,
     check_engine,
+    check_fits,
     engine_text,
+    read_engine_spec,
 )
 from vsrc.runtime.backends.engines import (
     FoundEngine,
@@ -43,7 +45,7 @@ from vsrc.runtime.backends.engines import (
     with_sizes,
 )
 from vsrc.runtime.dependencies import is_importable
-from vsrc.runtime.errors import GateError, MissingDependencyError
+from vsrc.runtime.errors import GateError, MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.installation import missing_text
 from vsrc.runtime.package import Package
@@ -75,6 +77,7 @@ class _Draft:
     plan: EnginePlan
     made: BuiltEngine
     spec: EngineSpec
+    instead: str = ""
 
 
 def build_engines(
@@ -97,12 +100,13 @@ def build_engines(
     for plan in plans:
         if config.overwrite or not _file(package, plan).is_file():
             drafts[plan.target.key] = _build(plan, progress)
+            drafts[plan.target.key].instead = _why_not_another(package, plan)
     for network in _networks(list(drafts.values())):
         _judge(package.spec.network, network, config, progress)
     for draft in drafts.values():
         _write(_file(package, draft.plan), draft)
     return tuple(
-        ExportedEngine(file, drafts[key].spec, built=True)
+        ExportedEngine(file, drafts[key].spec, built=True, instead=drafts[key].instead)
         if (key := plan.target.key) in drafts
         else ExportedEngine(file, check_engine(file, here=plan.target), built=False)
         for plan in plans
@@ -142,6 +146,24 @@ def _build(plan: EnginePlan, progress: ExportProgress) -> _Draft:
     return _Draft(plan, made, spec)
 
 
+def _why_not_another(package: Package, plan: EnginePlan) -> str:
+    """Why an engine of the same graph and shapes that is there cannot be used; empty if none is."""
+    for path in sorted((package.path / "engines").glob("*.engine")):
+        try:
+            target = read_engine_spec(path).target
+        except SpecError:
+            continue
+        wanted = plan.target
+        if (target.graph, target.backend) != (wanted.graph, wanted.backend):
+            continue
+        try:
+            if target.shapes == wanted.shapes:
+                check_fits(path, target, wanted)
+        except MismatchError as error:
+            return str(error).split(";")[0]
+    return ""
+
+
 def _check_asked(made: BuiltEngine, precision: Precision) -> None:
     if precision != "fp32" and not made.asked.get(precision):
         counts = ", ".join(f"{number} {name}" for name, number in made.asked.items()) or "none"
@@ -162,7 +184,7 @@ def _judge(
     network: NetworkSpec, drafts: list[_Draft], config: ExportConfig, progress: ExportProgress
 ) -> None:
     """Compare the pictures of one network's engines; update their sidecars."""
-    here = _device(drafts)
+    here = _device(drafts, config.device)
     if isinstance(here, str):
         for draft in drafts:
             draft.spec = dataclasses.replace(draft.spec, not_compared=here)
@@ -186,7 +208,7 @@ def _judge(
         draft.spec = dataclasses.replace(draft.spec, compared=trial.compared, lossy=lossy)
 
 
-def _device(drafts: list[_Draft]) -> Here | str:
+def _device(drafts: list[_Draft], device: int) -> Here | str:
     """Return the device to compare on, or why there is none."""
     target = drafts[0].plan.target
     if len(drafts) == 1 and drafts[0].spec.role != "whole":
@@ -194,7 +216,7 @@ def _device(drafts: list[_Draft]) -> Here | str:
     if not is_importable("onnxruntime"):
         return f"the CPU runs graphs with {missing_text('onnxruntime', extra='cpu')}"
     try:
-        here = this_device(target.backend)
+        here = this_device(target.backend, device)
     except MissingDependencyError as error:
         return f"no device: {error}"
     if here.device.compute_capability not in target.compute_capabilities:

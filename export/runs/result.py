@@ -42,11 +42,13 @@ class ExportedEngine:
         file: Path of the engine.
         spec: Content of its sidecar.
         built: Whether it was built in this run; False if it existed.
+        instead: Why another engine of the same graph and shapes cannot be used; empty without one.
     """
 
     file: Path
     spec: EngineSpec
     built: bool
+    instead: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.runs.precision_choice import PrecisionChoice
-from vsrc.export.runs.result import ExportResult
+from vsrc.export.runs.result import ExportedGraph, ExportResult
 from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget
 from vsrc.runtime.inspection.facts import size_text
 
@@ -24,25 +24,34 @@ def export_text(result: ExportResult) -> str:
             f"{name}: {worst_db(agreements):.1f} dB to {result.judge} before rounding{lost}"
         )
     for graph in result.graphs:
-        if (share := graph.graph.int8_share) is not None:
-            layers = ", ".join(graph.float_layers) or "none"
-            lines.append(
-                f"{graph.name}: {100 * share:.0f} % of its multiply-accumulates are int8; "
-                f"layers in float: {layers}"
-            )
-        if graph.kept_in_fp32:
-            names = ", ".join(f"{kept.node} ({kept.operator})" for kept in graph.kept_in_fp32)
-            lines.append(f"{graph.name}: in fp32, as half precision cannot hold them: {names}")
+        lines += _float_lines(graph)
     for each in result.engines:
         text = f"{each.file}  {size_text(each.spec.size_bytes)}"
         seconds = each.spec.build_seconds
         lines.append(f"{text}, {f'built in {seconds:.1f} s' if each.built else 'was there'}")
         lines.append(f"  for {_target(each.spec.target)}")
         lines += [f"  {line}" for line in _engine_lines(each.spec)]
+        if each.instead:
+            lines.append(f"  built again: {each.instead}")
     if result.choice is not None:
         lines += choice_lines(result.choice)
     lines += [f"report: {path}" for path in result.reports if path.suffix == ".html"]
     return "\n".join(lines)
+
+
+def _float_lines(graph: ExportedGraph) -> list[str]:
+    """Format what a graph of lower precision computes in float."""
+    lines = []
+    if (share := graph.graph.int8_share) is not None:
+        layers = ", ".join(graph.float_layers) or "none"
+        lines.append(
+            f"{graph.name}: {100 * share:.0f} % of its multiply-accumulates are int8; "
+            f"layers in float: {layers}"
+        )
+    if graph.kept_in_fp32:
+        names = ", ".join(f"{kept.node} ({kept.operator})" for kept in graph.kept_in_fp32)
+        lines.append(f"{graph.name}: in fp32, as half precision cannot hold them: {names}")
+    return lines
 
 
 def _engine_lines(spec: EngineSpec) -> list[str]:

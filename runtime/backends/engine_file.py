@@ -24,6 +24,12 @@ from vsrc.runtime.schema import from_json, to_json
 from vsrc.runtime.spec import GraphIo, GraphRole, Precision
 
 SCHEMA_VERSION = 1
+_HARDWARE = {
+    "multiprocessors": "number of SMs",
+    "board": "board",
+    "memory_gb": "memory (GiB)",
+}
+"""Fields of a target that tell chips of one name apart -> words for them."""
 _LIMIT_BYTES = 4 << 20
 
 EngineBackend = Literal["trt", "trt-rtx"]
@@ -48,6 +54,10 @@ class EngineTarget:
         precision: Precision of the graph.
         io: Type of the graph's inputs and outputs, uint8 or float.
         shapes: Shapes of the inputs.
+        multiprocessors: Number of SMs that are present ("Orin" is two chips); None for `trt-rtx`,
+            and for engines of versions of vsrc that did not tell, as the next two.
+        board: Model of the board; empty for a PC.
+        memory_gb: Device memory, GiB, rounded.
     """
 
     backend: EngineBackend
@@ -59,11 +69,20 @@ class EngineTarget:
     precision: Precision
     io: GraphIo
     shapes: ProfileShapes
+    multiprocessors: int | None = None
+    board: str | None = None
+    memory_gb: int | None = None
 
     @property
     def key(self) -> str:
         """Unique readable name, such as `trt-rtx-fp16-0123456789abcdef`."""
-        text = json.dumps(to_json(self), sort_keys=True, separators=(",", ":"))
+        # Engines that have none of the hardware's fields keep the key that they had before these.
+        fields = {
+            name: value
+            for name, value in to_json(self).items()
+            if value is not None or name not in _HARDWARE
+        }
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return f"{self.backend}-{self.graph}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -180,21 +199,36 @@ def check_engine(engine: Path, *, here: EngineTarget | None = None) -> EngineSpe
             "again with vsrc export --overwrite"
         )
     if here is not None:
-        _check_fits(engine, spec.target, here)
+        check_fits(engine, spec.target, here)
     return spec
 
 
-def _check_fits(engine: Path, built: EngineTarget, here: EngineTarget) -> None:
+def check_fits(engine: Path, built: EngineTarget, here: EngineTarget) -> None:
+    """Check that an engine that was built for one target may run on another.
+
+    Raises:
+        MismatchError: They differ in what matters; names the first difference.
+    """
     for entry in dataclasses.fields(EngineTarget):
         there, now = getattr(built, entry.name), getattr(here, entry.name)
         if entry.name == "compute_capabilities" and set(now) <= set(there):
             continue
+        if there is None and now is not None and entry.name in _HARDWARE:
+            raise MismatchError(
+                f"{engine} was built by an older vsrc, which did not tell the chips of one name "
+                f"apart by {', '.join(_HARDWARE.values())}; build it again: "
+                f"vsrc export --format {here.backend}"
+            )
         if there != now:
             raise MismatchError(
-                f"{engine} was built for another {entry.name.replace('_', ' ')}: "
+                f"{engine} was built for another {_words(entry.name)}: "
                 f"{_format_value(there)}, and here it is {_format_value(now)}; build it here: "
                 f"vsrc export --format {here.backend}"
             )
+
+
+def _words(name: str) -> str:
+    return _HARDWARE.get(name, name.replace("_", " "))
 
 
 def _format_value(value: object) -> str:

@@ -11,11 +11,13 @@ from vsrc.runtime.backends.engine_file import (
     EngineBackend,
     EngineSpec,
     EngineTarget,
+    ProfileShapes,
     check_engine,
     read_engine_spec,
 )
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
+from vsrc.runtime.machine import board_model
 from vsrc.runtime.package import advised_export
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
@@ -55,6 +57,7 @@ def open_engines(
     *,
     backend: EngineBackend,
     precision: str = "auto",
+    device: int = 0,
     size: tuple[int, int] | None = None,
     is_deep: bool = False,
     keeps_features: bool = True,
@@ -65,6 +68,7 @@ def open_engines(
         package: An opened package.
         backend: `trt` or `trt-rtx`.
         precision: Precision of the engine; `auto` uses the first available of fp16, int8, fp32.
+        device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
         size: H and W of the frames, if known; selects the engine with the best fit.
         is_deep: Prefer an engine with float inputs and outputs, for more than 8 bits.
         keeps_features: Prefer encode and fuse engines if available: the features of a frame are
@@ -78,7 +82,7 @@ def open_engines(
             f"{package.path.name} holds no {backend} engine; build one on the device that runs it: "
             + advised_export(package.path, f"--format {backend} --precision fp16 --shape HxW")
         )
-    here = this_device(backend)
+    here = this_device(backend, device)
     wanted = _PRECISIONS if precision == "auto" else (precision,)
     names = [f"{graph}-float" for graph in wanted if is_deep] + list(wanted)
     reasons: list[str] = []
@@ -113,26 +117,35 @@ class Here:
 
     def target(self, name: str, graph: GraphSpec, spec: EngineSpec) -> EngineTarget:
         """Target of an engine of a graph built on this machine for the same shapes."""
+        return self.target_of(name, graph, spec.target.shapes)
+
+    def target_of(self, name: str, graph: GraphSpec, shapes: ProfileShapes) -> EngineTarget:
+        """Target of an engine of a graph built on this machine for some shapes."""
+        bound = self.backend == "trt"  # to this model of GPU; two chips may share a name
         return EngineTarget(
             backend=self.backend,
             version=self.version,
-            gpu=self.device.name if self.backend == "trt" else None,
+            gpu=self.device.name if bound else None,
             compute_capabilities=(self.device.compute_capability,),
             graph=name,
             graph_sha256=graph.sha256,
             precision=graph.file_precision,
             io=graph.io,
-            shapes=spec.target.shapes,
+            shapes=shapes,
+            multiprocessors=self.device.multiprocessors if bound else None,
+            board=(board_model() or "") if bound else None,
+            memory_gb=round(self.device.total_bytes / 2**30) if bound else None,
         )
 
 
-def this_device(backend: EngineBackend) -> Here:
-    """Detect TensorRT and GPU of this machine.
+def this_device(backend: EngineBackend, device: int = 0) -> Here:
+    """Detect TensorRT and a GPU of this machine, and open it.
 
     Raises:
         MissingDependencyError: TensorRT or a GPU is missing.
+        ValueError: There is no such device.
     """
-    return Here(backend, str(tensorrt_module(backend).__version__), cuda_device())
+    return Here(backend, str(tensorrt_module(backend).__version__), cuda_device(device))
 
 
 def find_engines(package: Package, name: str, here: Here, reasons: list[str]) -> list[FoundEngine]:

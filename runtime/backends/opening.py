@@ -56,8 +56,8 @@ BF16 = "bf16"
 _BF16_BACKENDS = ("auto", OPENVINO, "ort:openvino")
 
 
-def provider_of(backend: str) -> Provider:
-    """Return the execution provider of a backend.
+def provider_of(backend: str, device: int = 0) -> Provider:
+    """Return the execution provider of a backend, on a CUDA device if it uses one.
 
     Raises:
         MissingDependencyError: A plugin of ONNX Runtime is not installed, or offers no device.
@@ -67,7 +67,8 @@ def provider_of(backend: str) -> Provider:
         return plugin_provider(backend)
     if backend not in _PROVIDERS:
         raise ValueError(f"{backend=} is not known; there are: {', '.join(BACKENDS)}")
-    return _PROVIDERS[backend]
+    provider = _PROVIDERS[backend]
+    return replace(provider, device=device) if provider.memory == "cuda" else provider
 
 
 def open_session(
@@ -76,6 +77,7 @@ def open_session(
     backend: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    device: int = 0,
     say: Callable[[str], None] = logger.info,
 ) -> Session:
     """Open a package for single windows, which have nothing to do with each other.
@@ -86,6 +88,7 @@ def open_session(
         precision: Name of the graph; `auto` takes the fastest for the backend, of those that kept
             within their limit when they were exported. `bf16` runs the fp32 graph in bfloat16.
         threads: CPU threads, 0 for as many as there are cores.
+        device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
         say: Called with one line: what `auto` took, and why not what would be faster.
 
     Raises:
@@ -99,9 +102,12 @@ def open_session(
 
     def open_on(name: str) -> Session:
         if name in ENGINE_BACKENDS:
-            return open_engines(package, backend=name, precision=precision, keeps_features=False)
+            return open_engines(
+                package, backend=name, precision=precision, device=device, keeps_features=False
+            )
         graph = _choose_graph(package, name, precision, skipped)
-        return _gated(_open_whole(package, name, graph, threads), package, name)
+        whole = _open_whole(package, provider_of(name, device), graph, threads)
+        return _gated(whole, package, name)
 
     return _open_chosen(backend, precision, open_on, skipped, say)
 
@@ -112,6 +118,7 @@ def open_video_session(
     backend: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    device: int = 0,
     is_deep: bool = False,
     size: tuple[int, int] | None = None,
     say: Callable[[str], None] = logger.info,
@@ -126,6 +133,7 @@ def open_video_session(
         backend: As for `open_session`.
         precision: As for `open_session`.
         threads: As for `open_session`.
+        device: As for `open_session`.
         is_deep: Use the graph with float inputs and outputs if the package has one, for samples of
             more than 8 bits.
         size: H and W of the frames, if known.
@@ -143,11 +151,17 @@ def open_video_session(
     def open_on(name: str) -> Session:
         if name in ENGINE_BACKENDS:
             return open_engines(
-                package, backend=name, precision=precision, size=size, is_deep=is_deep
+                package,
+                backend=name,
+                precision=precision,
+                device=device,
+                size=size,
+                is_deep=is_deep,
             )
         deep = deep_graph(package, provider_of(name), precision) if is_deep else None
         graph = deep or _choose_graph(package, name, precision, skipped)
-        return _gated(_open_for_videos(package, name, graph, threads), package, name)
+        videos = _open_for_videos(package, provider_of(name, device), graph, threads)
+        return _gated(videos, package, name)
 
     return _open_chosen(backend, precision, open_on, skipped, say)
 
@@ -223,7 +237,7 @@ def _auto_backends(precision: str) -> tuple[str, ...]:
 def _offers_device(backend: str) -> bool:
     """Whether a plugin offers more than the CPU here, or cannot say; then opening it says why."""
     try:
-        return provider_of(backend).device != "CPU"
+        return provider_of(backend).device_kind != "CPU"
     except VsrcError:
         return True
 
@@ -258,7 +272,7 @@ def _gated(session: Session, package: Package, backend: str) -> Session:
     same = next(name for name, known in graphs.items() if known.sha256 == graph.sha256)
     judge = same if graph.lossy or "fp32" not in graphs else "fp32"
     try:
-        require_same_pictures(session, lambda: _open_whole(package, "ort", judge, 0))
+        require_same_pictures(session, lambda: _open_whole(package, CPU, judge, 0))
     except VsrcError:
         session.close()
         raise
@@ -316,12 +330,12 @@ def _graph_as_run(package: Package, precision: str) -> tuple[Path, GraphSpec]:
     return path, replace(graph, precision="bf16") if precision.startswith(BF16) else graph
 
 
-def _open_for_videos(package: Package, backend: str, precision: str, threads: int) -> Session:
+def _open_for_videos(package: Package, provider: Provider, precision: str, threads: int) -> Session:
     from vsrc.runtime.backends.ort_halves import OrtHalves
     from vsrc.runtime.backends.parallel_windows import Lanes, LaneSession
     from vsrc.runtime.windows.feature_ring import RingSession
 
-    provider, network = provider_of(backend), package.spec.network
+    network = package.spec.network
     if provider is _OPENVINO and not network.state:
         path, graph = _graph_as_run(package, precision)
         return LaneSession(
@@ -332,14 +346,14 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
         )
     if provider is not CPU or network.state:
         # Feature rings are in host memory only: on a GPU, whole windows are faster.
-        return _open_whole(package, backend, precision, threads)
+        return _open_whole(package, provider, precision, threads)
     names = (f"encode-{precision}", f"fuse-{precision}")
     pair = [package.spec.graphs.get(name) for name in names]
     # A feature ring feeds uint8: frames of more than 8 bits need the whole network.
     if not all(half and half.io == "uint8" and half.is_run_by_choice for half in pair):
         return LaneSession(
             Lanes(
-                lambda plan: _open_whole(package, backend, precision, plan.inside), threads=threads
+                lambda plan: _open_whole(package, provider, precision, plan.inside), threads=threads
             )
         )
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
@@ -347,12 +361,12 @@ def _open_for_videos(package: Package, backend: str, precision: str, threads: in
     return RingSession(halves)
 
 
-def _open_whole(package: Package, backend: str, precision: str, threads: int) -> Session:
+def _open_whole(package: Package, provider: Provider, precision: str, threads: int) -> Session:
     path, graph = _graph_as_run(package, precision)
-    network, provider = package.spec.network, provider_of(backend)
+    network = package.spec.network
     if provider is _OPENVINO:
         return _open_openvino(path, network, graph, threads)
-    if precision.startswith(BF16) and provider.device != "CPU":
+    if precision.startswith(BF16) and provider.device_kind != "CPU":
         raise MismatchError(f"{provider.label} runs no bf16: --precision fp16 is what devices have")
     return open_ort_graph(path, network=network, graph=graph, threads=threads, provider=provider)
 

@@ -142,7 +142,7 @@ def plugin_provider(backend: str) -> Provider:
         devices[0].ep_name,
         precisions,
         plugin=plugin.name,
-        device=kind,
+        device_kind=kind,
     )
 
 
@@ -197,16 +197,16 @@ def check_assignment(session: onnxruntime.InferenceSession, provider: Provider) 
 
 def _options(provider: Provider, precision: str, threads: int) -> dict[str, str]:
     """Options of a provider: OpenVINO else chooses a lower precision than that of the graph."""
-    if provider.plugin != "openvino" or provider.device == "NPU":
+    if provider.plugin != "openvino" or provider.device_kind == "NPU":
         return {}
     hint = {"bf16": "bf16", "fp16": "f16"}.get(precision, "f32")
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint}
-    if provider.device == "CPU":
+    if provider.device_kind == "CPU":
         settings |= {
             "INFERENCE_PRECISION_HINT": "f32" if hint == "f16" else hint,
             "INFERENCE_NUM_THREADS": thread_count(threads),
         }
-    return {"load_config": json.dumps({provider.device: settings})}
+    return {"load_config": json.dumps({provider.device_kind: settings})}
 
 
 @lru_cache(maxsize=16)

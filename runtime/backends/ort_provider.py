@@ -24,7 +24,8 @@ class Provider:
         precisions: Names of graphs, the fastest first.
         memory: Memory that it computes in: `cpu` or `cuda`.
         plugin: Name of the plugin that brings it; empty for one that ONNX Runtime contains.
-        device: Kind of device: CPU, GPU or NPU.
+        device_kind: Kind of device: CPU, GPU or NPU.
+        device: Index of the CUDA device.
     """
 
     label: str
@@ -32,7 +33,8 @@ class Provider:
     precisions: tuple[str, ...]
     memory: str = "cpu"
     plugin: str = ""
-    device: str = "CPU"
+    device_kind: str = "CPU"
+    device: int = 0
 
 
 CPU = Provider("ort-cpu", "CPUExecutionProvider", ("int8-cpu", "fp32"))
@@ -59,12 +61,13 @@ def provider_list(
         )
     if provider is CPU:
         return [CPU.name]
-    if provider is CUDA:
-        return [(CUDA.name, {"cudnn_conv_algo_search": "HEURISTIC"}), CPU.name]
+    device = {"device_id": str(provider.device)}
+    if provider.name == CUDA.name:
+        return [(CUDA.name, {"cudnn_conv_algo_search": "HEURISTIC", **device}), CPU.name]
     options = {"trt_engine_cache_enable": "1", "trt_timing_cache_enable": "1"}
     if cache is not None:
         options |= {"trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)}
-    return [(TENSORRT.name, options), CUDA.name, CPU.name]
+    return [(TENSORRT.name, {**options, **device}), (CUDA.name, device), CPU.name]
 
 
 def _how_to_get_it() -> str:

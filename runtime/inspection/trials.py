@@ -181,7 +181,7 @@ def _plugin(backend: str) -> str:
     session = open_ort(MATMUL_GRAPH, threads=0, provider=provider)
     a = np.arange(64, dtype=np.float32).reshape(8, 8)
     _check_product(session.run(None, {"a": a, "b": a})[0], a)
-    return f"ran a graph ({provider.device})"
+    return f"ran a graph ({provider.device_kind})"
 
 
 def _openvino(_: str) -> str:

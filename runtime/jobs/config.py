@@ -45,6 +45,7 @@ class InferConfig:
         allow_hdr: Whether HDR video is accepted; its code values are upscaled as if they were SDR.
         deinterlace: Whether interlaced video is deinterlaced (bwdif) before upscaling.
         fps: Frame rate of image sequences, frames/s.
+        device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
     """
 
     inputs: tuple[str | Path, ...]
@@ -68,6 +69,7 @@ class InferConfig:
     allow_hdr: bool = False
     deinterlace: bool = False
     fps: float = 25.0
+    device: int = 0
 
     def __post_init__(self) -> None:
         if not self.inputs:

@@ -119,7 +119,11 @@ def infer_with_report(
     is_page = path.suffix.lower() != ".json"
     if is_page:
         check_pages(f"--report {path}")
-    started, clock, telemetry = datetime.now(timezone.utc), StageClock(), Telemetry(*find_sensors())
+    started, clock, telemetry = (
+        datetime.now(timezone.utc),
+        StageClock(),
+        Telemetry(*find_sensors(device=config.device)),
+    )
     telemetry.look()
     telemetry.start()
     try:

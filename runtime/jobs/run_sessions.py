@@ -97,6 +97,7 @@ class RunSessions:
             backend=backend,
             precision=precision,
             threads=self._config.threads,
+            device=self._config.device,
             is_deep=info.depth > 8,
             size=(info.height, info.width),
             say=say,

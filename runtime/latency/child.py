@@ -64,7 +64,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
     Raises:
         VsrcError: The package cannot be opened or run, or takes no frames of this shape.
     """
-    telemetry = Telemetry(*find_sensors())
+    telemetry = Telemetry(*find_sensors(device=config.device))
     idle = _idle(telemetry, None if known else tell)
     tell(BenchProgress("load"))
     start = time.perf_counter()

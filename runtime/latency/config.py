@@ -27,6 +27,7 @@ class BenchConfig:
         backend: Backend that runs the graph; see `vsrc.runtime.backends.opening.BACKENDS`.
         precision: Name of the graph ("fp32", ...), or `auto`.
         threads: CPU threads, 0 for as many as this process may use.
+        device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
         iterations: Number of samples after warm-up, over all runs; None: as many as fit into
             `seconds`.
         seconds: Sampling time after warm-up, over all runs, if `iterations` is None.
@@ -48,6 +49,7 @@ class BenchConfig:
     backend: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    device: int = 0
     iterations: int | None = None
     seconds: float = 10.0
     runs: int | None = None

@@ -51,7 +51,7 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
     backend = spec.target.backend
     if config.backend not in ("auto", backend):
         raise MismatchError(f"{path.name} runs on {backend}, not on {config.backend}")
-    here = this_device(backend)
+    here = this_device(backend, config.device)
     package = _package_of(path, spec)
     if package is not None and spec.role == "whole":
         graph = package.spec.graphs[spec.target.graph]
@@ -134,6 +134,11 @@ def _check_device(path: Path, spec: EngineSpec, here: Here) -> None:
         raise MismatchError(
             f"{path.name} was built for {made_for}, and here is {here.device.name} ({capability}); "
             f"build it here: vsrc export --format {target.backend}"
+        )
+    if target.multiprocessors not in (None, here.device.multiprocessors):
+        raise MismatchError(
+            f"{path.name} was built for {target.multiprocessors} SMs, and here are "
+            f"{here.device.multiprocessors}; build it here: vsrc export --format {target.backend}"
         )
 
 

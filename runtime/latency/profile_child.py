@@ -58,7 +58,10 @@ def _visit(package: str, request: Message) -> tuple[str, list[list[float]]]:
     from vsrc.runtime.package import open_package
 
     session = open_package(Path(package)).session(
-        backend=request["backend"], precision=request["precision"], threads=request["threads"]
+        backend=request["backend"],
+        precision=request["precision"],
+        threads=request["threads"],
+        device=request["device"],
     )
     generator = np.random.default_rng(0)
     samples = []

@@ -26,6 +26,7 @@ class ProfileConfig:
         backend: Backend that runs them; see `vsrc.runtime.backends.opening.BACKENDS`.
         precision: Precision of their graphs.
         threads: CPU threads, 0 for as many as this process may use.
+        device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
         rounds: Number of rounds. Each opens all networks again, in another order, so that a
             disturbance of some seconds affects all alike and widens the intervals.
         seconds: Sampling time of each network in each round, after warm-up.
@@ -41,6 +42,7 @@ class ProfileConfig:
     backend: str = "auto"
     precision: Precision = "fp32"
     threads: int = 0
+    device: int = 0
     rounds: int = 5
     seconds: float = 1.0
 

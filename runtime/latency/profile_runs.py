@@ -43,6 +43,7 @@ def measure_profile(
         "packages": [str(path) for path in packages],
         "shapes": config.shapes,
         "backend": config.backend,
+        "device": config.device,
         "precision": config.precision,
         "threads": config.threads,
         "rounds": config.rounds,

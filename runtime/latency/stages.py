@@ -128,6 +128,7 @@ def _session_for_videos(subject: BenchSubject, config: BenchConfig) -> Iterator[
         backend=config.backend,
         precision=config.precision,
         threads=config.threads,
+        device=config.device,
         size=config.shape,
     )
     with closing(session):

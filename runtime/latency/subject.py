@@ -103,7 +103,11 @@ def _open_package(path: Path, config: BenchConfig) -> BenchSubject:
 
     package = open_package(path)
     session = open_session(
-        package, backend=config.backend, precision=config.precision, threads=config.threads
+        package,
+        backend=config.backend,
+        precision=config.precision,
+        threads=config.threads,
+        device=config.device,
     )
     graphs = package.spec.graphs
     name = next((key for key, graph in graphs.items() if graph.file == session.graph.file), None)

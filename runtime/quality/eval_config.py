@@ -28,6 +28,7 @@ class EvalConfig:
         backend: Backend that runs the models.
         precision: Precision of the graph; `auto` scores the graph that `vsrc infer` runs.
         threads: CPU threads, 0 for one per core.
+        device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
         lpips_vgg: VGG16 weights for LPIPS: torchvision's file, or its convolutions as safetensors.
         lpips_heads: Linear heads of LPIPS 0.1 for VGG16: `vgg.pth` of the package lpips.
     """
@@ -41,6 +42,7 @@ class EvalConfig:
     backend: str = "auto"
     precision: str = "auto"
     threads: int = 0
+    device: int = 0
     lpips_vgg: Path | None = None
     lpips_heads: Path | None = None
 

@@ -182,7 +182,11 @@ def _kinds(metrics: Sequence[str], extra: Mapping[str, MetricKind]) -> dict[str,
 
 def _open_session(package: Package, config: EvalConfig) -> Session:
     return open_video_session(
-        package, backend=config.backend, precision=config.precision, threads=config.threads
+        package,
+        backend=config.backend,
+        precision=config.precision,
+        threads=config.threads,
+        device=config.device,
     )
 
 

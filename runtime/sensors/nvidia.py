@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.installation import this_installation
+from vsrc.runtime.sensors.cuda_device import find_device
 from vsrc.runtime.sensors.sensor import SensorLostError, SensorValues
 
 _REASONS = {
@@ -19,8 +21,16 @@ _REASONS = {
 """Clock event reasons that count as throttling; being idle or set by the user does not."""
 
 
-def open_nvidia(index: int = 0) -> NvidiaSensor | str:
-    """Return the sensor of the GPU, or the reason why there is none."""
+def open_nvidia(device: int = 0, *, wanted: Collection[str] | None = None) -> NvidiaSensor | str:
+    """Return the sensor of a GPU, or the reason why there is none.
+
+    NVML counts all GPUs of the machine in its own order, CUDA those that CUDA_VISIBLE_DEVICES
+    leaves, the fastest first: they are matched by UUID.
+
+    Args:
+        device: Index of the CUDA device.
+        wanted: Quantities to read, as in `NvidiaSensor`.
+    """
     try:
         import pynvml
     except ImportError:
@@ -28,28 +38,59 @@ def open_nvidia(index: int = 0) -> NvidiaSensor | str:
         return f"nvidia-ml-py is not installed; install it: {line}"
     try:
         pynvml.nvmlInit()
-        return NvidiaSensor(pynvml, index)
     except pynvml.NVMLError as error:
+        return f"NVML: {error}"
+    try:
+        return NvidiaSensor(pynvml, _find(pynvml, device), wanted=wanted)
+    except (pynvml.NVMLError, VsrcError, ValueError) as error:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
         return f"NVML: {error}"
 
 
+def _find(nvml: Any, device: int) -> Any:  # noqa: ANN401  a handle; NVML has no types
+    """Find the GPU of a CUDA device.
+
+    Raises:
+        NVMLError: NVML does not know it.
+        VsrcError: CUDA cannot tell which it is, and there are several.
+        ValueError: There is no such device.
+    """
+    try:
+        identifier = find_device(device).uuid
+    except VsrcError:
+        if device == 0 and nvml.nvmlDeviceGetCount() == 1:
+            return nvml.nvmlDeviceGetHandleByIndex(0)  # there is no other
+        raise
+    return nvml.nvmlDeviceGetHandleByUUID(identifier)
+
+
 class NvidiaSensor:
-    """One GPU of a desktop or server.
+    """One GPU of a desktop or server; on a Jetson, what its sysfs does not provide.
 
     Args:
         nvml: Module `pynvml`, initialised.
-        index: Index of the GPU, as in nvidia-smi.
+        gpu: Handle of the GPU.
+        wanted: Quantities to read; None for all. Power of a Jetson's GPU is part of its rails.
+
+    Attributes:
+        gives: Quantities that NVML provides.
     """
 
     name = "nvidia"
-    total: tuple[str, ...] = ("gpu",)
 
-    def __init__(self, nvml: Any, index: int = 0) -> None:  # noqa: ANN401  it has no types
-        self._nvml = nvml
-        self._gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+    def __init__(
+        self,
+        nvml: Any,  # noqa: ANN401  it has no types
+        gpu: Any,  # noqa: ANN401
+        *,
+        wanted: Collection[str] | None = None,
+    ) -> None:
+        self._nvml, self._gpu, self._wanted = nvml, gpu, wanted
         self.unreadable: dict[str, str] = {}
         self.facts = self._facts()
-        self._readable = self._try_all()
+        self.gives = self._readable = self._try_all()
+        self.total: tuple[str, ...] = ("gpu",) if wanted is None else ()
 
     def read(self) -> SensorValues:
         """Read the current values."""
@@ -101,9 +142,11 @@ class NvidiaSensor:
         """Query everything once; quantities that fail are not queried again."""
         readable = []
         for quantity, ask in self._questions().items():
+            if self._wanted is not None and quantity not in self._wanted:
+                continue
             try:
                 ask()
-            except (self._nvml.NVMLError, AttributeError) as error:  # noqa: PERF203  seven in all
+            except (self._nvml.NVMLError, AttributeError) as error:
                 self.unreadable[f"gpu {quantity}"] = f"NVML: {error}"
             else:
                 readable.append(quantity)

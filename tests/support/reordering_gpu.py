@@ -24,7 +24,9 @@ from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice
 
 RUBBISH = 0xCD
-ADA = CudaDevice("NVIDIA GeForce RTX 4090", "8.9", 24 << 30)
+ADA = CudaDevice(
+    "NVIDIA GeForce RTX 4090", "8.9", 24 << 30, multiprocessors=128, total_bytes=24 << 30
+)
 """The GPU that it stands for, to those who ask what engines are for."""
 
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}

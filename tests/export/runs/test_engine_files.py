@@ -8,6 +8,7 @@ the loaded engine, so that an engine that computes something else can be made at
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from vsrc.export.engines.layer_report import LayerReport, inspect_layers
 from vsrc.export.runs import engine_files
 from vsrc.export.runs.exporting import export
 from vsrc.export.runs.text import export_text
-from vsrc.runtime.backends.engine_file import read_engine_spec
+from vsrc.runtime.backends.engine_file import engine_text, read_engine_spec
 from vsrc.runtime.errors import GateError, MismatchError, VsrcError
 from vsrc.runtime.hashing import bytes_sha256
 
@@ -58,7 +59,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("tensorrt")
     vars(module).update(vars(trt_rtx), __version__="10.13.0")
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr("vsrc.export.runs.engine_export.cuda_device", lambda *_: ADA)
+    monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda _: ADA)
     built = engine_build._configure
 
     def configure(module: Any, config: Any, order: Any) -> object:  # noqa: ANN401
@@ -132,6 +133,31 @@ def test_a_wrong_half_is_refused_by_the_pictures_of_the_pair(
     with pytest.raises(GateError, match=r"encode-fp16 \+ fuse-fp16 engine's pictures"):
         export(config_for(copy))
     assert not (copy / "engines").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*Timing cache operations:DeprecationWarning")
+@pytest.mark.usefixtures("device")
+def test_a_key_that_told_no_chips_apart_is_a_rebuild_said_in_one_line(
+    copy: Path, stand_in: StandIn
+) -> None:
+    stand_in(copy)
+    config = replace(config_for(copy), halves=False)
+    (first,) = export(config).engines
+    assert first.instead == ""
+    assert first.spec.target.memory_gb == 24
+    target = replace(first.spec.target, multiprocessors=None, board=None, memory_gb=None)
+    assert target.key != first.spec.key
+    old = first.file.with_name(f"{target.key}.engine")
+    first.file.rename(old)
+    sidecar = engine_text(replace(first.spec, key=target.key, target=target))
+    old.with_suffix(".json").write_text(sidecar)
+    first.file.with_suffix(".json").unlink()
+    result = export(config)
+    (second,) = result.engines
+    assert second.built
+    assert second.file == first.file
+    (line,) = [line for line in export_text(result).splitlines() if "built again" in line]
+    assert re.search(rf"{target.key}\.engine was built by an older vsrc, .*number of SMs", line)
 
 
 def built_as(**more: Any) -> BuiltEngine:  # noqa: ANN401

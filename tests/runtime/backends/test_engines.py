@@ -114,7 +114,7 @@ def test_engines_that_do_not_run_here_are_status_3(
     with pytest.raises(MissingDependencyError, match=r"CUDA device 0|trt-rtx"):
         open_engines(package, backend="trt-rtx", precision="int8")
     # A device that is named but cannot be talked to: TensorRT itself says what is wrong.
-    monkeypatch.setattr(engines, "cuda_device", lambda: ADA)
+    monkeypatch.setattr(engines, "cuda_device", lambda _: ADA)
     with pytest.raises(MissingDependencyError, match=r"load .*\.engine") as caught:
         open_engines(package, backend="trt-rtx", keeps_features=False)
     assert caught.value.exit_status == 3

@@ -62,7 +62,7 @@ def test_a_silent_fallback_is_an_error() -> None:
 def test_tensorrt_keeps_its_engines_and_timings(tmp_path: Path) -> None:
     every = has(TENSORRT.name, CUDA.name, CPU.name)
     (name, options), *rest = provider_list(every, TENSORRT, tmp_path)
-    assert (name, rest) == (TENSORRT.name, [CUDA.name, CPU.name])
+    assert (name, rest) == (TENSORRT.name, [(CUDA.name, {"device_id": "0"}), CPU.name])
     assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "1"
     assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path)
 

@@ -86,7 +86,7 @@ def test_a_plugin_is_registered_once_and_its_best_device_is_taken(
     runtime = fake(*kinds)
     for _ in range(2):
         provider = plugin_provider("ort:fake")
-        assert provider.device == taken
+        assert provider.device_kind == taken
         assert provider.name == "FakeExecutionProvider"
         assert provider.label == f"ort:fake/{taken.lower()}"
         assert provider.precisions == (("fp32",) if taken == "CPU" else ("fp16", "fp32"))
@@ -118,7 +118,7 @@ def test_a_library_that_another_has_registered_is_used(fake: Any) -> None:  # no
         raise RuntimeError(f"EP library is already registered under {name}")
 
     runtime.register_execution_provider_library = refuse
-    assert plugin_provider("ort:fake").device == "GPU"
+    assert plugin_provider("ort:fake").device_kind == "GPU"
 
 
 def test_an_old_onnxruntime_says_which_one_is_needed(
@@ -166,7 +166,7 @@ def assigned(*parts: tuple[str, list[str]]) -> Any:  # noqa: ANN401
 
 
 def test_convolutions_that_fall_back_to_the_cpu_are_an_error() -> None:
-    provider = Provider("ort:fake/gpu", "Fake", ("fp32",), plugin="fake", device="GPU")
+    provider = Provider("ort:fake/gpu", "Fake", ("fp32",), plugin="fake", device_kind="GPU")
     whole = assigned(("Fake", ["Conv", "Conv"]), ("CPUExecutionProvider", ["Cast", "Transpose"]))
     check_assignment(whole, provider)
     part = assigned(("Fake", ["Conv"]), ("CPUExecutionProvider", ["QLinearConv", "MatMul", "Add"]))
@@ -186,7 +186,7 @@ def test_convolutions_that_fall_back_to_the_cpu_are_an_error() -> None:
     ],
 )
 def test_openvino_is_told_the_precision(device: str, precision: str, hint: str) -> None:
-    provider = Provider("ort:openvino/x", "OpenVINO", (), plugin="openvino", device=device)
+    provider = Provider("ort:openvino/x", "OpenVINO", (), plugin="openvino", device_kind=device)
     settings = json.loads(_options(provider, precision, 3)["load_config"])[device]
     assert settings["INFERENCE_PRECISION_HINT"] == hint
     assert settings.get("INFERENCE_NUM_THREADS") == (3 if device == "CPU" else None)

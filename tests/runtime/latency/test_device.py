@@ -134,7 +134,7 @@ def test_what_an_engine_does_not_fit_is_one_line(
     from vsrc.runtime.sensors.cuda_device import CudaDevice
 
     old = CudaDevice("Tesla V100", "7.0", 1 << 30)
-    monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda: old)
+    monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda _: old)
     for engine in (whole, half):
         with pytest.raises(MismatchError, match=r"\.engine .*8\.9.*\b7\.0\b"):
             open_subject(BenchConfig(engine, shape=(24, 32)))
