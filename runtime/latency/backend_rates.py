@@ -13,33 +13,17 @@ times what this machine does in float32, and still be far from what it can.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from vsrc.runtime.backends.engines import ENGINE_BACKENDS
 from vsrc.runtime.backends.graph_in_use import is_on_cores
 from vsrc.runtime.errors import VsrcError, describe_error
-from vsrc.runtime.latency.rates import MATMUL_GRAPH, matmul_gflop_per_s, time_fastest
+from vsrc.runtime.latency.matrix_graphs import CHAIN_SIDE, Matrices, RunMatrices, matrix_rate
+from vsrc.runtime.latency.rates import MATMUL_GRAPH, matmul_gflop_per_s
 from vsrc.runtime.machine import thread_count
 from vsrc.runtime.schema import Positive
-
-Array = NDArray[Any]
-Run = Callable[[dict[str, Array]], object]
-"""Runs a graph with these inputs, and waits for the result."""
-
-LINKS = 16
-"""Number of products in a chain."""
-
-_CHAIN_SIDE = 2048
-_ROWS = 1024
-_PACKED_SIDE = 512
-"""Sides of the constant matrix of the quantised graphs."""
 
 _ON_CORES = {
     "fp32": ("float32", MATMUL_GRAPH.name),
@@ -117,36 +101,13 @@ def _matmul_rate(label: str, graph: Path, precision: str, threads: int) -> float
     if engines is not None:
         from vsrc.runtime.latency.engine_rates import engine_matmul_rate
 
-        return engine_matmul_rate(engines, graph, side=_CHAIN_SIDE)
+        return engine_matmul_rate(engines, graph, side=CHAIN_SIDE)
     if backend == "ort-cpu" and graph == MATMUL_GRAPH:
         return matmul_gflop_per_s(thread_count(threads))
     return matrix_rate(_open(backend, graph, precision, threads), graph)
 
 
-def matrix_rate(run: Run, graph: Path, *, chain_side: int = _CHAIN_SIDE) -> float:
-    """Rate of a graph of matrices, 1e9 operations a second."""
-    rng = np.random.default_rng(0)
-    if graph.stem.startswith("chain"):
-        feeds = chain_feeds(graph, chain_side)
-        return LINKS * 2 * chain_side**3 / time_fastest(partial(run, feeds)) / 1e9
-    if graph == MATMUL_GRAPH:
-        feeds = {name: rng.random((_PACKED_SIDE,) * 2, dtype=np.float32) for name in ("a", "b")}
-        return 2 * _PACKED_SIDE**3 / time_fastest(partial(run, feeds)) / 1e9
-    kind = np.uint8 if graph.stem.endswith("uint8") else np.int8
-    a = rng.integers(0, 127, (_ROWS, _PACKED_SIDE)).astype(kind)
-    return 2 * _ROWS * _PACKED_SIDE**2 / time_fastest(partial(run, {"a": a})) / 1e9
-
-
-def chain_feeds(graph: Path, side: int) -> dict[str, Array]:
-    """Matrices whose products stay of the same size, however many."""
-    rng = np.random.default_rng(0)
-    kind = np.float32 if graph.stem.endswith("float32") else np.float16
-    a = rng.standard_normal((side, side), dtype=np.float32)
-    b = rng.standard_normal((side, side), dtype=np.float32) / np.float32(side**0.5)
-    return {"a": a.astype(kind), "b": b.astype(kind)}
-
-
-def _open(backend: str, graph: Path, precision: str, threads: int) -> Run:
+def _open(backend: str, graph: Path, precision: str, threads: int) -> RunMatrices:
     if backend == "openvino":
         from vsrc.runtime.backends.lane_trial import LanePlan
         from vsrc.runtime.backends.openvino_session import CompiledGraph
@@ -164,7 +125,7 @@ def _open(backend: str, graph: Path, precision: str, threads: int) -> Run:
     return lambda feeds: _run_on_device(session, feeds, provider.memory)
 
 
-def _run_on_device(session: Any, feeds: dict[str, Array], memory: str) -> None:  # noqa: ANN401
+def _run_on_device(session: Any, feeds: Matrices, memory: str) -> None:  # noqa: ANN401
     """Run with inputs and outputs in the memory of the device."""
     import onnxruntime
 

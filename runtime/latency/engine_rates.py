@@ -13,7 +13,7 @@ from vsrc.runtime.backends.program import Program
 from vsrc.runtime.backends.tensorrt_api import Messages, listener, tensorrt_module
 from vsrc.runtime.backends.transfers import Transfers
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.latency.backend_rates import LINKS, chain_feeds
+from vsrc.runtime.latency.matrix_graphs import LINKS, chain_feeds
 
 if TYPE_CHECKING:
     import tensorrt as trt

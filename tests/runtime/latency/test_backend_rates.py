@@ -12,9 +12,10 @@ from support.optional import skip_without
 from support.reordering_gpu import ReorderingGpu
 from vsrc.runtime.backends.ort import open_ort
 from vsrc.runtime.errors import MismatchError
-from vsrc.runtime.latency import backend_rates
-from vsrc.runtime.latency.backend_rates import chain_feeds, matrix_rate, measure_backend_rates
+from vsrc.runtime.latency import matrix_graphs
+from vsrc.runtime.latency.backend_rates import measure_backend_rates
 from vsrc.runtime.latency.engine_rates import build_plan, device_copy_rate
+from vsrc.runtime.latency.matrix_graphs import LINKS, chain_feeds, matrix_rate
 from vsrc.runtime.latency.rates import MATMUL_GRAPH
 
 ASSETS = MATMUL_GRAPH.parent
@@ -37,7 +38,7 @@ def test_a_chain_is_sixteen_products(name: str) -> None:
     graph = ASSETS / f"chain-{name}.onnx"
     feeds = chain_feeds(graph, 32)
     expected = feeds["a"].astype(np.float64)
-    for _ in range(backend_rates.LINKS):
+    for _ in range(LINKS):
         expected = expected @ feeds["b"].astype(np.float64)
     assert 0.01 < np.abs(expected).mean() < 100  # neither vanishes nor overflows
     made = run(graph.name, feeds).astype(np.float64)
@@ -47,7 +48,7 @@ def test_a_chain_is_sixteen_products(name: str) -> None:
 
 
 def test_the_rate_follows_from_the_fastest_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend_rates, "time_fastest", lambda call: (call(), 0.5)[1])
+    monkeypatch.setattr(matrix_graphs, "time_fastest", lambda call: (call(), 0.5)[1])
     fed: list[dict[str, Any]] = []
     rate = matrix_rate(fed.append, ASSETS / "chain-float16.onnx", chain_side=64)
     assert rate == pytest.approx(16 * 2 * 64**3 / 0.5 / 1e9)
