@@ -1,8 +1,7 @@
 """Read power rails, GPU clock and load, power mode and over-current events of an NVIDIA Jetson.
 
-From sysfs, according to the Jetson Linux developer guide and the kernel's ina3221 driver: the
-current rails of L4T 34 and later (`in1_label`, `in1_input` mV, `curr1_input` mA), and those of L4T
-32 (`rail_name_0`, `in_power0_input` mW). Written from those documents; not yet tested on a board.
+From sysfs, according to the Jetson Linux developer guide; not yet tested on a board. The rails are
+in `jetson_rails.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from vsrc.runtime.sensors.jetson_rails import find_rails, total_rails
 from vsrc.runtime.sensors.sensor import (
     SensorLostError,
     SensorValues,
@@ -21,13 +21,8 @@ from vsrc.runtime.sensors.sensor import (
     why_unreadable,
 )
 
-WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
-"""Rails for the total power; on a board without them the rails are summed."""
-
-_JETPACKS = {"R38": "7", "R36": "6", "R35": "5", "R34": "5", "R32": "4"}
+_JETPACKS = {"R39": "7", "R38": "7", "R36": "6", "R35": "5", "R34": "5", "R32": "4"}
 """L4T release -> JetPack version that contains it."""
-
-PowerReader = Callable[[], float | None]
 
 
 class JetsonSensor:
@@ -44,12 +39,11 @@ class JetsonSensor:
         self, root: Path = Path("/"), power_mode: Callable[[], str | None] | None = None
     ) -> None:
         self._root = root
-        self._rails = _rails(root)
+        self._rails = find_rails(root)
         self._gpu = _first(root, "sys/class/devfreq/*", r"gpu|gv11b|gp10b|ga10b|gm20b|gb10b")
         self._load = _first(root, "sys/devices/platform/**/load", r"gpu|gv11b|gp10b|ga10b|gm20b")
         self._currents = _over_current_files(root)
-        self.total = tuple(name for name in WHOLE_BOARD if name in self._rails)[:1]
-        self.total = self.total or tuple(self._rails)
+        self.total = total_rails(self._rails)
         mode = (power_mode or _nvpmodel)()
         self.facts = _facts(root, mode, self._gpu)
         self.unreadable = self._unreadable(mode)
@@ -92,40 +86,6 @@ class JetsonSensor:
         if mode is None:
             missing["power mode"] = "nvpmodel -q reported none"
         return missing
-
-
-def _rails(root: Path) -> dict[str, PowerReader]:
-    """Return power rail -> function that reads its watts."""
-    rails: dict[str, PowerReader] = {}
-    for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221*/*/hwmon/hwmon*")):
-        for channel in (1, 2, 3):  # 4 and on are shunt voltages
-            name = file_text(folder / f"in{channel}_label")
-            files = (folder / f"in{channel}_input", folder / f"curr{channel}_input")
-            if name and name != "NC" and all(file_number(path) is not None for path in files):
-                rails[name] = _volts_times_amperes(*files)
-    for folder in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*")):
-        for channel in (0, 1, 2):
-            name = file_text(folder / f"rail_name_{channel}")
-            path = folder / f"in_power{channel}_input"
-            if name and file_number(path) is not None:
-                rails[name] = _milliwatts(path)
-    return rails
-
-
-def _volts_times_amperes(millivolts: Path, milliamperes: Path) -> PowerReader:
-    def watts() -> float | None:
-        volts, amperes = file_number(millivolts), file_number(milliamperes)
-        return None if volts is None or amperes is None else volts * amperes / 1e6
-
-    return watts
-
-
-def _milliwatts(path: Path) -> PowerReader:
-    def watts() -> float | None:
-        value = file_number(path)
-        return None if value is None else value / 1000
-
-    return watts
 
 
 def _over_current_files(root: Path) -> list[tuple[str, Path]]:

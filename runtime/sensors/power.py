@@ -62,7 +62,9 @@ def _watts_of(inside: Sequence[Reading], source: str) -> float | None:
     if len(read) < _LEAST_READINGS:
         return None
     seconds, watts = np.array(read).T
-    return float(np.trapezoid(watts, seconds) / (seconds[-1] - seconds[0]))
+    # The trapezoidal rule; NumPy's function for it has another name before 2.0.
+    joules = float(np.sum(np.diff(seconds) * (watts[1:] + watts[:-1]) / 2))
+    return joules / float(seconds[-1] - seconds[0])
 
 
 def throttle_events(readings: Sequence[Reading]) -> dict[str, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -49,22 +49,57 @@ class Reading:
     throttle_counts: dict[str, int] = field(default_factory=dict)
 
 
-def find_sensors(root: Path = Path("/")) -> tuple[list[Sensor], dict[str, str]]:
-    """Return all sensors of this machine, and sensor -> reason for those that are missing."""
+def find_sensors(root: Path = Path("/"), *, device: int = 0) -> tuple[list[Sensor], dict[str, str]]:
+    """Return all sensors of this machine, and sensor -> reason for those that are missing.
+
+    Args:
+        root: Folder that contains `/sys`, `/proc` and `/etc`; another one in tests.
+        device: Index of the CUDA device whose sensors are read.
+    """
     sensors: list[Sensor] = [CpuSensor(root)]
     if is_jetson(root):
-        jetson, board = JetsonSensor(root), open_jtop()
-        if isinstance(board, str):
-            return [*sensors, jetson], {"jetson-stats": board}
-        beside = JtopSensor(board, wanted=tuple(jetson.unreadable))
-        jetson.unreadable = {
-            name: why for name, why in jetson.unreadable.items() if name not in beside.gives
-        }
-        return [*sensors, jetson, beside], {}
-    gpu = open_nvidia()
+        found, missing = _jetson_sensors(root, device)
+        return [*sensors, *found], missing
+    gpu = open_nvidia(device)
     if isinstance(gpu, NvidiaSensor):
         return [*sensors, gpu], {}
     return sensors, {"gpu": gpu}
+
+
+def _jetson_sensors(root: Path, device: int) -> tuple[list[Sensor], dict[str, str]]:
+    """Sysfs, then jetson-stats and NVML for what sysfs does not provide."""
+    jetson, missing = JetsonSensor(root), {}
+    sensors: list[Sensor] = [jetson]
+    board = open_jtop()
+    if isinstance(board, str):
+        missing["jetson-stats"] = board
+    else:
+        beside = JtopSensor(board, wanted=tuple(jetson.unreadable))
+        sensors.append(beside)
+        jetson.unreadable = _without(jetson.unreadable, beside.gives)
+    # The load of Thor's GPU is in NVML alone; that of Orin's answers nothing.
+    wanted = [each for each, name in _OF_NVML.items() if name in jetson.unreadable]
+    gpu = open_nvidia(device, wanted=wanted) if wanted else ""
+    if isinstance(gpu, NvidiaSensor) and gpu.gives:
+        sensors.append(gpu)
+        jetson.unreadable = _without(jetson.unreadable, [_OF_NVML[each] for each in gpu.gives])
+    elif isinstance(gpu, NvidiaSensor):
+        gpu.close()
+    elif gpu:
+        reasons = {_OF_NVML[each]: gpu for each in wanted}
+        jetson.unreadable = {
+            name: "; ".join(filter(None, [why, reasons.get(name, "")]))
+            for name, why in jetson.unreadable.items()
+        }
+    return sensors, missing
+
+
+_OF_NVML = {"load": "gpu load", "clocks": "gpu clock"}
+"""Quantity of NVML -> that of a Jetson."""
+
+
+def _without(unreadable: Mapping[str, str], given: Collection[str]) -> dict[str, str]:
+    return {name: why for name, why in unreadable.items() if name not in given}
 
 
 class Telemetry:

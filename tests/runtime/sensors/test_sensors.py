@@ -5,6 +5,7 @@ None of these trees was copied from a board: what a real one adds is not known h
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -119,6 +120,112 @@ def test_without_a_rail_for_the_board_all_rails_count(tmp_path: Path) -> None:
     files = {**ORIN, f"{INA}/in1_label": "VDD_GPU_SOC"}
     sensor = JetsonSensor(tree(tmp_path, files), power_mode=lambda: "MAXN")
     assert sensor.total == ("VDD_GPU_SOC", "VDD_CPU_GPU_CV")
+
+
+AGX = {
+    "proc/device-tree/model": "NVIDIA Jetson AGX Orin Developer Kit",
+    "etc/nv_tegra_release": "# R39 (release), REVISION: 2.0, GCID: 1, BOARD: generic",
+    **{
+        f"sys/bus/i2c/drivers/ina3221/1-00{address}/hwmon/hwmon{hwmon}/{name}": text
+        for address, hwmon, channels in (
+            (40, 3, {1: "VDD_GPU_SOC", 2: "VDD_CPU_CV", 3: "VIN_SYS_5V0"}),
+            (41, 4, {1: "NC", 2: "VDDQ_VDD2_1V8AO", 3: "NC"}),
+        )
+        for channel, label in channels.items()
+        for name, text in (
+            (f"in{channel}_label", label),
+            (f"in{channel}_input", "5000"),
+            (f"curr{channel}_input", "1000"),
+        )
+    },
+}
+"""As an AGX Orin lists them, 5 W on each; the memory's are drawn from the 5 V rail."""
+
+THOR_INA = "sys/bus/i2c/drivers/ina238/2-0044/hwmon/hwmon5"
+THOR = {
+    "proc/device-tree/compatible": "nvidia,p3971-0089+p3834-0008\0nvidia,tegra264\0",
+    "etc/nv_tegra_release": "# R38 (release), REVISION: 2.0, GCID: 1, BOARD: generic",
+    f"{INA}/in1_label": "VDD_GPU",
+    f"{INA}/in1_input": "800",
+    f"{INA}/curr1_input": "10000",
+    f"{INA}/in2_label": "VDD_CPU_SOC_MSS",
+    f"{INA}/in2_input": "800",
+    f"{INA}/curr2_input": "5000",
+    f"{THOR_INA}/name": "ina238",
+    f"{THOR_INA}/in0_input": "3",
+    f"{THOR_INA}/in1_input": "20000",
+    f"{THOR_INA}/curr1_input": "2150",
+    f"{THOR_INA}/power1_input": "43000000",  # uW
+    "sys/class/devfreq/gpu-gpc-0/cur_freq": "1575000000",
+}
+"""As jetson-stats describes Thor's sensors (rbonghi/jetson_stats#900) and the kernel the INA238."""
+
+
+def summed(sensor: JetsonSensor) -> float:
+    watts = sensor.read().watts
+    return sum(watts[name] for name in sensor.total)
+
+
+def test_the_memory_of_an_agx_orin_is_counted_once(tmp_path: Path) -> None:
+    sensor = JetsonSensor(tree(tmp_path, AGX), power_mode=lambda: "MAXN")
+    assert len(sensor.read().watts) == 4  # all are shown
+    assert summed(sensor) == pytest.approx(15)
+    assert sensor.facts["l4t"] == "R39.2.0"
+    assert sensor.facts["jetpack"] == "7"
+    only = {name: text for name, text in AGX.items() if "VIN_SYS" not in text}
+    alone = JetsonSensor(tree(tmp_path / "b", only), power_mode=lambda: "MAXN")
+    assert "VDDQ_VDD2_1V8AO" in alone.total  # nothing else contains it there
+
+
+def test_the_supply_of_a_thor_is_its_whole_power(tmp_path: Path) -> None:
+    root = tree(tmp_path, THOR)
+    assert is_jetson(root)
+    sensor = JetsonSensor(root, power_mode=lambda: "MAXN")
+    assert sensor.read().watts == pytest.approx({"VDD_GPU": 8, "VDD_CPU_SOC_MSS": 4, "VIN": 43})
+    assert sensor.total == ("VIN",)
+    assert sensor.read().mhz == {"gpu": 1575}
+    (root / THOR_INA / "power1_input").unlink()
+    without = JetsonSensor(root, power_mode=lambda: "MAXN")
+    assert summed(without) == pytest.approx(43)
+
+
+class OnThor:
+    """NVML as on Thor: load and clocks, and no power."""
+
+    NVMLError = pynvml.NVMLError
+
+    def __init__(self, *, has_load: bool = True) -> None:
+        self.has_load = has_load
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        if name.isupper():
+            return getattr(pynvml, name)
+
+        def answer(*_: object) -> Any:  # noqa: ANN401
+            if name == "nvmlDeviceGetUtilizationRates" and self.has_load:
+                return SimpleNamespace(gpu=64, memory=1)
+            if name == "nvmlDeviceGetCount":
+                return 1
+            if name in ("nvmlInit", "nvmlShutdown", "nvmlDeviceGetHandleByIndex"):
+                return None
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+        return answer
+
+
+@pytest.mark.parametrize("has_load", [True, False])
+def test_the_load_of_a_thor_comes_from_nvml_and_nothing_of_its_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_load: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", OnThor(has_load=has_load))
+    monkeypatch.setattr("vsrc.runtime.sensors.telemetry.open_jtop", lambda: "no service")
+    sensors, _ = find_sensors(tree(tmp_path, THOR))
+    telemetry = Telemetry(sensors)
+    reading = telemetry.look()
+    assert reading.load == ({"gpu": 0.64} if has_load else {})
+    assert ("gpu load" in telemetry.unreadable) is not has_load
+    assert telemetry.totals == ("VIN",)
+    telemetry.stop()
 
 
 def test_a_board_that_tells_nothing_says_why(tmp_path: Path) -> None:
@@ -238,7 +345,7 @@ class Card:
 
 def test_a_gpu_tells_its_power_in_watts_and_why_it_is_slow() -> None:
     heat = pynvml.nvmlClocksEventReasonSwThermalSlowdown
-    sensor = NvidiaSensor(Card(reasons=heat | pynvml.nvmlClocksEventReasonGpuIdle))
+    sensor = NvidiaSensor(Card(reasons=heat | pynvml.nvmlClocksEventReasonGpuIdle), object())
     values = sensor.read()
     assert values.watts == {"gpu": 71.5}
     assert values.joules == {"gpu": 123.0}
@@ -254,7 +361,7 @@ def test_a_gpu_tells_its_power_in_watts_and_why_it_is_slow() -> None:
 
 
 def test_what_a_card_does_not_tell_is_not_there_and_has_a_reason() -> None:
-    sensor = NvidiaSensor(Card(no_energy=True))
+    sensor = NvidiaSensor(Card(no_energy=True), object())
     assert sensor.read().joules == {}
     assert sensor.read().watts == {"gpu": 71.5}
     assert sensor.unreadable == {"gpu energy": "NVML: Not Supported"}
@@ -262,7 +369,7 @@ def test_what_a_card_does_not_tell_is_not_there_and_has_a_reason() -> None:
 
 def test_a_gpu_that_is_lost_in_the_middle_is_noticed() -> None:
     card = Card()
-    sensor = NvidiaSensor(card)
+    sensor = NvidiaSensor(card, object())
     telemetry = Telemetry([sensor])
     telemetry.look()
     card.gone = True
