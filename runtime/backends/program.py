@@ -11,13 +11,17 @@ from vsrc.runtime.backends.gpu import Address, Engine, Gpu, GpuStream, Graph
 
 TensorShapes = dict[str, tuple[int, ...]]
 
+_MOST_GRAPHS = 64
+"""Graphs kept by one program; a feature ring has fewer places."""
+
 
 class Program:
     """Runs an engine repeatedly.
 
     The first run with new shapes lets TensorRT initialize for them, the second is captured as a
-    graph, and later runs launch the graph: hundreds of kernels in one launch. If capture is not
-    possible, or if addresses of tensors change, every run is enqueued kernel by kernel.
+    graph, and later runs launch the graph: hundreds of kernels in one launch. A graph holds the
+    addresses of its tensors, so there is one for each place of the caller's tensors (the slots of a
+    feature ring, some dozens). If capture is not possible, runs are enqueued kernel by kernel.
 
     Attributes:
         shapes: Tensor name -> current shape.
@@ -30,7 +34,9 @@ class Program:
         self._gpu, self._engine, self._stream = gpu, engine, stream
         self._outside = outside
         self._memory: dict[str, Address] = {}
-        self._graph: Graph | None = None
+        self._bound: dict[str, Address] = {}
+        self._graphs: dict[tuple[Address, ...], Graph] = {}
+        self._can_capture = engine.is_capturable
         self._runs = 0
         self.shapes: TensorShapes = {}
 
@@ -65,20 +71,18 @@ class Program:
         return (self._engine.inputs | self._engine.outputs)[name]
 
     def bind(self, name: str, address: Address) -> None:
-        """Set the address of an `outside` tensor for the next run."""
+        """Set the address of an `outside` tensor for the next runs."""
+        self._bound[name] = address
         self._engine.bind(name, address)
 
     def run(self) -> None:
         """Enqueue one run on the stream."""
-        if self._graph is not None:
-            self._gpu.launch(self._graph, self._stream)
-            return
-        can_record = self._engine.is_capturable and not self._outside
-        if can_record and self._runs == 1:
-            self._graph = self._gpu.capture(self._stream, self._enqueue)
+        place = tuple(self._bound[name] for name in sorted(self._bound))
+        if place not in self._graphs and self._can_capture and self._runs > 0:
+            self._capture(place)
         self._runs += 1
-        if self._graph is not None:
-            self._gpu.launch(self._graph, self._stream)
+        if place in self._graphs:
+            self._gpu.launch(self._graphs[place], self._stream)
         else:
             self._enqueue()
 
@@ -87,13 +91,22 @@ class Program:
         self._clear()
         self._engine.close()
 
+    def _capture(self, place: tuple[Address, ...]) -> None:
+        if len(self._graphs) == _MOST_GRAPHS:
+            return  # of the rings of many tiles: capturing anew takes longer than it saves
+        graph = self._gpu.capture(self._stream, self._enqueue)
+        self._can_capture = graph is not None  # what failed once is not tried at every run
+        if graph is not None:
+            self._graphs[place] = graph
+
     def _enqueue(self) -> None:
         self._engine.enqueue(self._stream)
 
     def _clear(self) -> None:
         self._gpu.drain(self._stream)
-        if self._graph is not None:
-            self._gpu.release_graph(self._graph)
+        for graph in self._graphs.values():
+            self._gpu.release_graph(graph)
         for address in self._memory.values():
             self._gpu.release(address)
-        self._memory, self._graph, self._runs, self.shapes = {}, None, 0, {}
+        self._memory, self._graphs, self._runs, self.shapes = {}, {}, 0, {}
+        self._can_capture = self._engine.is_capturable

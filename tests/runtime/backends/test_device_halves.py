@@ -54,6 +54,18 @@ def restored(session: RingSession, fed: Pixels, keys: list[tuple[int, ...]]) -> 
     return np.concatenate(found + [pending() for pending in waiting])
 
 
+def test_where_nothing_can_be_recorded_halves_are_given_one_by_one(halves_package: Path) -> None:
+    fed, keys = video(9)
+    whole = open_package(halves_package).session()
+    gpu = ReorderingGpu(records_graphs=False)
+    session = opened(halves_package, gpu)
+    found = restored(session, fed, keys)
+    expected = np.concatenate([whole(window) for window in fed]).astype(int)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert gpu.launches == 0
+    session.close()
+
+
 def test_the_ring_on_the_device_gives_what_whole_windows_give(halves_package: Path) -> None:
     fed, keys = video(45)  # more than there are slots, so the ring moves to its front, too
     whole = open_package(halves_package).session()
@@ -64,6 +76,7 @@ def test_the_ring_on_the_device_gives_what_whole_windows_give(halves_package: Pa
         found = restored(session, fed, keys)
         assert np.abs(found.astype(int) - expected).max() <= 1
         assert gpu.done.count("network") == 45 + 45  # each frame once, each window once
+        assert gpu.launches == 44 + 44  # by graphs after the first, one for each place in the ring
         session.close()
         session.close()
         assert (gpu.held_bytes, gpu.handles) == (0, 0)
