@@ -25,6 +25,7 @@ from vsrc.commands.export import export_command
 from vsrc.commands.infer import infer_command
 from vsrc.commands.inspect import inspect_command
 from vsrc.commands.pack import pack_command
+from vsrc.commands.preview import preview_command
 from vsrc.commands.shard import shard_command
 from vsrc.commands.split import split_command
 from vsrc.commands.zoo import zoo_command
@@ -95,6 +96,7 @@ for _command in (
     infer_command,
     inspect_command,
     pack_command,
+    preview_command,
     shard_command,
     split_command,
     zoo_command,

@@ -84,6 +84,7 @@ def calibrate_command(
     package = writable(model, output, told, verb="calibrate").path
     config = CalibrationConfig(package=package, **options)
     with CalibrationBar() as bar:
+        bar.start(f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}")
         result = calibrate(config, progress=bar)
     for note in result.calibration.notes:
         click.echo(f"warning: {note}", err=True)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from vsrc.commands.progress_log import ProgressLog
+
 if TYPE_CHECKING:
     from vsrc.calibration.progress import CalibrationProgress
 
 logger = logging.getLogger(__name__)
 
 _WORDS = {
-    "survey": "looking through clips",
-    "feed": "feeding windows",
-    "sensitivity": "one convolution at a time",
-    "choose": "choosing what stays float",
+    "survey": "scanning clips",
+    "feed": "running windows",
+    "sensitivity": "measuring each convolution",
+    "choose": "choosing float layers",
 }
 
 
 class CalibrationBar:
-    """Progress bar per stage on a terminal; elsewhere a log of stages."""
+    """Progress bar per stage on a terminal; elsewhere lines now and then."""
 
     def __enter__(self) -> CalibrationBar:
         from rich.console import Console
@@ -38,19 +40,31 @@ class CalibrationBar:
             *columns, console=console, transient=True, disable=not console.is_terminal
         )
         self._task = self._progress.add_task("", note="", total=None)
+        self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
         self._stage = ""
         self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._log.__exit__()
         self._progress.stop()
+
+    def start(self, line: str) -> None:
+        """Print a line before the work."""
+        if self._progress.disable:
+            self._log.start(line)
+        else:
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __call__(self, now: CalibrationProgress) -> None:
         """Show the progress."""
         total = now.total or None
+        words = _WORDS[now.stage]
         if now.stage != self._stage:
-            logger.info("%s", _WORDS[now.stage])
+            logger.info("%s", words)
         if now.stage != self._stage or (now.stage == "survey" and now.done == 0):
             self._stage = now.stage
-            self._progress.reset(self._task, total=total, description=_WORDS[now.stage], note="")
+            self._progress.reset(self._task, total=total, description=words, note="")
         self._progress.update(self._task, completed=now.done, total=total, note=now.name)
+        count = f"{now.done} of {total}" if total else str(now.done)
+        self._log.show(f"{words}: {count}  {now.name}".rstrip())

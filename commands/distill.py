@@ -95,7 +95,8 @@ def distill_command(
         return
     command = shlex.join(["vsrc", *sys.argv[1:]])
     with TrainingBar() if first else nullcontext() as bar, end_together():
-        path = distill(config, report=bar, command=command)
+        announce = None if bar is None else bar.announce
+        path = distill(config, report=bar, announce=announce, command=command)
     if first:
         click.echo(path)
         click.echo(f"next: vsrc export {path} --format onnx", err=True)

@@ -58,6 +58,8 @@ output_option = click.option(
 """Option of the commands that write to a package; see `writable`."""
 
 _KEYS = ("network", "weights", "scale", "window", "peak", "colour")
+NOTHING_TOLD: dict[str, Any] = dict.fromkeys(_KEYS)
+"""What `take_told` returns where none of those options is given."""
 
 
 def own_network_options(command: F) -> F:

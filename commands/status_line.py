@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 
+from vsrc.commands.progress_log import ProgressLog
+
 logger = logging.getLogger(__name__)
 
 
 class StatusLine:
-    """One updated line on stderr while a job runs; without a terminal, a log of steps."""
+    """One updated line on stderr while a job runs; without a terminal, a line now and then."""
 
     def __enter__(self) -> StatusLine:
         from rich.console import Console
 
-        self._status = Console(stderr=True).status("starting")
+        console = Console(stderr=True)
+        self._status = console.status("starting")
         self._status.start()
+        self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
         self._step = ""
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._log.__exit__()
         self._status.stop()
 
     def __call__(self, step: str, detail: str = "") -> None:
@@ -31,4 +36,6 @@ class StatusLine:
         if step != self._step:
             self._step = step
             logger.info("%s", step)
-        self._status.update(f"{step} {detail}".rstrip())
+        text = f"{step} {detail}".rstrip()
+        self._status.update(text)
+        self._log.show(text)

@@ -32,6 +32,7 @@ from vsrc.compressor.results import (
     trained_on_shards,
     write_results,
 )
+from vsrc.compressor.run_header import RunHeader, run_header
 from vsrc.compressor.training.batches import batches_from
 from vsrc.compressor.training.checkpoint import find_checkpoints as checkpoints_in
 from vsrc.compressor.training.config import DistillConfig
@@ -57,6 +58,7 @@ logger = logging.getLogger(__name__)
 _FOLDERS_OF_A_RUN = ("checkpoints", "tensorboard", "teacher.vsrc")
 
 DistillCallback = Callable[[IngestProgress | TrainProgress], None]
+HeaderCallback = Callable[[RunHeader], None]
 
 MAY_CHANGE = frozenset(
     {
@@ -72,13 +74,18 @@ finished run, or rescue one that diverged. A teacher cache may move, if it holds
 
 
 def distill(
-    config: DistillConfig, *, report: DistillCallback | None = None, command: str = ""
+    config: DistillConfig,
+    *,
+    report: DistillCallback | None = None,
+    announce: HeaderCallback | None = None,
+    command: str = "",
 ) -> Path:
     """Train a student and write its package.
 
     Args:
         config: Student, data, objective and training settings.
         report: Called after each source that is opened and after each step.
+        announce: Called once, before data is read.
         command: Command line, for the record.
 
     Returns:
@@ -93,7 +100,7 @@ def distill(
         logger.info("%s", choice.text())
     own_group = not torch.distributed.is_initialized()
     try:
-        _distill(config, report, command)
+        _distill(config, report, announce, command)
     except KeyboardInterrupt:  # before or after the training steps, which handle it themselves
         if not (kept := checkpoints_in(config.run_folder / "checkpoints")):
             raise
@@ -114,11 +121,18 @@ def distill(
     return config.output
 
 
-def _distill(config: DistillConfig, report: DistillCallback | None, command: str) -> None:
+def _distill(
+    config: DistillConfig,
+    report: DistillCallback | None,
+    announce: HeaderCallback | None,
+    command: str,
+) -> None:
     _refuse_to_lose(config)
     if config.degradation == "real":
         check_codecs()
     built = build(config)
+    if announce is not None:
+        announce(run_header(config, built))
     if config.teacher_cache is not None:
         _distill_from_shards(config, config.teacher_cache, built, report, command)
         return

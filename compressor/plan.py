@@ -15,6 +15,7 @@ from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.patch_size import round_patch
+from vsrc.compressor.run_header import describe_network
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.contract import check_contract, noise_clips
 from vsrc.compressor.training.distillation_step import DistillationStep
@@ -55,8 +56,8 @@ class DistillPlan:
         hours, minutes = divmod(round(self.total_seconds / 60), 60)
         return "\n".join(
             [
-                f"student    {_size(self.student)}",
-                f"teacher    {'none' if self.teacher is None else _size(self.teacher)}",
+                f"student    {describe_network(self.student)}",
+                f"teacher    {'none' if self.teacher is None else describe_network(self.teacher)}",
                 f"objective  {self.objective_parameters:,} parameters of its own, not kept",
                 *(f"data       {line}" for line in self.data),
                 f"step       {self.images_per_step} images, {self.step_seconds:.3g} s",
@@ -64,11 +65,6 @@ class DistillPlan:
                 f"memory     {self.peak_bytes / 1e9:.2f} GB at its highest",
             ]
         )
-
-
-def _size(spec: NetworkSpec) -> str:
-    kilo_mac = spec.gmac_per_lr_pixel * 1e6
-    return f"{spec.name}: {spec.parameters:,} parameters, {kilo_mac:.1f} kMAC per LR pixel"
 
 
 def plan(config: DistillConfig) -> DistillPlan:

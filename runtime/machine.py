@@ -37,6 +37,10 @@ class Machine:
     system: str
     load_average: float | None
 
+    def __str__(self) -> str:
+        """Processor, number of cores and operating system, for people."""
+        return f"{self.cpu or self.architecture}, {self.cores} cores, {self.system}"
+
 
 def this_machine() -> Machine:
     """Read the properties of this machine."""

@@ -117,7 +117,7 @@ def test_export_leaves_the_package_as_it_was(
 def test_calibrate_keeps_what_it_has_seen(
     package: Path, clips: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    last, files = stopped(["calibrate", package, clips], "feeding windows", number, tmp_path)
+    last, files = stopped(["calibrate", package, clips], "running windows", number, tmp_path)
     assert re.fullmatch(
         r"vsrc: stopped; the statistics of [1-9]\d* of \d+ windows are kept; run the same command "
         "again to resume",

@@ -85,6 +85,11 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if (path / "state.pt").is_file())
 
 
+def step_of(path: Path) -> int:
+    """Number of steps that were done when a checkpoint was written."""
+    return int(path.name.removeprefix("step-"))
+
+
 def load_last(folder: Path) -> tuple[Path, Checkpoint] | None:
     """Read the last checkpoint below `folder` that is not damaged; None if there is none at all.
 

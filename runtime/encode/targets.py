@@ -107,8 +107,13 @@ def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:
         path = folder / (source.below or source.name) if several else folder
         return Target(source, path, is_pictures=True)
     file = Path("stdin.mkv") if source.is_pipe else source.below or Path(source.files[0].name)
-    suffix = file.suffix if file.suffix.lower() in _KEPT_SUFFIXES else ".mkv"
-    return Target(source, folder / file.parent / f"{file.stem}{suffix}", is_pictures=False)
+    name = f"{file.stem}{kept_suffix(file)}"
+    return Target(source, folder / file.parent / name, is_pictures=False)
+
+
+def kept_suffix(video: Path) -> str:
+    """Suffix of the result of a video where only a folder is named."""
+    return video.suffix if video.suffix.lower() in _KEPT_SUFFIXES else ".mkv"
 
 
 def _with_suffix(target: Target) -> Target:

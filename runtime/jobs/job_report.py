@@ -197,12 +197,10 @@ def write_job_page(path: Path, report: JobReport) -> Path:
     Raises:
         MissingDependencyError: jinja2 is missing.
     """
-    machine = report.machine
     values = {
         "title": f"{report.frames} frames upscaled",
         "summary": (
-            f"{_graph_words(report)}On {machine.cpu or machine.architecture}, "
-            f"{machine.cores} cores, {machine.system}. Started {when(report.started_utc)}."
+            f"{_graph_words(report)}On {report.machine}. Started {when(report.started_utc)}."
         ),
         "notes": [Note(f"{name} could not be upscaled", bad=True) for name in report.failed],
         "groups": [

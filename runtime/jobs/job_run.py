@@ -24,16 +24,32 @@ InferCallback = Callable[[InferProgress], None]
 
 
 class InferJob:
-    """A running job: one input in the pipeline, with its counters."""
+    """A running job: one input in the pipeline, with its counters.
+
+    Args:
+        opened: The input.
+        writer: Writer of the result.
+        began: When the input was opened, by `time.perf_counter`.
+        progress: Called for each frame.
+        joins: Whether all frames exist already, in the segments of several shares.
+    """
 
     def __init__(
-        self, opened: Job, writer: Writer, began: float, progress: InferCallback | None
+        self,
+        opened: Job,
+        writer: Writer,
+        began: float,
+        progress: InferCallback | None,
+        *,
+        joins: bool = False,
     ) -> None:
+        self._joins = joins
         self._opened = opened
         self._writer = writer
         self._began = began
         self._progress = progress
-        self._done = 0
+        self._done = self._made = 0
+        self._made_since = began
         self._recomputed_frames = writer.kept.recomputed_frames
         self._corrupted_frames = writer.kept.corrupted_frames
         self._shots = 1
@@ -52,6 +68,8 @@ class InferJob:
 
     def _going_on(self) -> list[str]:
         kept = self._writer.kept.frames
+        if kept and self._joins:
+            return [f"joins the {kept} frames of all shares"]
         return [f"resumes after the {kept} frames of an interrupted run"] if kept else []
 
     def run(self, clock: Untimed) -> None:
@@ -112,7 +130,7 @@ class InferJob:
             shots=self._shots,
             seconds=round(seconds, 3),
             first_frame_seconds=round(self._first_seconds, 3),
-            fps=round(self._done / seconds, 3),
+            fps=round(self._made / seconds, 3),
             runs=opened.session.label,
             graph=self._report.graph,
             lanes=self._lanes(),
@@ -124,6 +142,7 @@ class InferJob:
             ),
             recomputed_frames=self._recomputed_frames,
             corrupted_frames=self._corrupted_frames,
+            kept_frames=self._done - self._made,
         )
 
     def _lanes(self) -> LaneChoice | None:
@@ -149,8 +168,14 @@ class InferJob:
             self._recomputed_frames += result.is_recomputed
             self._corrupted_frames += result.is_corrupted
             if result.counts:
-                self._done += 1
-                self._tell()
+                self._count(is_new=_is_new(result))
+
+    def _count(self, *, is_new: bool) -> None:
+        self._done += 1
+        self._made += is_new
+        if not self._made:  # kept frames pass quickly, and say nothing about the pace
+            self._made_since = time.perf_counter()
+        self._tell()
 
     def _write(self, result: ResultFrame) -> None:
         self._writer.write(result)
@@ -159,8 +184,11 @@ class InferJob:
 
     def _tell(self) -> None:
         if self._progress:
-            seconds = time.perf_counter() - self._began
-            self._progress(replace(self._report, done=self._done, seconds=seconds))
+            now = time.perf_counter()
+            fps = self._made / max(now - self._made_since, 1e-9) if self._made else None
+            self._progress(
+                replace(self._report, done=self._done, seconds=now - self._began, fps=fps)
+            )
 
 
 def _is_new(result: ResultFrame) -> bool:

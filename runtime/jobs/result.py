@@ -20,9 +20,10 @@ class InferProgress:
         info: Properties of the input.
         writes: Encoder, pixel format and size of the result.
         graph: Graph of the network, with its backend.
-        done: Number of frames upscaled so far.
+        done: Number of frames of the result so far, those kept from earlier runs included.
         total: Number of frames of the result; None where unknown.
         seconds: Time since this input was started.
+        fps: Throughput of the frames that this run upscales, frames/s; None before the first.
         notes: Warnings for the user at the start.
     """
 
@@ -34,7 +35,15 @@ class InferProgress:
     done: int
     total: int | None
     seconds: float
+    fps: float | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Estimated time to the last frame, seconds; None where it is unknown."""
+        if self.total is None or not self.fps:
+            return None
+        return max(0, self.total - self.done) / self.fps
 
     @property
     def headline(self) -> str:
@@ -54,7 +63,7 @@ class FileResult:
         seconds: Time from opening the input to the finished output.
         first_frame_seconds: Time from the call of `infer`, or the end of the previous input, until
             the first frame reached the encoder.
-        fps: Throughput, frames of the result per second.
+        fps: Throughput of the frames that this run upscaled, frames/s; 0 where all existed.
         runs: Label of the session that ran the network.
         graph: Graph of the network, with its backend.
         lanes: Division of the CPU threads among windows; None on other devices, and for a network
@@ -62,6 +71,8 @@ class FileResult:
         notes: Warnings about damaged, missing or dropped data.
         recomputed_frames: Number of frames corrupted by reduced precision and recomputed in fp32.
         corrupted_frames: Number of corrupted frames that could not be recomputed.
+        kept_frames: Number of frames that existed before: from a run that was stopped, or from
+            other shares.
     """
 
     input: str
@@ -77,12 +88,20 @@ class FileResult:
     notes: tuple[str, ...]
     recomputed_frames: int = 0
     corrupted_frames: int = 0
+    kept_frames: int = 0
 
     @property
     def line(self) -> str:
         """What there is to say at the end."""
         words = describe_corruption(self.recomputed_frames, self.corrupted_frames)
-        return f"{self.output}  {self.frames} frames, {self.fps:.1f} fps{words}"
+        made = self.frames - self.kept_frames
+        if not self.kept_frames:
+            work = f"{self.frames} frames, {self.fps:.3g} fps"
+        elif made:
+            work = f"{self.frames} frames, {made} of them upscaled now at {self.fps:.3g} fps"
+        else:
+            work = f"{self.frames} frames, all of them upscaled before"
+        return f"{self.output}  {work}{words}"
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,7 @@ class PieceResult:
         stop: Index after its last frame.
         total: Number of frames of the whole result.
         made: Number of frames upscaled in this run; the others existed before.
+        fps: Throughput of those, frames/s; 0 for none.
         recomputed_frames: Number of frames of the piece recomputed in fp32, in all runs.
         corrupted_frames: Number of corrupted frames of the piece that could not be recomputed.
     """
@@ -106,15 +126,23 @@ class PieceResult:
     stop: int
     total: int
     made: int
+    fps: float = 0.0
     recomputed_frames: int = 0
     corrupted_frames: int = 0
 
     @property
     def line(self) -> str:
         """What there is to say at the end."""
-        kept = f"frames {self.first} to {self.stop - 1} of {self.total} are kept"
+        work = describe_piece(self)
         words = describe_corruption(self.recomputed_frames, self.corrupted_frames)
-        return f"{self.output}: {kept}{words}; the last share joins them"
+        return f"{self.output}: {work}{words}; the share that ends last joins them"
+
+
+def describe_piece(piece: PieceResult) -> str:
+    """Say which frames a piece has, and how many of them this run upscaled."""
+    frames = f"frames {piece.first} to {piece.stop - 1} of {piece.total} are done"
+    pace = f" at {piece.fps:.3g} fps" if piece.made else ""
+    return f"{frames}, {piece.made} of them upscaled now{pace}"
 
 
 def describe_corruption(recomputed_frames: int, corrupted_frames: int) -> str:

@@ -104,13 +104,13 @@ def _lock(target: Target, *, shared: bool = False) -> AbstractContextManager[Non
     return lock_output(target.path, shared=shared)
 
 
-def _run(job: Job, work: Work, began: float) -> FileResult:
+def _run(job: Job, work: Work, began: float, *, joins: bool = False) -> FileResult:
     """Upscale an input whose result is locked; `began` is when it was opened."""
     target = job.target
     with library_failures_named(target.source.name):
         writer = job.writer()
         try:
-            run = InferJob(job, writer, began, work.progress)
+            run = InferJob(job, writer, began, work.progress, joins=joins)
             run.run(work.clock or Untimed())
             result = run.result()
         finally:
@@ -135,7 +135,9 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
         video = split_video(job)
         pieces = video.pieces(unit.count)
         piece = pieces[unit.number] if unit.number < len(pieces) else Piece(0, 0)
+        began = time.perf_counter()
         made = _make(video, piece, unit, work)
+        seconds = time.perf_counter() - began
         own = _segments(video, piece)
         result = PieceResult(
             target.source.name,
@@ -144,12 +146,16 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
             piece.stop,
             video.borders[-1],
             made,
+            fps=round(made / max(seconds, 1e-9), 3),
             recomputed_frames=sum(segment.recomputed_frames for segment in own),
             corrupted_frames=sum(segment.corrupted_frames for segment in own),
         )
         if work.manifest is not None:
             work.manifest.record(_piece_item(video, piece, work.manifest.name(target)))
-        return (_join(video, work) if video.is_complete else None) or result
+        joined = _join(video, work) if video.is_complete else None
+        if joined is None:
+            return result
+        return replace(joined, kept_frames=joined.frames - made, fps=result.fps)
 
 
 def _find_finished(target: Target, work: Work) -> FileResult | None:
@@ -177,6 +183,7 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
             notes=("skipped: it exists already, from a run with the same options",),
             recomputed_frames=of_this_job[0].recomputed_frames,
             corrupted_frames=of_this_job[0].corrupted_frames,
+            kept_frames=of_this_job[0].frames,
         )
 
 
@@ -199,7 +206,9 @@ def _make(video: SplitVideo, piece: Piece, unit: Unit, work: Work) -> int:
 
     def tell(done: int) -> None:
         if work.progress:
-            work.progress(replace(now, done=done, seconds=time.perf_counter() - began))
+            seconds = time.perf_counter() - began
+            fps = done / max(seconds, 1e-9) if done else None
+            work.progress(replace(now, done=done, seconds=seconds, fps=fps))
 
     tell(0)
     try:
@@ -218,7 +227,7 @@ def _join(video: SplitVideo, work: Work) -> FileResult | None:
         target, began = video.job.target, time.perf_counter()
         check_target(target, overwrite=work.config.overwrite)
         with open_job(target, work.config, work.network) as job:
-            return _run(job, work, began)
+            return _run(job, work, began, joins=True)
 
 
 def _record(manifest: Manifest, job: Job, result: FileResult) -> None:

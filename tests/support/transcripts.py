@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from unittest import mock
 
 from click.testing import CliRunner
 
@@ -28,7 +29,9 @@ def rerun(transcript: str) -> str:
 
 
 def _answer(command: str) -> str:
-    result = CliRunner().invoke(main, shlex.split(command.removeprefix(_PROMPT)), prog_name="vsrc")
+    with mock.patch("vsrc.commands.progress_log.write_line"):
+        words = shlex.split(command.removeprefix(_PROMPT))
+        result = CliRunner().invoke(main, words, prog_name="vsrc")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     lines = [f"{line}\n" for line in _steady(result.stderr).splitlines() if line.strip()]

@@ -1,0 +1,115 @@
+"""`vsrc preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrc.commands.json_output import echo_json
+from vsrc.commands.model_argument import MODEL
+from vsrc.commands.own_network import NOTHING_TOLD, packaged
+from vsrc.commands.status_line import StatusLine
+from vsrc.runtime.candidates.preview_config import PreviewConfig
+from vsrc.runtime.jobs.config import parse_seconds
+
+
+@click.command("preview")
+@click.argument("video", metavar="VIDEO")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    type=MODEL,
+    multiple=True,
+    help="Model to try, as for vsrc infer; may be repeated.  [default: edge-m and edge-m-real]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=PreviewConfig.output,
+    show_default=True,
+    help="The page, one HTML file.",
+)
+@click.option(
+    "--start",
+    metavar="TIME",
+    help="Start of the excerpt: seconds or HH:MM:SS.  [default: so that it is in the middle]",
+)
+@click.option(
+    "--seconds",
+    type=float,
+    default=PreviewConfig.seconds,
+    show_default=True,
+    help="Length of the excerpt; a shorter video is taken whole.",
+)
+@click.option(
+    "--backend",
+    default=PreviewConfig.backend,
+    show_default=True,
+    help="Backend, as for vsrc infer.",
+)
+@click.option(
+    "--precision",
+    default=PreviewConfig.precision,
+    show_default=True,
+    help="Graph, as for vsrc infer.",
+)
+@click.option(
+    "--threads", type=int, default=PreviewConfig.threads, help="CPU threads.  [default: all]"
+)
+@click.option("--codec", help="Codec of the results, as for vsrc infer; it changes time and size.")
+@click.option("--crf", type=int, help="Constant quality of the codec, smaller is better.")
+@click.option("--preset", help="Preset of the encoder.")
+@click.option(
+    "--fps",
+    type=float,
+    default=PreviewConfig.fps,
+    show_default=True,
+    help="Frame rate of inputs that are images, frames/s.",
+)
+@click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
+@click.option("--deinterlace", is_flag=True, help="Deinterlace interlaced video first.")
+@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+def preview_command(
+    models: tuple[Path, ...],
+    start: str | None,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Try models on an excerpt of VIDEO and compare them in a page.
+
+    The page has a slider between Lanczos and each model, and the time that each would take for
+    the whole video.
+    """
+    from vsrc.runtime.candidates.preview_text import preview_text
+    from vsrc.runtime.candidates.previewing import preview
+
+    packages = tuple(packaged(model, dict(NOTHING_TOLD)) for model in models)
+    config = PreviewConfig(
+        models=packages,
+        names=tuple(_name(*pair) for pair in zip(models, packages, strict=True)),
+        start=None if start is None else parse_seconds(start),
+        **options,
+    )
+    with StatusLine() as status:
+        result = preview(
+            config,
+            progress=lambda now: status(
+                f"{now.label} ({now.index} of {now.count}):", f"frame {now.done} of {now.frames}"
+            ),
+        )
+    if as_json:
+        echo_json(result)
+        return
+    click.echo(preview_text(result))
+
+
+def _name(model: Path, package: Path) -> str:
+    """Model as typed, or the name of a shipped one."""
+    from vsrc.runtime.candidates.preview_command import typed_name
+
+    return typed_name(package) if model == package else str(model)

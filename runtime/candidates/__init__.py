@@ -1,0 +1,1 @@
+"""An excerpt of a video through several models, for `vsrc preview`."""

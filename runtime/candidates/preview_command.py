@@ -1,0 +1,48 @@
+"""Commands that upscale a whole video as a candidate of a preview did."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from vsrc.runtime.candidates.preview_config import PreviewConfig
+from vsrc.runtime.encode.targets import kept_suffix
+from vsrc.runtime.shipped_models import list_shipped, shipped
+
+_OPTIONS = ("backend", "precision", "threads", "codec", "crf", "preset", "fps")
+_FLAGS = ("allow_hdr", "deinterlace")
+
+
+def typed_name(model: Path) -> str:
+    """Name of a shipped model, path of any other: what to type after `-m`."""
+    is_shipped = model.stem in list_shipped() and model == shipped(model.stem)
+    return model.stem if is_shipped else str(model)
+
+
+def infer_command(config: PreviewConfig, label: str, package: Path) -> str:
+    """Command of `vsrc infer` with the settings of the preview."""
+    names = dict(zip(config.models, config.names, strict=False))
+    name = names.get(package) or typed_name(package)
+    default = PreviewConfig(video=config.video)
+    changed = {option: getattr(config, option) for option in _OPTIONS}
+    options = [
+        word
+        for option, value in changed.items()
+        if value != getattr(default, option)
+        for word in (f"--{option}", f"{value:g}" if isinstance(value, float) else str(value))
+    ]
+    options += [f"--{flag.replace('_', '-')}" for flag in _FLAGS if getattr(config, flag)]
+    words = ["vsrc", "infer", str(config.video), "-m", name, *options]
+    return shlex.join([*words, "-o", _output(config, label)])
+
+
+def ffmpeg_command(config: PreviewConfig, label: str, *, scale: int) -> str:
+    """Command of ffmpeg that upscales by Lanczos."""
+    words = ["ffmpeg", "-i", str(config.video)]
+    words += ["-vf", f"scale=iw*{scale}:ih*{scale}:flags=lanczos", "-c:a", "copy"]
+    return shlex.join([*words, _output(config, label)])
+
+
+def _output(config: PreviewConfig, label: str) -> str:
+    video = Path(config.video)
+    return f"{video.stem}-{label.lower()}{kept_suffix(video)}"
