@@ -38,9 +38,9 @@ class Provider:
 
 
 CPU = Provider("ort-cpu", "CPUExecutionProvider", ("int8-cpu", "fp32"))
-CUDA = Provider("ort-cuda", "CUDAExecutionProvider", ("fp16", "fp32"), "cuda", device="GPU")
+CUDA = Provider("ort-cuda", "CUDAExecutionProvider", ("fp16", "fp32"), "cuda", device_kind="GPU")
 TENSORRT = Provider(
-    "ort-tensorrt", "TensorrtExecutionProvider", ("fp16", "fp32"), "cuda", device="GPU"
+    "ort-tensorrt", "TensorrtExecutionProvider", ("fp16", "fp32"), "cuda", device_kind="GPU"
 )
 
 

@@ -221,7 +221,7 @@ def test_auto_tries_plugins_that_have_a_device_of_their_own(
     monkeypatch.setattr(
         opening,
         "provider_of",
-        lambda backend: Provider(backend, "", (), device=devices[backend]),
+        lambda backend: Provider(backend, "", (), device_kind=devices[backend]),
     )
     assert opening._auto_backends("auto") == ("trt", "trt-rtx", "ort-cuda", "ort:webgpu", "ort")
     assert opening._auto_backends("bf16") == ("ort:openvino", "openvino")
