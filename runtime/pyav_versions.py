@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import av
+    from av.audio.frame import AudioFrame
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
@@ -83,7 +84,7 @@ def fraction(ratio: Any) -> Fraction | None:  # noqa: ANN401
     return Fraction(ratio.numerator, ratio.denominator) if ratio else None
 
 
-def time_base(timed: Packet[Stream] | av.VideoFrame | Stream) -> Fraction:
+def time_base(timed: Packet[Stream] | av.VideoFrame | AudioFrame | Stream) -> Fraction:
     """Return the time base of a packet, frame or stream; a millisecond where it is unknown."""
     return fraction(timed.time_base) or Fraction(1, 1000)
 

@@ -7,15 +7,17 @@ Their 33-bit clock need not run through: it restarts where two recordings were j
     offset that is added   0           | + 2.0
     continuous             1.4 ... 3.4 | 3.4 ... 5.4
 
-All tracks get the same offset. Their packets are interleaved, so that some of the old clock follow
-the first of the new one: for a while, each packet gets the offset with which it follows its
-predecessor best.
+All tracks get the same offset, with which the pictures run on. It is known only after the first
+packets of the new clock: they come in the order of decoding, so that the earliest picture need not
+be the first. The packets of the tracks are interleaved, and some of the old clock follow the first
+of the new one: for a while, each packet gets the offset with which it follows its predecessor best.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -36,12 +38,16 @@ _BACKWARD = Fraction(1, 10)
 _OVERLAP = Fraction(2)
 """How long packets of the clock before may follow a restart, seconds."""
 
-_TAIL = Fraction(1, 2)
-"""By how much the audio of a recording may outlast its pictures, seconds."""
+_TAIL = Fraction(1)
+"""By how much the audio of a recording may begin before its pictures, or outlast them, seconds."""
 
 _RECENT = 4
 _CONFIRMED = 3
 """Packets after which a restart is no damaged time stamp."""
+
+_AHEAD_VIDEO, _AHEAD_ALL, _AHEAD_BYTES = 17, 400, 64 << 20
+"""Most packets of the video and of all tracks that are read ahead, and their size, bytes; H.264 and
+HEVC delay 16 pictures at most."""
 
 
 @dataclass
@@ -50,15 +56,13 @@ class _Offset:
 
     Attributes:
         value: The offset, seconds.
-        begin: Continuous time of the first packet, seconds.
+        begin: Continuous time of the first picture, seconds.
         packets: Number of packets that got it.
-        is_open: Whether the first key frame of the video may still correct it.
     """
 
     value: Fraction
     begin: Fraction = Fraction(0)
     packets: int = 0
-    is_open: bool = False
 
 
 @dataclass
@@ -67,19 +71,34 @@ class _Track:
 
     Attributes:
         last: Its decoding time.
+        written: The same, or a tick above that of the packet before where recordings overlap.
         following: The decoding time at which the next packet is expected.
+        is_video: Whether it is the video.
         end: End of the display of all packets so far.
+        delay: Time between decoding and display of the first picture.
+        is_partial: Whether some packets have a time of decoding only.
     """
 
     last: Fraction
+    written: Fraction
     following: Fraction
+    is_video: bool
     end: Fraction
+    delay: Fraction
+    is_partial: bool
 
 
 class ContinuousClock:
-    """Shifts the packets of one file, in the order in which they are read."""
+    """Shifts the packets of one file, in the order in which they are read.
+
+    Attributes:
+        joints: Continuous times of the last and the first packet of each track at a restart,
+            seconds.
+    """
 
     def __init__(self) -> None:
+        self.joints: list[Fraction] = []
+        self._used: dict[int, _Offset] = {}
         self._offsets: deque[_Offset] = deque([_Offset(Fraction(0))], maxlen=_RECENT)
         self._restarts: list[_Offset] = []
         self._tracks: dict[int, _Track] = {}
@@ -87,63 +106,95 @@ class ContinuousClock:
     @property
     def restarts(self) -> list[Fraction]:
         """Return the continuous times at which the clock restarted, seconds."""
-        times: list[Fraction] = []
+        confirmed: list[_Offset] = []
         for offset in self._restarts:
-            is_other = not times or offset.begin - times[-1] >= _OVERLAP
-            if offset.packets >= _CONFIRMED and is_other:
-                times.append(offset.begin)
-        return times
+            if offset.packets < _CONFIRMED:
+                continue
+            before = confirmed[-1] if confirmed else None
+            if before is None or not _is_same_restart(before, offset):
+                confirmed.append(offset)
+        return [offset.begin for offset in confirmed]
 
-    def shift(self, packet: Packet[Stream]) -> bool:
-        """Add the offset to the stamps of a packet; return whether the clock restarts with it."""
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stamp is None:
-            return False
-        unit = time_base(packet)
-        kind = packet.stream.type
-        is_video = kind == "video"
-        if kind not in ("audio", "video") or (is_video and packet.dts is None):
-            self._add(packet, self._nearest(stamp * unit), unit)
-            return False
-        time, track = stamp * unit, self._tracks.get(packet.stream.index)
-        offset, is_new = self._offset_for(packet, time, track, unit)
-        self._add(packet, offset, unit)
-        self._record(packet, track, unit)
-        return is_new
+    def shifted(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
+        """Yield the packets with the offset added, and whether the clock restarts with each.
 
-    def _offset_for(
-        self, packet: Packet[Stream], time: Fraction, track: _Track | None, unit: Fraction
-    ) -> tuple[_Offset, bool]:
-        newest = self._offsets[-1]
+        Args:
+            packets: Packets of all tracks, in the order of the file.
+        """
+        source = iter(packets)
+        ahead: deque[Packet[Stream]] = deque()
+        while (packet := ahead.popleft() if ahead else next(source, None)) is not None:
+            offset = self._find_offset(packet)
+            is_restart = offset is None
+            if offset is None:
+                offset = self._restart(packet, source, ahead)
+            self._add(packet, offset)
+            yield packet, is_restart
+
+    def _find_offset(self, packet: Packet[Stream]) -> _Offset | None:
+        """Return the offset of the clock that a packet belongs to; None if that is a new one."""
+        time = _raw_time(packet)
+        if time is None:
+            return self._offsets[-1]
+        if not _has_clock(packet):
+            return self._nearest(time)
+        track, newest = self._tracks.get(packet.stream.index), self._offsets[-1]
         if track is None:
-            return newest, False
+            return newest
         if newest.packets >= _CONFIRMED and track.last >= newest.begin + _OVERLAP:
             self._offsets = deque([newest], maxlen=_RECENT)
-        best = min(self._offsets, key=lambda one: abs(time + one.value - track.following))
-        shown = packet.pts * unit if packet.pts is not None and packet.is_keyframe else None
-        if best is newest and shown is not None and packet.stream.type == "video":
-            self._settle(newest, track.end - shown)
-        moved = time + best.value
         # Tracks may pause while others run on, as the video of a slide show.
         latest = max(track.following, *(other.last for other in self._tracks.values()))
-        # After a joint a track may go on where another one ended earlier than it did.
-        is_joint = best.value != 0 and track.last < best.begin + _TAIL
-        back = _TAIL if is_joint and packet.stream.type != "video" else _BACKWARD
-        if track.last - back <= moved <= latest + _FORWARD:
-            return best, False
-        begin, stamp = (track.following, time) if shown is None else (track.end, shown)
-        is_open = packet.stream.type != "video"
-        new = _Offset(begin - stamp, begin, is_open=is_open)
+        current = self._used[packet.stream.index]
+        possible = [
+            offset
+            for offset in self._offsets
+            if self._earliest(offset, current, track) <= time + offset.value <= latest + _FORWARD
+        ]
+        return min(possible, key=lambda one: abs(time + one.value - track.following), default=None)
+
+    def _earliest(self, offset: _Offset, current: _Offset, track: _Track) -> Fraction:
+        """Return when the next packet of a track may come at the earliest, with an offset.
+
+        Args:
+            offset: Offset that the packet may have.
+            current: Offset of the packet before.
+            track: State of the track.
+        """
+        if offset is current or track.is_video:
+            return track.last - _BACKWARD
+        if offset.begin > current.begin:  # the pictures of a recording need not come first
+            return min(track.last, offset.begin - _TAIL)
+        return track.following - _BACKWARD
+
+    def _restart(
+        self,
+        packet: Packet[Stream],
+        source: Iterator[Packet[Stream]],
+        ahead: deque[Packet[Stream]],
+    ) -> _Offset:
+        """Add the offset with which the first picture of a new clock follows the last one.
+
+        Packets are read ahead until the earliest picture of the clock must be among them.
+        """
+        video = next((track for track in self._tracks.values() if track.is_video), None)
+        pictures = _NewPictures(packet, video, self._offsets[-1].value)
+        size = sum(map(pictures.add, ahead))
+        while not pictures.is_complete and len(ahead) < _AHEAD_ALL and size < _AHEAD_BYTES:
+            following = next(source, None)
+            if following is None:
+                break
+            ahead.append(following)
+            size += pictures.add(following)
+        if pictures.earliest is not None and pictures.end is not None:
+            begin, stamp = pictures.end, pictures.earliest
+        else:
+            begin, stamp = self._tracks[packet.stream.index].following, _raw_time(packet)
+        assert stamp is not None
+        new = _Offset(begin - stamp, begin)
         self._offsets.append(new)
         self._restarts.append(new)
-        return new, True
-
-    def _settle(self, offset: _Offset, value: Fraction) -> None:
-        """Let the video run on exactly, where another track was the first of its clock."""
-        if offset.is_open and abs(value - offset.value) < _OVERLAP:
-            offset.begin += value - offset.value
-            offset.value = value
-        offset.is_open = False
+        return new
 
     def _nearest(self, time: Fraction) -> _Offset:
         """Return the offset with which a packet of a sparse track is nearest to the others."""
@@ -152,32 +203,137 @@ class ContinuousClock:
         now = max(track.last for track in self._tracks.values())
         return min(self._offsets, key=lambda one: abs(time + one.value - now))
 
-    def _add(self, packet: Packet[Stream], offset: _Offset, unit: Fraction) -> None:
-        offset.packets += 1
-        ticks = round(offset.value / unit)
-        if not ticks:
+    def _add(self, packet: Packet[Stream], offset: _Offset) -> None:
+        time = _raw_time(packet)
+        if time is None:
             return
-        if packet.pts is not None:
+        offset.packets += 1
+        ticks = round(offset.value / time_base(packet))
+        if ticks and packet.pts is not None:
             packet.pts += ticks
-        if packet.dts is not None:
+        if ticks and packet.dts is not None:
             packet.dts += ticks
+        if _has_clock(packet):
+            track = self._tracks.get(packet.stream.index)
+            self._note_joint(packet, track, offset)
+            self._record(packet, track)
 
-    def _record(self, packet: Packet[Stream], track: _Track | None, unit: Fraction) -> None:
-        dts = packet.dts if packet.dts is not None else packet.pts
-        assert dts is not None
-        if track is not None and self._restarts and dts * unit <= track.last:
+    def _note_joint(self, packet: Packet[Stream], track: _Track | None, offset: _Offset) -> None:
+        before = self._used.get(packet.stream.index)
+        self._used[packet.stream.index] = offset
+        time = _raw_time(packet)
+        if track is not None and time is not None and before is not offset:
+            self.joints += [track.last, time]
+
+    def _record(self, packet: Packet[Stream], track: _Track | None) -> None:
+        state = _after(packet, track)
+        if track is not None and self._restarts and state.last <= track.written:
             # The end of one recording overlaps the beginning of the next in this track.
-            later = round(track.last / unit) + 1 - dts
-            dts += later
+            unit = time_base(packet)
+            dts = round(track.written / unit) + 1
             if packet.dts is not None:
-                packet.dts += later
+                packet.dts = dts
             if packet.pts is not None:
-                packet.pts = max(packet.pts, dts) if packet.stream.type == "video" else dts
-        duration = (packet.duration or 0) * unit
-        shown = packet.pts if packet.pts is not None else dts
-        end = shown * unit + duration
-        self._tracks[packet.stream.index] = _Track(
-            last=dts * unit,
-            following=dts * unit + duration,
-            end=end if track is None else max(track.end, end),
-        )
+                packet.pts = max(packet.pts, dts) if state.is_video else dts
+            state = replace(state, written=dts * unit)
+        self._tracks[packet.stream.index] = state
+
+
+def _raw_time(packet: Packet[Stream]) -> Fraction | None:
+    """Return when a packet is decoded, by the clock of the file, seconds."""
+    stamp = packet.dts if packet.dts is not None else packet.pts
+    return None if stamp is None else stamp * time_base(packet)
+
+
+def _has_clock(packet: Packet[Stream]) -> bool:
+    """Whether a packet follows the one before it in time, as those of subtitles need not."""
+    kind = packet.stream.type
+    return kind == "audio" or (kind == "video" and packet.dts is not None)
+
+
+class _NewPictures:
+    """The first packets of the video of a new clock.
+
+    Attributes:
+        earliest: Least PTS of them by their own clock, or DTS if no PTS is known, seconds.
+        end: Continuous end of the display of all pictures before them, seconds.
+        is_complete: Whether the earliest must be known.
+
+    Args:
+        trigger: First packet of the new clock, of any track.
+        video: Last packet of the video before that; None if there is none.
+        offset: Offset of the clock before, seconds.
+    """
+
+    def __init__(self, trigger: Packet[Stream], video: _Track | None, offset: Fraction) -> None:
+        begin = _raw_time(trigger)
+        assert begin is not None
+        self._begin, self._before, self._offset = begin, video, offset
+        self._last = begin - _OVERLAP
+        self._count = 0
+        self._has_pts = False
+        self.earliest: Fraction | None = None
+        self.is_complete = False
+        self.add(trigger)
+
+    @property
+    def end(self) -> Fraction | None:
+        return self._before.end if self._before else None
+
+    def add(self, packet: Packet[Stream]) -> int:
+        """Take the next packet of the file; return its size, bytes."""
+        if packet.stream.type == "video" and packet.dts is not None and not self.is_complete:
+            time = packet.dts * time_base(packet)
+            if self._before is not None and self._is_of_clock_before(time, self._before):
+                self._before = _after(packet, self._before, self._offset)
+            elif self._begin - _OVERLAP <= time <= self._begin + _FORWARD:
+                self._add_picture(packet, time)
+        return packet.size
+
+    def _is_of_clock_before(self, time: Fraction, track: _Track) -> bool:
+        is_next = abs(time + self._offset - track.following) <= _BACKWARD
+        return is_next and not self._count
+
+    def _add_picture(self, packet: Packet[Stream], time: Fraction) -> None:
+        if time <= self._last:  # the clock restarts once more
+            self.is_complete = True
+            return
+        self._last = time
+        if packet.pts is not None:
+            shown = packet.pts * time_base(packet)
+            earliest = self.earliest if self._has_pts and self.earliest is not None else shown
+            self.earliest, self._has_pts = min(earliest, shown), True
+        elif self.earliest is None:
+            self.earliest = time
+        self._count += 1
+        self.is_complete = self._count >= _AHEAD_VIDEO
+
+
+def _after(packet: Packet[Stream], track: _Track | None, offset: Fraction = Fraction(0)) -> _Track:
+    """Return the state of a track behind a packet whose stamps lack an offset, seconds."""
+    unit = time_base(packet)
+    dts = packet.dts if packet.dts is not None else packet.pts
+    assert dts is not None
+    duration = (packet.duration or 0) * unit
+    delay = (packet.pts - dts) * unit if packet.pts is not None else Fraction(0)
+    is_partial = packet.pts is None or (track is not None and track.is_partial)
+    if track is not None:
+        delay = track.delay
+    end = (dts if packet.pts is None else packet.pts) * unit + duration
+    if is_partial:  # the last picture may be one of those whose times are not known
+        end = max(end, dts * unit + delay + duration)
+    return _Track(
+        last=dts * unit + offset,
+        written=dts * unit + offset,
+        following=dts * unit + duration + offset,
+        is_video=packet.stream.type == "video",
+        end=end + offset if track is None else max(track.end, end + offset),
+        delay=delay,
+        is_partial=is_partial,
+    )
+
+
+def _is_same_restart(before: _Offset, offset: _Offset) -> bool:
+    """Whether two tracks made an offset each for one restart."""
+    is_near = offset.begin - before.begin < _BACKWARD
+    return is_near or abs(offset.value - before.value) < _BACKWARD

@@ -111,6 +111,11 @@ class Decoding:
         """Return the continuous times at which the clock restarted, seconds."""
         return self._clock.restarts if self._clock else []
 
+    @property
+    def joints(self) -> list[Fraction]:
+        """Return when a recording ends or another begins in a track, seconds."""
+        return self._clock.joints if self._clock else []
+
     def frames(self) -> Iterator[av.VideoFrame]:
         """Yield decoded frames; packets of the other tracks are kept for `take_packets`."""
         import av
@@ -127,11 +132,12 @@ class Decoding:
     def _packets(self) -> Iterator[Packet[Stream]]:
         """Yield the packets of the video, on a continuous clock; those of the rest go aside."""
         tracks = select_copied_tracks(self._container)
-        for packet in self._container.demux(self._stream, *tracks):
-            is_joint = self._clock is not None and self._clock.shift(packet)
-            if packet.stream is self._stream:
-                is_joint |= self._steps_back(packet)
-            if is_joint:
+        demuxed = self._container.demux(self._stream, *tracks)
+        clock = self._clock
+        marked = clock.shifted(demuxed) if clock else ((packet, False) for packet in demuxed)
+        for packet, is_restart in marked:
+            steps_back = packet.stream is self._stream and self._steps_back(packet)
+            if is_restart or steps_back:
                 self._excuse_joint()
             if packet.stream is self._stream:
                 yield packet
@@ -168,6 +174,8 @@ class Decoding:
         no time stamp; it is extrapolated from that of the previous frame.
         """
         if not self._is_parsed_mpeg or not self.lost.one_per_packet or not packet.size:
+            return [packet]
+        if self._is_near(self._joint):  # the rest of the last picture, and the first of the next
             return [packet]
         data = bytes(packet)
         second = data.find(_PICTURE, data.find(_PICTURE) + 1)

@@ -32,10 +32,12 @@ class PictureReader:
         info: Properties of the sequence; PTS are indices of the images.
         container: Always None, as there are no other tracks.
         is_deep: Whether to return uint16 rather than uint8.
+        joints: Always empty, as images have no clock.
     """
 
     container: InputContainer | None = None
     is_deep = False
+    joints: Sequence[Fraction] = ()
 
     def __init__(self, files: Sequence[Path], *, fps: Fraction, name: str) -> None:
         self._files = files

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
+from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.pyav_versions import open_input
 
@@ -40,7 +41,7 @@ def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet
         return
     with open_input(source.name, options={"protocol_whitelist": "file"}) as again:
         with suppress(av.FFmpegError):
-            for count, packet in enumerate(again.demux()):
+            for count, packet in enumerate(_on_one_clock(again)):
                 if packet.size and packet.stream.index in wanted:
                     samples.setdefault(packet.stream.index, []).append(packet)
                     if len(samples[packet.stream.index]) == _PACKETS:
@@ -48,6 +49,14 @@ def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet
                 if not wanted or count == _MOST_READ:
                     break
         yield samples
+
+
+def _on_one_clock(container: InputContainer) -> Iterator[Packet[Stream]]:
+    """Yield the packets of a file; where its clock restarts or wraps, their stamps run on."""
+    packets = container.demux()
+    if container.format.name in WITH_OWN_CLOCK:
+        return (packet for packet, _ in ContinuousClock().shifted(packets))
+    return packets
 
 
 def decode_audio(packets: Sequence[Packet[Stream]]) -> list[AudioFrame]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -60,6 +60,10 @@ class Reader(Protocol):
     info: VideoInfo
     container: InputContainer | None
     is_deep: bool
+
+    @property
+    def joints(self) -> Sequence[Fraction]:
+        """Return when recordings ended or began so far, seconds; packets there may be cut off."""
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames, once."""
@@ -171,6 +175,11 @@ class VideoReader:
             self._decoding.lost.one_per_packet &= not self.info.is_interlaced
         self._is_sought = True
         self._stamp()
+
+    @property
+    def joints(self) -> Sequence[Fraction]:
+        """Return when recordings ended or began so far, seconds; packets there may be cut off."""
+        return self._decoding.joints
 
     def notes(self) -> list[str]:
         """Return lines to report about the file, after the iteration."""

@@ -1,6 +1,6 @@
 """Encode an audio track that the output cannot hold as it is, or that the user wants encoded.
 
-    packet -> decoder -> silence where samples are missing -> rate, layout, format -> encoder
+    packet -> decoder -> stamps -> silence where samples are missing -> rate, format -> encoder
 
 Time stamps are those of the source: samples that are missing are replaced by silence and those
 that overlap are cut, so that a damaged or broken-up track does not move against the picture.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
+from vsrc.runtime.encode.audio_stamps import AudioStamps
 from vsrc.runtime.encode.copied_track import default_layout
 from vsrc.runtime.encode.muxing_trial import can_hold_encoded
 from vsrc.runtime.pyav_versions import time_base
@@ -44,6 +45,9 @@ _MOST_BITS_PER_SECOND = 96_000
 """Bit rate of one channel: transparent for AAC and Opus at the usual rates."""
 
 _DEFAULT_RATE = 48_000
+
+_LONGEST_SILENCE_SECONDS = 60
+"""Longest gap that is filled with silence; behind a longer one the time stamps jump."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,8 @@ class EncodedTrack:
         self._decoder: av.AudioCodecContext | None = None
         self._graph: Graph | None = None
         self._graph_of: tuple[object, ...] = ()
+        self._stamps = AudioStamps()
+        self._end_seconds = 0.0
 
     def packets(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
         """Decode a packet of the source; return the packets that the encoder has finished.
@@ -143,7 +149,8 @@ class EncodedTrack:
             av.FFmpegError: The packet is damaged.
         """
         self._decoder = cast("AudioStream", packet.stream).codec_context
-        return [new for frame in self._decoder.decode(packet) for new in self._encoded(frame)]
+        frames = self._stamps.add(self._decoder.decode(packet))
+        return [new for frame in frames for new in self._encoded(frame)]
 
     def rest(self) -> list[Packet[Stream]]:
         """Return the packets that decoder and encoder still hold."""
@@ -152,16 +159,19 @@ class EncodedTrack:
         frames: list[AudioFrame] = []
         if self._decoder is not None:
             with suppress(av.FFmpegError):
-                frames = self._decoder.decode(None)
+                frames = self._stamps.add(self._decoder.decode(None))
+        frames += self._stamps.rest()
         packets = [new for frame in frames for new in self._encoded(frame)]
         packets += self._drained()
         return packets + self._target.encode(None)
 
     def _encoded(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
         key = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if key != self._graph_of:
+        begin = (frame.pts or 0) / frame.sample_rate
+        if key != self._graph_of or begin - self._end_seconds > _LONGEST_SILENCE_SECONDS:
             yield from self._drained()
             self._graph, self._graph_of = _make_graph(frame, self._chosen, self._target), key
+        self._end_seconds = begin + frame.samples / frame.sample_rate
         assert self._graph is not None
         self._graph.push(frame)
         yield from self._pulled(self._graph)
@@ -194,7 +204,8 @@ def _make_graph(frame: AudioFrame, chosen: AudioFormat, target: AudioStream) -> 
     samples = target.codec_context.format.name
     graph.link_nodes(
         source,
-        graph.add("aresample", f"{chosen.rate}:async=1:min_hard_comp=0.1"),
+        # The stamps have no jitter: each difference is audio that is missing or overlaps.
+        graph.add("aresample", f"{chosen.rate}:async=1:min_hard_comp=0.01"),
         graph.add(
             "aformat",
             f"sample_fmts={samples}:sample_rates={chosen.rate}:channel_layouts={chosen.layout}",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,29 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
+
+
+_NEAR = Fraction(1, 4)
+"""Time around a joint of recordings within which packets may be cut off, seconds."""
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A packet of the source that could not be written.
+
+    Attributes:
+        index: Stream index of its track.
+        kind: Type of the track.
+        seconds: Its time in the source, seconds; None where it is unknown.
+    """
+
+    index: int
+    kind: str
+    seconds: Fraction | None
+
+    def is_near(self, time: Fraction) -> bool:
+        """Whether its time is close to that of a joint, seconds."""
+        return self.seconds is not None and abs(self.seconds - time) <= _NEAR
 
 
 class TrackCopier:
@@ -41,7 +65,7 @@ class TrackCopier:
         self._target = target
         self._tracks: dict[int, TrackWriter] = {}
         self._names: dict[int, str] = {}
-        self._refused: Counter[tuple[int, str]] = Counter()
+        self._refused: list[_Refusal] = []
         self._held: list[Packet[Stream]] = []
         is_matroska = target.format.name == "matroska"
         with open_track_samples(source) as samples:
@@ -80,20 +104,30 @@ class TrackCopier:
             if seconds is not None and stop is not None and seconds >= stop:
                 later.append(packet)
             elif seconds is None or start is None or seconds >= start:
-                self._write(packet, shift)
+                self._write(packet, shift, seconds)
         self._held = later
 
     def finish(self) -> None:
         """Write what encoders still hold, after the last release."""
         for index, track in self._tracks.items():
             for packet in track.rest():
-                self._mux(packet, (index, self._names[index]))
+                self._mux(packet, _Refusal(index, self._names[index], None))
 
-    def losses(self) -> list[str]:
-        """Report packets that could not be copied because they are damaged."""
+    def losses(self, joints: Sequence[Fraction] = ()) -> list[str]:
+        """Report packets that could not be copied because they are damaged.
+
+        Args:
+            joints: When recordings end or begin in the source, seconds. Packets that are cut off
+                there are no damage.
+        """
+        counts = Counter(
+            (refusal.index, refusal.kind)
+            for refusal in self._refused
+            if not any(refusal.is_near(joint) for joint in joints)
+        )
         return [
             f"{count} damaged packets of the {kind} track {index} are left out"
-            for (index, kind), count in sorted(self._refused.items())
+            for (index, kind), count in sorted(counts.items())
         ]
 
     def _open(self, opener: TrackOpener, stream: Stream) -> None:
@@ -101,7 +135,7 @@ class TrackCopier:
         if track is not None:
             self._tracks[stream.index], self._names[stream.index] = track, stream.type
 
-    def _write(self, packet: Packet[Stream], shift: Fraction) -> None:
+    def _write(self, packet: Packet[Stream], shift: Fraction, seconds: Fraction | None) -> None:
         import av
 
         if packet.stream.index not in self._tracks:
@@ -111,23 +145,23 @@ class TrackCopier:
             packet.pts -= offset
         if packet.dts is not None:
             packet.dts -= offset
-        key = packet.stream.index, packet.stream.type
+        refusal = _Refusal(packet.stream.index, packet.stream.type, seconds)
         try:
             packets = self._tracks[packet.stream.index].packets(packet)
         except av.FFmpegError:  # it cannot be decoded
-            self._refused[key] += 1
+            self._refused.append(refusal)
             return
         for new in packets:
-            self._mux(new, key)
+            self._mux(new, refusal)
 
-    def _mux(self, packet: Packet[Stream], key: tuple[int, str]) -> None:
+    def _mux(self, packet: Packet[Stream], refusal: _Refusal) -> None:
         import av.error
 
         try:
             self._target.mux(packet)
         except (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError):
             # An invalid time stamp or no header; muxers return -1 (EPERM) where they have no code.
-            self._refused[key] += 1
+            self._refused.append(refusal)
 
 
 def _is_left_out(stream: Stream, source: InputContainer, video: Stream) -> bool:

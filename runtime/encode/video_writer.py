@@ -106,6 +106,7 @@ class VideoWriter:
         self.path = path
         self._overwrite = overwrite
         self._before = file_state(path)
+        self._reader = reader
         self._info = reader.info
         self._settings = settings
         self._source = reader.container
@@ -151,7 +152,7 @@ class VideoWriter:
             # A result that has appeared or changed meanwhile is another job's.
             is_same = self._before is not None and file_state(self.path) == self._before
             self._pending.commit(overwrite=self._overwrite and is_same)
-            self.notes += self._tracks.losses() if self._tracks else []
+            self.notes += self._tracks.losses(self._reader.joints) if self._tracks else []
             self.notes += self._grid.notes() if self._grid else []
             self.notes += [note for note in self._frame_data.notes if note not in self.notes]
             if self._store is not None:

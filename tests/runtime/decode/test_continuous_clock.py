@@ -28,6 +28,7 @@ class FakePacket:
     duration: int
     is_keyframe: bool = True
     time_base: Fraction = Fraction(1, SECOND)
+    size: int = 100
 
 
 VIDEO, AUDIO, SUBTITLE = FakeStream(0, "video"), FakeStream(1, "audio"), FakeStream(2, "subtitle")
@@ -40,10 +41,10 @@ def track(stream: FakeStream, begin: float, end: float, step: float) -> list[Fak
 
 
 def shift(packets: list[FakePacket]) -> ContinuousClock:
+    """Let the clock change the stamps of the packets."""
     clock = ContinuousClock()
-    for packet in packets:
-        typed: Any = packet
-        clock.shift(typed)
+    typed: Any = packets
+    assert [packet for packet, _ in clock.shifted(typed)] == packets
     return clock
 
 

@@ -1,0 +1,126 @@
+"""Recordings that were joined byte by byte, as `cat a.ts b.ts`: nothing moves, no false note."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.enlarger import Enlarger
+from support.marked_clips import MARKS, make_clip, probe, read_marks, run_program
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+
+FRAME = 0.04
+
+H264 = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -sc_threshold 0 -g 10"
+FLAT = "-c:v libx264 -preset ultrafast -bf 0 -sc_threshold 0 -g 10"
+HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10:min-keyint=10"
+MPEG2 = "-c:v mpeg2video -bf 2 -g 10 -sc_threshold 1000000000 -b:v 2M"
+
+KINDS = {
+    "h264.ts": f"{H264} -c:a mp2",
+    "h264-aac.ts": f"{FLAT} -c:a aac",
+    "hevc.ts": f"{HEVC} -c:a aac",
+    "mpeg2.ts": f"{MPEG2} -c:a ac3",
+    "mpeg2.vob": f"{MPEG2} -c:a ac3",
+}
+
+
+def join(path: Path, *parts: bytes) -> Path:
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def upscale(source: Path, output: Path, audio: str = "copy") -> list[str]:
+    """Notes of the run, but for those on the encoder of the audio."""
+    config = InferConfig((source,), output, preset="ultrafast", audio=audio)
+    done = infer(config, session=Enlarger(scale=1, window=1)).files[0]
+    return [note for note in done.notes if "is encoded in" not in note]
+
+
+@pytest.mark.parametrize("audio", ["copy", "encode"])
+@pytest.mark.parametrize("share", [0.55, 0.87])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_recording_that_was_cut_off_is_not_damaged(
+    tmp_path: Path, name: str, share: float, audio: str
+) -> None:
+    """The first of three recordings ends in the middle of packets, the second with a whole one."""
+    parts = [
+        make_clip(tmp_path / f"{number}-{name}", KINDS[name], first=25 * number).read_bytes()
+        for number in range(3)
+    ]
+    unit = 188 if name.endswith("ts") else 2048
+    first, second = int(len(parts[0]) * share), int(len(parts[1]) * share) // unit * unit
+    source = join(tmp_path / name, parts[0][:first], parts[1][:second], parts[2])
+    (note,) = upscale(source, tmp_path / "out.mkv", audio)
+    assert note.startswith("the clock restarts at ")
+    after = probe(tmp_path / "out.mkv")
+    assert len(after.times) == len(probe(source).times)
+    steps = np.diff(after.times)
+    assert steps.min() > 0.9 * FRAME
+    assert read_marks(tmp_path / "out.mkv")[-25:] == list(range(50, 75))
+
+
+def test_every_restart_is_named_however_short_the_recordings_are(tmp_path: Path) -> None:
+    parts = [
+        make_clip(tmp_path / f"{number}.ts", f"{H264} -c:a aac", first=25 * number).read_bytes()
+        for number in range(4)
+    ]
+    source = join(tmp_path / "joined.ts", *parts)
+    assert upscale(source, tmp_path / "out.mkv") == ["the clock restarts at 1.0 s, 2.0 s, 3.0 s"]
+    assert read_marks(tmp_path / "out.mkv") == list(range(100))
+    np.testing.assert_allclose(np.diff(probe(tmp_path / "out.mkv").times), FRAME, atol=0.002)
+
+
+BEEP = "aevalsrc=if(between(t\\,0.5\\,0.7)\\,0.6*sin(2764*t)\\,0):s=48000"
+PARTS, FRAMES = 5, 40
+
+
+def beeps_in(path: Path) -> list[float]:
+    """When tones begin, seconds."""
+    words = ["-copyts", "-i", path, "-map", "0:a", "-ac", "1", "-f", "f32le"]
+    exact = ["-af", "aresample=48000:async=1:min_hard_comp=0.001:first_pts=0", "-"]
+    sound = np.abs(np.frombuffer(run_program("ffmpeg", *words, *exact), np.float32))
+    loud = np.convolve(sound, np.ones(96) / 96, "same") > 0.15
+    begins = np.flatnonzero(loud[1:] & ~loud[:-1]) / 48000
+    return [float(at) for at in begins if not loud[max(0, int(at * 48000) - 9600)]]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "webm", "ts"])
+@pytest.mark.parametrize("codec", ["aac", "mp2"])
+def test_encoded_audio_stays_with_the_pictures_at_each_joint(
+    tmp_path: Path, codec: str, suffix: str
+) -> None:
+    """The audio of each recording is longer than its pictures; that must not add up."""
+    parts = []
+    for number in range(PARTS):
+        part = tmp_path / f"{number}.ts"
+        marks = MARKS.replace("(N/", f"((N+{number * FRAMES})/")
+        run_program(
+            "ffmpeg", "-f", "lavfi", "-i", marks, "-f", "lavfi", "-i", BEEP, "-t", "1.6",
+            *H264.split(), "-c:a", codec, part,
+        )  # fmt: skip
+        parts.append(part.read_bytes())
+    source, output = join(tmp_path / "joined.ts", *parts), tmp_path / f"out.{suffix}"
+    upscale(source, output, "encode")
+    begins, times = beeps_in(output), probe(output).times
+    assert len(begins) == PARTS
+    assert len(times) == PARTS * FRAMES
+    distances = [begin - times[FRAMES * number] for number, begin in enumerate(begins)]
+    np.testing.assert_allclose(distances, 0.5, atol=0.015)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.5])
+@pytest.mark.parametrize("codec", ["mp2", "aac"])
+def test_audio_is_copied_where_the_clock_wraps(tmp_path: Path, codec: str, seconds: float) -> None:
+    """The first packets of the audio, by which the container is tried, may lie around the wrap."""
+    words = f"{MPEG2} -c:a {codec} -output_ts_offset {2**33 / 90000 - 1.4 - seconds}"
+    source, output = make_clip(tmp_path / "a.ts", words, seconds=2), tmp_path / "out.mkv"
+    notes = upscale(source, output)
+    assert [note for note in notes if "clock restarts" not in note] == []
+    before, after = probe(source), probe(output)
+    assert after.tracks == ["h264", codec]
+    assert len(after.sound) == len(before.sound)
+    assert np.diff(after.sound).max() < 0.05
