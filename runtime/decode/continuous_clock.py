@@ -121,8 +121,8 @@ class ContinuousClock:
         Args:
             packets: Packets of all tracks, in the order of the file.
         """
-        source = iter(packets)
         ahead: deque[Packet[Stream]] = deque()
+        source = map(_without_foreign_pts, packets)
         while (packet := ahead.popleft() if ahead else next(source, None)) is not None:
             offset = self._find_offset(packet)
             is_restart = offset is None
@@ -186,9 +186,8 @@ class ContinuousClock:
                 break
             ahead.append(following)
             size += pictures.add(following)
-        if pictures.earliest is not None and pictures.end is not None:
-            begin, stamp = pictures.end, pictures.earliest
-        else:
+        begin, stamp = pictures.end, pictures.earliest
+        if begin is None or stamp is None:
             begin, stamp = self._tracks[packet.stream.index].following, _raw_time(packet)
         assert stamp is not None
         new = _Offset(begin - stamp, begin)
@@ -237,6 +236,14 @@ class ContinuousClock:
                 packet.pts = max(packet.pts, dts) if state.is_video else dts
             state = replace(state, written=dts * unit)
         self._tracks[packet.stream.index] = state
+
+
+def _without_foreign_pts(packet: Packet[Stream]) -> Packet[Stream]:
+    """Remove a PTS that FFmpeg took from the packet after a restart."""
+    pts, dts = packet.pts, packet.dts
+    if pts is not None and dts is not None and (pts - dts) * time_base(packet) > _FORWARD:
+        packet.pts = None
+    return packet
 
 
 def _raw_time(packet: Packet[Stream]) -> Fraction | None:

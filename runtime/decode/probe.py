@@ -87,6 +87,8 @@ class VideoInfo:
         frame_data: Types of `FRAME_DATA` that the first frame carries.
         skipped: Time before the first clean picture that is left out, seconds.
         size_bytes: Size of the file, bytes; 0 if unknown.
+        counted: Number of frames by the packets of the file, where the header says none; 0 if they
+            were not counted.
     """
 
     path: str
@@ -117,15 +119,16 @@ class VideoInfo:
     frame_data: frozenset[str] = frozenset()
     skipped: Fraction = Fraction(0)
     size_bytes: int = 0
+    counted: int = 0
 
     @property
     def estimated_frames(self) -> int:
-        """Number of frames in the header, or rate times duration, or 0.
+        """Number of frames in the header or by the packets, or rate times duration, or 0.
 
         There may be gaps in time, so it is limited by the size of the file.
         """
-        if self.frames or self.duration is None:
-            return self.frames
+        if self.frames or self.counted or self.duration is None:
+            return self.frames or self.counted
         frames = round(self.duration * self.rate)
         return min(frames, self.size_bytes // _LEAST_BYTES) if self.size_bytes else frames
 

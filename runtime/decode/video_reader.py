@@ -19,6 +19,7 @@ from vsrc.runtime.decode.frame_data import make_carrier
 from vsrc.runtime.decode.frame_rate import needs_stamps
 from vsrc.runtime.decode.header_end import header_end
 from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
+from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
 from vsrc.runtime.decode.samples import has_interlaced
 from vsrc.runtime.decode.sources import PIPE
@@ -89,8 +90,9 @@ class VideoReader:
     Args:
         path: The file, or `-` for stdin.
         deinterlace: Whether interlaced frames are deinterlaced.
-        is_strict: Whether interlaced frames are looked for in the whole file, and are an error
-            where they are found during the iteration, unless they are deinterlaced.
+        is_strict: Whether frames are counted, and interlaced ones looked for, in the whole file;
+            those are an error where they are found during the iteration, unless they are
+            deinterlaced.
         drops_alpha: Whether transparency is ignored; otherwise it ends the iteration.
     """
 
@@ -120,6 +122,8 @@ class VideoReader:
         name = "stdin" if str(path) == PIPE else str(path)
         with library_failures_named(name):
             self._prepare(name, find_interlaced=is_strict or deinterlace)
+            if is_strict and not self.info.frames:
+                self._count_frames()
 
     def _prepare(self, name: str, *, find_interlaced: bool) -> None:
         """Open the file, and collect its properties from its first frames."""
@@ -139,6 +143,15 @@ class VideoReader:
         timed = next(self._frames)
         self._frames = itertools.chain([timed], self._frames)
         self.info = replace(self.info, start=timed.pts + self._lead)
+
+    def _count_frames(self) -> None:
+        """Take the number of frames and the length from the packets; both may be unknown."""
+        scan = scan_packets(self._path)
+        if scan is None or not scan.frames:
+            return
+        frames = max(1, scan.frames - self._clean.left_out)
+        length = scan.length - self._clean.skipped
+        self.info = replace(self.info, counted=frames, duration=length or self.info.duration)
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames in display order.

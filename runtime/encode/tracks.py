@@ -99,12 +99,11 @@ class TrackCopier:
         """
         later = []
         for packet in self._held:
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            seconds = None if stamp is None else stamp * time_base(packet)
+            seconds = _seconds(packet)
             if seconds is not None and stop is not None and seconds >= stop:
                 later.append(packet)
             elif seconds is None or start is None or seconds >= start:
-                self._write(packet, shift, seconds)
+                self._write(packet, shift)
         self._held = later
 
     def finish(self) -> None:
@@ -135,12 +134,12 @@ class TrackCopier:
         if track is not None:
             self._tracks[stream.index], self._names[stream.index] = track, stream.type
 
-    def _write(self, packet: Packet[Stream], shift: Fraction, seconds: Fraction | None) -> None:
+    def _write(self, packet: Packet[Stream], shift: Fraction) -> None:
         import av
 
         if packet.stream.index not in self._tracks:
             return
-        offset = round(shift / time_base(packet))
+        seconds, offset = _seconds(packet), round(shift / time_base(packet))
         if packet.pts is not None:
             packet.pts -= offset
         if packet.dts is not None:
@@ -162,6 +161,11 @@ class TrackCopier:
         except (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError):
             # An invalid time stamp or no header; muxers return -1 (EPERM) where they have no code.
             self._refused.append(refusal)
+
+
+def _seconds(packet: Packet[Stream]) -> Fraction | None:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    return None if stamp is None else stamp * time_base(packet)
 
 
 def _is_left_out(stream: Stream, source: InputContainer, video: Stream) -> bool:

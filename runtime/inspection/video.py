@@ -56,7 +56,7 @@ def inspect_video(path: Path) -> Inspection:
             "is_interlaced": info.is_interlaced,
             "fps": float(info.rate),
             "fps_fraction": str(info.rate),
-            "frames": info.frames or None,
+            "frames": info.frames or info.counted or None,
             "duration_seconds": seconds,
             "sample_aspect_ratio": str(info.sample_aspect_ratio or 1),
             "rotation_degrees": info.rotation,
@@ -68,7 +68,8 @@ def inspect_video(path: Path) -> Inspection:
 
 
 def _time_text(info: VideoInfo) -> str:
-    frames = f"{info.frames:,} frames" if info.frames else "an unknown number of frames"
+    count = info.frames or info.counted
+    frames = f"{count:,} frames" if count else "an unknown number of frames"
     length = "" if info.duration is None else f", {float(info.duration):.3f} s"
     return f"{frames}, {float(info.rate):.6g} a second on average{length}"
 

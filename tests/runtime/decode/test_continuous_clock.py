@@ -44,7 +44,8 @@ def shift(packets: list[FakePacket]) -> ContinuousClock:
     """Let the clock change the stamps of the packets."""
     clock = ContinuousClock()
     typed: Any = packets
-    assert [packet for packet, _ in clock.shifted(typed)] == packets
+    shifted: list[Any] = [packet for packet, _ in clock.shifted(typed)]
+    assert shifted == packets
     return clock
 
 

@@ -80,7 +80,7 @@ PARTS, FRAMES = 5, 40
 
 def beeps_in(path: Path) -> list[float]:
     """When tones begin, seconds."""
-    words = ["-copyts", "-i", path, "-map", "0:a", "-ac", "1", "-f", "f32le"]
+    words: list[str | Path] = ["-copyts", "-i", path, "-map", "0:a", "-ac", "1", "-f", "f32le"]
     exact = ["-af", "aresample=48000:async=1:min_hard_comp=0.001:first_pts=0", "-"]
     sound = np.abs(np.frombuffer(run_program("ffmpeg", *words, *exact), np.float32))
     loud = np.convolve(sound, np.ones(96) / 96, "same") > 0.15
