@@ -13,25 +13,38 @@ from typing import Any, NoReturn
 import click
 
 from vsrc import __version__
-from vsrc.commands.bench import bench_command
-from vsrc.commands.calibrate import calibrate_command
-from vsrc.commands.compare import compare_command
-from vsrc.commands.data import data_group
-from vsrc.commands.demo import demo_command
-from vsrc.commands.distill import distill_command
-from vsrc.commands.doctor import doctor_command
-from vsrc.commands.eval import eval_command
-from vsrc.commands.export import export_command
-from vsrc.commands.infer import infer_command
-from vsrc.commands.inspect import inspect_command
-from vsrc.commands.pack import pack_command
-from vsrc.commands.preview import preview_command
-from vsrc.commands.shard import shard_command
-from vsrc.commands.split import split_command
-from vsrc.commands.zoo import zoo_command
+from vsrc.commands.lazy_group import LazyCommand, LazyGroup
+
+_SHORT_HELPS = {
+    "bench": "Measure how fast models run on this machine, and what it costs.",
+    "calibrate": "Find the ranges that int8 graphs of the package MODEL need, on clips of what it "
+    "will be fed.",
+    "compare": "Lay LEFT and RIGHT on each other on a page with a slider.",
+    "data": "Look after folders of clips.",
+    "demo": "Train, export, upscale and measure on the clip that comes with vsrc.",
+    "distill": "Train a student network from a teacher and clips, and write its package.",
+    "doctor": "Say what is installed, what of it works, and the lines that fix the rest.",
+    "eval": "Measure how near MODELs come to the truth on a folder of clips, beside bicubic.",
+    "export": "Add graphs or engines to the package MODEL, checked against torch on real frames.",
+    "infer": "Upscale videos; audio, subtitles and time stamps are kept.",
+    "inspect": "Say what FILE is: a package, graph, engine, weights, video or picture.",
+    "pack": "Make a package of any network: a checkpoint, an ONNX graph, or code with its weights.",
+    "preview": "Try models on an excerpt of VIDEO and compare them in a page.",
+    "shard": "Cut crops of clips into shards, with the teachers' mean picture of each.",
+    "split": "Cut a narrower student from PACKAGE, whose widths share their weights (objective "
+    "csd).",
+    "zoo": "List the networks there are, and the packages that come with vsrc.",
+}
+COMMANDS = {
+    name: LazyCommand(
+        f"vsrc.commands.{name}", "data_group" if name == "data" else f"{name}_command", text
+    )
+    for name, text in _SHORT_HELPS.items()
+}
+"""Name -> command, with the first sentence of its help."""
 
 
-class _Main(click.Group):
+class _Main(LazyGroup):
     """Group that turns errors a user can fix into one line and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
@@ -74,31 +87,14 @@ def _fail(message: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Main,
+    lazy_commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="vsrc")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to stderr.")
 def main(verbose: bool) -> None:
     """Compress, export and run video super-resolution networks on edge devices."""
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
-
-
-for _command in (
-    bench_command,
-    calibrate_command,
-    compare_command,
-    data_group,
-    demo_command,
-    distill_command,
-    doctor_command,
-    eval_command,
-    export_command,
-    infer_command,
-    inspect_command,
-    pack_command,
-    preview_command,
-    shard_command,
-    split_command,
-    zoo_command,
-):
-    main.add_command(_command)

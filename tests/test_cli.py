@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from vsrc.cli import main
+from vsrc.cli import COMMANDS, main
 from vsrc.runtime import installation
 from vsrc.runtime.errors import GateError, MissingDependencyError, SpecError, VsrcError
 from vsrc.runtime.installation import Installation
@@ -88,8 +88,33 @@ def test_usage_errors_have_status_2() -> None:
     assert CliRunner().invoke(main, ["no-such-command"]).exit_code == 2
 
 
+def test_the_list_of_commands_says_what_they_say() -> None:
+    context = click.Context(main)
+    assert main.list_commands(context) == sorted(COMMANDS)
+    for name, entry in COMMANDS.items():
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.get_short_help_str(10**6) == entry.short_help
+    assert main.get_command(context, "no-such-command") is None
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from vsrc.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in sys.modules if name.startswith('vsrc.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1]
+    assert "vsrc.commands.lazy_group" in loaded
+    assert "vsrc.commands.infer" not in loaded
+    assert "vsrc.runtime" not in loaded
+
+
 def test_every_command_explains_itself() -> None:
-    for name in main.commands:
+    for name in COMMANDS:
         result = CliRunner().invoke(main, [name, "--help"])
         assert result.exit_code == 0
         assert result.stdout.startswith("Usage:")
