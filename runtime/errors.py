@@ -87,6 +87,11 @@ class StoppedError(VsrcError):
     exit_status: ClassVar[int] = 130
 
 
+def is_of_onnxruntime(error: BaseException) -> bool:
+    """Whether an exception is one of ONNX Runtime's own, which share no base class."""
+    return type(error).__module__.partition(".")[0] == "onnxruntime"
+
+
 def describe_error(error: BaseException) -> str:
     """Class and message of an exception in one line of limited length, for a longer message."""
     words = " ".join(str(error).split())

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "weights.safetensors"
 CALIBRATION_FILE = "calibration.json"
+_LONGEST_NAME_BYTES = 255
 MODEL_WAYS = (
     "a model is a package (a folder that vsrc distill or vsrc pack writes), the name of one that "
     "ships (vsrc zoo), a checkpoint (.pth, .safetensors), a graph (.onnx), or module:function with "
@@ -202,10 +203,17 @@ def inside(folder: Path, name: str) -> Path:
         raise SpecError(f"{folder}: file name {name!r} is not text that a disk can hold") from error
     pure = PurePosixPath(name)
     parts_ok = not pure.is_absolute() and ".." not in pure.parts and pure.parts
+    if any(len(os.fsencode(part)) > _LONGEST_NAME_BYTES for part in pure.parts):
+        raise SpecError(f"{folder}: file name {name[:40]!r}... is longer than a disk can hold")
     if not parts_ok or "\\" in name or ":" in name or "\0" in name:
         raise SpecError(f"{folder}: file name {name!r} leads out of the package")
     path = folder.joinpath(*pure.parts)
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        is_inside = path.resolve().is_relative_to(folder.resolve())
+    except OSError as error:  # a name that is too long, or a circle of links
+        reason = error.strerror or "it cannot be resolved"
+        raise SpecError(f"{folder}: file name {name!r:.80} cannot be used ({reason})") from error
+    if not is_inside:
         raise SpecError(f"{folder}: file name {name!r} leads out of the package through a link")
     return path
 

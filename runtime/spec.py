@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vsrc.runtime.errors import SpecError
+from vsrc.runtime.errors import SpecError, describe_error
 from vsrc.runtime.installation import this_installation
 from vsrc.runtime.schema import from_json, to_json
 
@@ -17,6 +17,19 @@ SPEC_LIMIT_BYTES = 4 << 20
 
 SCHEMA_VERSION = 1
 """Version of `model.json` that is written; older ones are read, newer ones are errors."""
+
+_SHOWN = 40
+"""Digits of a wrong number that a message shows."""
+
+LARGEST_SCALE = 16
+LARGEST_HALO = 1 << 14
+LARGEST_SIDE_PX = 1 << 16
+"""Largest H or W that a graph may be said to take, LR pixels."""
+LARGEST_LEAST_PX = 1 << 14
+"""Largest H or W that every frame may have to be padded to, LR pixels."""
+LARGEST_MULTIPLE = 1 << 10
+LARGEST_BATCH = 1 << 16
+MOST_CHANNELS = 1 << 16
 
 LONGEST_WINDOW = 64
 """Largest window, frames: a reader that seeks starts so many frames before the position."""
@@ -49,11 +62,7 @@ class StateSpec:
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or self.name in ("lr", "sr"):
             raise ValueError(f"state name {self.name!r} must be an identifier, not lr or sr")
-        if self.channels < 1 or self.stride < 1:
-            raise ValueError(
-                f"state {self.name}: channels={self.channels} and stride={self.stride} must be at "
-                "least 1"
-            )
+        _check_map(f"state {self.name}", channels=self.channels, stride=self.stride)
 
     @property
     def next_name(self) -> str:
@@ -107,18 +116,16 @@ class NetworkSpec:
     state: tuple[StateSpec, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.scale <= 16:
-            raise ValueError(f"scale={self.scale} must lie in 1..16")
-        if not 1 <= self.window <= LONGEST_WINDOW:
-            raise ValueError(f"window={self.window} must lie in 1..{LONGEST_WINDOW}")
+        check_range("scale", self.scale, 1, LARGEST_SCALE)
+        check_range("window", self.window, 1, LONGEST_WINDOW)
+        check_range("halo", self.halo, 0, LARGEST_HALO)
+        check_range("size_multiple", self.size_multiple, 1, LARGEST_MULTIPLE)
+        check_range("parameters", self.parameters, 0, 10**13)
+        check_range("gmac_per_lr_pixel", self.gmac_per_lr_pixel, 0, 1e9)
         if self.time_scale not in (1, 2):
             raise ValueError(f"time_scale={self.time_scale} must be 1 or 2")
         if self.time_scale == 1 and self.window % 2 == 0 and not self.state:
             raise ValueError(f"window={self.window} must be odd: its centre is the frame upscaled")
-        if self.halo < 0 or self.size_multiple < 1:
-            raise ValueError(
-                f"halo={self.halo} must not be negative, size_multiple={self.size_multiple} not < 1"
-            )
         if self.state:
             self._check_state()
 
@@ -160,6 +167,9 @@ class FileSpec:
     sha256: str
     size_bytes: int
 
+    def __post_init__(self) -> None:
+        check_range("size_bytes", self.size_bytes, 0, 1 << 50)
+
 
 @dataclass(frozen=True)
 class FeatureSpec:
@@ -174,6 +184,9 @@ class FeatureSpec:
     name: str
     channels: int
     stride: int
+
+    def __post_init__(self) -> None:
+        _check_map(f"feature {self.name}", channels=self.channels, stride=self.stride)
 
 
 @dataclass(frozen=True)
@@ -224,6 +237,20 @@ class GraphSpec(FileSpec):
     int8_share: float | None = None
     stale: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("opset", self.opset, 1, 1000)
+        check_range("encoded_frames", self.encoded_frames, 1, LONGEST_WINDOW)
+        if self.psnr_db is not None:
+            check_range("psnr_db", self.psnr_db, -1000, 1000)
+        for name, (low, high), least, most in (
+            ("height", self.height, LARGEST_LEAST_PX, LARGEST_SIDE_PX),
+            ("width", self.width, LARGEST_LEAST_PX, LARGEST_SIDE_PX),
+            ("batch", self.batch, LARGEST_BATCH, LARGEST_BATCH),
+        ):
+            check_range(f"the smallest {name}", low, 1, least)
+            check_range(f"the largest {name}", high, low, most)
+
     @property
     def is_run_by_choice(self) -> bool:
         """Whether `auto` may take it: it kept within its limits and is up to date."""
@@ -243,6 +270,9 @@ class Quality:
     metric: str
     protocol: str
     value: float
+
+    def __post_init__(self) -> None:
+        check_range("value", self.value, -1e300, 1e300)
 
 
 @dataclass(frozen=True)
@@ -302,6 +332,29 @@ class ModelSpec:
         for name, graph in self.graphs.items():
             if graph.precision == "bf16":
                 raise ValueError(f"graph {name}: precision='bf16' must be that of the file: fp32")
+            frames = graph.encoded_frames
+            check_range(f"graphs.{name}.encoded_frames", frames, 1, self.network.window)
+            for feature in graph.features:
+                if self.network.size_multiple % feature.stride:
+                    raise ValueError(
+                        f"graphs.{name}: stride={feature.stride} of feature {feature.name} must "
+                        f"divide size_multiple={self.network.size_multiple}"
+                    )
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise if a number lies outside [low, high], or is not a number.
+
+    Raises:
+        ValueError: It does.
+    """
+    if not low <= value <= high:
+        raise ValueError(f"{name}={str(value)[:_SHOWN]} must lie in {low}..{high}")
+
+
+def _check_map(what: str, *, channels: int, stride: int) -> None:
+    check_range(f"{what}: channels", channels, 1, MOST_CHANNELS)
+    check_range(f"{what}: stride", stride, 1, LARGEST_MULTIPLE)
 
 
 def spec_to_text(spec: ModelSpec) -> str:
@@ -316,17 +369,30 @@ def spec_from_text(text: str, *, where: str) -> ModelSpec:
         SpecError: Not JSON, an unknown newer version, or an invalid field.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        json.dumps(data, ensure_ascii=False).encode()  # no lone surrogates
     except (ValueError, RecursionError) as error:
         raise SpecError(
-            f"{where}: not readable as JSON ({error}); is this a vsrc package?"
+            f"{where}: not readable as JSON ({describe_error(error)}); is this a vsrc package?"
         ) from error
-    if not isinstance(data, dict) or not isinstance(data.get("schema_version"), int):
-        raise SpecError(f"{where}: no schema_version; is this a vsrc package?")
-    version = data.pop("schema_version")
+    version = data.pop("schema_version", None) if isinstance(data, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise SpecError(f"{where}: no schema_version from 1 on; is this a vsrc package?")
     if version > SCHEMA_VERSION:
         raise SpecError(
             f"{where}: schema version {version} is newer than {SCHEMA_VERSION}, which this vsrc "
             f"reads; {this_installation().newer()}"
         )
     return from_json(ModelSpec, data, where=where)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Build a JSON object; a second value for a key would replace the first without a word."""
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return data
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.backends.engines import ENGINE_BACKENDS, open_engines
+from vsrc.runtime.backends.graph_check import check_declared, check_run
 from vsrc.runtime.backends.lane_trial import LanePlan
 from vsrc.runtime.backends.openvino_session import NAME as OPENVINO
 from vsrc.runtime.backends.openvino_session import PRECISIONS, OpenVinoSession, OpenVinoSteps
@@ -33,7 +34,9 @@ from vsrc.runtime.windows.state_session import StateSession
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vsrc.runtime.backends.ort import OrtGraph
     from vsrc.runtime.package import Package
+    from vsrc.runtime.pixels import Pixels
     from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 logger = logging.getLogger(__name__)
@@ -358,7 +361,9 @@ def _open_for_videos(package: Package, provider: Provider, precision: str, threa
         )
     (encode, graph), (fuse, _) = (package.graph(name) for name in names)
     halves = OrtHalves(encode, fuse, network=network, graph=graph, threads=threads)
-    return RingSession(halves)
+    ring = RingSession(halves)
+    check_run(fuse, ring, network, graph)
+    return ring
 
 
 def _open_whole(package: Package, provider: Provider, precision: str, threads: int) -> Session:
@@ -391,9 +396,20 @@ def open_ort_graph(
     if network.state:
         from vsrc.runtime.backends.ort_steps import OrtSteps
 
-        return StateSession(
-            OrtSteps(path, network=network, graph=graph, threads=threads, provider=provider)
-        )
+        steps = OrtSteps(path, network=network, graph=graph, threads=threads, provider=provider)
+        _check_graph(path, steps, lambda lr: steps.step(lr, None)[0](), provider)
+        return StateSession(steps)
     from vsrc.runtime.backends.ort import OrtSession
 
-    return OrtSession(path, network=network, graph=graph, threads=threads, provider=provider)
+    session = OrtSession(path, network=network, graph=graph, threads=threads, provider=provider)
+    _check_graph(path, session, session, provider)
+    return session
+
+
+def _check_graph(
+    path: Path, opened: OrtGraph, upscale: Callable[[Pixels], Pixels], provider: Provider
+) -> None:
+    """Compare a graph with its description; on a GPU a run would tune kernels for its size."""
+    check_declared(path, opened.opened, opened.network, opened.graph)
+    if provider is CPU:
+        check_run(path, upscale, opened.network, opened.graph)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.backends.lane_trial import LanePlan
-from vsrc.runtime.backends.ort import memory_errors_named
+from vsrc.runtime.backends.ort import run_errors_named
 from vsrc.runtime.errors import MismatchError, describe_error
 from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.pixels import Pixels
@@ -83,7 +83,7 @@ class CompiledGraph:
             request = self._idle.get_nowait()
         except queue.Empty:
             request = model.create_infer_request()
-        memory_errors_named(lambda: request.infer(feeds), self._label)
+        run_errors_named(lambda: request.infer(feeds), self._label)
         # The memory of a request is used again by its next run.
         outputs = {
             port.get_any_name(): request.get_tensor(port).data.copy() for port in model.outputs

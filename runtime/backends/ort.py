@@ -11,7 +11,7 @@ import numpy as np
 from vsrc.runtime.backends.ort_cuda import preload_cuda
 from vsrc.runtime.backends.ort_plugin import add_plugin, check_assignment
 from vsrc.runtime.backends.ort_provider import CPU, Provider, check_loaded, provider_list
-from vsrc.runtime.errors import DeviceMemoryError, MismatchError
+from vsrc.runtime.errors import DeviceMemoryError, MismatchError, describe_error
 from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
 from vsrc.runtime.machine import thread_count
 from vsrc.runtime.pixels import Pixels
@@ -78,7 +78,7 @@ class OrtSession(OrtGraph):
         session = self.opened
         check_windows(lr, self.network, self.graph)
         fed = to_graph(lr, self.network, self.graph)
-        (sr,) = memory_errors_named(lambda: session.run(None, {"lr": fed}), self.label)
+        (sr,) = run_errors_named(lambda: session.run(["sr"], {"lr": fed}), self.label)
         return from_graph(sr, self.network, self.graph, like=lr)
 
 
@@ -133,11 +133,12 @@ def open_ort(
 _MEMORY_WORDS = ("failed to allocate", "bad_alloc", "bad allocation", "out of memory")
 
 
-def memory_errors_named(run: Callable[[], T], label: str) -> T:
-    """Call `run`, converting out-of-memory errors of ONNX Runtime.
+def run_errors_named(run: Callable[[], T], label: str) -> T:
+    """Call `run`, converting the errors of ONNX Runtime.
 
     Raises:
         DeviceMemoryError: Memory ran out, which is recognised by the error message only.
+        MismatchError: The graph cannot be run with these inputs.
     """
     try:
         return run()
@@ -146,7 +147,7 @@ def memory_errors_named(run: Callable[[], T], label: str) -> T:
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
         if any(words in str(error).lower() for words in _MEMORY_WORDS):
             raise DeviceMemoryError(f"{label} could not allocate memory") from error
-        raise
+        raise MismatchError(f"{label} cannot run the graph ({describe_error(error)})") from error
 
 
 def feature_type(session: onnxruntime.InferenceSession, name: str) -> type[np.generic]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
-from vsrc.runtime.windows.graph_io import pad_to_fit
+from vsrc.runtime.windows.graph_io import check_output, pad_to_fit
 from vsrc.runtime.windows.lane_choice import LaneChoice
 from vsrc.runtime.windows.session import check_windows
 
@@ -153,11 +153,12 @@ class RingSession:
         padded = pad_to_fit(lr, multiple=self.network.size_multiple, least=least)
         ring = self._ring(place, padded.shape[2], padded.shape[3])
         begun = [ring.started(window, key) for window, key in zip(padded, keys, strict=True)]
-        scale = self.network.scale
+        scale, like = self.network.scale, lr[:0].copy()  # shape and type, not the pixels
 
         def finish() -> Pixels8:
             sr = [pending() for pending in begun]
             whole = sr[0] if len(sr) == 1 else np.concatenate(sr)
+            check_output(whole, self.network, self.graph, like=like)
             return whole[..., : height * scale, : width * scale, :]
 
         return finish

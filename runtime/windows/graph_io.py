@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
@@ -43,7 +45,11 @@ def from_graph(sr: NDArray[Any], network: NetworkSpec, graph: GraphSpec, *, like
 
     Returns:
         `(..., sH, sW, 3)`, rounded and clipped, with the padding cropped.
+
+    Raises:
+        MismatchError: The output has not the shape or type that the spec of the network implies.
     """
+    check_output(sr, network, graph, like=like)
     height, width = (side * network.scale for side in like.shape[2:4])
     if graph.io == "uint8":
         return np.asarray(sr, dtype=np.uint8)[..., :height, :width, :]
@@ -57,6 +63,44 @@ def from_graph(sr: NDArray[Any], network: NetworkSpec, graph: GraphSpec, *, like
     return pictures
 
 
+def check_output(sr: NDArray[Any], network: NetworkSpec, graph: GraphSpec, *, like: Pixels) -> None:
+    """Check an output before it is cropped: a graph of another scale must not pass for this one.
+
+    Args:
+        sr: As for `from_graph`.
+        network: Network, for scale, window and padding.
+        graph: Graph, for its output type.
+        like: As for `from_graph`.
+
+    Raises:
+        MismatchError: Shape or type is another than the spec of the network implies.
+    """
+    least = (graph.height[0], graph.width[0])
+    sides = padded_size(like.shape[2:4], multiple=network.size_multiple, least=least)
+    height, width = (side * network.scale for side in sides)
+    times = () if network.time_scale == 1 else (2 * network.window - 1,)
+    is_uint8 = graph.io == "uint8"
+    picture = (height, width, 3) if is_uint8 else (3, height, width)
+    expected = (*times, *picture)
+    # `like` may have no windows at all: only their shape is known then.
+    if sr.shape[1:] != expected or (sr.dtype == np.uint8) != is_uint8:
+        raise MismatchError(
+            f"the graph returned {sr.dtype} {sr.shape[1:]} for windows of {like.shape[1:4]}; its "
+            f"description ({network.name} x{network.scale}, window {network.window}, {graph.io}) "
+            f"means {expected}: the package was changed or made for another graph; export it again"
+        )
+
+
+def padded_size(
+    size: Sequence[int], *, multiple: int, least: tuple[int, int] = (1, 1)
+) -> tuple[int, int]:
+    """H and W after `pad_to_fit`, pixels."""
+    height, width = (
+        -(-max(side, low) // multiple) * multiple for side, low in zip(size, least, strict=True)
+    )
+    return height, width
+
+
 def pad_to_fit(lr: Pixels, *, multiple: int, least: tuple[int, int] = (1, 1)) -> Pixels:
     """Pad by reflection at the bottom and right edges until H and W fit.
 
@@ -66,10 +110,8 @@ def pad_to_fit(lr: Pixels, *, multiple: int, least: tuple[int, int] = (1, 1)) ->
         least: Smallest H and W of the result.
     """
     height, width = lr.shape[2:4]
-    bottom, right = (
-        -(-max(size, low) // multiple) * multiple - size
-        for size, low in zip((height, width), least, strict=True)
-    )
+    sides = padded_size((height, width), multiple=multiple, least=least)
+    bottom, right = sides[0] - height, sides[1] - width
     if not bottom and not right:
         return lr
     # `reflect` needs more pixels than it pads (a frame 1 pixel wide has nothing to reflect);
