@@ -16,6 +16,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import IO, TYPE_CHECKING, Any
 
+from vsrc.runtime.media_access import input_options
+
 if TYPE_CHECKING:
     import av
     from av.audio.frame import AudioFrame
@@ -31,6 +33,8 @@ def open_input(
 ) -> InputContainer:
     """Open a file for reading, whatever the encoding of its tags.
 
+    It opens nothing but the file, unless more is allowed; see `vsrc.runtime.media_access`.
+
     Args:
         source: File name or URL, or an open binary file.
         options: Options of the demuxer and the protocol.
@@ -38,8 +42,9 @@ def open_input(
     """
     import av
 
+    restricted = {**input_options(source), **(options or {})}
     container: InputContainer = av.open(
-        source, format=demuxer, container_options=options, **_lossless_text()
+        source, format=demuxer, container_options=restricted, **_lossless_text()
     )
     return container
 

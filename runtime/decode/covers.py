@@ -47,7 +47,7 @@ def _picture(source: InputContainer, index: int) -> bytes:
     """Read the bytes of the image through a second handle; the source is read from its start."""
     if source.file is not None:  # a pipe can be read only once
         return b""
-    with open_input(source.name, options={"protocol_whitelist": "file"}) as again:
+    with open_input(source.name) as again:
         for packet in again.demux(again.streams[index]):
             return bytes(packet)
     return b""

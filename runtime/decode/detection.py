@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.media_access import demuxers_except
 from vsrc.runtime.pyav_versions import open_input
 
 # fmt: off
@@ -94,7 +95,7 @@ def _reason(path: Path, _modified: int, size: int) -> str | None:
     if not size:
         return "empty"
     try:
-        options = {"protocol_whitelist": "file", "format_whitelist": _taken_formats()}
+        options = {"format_whitelist": demuxers_except(_READ_NO_MORE)}
         with open_input(f"file:{path}", options=options) as container:
             if container.format.name.endswith(_STILLS):
                 return "a still picture of a kind that is not taken from folders"
@@ -107,21 +108,3 @@ def _reason(path: Path, _modified: int, size: int) -> str | None:
             return None if next(container.decode(video=0), None) else _NO_MEDIA
     except Exception:  # whatever FFmpeg and PyAV make of any file
         return _NO_MEDIA
-
-
-@lru_cache
-def _taken_formats() -> str:
-    import av
-
-    names = {name for name in map(_demuxer, av.formats_available) if name}
-    return ",".join(sorted(names - _READ_NO_MORE))
-
-
-def _demuxer(name: str) -> str | None:
-    """Return FFmpeg's full name of a demuxer; None for a format that can be written only."""
-    from av.format import ContainerFormat
-
-    try:
-        return ContainerFormat(name, "r").name
-    except ValueError:
-        return None

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.decode.playlists import check_playlist
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.sources import PIPE, is_url
+from vsrc.runtime.decode.sources import PIPE, describe_refused_url, is_url
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.media_access import media_access, restored_url
 from vsrc.runtime.pyav_versions import open_input
 
 if TYPE_CHECKING:
@@ -20,28 +22,25 @@ if TYPE_CHECKING:
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a local media file.
+    """Open a media file, or what is allowed beside those; see `vsrc.runtime.media_access`.
 
     Raises:
-        MediaError: The file does not exist, or FFmpeg cannot read it.
+        MediaError: The file does not exist, FFmpeg cannot read it, or it is not allowed.
     """
     import av
 
     if str(path) == PIPE:
         return _open_stdin()
     if is_url(path):
-        raise MediaError(
-            f"{path} is a URL, and only files are read; let ffmpeg save it: "
-            "ffmpeg -i URL -c copy FILE.mkv"
-        )
+        return _open_url(restored_url(path))
     if not path.exists():
         raise MediaError(f"{path} does not exist")
     if not path.is_file():
         raise MediaError(f"{path} is not a file")
+    check_playlist(path)
     try:
-        # With "file:" a colon in a name is not parsed as a protocol, and a playlist cannot make
-        # FFmpeg open URLs.
-        container = open_input(f"file:{path}", options={"protocol_whitelist": "file"})
+        # With "file:" a colon in a name is not parsed as a protocol.
+        container = open_input(f"file:{path}")
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
@@ -67,9 +66,25 @@ def _is_animated_webp(path: Path) -> bool:
     return head[12:16] == b"VP8X" and bool(head[20] & 2)
 
 
+def _open_url(url: str) -> InputContainer:
+    import av
+
+    if not media_access().network:
+        raise MediaError(describe_refused_url(url))
+    try:
+        return open_input(url)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{url} is not a video that FFmpeg can read ({reason})") from error
+
+
 def _open_stdin() -> InputContainer:
     import av
 
+    if sys.stdin is None:  # the process was started without it
+        raise MediaError(
+            "stdin is closed, so no video can be read from it; name a file, or pipe one"
+        )
     try:
         return open_input(sys.stdin.buffer)
     except (av.FFmpegError, OSError, ValueError) as error:

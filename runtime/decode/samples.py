@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.media_file import open_container, video_stream
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.sources import PIPE
+from vsrc.runtime.decode.sources import is_stream
 
 if TYPE_CHECKING:
     import av
@@ -37,7 +37,7 @@ def has_interlaced(path: Path) -> bool:
     Raises:
         MediaError: The file cannot be read.
     """
-    if str(path) == PIPE:
+    if is_stream(path):
         return False
     with closing(open_container(path)) as container:
         stream = video_stream(container, path)

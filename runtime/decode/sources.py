@@ -6,6 +6,7 @@ import glob
 import itertools
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from vsrc.runtime.decode.clip_layouts import (
 from vsrc.runtime.decode.clip_source import natural_key
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, reason_to_skip
 from vsrc.runtime.errors import DataError, MediaError
+from vsrc.runtime.media_access import media_access
 from vsrc.runtime.numbering import find_matching, is_pattern
 
 PIPE = "-"
@@ -50,13 +52,27 @@ class Source:
 
     @property
     def is_pipe(self) -> bool:
-        """Whether it is read from stdin."""
-        return str(self.files[0]) == PIPE
+        """Whether it is read once, as it comes: from stdin or the network."""
+        return is_stream(self.files[0])
 
 
 def is_url(path: Path) -> bool:
     """Whether a path that was given is a URL, and no file has this name."""
     return _URL.match(str(path)) is not None and not path.exists()
+
+
+def is_stream(path: Path) -> bool:
+    """Whether an input is stdin or a URL."""
+    return str(path) == PIPE or is_url(path)
+
+
+def describe_refused_url(url: object) -> str:
+    """Say that URLs are not opened, and how they can be read."""
+    return (
+        f"{url} is a URL, and vsrc reads files and pipes only; let ffmpeg read it: "
+        f"ffmpeg -i {shlex.quote(str(url))} -c copy -f matroska - | vsrc infer - -o OUT.mkv; or "
+        "add --allow-network"
+    )
 
 
 def find_sources(inputs: Sequence[str | Path], *, output: str | Path | None = None) -> list[Source]:
@@ -89,13 +105,10 @@ def find_sources(inputs: Sequence[str | Path], *, output: str | Path | None = No
 
 def _find(text: str | Path, output: str | Path | None = None) -> Iterator[Source]:
     path = Path(text)
-    if is_url(path):
-        raise MediaError(
-            f"{text} is a URL, and vsrc reads files and pipes only; let ffmpeg read it: "
-            f"ffmpeg -i {text} -c copy -f matroska - | vsrc infer - -o OUT.mkv"
-        )
-    if str(text) == PIPE:
-        yield Source("stdin", (path,), is_pictures=False)
+    if is_url(path) and not media_access().network:
+        raise MediaError(describe_refused_url(text))
+    if is_stream(path):
+        yield _stream(path, text)
     elif path.is_dir():
         yield from _in_folder(path, output)
     elif path.suffix.lower() in PICTURE_SUFFIXES and path.exists():
@@ -106,6 +119,12 @@ def _find(text: str | Path, output: str | Path | None = None) -> Iterator[Source
         yield Source(str(path), (path,), is_pictures=False)
     else:
         yield from _match(str(text), output)
+
+
+def _stream(path: Path, text: str | Path) -> Source:
+    name = "stdin" if str(path) == PIPE else str(text)
+    below = Path("stdin.mkv" if str(path) == PIPE else "stream.mkv")
+    return Source(name, (path,), is_pictures=False, below=below)
 
 
 def _in_folder(root: Path, output: str | Path | None) -> Iterator[Source]:

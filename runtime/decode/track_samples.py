@@ -36,10 +36,10 @@ def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet
 
     samples: dict[int, list[Packet[Stream]]] = {}
     wanted = [stream.index for stream in select_copied_tracks(source)]
-    if not wanted or source.file is not None:
+    if not wanted or source.file is not None or not source.name.startswith("file:"):
         yield samples
         return
-    with open_input(source.name, options={"protocol_whitelist": "file"}) as again:
+    with open_input(source.name) as again:
         with suppress(av.FFmpegError):
             for count, packet in enumerate(_on_one_clock(again)):
                 if packet.size and packet.stream.index in wanted:

@@ -22,7 +22,7 @@ from vsrc.runtime.decode.media_file import describe_unpiped, open_container, vid
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
 from vsrc.runtime.decode.samples import has_interlaced
-from vsrc.runtime.decode.sources import PIPE
+from vsrc.runtime.decode.sources import PIPE, is_stream
 from vsrc.runtime.decode.transparency import check_opaque
 from vsrc.runtime.errors import InterlacedError, MediaError
 from vsrc.runtime.library_failure import library_failures_named
@@ -177,7 +177,7 @@ class VideoReader:
 
     def seek(self, pts: int) -> None:
         """Make the iteration begin at a key frame well before `pts`, or at the first frame."""
-        if str(self._path) == PIPE:
+        if is_stream(self._path):
             return  # a pipe is read from the beginning
         limit = pts - LONGEST_WINDOW * self._step()
         target = limit - round(_MARGIN_SECONDS / self.info.time_base)

@@ -106,7 +106,7 @@ def _in_folder(source: Source, folder: Path, *, several: bool) -> Target:
         # One image sequence fills the folder; several get a subfolder each.
         path = folder / (source.below or source.name) if several else folder
         return Target(source, path, is_pictures=True)
-    file = Path("stdin.mkv") if source.is_pipe else source.below or Path(source.files[0].name)
+    file = source.below or Path(source.files[0].name)
     name = f"{file.stem}{kept_suffix(file)}"
     return Target(source, folder / file.parent / name, is_pictures=False)
 

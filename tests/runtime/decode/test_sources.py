@@ -84,6 +84,7 @@ def test_a_url_is_answered_with_the_pipe_that_reads_it(url: str) -> None:
     with pytest.raises(MediaError, match="reads files and pipes only") as refusal:
         find_sources([url])
     assert f"ffmpeg -i {url} -c copy -f matroska - | vsrc infer -" in str(refusal.value)
+    assert "--allow-network" in str(refusal.value)
 
 
 def test_a_file_may_have_a_name_like_a_url(library: Path) -> None:

@@ -1,0 +1,108 @@
+"""Playlists (.m3u8) and concat scripts, whatever their suffix: which files they name.
+
+FFmpeg opens what they name, so the names are read here first: each must be a file in the folder of
+the playlist, or below it, also after links are resolved.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from vsrc.runtime.errors import MediaError
+from vsrc.runtime.media_access import media_access
+
+_HEAD_BYTES = 4096
+_LONGEST_BYTES = 4 << 20
+_DEEPEST = 4
+"""Playlists within playlists: a master, its variants, and two more."""
+
+_OTHERS = (b"[playlist]", b"v=0\r", b"v=0\n", b"<?wpl", b"<asx", b"<ASX")
+_URI = re.compile(r'URI="([^"]*)"')
+_BOM = b"\xef\xbb\xbf"
+
+
+def is_playlist(path: Path) -> bool:
+    """Whether a file begins as a playlist, a concat script or a description of a stream does."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    start = head.removeprefix(_BOM).lstrip()
+    return start.startswith((b"#EXTM3U", b"ffconcat", *_OTHERS)) or b"<MPD" in head
+
+
+def check_playlist(path: Path) -> None:
+    """Raise if a file is a playlist that may not be opened.
+
+    Raises:
+        MediaError: Playlists are not allowed, this one names a file outside its folder, or it is of
+            a kind that is not read.
+    """
+    if is_playlist(path):
+        files_of(path)
+
+
+def files_of(path: Path) -> list[Path]:
+    """List a video file, and what it names if it is a playlist, at any depth.
+
+    Raises:
+        MediaError: As for `check_playlist`.
+    """
+    if not path.is_file() or not is_playlist(path):
+        return [path]
+    if not media_access().playlists:
+        raise MediaError(
+            f"{path} is a playlist, which names other files; --allow-playlist reads those in its "
+            "own folder"
+        )
+    return list(dict.fromkeys(_walk(path, path.resolve().parent, depth=0)))
+
+
+def _walk(path: Path, folder: Path, *, depth: int) -> Iterator[Path]:
+    if depth > _DEEPEST:
+        raise MediaError(f"{path} is a playlist within {_DEEPEST} others; give one of those")
+    yield path
+    for name in _names(path):
+        file = path.parent / name
+        if "://" in name or not file.resolve().is_relative_to(folder):
+            raise MediaError(
+                f"{path} names {name}, which is not in the folder {folder}; --allow-playlist reads "
+                "files of that folder alone"
+            )
+        if not file.is_file():
+            raise MediaError(f"{path} names {name}, and there is no such file")
+        if is_playlist(file):
+            yield from _walk(file, folder, depth=depth + 1)
+        else:
+            yield file
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Yield the names in a playlist."""
+    with path.open("rb") as file:
+        data = file.read(_LONGEST_BYTES + 1)
+    if len(data) > _LONGEST_BYTES:
+        raise MediaError(f"{path} is a playlist of more than {_LONGEST_BYTES >> 20} MB")
+    text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape").lstrip()
+    lines = [line.strip() for line in text.splitlines()]
+    if text.startswith("#EXTM3U"):
+        for line in lines:
+            yield from _URI.findall(line) if line.startswith("#") else [line] if line else []
+    elif text.startswith("ffconcat"):
+        for line in lines:
+            if line.split(None, 1)[:1] == ["file"]:
+                yield _unquoted(path, line)
+    else:
+        raise MediaError(f"{path} is a playlist of a kind that is not read; .m3u8 and ffconcat are")
+
+
+def _unquoted(path: Path, line: str) -> str:
+    """Return the name of a `file` line of a concat script."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise MediaError(f"{path}: {line!r} is not a line of a concat script ({error})") from error
+    if len(words) != 2:
+        raise MediaError(f"{path}: {line!r} names no file, or several")
+    return words[1].removeprefix("file:")
