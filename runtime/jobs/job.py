@@ -17,6 +17,7 @@ from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.excerpt import excerpt
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.picture_reader import PictureReader
+from vsrc.runtime.decode.playlists import files_of
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import Reader, VideoReader
@@ -40,7 +41,7 @@ from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.state_session import StateSession
-from vsrc.runtime.windows.tile_size import check_tile, choose_tile
+from vsrc.runtime.windows.tile_size import ENCODER_FRAMES, check_tile, choose_tile
 from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import (
     check_batch,
@@ -159,7 +160,7 @@ class Job:
 
         Shares compare all bytes: other machines may have copies with other times.
         """
-        files = self.target.source.files
+        files = [file for each in self.target.source.files for file in files_of(each)]
         known = (*self.known_sources, *load_records(resume_folder(self.target.path)))
         verify = self.config.verify or self.config.shard is not None
         return tuple(record_content(file, known, verify=verify) for file in files)
@@ -261,13 +262,22 @@ def _add_tiles(
     check_batch(session.network, config.batch)
     if isinstance(session, RingSession):
         session.forget()  # every input numbers its frames from 0
-    choice = choose_tile(session, height=height, width=width, batch=config.batch, tile=config.tile)
+    is_video = not (target.is_pictures or target.is_pipe)
+    choice = choose_tile(
+        session,
+        height=height,
+        width=width,
+        batch=config.batch,
+        tile=config.tile,
+        encoder_frames=ENCODER_FRAMES if is_video else 0,
+    )
     if isinstance(session, StateSession):
         tiled: TiledSession | StateSession = session.tiled(choice.tile)
     else:
         tiled = TiledSession(session, tile=choice.tile)
     check_tile(choice.tile, session.network)
     tiled.notes += [choice.note] if choice.note else []
+    tiled.queue = choice.queue
     if info.depth > 8 and session.graph.io == "uint8":
         tiled.notes.append(_describe_lost_bits(info, config, target))
     if 0 < choice.tile < max(height, width) and not session.network.halo_is_exact:

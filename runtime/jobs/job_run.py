@@ -107,6 +107,7 @@ class InferJob:
             clock.source("decode", self._watched(self._opened.frames()), lambda read: read.wanted),
             lambda read: self._counted(clock.between("upscale", read, upscale, _is_new)),
             clock.sink("encode", self._write, _is_new),
+            depths=(pipeline.SOURCE_DEPTH, self._opened.session.queue),
         )
         if self._done == 0:
             raise MediaError(

@@ -182,7 +182,12 @@ def _make(
             if winds:
                 reader.seek(table.pts[begin])
             frames: Iterable[SourceFrame] = table.frames_of(reader, begin, stop)
-            pipeline.run(frames, lambda read: _iter_counting(transform(read), tell), sink.write)
+            pipeline.run(
+                frames,
+                lambda read: _iter_counting(transform(read), tell),
+                sink.write,
+                depths=(pipeline.SOURCE_DEPTH, job.session.queue),
+            )
             sink.finish()
         if job.session.network.state and span.stop == video.borders[-1]:
             StateStore(video.store).save(span.stop, None)  # nothing follows the last part

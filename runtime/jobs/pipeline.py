@@ -21,6 +21,10 @@ B = TypeVar("B")
 T = TypeVar("T")
 
 
+SOURCE_DEPTH = 8
+"""Depth of the queue of decoded frames."""
+
+
 class Channel(Generic[T]):
     """A bounded queue between two threads that either of them can close."""
 
@@ -82,7 +86,7 @@ def run(
     transform: Callable[[Iterable[A]], Iterable[B]],
     sink: Callable[[B], None],
     *,
-    depths: tuple[int, int] = (8, 4),
+    depths: tuple[int, int] = (SOURCE_DEPTH, 4),
 ) -> None:
     """Pass all items from `source` through `transform` to `sink`.
 

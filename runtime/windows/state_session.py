@@ -24,7 +24,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, StateSpec
 from vsrc.runtime.windows.graph_io import pad_to_fit
 from vsrc.runtime.windows.session import PendingPixels, check_windows
-from vsrc.runtime.windows.tiles import Span, halve_tile, iter_tiles
+from vsrc.runtime.windows.tiles import QUEUE_DEPTH, Span, halve_tile, iter_tiles
 
 StateArrays = dict[str, NDArray[Any]]
 """Name of each map of the state -> its values, `(1, C, h, w)`."""
@@ -86,6 +86,7 @@ class StateSession:
     Attributes:
         tile: Side of a tile with its halo, LR pixels; 0 for the whole frame.
         notes: Lines to report to the user.
+        queue: Depth of the queue that its results go to.
     """
 
     def __init__(self, steps: Steps, *, tile: int = 0) -> None:
@@ -94,6 +95,7 @@ class StateSession:
         self.at_once = steps.at_once
         self.tile = tile
         self.notes: list[str] = []
+        self.queue = QUEUE_DEPTH
         self._halved = False
         self._state: CarriedState | None = None
         self._before: CarriedState | None = None

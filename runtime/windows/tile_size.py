@@ -1,18 +1,28 @@
-"""Choose the tile size: the whole frame, or the largest part that fits in memory."""
+"""Choose the tile size: the whole frame, or the largest part that fits in memory.
+
+    free memory
+    |--- margin ---|-- encoder --|-- queue, pictures at work --|-- features --|-- windows ------|
+                     its lookahead                                              whole, or tiles
+
+If whole frames do not fit, the queue becomes shorter first; then frames are fed in tiles.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession
+from vsrc.runtime.windows.graph_io import padded_size
 from vsrc.runtime.windows.lane_choice import ParallelSession
 from vsrc.runtime.windows.session import AsyncSession, Session
 from vsrc.runtime.windows.state_session import StateSession
-from vsrc.runtime.windows.tiles import spans
+from vsrc.runtime.windows.tiles import QUEUE_DEPTH, spans
 
 _SURE_PIXELS = 640 * 480
 """LR pixels of all windows computed at once, up to which memory is not measured."""
@@ -21,10 +31,33 @@ _TRIAL_SIDE = 128
 """Side of the trial frame that memory per pixel is measured on, LR pixels."""
 
 _SHARE = 0.6
-"""Share of the free memory that is used; the rest is for the encoder and a margin."""
+"""Share of the free memory that is used without further thought."""
+
+_MOST = 0.85
+"""Share of the free memory that is used where less does not suffice."""
+
+_LAST = 0.95
+"""The same, where tiles would otherwise be mostly halo."""
+
+_FOR_WINDOWS = 0.1
+"""Share of the free memory that windows get in any case: where the encoder takes most of it, tiles
+smaller than that save nothing, and cost time."""
 
 _FRAMES_IN_FLIGHT = 80
-"""Number of upscaled frames in queues and in the encoder's lookahead."""
+"""Number of upscaled frames in queues and in the encoder's lookahead, 1.5 bytes a pixel."""
+
+ENCODER_FRAMES = 135
+"""Memory of x264 (preset medium, 8 threads) in frames of 1.5 bytes a pixel: lookahead, references
+and threads; docs/results/memory.md."""
+
+_AT_WORK = 3
+"""Pictures of 3 bytes a pixel outside of the queue: one computed, two converted."""
+
+QUEUE_DEPTHS = (QUEUE_DEPTH, 1)
+"""Depth of the queue of upscaled pictures, and what it shrinks to."""
+
+_HALO_SHARE = 1 / 3
+"""Largest share of halo among the computed pixels, where memory allows it."""
 
 _UNMEASURED_LANES = 4
 """Largest number of windows computed in parallel where the free memory is unknown."""
@@ -40,14 +73,22 @@ class TileChoice:
     Attributes:
         tile: Side of a tile with its halo, LR pixels; 0 for the whole frame.
         note: Line to report to the user; empty if there is nothing to report.
+        queue: Depth of the queue of upscaled pictures.
     """
 
     tile: int
     note: str = ""
+    queue: int = QUEUE_DEPTHS[0]
 
 
 def choose_tile(
-    session: Session, *, height: int, width: int, batch: int, tile: int | None = None
+    session: Session,
+    *,
+    height: int,
+    width: int,
+    batch: int,
+    tile: int | None = None,
+    encoder_frames: int = ENCODER_FRAMES,
 ) -> TileChoice:
     """Choose the tile size for frames of a size, and how many windows are computed in parallel.
 
@@ -59,55 +100,153 @@ def choose_tile(
         width: Width of the frames, LR pixels.
         batch: Number of windows fed at once.
         tile: Side of a tile as asked for, LR pixels; 0 for whole frames, None to choose it.
+        encoder_frames: Number of frames that the encoder holds; 0 where none are kept.
+
+    Raises:
+        DeviceMemoryError: The smallest tile does not fit.
     """
-    choice = None if tile is None else TileChoice(tile)
-    graph = session.graph
-    if choice is None and (height > graph.height[1] or width > graph.width[1]):
-        side = min(graph.height[1], graph.width[1])
-        limit = f"{graph.width[1]}x{graph.height[1]}"
-        note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {side}"
-        choice = TileChoice(side, note)
+    choice = _limited(session, height=height, width=width) if tile is None else TileChoice(tile)
     side = (choice.tile if choice else 0) or max(height, width)
     window = min(side, height) * min(side, width)
     # An engine allocated the memory for its largest frame when it was opened.
     at_once = session.at_once if isinstance(session, AsyncSession) else 1
     lanes = session.most_lanes if isinstance(session, ParallelSession) else 0
-    most = max(at_once, lanes)
-    free = free_bytes()
-    pixels: int | None = most * window
-    if window * most > _SURE_PIXELS:
-        pixels = _pixels_that_fit(session, free, height=height, width=width, batch=batch)
+    memory, is_sure = None, window * max(at_once, lanes) <= _SURE_PIXELS
+    if not is_sure:
+        memory = _measure(
+            session,
+            height=height,
+            width=width,
+            batch=batch if lanes else batch * at_once,
+            encoder_frames=encoder_frames,
+        )
     if isinstance(session, ParallelSession) and lanes:
-        fit = _UNMEASURED_LANES if pixels is None else pixels // window
+        fit = lanes if is_sure else memory.usual_pixels // window if memory else _UNMEASURED_LANES
         session.fit_lanes((height, width), max(1, min(lanes, fit)))
-        at_once = 1
-    if choice is not None or pixels is None or free is None or pixels >= at_once * window:
+    if choice is not None or memory is None:
         return choice or TileChoice(0)
-    tile = fit_tile(pixels // at_once, height=height, width=width, network=session.network)
-    return TileChoice(
-        tile,
-        f"{width}x{height} at once would take more than the {free / 1e9:.1f} GB that are free: "
-        f"using tiles of {tile} pixels",
+    return _choose(memory, height=height, width=width, network=session.network)
+
+
+def _limited(session: Session, *, height: int, width: int) -> TileChoice | None:
+    """Tiles of the largest size that the graph takes; None where it takes whole frames."""
+    graph = session.graph
+    if height <= graph.height[1] and width <= graph.width[1]:
+        return None
+    side = min(graph.height[1], graph.width[1])
+    limit = f"{graph.width[1]}x{graph.height[1]}"
+    note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {side}"
+    return TileChoice(side, note)
+
+
+def _measure(
+    session: Session, *, height: int, width: int, batch: int, encoder_frames: int
+) -> _Memory | None:
+    """Measure what a run needs, and what there is; None where that is unknown."""
+    if (free := free_bytes()) is None:
+        return None
+    trial = _trial_window(session.network)
+    if (grown := peak_growth(lambda: session(trial))) is None:
+        return None
+    kept = 0
+    if isinstance(session, RingSession):
+        kept += session.feature_bytes(height, width)
+    if isinstance(session, StateSession):
+        kept += _STATES * session.state_bytes(height, width)
+    return _Memory(
+        free=free,
+        kept=kept,
+        of_pixel=batch * max(1, grown) / (trial.shape[2] * trial.shape[3]),
+        output_pixels=height * width * session.network.scale**2,
+        encoder_frames=encoder_frames,
     )
 
 
-def _pixels_that_fit(
-    session: Session, free: int | None, *, height: int, width: int, batch: int
-) -> int | None:
-    """LR pixels of all windows under way for which there is memory; None if unknown."""
-    if free is None:
-        return None
-    grown = peak_growth(lambda: session(_trial_window(session.network)))
-    if grown is None:
-        return None
-    network = session.network
-    frame = height * width * network.scale**2 * 3 // 2
-    budget = _SHARE * free - _FRAMES_IN_FLIGHT * frame
-    if isinstance(session, RingSession):
-        budget -= session.feature_bytes(height, width)
-    if isinstance(session, StateSession):
-        budget -= _STATES * session.state_bytes(height, width)
-    return int(budget / (batch * max(1, grown) / _TRIAL_SIDE**2))
+@dataclass(frozen=True)
+class _Memory:
+    """What a run needs, and what there is.
+
+    Attributes:
+        free: Free memory, bytes.
+        kept: Features or states of whole frames, bytes.
+        of_pixel: Memory for each LR pixel of a batch of windows, bytes; of all that are computed at
+            once, where their number cannot be chosen.
+        output_pixels: Pixels of an upscaled frame.
+        encoder_frames: Frames that the encoder holds.
+    """
+
+    free: int
+    kept: int
+    of_pixel: float
+    output_pixels: int
+    encoder_frames: int
+
+    def held(self, queue: int) -> float:
+        """Memory of the frames behind the network, bytes."""
+        return (1.5 * self.encoder_frames + 3 * (queue + _AT_WORK)) * self.output_pixels
+
+    def pixels(self, share: float, held: float) -> int:
+        """LR pixels of windows that fit beside all else; 0 or less for none."""
+        return int((share * self.free - held - self.kept) / self.of_pixel)
+
+    @property
+    def usual_pixels(self) -> int:
+        """LR pixels of windows that fit without further thought."""
+        return self.pixels(_SHARE, 1.5 * _FRAMES_IN_FLIGHT * self.output_pixels)
+
+    def pixels_alone(self, share: float) -> int:
+        """LR pixels of windows that fit into a share of the free memory by themselves."""
+        return int((share * self.free - self.kept) / self.of_pixel)
+
+
+def _choose(memory: _Memory, *, height: int, width: int, network: NetworkSpec) -> TileChoice:
+    whole = height * width
+    if memory.usual_pixels >= whole:
+        return TileChoice(0)
+    for queue in QUEUE_DEPTHS:
+        if memory.pixels(_MOST, memory.held(queue)) >= whole:
+            return TileChoice(0, queue=queue)
+    shorter, good = min(height, width), good_tile(network)
+    held = memory.held(QUEUE_DEPTHS[-1])
+    pixels = max(memory.pixels(_MOST, held), memory.pixels_alone(_FOR_WINDOWS))
+    if pixels < good * min(good, shorter):
+        pixels = min(memory.pixels_alone(_LAST), good * min(good, shorter))
+    tile = fit_tile(pixels, height=height, width=width, network=network)
+    gigabytes = f"{memory.free / 1e9:.1f} GB that are free"
+    if tile * min(tile, shorter) > pixels:
+        need = (memory.kept + tile * min(tile, shorter) * memory.of_pixel) / _LAST / 1e9
+        raise DeviceMemoryError(
+            f"{width}x{height} needs {need:.1f} GB even in tiles of {tile} pixels, more than the "
+            f"{gigabytes}; close other programs, or give --tile to try a size all the same"
+        )
+    more = tiling_cost(height, width, tile=tile, network=network)
+    return TileChoice(
+        tile,
+        f"{width}x{height} at once would take more than the {gigabytes}: using tiles of {tile} "
+        f"pixels, which computes {more:.0%} more",
+        queue=QUEUE_DEPTHS[-1],
+    )
+
+
+def good_tile(network: NetworkSpec) -> int:
+    """Side of the smallest tile of whose pixels at most a third are halo, LR pixels."""
+    halo = -(-network.halo // network.size_multiple) * network.size_multiple
+    side = 2 * halo / (1 - (1 - _HALO_SHARE) ** 0.5)
+    least = max(side, 2 * halo + network.size_multiple)
+    return -(-math.ceil(least) // network.size_multiple) * network.size_multiple
+
+
+def tiling_cost(height: int, width: int, *, tile: int, network: NetworkSpec) -> float:
+    """Pixels that tiles compute beyond those of the frame, as a share of these."""
+    sides = padded_size((height, width), multiple=network.size_multiple)
+    fed = [
+        sum(
+            span.stop - span.start
+            for span in spans(size, tile=tile, halo=network.halo, multiple=network.size_multiple)
+        )
+        for size in sides
+    ]
+    return fed[0] * fed[1] / (sides[0] * sides[1]) - 1
 
 
 def check_tile(tile: int, network: NetworkSpec) -> None:

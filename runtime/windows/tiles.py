@@ -28,6 +28,9 @@ from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, Pend
 
 logger = logging.getLogger(__name__)
 
+QUEUE_DEPTH = 4
+"""Usual depth of the queue of upscaled pictures."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -121,6 +124,7 @@ class TiledSession:
     Attributes:
         tile: Side of a tile with its halo, LR pixels; 0 for the whole frame.
         notes: Lines to report to the user.
+        queue: Depth of the queue that its results go to.
     """
 
     def __init__(self, session: Session, *, tile: int = 0) -> None:
@@ -128,6 +132,7 @@ class TiledSession:
         self.label, self.network, self.graph = session.label, session.network, session.graph
         self.tile = tile
         self.notes: list[str] = []
+        self.queue = QUEUE_DEPTH
         self._halved = False
 
     @property
