@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.sources import PIPE, describe_refused_url, is_url
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_access import media_access, restored_url
-from vsrc.runtime.pyav_versions import open_input
+from vsrc.runtime.pyav_versions import open_input, time_base
 
 if TYPE_CHECKING:
     import av
@@ -128,3 +129,13 @@ def select_copied_tracks(container: InputContainer) -> list[Stream]:
         for stream in container.streams
         if stream.type in ("audio", "subtitle") or is_cover(stream)
     ]
+
+
+def find_start(source: InputContainer) -> Fraction:
+    """Return the time at which the first track begins, seconds."""
+    starts = [
+        stream.start_time * time_base(stream)
+        for stream in source.streams
+        if stream.start_time is not None
+    ]
+    return min(starts, default=Fraction(0))

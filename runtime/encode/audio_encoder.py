@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.audio_stamps import AudioStamps
 from vsrc.runtime.encode.copied_track import default_layout
+from vsrc.runtime.encode.muxers import WITHOUT_STAMPS
 from vsrc.runtime.encode.muxing_trial import can_hold_encoded
 from vsrc.runtime.pyav_versions import time_base
 
@@ -30,15 +31,19 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-_LOSSLESS = ("flac", "pcm_s24le", "pcm_s16le")
+_PCM = ("pcm_s24le", "pcm_s16le")
+_LOSSLESS = ("flac", *_PCM)
 _LOSSY = ("aac", "libopus", "libmp3lame", "ac3", "mp2")
 """Encoders in order of preference."""
 
 _MOSTLY_LOSSLESS = frozenset(("wavpack",))
 """Codecs with a lossy mode that is hardly used; of DTS, in contrast, it is the usual one."""
 
-_LOSSY_IN = {"avi": ("libmp3lame", "ac3", "mp2")}
+_LOSSY_IN = {"avi": ("libmp3lame", "ac3", "mp2"), "mxf": ("pcm_s16le",)}
 """The lossy ones of a container that differs; AVI has no time stamps, which AAC needs."""
+
+_RATE_IN = {"mxf": 48_000}
+"""The only sample rate of a container, Hz."""
 
 _BITS_PER_SAMPLE = 4
 _MOST_BITS_PER_SECOND = 96_000
@@ -60,6 +65,8 @@ class AudioFormat:
         layout: FFmpeg's name of the channel layout.
         bit_rate: Bits per second; 0 for a lossless encoder.
         sample_format: FFmpeg's name of the sample format; empty for the encoder's default.
+        first: Time stamp of the first sample, samples of the result, so that what the encoder puts
+            before it is not heard; None for that of the source.
     """
 
     encoder: str
@@ -67,6 +74,7 @@ class AudioFormat:
     layout: str
     bit_rate: int
     sample_format: str = ""
+    first: int | None = None
 
     @property
     def codec(self) -> str:
@@ -108,14 +116,14 @@ def choose_format(
     context = cast("AudioStream", stream).codec_context
     if frame is None and (packets or not _opens(context)):
         return None
-    rate = frame.sample_rate if frame else context.sample_rate
-    layout = (frame or context).layout
-    is_deep = (frame or context).format.bytes > 2
-    for name in _layouts(layout):
+    rate = _RATE_IN.get(muxer) or (frame or context).sample_rate or _DEFAULT_RATE
+    is_deep = (frame or context).format.bytes > 2 and _is_lossless(stream)
+    for name in _layouts((frame or context).layout):
         for encoder in _encoders(muxer, stream):
-            chosen = _format(encoder, rate or _DEFAULT_RATE, name, is_deep=is_deep)
-            if chosen and _is_supported(muxer, chosen):
-                return chosen
+            chosen = _format(encoder, rate, name, is_deep=is_deep)
+            delay = _find_delay(muxer, chosen) if chosen else None
+            if chosen and delay is not None:
+                return replace(chosen, first=delay) if muxer in WITHOUT_STAMPS else chosen
     return None
 
 
@@ -171,6 +179,7 @@ class EncodedTrack:
         if key != self._graph_of or begin - self._end_seconds > _LONGEST_SILENCE_SECONDS:
             yield from self._drained()
             self._graph, self._graph_of = _make_graph(frame, self._chosen, self._target), key
+            self._chosen = replace(self._chosen, first=None)
         self._end_seconds = begin + frame.samples / frame.sample_rate
         assert self._graph is not None
         self._graph.push(frame)
@@ -194,6 +203,7 @@ class EncodedTrack:
 def _make_graph(frame: AudioFrame, chosen: AudioFormat, target: AudioStream) -> Graph:
     from av.filter import Graph
 
+    first = "" if chosen.first is None else f":first_pts={chosen.first}"
     graph = Graph()
     source = graph.add_abuffer(
         sample_rate=frame.sample_rate,
@@ -205,7 +215,7 @@ def _make_graph(frame: AudioFrame, chosen: AudioFormat, target: AudioStream) -> 
     graph.link_nodes(
         source,
         # The stamps have no jitter: each difference is audio that is missing or overlaps.
-        graph.add("aresample", f"{chosen.rate}:async=1:min_hard_comp=0.01"),
+        graph.add("aresample", f"{chosen.rate}:async=1:min_hard_comp=0.01{first}"),
         graph.add(
             "aformat",
             f"sample_fmts={samples}:sample_rates={chosen.rate}:channel_layouts={chosen.layout}",
@@ -216,12 +226,17 @@ def _make_graph(frame: AudioFrame, chosen: AudioFormat, target: AudioStream) -> 
 
 
 def _encoders(muxer: str, stream: Stream) -> tuple[str, ...]:
+    lossy = _LOSSY_IN.get(muxer, _LOSSY)
+    if not _is_lossless(stream):
+        return lossy
+    return (*(_PCM if muxer in WITHOUT_STAMPS else _LOSSLESS), *lossy)
+
+
+def _is_lossless(stream: Stream) -> bool:
     import av
 
     codec = av.Codec(codec_name(stream), "r")
-    lossy = _LOSSY_IN.get(muxer, _LOSSY)
-    is_lossless = codec.lossless and (not codec.lossy or codec.name in _MOSTLY_LOSSLESS)
-    return (*_LOSSLESS, *lossy) if is_lossless else lossy
+    return codec.lossless and (not codec.lossy or codec.name in _MOSTLY_LOSSLESS)
 
 
 def _format(encoder: str, rate: int, layout: str, *, is_deep: bool) -> AudioFormat | None:
@@ -246,9 +261,15 @@ def _format(encoder: str, rate: int, layout: str, *, is_deep: bool) -> AudioForm
     return AudioFormat(encoder, rate, layout, bits)
 
 
-def _is_supported(muxer: str, chosen: AudioFormat) -> bool:
-    """Whether the encoder opens with these parameters, and the container holds its packets."""
+def _find_delay(muxer: str, chosen: AudioFormat) -> int | None:
+    """Return how many samples the encoder puts before the first one.
+
+    Returns:
+        None if it does not open with these parameters, or the container does not hold its packets.
+    """
     import av
+
+    delays: list[int] = []
 
     def fill(target: OutputContainer) -> list[Packet[Stream]]:
         stream = chosen.add_stream(target)
@@ -260,9 +281,11 @@ def _is_supported(muxer: str, chosen: AudioFormat) -> bool:
         # PyAV lists nine planes for eight channels, the last of which does not exist.
         for plane in frame.planes[: layout.nb_channels]:
             plane.update(bytes(plane.buffer_size))
-        return [*stream.encode(frame), *stream.encode(None)]
+        packets = [*stream.encode(frame), *stream.encode(None)]
+        delays.extend(round(-(one.pts or 0) * time_base(one) * chosen.rate) for one in packets[:1])
+        return packets
 
-    return can_hold_encoded(muxer, "audio", fill)
+    return max(0, *delays, 0) if can_hold_encoded(muxer, "audio", fill) else None
 
 
 def _opens(context: Any) -> bool:  # noqa: ANN401

@@ -4,6 +4,8 @@ AVI stores no time stamps. Frame n is shown at n / rate; an empty chunk repeats 
 
     source   0    33   67       133  167     ms
     chunk    0    1    2    -   4    5       at 30 frames a second
+
+MXF has such a grid, too, but no empty chunks.
 """
 
 from __future__ import annotations
@@ -23,9 +25,13 @@ class FrameGrid:
         rate: Frames per second of the result.
         time_base: Unit of the time stamps, seconds.
         first: Time stamp of the first frame of the result.
+        has_gaps: Whether chunks may be empty; otherwise each frame follows the one before.
     """
 
-    def __init__(self, rate: Fraction, time_base: Fraction, *, first: int) -> None:
+    def __init__(
+        self, rate: Fraction, time_base: Fraction, *, first: int, has_gaps: bool = True
+    ) -> None:
+        self._has_gaps = has_gaps
         self._rate = rate
         # Rounded down, so that a start by less than a frame does not become an empty chunk.
         self._phase = -(first * rate * time_base % 1)
@@ -38,6 +44,8 @@ class FrameGrid:
         """Return the number of the frame's chunk, which is above that of the frame before."""
         exact = pts * self._per_unit + self._phase
         chunk = round(exact)
+        if self._last is not None and not self._has_gaps:
+            chunk = self._last + 1
         if self._last is not None and chunk <= self._last:
             chunk = self._last + 1
         self._last = chunk
@@ -50,8 +58,9 @@ class FrameGrid:
         """Report frames whose times could not be kept."""
         if not self._moved:
             return []
+        name = "AVI" if self._has_gaps else "MXF"
         most_ms = float(self._furthest / self._rate * 1000)
         return [
-            f"AVI holds one frame rate, here {float(self._rate):.6g} fps: {self._moved} frames are "
-            f"shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep their times"
+            f"{name} holds one frame rate, here {float(self._rate):.6g} fps: {self._moved} frames "
+            f"are shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep their times"
         ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vsrc.runtime.encode.avi_audio import open_avi_template, set_avi_rate
 from vsrc.runtime.pyav_versions import open_output, time_base
 
 if TYPE_CHECKING:
@@ -45,7 +47,9 @@ class CopiedTrack:
         return []
 
 
-def add_copied_stream(target: OutputContainer, stream: Stream) -> Stream:
+def add_copied_stream(
+    target: OutputContainer, stream: Stream, packets: Sequence[Packet[Stream]] = ()
+) -> Stream:
     """Add a stream with the codec, the extradata and the time base of another.
 
     PyAV refuses codecs that FFmpeg's muxers store under the looser rules that ffmpeg applies (in
@@ -53,19 +57,34 @@ def add_copied_stream(target: OutputContainer, stream: Stream) -> Stream:
     of another codec is created, and its parameters are replaced with the help of a bitstream
     filter. Whether the muxer supports them shows when it writes the header.
 
+    Args:
+        target: Container to add it to.
+        stream: Track of the source.
+        packets: Some of its packets; AVI needs them for the parameters of audio.
+
     Raises:
         ValueError: The container holds no tracks of this type.
     """
-    try:
-        copy = target.add_stream_from_template(stream, opaque=True)
-    except ValueError:
-        copy = _add_placeholder(target, stream.type)
-        _set_parameters(copy, stream)
+    if stream.type == "audio" and target.format.name == "avi" and packets:
+        with open_avi_template(stream, packets) as template:
+            copy = _add_like(target, template)
+        set_avi_rate(copy, stream, packets)
+    else:
+        copy = _add_like(target, stream)
     if stream.type == "audio":
         context: Any = copy.codec_context
         if "channels" in context.layout.name:  # AVI has no layouts, and MP4 requires one
             context.layout = default_layout(context.layout.nb_channels)
     return copy
+
+
+def _add_like(target: OutputContainer, stream: Stream) -> Stream:
+    try:
+        return target.add_stream_from_template(stream, opaque=True)
+    except ValueError:
+        copy = _add_placeholder(target, stream.type)
+        _set_parameters(copy, stream)
+        return copy
 
 
 def default_layout(channels: int) -> str:

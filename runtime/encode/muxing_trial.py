@@ -11,13 +11,14 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream
-from vsrc.runtime.encode.muxers import MOV_FAMILY
+from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
 from vsrc.runtime.pyav_versions import open_input, open_output, time_base
 
 if TYPE_CHECKING:
@@ -31,8 +32,17 @@ _VIDEO_ENCODERS = ("mpeg4", "mpeg2video", "libvpx", "libvpx-vp9", "mjpeg")
 _SAFE_CODECS = {"flv": frozenset(("aac", "ac3", "eac3", "flac", "mp3", "opus"))}
 """Audio codecs that may be tried; FFmpeg 8's FLV muxer aborts the process for all others."""
 
+_UNPLAYABLE = frozenset((("avi", "flac"),))
+"""Containers and audio codecs that FFmpeg writes, and its older versions do not play."""
+
 _DEMUXERS = {"webm": "matroska", "dvd": "mpeg", "svcd": "mpeg", "vcd": "mpeg", "vob": "mpeg"}
 """FFmpeg's name of a muxer -> that of the demuxer, where they differ."""
+
+_VIDEO_FIRST = frozenset(("mxf",))
+"""Containers that hold no track without a video before it."""
+
+_EXACT = Fraction(15, 1000)
+"""Difference by which a track that begins at the same time counts as unchanged, seconds."""
 
 _RATE = Fraction(25)
 
@@ -49,12 +59,14 @@ class _Track:
         codec: FFmpeg's name of the codec; "unknown" for private data.
         is_cover: Whether it is a cover image.
         is_playable: Whether it can be decoded, where it is audio.
+        times: Times of its packets, seconds.
     """
 
     kind: str
     codec: str
     is_cover: bool
     is_playable: bool
+    times: tuple[Fraction, ...]
 
 
 def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> bool:
@@ -68,6 +80,8 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
     codec = codec_name(stream)
     if stream.type == "audio" and codec not in _SAFE_CODECS.get(muxer, (codec,)):
         return False
+    if (muxer, codec) in _UNPLAYABLE:
+        return False
     back: list[_Track] | None = None
     if stream.type == "subtitle" and not packets:
         # Subtitles often begin late, and are stored whatever they say.
@@ -76,7 +90,11 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
         back = _copy_track(muxer, stream, packets)
         if back is not None and not packets and not is_cover(stream):
             return True  # the header is all that can be tried
-    return any(_is_same(track, stream, packets) for track in back or ())
+    return any(
+        _is_same(track, stream, packets)
+        and (muxer not in WITHOUT_STAMPS or _keeps_times(track.times, packets))
+        for track in back or ()
+    )
 
 
 def _copy_track(
@@ -85,9 +103,11 @@ def _copy_track(
     """Mux some packets of a track; see `_mux`."""
 
     def fill(target: OutputContainer) -> list[Packet[Stream]]:
-        copy = add_copied_stream(target, stream)
+        copy = add_copied_stream(target, stream, packets)
         copy.disposition, track = stream.disposition, CopiedTrack(copy)
-        return [new for packet in packets for new in track.packets(_copy(packet))]
+        begin = _times(packets)[:1] if muxer in WITHOUT_STAMPS else []
+        copies = [_copy(packet, sum(begin, Fraction(0))) for packet in packets]
+        return [new for one in copies for new in track.packets(one)]
 
     return _mux(muxer, fill)
 
@@ -101,6 +121,23 @@ def _is_same(track: _Track, stream: Stream, packets: Sequence[Packet[Stream]]) -
     if track.codec == "unknown" and codec_name(stream) != "unknown":
         return False  # private data
     return track.is_playable or stream.type != "audio" or not decode_audio(packets)
+
+
+def _keeps_times(after: Sequence[Fraction], packets: Sequence[Packet[Stream]]) -> bool:
+    """Whether the last packet that was read back is as far from the first as it was."""
+    before = _times(packets)
+    if len(before) < 2 or len(after) < 2:
+        return True
+    steps = [later - earlier for times in (before, after) for earlier, later in pairwise(times)]
+    difference = (after[-1] - after[0]) - (before[-1] - before[0])
+    # A container may cut uncompressed audio into other packets.
+    return abs(difference) <= (_EXACT if len(after) == len(before) else max(map(abs, steps)))
+
+
+def _times(packets: Sequence[Packet[Stream]]) -> list[Fraction]:
+    """Return the times of those packets that have one, seconds."""
+    stamps = [(one.pts if one.dts is None else one.dts, time_base(one)) for one in packets]
+    return [stamp * unit for stamp, unit in stamps if stamp is not None]
 
 
 def accepts_header(muxer: str, add_streams: Callable[[OutputContainer], object]) -> bool:
@@ -201,12 +238,28 @@ def _mux(muxer: str, fill: Fill) -> list[_Track] | None:
     file = io.BytesIO()
     try:
         with open_output(file, muxer) as target:
+            pictures = _add_pictures(target) if muxer in _VIDEO_FIRST else []
             packets = fill(target)
             target.start_encoding()
+            target.mux(pictures)
             accepted = [_accepts(target, packet) for packet in packets]
     except (av.FFmpegError, ValueError):
         return None
     return _read_back(file, muxer) if any(accepted) or not packets else None
+
+
+def _add_pictures(target: OutputContainer) -> list[Packet[Stream]]:
+    """Add a video, and return a second of it."""
+    import av
+
+    stream = cast("av.VideoStream", target.add_stream("mpeg2video", rate=_RATE))
+    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+    packets: list[Packet[Stream]] = []
+    for number in range(int(_RATE)):
+        frame = av.VideoFrame(64, 64, "yuv420p")
+        frame.pts, frame.time_base = number, 1 / _RATE
+        packets += stream.encode(frame)
+    return [*packets, *stream.encode(None)]
 
 
 def _accepts(target: OutputContainer, packet: Packet[Stream]) -> bool:
@@ -230,12 +283,17 @@ def _read_back(file: io.BytesIO, muxer: str) -> list[_Track]:
                     stream.type,
                     codec_name(stream),
                     is_cover(stream),
-                    stream.type == "audio" and bool(decode_audio(packets)),
+                    stream.type == "audio" and bool(decode_audio(_of(stream, packets))),
+                    tuple(_times(_of(stream, packets))),
                 )
                 for stream in back.streams
             ]
     except (av.FFmpegError, ValueError):
         return []
+
+
+def _of(stream: Stream, packets: Sequence[Packet[Stream]]) -> list[Packet[Stream]]:
+    return [packet for packet in packets if packet.stream is stream]
 
 
 def _open_back(file: io.BytesIO, muxer: str) -> InputContainer:
@@ -254,10 +312,14 @@ def _stand_in() -> Packet[Stream]:
     return packet
 
 
-def _copy(packet: Packet[Stream]) -> Packet[Stream]:
+def _copy(packet: Packet[Stream], begin: Fraction) -> Packet[Stream]:
+    """Copy a packet, earlier by `begin`, seconds."""
     import av
 
     copy: Packet[Stream] = av.Packet(bytes(packet))
-    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    earlier = round(begin / time_base(packet))
+    copy.pts = None if packet.pts is None else packet.pts - earlier
+    copy.dts = None if packet.dts is None else packet.dts - earlier
+    copy.duration = packet.duration
     copy.time_base, copy.is_keyframe = time_base(packet), packet.is_keyframe
     return copy

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vsrc.runtime.decode.covers import is_cover
-from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.media_file import find_start, select_copied_tracks
+from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
+from vsrc.runtime.encode.muxers import WITHOUT_STAMPS
 from vsrc.runtime.encode.muxing_trial import can_hold
 from vsrc.runtime.encode.subtitle_converter import open_converter
 from vsrc.runtime.encode.tags import copy_tags
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
 _CONTAINERS = {".mkv": "matroska", ".mov": "mov", ".mp4": "mp4", ".ts": "mpegts"}
 """Suffix of each container that is recommended -> FFmpeg's name of it."""
+
+
+_MOST_MOVED = Fraction(1, 50)
+"""By how much copied audio may move against the pictures, seconds."""
 
 
 class TrackWriter(Protocol):
@@ -86,13 +94,16 @@ class TrackOpener:
             return None
         is_asked = self._audio == "encode"
         can_hold_it = self._can_hold(stream)
-        if can_hold_it and not is_asked:
+        has_gaps = can_hold_it and self._would_move(stream)
+        if can_hold_it and not is_asked and not has_gaps:
             return self._copy(stream)
         chosen = choose_format(self._muxer, stream, self._samples.get(stream.index, ()))
         if chosen is not None:
             copy = chosen.add_stream(self._target)
             copy_tags(stream, copy)
             why = "" if is_asked else f": {self._refusal(stream)}"
+            if has_gaps and not is_asked:
+                why = f" with silence in its gaps: {self._muxer} stores no times (.mkv does)"
             self.notes.append(f"{_name(stream)} is encoded in {chosen.codec}{why}")
             return EncodedTrack(copy, chosen)
         if can_hold_it:
@@ -101,8 +112,20 @@ class TrackOpener:
         self._leave_out(stream, unless_taken="it is damaged or incomplete")
         return None
 
+    def _would_move(self, stream: Stream) -> bool:
+        """Whether copied audio would be played at other times, as its gaps are not stored."""
+        if self._muxer not in WITHOUT_STAMPS:
+            return False
+        scan = scan_packets(Path(self._source.name.removeprefix("file:")))
+        times = scan.audio.get(stream.index) if scan else None
+        if times is None:
+            return False
+        late = times.begin - find_start(self._source)
+        return max(late, times.displaced) > _MOST_MOVED
+
     def _copy(self, stream: Stream) -> TrackWriter:
-        copy = add_copied_stream(self._target, stream)
+        packets = self._samples.get(stream.index, ())
+        copy = add_copied_stream(self._target, stream, packets)
         copy_tags(stream, copy)
         return CopiedTrack(copy)
 

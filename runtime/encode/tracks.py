@@ -178,13 +178,3 @@ def _is_left_out(stream: Stream, source: InputContainer, video: Stream) -> bool:
 def track_units(source: InputContainer) -> list[Fraction]:
     """Return the time bases of the tracks that are copied, seconds."""
     return [time_base(stream) for stream in select_copied_tracks(source)]
-
-
-def find_start(source: InputContainer) -> Fraction:
-    """Return the time at which the first track begins, seconds."""
-    starts = [
-        stream.start_time * time_base(stream)
-        for stream in source.streams
-        if stream.start_time is not None
-    ]
-    return min(starts, default=Fraction(0))

@@ -11,7 +11,7 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.codec_choice import choose_codec
 from vsrc.runtime.encode.encoders import encoder_options, find_encoder, pixel_format
-from vsrc.runtime.encode.muxers import MOV_FAMILY
+from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
 from vsrc.runtime.encode.refusal import describe_held
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
@@ -99,6 +99,7 @@ def add_video_stream(
     options = encoder_options(
         encoder, crf=settings.crf, preset=settings.preset, width=width, hdr=info.hdr
     )
+    has_grid = container.format.name in WITHOUT_STAMPS
     is_avi = container.format.name == avi.MUXER
     rate = ((info.grid or info.rate) if is_avi else info.rate) * settings.time_scale
     try:
@@ -112,13 +113,13 @@ def add_video_stream(
     colour = result_colour(
         info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=settings.scale
     )
-    time_base = 1 / rate if is_avi else info.time_base / settings.time_scale
+    time_base = 1 / rate if has_grid else info.time_base / settings.time_scale
     stream.time_base, flags = time_base, stream.codec_context.flags
 
     def configure(context: av.VideoCodecContext) -> None:
         _configure(context, (width, height, pix_fmt), aspect, colour, settings.threads)
         context.time_base = time_base
-        if is_avi:
+        if has_grid:
             context.max_b_frames = 0  # their order of display is not stored
         if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
             context.codec_tag = "hvc1"  # Apple's players support no other

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.frame import ResultFrame
-from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.media_file import find_start, select_copied_tracks
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
-from vsrc.runtime.encode.muxers import MOV_FAMILY
+from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import (
     SegmentedEncoder,
@@ -30,7 +30,7 @@ from vsrc.runtime.encode.tags import (
     copy_chapters,
     copy_tags,
 )
-from vsrc.runtime.encode.tracks import TrackCopier, find_start, track_units
+from vsrc.runtime.encode.tracks import TrackCopier, track_units
 from vsrc.runtime.encode.video_stream import VideoSettings, add_video_stream
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import file_state
@@ -180,9 +180,16 @@ class VideoWriter:
         if self._is_excerpt:
             self._start = first_pts * self._time_base
             self._shift += self._start - self._info.start * self._info.time_base
-        if self._output.format.name == avi.MUXER:
-            first = self._shifted(first_pts)
-            self._grid = avi.FrameGrid(1 / self._encoded.time_base, self._time_base, first=first)
+        if self._output.format.name in WITHOUT_STAMPS:
+            # The first frame lies on the grid, and all tracks keep their distance to it.
+            first = self._shifted(first_pts) * self._time_base
+            self._shift += first % self._encoded.time_base
+            self._grid = avi.FrameGrid(
+                1 / self._encoded.time_base,
+                self._time_base,
+                first=self._shifted(first_pts),
+                has_gaps=self._output.format.name == avi.MUXER,
+            )
         if self._source is not None:
             copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
         self._write_header()
@@ -293,7 +300,9 @@ class VideoWriter:
         if has_own_clock and muxer not in WITH_OWN_CLOCK:
             self._shift = begin if self._info.skipped else find_start(source)
         elif not has_own_clock:
-            self._shift = self._info.skipped
+            self._shift = self._info.skipped or (
+                find_start(source) if muxer in WITHOUT_STAMPS else Fraction(0)
+            )
 
     def _muxer_options(self, muxer: str) -> dict[str, str]:
         """Muxer options that keep time stamps unchanged and bytes reproducible."""

@@ -88,7 +88,7 @@ def beeps_in(path: Path) -> list[float]:
     return [float(at) for at in begins if not loud[max(0, int(at * 48000) - 9600)]]
 
 
-@pytest.mark.parametrize("suffix", ["mkv", "mp4", "webm", "ts"])
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "webm", "avi", "ts"])
 @pytest.mark.parametrize("codec", ["aac", "mp2"])
 def test_encoded_audio_stays_with_the_pictures_at_each_joint(
     tmp_path: Path, codec: str, suffix: str
