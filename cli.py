@@ -14,6 +14,7 @@ import click
 
 from vsrc import __version__
 from vsrc.commands.lazy_group import LazyCommand, LazyGroup
+from vsrc.commands.text_output import PrintableFormatter, echo_line
 
 _SHORT_HELPS = {
     "bench": "Measure how fast models run on this machine, and what it costs.",
@@ -48,24 +49,46 @@ class _Main(LazyGroup):
     """Group that turns errors a user can fix into one line and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
-        from vsrc.runtime.errors import VsrcError
+        from vsrc.runtime.quoting import printable_lines
         from vsrc.runtime.stop_signal import raise_on_stop_signal
 
         with raise_on_stop_signal():
             try:
                 return super().invoke(ctx)
-            except VsrcError as error:
-                _fail(str(error), error.exit_status)
-            except ModuleNotFoundError as error:
-                _fail(_missing(error), 3)
-            except ValueError as error:
-                _fail(str(error), 2)
             except (KeyboardInterrupt, click.Abort):
                 _fail("interrupted; nothing is kept", 130)
-            except BrokenPipeError:
-                _fail("the reader of this output went away", 1)
-            except OSError as error:
-                _fail(str(error), 1)
+            except click.exceptions.Exit:
+                raise
+            except click.ClickException as error:
+                error.message = printable_lines(error.message)
+                raise
+            except Exception as error:
+                _fail(*_explain(error))
+
+
+_EXPLAINED: tuple[tuple[type[Exception], int, str], ...] = (
+    (ValueError, 2, "{}"),
+    (BrokenPipeError, 1, "the reader of this output went away"),
+    (OSError, 1, "{}"),
+    (MemoryError, 1, "memory ran out ({})"),
+)
+"""Class of an error, exit status, and the line; the first class that fits is taken."""
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Line and exit status of an error; raises it again if it is a mistake of vsrc itself."""
+    from vsrc.runtime.errors import VsrcError, describe_error, is_of_onnxruntime
+
+    if isinstance(error, VsrcError):
+        return str(error), error.exit_status
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error), 3
+    for kind, status, line in _EXPLAINED:
+        if isinstance(error, kind):
+            return line.format(str(error) or type(error).__name__), status
+    if is_of_onnxruntime(error):
+        return f"ONNX Runtime failed: {describe_error(error)}", 1
+    raise error
 
 
 def _missing(error: ModuleNotFoundError) -> str:
@@ -83,7 +106,7 @@ def _fail(message: str, status: int) -> NoReturn:
 
     if status == 130:
         ignore_stop_signals()  # a second one must not change the exit status
-    click.echo(f"vsrc: {' '.join(message.split())}", err=True)
+    echo_line(f"vsrc: {' '.join(message.split())}", err=True)
     sys.exit(status)
 
 
@@ -97,4 +120,6 @@ def _fail(message: str, status: int) -> NoReturn:
 def main(verbose: bool) -> None:
     """Compress, export and run video super-resolution networks on edge devices."""
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])

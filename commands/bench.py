@@ -14,8 +14,10 @@ from vsrc.commands.device_argument import device_option
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo
 from vsrc.export.config import parse_shape
 from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
+from vsrc.runtime.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -239,7 +241,8 @@ def _show(reports: Sequence[BenchReport], files: _ReportFiles) -> None:
     if files.json_file == "-":
         click.echo(text, nl=False)
         return
-    click.echo(table_text(reports) if len(reports) > 1 else bench_text(reports[0]))
+    shown = quoted(list(reports))
+    echo(table_text(shown) if len(shown) > 1 else bench_text(shown[0]))
 
 
 def _compare(compared: tuple[Path, Path], files: _ReportFiles) -> None:
@@ -257,7 +260,7 @@ def _compare(compared: tuple[Path, Path], files: _ReportFiles) -> None:
     if files.json_file == "-":
         click.echo(text, nl=False)
     else:
-        click.echo(bench_comparison_text(comparison))
+        echo(bench_comparison_text(quoted(comparison)))
     check_no_regression(comparison)
 
 

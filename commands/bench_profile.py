@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo
 from vsrc.runtime.latency.profile_config import ProfileConfig, parse_sizes
+from vsrc.runtime.quoting import quoted
 
 if TYPE_CHECKING:
     from vsrc.runtime.latency.profile_config import ProfileProgress
@@ -54,7 +54,7 @@ def run_profile(config: ProfileConfig, path: Path, *, overwrite: bool) -> None:
         profile = profile_family(config, progress=lambda now: status(*_words(now)))
     profile.write(path)
     mark_report(path, job)
-    click.echo(profile_text(profile))
+    echo(profile_text(quoted(profile)))
 
 
 def _words(now: ProfileProgress) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import click
 from vsrc.calibration.calibration_config import METHODS, CalibrationConfig
 from vsrc.commands.calibration_bar import CalibrationBar
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import (
     output_option,
@@ -17,6 +18,8 @@ from vsrc.commands.own_network import (
     take_told,
     writable,
 )
+from vsrc.commands.text_output import echo, echo_line
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("calibrate")
@@ -66,6 +69,7 @@ from vsrc.commands.own_network import (
 )
 @click.option("--overwrite", is_flag=True, help="Replace a calibration; learnt ranges, too.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+@media_options
 def calibrate_command(
     model: Path,
     output: Path | None,
@@ -87,9 +91,9 @@ def calibrate_command(
         bar.start(f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}")
         result = calibrate(config, progress=bar)
     for note in result.calibration.notes:
-        click.echo(f"warning: {note}", err=True)
+        echo_line(f"warning: {note}", err=True)
     if as_json:
         echo_json(result)
         return
-    click.echo(calibration_text(result))
-    click.echo(f"next: vsrc export {package} --precision int8", err=True)
+    echo(calibration_text(quoted(result)))
+    echo_line(f"next: vsrc export {package} --precision int8", err=True)

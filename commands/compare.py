@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.media_options import media_options
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo
 from vsrc.runtime.quality.compare_config import CompareConfig
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("compare")
@@ -41,6 +44,7 @@ from vsrc.runtime.quality.compare_config import CompareConfig
 )
 @click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
 @click.option("--json", "as_json", is_flag=True, help="Scores as JSON.")
+@media_options
 def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Lay LEFT and RIGHT on each other on a page with a slider.
 
@@ -58,4 +62,4 @@ def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
     if as_json:
         echo_json(result)
         return
-    click.echo(comparison_text(result))
+    echo(comparison_text(quoted(result)))

@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.media_options import media_options
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo, echo_line
 from vsrc.compressor.training.config import DistillConfig
+from vsrc.runtime.quoting import quoted
 
 
 @click.group("data")
@@ -29,6 +32,7 @@ def data_group() -> None:
     show_default=True,
 )
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@media_options
 def data_check_command(folder: Path, as_json: bool, **needs: Any) -> None:  # noqa: ANN401
     """Say what DIR holds: layout, clips, frames, cuts, broken files, how LR twins were made.
 
@@ -49,8 +53,8 @@ def data_check_command(folder: Path, as_json: bool, **needs: Any) -> None:  # no
         echo_json(report)
     else:
         for clip in report.details:
-            click.echo(clip)
-        click.echo(report)
+            echo_line(clip)
+        echo(quoted(report))
     if report.broken or report.refused:
         raise DataError(
             f"{report.broken} of {len(report.details)} clips cannot be used, and training would "

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.text_output import echo, echo_line
 from vsrc.commands.training_bar import TrainingBar
 from vsrc.demo.demo_config import DemoConfig
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("demo")
@@ -42,9 +44,11 @@ def demo_command(output: Path, steps: int, threads: int) -> None:
             )
     except (KeyboardInterrupt, StoppedError):
         raise StoppedError(f"interrupted; a demo in {output} begins anew") from None
-    click.echo(bench_text(result.latency))
+    echo(bench_text(quoted(result.latency)))
     click.echo("\nPSNR of Y against the original, 36 frames that were not learnt from")
     for score in result.scores:
         click.echo(f"  {score.label:<16}  {score.psnr_db:.2f} dB")
-    click.echo(f"\nvideo  {result.video}\npage   {result.page}")
+    click.echo()
+    echo_line(f"video  {result.video}")
+    echo_line(f"page   {result.page}")
     click.echo(f"done in {result.seconds:.0f} s; open the page in a browser", err=True)

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.media_options import media_options
+from vsrc.commands.text_output import echo, echo_line
 from vsrc.commands.training_bar import TrainingBar
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.export.config import parse_shape
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("distill")
@@ -69,6 +72,7 @@ from vsrc.export.config import parse_shape
     help="Trust packages whose network is a module:function: its code is run.",
 )
 @click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; train nothing.")
+@media_options
 def distill_command(
     recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
 ) -> None:
@@ -89,17 +93,17 @@ def distill_command(
     if not first:  # of several processes only one talks
         logging.getLogger("vsrc").setLevel(logging.ERROR)
     if choice is not None and first:
-        click.echo(choice.text(), err=True)
+        echo(quoted(choice).text(), err=True)
     if dry_run:
-        click.echo(plan(config).text())
+        echo(quoted(plan(config)).text())
         return
     command = shlex.join(["vsrc", *sys.argv[1:]])
     with TrainingBar() if first else nullcontext() as bar, end_together():
         announce = None if bar is None else bar.announce
         path = distill(config, report=bar, announce=announce, command=command)
     if first:
-        click.echo(path)
-        click.echo(f"next: vsrc export {path} --format onnx", err=True)
+        echo_line(path)
+        echo_line(f"next: vsrc export {path} --format onnx", err=True)
 
 
 def _lr_size(text: str | None) -> list[int] | None:

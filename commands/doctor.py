@@ -6,6 +6,8 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("doctor")
@@ -25,5 +27,5 @@ def doctor_command(offline: bool, as_json: bool) -> None:
     if as_json:
         echo_json(diagnosis)
     else:
-        click.echo(doctor_text(diagnosis))
+        echo(doctor_text(quoted(diagnosis)))
     check_base(diagnosis)

@@ -9,10 +9,13 @@ import click
 
 from vsrc.commands.device_argument import device_option
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo, echo_line
 from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("eval")
@@ -49,6 +52,7 @@ from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
 @click.option("--lpips-vgg", type=click.Path(path_type=Path), help="VGG16, torchvision's file.")
 @click.option("--lpips-heads", type=click.Path(path_type=Path), help="Weights of LPIPS 0.1.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
+@media_options
 def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Measure how near MODELs come to the truth on a folder of clips, beside bicubic.
 
@@ -75,8 +79,8 @@ def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: 
             progress=lambda now: status(f"{now.model}  {now.clip}", f" frame {now.frames}"),
         )
     for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        echo_line(f"warning: {warning}", err=True)
     if as_json:
         echo_json(report)
         return
-    click.echo(eval_text(report))
+    echo(eval_text(quoted(report)))

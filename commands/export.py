@@ -10,6 +10,7 @@ import click
 
 from vsrc.commands.device_argument import device_option
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import (
     output_option,
@@ -18,6 +19,7 @@ from vsrc.commands.own_network import (
     writable,
 )
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo, echo_line
 from vsrc.export.config import (
     FORMATS,
     PRECISIONS,
@@ -27,6 +29,7 @@ from vsrc.export.config import (
     parse_shape,
 )
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
+from vsrc.runtime.quoting import quoted
 from vsrc.runtime.spec import GraphIo, GraphLayout
 
 if TYPE_CHECKING:
@@ -143,6 +146,7 @@ if TYPE_CHECKING:
 )
 @own_network_options
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+@media_options
 def export_command(
     model: Path,
     output: Path | None,
@@ -247,10 +251,10 @@ def _show(result: ExportResult, package: Path) -> None:
     from vsrc.export.runs.text import export_text
 
     if result.graphs or result.engines:
-        click.echo(export_text(result))
+        echo(export_text(quoted(result)))
     else:
         from vsrc.runtime.package import open_package
 
-        click.echo(f"{package}: {', '.join(open_package(package).spec.graphs)}")
+        echo_line(f"{package}: {', '.join(open_package(package).spec.graphs)}")
     if not result.engines:
-        click.echo(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)
+        echo_line(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)

@@ -10,8 +10,10 @@ import click
 from vsrc.commands.device_argument import device_option
 from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
+from vsrc.commands.text_output import echo_line
 from vsrc.runtime.jobs.config import AUDIO_MODES, InferConfig, parse_seconds
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ if TYPE_CHECKING:
     help="Also write what it took: a page, or numbers for FILE.json.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
+@media_options
 def infer_command(
     inputs: tuple[str, ...],
     start: str,
@@ -164,13 +167,13 @@ def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout
     for file in result.files:
         for note in file.notes:
             if note not in bar.shown:
-                click.echo(f"{file.input}: {note}", err=True)
+                echo_line(f"{file.input}: {note}", err=True)
         if not as_json or frames_on_stdout:
-            click.echo(file.line, err=frames_on_stdout)
+            echo_line(file.line, err=frames_on_stdout)
     pieces = [piece.line for piece in result.pieces]
     failures = [failure.error for failure in result.failures]
     for line in (*pieces, *describe_skipped(result.skipped), *failures):
-        click.echo(line, err=True)
+        echo_line(line, err=True)
 
 
 def _run_infer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vsrc.commands.progress_log import ProgressLog
+from vsrc.runtime.quoting import printable
 from vsrc.runtime.time_text import format_span
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ class InferBar:
         if self._progress.disable:
             self._log.start(line)
         else:
-            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._progress.console.print(
+                printable(line), highlight=False, markup=False, soft_wrap=True
+            )
 
     def _begin(self, total: int | None) -> None:
         self._progress.start()

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
+from vsrc.commands.text_output import echo
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("inspect")
 @click.argument("path", metavar="FILE", type=MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
+@media_options
 def inspect_command(path: Path, as_json: bool) -> None:
     """Say what FILE is: a package, graph, engine, weights, video or picture."""
     from vsrc.export.inspection.any_file import inspect
@@ -22,5 +26,5 @@ def inspect_command(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(inspection_json(inspection), indent=2))
     else:
-        click.echo(inspection_text(inspection))
+        echo(inspection_text(quoted(inspection)))
     check_intact(inspection)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from vsrc.commands.text_output import echo_line
+
 if TYPE_CHECKING:
     from vsrc.export.packing.config import OwnNetwork
     from vsrc.export.packing.place import WritablePackage
@@ -94,7 +96,7 @@ def packaged(model: Path, told: dict[str, Any]) -> Path:
 
     with StatusLine() as show:
         made = cached_package(own, progress=lambda step: show(f"packing: {step.words}"))
-    click.echo(f"{model}: {made.words}", err=True)
+    echo_line(f"{model}: {made.words}", err=True)
     return made.path
 
 
@@ -145,5 +147,5 @@ def writable(
             progress=lambda step: show(f"packing: {step.words}"),
         )
     if place.words:
-        click.echo(f"{place.path}: {place.words}", err=True)
+        echo_line(f"{place.path}: {place.words}", err=True)
     return place

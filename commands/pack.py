@@ -12,6 +12,7 @@ import click
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.own_network import own_network_options, take_told
 from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo_line
 
 
 @click.command("pack")
@@ -53,5 +54,6 @@ def pack_command(
     if as_json:
         echo_json(made)
         return
-    click.echo(f"{made.words}\n{made.path}: {', '.join(made.graphs)}")
-    click.echo(f"next: vsrc infer VIDEO -m {made.path} -o OUT.mp4", err=True)
+    echo_line(made.words)
+    echo_line(f"{made.path}: {', '.join(made.graphs)}")
+    echo_line(f"next: vsrc infer VIDEO -m {made.path} -o OUT.mp4", err=True)

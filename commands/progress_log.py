@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-import click
-
+from vsrc.commands.text_output import echo_line
 from vsrc.runtime.time_text import format_span
 
 SHORTEST_SECONDS = 10.0
@@ -21,7 +21,7 @@ _TICK_SECONDS = 1.0
 
 def write_line(text: str) -> None:
     """Write a line of progress to stderr."""
-    click.echo(text, err=True)
+    echo_line(text, err=True)
 
 
 class ProgressLog:
@@ -83,8 +83,6 @@ class ProgressLog:
             write_line(text)
 
     def _run_ticker(self) -> None:
-        while not self._ended.wait(_TICK_SECONDS):
-            try:
+        with suppress(OSError):  # nobody reads stderr any more; the command itself goes on
+            while not self._ended.wait(_TICK_SECONDS):
                 self.tick()
-            except OSError:  # nobody reads stderr any more; the command itself goes on
-                return

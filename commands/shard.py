@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.media_options import media_options
+from vsrc.commands.text_output import echo_line
 from vsrc.compressor.shard_config import ShardConfig
 
 
@@ -23,6 +25,7 @@ from vsrc.compressor.shard_config import ShardConfig
 @click.option("--mix", multiple=True, type=float, help="Share of each teacher.  [default: equal]")
 @click.option("--crops", type=int, help=f"How many.  [default: {ShardConfig.crops}]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
+@media_options
 def shard_command(settings: tuple[str, ...], **options: object) -> None:
     """Cut crops of clips into shards, with the teachers' mean picture of each.
 
@@ -38,4 +41,4 @@ def shard_command(settings: tuple[str, ...], **options: object) -> None:
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
     config = read_shard_config(given, settings=settings)
-    click.echo(shard(config, report=ShardBar()))
+    echo_line(shard(config, report=ShardBar()))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.text_output import echo_line
+
 
 @click.command("split")
 @click.argument("package", type=click.Path(path_type=Path))
@@ -22,5 +24,5 @@ def split_command(package: Path, width: float, output: Path, overwrite: bool) ->
     require_installed("vsrc split", "torch", "safetensors", extra="compress")
     from vsrc.compressor.split import split
 
-    click.echo(split(open_package(package), width=width, output=output, overwrite=overwrite))
-    click.echo(f"next: vsrc export {output} --format onnx", err=True)
+    echo_line(split(open_package(package), width=width, output=output, overwrite=overwrite))
+    echo_line(f"next: vsrc export {output} --format onnx", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from vsrc.commands.progress_log import ProgressLog
+from vsrc.runtime.quoting import printable
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class StatusLine:
         if step != self._step:
             self._step = step
             logger.info("%s", step)
+        from rich.text import Text  # a plain string would be read as markup
+
         text = f"{step} {detail}".rstrip()
-        self._status.update(text)
+        self._status.update(Text(printable(text)))
         self._log.show(text)

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from vsrc.commands.progress_log import ProgressLog
+from vsrc.runtime.quoting import printable
 from vsrc.runtime.time_text import format_span
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class TrainingBar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+        note = TextColumn("{task.fields[note]}", markup=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), note)
         self._console = Console(stderr=True)
         is_terminal = self._console.is_terminal
         self._progress = Progress(
@@ -45,7 +47,7 @@ class TrainingBar:
         if self._progress.disable:
             self._log.start(line)
         else:
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
     def announce(self, header: RunHeader) -> None:
         """Print what is going to be trained."""
@@ -65,7 +67,7 @@ class TrainingBar:
             self._source = now.name
             logger.info("%s: %d of %d sources decoded", now.name, now.done, now.total)
         note = f"{now.name}, frame {now.frames}" if now.frames else now.name
-        self._progress.update(self._task, completed=now.done, total=now.total, note=note)
+        self._progress.update(self._task, completed=now.done, total=now.total, note=printable(note))
         self._log.show(f"data: {now.done} of {now.total} sources  {note}")
 
     def _show_step(self, now: TrainProgress) -> None:

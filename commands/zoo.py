@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.text_output import echo
+from vsrc.runtime.quoting import quoted
 
 
 @click.command("zoo")
@@ -18,4 +20,4 @@ def zoo_command(as_json: bool) -> None:
     if as_json:
         echo_json(overview)
     else:
-        click.echo(zoo_text(overview))
+        echo(zoo_text(quoted(overview)))

@@ -27,6 +27,9 @@ from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.schema import from_json
 
+_LONGEST_BYTES = 1 << 20
+"""Longest recipe that is read."""
+
 NESTED = ("student_arguments", "teacher_arguments", "objective_options")
 
 
@@ -60,15 +63,20 @@ def read_recipe(
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401  YAML has no narrower type
-    """Parse a value after `key=`: YAML, with floats such as 1e-4."""
-    return yaml.load(text, Loader=_Loader)
+    """Parse a value after `key=`: YAML, with floats such as 1e-4.
+
+    Raises:
+        ValueError: It is not plain YAML.
+    """
+    return _load(text, repr(text))
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not readable as YAML: {error}") from error
+    with path.open("rb") as file:
+        data = file.read(_LONGEST_BYTES + 1)
+    if len(data) > _LONGEST_BYTES:
+        raise ValueError(f"{path} has more than {_LONGEST_BYTES >> 20} MB; a recipe has a few kB")
+    content = _load(data, str(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold `key: value` lines, not a {type(content).__name__}")
     return {str(key): value for key, value in content.items()}
@@ -102,8 +110,28 @@ def _to_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "data": [data] if isinstance(data, str) else list(data)}
 
 
+def _load(text: str | bytes, where: str) -> Any:  # noqa: ANN401  YAML has no narrower type
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        words = " ".join(str(error).split())
+        raise ValueError(f"{where} is not readable as plain YAML: {words}") from error
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML loader with floats of YAML 1.2; in YAML 1.1 `1e-4` is text, as it lacks a point."""
+    """YAML loader with floats of YAML 1.2; in YAML 1.1 `1e-4` is text, as it lacks a point.
+
+    There are no aliases: a few lines of them can stand for billions of values.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose the next value; refuses aliases."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"alias *{event.anchor}: write the value again", event.start_mark
+            )
+        return super().compose_node(parent, index)
 
 
 _Loader.add_implicit_resolver(

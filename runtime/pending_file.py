@@ -111,6 +111,7 @@ class PendingFolder:
         while True:
             self.folder = _pending_name(path, within)
             self.folder.mkdir()
+            self._mode = self.folder.stat().st_mode & 0o777  # that of the umask
             self._descriptor = _open_folder(self.folder)
             if self._descriptor is None or _claim(self._descriptor, self.folder) is not None:
                 return
@@ -125,8 +126,13 @@ class PendingFolder:
         Raises:
             FileExistsError: The destination exists, and `overwrite` is off.
         """
+        self.set_permissions()
         place_folder(self.folder, self.path, overwrite=overwrite)
         self._unlock()
+
+    def set_permissions(self) -> None:
+        """Give all files and folders the permissions of the umask; `commit` does this, too."""
+        _set_permissions(self.folder, self._mode)
 
     def discard(self) -> None:
         """Remove the folder and its contents; after `commit` this does nothing."""
@@ -174,6 +180,7 @@ def open_pending_files(path: Path) -> Iterator[Path]:
     pending = PendingFolder(path / "files")
     try:
         yield pending.folder
+        pending.set_permissions()
         place_files(pending.folder, path)
     finally:
         pending.discard()
@@ -312,16 +319,23 @@ def _locked_if_abandoned(path: Path) -> Iterator[bool]:
 
 
 def _sync_tree(folder: Path) -> None:
-    """Sync all files of a folder to disk, with the read permissions of the folder."""
-    allowed = folder.stat().st_mode & 0o777
+    """Sync all files of a folder to disk."""
     for path in folder.rglob("*"):
-        # Some libraries, such as safetensors, create private files.
-        path.chmod(path.stat().st_mode | (allowed if path.is_dir() else allowed & 0o666))
         if path.is_file():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
     for made in [folder, *filter(Path.is_dir, folder.rglob("*"))]:
         _sync_folder(made)
+
+
+def _set_permissions(folder: Path, mode: int) -> None:
+    """Give files and folders the permissions of new ones.
+
+    Some libraries, such as safetensors, create private files, and copies have those of the source.
+    """
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(mode if path.is_dir() else mode & 0o666)
 
 
 def _swap_folders(new: Path, old: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from vsrc.runtime.errors import MediaError, SpecError
+from vsrc.runtime.errors import MediaError, SpecError, VsrcError, describe_error
 from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.package import SPEC_FILE
+
+logger = logging.getLogger(__name__)
 
 _KNOWN = "a model package, .onnx, .engine, .safetensors, .pth, a video or a picture"
 
@@ -30,7 +33,13 @@ def inspect(path: Path) -> Inspection:
         return inspect_package(path if path.is_dir() else path.parent)
     if not path.is_file():
         raise SpecError(f"{path} is neither a file nor a folder; expected {_KNOWN}")
-    return _reader(path.suffix.lower())(path)
+    try:
+        return _reader(path.suffix.lower())(path)
+    except (VsrcError, ModuleNotFoundError):
+        raise
+    except Exception as error:  # whatever a library makes of any file
+        logger.info("%s cannot be inspected", path, exc_info=True)
+        raise SpecError(f"{path} is damaged, or odd: {describe_error(error)}") from error
 
 
 def _reader(suffix: str) -> Callable[[Path], Inspection]:

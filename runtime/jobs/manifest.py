@@ -148,6 +148,8 @@ def result_sha256(target: Target) -> str:
 def _read(path: Path) -> list[Item]:
     """Read the items of a manifest; empty if it is not a readable manifest."""
     try:
+        if not path.is_file():  # opening a pipe would wait for its writer
+            return []
         data = json.loads(path.read_text(encoding="utf-8"))
         items, version = data["items"], data["schema_version"]
         if data["kind"] != KIND or version not in (1, SCHEMA_VERSION):
@@ -155,7 +157,7 @@ def _read(path: Path) -> list[Item]:
         if version == 1:
             items = _rename_keys(items, _KEYS_OF_VERSION_1)
         return [from_json(Item, values, where=str(path)) for values in items]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SpecError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SpecError):
         return []
 
 

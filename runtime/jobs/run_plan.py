@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.encode.codec_choice import check_codec
 from vsrc.runtime.encode.targets import Target, input_paths, plan_targets
 from vsrc.runtime.encode.video_writer import muxer_of
-from vsrc.runtime.errors import OutputError
+from vsrc.runtime.errors import MediaError, OutputError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.manifest import is_manifest, manifest_path
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
@@ -39,6 +40,8 @@ def plan_run(config: InferConfig, reports: Sequence[PlannedOutput] = ()) -> list
     check_outputs([*_manifests(config, targets), *reports], overwrite=config.overwrite)
     for report in reports:
         _check_beside_pictures(report, targets)
+    if targets[0].is_pipe and sys.stdout is None:  # the process was started without it
+        raise MediaError("stdout is closed, so -o - has nowhere to write; name a file")
     check_encoding(targets, config)
     return targets
 

@@ -48,5 +48,7 @@ def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    write_file(path, environment.get_template(template).render({**_DEFAULTS, **values}))
+    page = environment.get_template(template).render({**_DEFAULTS, **values})
+    # Bytes of file names that are not UTF-8 are surrogates in Python, and no text of a page.
+    write_file(path, page.encode("utf-8", "backslashreplace"))
     return path
