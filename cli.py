@@ -51,8 +51,9 @@ class _Main(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
         from vsrc.runtime.quoting import printable_lines
         from vsrc.runtime.stop_signal import raise_on_stop_signal
+        from vsrc.runtime.stop_watch import watch_stop_signals
 
-        with raise_on_stop_signal():
+        with watch_stop_signals(), raise_on_stop_signal():
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, click.Abort):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsrc.calibration.ort_graph import open_model, state_of
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.backends.ort_state import zero_arrays
 from vsrc.runtime.spec import GraphSpec
 
@@ -55,7 +56,9 @@ def _alive_bytes(model: onnx.ModelProto, size: tuple[int, ...]) -> int:
     session = open_model(_add_sizes(model, names), threads=1)
     height, width = size
     state = zero_arrays(session, state_of(model), count=1, height=height, width=width)
-    outputs = session.run(None, {"lr": np.zeros((1, frames, *size, 3), dtype=np.uint8), **state})
+    outputs = run_graph(
+        session, None, {"lr": np.zeros((1, frames, *size, 3), dtype=np.uint8), **state}
+    )
     sizes = {name: 4 * int(count) for name, count in zip(names, outputs, strict=True)}
     last = {name: place for place, node in enumerate(nodes) for name in node.input}
     alive = most = 0

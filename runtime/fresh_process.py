@@ -26,8 +26,10 @@ from vsrc.runtime import errors
 from vsrc.runtime.child_process import PythonChild, prepare_child
 from vsrc.runtime.errors import StoppedError, VsrcError
 from vsrc.runtime.memory import oom_kills, oom_kills_since
+from vsrc.runtime.parent_watch import end_with_parent
 from vsrc.runtime.process_end import describe_end
 from vsrc.runtime.stop_signal import ignore_stop_signals, raise_on_stop_signal
+from vsrc.runtime.stop_watch import watch_stop_signals
 
 Message = dict[str, Any]
 
@@ -37,7 +39,7 @@ _KEPT_LINES = 200
 _END_SECONDS = 30
 """Timeout for a process to end that has closed stdout without an answer, seconds."""
 
-_STOP_SECONDS = 5
+_STOP_SECONDS = 1.5
 """Timeout for a terminated process to remove its temporary files, seconds."""
 
 
@@ -89,6 +91,7 @@ def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> N
     Args:
         handle: Function of the request and a progress callback that returns the answer.
     """
+    end_with_parent()
     channel = claim_stdout()
     faulthandler.enable()  # so that a crash of native code prints where it happened
 
@@ -97,7 +100,7 @@ def answer(handle: Callable[[Message, Callable[[Message], None]], Message]) -> N
         channel.flush()
 
     try:
-        with raise_on_stop_signal():
+        with watch_stop_signals(), raise_on_stop_signal():
             try:
                 result = handle(json.loads(sys.stdin.read()), lambda step: send({"progress": step}))
             except KeyboardInterrupt:

@@ -12,6 +12,11 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 
+_IS_MEMORY_ERROR = re.compile(
+    r"[\w.]*MemoryError\b|RuntimeError: .*(out of memory|failed to allocate)", re.IGNORECASE
+)
+"""Beginning of the line of an exception that says that memory ran out."""
+
 _FATAL = "Fatal Python error: "
 
 
@@ -25,7 +30,11 @@ def describe_end(status: int, stderr: str, *, oom_kills: int | None = None) -> s
     """
     words = _last_words(stderr, status)
     text = f"{_ending(status)}: {words}" if words else f"{_ending(status)} and wrote no message"
-    if _OUT_OF_MEMORY.search(words) or (status == -signal.SIGKILL and oom_kills):
+    is_exception = status > 0 and bool(_exception(stderr.splitlines()))
+    is_out_of_memory = _OUT_OF_MEMORY.search(words) and (
+        not is_exception or _IS_MEMORY_ERROR.match(words)
+    )
+    if is_out_of_memory or (status == -signal.SIGKILL and oom_kills):
         return f"{text} (memory ran out: close other programs, or use smaller frames, --shape)"
     if status == -signal.SIGKILL:
         count = "unknown" if oom_kills is None else "none"

@@ -9,7 +9,8 @@
 
 A library function that keeps partial results turns KeyboardInterrupt into `StoppedError`, whose
 message says what is kept and how to resume. Where nothing is kept, the cli reports that. Both exit
-with 130.
+with 130. `vsrc.runtime.stop_watch` stops native code at the first signal, and ends the process at
+the second.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+from vsrc.runtime.stop_watch import STOP_SIGNALS, let_runs_finish
+
 _AT_ONCE_SECONDS = 1.0
 _Handler = Callable[[int, FrameType | None], object]
 
@@ -73,7 +75,7 @@ def note_stop_signal() -> Iterator[StopSignal]:
         if now - first > _AT_ONCE_SECONDS and callable(handler):
             handler(number, frame)
 
-    with _handled_by(note) as before:
+    with let_runs_finish(), _handled_by(note) as before:
         yield stop
 
 
@@ -81,7 +83,7 @@ def note_stop_signal() -> Iterator[StopSignal]:
 def delay_stop_signal() -> Iterator[None]:
     """Delay stop signals until the end of a short block."""
     came: list[int] = []
-    with _handled_by(lambda number, _frame: came.append(number)):
+    with let_runs_finish(), _handled_by(lambda number, _frame: came.append(number)):
         yield
     if came:
         signal.raise_signal(came[0])
@@ -126,4 +128,4 @@ def _handled_by(
 
 
 def _numbers() -> list[signal.Signals]:
-    return [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    return [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vsrc.compressor.data.dataset import ClipBatch, ClipItem, collate
 from vsrc.runtime.errors import DataError, VsrcError, describe_error
+from vsrc.runtime.parent_watch import end_with_parent
 from vsrc.runtime.stop_signal import ignore_stop_signals
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def _leave_signals_to_parent(_worker: int) -> None:
     # Ctrl+C reaches the whole group of processes. The parent finishes its step and saves, for which
     # it may need one more batch; workers end when it kills them, or dies.
     ignore_stop_signals()
+    end_with_parent()
 
 
 def _as_they_are(items: list[ClipItem | _Unread]) -> list[ClipItem | _Unread]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vsrc.export.graphs.answers import Reference
 from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import FeatureSpec, GraphIo, GraphLayout, StateSpec
 
@@ -129,7 +130,7 @@ def whole_run(graph: Path) -> Run:
     session = open_ort(graph, threads=0)
 
     def run(lr: Array) -> Array:
-        (answer,) = session.run(None, {"lr": lr})
+        (answer,) = run_graph(session, None, {"lr": lr})
         return np.asarray(answer)
 
     return run

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.installation import explain_missing
 
@@ -49,7 +50,7 @@ class OriginalGraph:
         """
         frames = fed.astype(np.float16) if self.is_half else fed
         try:
-            (given,) = self._session.run([self.output], {self.input: frames})
+            (given,) = run_graph(self._session, [self.output], {self.input: frames})
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             line = str(error).strip().split("\n")[0]
             raise MismatchError(f"{self.name} does not run on {fed.shape}: {line}") from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vsrc.export.graphs.half import to_half
 from vsrc.export.graphs.half_emulation import UNROUNDED, as_rounded
+from vsrc.runtime.backends.ort_run import run_graph
 
 if TYPE_CHECKING:
     import onnx
@@ -138,4 +139,4 @@ def _run(probe: onnx.ModelProto, feeds: Feeds) -> list[float]:
         session = open_ort(path, threads=0)
     taken = {value.name for value in session.get_inputs()}
     fed = {name: value for name, value in feeds.items() if name in taken}
-    return [float(value) for value in session.run(None, fed)]
+    return [float(value) for value in run_graph(session, None, fed)]

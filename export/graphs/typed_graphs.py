@@ -18,6 +18,7 @@ from vsrc.export.graphs.check_frames import Array
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.graphs.graph_plan import GraphPlan
 from vsrc.export.graphs.overflow import Feeds, Float32Node, half_or_kept
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.backends.ort_state import iter_steps
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.spec import Precision
@@ -131,7 +132,7 @@ def _open(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 def _run(model: onnx.ModelProto, lr: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
     session = _open(model)
     names = [value.name for value in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"lr": lr}), strict=True))
+    return dict(zip(names, run_graph(session, names, {"lr": lr}), strict=True))
 
 
 def name_precision(model: onnx.ModelProto, precision: Precision, *, opset: int) -> None:

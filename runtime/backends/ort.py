@@ -11,6 +11,7 @@ import numpy as np
 from vsrc.runtime.backends.ort_cuda import preload_cuda
 from vsrc.runtime.backends.ort_plugin import add_plugin, check_assignment
 from vsrc.runtime.backends.ort_provider import CPU, Provider, check_loaded, provider_list
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, describe_error
 from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
 from vsrc.runtime.machine import thread_count
@@ -78,7 +79,7 @@ class OrtSession(OrtGraph):
         session = self.opened
         check_windows(lr, self.network, self.graph)
         fed = to_graph(lr, self.network, self.graph)
-        (sr,) = run_errors_named(lambda: session.run(["sr"], {"lr": fed}), self.label)
+        (sr,) = run_errors_named(lambda: run_graph(session, ["sr"], {"lr": fed}), self.label)
         return from_graph(sr, self.network, self.graph, like=lr)
 
 

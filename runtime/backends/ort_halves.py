@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsrc.runtime.backends.ort import feature_type, open_ort, run_errors_named
+from vsrc.runtime.backends.ort_run import run_bound
 from vsrc.runtime.backends.parallel_windows import Lanes
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
@@ -143,7 +144,7 @@ class OrtFeatures:
         for name, array in self._arrays.items():
             single = array[slot : slot + 1]
             binding.bind_output(name, "cpu", 0, single.dtype.type, single.shape, single.ctypes.data)
-        run_errors_named(lambda: encode.run_with_iobinding(binding), self._label)
+        run_errors_named(lambda: run_bound(encode, binding), self._label)
 
     def copy(self, source: int, target: int, count: int, /) -> None:
         """Copy slots; see `FeatureMemory`."""
@@ -190,7 +191,7 @@ class OrtFeatures:
         if self._sees_centre:
             binding.bind_cpu_input("centre", np.ascontiguousarray(centre[None]))
         binding.bind_output("sr")
-        run_errors_named(lambda: fuse.run_with_iobinding(binding), self._label)
+        run_errors_named(lambda: run_bound(fuse, binding), self._label)
         (sr,) = binding.copy_outputs_to_cpu()
         return np.asarray(sr)
 

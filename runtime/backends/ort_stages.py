@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.machine import thread_count
 
 _HEAVY = ("Conv", "MatMul", "Gemm")
@@ -62,7 +63,7 @@ def graph_stages(
         )
         began, done = time.perf_counter(), 0
         while done < 3 or (done < runs and time.perf_counter() - began < seconds):
-            session.run(None, dict(feeds))
+            run_graph(session, None, feeds)
             done += 1
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return stages_of(events)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.spec import StateSpec
 from vsrc.runtime.windows.state_session import StateArrays
 
@@ -67,6 +68,6 @@ def iter_steps(
         height, width = lr.shape[2:4] if lr.dtype == np.uint8 else lr.shape[3:]
         fed = following or zero_arrays(session, state, count=len(lr), height=height, width=width)
         names = {f"next_{name}": name for name in fed}
-        given = session.run([*wanted, *names], {"lr": np.ascontiguousarray(lr), **fed})
+        given = run_graph(session, [*wanted, *names], {"lr": np.ascontiguousarray(lr), **fed})
         following = dict(zip(names.values(), given[len(wanted) :], strict=True))
         yield fed, [np.asarray(value) for value in given[: len(wanted)]]

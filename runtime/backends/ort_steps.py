@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.backends.ort import OrtGraph, run_errors_named
+from vsrc.runtime.backends.ort_run import run_bound
 from vsrc.runtime.backends.ort_state import zero_arrays
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.windows.graph_io import from_graph, to_graph
@@ -32,7 +33,7 @@ class OrtSteps(OrtGraph):
         binding.bind_output("sr")
         for each in self.network.state:
             binding.bind_output(each.next_name, self.memory)
-        run_errors_named(lambda: session.run_with_iobinding(binding), self.label)
+        run_errors_named(lambda: run_bound(session, binding), self.label)
         sr, *following = binding.get_outputs()
         names = [each.name for each in self.network.state]
         kept = {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vsrc.runtime.backends.device_session import DeviceSession
 from vsrc.runtime.backends.device_stages import DeviceStages
 from vsrc.runtime.backends.device_steps import DeviceSteps
+from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.latency.config import BenchConfig
@@ -228,7 +229,7 @@ def _foreign(
     }
 
     def run() -> NDArray[Any]:
-        return np.asarray(session.run(None, feeds)[0])
+        return np.asarray(run_graph(session, None, feeds)[0])
 
     return BenchSubject(
         kind="graph",

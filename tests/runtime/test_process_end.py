@@ -77,6 +77,11 @@ def test_memory_is_blamed_on_evidence(status: int, said: str, oom_kills: int | N
         (-signal.SIGKILL, "", None),
         (-signal.SIGSEGV, "", 1),  # another process of the machine ran out of memory
         (1, "TypeError: open() got an unexpected keyword argument", 1),
+        (
+            1,
+            "Traceback (most recent call last):\n  ...\nKeyError: 'out of memory'\n",
+            0,
+        ),
     ],
 )
 def test_memory_is_not_blamed_without(status: int, said: str, oom_kills: int | None) -> None:

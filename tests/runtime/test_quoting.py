@@ -80,7 +80,7 @@ def test_provenance_cannot_forge_lines_of_inspect(tmp_path: Path, tiny_package: 
     )
 
 
-@pytest.mark.parametrize("name", ["a\x1b[31m\nvsrc: done.mp4", "b\udcff\r.mp4", "[/red].mp4"])
+@pytest.mark.parametrize("name", ["a\x1b[31m\nvsrc: done.mp4", "b\udcff\r.mp4", "[red]x[bold].mp4"])
 def test_names_of_files_are_quoted_in_lines_and_work_in_reports(
     tmp_path: Path, tiny_package: Path, name: str
 ) -> None:
