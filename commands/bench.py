@@ -15,6 +15,7 @@ from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
 from vsrc.commands.text_output import echo
+from vsrc.commands.trust_options import allow_code_option
 from vsrc.export.config import parse_shape
 from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
 from vsrc.runtime.quoting import quoted
@@ -92,6 +93,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--json", "json_file", metavar="FILE|-", help="Report as JSON to FILE or stdout.")
 @click.option("--html", "html_file", type=_FILE, metavar="FILE", help="Report as a page.")
 @click.option("--overwrite", is_flag=True, help="Replace files that this command did not write.")
+@allow_code_option
 def bench_command(
     models: tuple[Path, ...],
     shape: str | None,

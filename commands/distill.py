@@ -69,7 +69,7 @@ from vsrc.runtime.quoting import quoted
     "--allow-code",
     is_flag=True,
     default=None,
-    help="Trust packages whose network is a module:function: its code is run.",
+    help="Trust recipes and packages that name a module:function: its code is run.",
 )
 @click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; train nothing.")
 @media_options
@@ -84,10 +84,15 @@ def distill_command(
     from vsrc.compressor.distill import distill
     from vsrc.compressor.latency_target import resolve_target
     from vsrc.compressor.plan import plan
-    from vsrc.compressor.recipe import read_recipe
+    from vsrc.compressor.recipe import find_code, read_recipe
     from vsrc.compressor.training.processes import end_together, process_rank
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
+    if (code := find_code(recipe, settings=settings, options=given)) and not given.get(
+        "allow_code"
+    ):
+        _refuse_code(recipe, code, dry_run=dry_run)
+        return
     config, choice = resolve_target(read_recipe(recipe, settings=settings, options=given))
     first = process_rank() == 0
     if not first:  # of several processes only one talks
@@ -104,6 +109,23 @@ def distill_command(
     if first:
         echo_line(path)
         echo_line(f"next: vsrc export {path} --format onnx", err=True)
+
+
+def _refuse_code(recipe: Path | None, code: dict[str, str], *, dry_run: bool) -> None:
+    """Show the code that a recipe names; an error, unless nothing was to be run.
+
+    Raises:
+        SpecError: A run was asked for.
+    """
+    from vsrc.runtime.errors import SpecError
+
+    for field, name in code.items():
+        echo_line(f"{field:<9}  {name}, which is code; it is not run", err=not dry_run)
+    if not dry_run:
+        raise SpecError(
+            f"{recipe} names code ({', '.join(code.values())}), which would be run; add "
+            "--allow-code if you trust it, or type the name on the command line"
+        )
 
 
 def _lr_size(text: str | None) -> list[int] | None:

@@ -14,6 +14,7 @@ from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
+from vsrc.commands.trust_options import allow_code_option
 from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
 from vsrc.runtime.quoting import quoted
 
@@ -53,6 +54,7 @@ from vsrc.runtime.quoting import quoted
 @click.option("--lpips-heads", type=click.Path(path_type=Path), help="Weights of LPIPS 0.1.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 @media_options
+@allow_code_option
 def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Measure how near MODELs come to the truth on a folder of clips, beside bicubic.
 

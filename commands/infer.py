@@ -14,6 +14,7 @@ from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.text_output import echo_line
+from vsrc.commands.trust_options import allow_code_option
 from vsrc.runtime.jobs.config import AUDIO_MODES, InferConfig, parse_seconds
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 @media_options
+@allow_code_option
 def infer_command(
     inputs: tuple[str, ...],
     start: str,

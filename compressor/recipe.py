@@ -30,6 +30,9 @@ from vsrc.runtime.schema import from_json
 _LONGEST_BYTES = 1 << 20
 """Longest recipe that is read."""
 
+_MAY_BE_CODE = ("student", "teacher", "objective")
+"""Fields whose value may be `module:function`, whose import runs code."""
+
 NESTED = ("student_arguments", "teacher_arguments", "objective_options")
 
 
@@ -52,6 +55,8 @@ def read_recipe(
     """
     where = "--set" if path is None else str(path)
     values: dict[str, Any] = {} if path is None else _mapping(find_recipe(path))
+    if "allow_code" in values:
+        raise ValueError(f"{where}: allow_code cannot be set in a recipe; give --allow-code")
     for setting in settings:
         _place(values, setting)
     values.update(options or {})
@@ -60,6 +65,35 @@ def read_recipe(
         return from_json(DistillConfig, _to_tuples(values), where=where)
     except SpecError as error:
         raise ValueError(str(error)) from error
+
+
+def find_code(
+    path: str | Path | None,
+    *,
+    settings: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+) -> dict[str, str]:
+    """Find the code that a recipe file would run: field -> `module:function`.
+
+    What is typed on the command line is not among it, nor what that replaces.
+
+    Args:
+        path: As for `read_recipe`.
+        settings: As for `read_recipe`.
+        options: As for `read_recipe`.
+    """
+    if path is None:
+        return {}
+    typed = {setting.partition("=")[0] for setting in settings} | set(options or {})
+    values = _mapping(find_recipe(path))
+    found = {}
+    for field in _MAY_BE_CODE:
+        parts = str(values.get(field, "")).split("+") if field == "objective" else []
+        names = parts or [str(values.get(field, ""))]
+        code = [name for name in names if ":" in name and not name.startswith("spandrel:")]
+        if code and field not in typed:
+            found[field] = " + ".join(code)
+    return found
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401  YAML has no narrower type

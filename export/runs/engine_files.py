@@ -36,6 +36,7 @@ from vsrc.runtime.backends.engine_file import (
     engine_text,
     read_engine_spec,
 )
+from vsrc.runtime.backends.engine_trust import remember_engine
 from vsrc.runtime.backends.engines import (
     FoundEngine,
     Here,
@@ -143,6 +144,7 @@ def _build(plan: EnginePlan, progress: ExportProgress) -> _Draft:
         precision_from=evidence,
         notes=tuple(notes),
     )
+    remember_engine(spec.sha256)
     return _Draft(plan, made, spec)
 
 

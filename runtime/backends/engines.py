@@ -15,6 +15,7 @@ from vsrc.runtime.backends.engine_file import (
     check_engine,
     read_engine_spec,
 )
+from vsrc.runtime.backends.engine_trust import check_trusted
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.machine import board_model
@@ -176,6 +177,7 @@ def _open_if_fitting(
     try:
         spec = read_engine_spec(path)
         check_engine(path, here=here.target(name, graph, spec))
+        check_trusted(path, spec.sha256)
     except (SpecError, MismatchError) as error:
         reasons.append(str(error))
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,17 @@ def measure_bits_per_pixel(path: Path, info: VideoInfo) -> float | None:
         return None
     bits, pixels = 8 * sum(sizes) / len(sizes), info.width * info.height
     return float(bits / _USUAL_PIXELS * (_USUAL_PIXELS / pixels) ** _SIZE_POWER)
+
+
+def count_packets(path: Path, info: VideoInfo) -> int:
+    """Count the packets of the video track of a file, which is read to its end."""
+    import av
+
+    count = 0
+    with closing(open_container(path)) as container, suppress(av.FFmpegError):
+        for packet in container.demux(container.streams[info.index]):
+            count += bool(packet.size)
+    return count
 
 
 def _packet_sizes(container: InputContainer, stream: Stream) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from fractions import Fraction
 from functools import partial
 from math import lcm
@@ -44,6 +45,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
 
 _BUFFER_BYTES = 1 << 20
+
+_MANY_FILES = frozenset(
+    ("dash", "hds", "hls", "segment", "smoothstreaming", "stream_segment,ssegment", "webm_chunk")
+)
+"""Muxers that write a playlist and parts beside it, past the pending file."""
 
 
 class Writer(Protocol):
@@ -356,6 +362,11 @@ def muxer_of(path: Path) -> str:
             f"{path}: {path.suffix or 'no suffix'} is not a known container; "
             "use .mp4, .mkv, .mov or .webm, or images as out/%08d.png"
         ) from error
+    if name in _MANY_FILES:
+        raise MediaError(
+            f"{path}: a {path.suffix} names many other files; write a .mkv or .mp4, and let ffmpeg "
+            f"cut it: ffmpeg -i OUT.mkv -c copy {shlex.quote(str(path))}"
+        )
     if video == "none" or name in ("gif", "image2"):
         raise MediaError(
             f"{path}: {path.suffix} cannot hold video; use .mp4, .mkv, .mov or .webm, "

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil
 from pathlib import Path
 
 from vsrc import __version__
+from vsrc.runtime.decode.compression import count_packets
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.excerpt import excerpt
 from vsrc.runtime.decode.frame import SourceFrame
@@ -32,6 +33,7 @@ from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
 from vsrc.runtime.encode.video_writer import VideoWriter, Writer, muxer_of
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
+from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import ContentRecord, record_content
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.run_sessions import RunSessions
@@ -198,15 +200,30 @@ class Job:
         return fingerprint([form, options, session.graph, session.network, session.tile, *made_by])
 
     def make_room(self, frames: int, *, kept: int = 0) -> None:
-        """Create the folder of the result; raise if the disk cannot hold so many frames."""
-        check_space(
-            prepare_folder(self.target),
-            self.reader.info,
-            frames=frames,
+        """Create the folder of the result; raise if the disk cannot hold so many frames.
+
+        The number may be that of a duration with a gap of hours in it: before a run is refused, the
+        packets of the source are counted, which reads it once.
+        """
+        folder, info = prepare_folder(self.target), self.reader.info
+        check = partial(
+            check_space,
+            folder,
+            info,
             scale=self.session.network.scale,
             pictures=self.target.is_pictures,
             kept=kept,
         )
+        try:
+            check(frames=frames)
+        except MediaError:
+            source = self.target.source
+            if source.is_pictures or source.is_pipe:
+                raise
+            counted = count_packets(source.files[0], info) * self.session.network.time_scale
+            if counted >= frames:
+                raise
+            check(frames=counted)
 
 
 @contextmanager

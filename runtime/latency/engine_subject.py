@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vsrc.runtime.backends.device_stages import DeviceStages, device_stages
 from vsrc.runtime.backends.engine_file import EngineSpec, check_engine
+from vsrc.runtime.backends.engine_trust import check_trusted
 from vsrc.runtime.backends.engines import FoundEngine, Here, open_whole, this_device, with_sizes
 from vsrc.runtime.backends.gpu import Engine, Gpu
 from vsrc.runtime.backends.program import Program
@@ -48,6 +49,7 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
         MissingDependencyError: TensorRT or a GPU is missing.
     """
     spec = check_engine(path)
+    check_trusted(path, spec.sha256)
     backend = spec.target.backend
     if config.backend not in ("auto", backend):
         raise MismatchError(f"{path.name} runs on {backend}, not on {config.backend}")

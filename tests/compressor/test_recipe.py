@@ -4,11 +4,13 @@ import inspect
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from support.places import PACKAGE
+from vsrc.cli import main
 from vsrc.compressor.networks.table import NETWORKS, names
 from vsrc.compressor.objectives.table import OBJECTIVES
-from vsrc.compressor.recipe import read_recipe
+from vsrc.compressor.recipe import find_code, read_recipe
 from vsrc.compressor.training.config import DistillConfig
 
 RECIPE = """
@@ -101,3 +103,36 @@ def test_every_recipe_names_what_exists(path: Path) -> None:
 def test_no_data_is_refused() -> None:
     with pytest.raises(ValueError, match="--data"):
         read_recipe(None)
+
+
+@pytest.mark.parametrize("key", ["student", "teacher", "objective"])
+def test_code_in_a_recipe_is_shown_and_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    (tmp_path / "evil.py").write_text("open('ran', 'w')\ndef make(**_): raise SystemExit(9)\n")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"data: [.]\n{key}: evil:make\n")
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(main, ["distill", "--recipe", str(recipe), "--dry-run"])
+    assert (shown.exit_code, "evil:make" in shown.stdout) == (0, True)
+    refused = CliRunner().invoke(main, ["distill", "--recipe", str(recipe)])
+    assert refused.exit_code == 1
+    assert "evil:make" in refused.stderr
+    assert "--allow-code" in refused.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_typed_is_not_code_of_the_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("teacher: a:b\nobjective: output+c:d\nstudent: spandrel:x.pth\n")
+    assert find_code(recipe) == {"teacher": "a:b", "objective": "c:d"}
+    assert find_code(recipe, options={"teacher": "e:f"}) == {"objective": "c:d"}
+    assert find_code(recipe, settings=["objective=g:h"]) == {"teacher": "a:b"}
+    assert find_code(None, settings=["teacher=a:b"]) == {}
+
+
+def test_a_recipe_cannot_allow_its_own_code(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("data: [.]\nallow_code: true\n")
+    with pytest.raises(ValueError, match="--allow-code"):
+        read_recipe(recipe)

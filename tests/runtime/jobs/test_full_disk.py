@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
 from vsrc.runtime.encode import picture_writer, segment_encoder
-from vsrc.runtime.errors import DiskFullError
+from vsrc.runtime.errors import DiskFullError, MediaError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 
@@ -107,3 +110,30 @@ def test_the_command_says_it_in_one_line_with_status_1(
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1].count("No space left on device") == 1
     assert left_on(disk) == []  # nothing was finished, so nothing is kept
+
+
+def test_the_frames_of_a_gap_in_time_need_no_disk(
+    tmp_path: Path, write_clip: Make, moving: Make, enlarger: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = 20 * 3600 * 25
+    stamps = [*range(12), *range(hours, hours + 12)]
+    source = write_clip(tmp_path / "gap.mkv", moving(24), pts=stamps, options={"bf": "0"})
+    monkeypatch.setattr("vsrc.runtime.decode.probe._LEAST_BYTES", 1)  # nothing else limits it
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=2_000))
+    output = tmp_path / "out.mkv"
+    done = infer(InferConfig((source,), output, preset="ultrafast"), session=enlarger())
+    assert done.files[0].frames == 24
+    with av.open(str(output)) as container:
+        video = container.streams.video[0]
+        times = [frame.pts * video.time_base for frame in container.decode(video)]
+    assert times == [Fraction(stamp, 25) for stamp in stamps]
+
+
+@pytest.mark.parametrize("name", ["a.m3u8", "a.mpd"])
+def test_an_output_of_many_files_is_refused(
+    tmp_path: Path, clip: Path, enlarger: Make, name: str
+) -> None:
+    with pytest.raises(MediaError, match=r"many other files.*ffmpeg -i OUT\.mkv"):
+        infer(InferConfig((clip,), tmp_path / name), session=enlarger())
+    assert list(tmp_path.iterdir()) == []
