@@ -31,6 +31,7 @@ _SHORT_HELPS = {
     "inspect": "Say what FILE is: a package, graph, engine, weights, video or picture.",
     "pack": "Make a package of any network: a checkpoint, an ONNX graph, or code with its weights.",
     "preview": "Try models on an excerpt of VIDEO and compare them in a page.",
+    "selftest": "Try everything that vsrc does on a GPU or a Jetson; at most 8 minutes.",
     "shard": "Cut crops of clips into shards, with the teachers' mean picture of each.",
     "split": "Cut a narrower student from PACKAGE, whose widths share their weights (objective "
     "csd).",

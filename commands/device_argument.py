@@ -10,7 +10,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class DeviceIndex(click.ParamType):
+class DeviceIndex(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Index of a CUDA device among those that CUDA_VISIBLE_DEVICES leaves."""
 
     name = "N"

@@ -15,11 +15,12 @@ import contextlib
 import faulthandler
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from vsrc.runtime import errors
@@ -43,7 +44,13 @@ _STOP_SECONDS = 1.5
 """Timeout for a terminated process to remove its temporary files, seconds."""
 
 
-def ask(module: str, request: Message, progress: Callable[[Message], None]) -> Message:
+def ask(
+    module: str,
+    request: Message,
+    progress: Callable[[Message], None],
+    *,
+    seconds: float | None = None,
+) -> Message:
     """Run `main` of a module of vsrc in a new process, and return its answer.
 
     What the process writes to stderr is forwarded.
@@ -52,6 +59,8 @@ def ask(module: str, request: Message, progress: Callable[[Message], None]) -> M
         module: Full name of the module, whose `main` calls `answer`.
         request: Request, plain JSON.
         progress: Function called with each progress report.
+        seconds: Time limit, after which the process and those that it started are killed; None
+            for none.
 
     Raises:
         VsrcError: Raised in the module, with the same class; or the process ended otherwise.
@@ -61,7 +70,12 @@ def ask(module: str, request: Message, progress: Callable[[Message], None]) -> M
     quiet = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
     child = prepare_child(f"{quiet}; from {module} import main; main()")
     before = oom_kills()
-    with _Stderr() as stderr, _started(child, stderr) as process:
+    limited = seconds is not None
+    with (
+        _Stderr() as stderr,
+        _started(child, stderr, has_session=limited) as process,
+        _limited(process, seconds) as limit,
+    ):
         stderr.let_go()
         try:
             _send(process, request)
@@ -81,6 +95,8 @@ def ask(module: str, request: Message, progress: Callable[[Message], None]) -> M
             raise
         finally:
             process.kill()  # no effect on one that has ended
+    if limit.is_over:
+        raise VsrcError(f"the measuring process gave no answer within {seconds:.0f} seconds")
     end = describe_end(process.returncode, stderr.text(), oom_kills=oom_kills_since(before))
     raise VsrcError(f"the measuring process {end}")
 
@@ -159,7 +175,33 @@ class _Stderr:
                 sys.stderr.write(line)
 
 
-def _started(child: PythonChild, stderr: _Stderr) -> subprocess.Popen[str]:
+class _Limit:
+    """Whether the time limit of a process is over."""
+
+    is_over = False
+
+
+@contextlib.contextmanager
+def _limited(process: subprocess.Popen[str], seconds: float | None) -> Iterator[_Limit]:
+    """Kill a process that leads a session, and what it started, when its time is over."""
+    limit = _Limit()
+
+    def end() -> None:
+        limit.is_over = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, end) if seconds is not None else None
+    if timer is not None:
+        timer.start()
+    try:
+        yield limit
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _started(child: PythonChild, stderr: _Stderr, *, has_session: bool) -> subprocess.Popen[str]:
     return subprocess.Popen(
         child.command,
         stdin=subprocess.PIPE,
@@ -169,6 +211,7 @@ def _started(child: PythonChild, stderr: _Stderr) -> subprocess.Popen[str]:
         text=True,
         encoding="utf-8",
         errors="replace",
+        start_new_session=has_session,
     )
 
 

@@ -381,5 +381,12 @@ int stand_in_alive(int kind) {
     for (Thing *thing = things; thing; thing = thing->next) count += thing->kind == kind;
     return count;
 }
+void stand_in_reset(void) { /* whatever an earlier test has left */
+    while (things) {
+        if (things->kind == BLOCK) free(things->memory);
+        drop(things);
+    }
+    sticky = 0;
+}
 long stand_in_launches(void) { return launches; }
 unsigned stand_in_event_flags(void *event) { Thing *thing = find(event, EVENT); return thing ? thing->flags : 0; }

@@ -51,8 +51,10 @@ def in_place_of_cuda(
         patch.setattr(cuda_library, "runtime_paths", lambda: [*after, str(path)])
         patch.setattr(cuda_library, "_DRIVER", str(path))
         load_cuda.cache_clear()
+        library = ctypes.CDLL(str(path))
+        library.stand_in_reset()
         try:
-            yield ctypes.CDLL(str(path))
+            yield library
         finally:
             load_cuda.cache_clear()
 

@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 
 from support.reordering_gpu import ADA
-from vsrc.runtime.backends.engine_file import EngineTarget, check_fits
+from vsrc.runtime.backends.engine_file import EngineTarget, ProfileShapes, check_fits
 from vsrc.runtime.backends.engines import Here
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import GraphSpec
 
-SHAPES = {"lr": ((1, 3, 24, 32, 3),)}
+SHAPES: ProfileShapes = {"lr": ((1, 3, 24, 32, 3),)}
 RTX = EngineTarget(
     "trt-rtx", "1.7.1", None, ("8.6", "8.9"), "fp16", "0" * 64, "fp16", "uint8", SHAPES
 )
-ORIN = EngineTarget(
-    *("trt", "10.3.0", "Orin", ("8.7",), "fp16", "0" * 64, "fp16", "uint8", SHAPES),
+ORIN = replace(
+    RTX,
+    backend="trt",
+    version="10.3.0",
+    gpu="Orin",
+    compute_capabilities=("8.7",),
     multiprocessors=16,
     board="NVIDIA Jetson AGX Orin Developer Kit",
     memory_gb=61,

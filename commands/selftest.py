@@ -1,0 +1,53 @@
+"""`vsrc selftest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vsrc.commands.device_argument import device_option
+from vsrc.commands.status_line import StatusLine
+from vsrc.export.selftest.result import SelftestConfig
+
+
+@click.command("selftest")
+@click.option("--quick", is_flag=True, help="Only what needs no GPU.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=SelftestConfig.out,
+    show_default=True,
+    help="Folder for the page, JSON and raw evidence.",
+)
+@device_option
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Also write the JSON here; - for stdout.",
+)
+def selftest_command(quick: bool, out: Path, device: int, json_file: Path | None) -> None:
+    """Try everything that vsrc does on a GPU or a Jetson; at most 8 minutes.
+
+    Each step runs in a process of its own. The evidence holds no names of host or user and no
+    serial numbers.
+    """
+    from vsrc.export.selftest.result import report_json, report_lines
+    from vsrc.export.selftest.running import PAGE_FILE, selftest
+    from vsrc.export.selftest.verdict import check_report
+    from vsrc.runtime.pending_file import check_place, write_file
+
+    if json_file is not None and str(json_file) != "-":
+        check_place(json_file)
+    with StatusLine() as status:
+        report = selftest(SelftestConfig(out, quick, device), progress=status)
+    if str(json_file) == "-":
+        click.echo(report_json(report), nl=False)
+    else:
+        click.echo("\n".join(report_lines(report)))
+    if json_file is not None and str(json_file) != "-":
+        write_file(json_file, report_json(report))
+    click.echo(f"evidence: {out / PAGE_FILE}", err=True)
+    check_report(report, out)

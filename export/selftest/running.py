@@ -1,0 +1,165 @@
+"""Run the steps of a self-test one after the other, and keep what each of them finds.
+
+Each step is a process of its own: one that crashes, hangs or uses up the memory of the device ends
+alone. Evidence is written after each step, so that it is there whatever happens to the next.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vsrc import __version__
+from vsrc.export.selftest.page import page_html
+from vsrc.export.selftest.privacy import anonymize, anonymize_files
+from vsrc.export.selftest.result import (
+    Check,
+    SelftestConfig,
+    SelftestReport,
+    State,
+    StepResult,
+    report_json,
+    step_state,
+)
+from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.fresh_process import Message, ask
+from vsrc.runtime.pending_file import write_file
+
+LIMIT_SECONDS = 480.0
+"""Time limit of all steps together."""
+
+REPORT_FILE, PAGE_FILE = "selftest.json", "selftest.html"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes:
+        name: Name, and that of its folder of evidence.
+        seconds: Time limit.
+        is_quick: Whether it is run without a GPU, too.
+    """
+
+    name: str
+    seconds: float
+    is_quick: bool = False
+
+
+STEPS = (
+    Step("machine", 30, is_quick=True),
+    Step("memory", 30),
+    Step("sensors", 30),
+    Step("builds", 240, is_quick=True),
+    Step("pictures", 60),
+    Step("routes", 60),
+    Step("bench", 30),
+)
+
+SelftestProgress = Callable[[str], None]
+
+
+def selftest(config: SelftestConfig, progress: SelftestProgress = lambda _: None) -> SelftestReport:
+    """Run the self-test, and write JSON, page and raw evidence to `config.out`.
+
+    Args:
+        config: What to test.
+        progress: Called with the name of each step.
+
+    Returns:
+        The report; `interrupted` is set after Ctrl+C, which ends the step that runs.
+    """
+    config.out.mkdir(parents=True, exist_ok=True)
+    began, started = time.monotonic(), datetime.now(timezone.utc)
+    report = SelftestReport(
+        vsrc=__version__,
+        started_utc=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        seconds=0.0,
+        quick=config.quick,
+        has_device=False,
+        interrupted=False,
+        steps=(),
+    )
+    with TemporaryDirectory(prefix="vsrc-selftest-") as work:
+        for number, step in enumerate(STEPS, 1):
+            progress(f"step {number} of {len(STEPS)}: {step.name}")
+            left = LIMIT_SECONDS - (time.monotonic() - began)
+            try:
+                result = _run_step(config, report, (number, step), Path(work), left)
+            except KeyboardInterrupt:
+                stopped = StepResult(number, step.name, "failed", "interrupted")
+                report = replace(report, steps=(*report.steps, stopped), interrupted=True)
+                break
+            finally:
+                seconds = round(time.monotonic() - began, 1)
+                report = replace(report, seconds=seconds)
+            report = _with_facts(config, replace(report, steps=(*report.steps, result)))
+            _write(config, report)
+    _write(config, report)
+    return report
+
+
+def _run_step(
+    config: SelftestConfig, report: SelftestReport, of: tuple[int, Step], work: Path, left: float
+) -> StepResult:
+    """Run one step, or say why it is skipped."""
+    number, step = of
+    if config.quick and not step.is_quick:
+        return StepResult(number, step.name, "skipped", "it needs a GPU, and --quick leaves it out")
+    if not config.quick and not report.has_device and number > 1:
+        return StepResult(number, step.name, "skipped", "there is no CUDA device")
+    if left < 1:
+        said = f"the {LIMIT_SECONDS:.0f} seconds of the self-test are over"
+        return StepResult(number, step.name, "failed", said)
+    evidence = config.out / step.name
+    shutil.rmtree(evidence, ignore_errors=True)  # that of an earlier self-test
+    evidence.mkdir()
+    checks: list[Check] = []
+
+    def tell(message: Message) -> None:
+        checks.append(Check(**{**message, "said": anonymize(message["said"])}))
+
+    request = {
+        "step": step.name,
+        "evidence": str(evidence.resolve()),
+        "work": str(work),
+        "device": config.device,
+        "quick": config.quick,
+    }
+    began, said = time.monotonic(), ""
+    try:
+        ask("vsrc.export.selftest.child", request, tell, seconds=min(step.seconds, left))
+    except (VsrcError, ValueError) as error:
+        said = anonymize(str(error))
+    finally:
+        anonymize_files(evidence)
+    state = _state(checks, said, is_skipped=bool(said) and config.quick and step.name == "builds")
+    seconds = round(time.monotonic() - began, 1)
+    return StepResult(number, step.name, state, said, seconds, tuple(checks))
+
+
+def _state(checks: list[Check], said: str, *, is_skipped: bool) -> State:
+    """A step whose process failed has failed; without a GPU its builder may not be installed."""
+    if said:
+        return "skipped" if is_skipped and not checks else "failed"
+    return step_state(checks)
+
+
+def _with_facts(config: SelftestConfig, report: SelftestReport) -> SelftestReport:
+    """Take over what the first step found out."""
+    path = config.out / STEPS[0].name / "facts.json"
+    if len(report.steps) != 1 or not path.is_file():
+        return report
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return replace(report, facts=facts, has_device="device" in facts)
+
+
+def _write(config: SelftestConfig, report: SelftestReport) -> None:
+    write_file(config.out / REPORT_FILE, report_json(report))
+    write_file(config.out / PAGE_FILE, page_html(report))
