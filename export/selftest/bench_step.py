@@ -22,7 +22,7 @@ _TRTEXEC = ("/usr/src/tensorrt/bin", "/usr/local/tensorrt/bin")
 _MEDIAN = re.compile(r"GPU Compute Time:.*?median = ([0-9.]+) ms")
 
 
-def run(context: Context) -> None:
+def try_speed(context: Context) -> None:
     """Time one engine of each precision that was built."""
     backend = find_backend(quick=context.quick)
     package = open_package(work_package(context.work, PACKAGE))

@@ -44,7 +44,7 @@ _BUILDS = (
 )
 
 
-def run(context: Context) -> None:
+def try_builds(context: Context) -> None:
     """Build each engine as `vsrc export` does, with its gates."""
     backend = find_backend(quick=context.quick)
     works: set[str] = set()

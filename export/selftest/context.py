@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vsrc.export.selftest.result import Check, State
+from vsrc.export.selftest.result import Check, CheckState
 from vsrc.runtime.errors import MissingDependencyError
 
 
@@ -33,7 +33,7 @@ class Context:
     tell: Callable[[Check], None]
     checks: list[Check] = field(default_factory=list)
 
-    def add(self, name: str, state: State, said: str = "") -> None:
+    def add(self, name: str, state: CheckState, said: str = "") -> None:
         """Report a check."""
         check = Check(name, state, " ".join(said.split())[:600])
         self.checks.append(check)

@@ -17,7 +17,7 @@ from vsrc.runtime.sensors.sensor import file_text
 _PACKAGES = ("numpy", "av", "onnxruntime", "onnxruntime-gpu", "onnx", "nvidia-ml-py")
 
 
-def run(context: Context) -> None:
+def try_machine(context: Context) -> None:
     """Describe the machine; a GPU or TensorRT that is not there is skipped, not failed."""
     facts = _system()
     context.add("system", "passed", ", ".join(f"{key} {value}" for key, value in facts.items()))

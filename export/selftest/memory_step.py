@@ -12,7 +12,7 @@ from vsrc.runtime.sensors.cuda_device import cuda_device
 _BYTES = 4 << 20
 
 
-def run(context: Context) -> None:
+def try_memory(context: Context) -> None:
     """Try each kind of call that sessions make."""
     gpu = CudaGpu(cuda_device(context.device))
     with context.attempt("copies") as said:

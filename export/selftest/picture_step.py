@@ -24,10 +24,10 @@ _IN_FLIGHT = 200
 _CPU_STEPS = 2
 """Largest difference of fp32 pictures, of 255: sums in another order, and TF32 in RTX's kernels."""
 
-Window = tuple[Pixels, tuple[int, ...]]
+KeyedWindow = tuple[Pixels, tuple[int, ...]]
 
 
-def run(context: Context) -> None:
+def try_pictures(context: Context) -> None:
     """Upscale real frames in several ways that must give the same."""
     backend = find_backend(quick=context.quick)
     package = open_package(work_package(context.work, PACKAGE))
@@ -83,14 +83,14 @@ def _without_graphs(package: Package, backend: EngineBackend, device: int) -> Se
     return DeviceSession(gpu, opened, network=package.spec.network, label=f"{backend} fp32")
 
 
-def _windows(count: int) -> list[Window]:
+def _windows(count: int) -> list[KeyedWindow]:
     """Windows of consecutive real frames, and the keys of their frames; frames repeat."""
     frames = real_window(min(count, _FRAMES), height=USUAL_SIZE[0], width=USUAL_SIZE[1])[0]
     keys = [np.clip((at - 1, at, at + 1), 0, count - 1).tolist() for at in range(count)]
     return [(frames[[at % len(frames) for at in key]][None], tuple(key)) for key in keys]
 
 
-def _upscale(session: Session, windows: list[Window], *, ahead: int = 0) -> Pixels:
+def _upscale(session: Session, windows: list[KeyedWindow], *, ahead: int = 0) -> Pixels:
     """Upscale, with some windows begun before the first is waited for, and close."""
     found: list[Pixels] = []
     waiting: deque[PendingPixels] = deque()

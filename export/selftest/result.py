@@ -13,7 +13,7 @@ from vsrc.runtime.schema import to_json
 KIND = "vsrc-selftest"
 SCHEMA_VERSION = 1
 
-State = Literal["passed", "failed", "skipped"]
+CheckState = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Check:
     """
 
     name: str
-    state: State
+    state: CheckState
     said: str = ""
 
 
@@ -61,7 +61,7 @@ class StepResult:
 
     number: int
     name: str
-    state: State
+    state: CheckState
     said: str = ""
     seconds: float = 0.0
     checks: tuple[Check, ...] = ()
@@ -97,8 +97,8 @@ class SelftestReport:
         return tuple(step for step in self.steps if step.state == "failed")
 
 
-def step_state(checks: Sequence[Check]) -> State:
-    """State of a step whose checks have these states."""
+def step_state(checks: Sequence[Check]) -> CheckState:
+    """CheckState of a step whose checks have these states."""
     states = {check.state for check in checks}
     if "failed" in states:
         return "failed"

@@ -22,7 +22,7 @@ _LEAST_DB = 30.0
 """PSNR of frames after NVENC and NVDEC; at the quality asked for it is far above."""
 
 
-def run(context: Context) -> None:
+def try_routes(context: Context) -> None:
     """Try each route; what is not installed is skipped with its reason."""
     package = open_package(work_package(context.work, PACKAGE))
     window = real_window(3, height=USUAL_SIZE[0], width=USUAL_SIZE[1])

@@ -20,9 +20,9 @@ from vsrc.export.selftest.page import page_html
 from vsrc.export.selftest.privacy import anonymize, anonymize_files
 from vsrc.export.selftest.result import (
     Check,
+    CheckState,
     SelftestConfig,
     SelftestReport,
-    State,
     StepResult,
     report_json,
     step_state,
@@ -38,7 +38,7 @@ REPORT_FILE, PAGE_FILE = "selftest.json", "selftest.html"
 
 
 @dataclass(frozen=True)
-class Step:
+class TimedStep:
     """One step.
 
     Attributes:
@@ -53,13 +53,13 @@ class Step:
 
 
 STEPS = (
-    Step("machine", 30, is_quick=True),
-    Step("memory", 30),
-    Step("sensors", 30),
-    Step("builds", 240, is_quick=True),
-    Step("pictures", 60),
-    Step("routes", 60),
-    Step("bench", 30),
+    TimedStep("machine", 30, is_quick=True),
+    TimedStep("memory", 30),
+    TimedStep("sensors", 30),
+    TimedStep("builds", 240, is_quick=True),
+    TimedStep("pictures", 60),
+    TimedStep("routes", 60),
+    TimedStep("bench", 30),
 )
 
 SelftestProgress = Callable[[str], None]
@@ -106,7 +106,11 @@ def selftest(config: SelftestConfig, progress: SelftestProgress = lambda _: None
 
 
 def _run_step(
-    config: SelftestConfig, report: SelftestReport, of: tuple[int, Step], work: Path, left: float
+    config: SelftestConfig,
+    report: SelftestReport,
+    of: tuple[int, TimedStep],
+    work: Path,
+    left: float,
 ) -> StepResult:
     """Run one step, or say why it is skipped."""
     number, step = of
@@ -144,7 +148,7 @@ def _run_step(
     return StepResult(number, step.name, state, said, seconds, tuple(checks))
 
 
-def _state(checks: list[Check], said: str, *, is_skipped: bool) -> State:
+def _state(checks: list[Check], said: str, *, is_skipped: bool) -> CheckState:
     """A step whose process failed has failed; without a GPU its builder may not be installed."""
     if said:
         return "skipped" if is_skipped and not checks else "failed"

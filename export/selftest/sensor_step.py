@@ -18,7 +18,7 @@ _IDLE_SECONDS, _LOAD_SECONDS = 3.0, 6.0
 _COPY_BYTES = 128 << 20
 
 
-def run(context: Context) -> None:
+def try_sensors(context: Context) -> None:
     """Read sensors at rest and while the device copies."""
     telemetry = Telemetry(*find_sensors(device=context.device), period_seconds=0.25)
     gpu = CudaGpu(cuda_device(context.device))

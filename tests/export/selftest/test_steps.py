@@ -51,7 +51,7 @@ def states(context: Context) -> dict[str, str]:
 
 def test_memory_passes_on_a_device_that_works(cuda: ctypes.CDLL, context: Context) -> None:
     before = alive(cuda)
-    memory_step.run(context)
+    memory_step.try_memory(context)
     assert states(context) == dict.fromkeys(
         ("copies", "events", "capture and replay", "a request larger than all memory"), "passed"
     )
@@ -75,7 +75,7 @@ def test_memory_fails_on_a_device_that_does_not(
     failed: set[str],
 ) -> None:
     monkeypatch.setattr(CudaGpu, call, instead)
-    memory_step.run(context)
+    memory_step.try_memory(context)
     assert failed <= {name for name, state in states(context).items() if state == "failed"}
 
 
@@ -116,7 +116,7 @@ def test_sensors_must_rise_under_load(
     monkeypatch.setattr(sensor_step, "_LOAD_SECONDS", 2.2)
     meter = Meter(copies, follows=follows)
     monkeypatch.setattr(sensor_step, "find_sensors", lambda **_: ([meter], {}))
-    sensor_step.run(context)
+    sensor_step.try_sensors(context)
     expected = "passed" if follows else "failed"
     assert states(context) == {"power or load rises under load": expected, "rails": "passed"}
     assert "VDD_IN" in (context.evidence / "sensors.json").read_text()
@@ -164,7 +164,7 @@ def test_pictures_are_compared_in_each_way(
     monkeypatch.setattr(picture_step, "_IN_FLIGHT", 9)
     # The stand-in is of compute capability 8.7, for which TensorRT for RTX builds nothing.
     monkeypatch.setattr("vsrc.runtime.backends.engine_file.check_fits", lambda *_: None)
-    picture_step.run(context)
+    picture_step.try_pictures(context)
     assert trt_rtx.__version__
     assert [error for each in gpus for error in each.errors] == []
     found = states(context)
@@ -210,7 +210,7 @@ def test_where_int8_does_not_build_the_way_that_works_is_named(
     monkeypatch.setattr(build_step, "find_backend", lambda **_: "trt-rtx")
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", type(sys)("tensorrt_rtx"))
     sys.modules["tensorrt_rtx"].__version__ = "1.7"  # type: ignore[attr-defined]
-    build_step.run(context)
+    build_step.try_builds(context)
     found = states(context)
     assert len(found) == 8
     failed = [check for check in context.checks if check.state == "failed"]
