@@ -46,14 +46,22 @@ from vsrc.runtime.backends.engines import (
     with_sizes,
 )
 from vsrc.runtime.dependencies import is_importable
-from vsrc.runtime.errors import GateError, MismatchError, MissingDependencyError, SpecError
+from vsrc.runtime.errors import (
+    GateError,
+    MismatchError,
+    MissingDependencyError,
+    SpecError,
+    VsrcError,
+)
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.installation import missing_text
-from vsrc.runtime.package import Package
+from vsrc.runtime.package import Package, advised_export
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, Precision
 from vsrc.runtime.stop_signal import delay_stop_signal
 from vsrc.runtime.windows.session import Session
+
+_HALF_SCALES_OPSET = 19
 
 
 @dataclass(frozen=True)
@@ -100,10 +108,12 @@ def build_engines(
     drafts: dict[str, _Draft] = {}
     for plan in plans:
         if config.overwrite or not _file(package, plan).is_file():
-            drafts[plan.target.key] = _build(plan, progress)
+            with _advise_on_int8(package, plan):
+                drafts[plan.target.key] = _build(plan, progress)
             drafts[plan.target.key].instead = _why_not_another(package, plan)
     for network in _networks(list(drafts.values())):
-        _judge(package.spec.network, network, config, progress)
+        with _advise_on_int8(package, network[0].plan):
+            _judge(package.spec.network, network, config, progress)
     for draft in drafts.values():
         _write(_file(package, draft.plan), draft)
     return tuple(
@@ -146,6 +156,26 @@ def _build(plan: EnginePlan, progress: ExportProgress) -> _Draft:
     )
     remember_engine(spec.sha256)
     return _Draft(plan, made, spec)
+
+
+@contextmanager
+def _advise_on_int8(package: Package, plan: EnginePlan) -> Iterator[None]:
+    """Add the way around half scales to errors of int8 graphs that have them.
+
+    On SM 8.7 TensorRT 10.16 (JetPack 7.2) compiles no DequantizeLinear with half scales:
+    https://github.com/NVIDIA/TensorRT/issues/4832
+    """
+    try:
+        yield
+    except VsrcError as error:
+        # Half scales are what int8 graphs need opset 19 for.
+        if plan.target.precision != "int8" or plan.graph.opset < _HALF_SCALES_OPSET:
+            raise
+        line = advised_export(package.path, "--precision int8 --int8-with fp32 --overwrite")
+        raise type(error)(
+            f"{error}. Not every GPU takes the half scales of this graph; one with float scales is "
+            f"written on a machine with torch: {line}"
+        ) from error
 
 
 def _why_not_another(package: Package, plan: EnginePlan) -> str:

@@ -32,6 +32,7 @@ from vsrc.export.runs.text import export_text
 from vsrc.runtime.backends.engine_file import engine_text, read_engine_spec
 from vsrc.runtime.errors import GateError, MismatchError, VsrcError
 from vsrc.runtime.hashing import bytes_sha256
+from vsrc.runtime.package import open_package, write_spec
 
 trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
@@ -158,6 +159,26 @@ def test_a_key_that_told_no_chips_apart_is_a_rebuild_said_in_one_line(
     assert second.file == first.file
     (line,) = [line for line in export_text(result).splitlines() if "built again" in line]
     assert re.search(rf"{target.key}\.engine was built by an older vsrc, .*number of SMs", line)
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(("opset", "is_advised"), [(19, True), (18, False)])
+def test_where_half_scales_do_not_build_the_line_names_the_way_around(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, opset: int, is_advised: bool
+) -> None:
+    """As TensorRT 10.16 on Orin does: https://github.com/NVIDIA/TensorRT/issues/4832."""
+    spec = open_package(copy).spec
+    int8 = replace(spec.graphs["fp32"], precision="int8", opset=opset)
+    write_spec(copy, replace(spec, graphs={"int8": int8}))
+
+    def fail(*_: object) -> BuiltEngine:
+        raise VsrcError("TensorRT cannot build an engine: Could not infer output types")
+
+    monkeypatch.setattr(engine_files, "build_engine", fail)
+    with pytest.raises(VsrcError, match="Could not infer") as caught:
+        export(replace(config_for(copy), precision="int8"))
+    line = f"vsrc export {copy} --precision int8 --int8-with fp32 --overwrite"
+    assert (line in str(caught.value)) is is_advised
 
 
 def built_as(**more: Any) -> BuiltEngine:  # noqa: ANN401
