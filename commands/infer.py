@@ -13,7 +13,8 @@ from vsrc.commands.json_output import echo_json
 from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
-from vsrc.commands.text_output import echo_line
+from vsrc.commands.status_line import StatusLine
+from vsrc.commands.text_output import echo, echo_line
 from vsrc.commands.trust_options import allow_code_option
 from vsrc.runtime.jobs.config import AUDIO_MODES, InferConfig, parse_seconds
 
@@ -102,6 +103,11 @@ if TYPE_CHECKING:
 @click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
 @click.option("--deinterlace", is_flag=True, help="Weave interlaced fields into frames first.")
 @click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done, with what, how long and in how much memory; write nothing.",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -116,6 +122,7 @@ def infer_command(
     shard: str | None,
     address: str | None,
     report: Path | None,
+    dry_run: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
@@ -136,6 +143,11 @@ def infer_command(
         shard=parse_share(shard) if shard is not None else None,
         **options,
     )
+    if dry_run:
+        if address is not None or shard is not None or report is not None:
+            raise click.UsageError("--dry-run takes no --ray, --shard or --report")
+        _show_plan(config, as_json=as_json)
+        return
     if address is not None and (shard is not None or report is not None or config.device):
         raise click.UsageError(
             "--ray distributes the work by itself: leave out --shard, --device and --report"
@@ -159,6 +171,18 @@ def _check_models(
         *([PlannedOutput(report, "--report")] if report else []),
     ]
     check_outputs(outputs, inputs=model_files(model, weights), overwrite=True)
+
+
+def _show_plan(config: InferConfig, *, as_json: bool) -> None:
+    from vsrc.runtime.jobs.dry_run import estimate_run, format_estimates
+
+    with StatusLine() as status:
+        status("trying the network on frames of noise")
+        plans = estimate_run(config)
+    if as_json:
+        echo_json({"plans": plans})
+    else:
+        echo("\n".join(format_estimates(plans)))
 
 
 def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout: bool) -> None:

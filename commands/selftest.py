@@ -37,7 +37,7 @@ def selftest_command(quick: bool, out: Path, device: int, json_file: Path | None
     from vsrc.export.selftest.result import report_json, report_lines
     from vsrc.export.selftest.running import PAGE_FILE, selftest
     from vsrc.export.selftest.verdict import check_report
-    from vsrc.runtime.pending_file import check_place, write_file
+    from vsrc.runtime.output_guard import check_place, write_file
 
     if json_file is not None and str(json_file) != "-":
         check_place(json_file)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,14 @@ from vsrc.runtime.backends.engine_file import (
     read_engine_spec,
 )
 from vsrc.runtime.backends.engine_trust import check_trusted
+from vsrc.runtime.backends.gpu import Engine
 from vsrc.runtime.backends.tensorrt_api import tensorrt_module
-from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
+from vsrc.runtime.errors import (
+    DeviceMemoryError,
+    MismatchError,
+    MissingDependencyError,
+    SpecError,
+)
 from vsrc.runtime.machine import board_model
 from vsrc.runtime.package import advised_export
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
@@ -26,6 +33,8 @@ from vsrc.runtime.spec import GraphSpec, NetworkSpec
 if TYPE_CHECKING:
     from vsrc.runtime.package import Package
     from vsrc.runtime.windows.session import Session
+
+logger = logging.getLogger(__name__)
 
 ENGINE_BACKENDS: tuple[EngineBackend, ...] = ("trt", "trt-rtx")
 
@@ -93,7 +102,7 @@ def open_engines(
             engines = find_engines(package, name, here, reasons)
         try:
             if engines:
-                return open_whole(package.spec.network, here, engines)
+                return open_whole(package.spec.network, here, _fitting_first(engines, size))
             if pair:
                 return open_halves(package.spec.network, here, *pair)
         except MismatchError as error:
@@ -266,11 +275,20 @@ def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> 
     from vsrc.runtime.backends.cuda_gpu import CudaGpu
     from vsrc.runtime.backends.device_session import DeviceSession
     from vsrc.runtime.backends.device_steps import DeviceSteps
+    from vsrc.runtime.backends.lazy_engine import LazyEngine
     from vsrc.runtime.backends.trt_engine import TrtEngine
     from vsrc.runtime.windows.state_session import StateSession
 
     gpu = CudaGpu(here.device)
-    opened = [(TrtEngine(engine.path, here.backend), engine.graph) for engine in engines]
+
+    def opener(engine: FoundEngine) -> LazyEngine:
+        return LazyEngine(lambda: TrtEngine(engine.path, here.backend))
+
+    # The first is opened now, so that one that cannot be loaded is known before the work; the
+    # others when frames of their size come, as each takes memory for its largest frames.
+    loaded, engines = _open_first(engines, lambda engine: TrtEngine(engine.path, here.backend))
+    opened: list[tuple[Engine, GraphSpec]] = [(loaded, engines[0].graph)]
+    opened += [(opener(engine), engine.graph) for engine in engines[1:]]
     label = f"{here.backend} {engines[0].graph.precision}"
     seconds = sum(engine.spec.build_seconds for engine in engines)
     if network.state:
@@ -278,3 +296,34 @@ def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> 
             DeviceSteps(gpu, opened, network=network, label=label, build_seconds=seconds)
         )
     return DeviceSession(gpu, opened, network=network, label=label, build_seconds=seconds)
+
+
+def _fitting_first(engines: list[FoundEngine], size: tuple[int, int] | None) -> list[FoundEngine]:
+    """Order engines by what they are for frames of a size: the closest fit, then the larger ones.
+
+    Those that are too small come last, the largest first: frames are fed to them in tiles.
+    """
+    if size is None:
+        return engines
+
+    def rank(engine: FoundEngine) -> tuple[bool, int]:
+        area = engine.graph.height[1] * engine.graph.width[1]
+        return (False, area) if engine.takes(size) else (True, -area)
+
+    return sorted(engines, key=rank)
+
+
+def _open_first(
+    engines: list[FoundEngine], open_one: Callable[[FoundEngine], Engine]
+) -> tuple[Engine, list[FoundEngine]]:
+    """Open the first engine that fits in memory; return it, and it with those after it.
+
+    Raises:
+        DeviceMemoryError: None fits.
+    """
+    for at, engine in enumerate(engines[:-1]):
+        try:
+            return open_one(engine), engines[at:]
+        except DeviceMemoryError as error:  # noqa: PERF203  two or three in all
+            logger.info("%s; trying another engine", error)
+    return open_one(engines[-1]), engines[-1:]

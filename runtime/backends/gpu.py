@@ -101,17 +101,19 @@ class Gpu(Protocol):
 
 
 class Engine(Protocol):
-    """A network on a device, with named tensors.
+    """A network on a device, with named tensors."""
 
-    Attributes:
-        inputs: Input name -> dtype.
-        outputs: Output name -> dtype.
-        is_capturable: Whether its runs can be captured as a graph.
-    """
+    @property
+    def inputs(self) -> dict[str, np.dtype[Any]]:
+        """Input name -> dtype."""
 
-    inputs: dict[str, np.dtype[Any]]
-    outputs: dict[str, np.dtype[Any]]
-    is_capturable: bool
+    @property
+    def outputs(self) -> dict[str, np.dtype[Any]]:
+        """Output name -> dtype."""
+
+    @property
+    def is_capturable(self) -> bool:
+        """Whether its runs can be captured as a graph."""
 
     def reshape(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         """Set the shapes of all inputs; return those of the outputs.

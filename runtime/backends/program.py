@@ -36,7 +36,7 @@ class Program:
         self._memory: dict[str, Address] = {}
         self._bound: dict[str, Address] = {}
         self._graphs: dict[tuple[Address, ...], Graph] = {}
-        self._can_capture = engine.is_capturable
+        self._capture_failed = False
         self._runs = 0
         self.shapes: TensorShapes = {}
 
@@ -78,7 +78,7 @@ class Program:
     def run(self) -> None:
         """Enqueue one run on the stream."""
         place = tuple(self._bound[name] for name in sorted(self._bound))
-        if place not in self._graphs and self._can_capture and self._runs > 0:
+        if place not in self._graphs and self._can_capture() and self._runs > 0:
             self._capture(place)
         self._runs += 1
         if place in self._graphs:
@@ -91,11 +91,14 @@ class Program:
         self._clear()
         self._engine.close()
 
+    def _can_capture(self) -> bool:
+        return self._engine.is_capturable and not self._capture_failed
+
     def _capture(self, place: tuple[Address, ...]) -> None:
         if len(self._graphs) == _MOST_GRAPHS:
             return  # of the rings of many tiles: capturing anew takes longer than it saves
         graph = self._gpu.capture(self._stream, self._enqueue)
-        self._can_capture = graph is not None  # what failed once is not tried at every run
+        self._capture_failed = graph is None  # what failed once is not tried at every run
         if graph is not None:
             self._graphs[place] = graph
 
@@ -109,4 +112,4 @@ class Program:
         for address in self._memory.values():
             self._gpu.release(address)
         self._memory, self._graphs, self._runs, self.shapes = {}, {}, 0, {}
-        self._can_capture = self._engine.is_capturable
+        self._capture_failed = False

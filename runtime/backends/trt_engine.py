@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,20 @@ if TYPE_CHECKING:
 
 
 class TrtEngine:
-    """A loaded engine with its execution context; see `Engine`."""
+    """A loaded engine with its execution context; see `Engine`.
+
+    Attributes:
+        memory_bytes: Device memory of its weights and its context, bytes.
+    """
 
     def __init__(self, path: Path, backend: EngineBackend) -> None:
         module = tensorrt_module(backend)
         self._path, self._messages = path, Messages()
         logger: trt.ILogger = listener(module, self._messages)
         runtime: trt.Runtime = module.Runtime(logger)
-        engine: trt.ICudaEngine | None = runtime.deserialize_cuda_engine(path.read_bytes())
+        # Mapped, not read: on a Jetson a copy in main memory is taken from the GPU's.
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            engine: trt.ICudaEngine | None = runtime.deserialize_cuda_engine(content)
         if engine is None:
             raise MismatchError(
                 f"TensorRT {module.__version__} cannot load {path} ({self._messages.cause()}); "
@@ -43,13 +50,18 @@ class TrtEngine:
         else:
             context = engine.create_execution_context()
         if context is None:
-            raise DeviceMemoryError(f"no memory to run {path.name} ({self._messages.cause()})")
+            raise DeviceMemoryError(
+                f"no memory to run {path.name}, which takes {_megabytes(engine)} beside its "
+                f"weights ({self._messages.cause()}); close other programs that use the GPU, or "
+                "build one with a smaller largest --shape: frames are then fed in tiles"
+            )
         # A context needs its engine, an engine its runtime, and a runtime its logger.
         self._held: tuple[object, ...] = (logger, runtime, engine)
         self._context: trt.IExecutionContext | None = context
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         types = {name: _type(module, engine, name) for name in names}
         fed = {name for name in names if engine.get_tensor_mode(name) == module.TensorIOMode.INPUT}
+        self.memory_bytes = path.stat().st_size + (memory_bytes(engine) or 0)
         self.inputs = {name: types[name] for name in names if name in fed}
         self.outputs = {name: types[name] for name in names if name not in fed}
 
@@ -113,6 +125,20 @@ def _keep_kernels(config: Any, path: Path) -> None:  # noqa: ANN401
         write_file(path, bytes(compiled))
     except (OSError, VsrcError):  # without a writable home, the next start is some seconds slower
         return
+
+
+def memory_bytes(engine: Any) -> int | None:  # noqa: ANN401  of any version
+    """Device memory that a context of an engine takes, bytes; None if this version tells none."""
+    for name in ("device_memory_size_v2", "device_memory_size"):  # since 10.1; before 11
+        size = getattr(engine, name, None)
+        if size is not None:
+            return int(size)
+    return None
+
+
+def _megabytes(engine: Any) -> str:  # noqa: ANN401
+    size = memory_bytes(engine)
+    return "an unknown amount" if size is None else f"{size / 1e6:.0f} MB"
 
 
 def _type(module: Any, engine: trt.ICudaEngine, name: str) -> np.dtype[Any]:  # noqa: ANN401

@@ -191,6 +191,7 @@ class Job:
             verify=False,
             shard=None,
             tile=None,
+            device=0,
             # It changes interlaced frames alone, and a job without it ends at the first of those.
             deinterlace=False,
         )

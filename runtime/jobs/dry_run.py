@@ -1,0 +1,211 @@
+"""`vsrc infer --dry-run`: what would be done, with what, how long, and in how much memory.
+
+Frames of noise are upscaled by the session that the run would use, at its tile size: so time and
+memory are measured where they will be spent. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsrc.runtime.backends.graph_in_use import GraphInUse, graph_of
+from vsrc.runtime.encode.targets import check_target
+from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.job import Job, open_job
+from vsrc.runtime.jobs.run_plan import plan_run
+from vsrc.runtime.jobs.run_sessions import RunSessions
+from vsrc.runtime.memory import free_bytes, peak_growth
+from vsrc.runtime.pixels import Pixels
+from vsrc.runtime.sensors.cuda_device import cuda_device
+from vsrc.runtime.shipped_models import DEFAULT_STUDENT
+from vsrc.runtime.windows.session import AsyncSession, PendingPixels
+from vsrc.runtime.windows.tile_size import ENCODER_FRAMES
+
+_LEAST_WINDOWS, _MOST_SECONDS = 2, 5.0
+"""Windows that are timed: at least so many, and no new one after so many seconds."""
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """What would be done with one input.
+
+    Attributes:
+        input: Name of the input.
+        output: Path of the result.
+        width: Width of the source frames, pixels.
+        height: Height of the source frames, pixels.
+        output_width: Width of the result, pixels.
+        output_height: Height of the result, pixels.
+        frames: Number of frames of the result; None where the container does not tell.
+        model: Model that would run.
+        graph: Its graph, with the backend.
+        tile: Side of a tile with its halo, LR pixels; 0 for whole frames.
+        frame_ms: Time of the network for a frame, measured, ms.
+        seconds: Time of the network for all frames; None where their number is unknown. Decoding
+            and encoding run beside it, and add to it only where they are slower.
+        memory_bytes: Main memory that frames in queues and the network take; None if it cannot be
+            measured.
+        free_bytes: Main memory that is free; None if unknown.
+        device_bytes: Memory of the GPU that the network takes; None without a GPU.
+        notes: What was chosen, and why.
+    """
+
+    input: str
+    output: str
+    width: int
+    height: int
+    output_width: int
+    output_height: int
+    frames: int | None
+    model: str
+    graph: GraphInUse
+    tile: int
+    frame_ms: float
+    seconds: float | None
+    memory_bytes: int | None
+    free_bytes: int | None
+    device_bytes: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The plan as text, one line for input and output, and one for each choice."""
+        frames = "an unknown number of frames" if self.frames is None else f"{self.frames} frames"
+        fed = f"in tiles of {self.tile}" if self.tile else "whole frames"
+        duration = "" if self.seconds is None else f", about {self.seconds:.0f} s in all"
+        memory = [
+            f"{text} {size / 1e9:.2f} GB"
+            for text, size in (
+                ("main memory", self.memory_bytes),
+                ("of free", self.free_bytes),
+                ("GPU memory", self.device_bytes),
+            )
+            if size is not None
+        ]
+        return (
+            f"{self.input}: {self.width}x{self.height}, {frames} -> {self.output}: "
+            f"{self.output_width}x{self.output_height}",
+            f"  {self.model}: {self.graph}, {fed}",
+            f"  network {self.frame_ms:.1f} ms a frame{duration}",
+            f"  {', '.join(memory) or 'memory is not measured here'}",
+            *(f"  {note}" for note in self.notes),
+        )
+
+
+def estimate_run(config: InferConfig) -> tuple[FilePlan, ...]:
+    """Plan a run over videos as `infer` would do it, without writing anything.
+
+    Raises:
+        VsrcError: As for `infer`.
+        ValueError: As for `infer`.
+    """
+    targets = plan_run(config)
+    plans = []
+    before = _free_on_device(config)
+    with closing(RunSessions(config, None)) as network:
+        for target in targets:
+            check_target(target, overwrite=config.overwrite)
+            with open_job(target, config, network) as job:
+                plans.append(_plan(job, before))
+    return tuple(plans)
+
+
+def _plan(job: Job, free_before: int | None) -> FilePlan:
+    info, network = job.reader.info, job.session.network
+    free = free_bytes()
+    frame_ms = 0.0
+
+    def work() -> None:
+        nonlocal frame_ms
+        frame_ms = _time_frame(job)
+
+    growth = peak_growth(work)
+    if growth is None and not frame_ms:
+        work()
+    queued = ENCODER_FRAMES * info.height * info.width * network.scale**2 * 3 // 2
+    after = _free_on_device(job.config) if free_before is not None else None
+    on_device = None if free_before is None or after is None else max(0, free_before - after)
+    return FilePlan(
+        input=job.target.source.name,
+        output=str(job.target.path),
+        width=info.width,
+        height=info.height,
+        output_width=info.width * network.scale,
+        output_height=info.height * network.scale,
+        frames=job.total or None,
+        model=_model_name(job),
+        graph=graph_of(job.session),
+        tile=job.session.tile,
+        frame_ms=round(frame_ms, 2),
+        seconds=round(frame_ms * job.total / 1000, 1) if job.total else None,
+        memory_bytes=None if growth is None else growth + queued,
+        free_bytes=free,
+        device_bytes=on_device,
+        notes=(*job.said, *job.session.notes),
+    )
+
+
+def _model_name(job: Job) -> str:
+    if job.config.model is not None:
+        return str(job.config.model)
+    chosen = [note.split()[0] for note in job.said if " is chosen (" in note]
+    return chosen[0] if chosen else DEFAULT_STUDENT
+
+
+def _time_frame(job: Job) -> float:
+    """Time of the network for a frame of the result, ms, once it runs steadily."""
+    session, info = job.session, job.reader.info
+    network, batch = session.network, job.config.batch
+    generator = np.random.default_rng(0)
+    is_deep = session.graph.io == "float" and info.depth > 8
+    shape, kind = (info.height, info.width, 3), np.uint16 if is_deep else np.uint8
+    frame: Pixels = generator.integers(0, 1 << (8 * np.dtype(kind).itemsize), shape, dtype=kind)
+    window = np.repeat(frame[None, None], network.window, axis=1)
+    windows = np.repeat(window, batch, axis=0)
+    ahead = session.ahead if isinstance(session, AsyncSession) else 0
+    at = 0
+
+    def run(count: int) -> float:
+        """Upscale windows of consecutive frames; each has one frame that the last one had not."""
+        nonlocal at
+        waiting: deque[PendingPixels] = deque()
+        begin = time.perf_counter()
+        for _ in range(count):
+            keys = [tuple(range(at + one, at + one + network.window)) for one in range(batch)]
+            at += batch
+            waiting.append(session.start(windows, keys))
+            if len(waiting) > ahead:
+                waiting.popleft()()
+        while waiting:
+            waiting.popleft()()
+        return time.perf_counter() - begin
+
+    run(max(1, ahead) + 1)  # allocates, captures graphs and fills the ring of features
+    count = max(_LEAST_WINDOWS, 2 * (ahead + 1))
+    seconds = run(count)
+    while seconds < _MOST_SECONDS / 10 and count < 200:
+        count *= 2
+        seconds = run(count)
+    return 1000 * seconds / (count * batch)
+
+
+def _free_on_device(config: InferConfig) -> int | None:
+    """Free memory of the GPU, bytes; None if the backend does not use one, or there is none."""
+    if config.backend == "ort":
+        return None
+    try:
+        return cuda_device(config.device).free_bytes
+    except VsrcError:
+        return None
+
+
+def format_estimates(plans: Sequence[FilePlan]) -> list[str]:
+    """Format plans as text."""
+    return [line for plan in plans for line in plan.lines]
