@@ -54,16 +54,27 @@ def find_refused_operators(model: onnx.ModelProto) -> tuple[str, ...]:
     reasons: dict[str, None] = {}
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and opset.version > MOST_OPSET:
-            reasons[
-                f"opset {opset.version} is newer than {MOST_OPSET}, the newest that TensorRT 10.0 "
-                "reads: export with --opset 18, a graph of another program anew at its source"
-            ] = None
+            reasons[_opset_reason(opset.version)] = None
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in _infer_values(model)}
     for node in model.graph.node:
         reason = _reason(node, ranks)
         if reason:
             reasons[f"{node.op_type} ({node.name or 'unnamed'}): {reason}"] = None
     return tuple(reasons)
+
+
+def refuse_opset(path: Path, opset: int) -> None:
+    """Reject a graph whose opset is too new, before TensorRT is looked for.
+
+    Args:
+        path: File or package of the graph, for the message.
+        opset: Version of its operator set.
+
+    Raises:
+        MismatchError: TensorRT 10.0 does not read it.
+    """
+    if opset > MOST_OPSET:
+        raise MismatchError(f"{path.name} is not for TensorRT 8.6 to 11: {_opset_reason(opset)}")
 
 
 def refuse_operators(path: Path) -> None:
@@ -78,6 +89,13 @@ def refuse_operators(path: Path) -> None:
     if refused:
         more = f" (and {len(refused) - 1} more: vsrc inspect {path})" if len(refused) > 1 else ""
         raise MismatchError(f"{path.name} is not for TensorRT 8.6 to 11: {refused[0]}{more}")
+
+
+def _opset_reason(opset: int) -> str:
+    return (
+        f"opset {opset} is newer than {MOST_OPSET}, the newest that TensorRT 10.0 reads: export "
+        "with --opset 18, a graph of another program anew at its source"
+    )
 
 
 def _reason(node: onnx.NodeProto, ranks: dict[str, int]) -> str:

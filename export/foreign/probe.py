@@ -104,6 +104,12 @@ def real_frames_for(
 def _forms(original: OriginalGraph, told: Told) -> Iterator[ForeignForm]:
     """Forms that the shape of the input allows; peak, scale and output are found by running."""
     shape = original.shape
+    if len(shape) in (4, 5) and shape[-1] in (1, 3) and shape[-3] not in (1, 3):
+        raise MismatchError(
+            f"{original.name} takes its channels last, (N, H, W, C); expected (N, C, H, W): export "
+            "it anew at its source with channels first (tf2onnx: --inputs-as-nchw and "
+            "--outputs-as-nchw)"
+        )
     colours: tuple[ForeignColour, ...] = (told.colour,) if told.colour else ("rgb", "y")
     for colour in colours:
         of_frame = 1 if colour == "y" else 3

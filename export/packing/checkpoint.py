@@ -102,7 +102,7 @@ def _by_spandrel(state: Mapping[str, Tensor], path: Path, own: OwnNetwork) -> Lo
     except MismatchError as error:
         nearest = describe_nearest(state, nn.Identity())
         raise MismatchError(
-            f"{error} {nearest}. Code of your own loads it: "
+            f"{error}. {nearest}. Code of your own loads it: "
             f"vsrc pack module:function --weights {path} -o {path.stem}.vsrc"
         ) from error
     network.path = ""  # a package recognises it in its own weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,8 +59,17 @@ def write_graph_package(own: OwnNetwork, folder: Path, origin: Provenance) -> st
 
 def _description(path: Path) -> tuple[NetworkSpec, GraphSpec] | None:
     """What vsrc wrote into a graph; None for a graph of another program."""
-    original = _metadata(path)
-    return None if original is None else read_description(path, original)
+    text = _metadata(path)
+    return read_description(path, text) if text is not None and _is_description(text) else None
+
+
+def _is_description(text: str) -> bool:
+    """Whether metadata of our key are ours: another program may use the word for its own."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(data, dict) and "schema_version" in data
 
 
 def _metadata(path: Path) -> str | None:

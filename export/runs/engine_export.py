@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vsrc.export.checks.tensorrt_operators import refuse_operators
+from vsrc.export.checks.tensorrt_operators import refuse_operators, refuse_opset
 from vsrc.export.config import ExportConfig, ExportProgress
 from vsrc.export.engines.engine_build import (
     BuildOrder,
@@ -56,6 +56,7 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
         VsrcError: The build failed.
     """
     backend: EngineBackend = "trt" if config.format == "trt" else "trt-rtx"
+    _refuse_new_opset(config)
     module = tensorrt_module(backend)
     here = this_device(backend, config.device) if backend == "trt" else None
     gpus = () if here else choose_gpus(module, config.gpus)
@@ -84,6 +85,16 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
         plans.append(EnginePlan(target, order, graph))
     engines = build_engines(package, plans, config, progress)
     return dataclasses.replace(result, engines=engines)
+
+
+def _refuse_new_opset(config: ExportConfig) -> None:
+    """Reject a graph that is there, or the foreign one that all are made from, by its opset."""
+    spec = open_package(config.package).spec
+    named = [f"{config.precision}", f"{config.precision}-float", f"{config.precision}-stacked"]
+    is_foreign = spec.network.name.startswith(FOREIGN)
+    for name, graph in spec.graphs.items():
+        if is_foreign or name in named:
+            refuse_opset(config.package, graph.opset)
 
 
 def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult:

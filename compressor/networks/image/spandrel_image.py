@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from difflib import get_close_matches
@@ -90,7 +91,7 @@ class SpandrelImage(nn.Module):
             window=1,
             halo=halo.pixels,
             halo_is_exact=halo.is_exact,
-            parameters=parameter_count(self),
+            parameters=parameter_count(self.collapsed()),
             gmac_per_lr_pixel=gmac,
             size_multiple=self.needs.multiple_of,
             hr_features=f"network.{hr_features}" if hr_features else None,
@@ -110,11 +111,32 @@ class SpandrelImage(nn.Module):
         sr: Tensor = self._call(self.network, _pad(lr, self.needs))
         return sr[..., : height * self.scale, : width * self.scale]
 
+    def collapsed(self) -> SpandrelImage:
+        """Return a copy in which convolutions that are merged from branches are plain ones.
+
+        SPAN merges its branches in place at each call, which ends torch's exporter with a
+        segmentation fault.
+        """
+        merged = copy.deepcopy(self)
+        for module in list(merged.network.modules()):
+            for name, child in list(module.named_children()):
+                if hasattr(child, "update_params") and hasattr(child, "eval_conv"):
+                    setattr(module, name, _merge_branches(child))
+        return merged
+
     def _check_tap(self, path: str) -> None:
         inside = [name for name, _ in self.network.named_modules()]
         if path not in inside:
             near = get_close_matches(path, inside, n=3) or inside[1:4]
             raise ValueError(f"{self.path} has no module {path!r}; did you mean {', '.join(near)}?")
+
+
+def _merge_branches(block: nn.Module) -> nn.Module:
+    """The convolution that SPAN's `Conv3XC` computes in evaluation mode, with its activation."""
+    block.update_params()  # type: ignore[operator]
+    conv = block.eval_conv
+    assert isinstance(conv, nn.Module)
+    return nn.Sequential(conv, nn.LeakyReLU(0.05)) if block.has_relu else conv
 
 
 def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> SpandrelImage:
@@ -177,10 +199,7 @@ def recognise(
     try:
         descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
     except spandrel.UnsupportedModelError as error:
-        raise MismatchError(
-            f"{path}: spandrel recognises no architecture in it; if it is one of ours, name it: "
-            "create(NAME) and load_weights"
-        ) from error
+        raise MismatchError(f"{path}: spandrel recognises no architecture in it") from error
     architecture = descriptor.architecture.name
     if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose != "SR":
         raise MismatchError(

@@ -14,7 +14,7 @@ from support.foreign import ForeignCase, write_foreign
 from vsrc.export.foreign.form import ForeignForm, enlarge_chroma, form_of
 from vsrc.export.foreign.measuring import describe_foreign
 from vsrc.export.foreign.normalising import normalise
-from vsrc.export.foreign.original import opset_of_model, read_original
+from vsrc.export.foreign.original import opset_of_model, original_of, read_original
 from vsrc.export.foreign.probe import Told, find_form, real_frames_for
 from vsrc.export.foreign.wrapping import wrap
 from vsrc.runtime.errors import MismatchError
@@ -105,6 +105,15 @@ def test_the_spec_is_counted_and_its_halo_is_the_reach_of_a_change(tmp_path: Pat
     assert spec.parameters == 12 * 3 * 9 + 12
     assert spec.gmac_per_lr_pixel == pytest.approx(12 * 3 * 9 / 1e9)
     assert form_of(spec) == case.form
+
+
+@pytest.mark.parametrize("shape", [(1, "h", "w", 3), (1, 48, 64, 1), (1, 5, 48, 64, 3)])
+def test_channels_at_the_end_are_refused(shape: tuple[int | str, ...], tmp_path: Path) -> None:
+    model = onnx.load(write_foreign(tmp_path / "g.onnx", CASES["rgb"]))
+    value = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, shape)
+    model.graph.input[0].CopyFrom(value)
+    with pytest.raises(MismatchError, match="channels last"):
+        find_form(original_of(model, "g.onnx"), Told())
 
 
 def test_a_graph_with_a_state_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -91,6 +92,36 @@ def test_a_checkpoint_that_spandrel_knows(
     assert made.worst_db >= 40
 
 
+def test_branches_that_a_network_merges_as_it_runs(
+    spandrel: ModuleType, tmp_path: Path, lr: Picture
+) -> None:
+    torch.manual_seed(0)
+    span = spandrel.architectures.SPAN.SPAN(
+        num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2
+    )
+    torch.save(span.state_dict(), tmp_path / "span.pth")
+    pack(OwnNetwork(str(tmp_path / "span.pth")), tmp_path / "my.vsrc")
+    sr = session_picture(tmp_path / "my.vsrc", "fp32", lr)
+    assert np.abs(sr.astype(int) - torch_picture(span.eval(), lr)).max() <= 1
+    merged = [each for name, each in span.state_dict().items() if ".conv." not in name]
+    count = sum(each.numel() for each in merged) - sum(
+        each.numel() for name, each in span.state_dict().items() if ".sk." in name
+    )
+    assert open_package(tmp_path / "my.vsrc").spec.network.parameters == count
+
+
+def test_metadata_of_other_programs_are_not_ours(tmp_path: Path) -> None:
+    for at, text in enumerate(("made by hand", "[1, 2", '{"scale": "4"}', "[]")):
+        path = write_foreign(tmp_path / f"{at}.onnx", FOREIGN["free"])
+        model = onnx.load(path)
+        for key in ("vsrc", "scale"):
+            entry = model.metadata_props.add()
+            entry.key, entry.value = key, text
+        onnx.save(model, path)
+        made = pack(OwnNetwork(str(path)), tmp_path / f"{at}.vsrc")
+        assert "one frame, RGB in 0..1, x2" in made.words
+
+
 FOREIGN = {
     "free": ForeignCase(ForeignForm("image", 1, 1, "rgb", 2)),
     "fixed, old opset": ForeignCase(
@@ -122,6 +153,17 @@ def test_a_foreign_graph_goes_the_whole_way(name: str, tmp_path: Path, lr: Pictu
     assert made.graphs[0].graph.opset >= 13
     floats = export(ExportConfig(path, io="float"))
     assert floats.graphs[0].graph.layout == "stacked"
+
+
+@pytest.mark.parametrize("engine", ["trt", "trt-rtx"])
+def test_opsets_that_tensorrt_does_not_read_are_refused_without_it(
+    engine: Literal["trt", "trt-rtx"], tmp_path: Path
+) -> None:
+    path = tmp_path / "my.vsrc"
+    pack(OwnNetwork(str(write_foreign(tmp_path / "g.onnx", FOREIGN["half, new opset"]))), path)
+    with pytest.raises(MismatchError, match="opset 23 is newer than 20"):
+        export(ExportConfig(path, format=engine, precision="fp16", shape=((48, 64),)))
+    assert not list(path.glob("engines/*"))
 
 
 def test_a_lone_graph_of_vsrc(tiny_package: Path, tmp_path: Path) -> None:
