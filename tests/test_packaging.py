@@ -15,9 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 import vsrc
+from vsrc.runtime.dependencies import dependencies
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -144,6 +146,22 @@ def test_the_metadata_says_what_an_index_shows(
     (licence,) = (text for name, text in contents.items() if name.endswith("/licenses/LICENSE"))
     assert b"END OF TERMS AND CONDITIONS" in licence
     assert any(name.endswith("/licenses/NOTICE") for name in contents)
+
+
+def test_the_oldest_versions_that_ci_tries_are_those_declared() -> None:
+    """All but click's, of which the tests need a newer one than the product; see the file."""
+    lines = (ROOT / ".ci" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    tried = dict(line.split("==") for line in lines if not line.startswith("#"))
+    declared = {
+        each.name: Version(bound.version)
+        for each in dependencies()
+        if each.extra in (None, "cpu")
+        for bound in SpecifierSet(each.bounds)
+        if bound.operator == ">="
+    }
+    assert tried.keys() == declared.keys()
+    for name, least in declared.items():
+        assert Version(tried[name]) == least or name == "click"
 
 
 def test_the_citation_is_of_this_version() -> None:
