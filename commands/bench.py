@@ -13,10 +13,10 @@ from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_prof
 from vsrc.commands.device_argument import device_option
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import own_network_options, packaged, take_told
+from vsrc.commands.shape_option import read_shapes
 from vsrc.commands.status_line import StatusLine
 from vsrc.commands.text_output import echo
 from vsrc.commands.trust_options import allow_code_option
-from vsrc.export.config import parse_shape
 from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
 from vsrc.runtime.quoting import quoted
 
@@ -125,7 +125,7 @@ def bench_command(
     from vsrc.runtime.latency.usual_shape import usual_shape
 
     told = take_told(options)
-    shapes = (BenchConfig.shape,) if shape is None else parse_shape(shape)
+    shapes = (BenchConfig.shape,) if shape is None else read_shapes(shape)
     if profile:
         run_profile(profile_config(shapes, sizes, options), profile, overwrite=overwrite)
         return

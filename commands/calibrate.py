@@ -82,6 +82,7 @@ def calibrate_command(
     """
     from vsrc.calibration.calibrating import calibrate
     from vsrc.calibration.calibration_text import calibration_text
+    from vsrc.runtime.package import next_export
 
     told = take_told(options)
     CalibrationConfig(package=model, **options)  # checks the options before anything is written
@@ -96,4 +97,4 @@ def calibrate_command(
         echo_json(result)
         return
     echo(calibration_text(quoted(result)))
-    echo_line(f"next: vsrc export {package} --precision int8", err=True)
+    echo_line(f"next: {next_export(package, '--precision int8')}", err=True)

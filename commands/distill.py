@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from vsrc.commands.media_options import media_options
+from vsrc.commands.shape_option import read_shapes
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.commands.training_bar import TrainingBar
 from vsrc.compressor.training.config import DistillConfig
-from vsrc.export.config import parse_shape
 from vsrc.runtime.quoting import quoted
 
 
@@ -86,6 +86,7 @@ def distill_command(
     from vsrc.compressor.plan import plan
     from vsrc.compressor.recipe import find_code, read_recipe
     from vsrc.compressor.training.processes import end_together, process_rank
+    from vsrc.runtime.package import next_export
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
     if (code := find_code(recipe, settings=settings, options=given)) and not given.get(
@@ -108,7 +109,7 @@ def distill_command(
         path = distill(config, report=bar, announce=announce, command=command)
     if first:
         echo_line(path)
-        echo_line(f"next: vsrc export {path} --format onnx", err=True)
+        echo_line(f"next: {next_export(path, '--format onnx')}", err=True)
 
 
 def _refuse_code(recipe: Path | None, code: dict[str, str], *, dry_run: bool) -> None:
@@ -132,7 +133,7 @@ def _lr_size(text: str | None) -> list[int] | None:
     """Parse `180x320` to `[180, 320]`."""
     if text is None:
         return None
-    sizes = parse_shape(text)
+    sizes = read_shapes(text)
     if len(sizes) != 1:
         raise ValueError(f"--shape {text} holds {len(sizes)} sizes; a latency is meant for one")
     return list(sizes[0])

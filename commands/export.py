@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ from vsrc.commands.own_network import (
     take_told,
     writable,
 )
+from vsrc.commands.shape_option import read_shapes
 from vsrc.commands.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.export.config import (
@@ -26,7 +28,6 @@ from vsrc.export.config import (
     AskedPrecision,
     ExportConfig,
     Format,
-    parse_shape,
 )
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
 from vsrc.runtime.quoting import quoted
@@ -188,7 +189,7 @@ def export_command(
         precision=precision,
         io=io,
         layout=layout,
-        shape=parse_shape(shape) if shape else (),
+        shape=read_shapes(shape) if shape else (),
         opset=opset,
         overwrite=overwrite,
         halves=halves,
@@ -251,10 +252,11 @@ def _show(result: ExportResult, package: Path) -> None:
     from vsrc.export.runs.text import export_text
 
     if result.graphs or result.engines:
-        echo(export_text(quoted(result)))
+        echo(export_text(quoted(result), package))
     else:
         from vsrc.runtime.package import open_package
 
         echo_line(f"{package}: {', '.join(open_package(package).spec.graphs)}")
-    if not result.engines:
-        echo_line(f"next: vsrc infer VIDEO -m {package} -o OUT.mp4", err=True)
+    if not result.engines and result.choice is None:  # its table ends with such a line
+        command = shlex.join(["vsrc", "infer", "VIDEO", "-m", str(package), "-o", "OUT.mp4"])
+        echo_line(f"next: {command}", err=True)

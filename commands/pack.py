@@ -56,4 +56,5 @@ def pack_command(
         return
     echo_line(made.words)
     echo_line(f"{made.path}: {', '.join(made.graphs)}")
-    echo_line(f"next: vsrc infer VIDEO -m {made.path} -o OUT.mp4", err=True)
+    command = shlex.join(["vsrc", "infer", "VIDEO", "-m", str(made.path), "-o", "OUT.mp4"])
+    echo_line(f"next: {command}", err=True)

@@ -83,6 +83,6 @@ class ProgressLog:
             write_line(text)
 
     def _run_ticker(self) -> None:
-        with suppress(OSError):  # nobody reads stderr any more; the command itself goes on
+        with suppress(OSError):  # where nobody reads stderr any more, the command itself goes on
             while not self._ended.wait(_TICK_SECONDS):
                 self.tick()

@@ -17,10 +17,15 @@ from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile, Prediction
+from vsrc.runtime.report.choice_table import ChoiceRow, choice_table
+from vsrc.runtime.size_text import format_shape, size_text
 
 FAMILY = "edge"
 _WIDTH_STEP = 4
 _EXAMPLES = 2
+_WINDOW = 5
+"""Window of the family where none is given, frames."""
+_BYTES_PER_WEIGHT = 4
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class StudentChoice:
         tried: Number of sizes considered.
         fitting: Number of sizes that meet the target.
         too_slow: Candidate with the least arithmetic above the chosen one; it misses the target.
+        scale: SR/LR side ratio of the students.
+        window: Number of frames that they are fed at once.
     """
 
     chosen: SizeCandidate
@@ -73,19 +80,46 @@ class StudentChoice:
     tried: int
     fitting: int
     too_slow: tuple[SizeCandidate, ...]
+    scale: int
+    window: int
 
     def text(self) -> str:
-        """Summary in a few lines."""
-        height, width = self.shape
+        """The sizes in a table, and the settings that take the recommended one."""
         lines = [
-            f"{self.target_ms:g} ms at {height}x{width} on {self.device}: {self.fitting} of "
-            f"{self.tried} sizes (encoded x features x blocks) meet it",
-            f"taken      {self.chosen.text()}: the most arithmetic of these",
-            *(f"too slow   {candidate.text()}" for candidate in self.too_slow),
+            f"{self.target_ms:g} ms at {format_shape(*self.shape)} on {self.device}: "
+            f"{self.fitting} of {self.tried} sizes meet it; "
+            f"recommended: {self.chosen.size}, the most arithmetic of these",
+            *choice_table(
+                "encoded x features x blocks",
+                [self._row(candidate) for candidate in (self.chosen, *self.too_slow)],
+                command=f"vsrc distill --student {FAMILY} {self._settings()} --data DIR ...",
+                label="the same without a profile",
+            ),
         ]
         if not self.too_slow:
             lines.append("every size that the profile covers is fast enough: edge-l may be, too")
         return "\n".join(lines)
+
+    def _row(self, candidate: SizeCandidate) -> ChoiceRow:
+        how = "measured" if candidate.latency.measured else "predicted"
+        limit = "" if candidate.latency.high_ms is None else f", at most {candidate.surely_ms:.2f}"
+        is_chosen = candidate is self.chosen
+        weights = candidate.size.weights(scale=self.scale, window=self.window)
+        return ChoiceRow(
+            str(candidate.size),
+            candidate.latency.latency_ms,
+            None,
+            size_text(_BYTES_PER_WEIGHT * weights),
+            f"{how}{limit}" if is_chosen else f"too slow, {how}{limit}",
+            is_recommended=is_chosen,
+        )
+
+    def _settings(self) -> str:
+        arguments = asdict(self.chosen.size)
+        if self.window != _WINDOW:
+            arguments["window"] = self.window
+        words = [f"--set student_arguments.{name}={arguments[name]}" for name in arguments]
+        return " ".join(words + [f"--set scale={self.scale}"] * (self.scale != DistillConfig.scale))
 
 
 def resolve_target(config: DistillConfig) -> tuple[DistillConfig, StudentChoice | None]:
@@ -148,7 +182,7 @@ def choose_student(
     if not fitting:
         least = min(candidates, key=lambda candidate: candidate.surely_ms)
         raise MismatchError(
-            f"no size of the profile meets {target_ms:g} ms at {where[0]}x{where[1]}; the fastest "
+            f"no size of the profile meets {target_ms:g} ms at {format_shape(*where)}; the fastest "
             f"is {least.text()}: allow more time, feed smaller frames, or profile smaller sizes "
             "(vsrc bench --profile F --sizes)"
         )
@@ -166,6 +200,8 @@ def choose_student(
         tried=len(candidates),
         fitting=len(fitting),
         too_slow=tuple(beyond[:_EXAMPLES]),
+        scale=profile.scale,
+        window=profile.window_frames,
     )
 
 
@@ -192,7 +228,7 @@ def _arithmetic(candidate: SizeCandidate) -> tuple[float, int, int]:
 
 
 def _check_alike(profile: LatencyProfile, config: DistillConfig, path: Path) -> None:
-    window = config.student_arguments.get("window", 5)
+    window = config.student_arguments.get("window", _WINDOW)
     for what, there, wanted in (
         ("scale", profile.scale, config.scale),
         ("window", profile.window_frames, window),

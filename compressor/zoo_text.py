@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from vsrc.compressor.zoo import ShippedLatency, ShippedPackage, Zoo, ZooNetwork
+from vsrc.runtime.size_text import format_shape
 from vsrc.runtime.spec import Quality
 
 WIDTH = 100
@@ -94,7 +95,7 @@ def _quality_lines(quality: Sequence[Quality]) -> list[str]:
 
 
 def _latency_line(timing: ShippedLatency) -> str:
-    size = f"{timing.height_px}x{timing.width_px}"
+    size = format_shape(timing.height_px, timing.width_px)
     threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
     return (
         f"{timing.p50_ms:.1f} ms a frame of {size} (median), {timing.session}, {threads}, "

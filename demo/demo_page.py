@@ -10,7 +10,13 @@ from vsrc.demo.material import FIRST_JUDGED, Frames, Material
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.text import latency_cells
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
+from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sample import SAMPLE_CREDIT
+from vsrc.runtime.size_text import format_size
+
+BICUBIC_LABEL = "Bicubic"
+TRAINED_LABEL = "Trained just now"
+SHIPPED_LABEL = "Ships with vsrc"
 
 SHOWN = 12
 """Index of the scored frame that is shown."""
@@ -34,7 +40,7 @@ def write_demo_page(
     """
     decibels = {score.label: f"{score.psnr_db:.2f} dB" for score in scores}
     # The page opens on its first two images: bicubic, and the best one.
-    best_first = sorted(pictures, key=lambda label: (label != "Bicubic", label))
+    best_first = sorted(pictures, key=lambda label: (label != BICUBIC_LABEL, label))
     shown = [Picture(label, pictures[label][SHOWN], decibels[label]) for label in best_first]
     shown.append(Picture("Original", material.hr[FIRST_JUDGED + SHOWN]))
     columns, cells = zip(*latency_cells(latency), strict=True)
@@ -42,10 +48,13 @@ def write_demo_page(
         path,
         title="vsrc demo",
         pictures=shown,
+        badge=_badge(scores),
+        machine=str(latency.machine),
         summary=(
-            "A clip of 160x90, upscaled four times. The scores are of frames 84 to 119. The "
-            "student trained in this demo has not seen them, only frames 0 to 71 of the same shot; "
-            "the shipped student was trained on other footage, with other scenes of this film."
+            "A clip of 160x90 (WxH), upscaled four times. The scores are of frames 84 to 119. "
+            "The student trained in this demo has seen frames 0 to 71 of the same shot and none of "
+            "these; the shipped student was trained on other footage, with other scenes of this "
+            "film."
         ),
         tables=[
             Table(
@@ -55,14 +64,30 @@ def write_demo_page(
                 note="8 bit, BT.601, no border cut, mean over 36 frames; LR is MATLAB bicubic.",
             ),
             Table(
-                title="Latency of the shipped student, ms per frame",
+                title="Latency, ms per frame",
                 columns=("", *columns),
-                rows=(("edge-s, 160x90 to 640x360", *cells),),
-                note=f"{latency.throughput_fps:.1f} frames/s on this machine.",
+                rows=((_latency_label(latency), *cells),),
+                note=f"{latency.throughput_fps:.1f} frames/s; {latency.subject.graph_words}.",
             ),
         ],
         credit=SAMPLE_CREDIT,
     )
+
+
+def _badge(scores: Sequence[UpscalerScore]) -> Badge:
+    """How far the student that was trained just now is above bicubic."""
+    by_label = {score.label: score.psnr_db for score in scores}
+    gain = by_label[TRAINED_LABEL] - by_label[BICUBIC_LABEL]
+    words = f"trained student {gain:+.2f} dB against bicubic"
+    return Badge(words, "good" if gain > 0 else "bad")
+
+
+def _latency_label(latency: BenchReport) -> str:
+    """The network that was measured, and the sizes of its frames."""
+    feed, scale = latency.feed, latency.subject.scale
+    width, height = feed.width_px, feed.height_px
+    larger = f" to {format_size(width * scale, height * scale)}" if scale else ""
+    return f"{latency.subject.network}, {format_size(width, height)}{larger}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,13 @@ import numpy as np
 
 from vsrc.compressor.training.config import TRAINING_MODULES
 from vsrc.demo.demo_config import DemoConfig
-from vsrc.demo.demo_page import UpscalerScore
+from vsrc.demo.demo_page import (
+    BICUBIC_LABEL,
+    SHIPPED_LABEL,
+    TRAINED_LABEL,
+    UpscalerScore,
+    write_demo_page,
+)
 from vsrc.demo.material import FIRST_JUDGED, TRAINING_FRAMES, Frames, Material, prepare
 from vsrc.export.config import EXPORT_MODULES
 from vsrc.runtime.errors import VsrcError
@@ -91,10 +97,12 @@ def demo(
     pictures = _upscale_ways(student, material, config.threads)
     say("5/5  measure the latency of the shipped student")
     height, width = material.lr.shape[1:3]
-    latency = bench(BenchConfig(shape=(height, width), threads=config.threads, seconds=4))
+    latency = bench(
+        BenchConfig(
+            model=shipped(STUDENT), shape=(height, width), threads=config.threads, seconds=4
+        )
+    )
     scores = tuple(UpscalerScore(label, _score(sr, material)) for label, sr in pictures.items())
-    from vsrc.demo.demo_page import write_demo_page
-
     page = write_demo_page(folder / "index.html", pictures, scores, latency, material)
     return DemoResult(scores, latency, video, page, time.monotonic() - started)
 
@@ -147,8 +155,8 @@ def _export(student: Path) -> None:
 
 def _upscale_ways(student: Path, material: Material, threads: int) -> dict[str, Frames]:
     """Upscale the scored frames in three ways."""
-    pictures = {"Bicubic": upscale(material.lr[FIRST_JUDGED:], 4)}
-    for label, path in (("Taught just now", student), ("Ships with vsrc", shipped(STUDENT))):
+    pictures = {BICUBIC_LABEL: upscale(material.lr[FIRST_JUDGED:], 4)}
+    for label, path in ((TRAINED_LABEL, student), (SHIPPED_LABEL, shipped(STUDENT))):
         # The new student has no int8 graph: both are judged in fp32.
         session = open_package(path).session(precision="fp32", threads=threads)
         pictures[label] = upscale_clip(session, material.lr)[FIRST_JUDGED:]

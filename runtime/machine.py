@@ -132,6 +132,17 @@ def board_model(path: Path = Path("/proc/device-tree/model")) -> str | None:
         return None
 
 
+def has_nvidia_device(root: Path = Path("/")) -> bool:
+    """Whether there is an NVIDIA GPU, as far as its device files tell; nothing is loaded for that.
+
+    Args:
+        root: Folder that contains `/dev`, `/proc` and `/etc`; another one in tests.
+    """
+    names = ("nvidiactl", "nvidia0", "nvhost-gpu", "dxg")  # PCIe, Jetson, and WSL
+    is_linux = platform.system() == "Linux"
+    return not is_linux or is_jetson(root) or any((root / "dev" / name).exists() for name in names)
+
+
 def is_jetson(root: Path = Path("/")) -> bool:
     """Whether this is an NVIDIA Jetson, also on a carrier board whose model does not say so.
 

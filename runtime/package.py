@@ -16,6 +16,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
@@ -140,7 +141,7 @@ def open_package(path: str | Path) -> Package:
     path = Path(path)
     spec_path = path / SPEC_FILE
     if not path.exists():
-        raise SpecError(f"{path} does not exist; {MODEL_WAYS}")
+        raise SpecError(f"{path} does not exist; {_describe_shipped(path)}{MODEL_WAYS}")
     if not spec_path.is_file():
         raise SpecError(
             f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one; {MODEL_WAYS}"
@@ -164,6 +165,16 @@ def _precision_of(name: str) -> str:
     return whole.removesuffix("-float").removesuffix("-stacked")
 
 
+def _describe_shipped(path: Path) -> str:
+    """Names of the models that ship, the nearest first, where a name was typed; else nothing."""
+    if path.suffix or len(path.parts) != 1:
+        return ""
+    names = list_shipped()
+    near = get_close_matches(str(path), names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}these models ship with vsrc: {', '.join(names)}; "
+
+
 def packed_folder() -> Path:
     """Return the folder of packages that vsrc made for itself of other files."""
     return cache_folder() / "networks"
@@ -173,6 +184,17 @@ def is_kept_by_vsrc(path: Path) -> bool:
     """Whether a package belongs to the installation or to the cache, and is not to be changed."""
     homes = (shipped().parent, packed_folder())
     return any(path.resolve().is_relative_to(home.resolve()) for home in homes)
+
+
+def next_export(path: Path, options: str) -> str:
+    """Return the command that exports a package, with the permission that it needs.
+
+    Args:
+        path: Folder of the package.
+        options: Options of `vsrc export`.
+    """
+    runs_code = ":" in open_package(path).spec.network.name
+    return advised_export(path, f"{options} --allow-code" if runs_code else options)
 
 
 def advised_export(path: Path, options: str) -> str:

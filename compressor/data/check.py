@@ -20,6 +20,7 @@ from vsrc.runtime.numbering import describe_gaps
 from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import guess_degradation
+from vsrc.runtime.size_text import format_size
 
 _PAIRS = 2
 """Frames of an HR/LR pair that are compared; all share one degradation."""
@@ -70,7 +71,7 @@ class ClipReport:
         if self.error:
             return f"{self.name}: BROKEN: {self.error}"
         shots = "1 shot" if not self.cuts else f"{len(self.cuts) + 1} shots"
-        line = f"{self.name}: {self.width}x{self.height}, {self.frames} frames, {shots}"
+        line = f"{self.name}: {format_size(self.width, self.height)}, {self.frames} frames, {shots}"
         if self.subset != "any":
             line += f", for {self.subset}"
         pairs = [f"LR version ({twin.named}) looks like {twin.guess}" for twin in self.twins]

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -58,7 +59,12 @@ def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
     with explain_missing("onnxscript", extra="export"):
         import onnxscript  # noqa: F401  imported late by the exporter, with an unclear error
     # The exporter prints to stdout and warns of its internals; neither is for the user.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), torch.no_grad():
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        _errors_alone(logging.getLogger("torch.onnx")),
+        warnings.catch_warnings(),
+        torch.no_grad(),
+    ):
         warnings.simplefilter("ignore")
         try:
             program = torch.onnx.export(
@@ -78,6 +84,17 @@ def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
             ) from error
     assert program is not None
     return program.model_proto
+
+
+@contextlib.contextmanager
+def _errors_alone(log: logging.Logger) -> Iterator[None]:
+    """Silence the warnings of a logger: torch writes one for each operator of torchvision."""
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -12,8 +12,9 @@ from vsrc.export.checks.tensorrt_operators import find_refused_operators
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import SpecError, VsrcError
-from vsrc.runtime.inspection.facts import Inspection, size_text
+from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.installation import explain_missing
+from vsrc.runtime.size_text import size_text
 
 if TYPE_CHECKING:
     import onnx

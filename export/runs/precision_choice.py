@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vsrc.runtime.decibels import format_gain
 from vsrc.runtime.spec import Precision
 
 _WORTH = 0.95
@@ -72,7 +73,9 @@ def choose_precision(
     if best is base:
         reason = f"nothing is more than {100 * (1 - _WORTH):.0f} % faster than fp32 here"
     else:
-        lost = "" if best.loss_db is None else f", {-best.loss_db:+.3f} dB against ground truth"
+        lost = ""
+        if best.loss_db is not None:
+            lost = f", {format_gain(-best.loss_db)} against ground truth"
         reason = (
             f"{_ratio(best, base):.2f} x the time of fp32, {_decibels(best.psnr_db)} from it{lost}"
         )

@@ -14,12 +14,15 @@ import numpy as np
 from vsrc import __version__
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.runs.result import ExportedGraph
+from vsrc.runtime.decibels import format_gain
 from vsrc.runtime.dependencies import find_version, is_importable
-from vsrc.runtime.inspection.facts import size_text
+from vsrc.runtime.machine import this_machine
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
+from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sample import SAMPLE_CREDIT
 from vsrc.runtime.schema import to_json
+from vsrc.runtime.size_text import size_text
 
 if TYPE_CHECKING:
     from vsrc.export.checks.checked_graphs import Draft
@@ -53,7 +56,7 @@ def write_reports(package: Path, draft: Draft, written: Sequence[ExportedGraph])
     write_file(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
     if not is_importable("jinja2"):
         return [file]
-    return [file, _page(file.with_suffix(".html"), draft, data)]
+    return [file, _page(file.with_suffix(".html"), package, draft, data)]
 
 
 def _data(draft: Draft, written: Sequence[ExportedGraph]) -> dict[str, Any]:
@@ -98,7 +101,18 @@ def _finite(agreement: Agreement) -> dict[str, Any]:
     }
 
 
-def _page(path: Path, draft: Draft, data: dict[str, Any]) -> Path:
+def _model_name(package: Path) -> str:
+    """Name of the package, for a reader who has several such pages open."""
+    return package.resolve().name.removesuffix(".vsrc")
+
+
+def _badge(draft: Draft, agreement: str, limit_db: float) -> Badge:
+    if draft.lossy:
+        return Badge(f"failed: {agreement}, below {limit_db:g} dB; kept as lossy", "bad")
+    return Badge(f"passed: {agreement}, limit {limit_db:g} dB", "good")
+
+
+def _page(path: Path, package: Path, draft: Draft, data: dict[str, Any]) -> Path:
     truth, here = draft.comparison.truth, draft.comparison.pictures[draft.name]
     worst = min(
         (
@@ -108,19 +122,20 @@ def _page(path: Path, draft: Draft, data: dict[str, Any]) -> Path:
         ),
         default=None,
     )
-    agreement = "the same" if worst is None else f"{worst:.1f} dB"
+    agreement = "equal" if worst is None else f"{worst:.1f} dB"
     difference, factor = _difference(truth, here)
     return before_after_page(
         path,
-        title=f"Export check: {draft.name}",
+        title=f"Export of {_model_name(package)}: {draft.name}",
+        badge=_badge(draft, agreement, data["limit_db"]),
+        machine=str(this_machine()),
         pictures=[
             Picture(f"{draft.judge} fp32", truth),
             Picture(draft.name, here, agreement),
             Picture("difference", difference, f"x {factor}"),
         ],
         summary=(
-            f"{agreement} from {data['compared_with']}; {_limits(data)}"
-            + (", which it misses: the graph is marked as lossy." if draft.lossy else ".")
+            f"PSNR against {data['compared_with']}: {agreement} at the worst of the compared sizes."
             + ("" if draft.int8_share is None else f" {_share(draft)}.")
         ),
         tables=[*_tables(data)],
@@ -154,22 +169,30 @@ def _tables(data: dict[str, Any]) -> list[Table]:
     rows = []
     for name, of_one in data["agreements"].items():
         for agreed in of_one:
-            loss = "" if agreed["loss_db"] is None else f"{agreed['loss_db']:+.4f} dB"
+            gain = "" if agreed["loss_db"] is None else format_gain(-agreed["loss_db"])
             rows.append(
                 (
                     name,
-                    f"{agreed['width']}x{agreed['height']}",
+                    f"{agreed['height']}x{agreed['width']}",
                     "equal" if agreed["psnr_db"] is None else f"{agreed['psnr_db']:.2f} dB",
                     f"{agreed['largest_difference'] or 0:.3f}",
                     f"{100 * agreed['differing_share']:.2f} %",
-                    loss,
+                    gain,
                 )
             )
     agreement = Table(
         f"Agreement with {data['compared_with'].partition(' in ')[0]}",
-        ("Graph", "LR size", "PSNR", "Largest, of 255", "8-bit values that differ", "Loss"),
+        (
+            "Graph",
+            "LR, HxW",
+            "PSNR",
+            "Largest, of 255",
+            "8-bit values that differ",
+            "Against truth",
+        ),
         tuple(rows),
-        f"Arithmetic: {data['arithmetic']}. Loss: how much further it is from ground truth.",
+        f"Arithmetic: {data['arithmetic']}. Against truth: change of PSNR to the original; "
+        "negative is a loss.",
     )
     files = Table(
         "Files",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 from vsrc.export.checks.quality_gate import worst_db
-from vsrc.export.runs.precision_choice import PrecisionChoice
+from vsrc.export.runs.precision_choice import PrecisionCandidate, PrecisionChoice
 from vsrc.export.runs.result import ExportedGraph, ExportResult
 from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget
-from vsrc.runtime.inspection.facts import size_text
+from vsrc.runtime.decibels import format_gain
+from vsrc.runtime.report.choice_table import ChoiceRow, choice_table
+from vsrc.runtime.size_text import format_shape, size_text
 
 
-def export_text(result: ExportResult) -> str:
-    """Format written files, agreement with torch, and nodes kept in fp32."""
+def export_text(result: ExportResult, package: Path) -> str:
+    """Format the files written to a package, agreement with torch, and nodes kept in fp32."""
     lines = []
     for graph in result.graphs:
         mark = "  LOSSY" if graph.graph.lossy else ""
@@ -19,7 +24,7 @@ def export_text(result: ExportResult) -> str:
         )
     for name, agreements in result.agreements.items():
         loss = [agreement.loss_db for agreement in agreements if agreement.loss_db is not None]
-        lost = f", {-max(loss):+.4f} dB against ground truth" if loss else ""
+        lost = f", {format_gain(-max(loss))} against ground truth" if loss else ""
         lines.append(
             f"{name}: {worst_db(agreements):.1f} dB to {result.judge} before rounding{lost}"
         )
@@ -34,7 +39,7 @@ def export_text(result: ExportResult) -> str:
         if each.instead:
             lines.append(f"  built again: {each.instead}")
     if result.choice is not None:
-        lines += choice_lines(result.choice)
+        lines += choice_lines(result.choice, package)
     lines += [f"report: {path}" for path in result.reports if path.suffix == ".html"]
     return "\n".join(lines)
 
@@ -82,31 +87,33 @@ def _target(target: EngineTarget) -> str:
     return f"{name} {target.version}, {gpu}"
 
 
-def choice_lines(choice: PrecisionChoice) -> list[str]:
-    """Format the table of `--precision auto` and the recommendation."""
-    lines = ["", f"on {choice.backend}, one frame of {choice.width}x{choice.height}:"]
-    lines.append(
-        f"  {'precision':<10}{'ms':>9}{'x fp32':>8}{'dB to torch':>13}{'loss, dB':>10}{'size':>10}"
+def choice_lines(choice: PrecisionChoice, package: Path) -> list[str]:
+    """Format the table of `--precision auto`, and the command that runs the recommended graph."""
+    where = format_shape(choice.height, choice.width)
+    backend, _, provider = choice.backend.partition("-")
+    words = ["vsrc", "infer", "VIDEO", "-m", str(package), "--precision", choice.recommended]
+    words += ["--backend", backend if provider in ("", "cpu") else choice.backend]
+    return [
+        "",
+        f"on {choice.backend}, one frame of {where}; recommended: {choice.recommended} "
+        f"({choice.reason})",
+        *choice_table(
+            "precision",
+            [_row(candidate, choice) for candidate in choice.candidates],
+            command=shlex.join([*words, "-o", "OUT.mp4"]),
+        ),
+    ]
+
+
+def _row(candidate: PrecisionCandidate, choice: PrecisionChoice) -> ChoiceRow:
+    if candidate.latency_ms is None:
+        return ChoiceRow(candidate.precision, None, None, "", f"not written: {candidate.refused}")
+    agreement = "equal" if candidate.psnr_db is None else f"{candidate.psnr_db:.1f} dB"
+    return ChoiceRow(
+        candidate.precision,
+        candidate.latency_ms,
+        None if candidate.loss_db is None else -candidate.loss_db,
+        size_text(candidate.size_bytes),
+        f"{agreement} to torch",
+        is_recommended=candidate.precision == choice.recommended,
     )
-    base = next(
-        candidate.latency_ms for candidate in choice.candidates if candidate.precision == "fp32"
-    )
-    for candidate in choice.candidates:
-        if candidate.latency_ms is None:
-            lines.append(f"  {candidate.precision:<10}not written: {candidate.refused}")
-            continue
-        mark = (
-            "  <- no other is both faster and closer"
-            if candidate.precision in choice.efficient
-            else ""
-        )
-        agreement = "equal" if candidate.psnr_db is None else f"{candidate.psnr_db:.1f}"
-        loss = "" if candidate.loss_db is None else f"{candidate.loss_db:.4f}"
-        ratio = candidate.latency_ms / base if base else 1.0
-        lines.append(
-            "  "
-            f"{candidate.precision:<10}{candidate.latency_ms:>9.1f}{ratio:>8.2f}{agreement:>13}{loss:>10}"
-            f"{size_text(candidate.size_bytes):>10}{mark}"
-        )
-    lines.append(f"recommended here: {choice.recommended} ({choice.reason})")
-    return lines

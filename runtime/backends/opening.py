@@ -27,7 +27,7 @@ from vsrc.runtime.backends.tensorrt_api import MODULES, tensorrt_module
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, VsrcError
 from vsrc.runtime.installation import require_installed
-from vsrc.runtime.machine import has_bf16, thread_count
+from vsrc.runtime.machine import has_bf16, has_nvidia_device, thread_count
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.state_session import StateSession
 
@@ -214,11 +214,20 @@ def _open_chosen(
     skipped: list[str],
     say: Callable[[str], None],
 ) -> Session:
-    """Open the named backend, or the fastest that loads; say what was skipped."""
-    if backend == "auto":
-        session = first_that_loads(_auto_backends(precision), open_on, skipped)
+    """Open the named backend, or the fastest that loads; say what was skipped.
+
+    On a machine without a GPU nobody expects its backends, so that they are not mentioned.
+    """
+    failed: list[str] = []
+    session = (
+        first_that_loads(_auto_backends(precision), open_on, failed)
+        if backend == "auto"
+        else open_on(backend)
+    )
+    if has_nvidia_device() or precision == BF16:
+        skipped[:0] = failed
     else:
-        session = open_on(backend)
+        logger.info("skipped: %s", ", ".join(failed))
     if skipped:
         say(f"{session.label} runs it; skipped: {', '.join(skipped)}")
     return session

@@ -19,7 +19,7 @@ def typed_name(model: Path) -> str:
     return model.stem if is_shipped else str(model)
 
 
-def infer_command(config: PreviewConfig, label: str, package: Path) -> str:
+def format_infer_command(config: PreviewConfig, label: str, package: Path) -> str:
     """Command of `vsrc infer` with the settings of the preview."""
     names = dict(zip(config.models, config.names, strict=False))
     name = names.get(package) or typed_name(package)
@@ -36,7 +36,7 @@ def infer_command(config: PreviewConfig, label: str, package: Path) -> str:
     return shlex.join([*words, "-o", _output(config, label)])
 
 
-def ffmpeg_command(config: PreviewConfig, label: str, *, scale: int) -> str:
+def format_ffmpeg_command(config: PreviewConfig, label: str, *, scale: int) -> str:
     """Command of ffmpeg that upscales by Lanczos."""
     words = ["ffmpeg", "-i", str(config.video)]
     words += ["-vf", f"scale=iw*{scale}:ih*{scale}:flags=lanczos", "-c:a", "copy"]

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vsrc.runtime.candidates.preview_result import Preview
-from vsrc.runtime.candidates.preview_text import preview_tables, verdict
+from vsrc.runtime.candidates.preview_text import describe_times, preview_tables
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.report.before_after import ClipShape, PageClip, before_after_clips_page
+from vsrc.runtime.report.template import Badge
+from vsrc.runtime.size_text import format_size
 from vsrc.runtime.time_text import format_span
 
 
@@ -37,6 +39,8 @@ def write_preview_page(
         path,
         title=f"Preview of {Path(preview.video).name}",
         summary=_summary(preview, info, is_cut=is_cut),
+        badge=Badge(f"vsrc infer takes {preview.recommended}"),
+        machine=str(this_machine()),
         clips=clips,
         shape=ClipShape(width=width, height=height, frames=preview.frames, fps=info.rate),
         tables=preview_tables(preview),
@@ -52,7 +56,6 @@ def _summary(preview: Preview, info: VideoInfo, *, is_cut: bool) -> str:
     part = "The centre of each frame is shown. " if is_cut else ""
     advice = preview.advice[0].upper() + preview.advice[1:]
     return (
-        f"{unfinished}{seconds} from {preview.start:g} s on, of {width} x {height} (W x H), "
-        f"{float(info.rate):.4g} fps. {verdict(preview.candidates)}{advice}. {part}"
-        f"Measured on {this_machine()}."
+        f"{unfinished}{seconds} from {preview.start:g} s on, of {format_size(width, height)}, "
+        f"{float(info.rate):.4g} fps. {describe_times(preview.candidates)}{advice}. {part}"
     )

@@ -8,7 +8,7 @@ from vsrc.runtime.jobs.result import FileResult
 
 
 @dataclass(frozen=True)
-class Candidate:
+class PreviewCandidate:
     """One way to upscale the video, tried on the excerpt.
 
     Attributes:
@@ -45,7 +45,8 @@ class Preview:
         start: Start of the excerpt, seconds from the first frame.
         frames: Number of frames of the excerpt.
         whole_frames: Number of frames of the video; None where unknown.
-        advice: The model that `vsrc infer` would choose for this video, and why.
+        recommended: Name of the model that `vsrc infer` would choose for this video.
+        advice: The same as a sentence, with the reason.
         candidates: What was tried, in that order.
         planned: Number of candidates; larger than their number on the page of a stopped run.
     """
@@ -55,8 +56,9 @@ class Preview:
     start: float
     frames: int
     whole_frames: int | None
+    recommended: str
     advice: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[PreviewCandidate, ...]
     planned: int
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vsrc.runtime.candidates.preview_result import Candidate, Preview
+from vsrc.runtime.candidates.preview_result import Preview, PreviewCandidate
 from vsrc.runtime.report.before_after import Table
+from vsrc.runtime.size_text import size_text
 from vsrc.runtime.time_text import format_span
 
 _COLUMNS = ("", "whole video", "frames/s", "file", "runs on")
@@ -41,25 +42,18 @@ def preview_tables(preview: Preview) -> list[Table]:
     ]
 
 
-def _cells(candidate: Candidate) -> tuple[str, ...]:
+def _cells(candidate: PreviewCandidate) -> tuple[str, ...]:
     seconds, size = candidate.whole_seconds, candidate.whole_bytes
     return (
         candidate.label,
         "-" if seconds is None else format_span(seconds),
         f"{candidate.fps:.3g}",
-        "-" if size is None else _format_size(size),
+        "-" if size is None else size_text(size),
         candidate.runs,
     )
 
 
-def _format_size(size_bytes: int) -> str:
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes / 1e3:.3g} kB"
-
-
-def verdict(candidates: Sequence[Candidate]) -> str:
+def describe_times(candidates: Sequence[PreviewCandidate]) -> str:
     """A sentence on the fastest and the slowest candidate."""
     known = [candidate for candidate in candidates if candidate.whole_seconds is not None]
     if not known:

@@ -12,10 +12,19 @@ from pathlib import Path
 
 from vsrc.runtime.candidates.lanczos import LanczosSession
 from vsrc.runtime.candidates.page_frames import Cut, choose_cut, encode_for_page, iter_result
-from vsrc.runtime.candidates.preview_command import ffmpeg_command, infer_command, typed_name
+from vsrc.runtime.candidates.preview_command import (
+    format_ffmpeg_command,
+    format_infer_command,
+    typed_name,
+)
 from vsrc.runtime.candidates.preview_config import PreviewConfig, PreviewProgress
 from vsrc.runtime.candidates.preview_page import write_preview_page
-from vsrc.runtime.candidates.preview_result import Candidate, Preview, steady_fps, whole_seconds
+from vsrc.runtime.candidates.preview_result import (
+    Preview,
+    PreviewCandidate,
+    steady_fps,
+    whole_seconds,
+)
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.sources import Source, find_sources
 from vsrc.runtime.errors import MediaError, StoppedError
@@ -38,6 +47,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.report.before_after import PageClip
 from vsrc.runtime.report.template import check_pages
 from vsrc.runtime.shipped_models import COMPRESSED_STUDENT, DEFAULT_STUDENT, shipped
+from vsrc.runtime.size_text import format_size
 from vsrc.runtime.spec import NetworkSpec
 
 _DECODE_MARGIN = 1
@@ -153,9 +163,10 @@ class _Run:
         most = max(trial.network.scale for trial in trials)
         self._size = (width * most, height * most)
         self._cut: Cut = choose_cut(*self._size)
-        self._candidates: list[Candidate] = []
+        self._candidates: list[PreviewCandidate] = []
         self._clips: list[PageClip] = []
         choice = choose_family(source, info)
+        self._recommended = choice.name
         self._advice = f"for this video vsrc infer takes {choice.name} ({choice.reason})"
 
     def run(self) -> Preview:
@@ -168,7 +179,7 @@ class _Run:
                 f"{self._config.video}: no frame at or after {self._excerpt.start:g} s"
             )
         width, height = self._info.upright_size
-        source = PageClip("source", original, f"{width} x {height} (W x H)")
+        source = PageClip("source", original, format_size(width, height))
         preview = self._result(frames)
         for trial in self._trials:
             self._try(trial, frames)
@@ -198,6 +209,7 @@ class _Run:
             start=self._excerpt.start,
             frames=frames,
             whole_frames=self._info.estimated_frames or None,
+            recommended=self._recommended,
             advice=self._advice,
             candidates=tuple(self._candidates),
             planned=len(self._trials),
@@ -244,7 +256,7 @@ class _Run:
     def _keep(self, trial: _Trial, result: FileResult, clip: bytes, size_bytes: int) -> None:
         frames = self._info.estimated_frames * trial.network.time_scale
         self._candidates.append(
-            Candidate(
+            PreviewCandidate(
                 label=trial.label,
                 model=typed_name(trial.package) if trial.package else None,
                 runs=result.runs,
@@ -253,9 +265,9 @@ class _Run:
                 fps=round(steady_fps(result), 3),
                 whole_seconds=round(whole_seconds(result, frames), 1) if frames else None,
                 whole_bytes=round(size_bytes / result.frames * frames) if frames else None,
-                command=infer_command(self._config, trial.label, trial.package)
+                command=format_infer_command(self._config, trial.label, trial.package)
                 if trial.package
-                else ffmpeg_command(self._config, trial.label, scale=trial.network.scale),
+                else format_ffmpeg_command(self._config, trial.label, scale=trial.network.scale),
             )
         )
         self._clips.append(PageClip(trial.label, clip, f"{steady_fps(result):.3g} fps"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.frame_data import frame_data_types
@@ -16,6 +18,7 @@ from vsrc.runtime.picture.colour import FULL, Colour
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata
 from vsrc.runtime.picture.orientation import Orientation, orientation_of
 from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
+from vsrc.runtime.size_text import format_size
 
 if TYPE_CHECKING:
     import av
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 _PROGRESSIVE = (0, 1)
 """Values of AVFieldOrder for unknown and progressive; all others are interlaced."""
 
+
+_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
+"""HDR transfer of H.273 -> its name in zscale."""
 
 _LEAST_BYTES = 16
 """Size of the smallest frame in a file, with what the container adds, bytes."""
@@ -147,11 +153,18 @@ class VideoInfo:
         """Whether chroma is sited to the left, as is the default of MPEG-2 and later codecs."""
         return self.container != "pictures" and self.codec not in ("mjpeg", "mpeg1video")
 
+    @property
+    def _frames_text(self) -> str:
+        if self.frames:
+            return f"{self.frames} frames"
+        known = self.estimated_frames
+        return f"about {known} frames" if known else "an unknown number of frames"
+
     def __str__(self) -> str:
         parts = [
-            f"{self.codec} {self.width}x{self.height}",
+            f"{self.codec} {format_size(self.width, self.height)}",
             f"{float(self.rate):.6g} fps",
-            f"{self.estimated_frames or '?'} frames",
+            self._frames_text,
             f"{self.pix_fmt} {self.colour}",
         ]
         if self.sample_aspect_ratio not in (None, 1):
@@ -175,7 +188,7 @@ def check_supported(info: VideoInfo, *, allow_hdr: bool, deinterlace: bool) -> N
     if info.colour.is_hdr and not allow_hdr:
         raise MediaError(
             f"{info.path} is HDR ({info.colour}) and the network was trained on SDR; map it to SDR "
-            "first, or upscale its code values as they are with --allow-hdr"
+            f"first ({_sdr_command(info)}), or upscale its code values as they are with --allow-hdr"
         )
     if info.is_interlaced and not deinterlace:
         raise MediaError(
@@ -190,6 +203,16 @@ def check_supported(info: VideoInfo, *, allow_hdr: bool, deinterlace: bool) -> N
         raise MediaError(
             f"{info.path} has the colour matrix {info.colour}, which cannot be converted to RGB"
         )
+
+
+def _sdr_command(info: VideoInfo) -> str:
+    """Command of ffmpeg that maps an HDR video to SDR in BT.709."""
+    # A file without tags of primaries or matrix would be refused by zscale.
+    tags = f"tin={_TRANSFERS.get(info.colour.transfer, 'smpte2084')}:pin=bt2020:min=bt2020nc"
+    mapped = f"zscale={tags}:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0"
+    filters = f"{mapped},zscale=t=bt709:m=bt709:r=tv,format=yuv420p"
+    output = Path(info.path).with_name(f"{Path(info.path).stem}-sdr.mkv").name
+    return shlex.join(["ffmpeg", "-i", info.path, "-vf", filters, "-c:a", "copy", output])
 
 
 def from_stream(

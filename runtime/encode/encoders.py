@@ -72,6 +72,8 @@ def find_encoder(codec: str) -> tuple[Encoder, av.Codec]:
     encoder = ENCODERS.get(codec) or by_name.get(codec) or Encoder(codec, "crf")
     try:
         opened_codec = av.Codec(encoder.name, "w")
+        # FFmpeg knows names of formats, too: `hevc` opens libx265, whose options are known.
+        encoder = by_name.get(opened_codec.name, encoder)
     except UnknownCodecError as error:
         raise MissingDependencyError(
             f"the FFmpeg inside PyAV has no encoder {encoder.name!r}; "

@@ -19,6 +19,7 @@ from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
 from vsrc.runtime.pending_file import PendingFolder, failures_named, place_files, place_folder
 from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
+from vsrc.runtime.size_text import format_size
 
 if TYPE_CHECKING:
     import av
@@ -67,11 +68,14 @@ class PictureWriter:
         self._width, self._height = (side * scale for side in info.upright_size)
         self._encoder: av.VideoCodecContext | None = None
         self._pix_fmt = "rgb24" if info.depth <= 8 else "rgb48be"
-        self.summary = f"png {self._pix_fmt} {self._width}x{self._height}"
+        self.summary = f"png {self._pix_fmt} {format_size(self._width, self._height)}"
         self._pending: PendingFolder | None = None
         with failures_named(folder):
             if store is None:
-                self._pending = PendingFolder(folder)
+                is_one = bool(pattern) and "%" not in pattern
+                if is_one:  # it is placed in a folder that may hold anything
+                    folder.mkdir(parents=True, exist_ok=True)
+                self._pending = PendingFolder(folder / pattern if is_one else folder)
                 self._unfinished = self._pending.folder
             else:
                 self._unfinished = _kept_folder(store)
@@ -99,7 +103,7 @@ class PictureWriter:
         if frame.name and not self._pattern:
             name = f"{frame.name}.png"
         else:
-            name = (self._pattern or "%08d.png") % self._number
+            name = self._numbered_name()
         if name in self._names:
             raise MediaError(f"two images would be called {name}; give a pattern: %08d.png")
         self._names.add(name)
@@ -111,6 +115,10 @@ class PictureWriter:
             self._number += 1
             if _ends_segment(self._number - self._first, starts_shot=False):
                 self._close_segment()
+
+    def _numbered_name(self) -> str:
+        pattern = self._pattern or "%08d.png"
+        return pattern % self._number if "%" in pattern else pattern
 
     def finish(self) -> None:
         """Move the files into their folder."""

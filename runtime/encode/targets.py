@@ -33,7 +33,8 @@ class Target:
         source: Source to upscale.
         path: Video file, or folder of the images.
         is_pictures: Whether images are written.
-        pattern: printf pattern of the image file names; empty to keep those of the source.
+        pattern: printf pattern of the image file names, or the name of a single image; empty to
+            keep those of the source.
     """
 
     source: Source
@@ -45,6 +46,16 @@ class Target:
     def is_pipe(self) -> bool:
         """Whether frames are written to stdout."""
         return str(self.path) == PIPE
+
+    @property
+    def is_one_picture(self) -> bool:
+        """Whether a single image of a given name is written."""
+        return self.is_pictures and bool(self.pattern) and "%" not in self.pattern
+
+    @property
+    def result_path(self) -> Path:
+        """Path to report: the video, the single image, or the folder of the images."""
+        return self.path / self.pattern if self.is_one_picture else self.path
 
 
 def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
@@ -73,10 +84,19 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
     if len(sources) > 1:
         raise ValueError(f"{len(sources)} inputs need a folder as output, not {output}")
     if output.suffix.lower() == ".png":
-        if len(_NUMBERED.findall(output.name)) != 1 or output.name.count("%") != 1:
-            raise ValueError(f"{output} is one image; name them by number: -o out/%08d.png")
-        return [Target(sources[0], output.parent, is_pictures=True, pattern=output.name)]
+        return [_plan_images(sources[0], output)]
     return [Target(sources[0], output, is_pictures=False)]
+
+
+def _plan_images(source: Source, output: Path) -> Target:
+    """Return the target for `out/%08d.png`, or for the single image of a single image."""
+    is_one = source.is_pictures and len(source.files) == 1 and "%" not in output.name
+    if not is_one and (len(_NUMBERED.findall(output.name)) != 1 or output.name.count("%") != 1):
+        raise ValueError(
+            f"{output} is one image and the input has several frames; number the images: "
+            "-o out/%08d.png"
+        )
+    return Target(source, output.parent, is_pictures=True, pattern=output.name)
 
 
 def _in_one_folder(sources: Sequence[Source], folder: Path) -> list[Target]:
@@ -130,12 +150,12 @@ def check_target(target: Target, *, overwrite: bool) -> None:
     Raises:
         OutputError: The output cannot be used; the message says why, and what to do.
     """
-    path = target.path
+    path = target.result_path
     if target.is_pipe:
         return
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OutputError(f"{path} is a device or a pipe; -o - writes frames to stdout")
-    if target.is_pictures:
+    if target.is_pictures and not target.is_one_picture:
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path} is a file; name a folder for the images")
         if path.is_dir() and any(path.glob("*.png")) and not overwrite:
@@ -149,7 +169,11 @@ def check_target(target: Target, *, overwrite: bool) -> None:
 def input_paths(targets: Sequence[Target]) -> list[Path]:
     """List the files of the sources; of images that are written to a folder, their folder, too."""
     files = [file for target in targets for file in target.source.files]
-    pictures = (target for target in targets if target.is_pictures and target.source.is_pictures)
+    pictures = (
+        target
+        for target in targets
+        if target.is_pictures and target.source.is_pictures and not target.is_one_picture
+    )
     folders = {file.parent for target in pictures for file in target.source.files}
     return [*files, *sorted(folders)]
 

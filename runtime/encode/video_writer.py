@@ -39,6 +39,7 @@ from vsrc.runtime.pending_file import PendingFile, failures_named
 from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
 from vsrc.runtime.picture.hdr import NO_HDR, hdr_options
 from vsrc.runtime.pyav_versions import open_output
+from vsrc.runtime.size_text import format_size
 
 if TYPE_CHECKING:
     import av
@@ -256,7 +257,9 @@ class VideoWriter:
         self._encoded = add_video_stream(self._output, self._info, self._settings)
         context = self._encoded.stream.codec_context
         assert context.pix_fmt is not None
-        self.summary = f"{context.name} {context.pix_fmt} {context.width}x{context.height}"
+        self.summary = (
+            f"{context.name} {context.pix_fmt} {format_size(context.width, context.height)}"
+        )
         if self._info.hdr.is_dynamic:
             self.notes.append("HDR metadata of single frames (HDR10+, Dolby Vision) is left out")
         elif self._info.hdr != NO_HDR and not hdr_options(context.name, self._info.hdr):
@@ -360,16 +363,23 @@ def muxer_of(path: Path) -> str:
     except ValueError as error:
         raise MediaError(
             f"{path}: {path.suffix or 'no suffix'} is not a known container; "
-            "use .mp4, .mkv, .mov or .webm, or images as out/%08d.png"
+            "use .mkv, .mp4 or .mov, or images as out/%08d.png"
         ) from error
     if name in _MANY_FILES:
         raise MediaError(
             f"{path}: a {path.suffix} names many other files; write a .mkv or .mp4, and let ffmpeg "
             f"cut it: ffmpeg -i OUT.mkv -c copy {shlex.quote(str(path))}"
         )
-    if video == "none" or name in ("gif", "image2"):
+    if name == "gif":
+        video_name = path.with_suffix(".mp4")
+        then = shlex.join(["ffmpeg", "-i", str(video_name), str(path)])
         raise MediaError(
-            f"{path}: {path.suffix} cannot hold video; use .mp4, .mkv, .mov or .webm, "
+            f"{path}: GIF has 256 colours; write -o {shlex.quote(str(video_name))} and convert it: "
+            f"{then}"
+        )
+    if video == "none" or name == "image2":
+        raise MediaError(
+            f"{path}: {path.suffix} cannot hold video; use .mkv, .mp4 or .mov, "
             "or images as out/%08d.png"
         )
     return name

@@ -14,6 +14,7 @@ from vsrc.runtime.encode.segments import SegmentTotals
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, result_colour
 from vsrc.runtime.picture.deep_colour import frame_maker
+from vsrc.runtime.size_text import format_size
 
 if TYPE_CHECKING:
     from av.video.plane import VideoPlane
@@ -58,7 +59,7 @@ class Y4mWriter:
             f"A{aspect.numerator}:{aspect.denominator} C{space} "
             f"XCOLORRANGE={'FULL' if colour.range == FULL else 'LIMITED'}\n"
         ).encode()
-        self.summary = f"y4m {pix_fmt} {width}x{height}"
+        self.summary = f"y4m {pix_fmt} {format_size(width, height)}"
         self.notes = ["the other tracks are left out: y4m holds frames"] if info.tracks else []
         self.notes += [
             f"{words}: left out, y4m holds frames" for words in describe_frame_data(info.frame_data)

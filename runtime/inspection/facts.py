@@ -64,13 +64,3 @@ def check_intact(inspection: Inspection) -> None:
     """
     if inspection.problems:
         raise SpecError("; ".join(inspection.problems))
-
-
-def size_text(size_bytes: int) -> str:
-    """Format a size with three digits and a suitable unit: "175 kB"."""
-    value = float(size_bytes)
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB" if value < 1000 else f"{value:,.0f} GB"

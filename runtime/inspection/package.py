@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 from vsrc.runtime.errors import SpecError
-from vsrc.runtime.inspection.facts import Inspection, size_text
+from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.schema import to_json
+from vsrc.runtime.size_text import format_shape, size_text
 from vsrc.runtime.spec import SCHEMA_VERSION, FileSpec, GraphSpec, ModelSpec
 
 _USUAL = (180, 320)
@@ -58,7 +60,10 @@ def _network_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     arguments = ", ".join(f"{key}={value!r}" for key, value in network.arguments.items())
     yield "network", f"{network.name} x{network.scale}, {frames}, {network.colour.upper()}"
     yield "", f"create({network.name!r}{', ' if arguments else ''}{arguments})"
-    yield "size", f"{network.parameters:,} parameters, {gmac:.3g} GMAC for {width}x{height}"
+    yield (
+        "size",
+        f"{network.parameters:,} parameters, {gmac:.3g} GMAC for {format_shape(height, width)}",
+    )
     for state in network.state:
         sides = "the frame" if state.stride == 1 else f"1/{state.stride} of the frame's sides"
         yield "state", f"{state.name}: {state.channels} channels of {sides}, from frame to frame"
@@ -86,9 +91,16 @@ def _entry_text(entry: FileSpec) -> str:
 
 
 def _quality_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
-    for index, score in enumerate(spec.quality):
-        text = f"{score.metric} {score.value:.4g} on {score.data} ({score.protocol})"
-        yield "" if index else "quality", text
+    """A row for each set of clips, and one for each protocol below those measured by it."""
+    label = "quality"
+    for protocol, scores in itertools.groupby(spec.quality, lambda score: score.protocol):
+        by_data: dict[str, list[str]] = {}
+        for score in scores:
+            by_data.setdefault(score.data, []).append(f"{score.metric} {score.value:.4g}")
+        for data, values in by_data.items():
+            yield label, f"{', '.join(values)} on {data}"
+            label = ""
+        yield "protocol", protocol
 
 
 def _origin_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from vsrc.runtime.decode.detection import PICTURE_SUFFIXES
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.inspection.facts import Inspection, size_text
+from vsrc.runtime.inspection.facts import Inspection
+from vsrc.runtime.size_text import format_size, size_text
 
 
 def inspect_video(path: Path) -> Inspection:
@@ -24,8 +25,9 @@ def inspect_video(path: Path) -> Inspection:
     refusal = _refusal(info)
     seconds = None if info.duration is None else float(info.duration)
     kind = "picture" if path.suffix.lower() in PICTURE_SUFFIXES else "video"
+    size = format_size(info.width, info.height)
     rows = [
-        (kind, f"{info.codec} {info.width}x{info.height}, {info.pix_fmt}, {info.depth} bit"),
+        (kind, f"{info.codec} {size}, {info.pix_fmt}, {info.depth} bit"),
         ("colour", str(info.colour)),
     ]
     if kind == "video":

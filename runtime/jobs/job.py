@@ -112,8 +112,9 @@ class Job:
             pipe = sys.stdout.buffer
             return Y4mWriter(pipe, info, scale=network.scale, time_scale=network.time_scale)
         prepare_folder(target)
-        # A pipe cannot be resumed.
-        store = None if target.source.is_pipe else self.store(shared=False)
+        # A pipe cannot be resumed, and a single image need not be.
+        is_kept = not (target.source.is_pipe or target.is_one_picture)
+        store = self.store(shared=False) if is_kept else None
         self.make_room(self.total, kept=store.kept.frames if store else 0)
         if target.is_pictures:
             return PictureWriter(
@@ -258,7 +259,7 @@ def open_job(
                 lambda: _add_tiles(network.exact(reader.info, choice), reader.info, config, target)
             )
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
-        said = (*([str(choice)] if choice else []), *network.said)
+        said = (*([str(choice)] if choice else []), *network.new_notes())
         yield Job(target, config, reader, session, total, guard, said, known_sources)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from math import ceil
 from pathlib import Path
+from statistics import fmean
 
 from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.jobs.config import InferConfig
@@ -22,7 +24,7 @@ from vsrc.runtime.machine import (
 from vsrc.runtime.output_guard import hash_job, mark_report, report_output
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.report.before_after import Table
-from vsrc.runtime.report.chart import Bar, Line, histogram, line_chart, number, waterfall
+from vsrc.runtime.report.chart import Bar, Line, line_chart, number, waterfall
 from vsrc.runtime.report.distribution import PERCENTILES, Distribution, distribution, samples_needed
 from vsrc.runtime.report.page_parts import (
     Chart,
@@ -33,7 +35,7 @@ from vsrc.runtime.report.page_parts import (
     unknown_table,
     when,
 )
-from vsrc.runtime.report.template import check_pages, write_page
+from vsrc.runtime.report.template import Badge, check_pages, write_page
 from vsrc.runtime.schema import UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 from vsrc.runtime.sensors.power import mean_watts, throttle_events
@@ -41,6 +43,8 @@ from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 
 KIND = "vsrc-infer-report"
 SCHEMA_VERSION = 2
+_LEAST_GROUP = 16
+_MOST_POINTS = 100
 _THREADS = ("decode", "upscale", "encode")
 _LANE_HEAD = ("windows in parallel", "threads", "windows/s")
 
@@ -146,7 +150,7 @@ def job_report(
     """Build the report of a finished run."""
     readings = tuple(telemetry.readings)
     seconds = readings[-1].seconds
-    frames = sum(file.frames for file in result.files)
+    frames = sum(file.frames - file.kept_frames for file in result.files)
     watts = mean_watts(readings, telemetry.totals, [(0.0, seconds)])
     stages = tuple(
         JobStage(name, distribution(values), sum(values) / 1000 / seconds, tuple(values))
@@ -198,10 +202,10 @@ def write_job_page(path: Path, report: JobReport) -> Path:
         MissingDependencyError: jinja2 is missing.
     """
     values = {
-        "title": f"{report.frames} frames upscaled",
-        "summary": (
-            f"{_graph_words(report)}On {report.machine}. Started {when(report.started_utc)}."
-        ),
+        "title": _title(report),
+        "badge": _badge(report),
+        "summary": f"{_graph_words(report)}Started {when(report.started_utc)}.",
+        "machine": str(report.machine),
         "notes": [Note(f"{name} could not be upscaled", bad=True) for name in report.failed],
         "groups": [
             Group(
@@ -212,6 +216,21 @@ def write_job_page(path: Path, report: JobReport) -> Path:
         ],
     }
     return write_page(path, "bench.html", values)
+
+
+def _title(report: JobReport) -> str:
+    names = [Path(file.input).name for file in report.files]
+    what = names[0] if len(names) == 1 else f"{len(names)} inputs"
+    return f"Upscaling of {what}"
+
+
+def _badge(report: JobReport) -> Badge:
+    if report.failed:
+        return Badge(f"{len(report.failed)} of the inputs failed", "bad")
+    corrupted = sum(file.corrupted_frames for file in report.files)
+    if corrupted:
+        return Badge(f"{corrupted} frames are black or white", "bad")
+    return Badge(f"{report.frames} frames at {report.fps:.3g} frames/s", "good")
 
 
 def _graph_words(report: JobReport) -> str:
@@ -258,21 +277,30 @@ def _charts(report: JobReport) -> Iterator[Chart]:
         "Means; each on its own thread, without waiting for the others: the longest is the limit."
     )
     yield Chart("Threads", waterfall(bars, name="Threads", x_label="ms a frame"), note=note)
+    group = group_size(max((len(stage.samples_ms) for stage in report.stages), default=0))
     lines = [
-        Line(stage.name, list(range(1, len(stage.samples_ms) + 1)), stage.samples_ms)
+        Line(stage.name, *mean_of_groups(stage.samples_ms, group))
         for stage in report.stages
+        if len(stage.samples_ms) >= group
     ]
-    svg = line_chart(lines, name="Threads over time", x_label="frame", y_label="ms")
-    yield Chart("Over time", svg, tuple(line.label for line in lines))
-    for stage in report.stages:
-        if stage.name == "upscale":
-            marks = {"p50": stage.latency_ms.p50, "p99": stage.latency_ms.p99}
-            known = {name: value for name, value in marks.items() if value is not None}
-            title = "Upscaling a frame"
-            svg = histogram(stage.samples_ms, name=title, x_label="ms", marks=known)
-            note = "frames; of those computed together, the first has the time of all"
-            yield Chart(title, svg, note=f"{len(stage.samples_ms)} {note}")
+    if lines:
+        svg = line_chart(lines, name="Threads over time", x_label="frame", y_label="ms a frame")
+        note = (
+            f"Means of {group} frames: single frames say little, as several are computed at once."
+        )
+        yield Chart("Over time", svg, tuple(line.label for line in lines), note=note)
     yield from device_charts(report.device.readings)
+
+
+def group_size(frames: int) -> int:
+    """Number of frames of which a chart shows the mean: more than are ever computed at once."""
+    return max(_LEAST_GROUP, ceil(frames / _MOST_POINTS))
+
+
+def mean_of_groups(samples: Sequence[float], group: int) -> tuple[list[int], list[float]]:
+    """Last frame number, from 1, and mean of each whole group of samples."""
+    ends = list(range(group, len(samples) + 1, group))
+    return ends, [fmean(samples[end - group : end]) for end in ends]
 
 
 def _runs(file: FileResult) -> str:

@@ -56,7 +56,7 @@ class InferJob:
         self._first_seconds = 0.0
         self._report = InferProgress(
             input=opened.target.source.name,
-            output=str(opened.target.path),
+            output=str(opened.target.result_path),
             info=opened.reader.info,
             writes=writer.summary,
             graph=graph_of(opened.session),
@@ -68,8 +68,8 @@ class InferJob:
 
     def _going_on(self) -> list[str]:
         kept = self._writer.kept.frames
-        if kept and self._joins:
-            return [f"joins the {kept} frames of all shares"]
+        if kept and (self._joins or kept == self._opened.total):
+            return [f"joins {kept} frames that were upscaled before, by all shares of the work"]
         return [f"resumes after the {kept} frames of an interrupted run"] if kept else []
 
     def run(self, clock: Untimed) -> None:

@@ -35,7 +35,7 @@ def plan_run(config: InferConfig, reports: Sequence[PlannedOutput] = ()) -> list
     """
     targets = plan_targets(find_sources(config.inputs, output=config.output), config.output)
     inputs = [*input_paths(targets), *model_files(config.model)]
-    results = [PlannedOutput(target.path, "-o") for target in targets]
+    results = [PlannedOutput(target.result_path, "-o") for target in targets]
     check_outputs([*results, *reports], inputs=inputs, overwrite=True)
     check_outputs([*_manifests(config, targets), *reports], overwrite=config.overwrite)
     for report in reports:
@@ -76,7 +76,11 @@ def _manifests(config: InferConfig, targets: Sequence[Target]) -> Iterator[Plann
 
 def _check_beside_pictures(report: PlannedOutput, targets: Sequence[Target]) -> None:
     """Raise if a report has the name of an image that is written."""
-    folders = {target.path.resolve() for target in targets if target.is_pictures}
+    folders = {
+        target.path.resolve()
+        for target in targets
+        if target.is_pictures and not target.is_one_picture
+    }
     if report.path.suffix.lower() == ".png" and report.path.resolve().parent in folders:
         raise OutputError(
             f"{report.path} is the name of an image that -o writes; give {report.name} another name"

@@ -37,6 +37,12 @@ class RunSessions:
         self._own: dict[_Key, Session] = {}
         self._exact: dict[_Key, Session] = {}
         self.said: list[str] = []
+        self._reported = 0
+
+    def new_notes(self) -> tuple[str, ...]:
+        """Notes of `said` that were not returned before: each is for one input alone."""
+        notes, self._reported = tuple(self.said[self._reported :]), len(self.said)
+        return notes
 
     def choose(self, source: Source, info: VideoInfo) -> FamilyChoice | None:
         """Choose a shipped student for a source; None where the model is given."""

@@ -97,8 +97,8 @@ def upscale_file(target: Target, work: Work) -> FileResult:
 
 
 def _lock(target: Target, *, shared: bool = False) -> AbstractContextManager[None]:
-    """Lock the result of a target; no lock for a pipe."""
-    if target.is_pipe:
+    """Lock the result of a target; no lock for a pipe, nor for an image, which is made at once."""
+    if target.is_pipe or target.is_one_picture:
         return nullcontext()
     prepare_folder(target)
     return lock_output(target.path, shared=shared)

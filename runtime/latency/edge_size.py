@@ -38,3 +38,9 @@ class EdgeSize:
         body = self.blocks * self.features**2
         tail = self.features * 3 * scale**2
         return 9 * (encoder + fusion + body + tail) / 1000
+
+    def weights(self, *, scale: int, window: int) -> int:
+        """Number of weights of the convolutions, branches merged, without biases."""
+        fusion = window * self.fused * self.features
+        body = self.blocks * self.features**2
+        return 9 * (3 * self.encoded + fusion + body + self.features * 3 * scale**2)

@@ -33,7 +33,7 @@ def reasons_of(
         "startup": lambda _: _build(measurement),
         "latency_ms": lambda name: _few(name, len(measurement.series.steady_ms)),
         "jitter_ms": lambda _: _few("std", 1),
-        "warmup": lambda _: _needs(LEAST_SAMPLES, len(measurement.series.steady_ms)),
+        "warmup": lambda _: _steady(measurement),
         "intervals": lambda name: _interval(name, measurement),
         "stream": lambda _: _FOREIGN if config.fps else "no --fps was given",
         "stages": lambda name: _stage(name, measurement),
@@ -55,6 +55,14 @@ def reasons_of(
 def _needs(needed: int, there: int) -> str:
     are = "is 1" if there == 1 else f"are {there}"
     return f"needs {needed} samples; there {are}"
+
+
+def _steady(measurement: Measurement) -> str:
+    """Why it is unknown whether the series is steady: that is judged in each process."""
+    fewest = min(len(run) for run in measurement.runs_ms)
+    if len(measurement.runs_ms) == 1:
+        return _needs(LEAST_SAMPLES, fewest)
+    return f"needs {LEAST_SAMPLES} samples in each process; one has {fewest}"
 
 
 def _few(name: str, count: int) -> str:

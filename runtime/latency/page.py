@@ -32,7 +32,8 @@ from vsrc.runtime.report.page_parts import (
     unknown_table,
     when,
 )
-from vsrc.runtime.report.template import write_page
+from vsrc.runtime.report.template import Badge, write_page
+from vsrc.runtime.size_text import format_shape
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
 COMPARED_NOTE = (
@@ -53,15 +54,15 @@ def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
     title = f"Latency of {', '.join(names)}"
     runs = list(dict.fromkeys(report.subject.graph_words for report in reports))
     summary = (
-        f"{', '.join(runs)}. {feed.width_px}x{feed.height_px} LR frames on "
-        f"{machine.cpu or machine.architecture}, {machine.cores} cores, "
-        f"{machine.system}. Measured {when(first.started_utc)}."
+        f"{', '.join(runs)}. LR frames of {format_shape(feed.height_px, feed.width_px)}. "
+        f"Measured {when(first.started_utc)}."
     )
     several = len(reports) > 1
     groups = [_overview(reports)] if several else []
     groups += [report_group(report, titled=several) for report in reports]
     notes = [note for report in reports for note in _notes(report, named=several)]
-    values = {"title": title, "summary": summary, "notes": notes, "groups": groups}
+    head = {"title": title, "badge": _badge(reports), "summary": summary, "machine": str(machine)}
+    values = {**head, "notes": notes, "groups": groups}
     return write_page(path, "bench.html", values)
 
 
@@ -75,11 +76,32 @@ def write_comparison_page(path: Path, comparison: BenchComparison) -> Path:
     worse = [Note(f"{change.metric} is worse", bad=True) for change in comparison.worse]
     values = {
         "title": f"{Path(comparison.new).name} against {Path(comparison.old).name}",
-        "summary": "Something is worse." if worse else "Nothing is worse.",
+        "badge": _comparison_badge(comparison),
+        "summary": f"Old: {comparison.old_subject}. New: {comparison.new_subject}.",
         "notes": [*worse, *(Note(words) for words in comparison.notes)],
         "groups": [Group(tables=(table,))],
     }
     return write_page(path, "bench.html", values)
+
+
+def _comparison_badge(comparison: BenchComparison) -> Badge:
+    if comparison.worse:
+        return Badge(comparison.result, "bad")
+    is_better = any(change.verdict == "better" for change in comparison.changes)
+    return Badge(comparison.result, "good" if is_better else "plain")
+
+
+def _badge(reports: Sequence[BenchReport]) -> Badge:
+    """Whether the gates were kept; without gates the median latency."""
+    gates = [gate for report in reports for gate in report.gates]
+    if missed := [gate for gate in gates if not gate.passed]:
+        return Badge(f"{len(missed)} of {len(gates)} limits missed", "bad")
+    if gates:
+        return Badge("limit kept" if len(gates) == 1 else f"all {len(gates)} limits kept", "good")
+    fastest = min(reports, key=median_ms)
+    if len(reports) == 1:
+        return Badge(f"{number(median_ms(fastest))} ms a frame")
+    return Badge(f"fastest: {_dot_label(fastest)}, {number(median_ms(fastest))} ms a frame")
 
 
 def report_group(report: BenchReport, *, titled: bool) -> Group:
@@ -142,13 +164,13 @@ def _figures(report: BenchReport) -> Iterator[Figure]:
     yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
     share, rates = report.arithmetic.matmul_share, report.backend_rates
     if share is not None:
-        detail = f"{rates.arithmetic}, by {report.subject.session.split()[0]}"
-        yield Figure("Of the matrix rate", f"{share:.0%}", detail)
+        backend = report.subject.session.split()[0]
+        detail = f"{rates.arithmetic} matrix products measured here, by {backend}"
+        yield Figure("Compute utilisation", f"{share:.0%}", detail)
     copied, rate = report.arithmetic.copy_share, rates.copy_gb_per_s
     if copied is not None and rate is not None:
-        yield Figure(
-            "Of the copy rate", f"{copied:.1%}", f"frames in and out, of {number(rate)} GB/s"
-        )
+        detail = f"frames in and out, of {number(rate)} GB/s measured here"
+        yield Figure("Memory bandwidth utilisation", f"{copied:.1%}", detail)
 
 
 def _over_time_figures(report: BenchReport) -> Iterator[Figure]:

@@ -35,6 +35,7 @@ from vsrc.runtime.report.interval import (
     widen,
 )
 from vsrc.runtime.schema import to_json
+from vsrc.runtime.size_text import format_shape
 
 LEAST_CHANGE = 0.02
 LEAST_MEMORY_CHANGE = 0.05
@@ -66,6 +67,7 @@ _SINGLE = {
 """Metric with a single value -> change from which on it is judged, None for never."""
 
 _SAME = {
+    "network": ("subject.network",),
     "shape": ("feed.height_px", "feed.width_px"),
     "machine": ("machine.cpu", "machine.cores"),
     "threads": ("subject.threads",),
@@ -103,12 +105,16 @@ class BenchComparison:
     Attributes:
         old: Path of the old report.
         new: Path of the new report.
+        old_subject: What the old report is of: network, session, shape and machine.
+        new_subject: The same of the new report.
         changes: Change of each metric.
         notes: Conditions that differ between the reports and should not.
     """
 
     old: str
     new: str
+    old_subject: str
+    new_subject: str
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
 
@@ -116,6 +122,17 @@ class BenchComparison:
     def worse(self) -> list[Change]:
         """Changes whose verdict is worse."""
         return [change for change in self.changes if change.verdict == "worse"]
+
+    @property
+    def result(self) -> str:
+        """What the comparison found, in a few words."""
+        better = [change for change in self.changes if change.verdict == "better"]
+        if self.worse:
+            return f"worse: {', '.join(change.metric for change in self.worse)}"
+        if better:
+            return f"better: {', '.join(change.metric for change in better)}"
+        is_judged = any(change.verdict == "no difference" for change in self.changes)
+        return "no difference found" if is_judged else "nothing could be judged"
 
 
 def compare_reports(old: Path, new: Path) -> BenchComparison:
@@ -126,7 +143,10 @@ def compare_reports(old: Path, new: Path) -> BenchComparison:
     """
     before, after = _report(old), _report(new)
     changes = (*_iter_sampled_changes(before, after), *_single(before, after))
-    return BenchComparison(str(old), str(new), changes, tuple(_notes(before, after)))
+    subjects = map(_describe_subject, (before, after))
+    return BenchComparison(
+        str(old), str(new), *subjects, changes=changes, notes=tuple(_notes(before, after))
+    )
 
 
 def check_no_regression(comparison: BenchComparison) -> None:
@@ -167,13 +187,24 @@ def bench_comparison_text(comparison: BenchComparison) -> str:
     for name, *cells, verdict in rows:
         middle = [cell.rjust(width) for cell, width in zip(cells, widths[1:-1], strict=True)]
         lines.append("  ".join([name.ljust(widths[0]), *middle, verdict]).rstrip())
-    return "\n".join([*lines, *(f"Note: {note}" for note in comparison.notes)])
+    head = [f"old  {comparison.old_subject}", f"new  {comparison.new_subject}"]
+    notes = [f"Note: {note}" for note in comparison.notes]
+    return "\n".join([*head, *lines, *notes, comparison.result])
 
 
 def comparison_to_text(comparison: BenchComparison) -> str:
     """Format a comparison as JSON."""
     head = {"kind": f"{KIND}-comparison", "schema_version": SCHEMA_VERSION}
     return json.dumps({**head, **to_json(comparison)}, indent=2, allow_nan=False) + "\n"
+
+
+def _describe_subject(report: dict[str, Any]) -> str:
+    """Network, session, shape and machine of a report."""
+    network, session = (_raw(report, f"subject.{name}") for name in ("network", "session"))
+    height, width = (_raw(report, f"feed.{name}") for name in ("height_px", "width_px"))
+    cpu = _raw(report, "machine.cpu") or _raw(report, "machine.architecture")
+    cores = _raw(report, "machine.cores")
+    return f"{network} on {session}, {format_shape(height, width)}, {cpu}, {cores} cores"
 
 
 def _iter_sampled_changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vsrc.runtime.latency.report import BenchReport
+from vsrc.runtime.size_text import format_shape
 
 COLUMNS = (
     "network",
@@ -28,7 +29,9 @@ def table_rows(reports: Sequence[BenchReport]) -> list[tuple[str, ...]]:
 def table_text(reports: Sequence[BenchReport]) -> str:
     """Format the table, with the common conditions above and the Pareto front below."""
     feed, machine = reports[0].feed, reports[0].machine
-    head = f"{feed.height_px}x{feed.width_px} LR, {machine.cpu or machine.architecture}"
+    head = (
+        f"LR {format_shape(feed.height_px, feed.width_px)}, {machine.cpu or machine.architecture}"
+    )
     rows = [COLUMNS, *table_rows(reports)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -10,6 +10,7 @@ from vsrc.runtime.latency.measurement import split_runs
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.report.distribution import Distribution
 from vsrc.runtime.report.interval import Interval
+from vsrc.runtime.size_text import format_shape
 
 WIDTH = 80
 SOAK_WORDS = {None: "temperature unknown", True: "settled", False: "temperature not settled"}
@@ -52,12 +53,12 @@ def _title_lines(report: BenchReport) -> list[str]:
     subject, feed = report.subject, report.feed
     threads = _count(subject.threads, "thread")
     if subject.scale is None or subject.window_frames is None:
-        size = f"{feed.width_px}x{feed.height_px}"
+        size = format_shape(feed.height_px, feed.width_px)
         return [f"{subject.network} on {subject.graph_words}, {threads}", size]
     sr_height, sr_width = feed.height_px * subject.scale, feed.width_px * subject.scale
     return [
         f"{subject.network} x{subject.scale} on {subject.graph_words}, {threads}",
-        f"{feed.width_px}x{feed.height_px} to {sr_width}x{sr_height}, "
+        f"{feed.height_px}x{feed.width_px} to {format_shape(sr_height, sr_width)}, "
         f"{_count(subject.window_frames, 'frame')} at once, {subject.parameters:,} parameters, "
         f"{subject.gmac_per_frame:.3g} GMAC a frame",
     ]

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
 from vsrc.runtime.report.before_after import Curve, Table, WorstFrames
 from vsrc.runtime.report.chart import Line
+from vsrc.runtime.report.template import Badge
+from vsrc.runtime.size_text import format_size
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Compared:
     @property
     def detail(self) -> str:
         """The scores, or the frame size if there are none."""
-        return self.psnr_text if self.psnr_y_db else f"{self.width_px}x{self.height_px}"
+        return self.psnr_text if self.psnr_y_db else format_size(self.width_px, self.height_px)
 
     def cells(self) -> tuple[str, ...]:
         """Label, mean PSNR, mean SSIM and worst frame of a scored source."""
@@ -101,12 +103,26 @@ def likeness_table(sources: Sequence[Compared], *, border_px: int) -> Table | No
     return Table("Similarity to the reference", ("", "PSNR", "SSIM", "lowest PSNR"), rows, note)
 
 
+def comparison_badge(sources: Sequence[Compared]) -> Badge:
+    """Which of the two is closer to the reference; without one, that nothing is scored."""
+    left, right = sources[:2]
+    if not (left.psnr_y_db and right.psnr_y_db):
+        return Badge("not scored: no reference of the same size")
+    values = [fmean(_infinite(source.psnr_y_db)) for source in (left, right)]
+    if values[0] == values[1]:
+        return Badge("both equally close to the reference")
+    better = left if values[0] > values[1] else right
+    if math.inf in values:
+        return Badge(f"{better.label} equals the reference")
+    return Badge(f"{better.label} is {abs(values[0] - values[1]):.2f} dB closer to the reference")
+
+
 def comparison_text(comparison: Comparison) -> str:
     """Format a line for each source, and the path of the page."""
     width = max(len(source.label) for source in comparison.sources)
     lines = []
     for source in comparison.sources:
-        size = f"{source.width_px}x{source.height_px}"
+        size = format_size(source.width_px, source.height_px)
         facts = [size]
         if source.psnr_y_db:
             _, mean_psnr, mean_ssim, worst = source.cells()

@@ -21,6 +21,7 @@ from vsrc.runtime.quality.compare_report import (
     Compared,
     Comparison,
     FrameScore,
+    comparison_badge,
     likeness_curves,
     likeness_table,
     score_frame,
@@ -188,6 +189,7 @@ def _write_pictures(
     before_after_page(
         config.output,
         title=f"{sources[0].label} and {sources[1].label}",
+        badge=comparison_badge(sources),
         pictures=[
             Picture(source.label, frame, source.detail)
             for source, frame in zip(sources, gathered.last, strict=True)
@@ -207,6 +209,7 @@ def _write_clips(
     before_after_clips_page(
         config.output,
         title=f"{sources[0].label} and {sources[1].label}",
+        badge=comparison_badge(sources),
         summary=f"{gathered.count} frames, from {config.start:g} s on.",
         clips=[
             PageClip(source.label, file, source.detail)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.report.chart import Line, line_chart
-from vsrc.runtime.report.template import write_page
+from vsrc.runtime.report.template import Badge, write_page
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ def before_after_page(
     title: str,
     pictures: Sequence[Picture],
     summary: str = "",
+    badge: Badge | None = None,
+    machine: str = "",
     tables: Sequence[Table] = (),
     credit: str = "",
 ) -> Path:
@@ -130,6 +132,8 @@ def before_after_page(
         pictures: Two or more images; at first the first is on the left, the second on the right.
             All fill the same area, so they may differ in size (LR and SR) but not in aspect ratio.
         summary: Sentence below the heading.
+        badge: Result, beside the heading.
+        machine: Machine that the numbers were measured on; empty where none depends on it.
         tables: Tables below the images, in this order.
         credit: Attribution of the images, at the foot of the page.
 
@@ -153,7 +157,8 @@ def before_after_page(
         for picture in pictures
     ]
     media = {"kind": "picture", "views": views, "width": max(widths), "height": max(heights)}
-    text = {"title": title, "summary": summary, "tables": tables, "credit": credit}
+    head = {"title": title, "summary": summary, "badge": badge, "machine": machine}
+    text = {**head, "tables": tables, "credit": credit}
     return write_page(path, "page.html", {**media, **text, "curves": [], "worst": []})
 
 
@@ -164,6 +169,8 @@ def before_after_clips_page(
     clips: Sequence[PageClip],
     shape: ClipShape,
     summary: str = "",
+    badge: Badge | None = None,
+    machine: str = "",
     curves: Sequence[Curve] = (),
     worst: Sequence[WorstFrames] = (),
     tables: Sequence[Table] = (),
@@ -180,7 +187,8 @@ def before_after_clips_page(
     ]
     media = {"kind": "clip", "views": views, "width": shape.width, "height": shape.height}
     timing = {"frames": shape.frames, "fps": float(shape.fps)}
-    text = {"title": title, "summary": summary, "tables": tables, "credit": credit}
+    head = {"title": title, "summary": summary, "badge": badge, "machine": machine}
+    text = {**head, "tables": tables, "credit": credit}
     drawn = [
         {
             "title": curve.title,

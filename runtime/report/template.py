@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vsrc import __version__
 from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.pending_file import write_file
 
 _ASSETS = Path(__file__).resolve().parents[1] / "assets"
-_DEFAULTS = {"version": __version__, "summary": "", "credit": ""}
+_DEFAULTS = {"version": __version__, "summary": "", "credit": "", "badge": None, "machine": ""}
+
+
+@dataclass(frozen=True)
+class Badge:
+    """The result of a page in a few words, shown beside its title.
+
+    Attributes:
+        text: What was found: "passed", "2 metrics are worse".
+        kind: `good`, `bad`, or `plain` where nothing is judged.
+    """
+
+    text: str
+    kind: Literal["good", "bad", "plain"] = "plain"
 
 
 def check_pages(purpose: str) -> None:
@@ -31,8 +45,8 @@ def write_page(path: Path, template: str, values: dict[str, Any]) -> Path:
     Args:
         path: Path of the page.
         template: Name of a file in `assets/`.
-        values: Variables of the template; all that it uses are required, except summary and
-            credit.
+        values: Variables of the template; all that it uses are required, except summary, badge,
+            machine and credit.
 
     Returns:
         `path`.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.machine import Machine
+from vsrc.runtime.sample import SAMPLE_CLIP
 
 ENCODED, FEATURES, BLOCKS = (8, 16), (8, 16, 32), (1, 4, 8)
 SHAPE = (90, 160)
@@ -91,19 +94,37 @@ def test_the_most_arithmetic_that_keeps_the_latency_is_taken(
 
 def test_it_says_what_it_took_and_what_was_too_slow(profile: LatencyProfile) -> None:
     text = choose_student(profile, target_ms=20.0).text()
-    first, taken, *slow = text.splitlines()
-    assert first.startswith("20 ms at 90x160 on made up, ort-cpu fp32: ")
-    assert taken.startswith("taken ")
-    assert taken.endswith("the most arithmetic of these")
-    assert len(slow) == 2
-    assert all(line.startswith("too slow ") for line in slow)
+    first, head, *rows, command = text.splitlines()
+    assert first.startswith("20 ms at 90x160 (HxW) on made up, ort-cpu fp32: ")
+    assert head.split("  ")[-1] == "size"
+    assert len(rows) == 3
+    assert [("recommended" in row, "too slow" in row) for row in rows] == [
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
+    assert command.startswith("the same without a profile: vsrc distill ")
     everything = choose_student(profile, target_ms=1e6)
     assert everything.fitting == everything.tried
     assert "every size that the profile covers is fast enough" in everything.text()
 
 
+def test_the_recommended_row_can_be_typed(profile: LatencyProfile) -> None:
+    choice = choose_student(profile, target_ms=20.0)
+    (line,) = (line for line in choice.text().splitlines() if "vsrc distill" in line)
+    words = shlex.split(line.partition("vsrc ")[2].replace("DIR ...", str(SAMPLE_CLIP.parent)))
+    quick = ["--objective", "none", "--set", "patch=32", "--set", "batch=1", "--dry-run"]
+    done = CliRunner().invoke(main, [*words, *quick])
+    assert done.exit_code == 0, done.output
+    found = re.search(r"student +edge: ([\d,]+) parameters", done.stdout)
+    assert found is not None
+    weights = choice.chosen.size.weights(scale=4, window=5)
+    # The biases come on top.
+    assert weights < int(found[1].replace(",", "")) < 1.05 * weights
+
+
 def test_a_latency_that_none_keeps_is_refused(profile: LatencyProfile) -> None:
-    with pytest.raises(MismatchError, match=r"0\.1 ms .*90x160; .* 8x8x1"):
+    with pytest.raises(MismatchError, match=r"0\.1 ms .*90x160 .*; .* 8x8x1"):
         choose_student(profile, target_ms=0.1)
     with pytest.raises(MismatchError, match=r"180x320; .* 90x160"):
         choose_student(profile, target_ms=20.0, shape=(180, 320))

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TRAINING_FRAMES, prepare
-from vsrc.demo.tour import demo, upscale_clip
+from vsrc.demo.tour import STUDENT, demo, upscale_clip
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.bicubic import downscale, upscale
@@ -29,7 +29,7 @@ def test_demo_makes_what_it_promises(tmp_path: Path) -> None:
         line.strip().rsplit("  ", 1) for line in result.stdout.splitlines() if line.endswith(" dB")
     )
     scores = {label.strip(): float(value.split()[0]) for label, value in said.items()}
-    assert list(scores) == ["Bicubic", "Taught just now", "Ships with vsrc"]
+    assert list(scores) == ["Bicubic", "Trained just now", "Ships with vsrc"]
 
     hr = sample_frames(120)[FIRST_JUDGED:]
     bicubic = np.mean([psnr(upscale(downscale(frame, 4), 4), frame) for frame in hr])
@@ -42,6 +42,7 @@ def test_demo_makes_what_it_promises(tmp_path: Path) -> None:
         assert [s.type for s in video.streams] == [s.type for s in source.streams]
     assert open_package(folder / "student.vsrc").graph("fp32")[0].is_file()
     page = (folder / "index.html").read_text(encoding="utf-8")
+    assert f"{STUDENT}, 160x90 (WxH) to 640x360 (WxH)" in page
     for label, value in said.items():
         assert label.strip() in page
         assert value.strip() in page

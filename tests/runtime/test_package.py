@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from vsrc.runtime.package import (
     describe_file,
     inside,
     new_folder,
+    next_export,
     open_package,
     write_spec,
 )
@@ -177,3 +180,16 @@ def test_an_existing_package_needs_overwrite_and_a_foreign_folder_is_left_alone(
     mine.mkdir()
     with pytest.raises(OutputError, match="not overwritten"), new_folder(mine, overwrite=True):
         pass
+
+
+@pytest.mark.parametrize(
+    ("network", "permission"), [("edge-s", ""), ("mine:build", " --allow-code")]
+)
+def test_the_next_export_has_the_permission_it_needs(
+    untrained_package: Path, tmp_path: Path, network: str, permission: str
+) -> None:
+    path = Path(shutil.copytree(untrained_package, tmp_path / "my own.vsrc"))
+    spec = open_package(path).spec
+    write_spec(path, replace(spec, network=replace(spec.network, name=network)))
+    command = next_export(path, "--format onnx")
+    assert command == f"vsrc export '{path}' --format onnx{permission}"

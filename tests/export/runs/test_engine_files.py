@@ -108,7 +108,7 @@ def test_pictures_are_compared_before_an_engine_is_written(copy: Path, stand_in:
         # Without a GPU the inspector cannot load the engine: a note, and the graph is the proof.
         assert spec.precision_from == "graph"
         assert any("could not be inspected" in note for note in spec.notes)
-    text = export_text(result)
+    text = export_text(result, Path("student.vsrc"))
     assert "pictures: " in text
     assert "of the same graph on the CPU" in text
 
@@ -221,7 +221,7 @@ def test_a_precision_that_is_not_told_must_show(
     assert spec.layers == {"unknown": 1}
     assert engine.file.with_suffix(".layers").read_text() == described
     assert spec.sha256 == bytes_sha256(b"engine")
-    assert "precision not told" in export_text(result)
+    assert "precision not told" in export_text(result, Path("student.vsrc"))
 
 
 def test_without_a_device_the_sidecar_says_so(copy: Path) -> None:
@@ -231,7 +231,7 @@ def test_without_a_device_the_sidecar_says_so(copy: Path) -> None:
         spec = read_engine_spec(one.file)
         assert spec.compared == ()
         assert "CUDA" in spec.not_compared
-    assert "not compared" in export_text(result)
+    assert "not compared" in export_text(result, Path("student.vsrc"))
 
 
 def test_another_gpu_than_those_built_for_compares_nothing(copy: Path, stand_in: StandIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,9 @@ def test_what_misses_the_limit_is_not_written_unless_asked_for(copy: Path) -> No
     assert graph.psnr_db is not None
     assert 50 < graph.psnr_db < 150
     assert json.loads((copy / "reports/export-fp16.json").read_text())["lossy"] is True
+    page = (copy / "reports/export-fp16.html").read_text(encoding="utf-8")
+    assert f"Export of {copy.name.removesuffix('.vsrc')}: fp16" in page
+    assert re.search(r'class="badge bad">failed: [\d.]+ dB, below 150 dB', page)
 
 
 def test_a_report_that_cannot_be_written_leaves_the_package_as_it_was(

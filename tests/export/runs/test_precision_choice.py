@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.export.runs.precision_choice import PrecisionCandidate, choose_precision
 from vsrc.export.runs.text import choice_lines
+from vsrc.runtime.sample import SAMPLE_CLIP
 
 BASE = PrecisionCandidate("fp32", psnr_db=130.0, latency_ms=100.0)
 
@@ -42,9 +44,28 @@ def test_what_is_slower_and_no_closer_is_never_efficient() -> None:
 def test_the_table_names_what_is_missing_and_why() -> None:
     missing = PrecisionCandidate("int8", refused="it has no ranges: vsrc calibrate")
     found = choose_precision([BASE, missing], backend="ort-cpu", height=180, width=320)
-    text = "\n".join(choice_lines(found))
-    assert "int8      not written: it has no ranges" in text
-    assert "recommended here: fp32 (nothing is more than 5 % faster than fp32 here)" in text
+    _, head, columns, *rows, command = choice_lines(found, Path("my student.vsrc"))
+    assert head == (
+        "on ort-cpu, one frame of 180x320 (HxW); recommended: fp32 "
+        "(nothing is more than 5 % faster than fp32 here)"
+    )
+    assert columns.split() == ["precision", "ms", "dB", "against", "truth", "size"]
+    assert "recommended" in rows[0]
+    assert rows[1].split(None, 1) == ["int8", "not written: it has no ranges: vsrc calibrate"]
+    assert command == (
+        "next: vsrc infer VIDEO -m 'my student.vsrc' --precision fp32 --backend ort -o OUT.mp4"
+    )
+
+
+def test_a_loss_has_one_sign() -> None:
+    small = PrecisionCandidate("int8-cpu", psnr_db=44.0, latency_ms=60.0, loss_db=0.0185)
+    equal = PrecisionCandidate("fp16", psnr_db=99.0, latency_ms=90.0, loss_db=0.00001)
+    found = choose_precision([BASE, equal, small], backend="ort-cpu", height=180, width=320)
+    text = "\n".join(choice_lines(found, Path("a.vsrc")))
+    assert "-0.0185 dB against ground truth" in found.reason
+    assert " -0.0185 " in text
+    assert " 0.0000 " in text
+    assert "-0.0000" not in text
 
 
 @pytest.mark.slow
@@ -54,7 +75,13 @@ def test_auto_writes_what_passes_and_measures_it(untrained_package: Path, tmp_pa
     done = CliRunner().invoke(main, asked)
     assert done.exit_code == 0, done.stderr
     assert sorted(file.name for file in (path / "graphs").iterdir()) == ["fp16.onnx", "fp32.onnx"]
-    assert "on ort-cpu, one frame of 32x24:" in done.stdout
-    assert "int8-cpu  not written: " in done.stdout
+    assert "on ort-cpu, one frame of 24x32 (HxW)" in done.stdout
+    assert "int8-cpu   not written: " in done.stdout
     assert "vsrc calibrate" in done.stdout
-    assert "recommended here: " in done.stdout
+    (command,) = (line for line in done.stdout.splitlines() if line.startswith("next: "))
+    words = shlex.split(command.removeprefix("next: vsrc "))
+    made = tmp_path / "out.mp4"
+    files = {"VIDEO": str(SAMPLE_CLIP), "OUT.mp4": str(made)}
+    run = CliRunner().invoke(main, [*(files.get(word, word) for word in words), "--frames", "2"])
+    assert run.exit_code == 0, run.output
+    assert made.is_file()

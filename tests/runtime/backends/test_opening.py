@@ -79,7 +79,10 @@ def test_every_backend_is_known(tiny_package: Path) -> None:
         assert caught.value.exit_status == 3
 
 
-def test_auto_says_in_one_line_what_it_skipped(tiny_package: Path) -> None:
+def test_auto_says_in_one_line_what_it_skipped(
+    tiny_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsrc.runtime.backends.opening.has_nvidia_device", lambda: True)
     said: list[str] = []
     package = with_graphs(open_package(tiny_package), fp32=False, int8_cpu=True)
     open_video_session(package, say=said.append).close()
@@ -92,6 +95,19 @@ def test_auto_says_in_one_line_what_it_skipped(tiny_package: Path) -> None:
     assert len(said) == 1
     open_session(package, say=said.append).close()
     assert said == [line, line]
+
+
+def test_backends_of_a_gpu_are_not_mentioned_where_there_is_none(
+    tiny_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsrc.runtime.backends.opening.has_nvidia_device", lambda: False)
+    said: list[str] = []
+    open_video_session(open_package(tiny_package), say=said.append).close()
+    assert said == []
+    package = with_graphs(open_package(tiny_package), fp32=False, int8_cpu=True)
+    open_video_session(package, say=said.append).close()
+    (line,) = said
+    assert line == "ort-cpu fp32 runs it; skipped: int8-cpu (it missed its PSNR limit at export)"
 
 
 def test_what_is_wrong_with_the_last_backend_is_raised() -> None:

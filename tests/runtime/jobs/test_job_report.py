@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from support.places import ASSETS
 from vsrc.cli import main
+from vsrc.runtime.jobs.job_report import group_size, mean_of_groups
 
 SCHEMA_FILE = ASSETS / "infer-report.schema.json"
 
@@ -62,8 +63,10 @@ def test_there_is_a_sample_for_each_frame_of_an_excerpt(
 
 def test_the_page_shows_the_threads_and_loads_nothing(written: Path) -> None:
     text = (written / "report.html").read_text(encoding="utf-8")
-    assert "24 frames upscaled" in text
-    assert text.count("<svg") >= 3
+    assert "Upscaling of clip.mp4" in text
+    assert "24 frames at" in text
+    assert "Measured on" in text
+    assert text.count("<svg") >= 2
     assert "://" not in text
     assert "default-src 'none'" in text
 
@@ -76,3 +79,14 @@ def test_a_run_that_fails_leaves_no_report(tmp_path: Path, tiny_package: Path) -
     done = CliRunner().invoke(main, [*arguments, "--report", str(report)])
     assert done.exit_code == 1
     assert not report.exists()
+
+
+def test_curves_do_not_show_which_frames_were_computed_together() -> None:
+    # Four at once: the first has the time of all, the others return at once.
+    samples = [40.0, 0.0, 0.0, 0.0] * 50
+    group = group_size(len(samples))
+    ends, means = mean_of_groups(samples, group)
+    assert group >= 16
+    assert means == pytest.approx([10.0] * len(means))
+    assert ends == [group * (index + 1) for index in range(200 // group)]
+    assert len(mean_of_groups([1.0] * 100_000, group_size(100_000))[0]) <= 100

@@ -206,6 +206,25 @@ def test_a_picture_that_is_not_as_it_was_is_made_again(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_kept_frames_do_not_count_as_pace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Path, enlarger: Make
+) -> None:
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
+    config = InferConfig((clip,), tmp_path / "a.mp4", preset="ultrafast")
+    with pytest.raises(StoppedError, match="interrupted"):
+        infer(config, session=StoppedAt(enlarger(), 23))
+    seen: list[InferProgress] = []
+    result = infer(config, session=enlarger(), progress=seen.append).files[0]
+    assert 0 < result.kept_frames < 24
+    # No pace, and so no ETA, until a frame was upscaled by this run.
+    early = [now.fps for now in seen if now.done <= result.kept_frames]
+    assert early == [None] * (result.kept_frames + 1)
+    assert all(now.fps for now in seen if now.done > result.kept_frames)
+    assert seen[-1].eta_seconds == 0
+    assert result.fps == pytest.approx((24 - result.kept_frames) / result.seconds, rel=0.01)
+    assert f"{24 - result.kept_frames} of them upscaled now" in result.line
+
+
 def test_another_option_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Path, enlarger: Make
 ) -> None:

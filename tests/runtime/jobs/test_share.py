@@ -159,6 +159,10 @@ def test_shares_of_one_long_video_are_joined_by_the_last(
     assert again.pieces[0].made == 0
     last = infer(config_of(long_clip, joined, "1/3"), session=enlarger())
     assert [file.frames for file in last.files] == [60]
+    own = last.files[0]
+    first_piece = min(piece.first for piece in result.pieces + again.pieces)
+    assert 60 - own.kept_frames <= first_piece  # what it upscaled itself, not what it joined
+    assert f"{60 - own.kept_frames} of them upscaled now at {own.fps:.3g} fps" in own.line
     assert joined.read_bytes() == whole.read_bytes()
     assert not list(tmp_path.glob(".*"))
     manifests = [

@@ -55,6 +55,14 @@ def test_a_network_that_doubles_the_frame_rate_is_paid_by_the_frame() -> None:
     assert whole.throughput_fps == pytest.approx(150.0)
 
 
+def test_reason_of_an_unknown_level_counts_the_samples_of_one_process() -> None:
+    series = Series((), (20.0,) * 15, 0.3, None)
+    part = dataclasses.replace(measurement((20.0,) * 15), series=series)
+    whole = assemble(BenchConfig(), join_measurements([part] * 3), machine=MACHINE, started=STARTED)
+    assert whole.warmup.steady is None
+    assert whole.null_reasons["warmup.steady"] == "needs 20 samples in each process; one has 15"
+
+
 @pytest.mark.parametrize("count", [1, 2, 19, 99, 1000])
 def test_every_null_has_a_reason(count: int, schema: dict[str, Any]) -> None:
     steady = None if count < 20 else True

@@ -185,6 +185,29 @@ def test_the_comparison_is_json_and_a_page_too(write: Write, tmp_path: Path) -> 
     text = page.read_text(encoding="utf-8")
     assert "latency_ms.p50 is worse" in text
     assert "://" not in text
+    assert text.count("180x320 (HxW), A CPU, 2 cores") == 2
+
+
+def test_what_is_not_shown_is_not_called_fine(write: Write) -> None:
+    same = compare_reports(write("a", 40.0, 1), write("b", 40.2, 2))
+    assert same.result == "no difference found"
+    assert "worse" in compare_reports(write("c", 40.0, 1), write("d", 60.0, 2)).result
+    assert "better" in compare_reports(write("e", 60.0, 1), write("f", 40.0, 2)).result
+    alone = {"samples_per_run": [300], "memory": {}}
+    unknown = compare_reports(write("g", 40.0, 1, **alone), write("h", 60.0, 2, **alone))
+    assert unknown.result == "nothing could be judged"
+
+
+def test_reports_of_two_networks_say_so(write: Write) -> None:
+    subjects = [
+        {"subject": {"threads": 2, "session": "ort-cpu fp32", "network": name}}
+        for name in ("edge-s", "edge-m")
+    ]
+    old, new = (write(str(at), 40.0, at, **more) for at, more in enumerate(subjects))
+    found = compare_reports(old, new)
+    assert "network differs: edge-s, then edge-m" in found.notes
+    text = bench_comparison_text(found)
+    assert "edge-s on ort-cpu fp32, 180x320 (HxW), A CPU, 2 cores" in text
 
 
 @pytest.mark.parametrize(
