@@ -96,6 +96,7 @@ class VideoReader:
         drops_alpha: Whether transparency is ignored; otherwise it ends the iteration.
     """
 
+    info: VideoInfo
     container: InputContainer | None
     is_deep = False
 

@@ -252,7 +252,7 @@ def _add_pictures(target: OutputContainer) -> list[Packet[Stream]]:
     """Add a video, and return a second of it."""
     import av
 
-    stream = cast("av.VideoStream", target.add_stream("mpeg2video", rate=_RATE))
+    stream = target.add_stream("mpeg2video", rate=_RATE)
     stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
     packets: list[Packet[Stream]] = []
     for number in range(int(_RATE)):

@@ -43,6 +43,7 @@ class VideoSettings:
         is_excerpt: Whether the result is an excerpt, shifted to the start time of the source.
         is_deep: Whether the network sees more than 8 bits of each sample.
         audio: What happens to audio: `copy` where the container can hold it, `encode` or `drop`.
+        reorders: Whether frames may be stored in another order than they are shown in.
     """
 
     codec: str | None = None
@@ -54,6 +55,7 @@ class VideoSettings:
     is_excerpt: bool = False
     is_deep: bool = True
     audio: str = "copy"
+    reorders: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def add_video_stream(
     def configure(context: av.VideoCodecContext) -> None:
         _configure(context, (width, height, pix_fmt), aspect, colour, settings.threads)
         context.time_base = time_base
-        if has_grid:
+        if has_grid or not settings.reorders:
             context.max_b_frames = 0  # their order of display is not stored
         if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
             context.codec_tag = "hvc1"  # Apple's players support no other

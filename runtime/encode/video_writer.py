@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from math import lcm
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.media_file import find_start, select_copied_tracks
+from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
@@ -30,6 +32,12 @@ from vsrc.runtime.encode.tags import (
     choose_tags,
     copy_chapters,
     copy_tags,
+)
+from vsrc.runtime.encode.time_limits import (
+    MovTimes,
+    check_gap,
+    choose_mov_times,
+    describe_seconds,
 )
 from vsrc.runtime.encode.tracks import TrackCopier, track_units
 from vsrc.runtime.encode.video_stream import VideoSettings, add_video_stream
@@ -51,6 +59,13 @@ _MANY_FILES = frozenset(
     ("dash", "hds", "hls", "segment", "smoothstreaming", "stream_segment,ssegment", "webm_chunk")
 )
 """Muxers that write a playlist and parts beside it, past the pending file."""
+
+_LONGEST_DURATION = (1 << 31) - 1
+"""Longest display of a frame that is given to an encoder, units of its time base; libvpx refuses a
+longer one. The next time stamp ends it anyway."""
+
+_LONG = 600
+"""Length of a source from which on its gaps may be too long for a container, seconds."""
 
 
 class Writer(Protocol):
@@ -229,7 +244,7 @@ class VideoWriter:
         picture = self._frame_data.attach(picture, frame.carrier)
         picture.time_base = self._encoded.time_base
         picture.pts = pts
-        picture.duration = 1 if self._grid else frame.duration
+        picture.duration = 1 if self._grid else min(frame.duration, _LONGEST_DURATION)
         return picture
 
     def _shifted(self, pts: int) -> int:
@@ -248,10 +263,12 @@ class VideoWriter:
 
     def _open(self, muxer: str) -> None:
         tags, tag_options, lost_tags = choose_tags(self._source, muxer)
+        times = self._mov_times(muxer)
+        self._settings = replace(self._settings, reorders=times.reorders)
         self._container = self._output = open_output(
             self._pending.file,
             muxer,
-            options=self._muxer_options(muxer) | tag_options,
+            options=self._muxer_options(muxer) | tag_options | times.options,
             buffer_bytes=_BUFFER_BYTES,
         )
         self._encoded = add_video_stream(self._output, self._info, self._settings)
@@ -329,9 +346,26 @@ class VideoWriter:
         common = lcm(*units)
         return {"movie_timescale": str(common if common < 1 << 31 else 1_000_000)}
 
+    def _mov_times(self, muxer: str) -> MovTimes:
+        """Choose how MP4 and MOV store the times of a source with a long gap.
+
+        Raises:
+            MediaError: The container cannot store the gap.
+        """
+        info, usual = self._info, MovTimes({}, reorders=True)
+        if info.duration is None or info.duration < _LONG or info.container == "pictures":
+            return usual
+        scan = scan_packets(Path(info.path))
+        if scan is None:
+            return usual
+        if not self._is_excerpt:
+            check_gap(self.path, muxer, scan, rate=info.rate * self._settings.time_scale)
+        return choose_mov_times(scan, time_base=self._time_base) if muxer in MOV_FAMILY else usual
+
     def _mux(self, packets: list[StoredPacket], *, stop: Fraction | None) -> None:
         """Mux a complete segment, with the packets of the other tracks up to `stop`."""
         import av
+        import av.error
 
         if not packets:
             return
@@ -341,7 +375,14 @@ class VideoWriter:
             packet.pts, packet.dts, packet.duration = stored.pts, stored.dts, stored.duration
             packet.time_base, packet.is_keyframe = self._encoded.time_base, stored.is_key
             packet.stream = self._encoded.stream
-            self._output.mux(packet)
+            try:
+                self._output.mux(packet)
+            except av.error.PatchWelcomeError as error:
+                raise MediaError(
+                    f"{self.path}: {self._output.format.name} cannot store the gap in time before "
+                    f"{describe_seconds(stored.pts * self._encoded.time_base)}; name the output "
+                    ".mkv"
+                ) from error
 
     def _release(self, *, stop: Fraction | None) -> None:
         if self._tracks:

@@ -12,6 +12,7 @@ from support.enlarger import Enlarger
 from support.marked_clips import MARKS, probe, read_marks, run_program
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.pyav_versions import time_base
 
 RATE = 48000
 TONE = "aevalsrc=if(between(t\\,2.5\\,2.7)\\,0.6*sin(2764*t)\\,0.1*sin(900*t)):s=48000"
@@ -32,7 +33,7 @@ def without_audio(source: Path, target: Path, begin: float, end: float) -> Path:
             one.index: rest.add_stream_from_template(one, opaque=True) for one in whole.streams
         }
         for packet in whole.demux():
-            time = 0 if packet.pts is None else float(packet.pts * packet.stream.time_base)
+            time = 0 if packet.pts is None else float(packet.pts * time_base(packet))
             is_left_out = packet.stream.type == "audio" and begin <= time < end
             if packet.size and not is_left_out:
                 packet.stream = streams[packet.stream.index]
