@@ -17,7 +17,11 @@ import pytest
 
 from support.places import TESTS, find_in_checkout
 
-CALLERS = ("export/engines/engine_build.py", "runtime/backends/trt_engine.py")
+CALLERS = (
+    "export/engines/engine_build.py",
+    "export/engines/layer_report.py",
+    "runtime/backends/trt_engine.py",
+)
 
 
 @pytest.fixture(scope="module")
