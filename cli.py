@@ -17,25 +17,24 @@ from vsrc.commands.lazy_group import LazyCommand, LazyGroup
 from vsrc.commands.text_output import PrintableFormatter, echo_line
 
 _SHORT_HELPS = {
-    "bench": "Measure how fast models run on this machine, and what it costs.",
-    "calibrate": "Find the ranges that int8 graphs of the package MODEL need, on clips of what it "
-    "will be fed.",
-    "compare": "Lay LEFT and RIGHT on each other on a page with a slider.",
-    "data": "Look after folders of clips.",
-    "demo": "Train, export, upscale and measure on the clip that comes with vsrc.",
-    "distill": "Train a student network from a teacher and clips, and write its package.",
-    "doctor": "Say what is installed, what of it works, and the lines that fix the rest.",
-    "eval": "Measure how near MODELs come to the truth on a folder of clips, beside bicubic.",
-    "export": "Add graphs or engines to the package MODEL, checked against torch on real frames.",
-    "infer": "Upscale videos; audio, subtitles and time stamps are kept.",
-    "inspect": "Say what FILE is: a package, graph, engine, weights, video or picture.",
-    "pack": "Make a package of any network: a checkpoint, an ONNX graph, or code with its weights.",
-    "preview": "Try models on an excerpt of VIDEO and compare them in a page.",
+    "bench": "Measure latency, throughput, memory and power of models.",
+    "calibrate": "Calibrate MODEL for INT8 on low-resolution clips.",
+    "compare": "Compare two videos or images in an HTML page with a slider.",
+    "completion": "Print the completion script of a shell.",
+    "data": "Check training data.",
+    "demo": "Train, export, upscale and measure on the sample clip.",
+    "distill": "Train a student network from a teacher and clips.",
+    "doctor": "Check the installation and show how to fix problems.",
+    "eval": "Measure the quality of models against ground truth.",
+    "export": "Export MODEL to ONNX graphs or TensorRT engines.",
+    "infer": "Upscale videos and images.",
+    "inspect": "Show the contents of a package, graph, engine or video.",
+    "pack": "Make a package of a checkpoint, an ONNX graph or code.",
+    "preview": "Compare models on an excerpt of VIDEO before a long run.",
     "selftest": "Try everything that vsrc does on a GPU or a Jetson; at most 8 minutes.",
-    "shard": "Cut crops of clips into shards, with the teachers' mean picture of each.",
-    "split": "Cut a narrower student from PACKAGE, whose widths share their weights (objective "
-    "csd).",
-    "zoo": "List the networks there are, and the packages that come with vsrc.",
+    "shard": "Cut training crops and store the outputs of teachers.",
+    "split": "Cut a narrower student from a package trained with csd.",
+    "zoo": "List networks, and the models that ship with vsrc.",
 }
 COMMANDS = {
     name: LazyCommand(
@@ -118,7 +117,7 @@ def _fail(message: str, status: int) -> NoReturn:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="vsrc")
-@click.option("-v", "--verbose", is_flag=True, help="Log what is done, to stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Log progress to stderr.")
 def main(verbose: bool) -> None:
     """Compress, export and run video super-resolution networks on edge devices."""
     level = logging.INFO if verbose else logging.WARNING

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_profile
 from vsrc.commands.device_argument import device_option
 from vsrc.commands.model_argument import MODEL
+from vsrc.commands.option_groups import GroupedCommand
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.shape_option import read_shapes
 from vsrc.commands.status_line import StatusLine
@@ -29,7 +30,21 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path)
 
 
-@click.command("bench")
+_GROUPS = {
+    "Model": (
+        *("--backend", "--precision", "--threads", "--network", "--weights", "--scale"),
+        *("--window", "--range", "--colour"),
+    ),
+    "Measurement": (
+        *("--shape", "--seconds", "--iterations", "--runs", "--minutes", "--stages", "--fps"),
+    ),
+    "Limits": ("--max-p99-ms", "--min-fps", "--max-watts", "--max-rss-mb"),
+    "Instead of a measurement of models": ("--compare", "--profile", "--sizes"),
+    "Report": ("--json", "--html", "--overwrite"),
+}
+
+
+@click.command("bench", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("models", nargs=-1, type=MODEL, metavar="[MODEL|ONNX|ENGINE]...")
 @click.option(
     "--shape",
@@ -42,56 +57,71 @@ _FILE = click.Path(path_type=Path)
     "--backend",
     default=BenchConfig.backend,
     show_default=True,
-    help="What runs it; see vsrc infer.",
+    help="Backend; see vsrc infer.",
 )
-@click.option("--precision", default=BenchConfig.precision, show_default=True, help="Which graph.")
+@click.option(
+    "--precision",
+    default=BenchConfig.precision,
+    show_default=True,
+    help="Graph to run, by its precision.",
+)
 @device_option
 @click.option(
     "--threads", type=int, default=BenchConfig.threads, help="CPU threads.  [default: all]"
 )
 @click.option(
-    "--iterations", type=int, help="Frames to time after warm-up in all, instead of --seconds."
+    "--iterations",
+    type=int,
+    help="Number of timed frames after warm-up, all runs together, instead of --seconds.",
 )
 @click.option(
     "--seconds",
     type=float,
-    help="Time to measure for after warm-up, all runs together.  "
+    help="Duration of the measurement after warm-up, all runs together.  "
     f"[default: {BenchConfig.seconds:g}; with --profile {SECONDS_A_SIZE:g} for each size]",
 )
 @click.option(
     "--runs",
     type=int,
     default=BenchConfig.runs,
-    help="Fresh processes to measure in; intervals and --compare want 3 or more.  "
+    help="Number of fresh processes; intervals and --compare need 3 or more.  "
     f"[default: {RUNS}; 1 for --minutes and for fewer than {RUNS * LEAST_PER_RUN} --iterations]",
 )
-@click.option("--minutes", type=float, help="Soak: until the temperature settles, at most so long.")
-@click.option("--stages/--no-stages", default=BenchConfig.stages, help="Time each stage, too.")
-@click.option("--fps", type=float, help="Stream to keep up with: counts missed deadlines.")
-@click.option("--max-p99-ms", type=float, help="Fail with status 4 if the p99 latency is above.")
-@click.option("--min-fps", type=float, help="Fail with status 4 if the throughput is below.")
-@click.option("--max-watts", type=float, help="Fail with status 4 if the mean power is above.")
-@click.option("--max-rss-mb", type=float, help="Fail with status 4 if the peak memory is above.")
+@click.option(
+    "--minutes", type=float, help="Soak test: run until the temperature settles, at most this long."
+)
+@click.option(
+    "--stages/--no-stages", default=BenchConfig.stages, help="Also time each stage of the pipeline."
+)
+@click.option("--fps", type=float, help="Frame rate of a stream: count missed deadlines.")
+@click.option("--max-p99-ms", type=float, help="Exit with status 4 if the p99 latency is higher.")
+@click.option("--min-fps", type=float, help="Exit with status 4 if the throughput is lower.")
+@click.option("--max-watts", type=float, help="Exit with status 4 if the mean power is higher.")
+@click.option("--max-rss-mb", type=float, help="Exit with status 4 if the peak memory is higher.")
 @click.option(
     "--compare",
     nargs=2,
     type=_FILE,
     metavar="OLD.json NEW.json",
-    help="Compare two reports instead; status 4 if something is worse.",
+    help="Compare two reports instead; exit with status 4 if a metric is worse.",
 )
 @click.option(
     "--profile",
     type=_FILE,
     metavar="FILE",
-    help="Measure the edge family instead, for latency-targeted distillation.",
+    help="Measure networks of the edge family instead, for vsrc distill --target-latency.",
 )
 @click.option(
     "--sizes",
     metavar="ExFxB,...",
-    help="With --profile: channels encoded, features, blocks.  [default: 13 sizes]",
+    help="With --profile: encoder channels, feature channels and blocks.  [default: 13 sizes]",
 )
-@click.option("--json", "json_file", metavar="FILE|-", help="Report as JSON to FILE or stdout.")
-@click.option("--html", "html_file", type=_FILE, metavar="FILE", help="Report as a page.")
+@click.option(
+    "--json", "json_file", metavar="FILE|-", help="Write the report as JSON to FILE or stdout."
+)
+@click.option(
+    "--html", "html_file", type=_FILE, metavar="FILE", help="Write the report as an HTML page."
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that this command did not write.")
 @allow_code_option
 def bench_command(
@@ -105,11 +135,10 @@ def bench_command(
     overwrite: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Measure how fast models run on this machine, and what it costs.
+    """Measure latency, throughput, memory and power of models.
 
     A model is a package, a shipped name, an ONNX file, an engine, a checkpoint, or module:function
-    with --weights; without one the student that ships with vsrc is
-    measured, and several are set side by side.
+    with --weights. Without one the model that ships is measured; several are compared in a table.
     """
     from vsrc.runtime.output_guard import hash_job
     from vsrc.runtime.report.template import check_pages

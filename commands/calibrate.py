@@ -32,42 +32,44 @@ from vsrc.runtime.quoting import quoted
     type=click.Choice(METHODS),
     default=CalibrationConfig.method,
     show_default=True,
-    help="How a range is found from what was seen.",
+    help="How ranges are computed from the observed values.",
 )
 @click.option(
     "--windows",
     type=int,
     default=CalibrationConfig.windows,
     show_default=True,
-    help="How many are drawn, across scenes, motion and brightness.",
+    help="Number of windows, drawn across scenes, motion and brightness.",
 )
 @click.option(
     "--percentile",
     type=float,
     default=CalibrationConfig.percentile,
     show_default=True,
-    help="Of --method percentile.",
+    help="Percentage of values inside the range, for --method percentile.",
 )
-@click.option("--sensitivity", is_flag=True, help="Measure each convolution by itself.")
+@click.option("--sensitivity", is_flag=True, help="Measure the loss of each convolution alone.")
 @click.option(
     "--min-psnr",
     type=float,
     default=CalibrationConfig.min_psnr,
     show_default=True,
-    help="dB to fp32; where int8 misses it, the least set of layers stays in float.",
+    help="Required PSNR against fp32, dB; if missed, the fewest layers stay float.",
 )
 @click.option(
     "--float-layer",
     "float_layers",
     multiple=True,
     metavar="NAME",
-    help="Convolution that stays in float; may be repeated.",
+    help="Convolution that stays float; may be repeated.",
 )
-@click.option("--seed", type=int, default=CalibrationConfig.seed, help="Of the draw.  [default: 0]")
+@click.option(
+    "--seed", type=int, default=CalibrationConfig.seed, help="Seed of the draw.  [default: 0]"
+)
 @click.option(
     "--threads", type=int, default=CalibrationConfig.threads, help="CPU threads.  [default: all]"
 )
-@click.option("--overwrite", is_flag=True, help="Replace a calibration; learnt ranges, too.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing calibration.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 @media_options
 def calibrate_command(
@@ -76,9 +78,12 @@ def calibrate_command(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Find the ranges that int8 graphs of the package MODEL need, on clips of what it will be fed.
+    """Calibrate MODEL for INT8 on low-resolution clips.
 
-    MODEL may also be a shipped name, with -o, or a network that is no package; see vsrc export.
+    The clips should be like those that the network will upscale. The ranges of its activations are
+    stored in the package, for vsrc export --precision int8 and int8-cpu.
+
+    MODEL may also be a shipped model, with -o, or a network without a package; see vsrc export.
     """
     from vsrc.calibration.calibrating import calibrate
     from vsrc.calibration.calibration_text import calibration_text

@@ -25,31 +25,33 @@ from vsrc.runtime.quoting import quoted
     type=click.Path(path_type=Path),
     default=CompareConfig.output,
     show_default=True,
-    help="The page, one HTML file.",
+    help="HTML page to write.",
 )
-@click.option("--start", type=float, default=CompareConfig.start, help="Seconds to skip.")
+@click.option(
+    "--start", type=float, default=CompareConfig.start, help="Start time, seconds.  [default: 0]"
+)
 @click.option(
     "--frames",
     type=int,
     default=CompareConfig.frames,
     show_default=True,
-    help="Most frames to compare.",
+    help="Maximum number of frames.",
 )
 @click.option(
     "--border",
     type=int,
     default=CompareConfig.border,
     show_default=True,
-    help="Pixels left out at each edge when scoring.",
+    help="Pixels cropped at each edge before scoring.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing page.")
 @click.option("--json", "as_json", is_flag=True, help="Scores as JSON.")
 @media_options
 def compare_command(as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Lay LEFT and RIGHT on each other on a page with a slider.
+    """Compare two videos or images in an HTML page with a slider.
 
-    Both are pictures, or videos of the same frames; with REFERENCE, the true frames, they are
-    scored against it.
+    LEFT and RIGHT are images, or videos of the same frames. With REFERENCE, the ground truth, both
+    are scored against it.
     """
     from vsrc.runtime.quality.compare_report import comparison_text
     from vsrc.runtime.quality.comparison import compare

@@ -17,27 +17,42 @@ from vsrc.runtime.quoting import quoted
 
 @click.group("data")
 def data_group() -> None:
-    """Look after folders of clips."""
+    """Check training data."""
 
 
 @data_group.command("check")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--scale", type=int, default=DistillConfig.scale, show_default=True)
-@click.option("--patch", type=int, default=DistillConfig.patch, show_default=True)
-@click.option("--clip-length", type=int, default=DistillConfig.clip_length, show_default=True)
+@click.option(
+    "--scale", type=int, default=DistillConfig.scale, show_default=True, help="SR/LR side ratio."
+)
+@click.option(
+    "--patch",
+    type=int,
+    default=DistillConfig.patch,
+    show_default=True,
+    help="Side of the HR crops, pixels.",
+)
+@click.option(
+    "--clip-length",
+    type=int,
+    default=DistillConfig.clip_length,
+    show_default=True,
+    help="Frames of a training clip.",
+)
 @click.option(
     "--degradation",
     type=click.Choice(["bi", "bd", "real", "given"]),
     default=DistillConfig.degradation,
     show_default=True,
+    help="How LR is made.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 @media_options
 def data_check_command(folder: Path, as_json: bool, **needs: Any) -> None:  # noqa: ANN401
-    """Say what DIR holds: layout, clips, frames, cuts, broken files, how LR twins were made.
+    """Check the clips in DIR before training.
 
-    The options are settings of vsrc distill; what a training with them would leave out is said,
-    too.
+    Lists layout, clips, frames, cuts, damaged files, how LR files were made, and what training with
+    these settings of vsrc distill would leave out.
     """
     from vsrc.runtime.errors import DataError
     from vsrc.runtime.installation import require_installed

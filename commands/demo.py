@@ -19,20 +19,20 @@ from vsrc.runtime.quoting import quoted
     type=click.Path(path_type=Path),
     default=DemoConfig.output,
     show_default=True,
-    help="Folder for what it makes.",
+    help="Folder for the results.",
 )
 @click.option(
     "--steps",
     type=int,
     default=DemoConfig.steps,
     show_default=True,
-    help="Updates of the training.",
+    help="Number of training steps.",
 )
 @click.option(
     "--threads", type=int, default=DemoConfig.threads, help="CPU threads.  [default: all]"
 )
 def demo_command(output: Path, steps: int, threads: int) -> None:
-    """Train, export, upscale and measure on the clip that comes with vsrc."""
+    """Train, export, upscale and measure on the sample clip."""
     from vsrc.demo.tour import demo
     from vsrc.runtime.errors import StoppedError
     from vsrc.runtime.latency.text import bench_text

@@ -11,20 +11,30 @@ from pathlib import Path
 import click
 
 from vsrc.commands.media_options import media_options
+from vsrc.commands.option_groups import GroupedCommand
 from vsrc.commands.shape_option import read_shapes
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.commands.training_bar import TrainingBar
-from vsrc.compressor.training.config import DistillConfig
+from vsrc.compressor.training.config import OBJECTIVE_NAMES, DistillConfig
 from vsrc.runtime.quoting import quoted
 
+_GROUPS = {
+    "Networks": ("--student", "--teacher", "--teacher-weights", "--teacher-cache", "--allow-code"),
+    "Training": ("--data", "--objective", "--steps", "--recipe", "--set"),
+    "Latency target": ("--target-latency", "--shape", "--device-profile"),
+    "Run": ("--output", "--run-dir", "--resume", "--overwrite", "--dry-run"),
+}
 
-@click.command("distill")
+
+@click.command("distill", cls=GroupedCommand, groups=_GROUPS)
 @click.option("--teacher", help="Name, package, module:function or spandrel:FILE.")
-@click.option("--teacher-weights", type=click.Path(path_type=Path), help="Its checkpoint.")
+@click.option(
+    "--teacher-weights", type=click.Path(path_type=Path), help="Checkpoint of the teacher."
+)
 @click.option(
     "--teacher-cache",
     type=click.Path(path_type=Path),
-    help="Folder of vsrc shard, in place of --data and --teacher.",
+    help="Folder written by vsrc shard, instead of --data and --teacher.",
 )
 @click.option(
     "--student", help=f"Name, package or module:function.  [default: {DistillConfig.student}]"
@@ -33,50 +43,59 @@ from vsrc.runtime.quoting import quoted
 @click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
 @click.option(
     "--objective",
-    help=f"Name, or module:function; several by +.  [default: {DistillConfig.objective}]",
+    help=f"{', '.join(OBJECTIVE_NAMES)}, or module:function; several joined by +.  "
+    f"[default: {DistillConfig.objective}]",
 )
 @click.option(
     "--recipe",
     type=click.Path(path_type=Path),
     metavar="FILE|NAME",
-    help="YAML file with any setting, or a recipe that ships, by name.",
+    help="YAML file of settings, or the name of a recipe that ships.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
-@click.option("--steps", type=int, help=f"Updates.  [default: {DistillConfig.steps}]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting of docs/settings.md; may be repeated.",
+)
+@click.option(
+    "--steps", type=int, help=f"Number of weight updates.  [default: {DistillConfig.steps}]"
+)
 @click.option(
     "--target-latency",
     "target_latency_ms",
     type=float,
     metavar="MS",
-    help="Train the largest edge student that upscales a frame in this time.",
+    help="Train the largest edge student that upscales a frame within this time.",
 )
 @click.option(
     "--shape",
     "target_shape",
     metavar="HxW",
     callback=lambda _context, _option, text: _lr_size(text),
-    help="LR frame that the latency is meant for.",
+    help="LR frame size of --target-latency.",
 )
 @click.option(
     "--device-profile",
     metavar="FILE",
-    help="What vsrc bench --profile wrote on the device.",
+    help="Latency profile of the device, written by vsrc bench --profile.",
 )
-@click.option("--run-dir", help="Checkpoints and log.  [default: OUTPUT.run]")
-@click.option("--resume", is_flag=True, default=None, help="Go on from the last checkpoint.")
+@click.option("--run-dir", help="Folder of checkpoints and logs.  [default: OUTPUT.run]")
+@click.option("--resume", is_flag=True, default=None, help="Resume from the last checkpoint.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace an existing package.")
 @click.option(
     "--allow-code",
     is_flag=True,
     default=None,
-    help="Trust recipes and packages that name a module:function: its code is run.",
+    help="Allow recipes and packages that name a module:function to run its code.",
 )
-@click.option("--dry-run", is_flag=True, help="Print sizes, memory and time; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Estimate sizes, memory and time without training.")
 @media_options
 def distill_command(
     recipe: Path | None, settings: tuple[str, ...], dry_run: bool, **options: object
 ) -> None:
-    """Train a student network from a teacher and clips, and write its package."""
+    """Train a student network from a teacher and clips."""
     from vsrc.compressor.training.config import TRAINING_MODULES
     from vsrc.runtime.installation import require_installed
 

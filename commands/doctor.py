@@ -11,12 +11,13 @@ from vsrc.runtime.quoting import quoted
 
 
 @click.command("doctor")
-@click.option("--offline", is_flag=True, help="Ask no package index whether the lines would work.")
+@click.option("--offline", is_flag=True, help="Do not query the package index.")
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
 def doctor_command(offline: bool, as_json: bool) -> None:
-    """Say what is installed, what of it works, and the lines that fix the rest.
+    """Check the installation and show how to fix problems.
 
-    Each line is tried by a dry run of pip, which asks the package index and installs nothing.
+    Each suggested command is checked with a dry run of pip, which queries the package index and
+    installs nothing.
     """
     from vsrc.runtime.inspection.doctor import check_base, examine
     from vsrc.runtime.inspection.doctor_text import doctor_text

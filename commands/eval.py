@@ -22,43 +22,59 @@ from vsrc.runtime.quoting import quoted
 @click.command("eval")
 @click.argument("models", nargs=-1, metavar="[MODEL]...", type=MODEL)
 @own_network_options
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Clips, any layout.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of clips.")
 @click.option(
     "--metrics",
     default=",".join(EvalConfig.metrics),
     show_default=True,
-    help=f"Of {','.join(METRICS)}.",
+    help=f"Comma-separated list of {', '.join(METRICS)}.",
 )
 @click.option(
     "--degradation",
     type=click.Choice(["auto", "bi", "bd", "given"]),
     default=EvalConfig.degradation,
     show_default=True,
-    help="How LR is made; auto takes LR files where the data has them.",
+    help="How LR is made; auto uses LR files if the data has them.",
 )
 @click.option(
-    "--border", type=int, help="Pixels left out at each edge.  [default: 0; stills: scale]"
+    "--border", type=int, help="Pixels cropped at each edge.  [default: 0; stills: scale]"
 )
 @click.option(
-    "--frames", type=int, default=EvalConfig.frames, help="Most frames of a clip.  [default: all]"
+    "--frames",
+    type=int,
+    default=EvalConfig.frames,
+    help="Maximum number of frames of a clip.  [default: all]",
 )
 @click.option(
-    "--backend", default=EvalConfig.backend, show_default=True, help="What runs it; see vsrc infer."
+    "--backend", default=EvalConfig.backend, show_default=True, help="Backend; see vsrc infer."
 )
-@click.option("--precision", default=EvalConfig.precision, show_default=True, help="Which graph.")
+@click.option(
+    "--precision",
+    default=EvalConfig.precision,
+    show_default=True,
+    help="Graph to run, by its precision.",
+)
 @device_option
 @click.option(
     "--threads", type=int, default=EvalConfig.threads, help="CPU threads.  [default: all]"
 )
-@click.option("--lpips-vgg", type=click.Path(path_type=Path), help="VGG16, torchvision's file.")
-@click.option("--lpips-heads", type=click.Path(path_type=Path), help="Weights of LPIPS 0.1.")
+@click.option(
+    "--lpips-vgg",
+    type=click.Path(path_type=Path),
+    help="VGG16 checkpoint of torchvision, for lpips.",
+)
+@click.option(
+    "--lpips-heads", type=click.Path(path_type=Path), help="Weights of LPIPS 0.1, for lpips."
+)
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON.")
 @media_options
 @allow_code_option
 def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Measure how near MODELs come to the truth on a folder of clips, beside bicubic.
+    """Measure the quality of models against ground truth.
 
-    Without MODEL the student that ships with vsrc is taken.
+    Clips are downscaled (or their LR files are read), upscaled by each model and by bicubic, and
+    scored.
+    Without MODEL the model that ships is evaluated.
     """
     from vsrc.runtime.quality.eval_report import eval_text
     from vsrc.runtime.quality.evaluation import evaluate

@@ -13,6 +13,7 @@ from vsrc.commands.device_argument import device_option
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
+from vsrc.commands.option_groups import GroupedCommand
 from vsrc.commands.own_network import (
     output_option,
     own_network_options,
@@ -37,7 +38,21 @@ if TYPE_CHECKING:
     from vsrc.export.runs.result import ExportResult
 
 
-@click.command("export")
+_GROUPS = {
+    "What to write": (
+        *("--output", "--format", "--precision", "--io", "--layout", "--shape", "--opset"),
+        *("--halves", "--overwrite", "--allow-code"),
+    ),
+    "INT8": ("--calib", "--int8-with", "--quantizer"),
+    "Check": ("--min-psnr", "--max-loss", "--allow-lossy"),
+    "TensorRT": ("--gpu", "--timing-cache", "--workspace"),
+    "Networks without a package": (
+        *("--network", "--weights", "--scale", "--window", "--range", "--colour"),
+    ),
+}
+
+
+@click.command("export", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("model", type=MODEL)
 @output_option
 @click.option(
@@ -46,70 +61,72 @@ if TYPE_CHECKING:
     type=click.Choice(FORMATS),
     default=ExportConfig.format,
     show_default=True,
-    help="Graphs, or an engine of TensorRT (for this GPU) or TensorRT for RTX (for any, no GPU).",
+    help="ONNX graphs, or an engine: trt for this GPU, trt-rtx for any RTX GPU (none needed here).",
 )
 @click.option(
     "--precision",
     type=click.Choice([*PRECISIONS, "auto"]),
     default=ExportConfig.precision,
     show_default=True,
-    help="Arithmetic inside; auto writes and measures all, and says which pays.",
+    help="Precision of the graph; auto writes and times all, and recommends one.",
 )
 @click.option(
     "--io",
     type=click.Choice(["uint8", "float"]),
     default=ExportConfig.io,
     show_default=True,
-    help="Pictures, or float tensors in [0, 1].",
+    help="Inputs and outputs: uint8 images, or float tensors in [0, 1].",
 )
 @click.option(
     "--layout",
     type=click.Choice(["auto", "window", "stacked"]),
     default=ExportConfig.layout,
     show_default=True,
-    help="With --io float: (N, T, 3, H, W), or frames stacked in the channels, (N, 3T, H, W); auto "
-    "stacks the one frame of an image network.",
+    help="With --io float: window is (N, T, 3, H, W), stacked (N, 3T, H, W); auto is stacked for "
+    "image networks.",
 )
 @click.option(
     "--shape",
     default="",
     metavar="HxW[,HxW,HxW]",
-    help="LR size: one fixes it, three are least, usual, largest. Default: any size.",
+    help="LR size: one is fixed, three are minimum, optimum and maximum.  [default: any]",
 )
-@click.option("--opset", type=int, default=ExportConfig.opset, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace what has the same name.")
+@click.option(
+    "--opset", type=int, default=ExportConfig.opset, show_default=True, help="ONNX opset."
+)
+@click.option("--overwrite", is_flag=True, help="Replace existing graphs and engines.")
 @click.option(
     "--halves/--no-halves",
     default=ExportConfig.halves,
     show_default=True,
-    help="Also the encode and fuse graphs of a network that has them.",
+    help="Also write the encode and fuse graphs of networks that have them.",
 )
 @click.option(
     "--calib",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="CLIPS",
-    help="Find the ranges of int8 on these videos or folders first; may be repeated.",
+    help="Calibrate on these LR videos or folders first; may be repeated.",
 )
 @click.option(
     "--int8-with",
     type=click.Choice(["fp16", "fp32"]),
     default=ExportConfig.int8_with,
     show_default=True,
-    help="What computes beside int8; fp32 for TensorRT 8.6.",
+    help="Precision of the float layers of int8 graphs; fp32 for TensorRT 8.6.",
 )
 @click.option(
     "--quantizer",
     type=click.Choice(["vsrc", "modelopt"]),
     default=ExportConfig.quantizer,
     show_default=True,
-    help="What writes int8; modelopt is NVIDIA's, if it is installed, and needs --calib.",
+    help="Quantizer; modelopt is NVIDIA's, must be installed, and needs --calib.",
 )
 @click.option(
     "--min-psnr",
     type=float,
     metavar="DB",
-    help="Least agreement with torch.  [default: fp32 90, fp16 50, int8 40]",
+    help="Required PSNR against torch, dB.  [default: fp32 90, fp16 50, int8 40]",
 )
 @click.option(
     "--max-loss",
@@ -119,31 +136,33 @@ if TYPE_CHECKING:
     show_default=True,
     help="int8: most that may be lost against ground truth, where frames have it.",
 )
-@click.option("--allow-lossy", is_flag=True, help="Keep what misses these limits, and mark it.")
+@click.option(
+    "--allow-lossy", is_flag=True, help="Keep graphs that miss these limits, marked as lossy."
+)
 @click.option(
     "--gpu",
     "gpus",
     multiple=True,
     metavar="X.Y",
-    help="trt-rtx: compute capability to build for, as 8.9; repeatable. Default: 8.0 and newer.",
+    help="trt-rtx: compute capability to build for, repeatable.  [default: 8.0 and newer]",
 )
 @device_option
 @click.option(
     "--timing-cache",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="trt: file of measurements that is read and added to.",
+    help="trt: timing cache, read and updated.",
 )
 @click.option(
     "--workspace",
     "workspace_mib",
     type=click.IntRange(min=1),
     metavar="MIB",
-    help="trt: most memory of the build. Default: most of what is free.",
+    help="trt: memory limit of the builder, MiB.  [default: most of the free memory]",
 )
 @click.option(
     "--allow-code",
     is_flag=True,
-    help="Trust a package whose network is a module:function: its code is run.",
+    help="Allow a package whose network is a module:function to run its code.",
 )
 @own_network_options
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
@@ -173,10 +192,11 @@ def export_command(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Add graphs or engines to the package MODEL, checked against torch on real frames.
+    """Export MODEL to ONNX graphs or TensorRT engines.
 
-    MODEL may also be a shipped name, with -o, or a network that is no package: a checkpoint, an
-    ONNX graph, or module:function with --weights. Its package is then written first.
+    Each graph is compared with torch on real frames and written only if it agrees. MODEL is a
+    package, a shipped model (with -o), a checkpoint, an ONNX graph, or module:function with
+    --weights; what is not a package is packed first.
     """
     from vsrc.export.runs.result import ExportResult
 

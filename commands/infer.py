@@ -12,6 +12,7 @@ from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
+from vsrc.commands.option_groups import GroupedCommand
 from vsrc.commands.own_network import own_network_options, packaged, take_told
 from vsrc.commands.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
@@ -22,13 +23,27 @@ if TYPE_CHECKING:
     from vsrc.runtime.jobs.result import InferResult
 
 
-@click.command("infer")
+_GROUPS = {
+    "What to upscale": ("--start", "--frames", "--fps", "--deinterlace", "--allow-hdr", "--cuts"),
+    "Model": (
+        *("--model", "--precision", "--network", "--weights", "--scale", "--window", "--range"),
+        "--colour",
+    ),
+    "Machine": ("--backend", "--threads", "--batch", "--tile", "--shard", "--ray"),
+    "Result": (
+        *("--output", "--codec", "--crf", "--preset", "--audio", "--overwrite", "--verify"),
+        *("--report", "--json"),
+    ),
+}
+
+
+@click.command("infer", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|DIR|GLOB|-...")
 @click.option(
     "-m",
     "--model",
     type=MODEL,
-    help="Package, shipped name, checkpoint, .onnx, or module:function.",
+    help="Package, shipped model (vsrc zoo), checkpoint, .onnx, or module:function.",
 )
 @own_network_options
 @click.option(
@@ -36,72 +51,80 @@ if TYPE_CHECKING:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="Video, pictures (out/%08d.png), a folder for any number of inputs, or - for y4m.",
+    help="Video, one.png, out/%08d.png, a folder for several inputs, or - for y4m.",
 )
 @click.option(
     "--backend",
     default=InferConfig.backend,
     show_default=True,
-    help="What runs it: auto, ort, openvino, ort-cuda, ort-tensorrt, trt, trt-rtx or ort:NAME.",
+    help="auto, ort, openvino, ort-cuda, ort-tensorrt, trt, trt-rtx or ort:NAME.",
 )
 @click.option(
     "--precision",
     default=InferConfig.precision,
     show_default=True,
-    help="Which graph; bf16: fp32, in bfloat16.",
+    help="Graph to run: fp32, fp16, int8, int8-cpu, or auto; bf16: fp32 in bfloat16.",
 )
 @device_option
 @click.option(
     "--threads",
     type=int,
     default=InferConfig.threads,
-    help="CPU threads.  [default: all, divided among windows by a trial]",
+    help="CPU threads.  [default: all, divided among windows by a short trial]",
 )
 @click.option(
-    "--batch", type=int, default=InferConfig.batch, show_default=True, help="Windows fed at once."
+    "--batch",
+    type=int,
+    default=InferConfig.batch,
+    show_default=True,
+    help="Number of windows in a batch.",
 )
 @click.option(
-    "--tile", type=int, help="Longest side fed at once, LR pixels; 0: whole.  [default: by memory]"
+    "--tile", type=int, help="Tile size, LR pixels; 0 for whole frames.  [default: by free memory]"
 )
-@click.option("--cuts/--no-cuts", default=InferConfig.cuts, help="Find scene cuts.  [default: on]")
-@click.option("--start", default="0", metavar="TIME", help="Where to begin: seconds or HH:MM:SS.")
-@click.option("--frames", type=int, help="How many frames to upscale.  [default: all]")
-@click.option("--shard", metavar="I/N", help="Take the I-th of N shares of the work.")
 @click.option(
-    "--ray", "address", metavar="ADDRESS|auto", help="Distribute the work on a cluster of machines."
+    "--cuts/--no-cuts",
+    default=InferConfig.cuts,
+    help="Detect scene cuts, which windows do not cross.  [default: on]",
+)
+@click.option("--start", default="0", metavar="TIME", help="Start time: seconds or HH:MM:SS.")
+@click.option("--frames", type=int, help="Number of frames to upscale.  [default: all]")
+@click.option("--shard", metavar="I/N", help="Process the I-th of N shares of the work.")
+@click.option(
+    "--ray", "address", metavar="ADDRESS|auto", help="Distribute the work on a Ray cluster."
 )
 @click.option(
     "--codec",
     default=InferConfig.codec,
-    help="x264, x265, av1, vp9, prores, ffv1, nvenc, or an encoder of FFmpeg.  "
+    help="x264, x265, av1, vp9, prores, ffv1, nvenc, or any FFmpeg encoder.  "
     "[default: x264; x265 above 8 bits, vp9 in .webm]",
 )
-@click.option(
-    "--crf", type=int, help="Constant quality, smaller is better.  [default: 18 for x264]"
-)
+@click.option("--crf", type=int, help="Constant quality, lower is better.  [default: 18 for x264]")
 @click.option("--preset", help="Preset of the encoder.")
 @click.option(
     "--audio",
     type=click.Choice(AUDIO_MODES),
     default=InferConfig.audio,
     show_default=True,
-    help="Copy it (encode it where the container cannot hold it), always encode it, or drop it.",
+    help="Audio: copy (encode if the container cannot hold it), encode, or drop.",
 )
 @click.option(
     "--fps",
     type=float,
     default=InferConfig.fps,
     show_default=True,
-    help="Frames a second of inputs that are pictures.",
+    help="Frame rate of image sequences, frames/s.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option(
     "--verify",
     is_flag=True,
-    help="Compare sources with those of an earlier run by all bytes, not by time and samples.",
+    help="On resume, compare sources by all bytes instead of time and samples.",
 )
-@click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
-@click.option("--deinterlace", is_flag=True, help="Weave interlaced fields into frames first.")
+@click.option(
+    "--allow-hdr", is_flag=True, help="Upscale HDR without tone mapping, as if it were SDR."
+)
+@click.option("--deinterlace", is_flag=True, help="Deinterlace first (bwdif).")
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -111,7 +134,7 @@ if TYPE_CHECKING:
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Also write what it took: a page, or numbers for FILE.json.",
+    help="Write a report of time, memory and energy: HTML, or JSON for FILE.json.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 @media_options
@@ -126,9 +149,10 @@ def infer_command(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Upscale videos; audio, subtitles and time stamps are kept.
+    """Upscale videos and images.
 
-    Without -m the student that ships with vsrc is taken.
+    Audio, subtitles, chapters, metadata and timestamps are kept. Without -m a model that ships is
+    chosen for each source. An interrupted run is resumed by the same command.
     """
     from vsrc.runtime.errors import MediaError
     from vsrc.runtime.jobs.share import parse_share

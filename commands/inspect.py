@@ -15,10 +15,10 @@ from vsrc.runtime.quoting import quoted
 
 @click.command("inspect")
 @click.argument("path", metavar="FILE", type=MODEL)
-@click.option("--json", "as_json", is_flag=True, help="Facts as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 @media_options
 def inspect_command(path: Path, as_json: bool) -> None:
-    """Say what FILE is: a package, graph, engine, weights, video or picture."""
+    """Show the contents of a package, graph, engine or video."""
     from vsrc.export.inspection.any_file import inspect
     from vsrc.runtime.inspection.facts import check_intact, inspection_json, inspection_text
 

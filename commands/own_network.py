@@ -23,39 +23,40 @@ _OPTIONS = (
     click.option(
         "--network",
         metavar="NAME",
-        help="Of a checkpoint: name in the table, spandrel, or module:function.  [default: found]",
+        help="Network of a checkpoint: name, spandrel, or module:function.  [default: detected]",
     ),
     click.option(
         "--weights",
         type=click.Path(path_type=Path),
-        help="Checkpoint of a model given as module:function.",
+        help="Checkpoint of a module:function.",
     ),
     click.option(
-        "--scale", type=int, help="Of a network without a package: SR/LR side.  [default: found]"
+        "--scale",
+        type=int,
+        help="SR/LR side ratio of a network without a package.  [default: detected]",
     ),
     click.option(
         "--window",
         type=int,
-        help="Of a network without a package: frames fed at once.  [default: found, or 1]",
+        help="Frames per window of a network without a package.  [default: detected, or 1]",
     ),
     click.option(
         "--range",
         "peak",
         type=click.Choice(["1", "255"]),
-        help="Of an ONNX graph: value of white.  [default: found]",
+        help="Value of white of an ONNX graph.  [default: detected]",
     ),
     click.option(
         "--colour",
         type=click.Choice(["rgb", "bgr", "y"]),
-        help="Of an ONNX graph: its channels.  [default: rgb, or y for one channel]",
+        help="Channel order of an ONNX graph.  [default: rgb, or y for one channel]",
     ),
 )
 output_option = click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Package to write: a copy, or the package of a checkpoint, a graph or code.  "
-    "[default: MODEL itself; NAME.vsrc for what is no package]",
+    help="Package to write.  [default: MODEL itself, or NAME.vsrc if it is not a package]",
 )
 """Option of the commands that write to a package; see `writable`."""
 

@@ -33,10 +33,11 @@ def pack_command(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Make a package of any network: a checkpoint, an ONNX graph, or code with its weights.
+    """Make a package of a checkpoint, an ONNX graph or code.
 
-    Of a checkpoint the network is found by its tensors, with spandrel where vsrc has none; of a
-    graph, what it takes is found by running it on a small picture. The package has an fp32 graph.
+    The network of a checkpoint is recognised by its tensors, with spandrel for networks that vsrc
+    lacks; the inputs of a graph are determined by running it on a small image. The package holds an
+    fp32 graph.
     """
     from vsrc.export.packing.config import OwnNetwork
     from vsrc.export.packing.packing import pack

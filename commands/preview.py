@@ -31,12 +31,12 @@ from vsrc.runtime.jobs.config import parse_seconds
     type=click.Path(path_type=Path),
     default=PreviewConfig.output,
     show_default=True,
-    help="The page, one HTML file.",
+    help="HTML page to write.",
 )
 @click.option(
     "--start",
     metavar="TIME",
-    help="Start of the excerpt: seconds or HH:MM:SS.  [default: so that it is in the middle]",
+    help="Start of the excerpt: seconds or HH:MM:SS.  [default: the middle of the video]",
 )
 @click.option(
     "--seconds",
@@ -72,7 +72,7 @@ from vsrc.runtime.jobs.config import parse_seconds
 )
 @click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
 @click.option("--deinterlace", is_flag=True, help="Deinterlace interlaced video first.")
-@click.option("--overwrite", is_flag=True, help="Replace a page that exists.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing page.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def preview_command(
     models: tuple[Path, ...],
@@ -80,7 +80,7 @@ def preview_command(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Try models on an excerpt of VIDEO and compare them in a page.
+    """Compare models on an excerpt of VIDEO before a long run.
 
     The page has a slider between Lanczos and each model, and the time that each would take for
     the whole video.

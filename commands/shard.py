@@ -13,24 +13,28 @@ from vsrc.compressor.shard_config import ShardConfig
 
 @click.command("shard")
 @click.option("--data", multiple=True, required=True, help="Folder of videos or frames.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write."
+)
 @click.option("--teacher", "teachers", multiple=True, help="Name, package, or module:function.")
-@click.option("--teacher-weights", multiple=True, help="Its checkpoint; one for each teacher.")
+@click.option("--teacher-weights", multiple=True, help="Checkpoint of the teacher; one for each.")
 @click.option(
     "--teacher-arguments",
     multiple=True,
     metavar="YAML",
-    help='Of its constructor, as "{both_directions: true}"; one for each teacher.',
+    help='Constructor arguments, such as "{both_directions: true}"; one for each teacher.',
 )
-@click.option("--mix", multiple=True, type=float, help="Share of each teacher.  [default: equal]")
-@click.option("--crops", type=int, help=f"How many.  [default: {ShardConfig.crops}]")
+@click.option(
+    "--mix", multiple=True, type=float, help="Weight of each teacher in the mean.  [default: equal]"
+)
+@click.option("--crops", type=int, help=f"Number of crops.  [default: {ShardConfig.crops}]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting.")
 @media_options
 def shard_command(settings: tuple[str, ...], **options: object) -> None:
-    """Cut crops of clips into shards, with the teachers' mean picture of each.
+    """Cut training crops and store the outputs of teachers.
 
-    `vsrc distill --teacher-cache FOLDER` learns from them at the speed of reading. The same command
-    again goes on where it stopped; several processes may run it at once.
+    vsrc distill --teacher-cache FOLDER trains on them without running a teacher. The same command
+    resumes an interrupted run; several processes may run it at once.
     """
     from vsrc.runtime.installation import require_installed
 

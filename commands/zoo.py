@@ -10,9 +10,9 @@ from vsrc.runtime.quoting import quoted
 
 
 @click.command("zoo")
-@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="List as JSON.")
 def zoo_command(as_json: bool) -> None:
-    """List the networks there are, and the packages that come with vsrc."""
+    """List networks, and the models that ship with vsrc."""
     from vsrc.compressor.zoo import zoo
     from vsrc.compressor.zoo_text import zoo_text
 

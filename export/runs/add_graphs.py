@@ -37,7 +37,12 @@ def add_to_package(
                     _write_graph(source, draft, graph, config, draft_of_package)
                     for graph in draft.graphs
                 ]
-                reports += write_reports(draft_of_package, draft, of_it)
+                reports += write_reports(
+                    draft_of_package,
+                    draft,
+                    of_it,
+                    model=path.resolve().name.removesuffix(".vsrc"),
+                )
                 written += of_it
                 agreements |= draft.comparison.agreements
         spec = open_package(path).spec

@@ -38,13 +38,20 @@ _ARITHMETIC = {
 }
 
 
-def write_reports(package: Path, draft: Draft, written: Sequence[ExportedGraph]) -> list[Path]:
+def write_reports(
+    package: Path,
+    draft: Draft,
+    written: Sequence[ExportedGraph],
+    *,
+    model: str,
+) -> list[Path]:
     """Write `reports/export-<name>.json` and, if jinja2 is installed, the HTML page beside it.
 
     Args:
         package: Folder of the package.
         draft: Compared graphs.
         written: Written graphs.
+        model: Name of the model, for a reader who has several such pages open.
 
     Returns:
         Paths of the files.
@@ -56,7 +63,7 @@ def write_reports(package: Path, draft: Draft, written: Sequence[ExportedGraph])
     write_file(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
     if not is_importable("jinja2"):
         return [file]
-    return [file, _page(file.with_suffix(".html"), package, draft, data)]
+    return [file, _page(file.with_suffix(".html"), model, draft, data)]
 
 
 def _data(draft: Draft, written: Sequence[ExportedGraph]) -> dict[str, Any]:
@@ -101,18 +108,13 @@ def _finite(agreement: Agreement) -> dict[str, Any]:
     }
 
 
-def _model_name(package: Path) -> str:
-    """Name of the package, for a reader who has several such pages open."""
-    return package.resolve().name.removesuffix(".vsrc")
-
-
 def _badge(draft: Draft, agreement: str, limit_db: float) -> Badge:
     if draft.lossy:
         return Badge(f"failed: {agreement}, below {limit_db:g} dB; kept as lossy", "bad")
     return Badge(f"passed: {agreement}, limit {limit_db:g} dB", "good")
 
 
-def _page(path: Path, package: Path, draft: Draft, data: dict[str, Any]) -> Path:
+def _page(path: Path, model: str, draft: Draft, data: dict[str, Any]) -> Path:
     truth, here = draft.comparison.truth, draft.comparison.pictures[draft.name]
     worst = min(
         (
@@ -126,7 +128,7 @@ def _page(path: Path, package: Path, draft: Draft, data: dict[str, Any]) -> Path
     difference, factor = _difference(truth, here)
     return before_after_page(
         path,
-        title=f"Export of {_model_name(package)}: {draft.name}",
+        title=f"Export of {model}: {draft.name}",
         badge=_badge(draft, agreement, data["limit_db"]),
         machine=str(this_machine()),
         pictures=[

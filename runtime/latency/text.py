@@ -59,7 +59,7 @@ def _title_lines(report: BenchReport) -> list[str]:
     return [
         f"{subject.network} x{subject.scale} on {subject.graph_words}, {threads}",
         f"{feed.height_px}x{feed.width_px} to {format_shape(sr_height, sr_width)}, "
-        f"{_count(subject.window_frames, 'frame')} at once, {subject.parameters:,} parameters, "
+        f"window {subject.window_frames}, {subject.parameters:,} parameters, "
         f"{subject.gmac_per_frame:.3g} GMAC a frame",
     ]
 

@@ -14,7 +14,8 @@ from vsrc.compressor.objectives import create as create_objective
 from vsrc.compressor.objectives.objective import Objective, Observation
 from vsrc.compressor.objectives.std import Std
 from vsrc.compressor.objectives.sum import Sum
-from vsrc.compressor.objectives.table import describe_objective
+from vsrc.compressor.objectives.table import describe_objective, names
+from vsrc.compressor.training.config import OBJECTIVE_NAMES
 
 
 def observation() -> Observation:
@@ -168,3 +169,7 @@ def test_pictures_of_a_teacher_do_not_serve_every_objective_outside(mine: str) -
     create_objective(
         f"{mine}:Edges", student=create("edge", features=24, blocks=4), pictures_kept=True
     )
+
+
+def test_help_lists_the_objectives_without_loading_them() -> None:
+    assert list(OBJECTIVE_NAMES) == names()

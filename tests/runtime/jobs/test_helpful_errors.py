@@ -67,7 +67,8 @@ def test_a_picture_is_not_its_own_result(here: Path) -> None:
     assert (here / "picture.png").read_bytes() == before
 
 
-def test_several_frames_do_not_fit_in_one_picture(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_several_frames_do_not_fit_in_one_picture() -> None:
     shutil.copy("picture.png", "second.png")
     done = run("infer picture.png second.png -m student.vsrc -o one.png")
     assert done.exit_code == 2
@@ -75,7 +76,8 @@ def test_several_frames_do_not_fit_in_one_picture(here: Path) -> None:
     assert run("infer picture.png second.png -m student.vsrc -o out/%08d.png").exit_code == 0
 
 
-def test_an_unknown_model_lists_those_that_ship(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_an_unknown_model_lists_those_that_ship() -> None:
     done = run("infer picture.png -m edge-n -o one.png")
     assert all(name in done.stderr for name in list_shipped())
     assert "did you mean edge-" in done.stderr

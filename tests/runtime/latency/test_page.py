@@ -73,7 +73,7 @@ def test_the_front_holds_what_nothing_beats() -> None:
 
 def test_the_table_has_a_cell_for_all_that_is_known() -> None:
     lines = table_text([report("small", 10.0, 25.0)]).splitlines()
-    assert lines[0] == "90x160 LR, A CPU"
+    assert lines[0] == "LR 90x160 (HxW), A CPU"
     cells = lines[3].split()
     # 90 x 160 x 4e-5 GMAC; busy at 10.5 W (the mean of 9 to 12) over 6.5 W idle.
     assert cells[:6] == ["small", "x4", "fp32", "ort-cpu,", "2", "thr"]

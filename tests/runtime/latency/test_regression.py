@@ -189,7 +189,7 @@ def test_the_comparison_is_json_and_a_page_too(write: Write, tmp_path: Path) -> 
 
 
 def test_what_is_not_shown_is_not_called_fine(write: Write) -> None:
-    same = compare_reports(write("a", 40.0, 1), write("b", 40.2, 2))
+    same = compare_reports(write("a", 40.0, 1), write("b", 40.2, 1))
     assert same.result == "no difference found"
     assert "worse" in compare_reports(write("c", 40.0, 1), write("d", 60.0, 2)).result
     assert "better" in compare_reports(write("e", 60.0, 1), write("f", 40.0, 2)).result

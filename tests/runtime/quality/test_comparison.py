@@ -118,7 +118,7 @@ def test_a_source_of_another_size_is_shown_and_not_scored(
     low = lossless("low", truth[:, ::2, ::2])
     found = compare(CompareConfig(low, lossless("sr", truth), lossless("hr", truth), output))
     assert found.sources[0].psnr_y_db == ()
-    assert found.sources[0].detail == "24x16"
+    assert found.sources[0].detail == "24x16 (WxH)"
     assert found.sources[1].psnr_y_db == (None,) * 3
     assert "inf dB" in comparison_text(found)
 
@@ -215,8 +215,8 @@ def test_text_has_a_line_for_each_source() -> None:
     right = Compared("r.mp4", "r.mp4", 64, 48)
     text = comparison_text(Comparison("page.html", 2, 0, (left, right)))
     assert text.splitlines() == [
-        "left.mp4  64x48  PSNR-Y 32.00 dB  SSIM-Y 0.9100  lowest 30.00 dB, frame 1",
-        "r.mp4     64x48",
+        "left.mp4  64x48 (WxH)  PSNR-Y 32.00 dB  SSIM-Y 0.9100  lowest 30.00 dB, frame 1",
+        "r.mp4     64x48 (WxH)",
         "page.html",
     ]
 

@@ -1,0 +1,98 @@
+"""The help of each command, word for word, as a terminal of 80 columns shows it.
+
+`VSRC_UPDATE_SNAPSHOTS=1 pytest tests/wording` writes the files of `help/` anew; git shows the
+change.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.commands.completion import SHELLS
+
+HELP = Path(__file__).with_name("help")
+LONGEST_FIRST_LINE = 60
+
+
+def iter_commands(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words that select each command; none for the program itself."""
+    yield words
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from iter_commands(inner, (*words, name))
+
+
+COMMANDS = list(iter_commands(main))
+
+
+def help_of(words: tuple[str, ...]) -> str:
+    # click leaves two columns free: its 80 are those of the terminal.
+    done = CliRunner().invoke(main, [*words, "--help"], prog_name="vsrc", terminal_width=80)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def command_of(words: tuple[str, ...]) -> click.Command:
+    command: click.Command = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    return command
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "vsrc")
+def test_help_is_what_its_snapshot_says(words: tuple[str, ...]) -> None:
+    path = HELP / f"{'-'.join(words) or 'vsrc'}.txt"
+    text = help_of(words)
+    if os.environ.get("VSRC_UPDATE_SNAPSHOTS") == "1":
+        path.write_text(text, encoding="utf-8")
+    assert text.splitlines() == path.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "vsrc")
+def test_help_fits_a_terminal_and_explains_each_option(words: tuple[str, ...]) -> None:
+    text = help_of(words)
+    assert max(map(len, text.splitlines())) <= 80
+    for parameter in command_of(words).params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{words}: {parameter.opts} has no help"
+
+
+def test_first_lines_are_short_and_shown_whole() -> None:
+    for words in COMMANDS[1:]:
+        first = (command_of(words).help or "").strip().partition("\n")[0]
+        assert 0 < len(first) <= LONGEST_FIRST_LINE, first
+        assert first.removesuffix(".") in help_of(words[:-1]), first
+
+
+def test_every_snapshot_is_of_a_command() -> None:
+    names = {"-".join(words) or "vsrc" for words in COMMANDS}
+    assert {path.stem for path in HELP.glob("*.txt")} == names
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_is_printed_for_each_shell(shell: str) -> None:
+    done = CliRunner().invoke(main, ["completion", shell], prog_name="vsrc")
+    assert done.exit_code == 0, done.output
+    assert "_VSRC_COMPLETE" in done.stdout
+    assert "%(" not in done.stdout
+
+
+def test_completion_offers_commands_options_and_choices() -> None:
+    from click.shell_completion import ShellComplete
+
+    complete = ShellComplete(main, {}, "vsrc", "_VSRC_COMPLETE")
+
+    def offers(words: list[str], incomplete: str) -> set[str]:
+        return {item.value for item in complete.get_completions(words, incomplete)}
+
+    assert "preview" in offers([], "pre")
+    assert "--precision" in offers(["export"], "--pre")
+    assert offers(["export", "a.vsrc", "--precision"], "int") == {"int8", "int8-cpu"}
