@@ -32,8 +32,9 @@ typing:  # lets mypy and editors see the repository root as the package `vsrc`
 .stubs: | $(INSTALLED)  # signatures of TensorRT; inside .venv they would pass for TensorRT itself
 	$(BIN)/pip install --quiet --no-deps --target $@ tensorrt-stubs==10.13.0.35.1
 
-schemas: $(INSTALLED) typing  # of the reports, from their dataclasses; their tables in docs/bench.md too
+schemas: $(INSTALLED) typing  # of the reports and settings, from their dataclasses; their tables in docs/ too
 	$(BIN)/python -m vsrc.benchmarks.report_schemas
+	$(BIN)/python -m vsrc.benchmarks.settings_page
 
 wheel:  # and the source distribution, checked, in dist/
 	.ci/build

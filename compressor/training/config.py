@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from vsrc.compressor.training.setting_range import Range, check_ranges
 from vsrc.runtime.spec import Argument
 
 TRAINING_MODULES = ("torch", "accelerate", "safetensors", "tensorboard", "yaml")
@@ -13,6 +14,39 @@ TRAINING_MODULES = ("torch", "accelerate", "safetensors", "tensorboard", "yaml")
 
 OBJECTIVE_NAMES = ("std", "srkd", "fakd", "pisr", "pisr-teacher", "csd", "output", "none")
 """Names in the table of objectives, which is loaded only for training."""
+
+
+_COUNT, _NOT_NEGATIVE, _SHARE = Range(1), Range(0), Range(0, 1)
+
+TRAINER_RANGES = {
+    "steps": _COUNT,
+    "batch": _COUNT,
+    "accumulate": _COUNT,
+    "learning_rate": Range(0, is_low_open=True),
+    "warmup": _NOT_NEGATIVE,
+    "step_factor": Range(0, 1, is_low_open=True),
+    "floor": _NOT_NEGATIVE,
+    "first_steps": _NOT_NEGATIVE,
+    "int8_last": _SHARE,
+    "clip_norm": _NOT_NEGATIVE,
+    "ema": Range(0, 1, is_high_open=True),
+    "threads": _NOT_NEGATIVE,
+    "checkpoint_every": _COUNT,
+    "log_every": _COUNT,
+    "validate_every": _NOT_NEGATIVE,
+}
+"""Numeric setting of `TrainerConfig` -> its range; others take any number."""
+
+DISTILL_RANGES = {
+    "target_latency_ms": Range(0, is_low_open=True),
+    "clip_length": _COUNT,
+    "candidates": _COUNT,
+    "stills": _SHARE,
+    "holdout": Range(0, 1, is_high_open=True),
+    "holdout_clips": _NOT_NEGATIVE,
+    "workers": _NOT_NEGATIVE,
+}
+"""The same of `DistillConfig`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,21 +114,7 @@ class TrainerConfig:
     validate_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "checkpoint_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("warmup", "clip_norm", "validate_every", "floor", "first_steps", "threads"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        checks = (
-            ("learning_rate", self.learning_rate > 0, "be above 0"),
-            ("step_factor", 0 < self.step_factor <= 1, "lie in (0, 1]"),
-            ("int8_last", 0 <= self.int8_last <= 1, "lie in [0, 1]"),
-            ("ema", 0 <= self.ema < 1, "lie in [0, 1)"),
-        )
-        for name, is_valid, expected in checks:
-            if not is_valid:
-                raise ValueError(f"{name}={getattr(self, name)} must {expected}")
+        check_ranges(self, TRAINER_RANGES)
 
     @property
     def first_int8_step(self) -> int:
@@ -192,19 +212,7 @@ class DistillConfig(TrainerConfig):
                 f"teacher_cache={str(self.teacher_cache)!r} replaces data and teacher: "
                 "leave out --data and --teacher, or leave out --teacher-cache"
             )
-        if self.candidates < 1:
-            raise ValueError(f"candidates={self.candidates} must be 1 or more")
-        if not 0 <= self.stills <= 1:
-            raise ValueError(f"stills={self.stills} must lie in [0, 1]")
-        if self.clip_length < 1 or self.workers < 0 or self.holdout_clips < 0:
-            raise ValueError(
-                f"clip_length={self.clip_length} must be at least 1, workers={self.workers} and "
-                f"holdout_clips={self.holdout_clips} not negative"
-            )
-        if self.target_latency_ms is not None and not 0 < self.target_latency_ms < float("inf"):
-            raise ValueError(f"target_latency_ms={self.target_latency_ms} must be above 0")
-        if not 0 <= self.holdout < 1:
-            raise ValueError(f"holdout={self.holdout} must lie in [0, 1)")
+        check_ranges(self, DISTILL_RANGES)
 
     @property
     def run_folder(self) -> Path:
