@@ -62,6 +62,11 @@ class ProgressLog:
             self._wait = SHORTEST_SECONDS
             self._write(text)
 
+    def restart(self) -> None:
+        """Count the time from now: a line was written by other means."""
+        with self._lock:
+            self._wait, self._last = SHORTEST_SECONDS, self._clock()
+
     def show(self, text: str) -> None:
         """Take note of the progress, and write it if a line is due."""
         with self._lock:

@@ -33,10 +33,10 @@ from vsrc.runtime.inspection.facts import (
     check_intact,
     inspection_json,
     inspection_text,
-    size_text,
 )
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP
+from vsrc.runtime.size_text import size_text
 
 
 @pytest.fixture
