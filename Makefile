@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PAGES := $(BIN)/pytest -m browser --timeout 120 --timeout-method thread
 
-.PHONY: demo test check fix typing unit wheel schemas
+.PHONY: demo test check docs fix typing unit wheel schemas
 
 demo: $(INSTALLED)
 	$(BIN)/vsrc demo
@@ -35,6 +35,9 @@ typing:  # lets mypy and editors see the repository root as the package `vsrc`
 schemas: $(INSTALLED) typing  # of the reports and settings, from their dataclasses; their tables in docs/ too
 	$(BIN)/python -m vsrc.benchmarks.report_schemas
 	$(BIN)/python -m vsrc.benchmarks.settings_page
+
+docs: $(INSTALLED) typing  # the site of docs/ with the API reference, in build/site; needs no network
+	$(BIN)/mkdocs build --strict
 
 wheel:  # and the source distribution, checked, in dist/
 	.ci/build

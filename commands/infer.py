@@ -14,6 +14,7 @@ from vsrc.commands.media_options import media_options
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.option_groups import GroupedCommand
 from vsrc.commands.own_network import own_network_options, packaged, take_told
+from vsrc.commands.sample_input import resolve_input
 from vsrc.commands.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.commands.trust_options import allow_code_option
@@ -152,7 +153,8 @@ def infer_command(
     """Upscale videos and images.
 
     Audio, subtitles, chapters, metadata and timestamps are kept. Without -m a model that ships is
-    chosen for each source. An interrupted run is resumed by the same command.
+    chosen for each source. An interrupted run is resumed by the same command. The input "sample"
+    is the clip that comes with vsrc.
     """
     from vsrc.runtime.errors import MediaError
     from vsrc.runtime.jobs.share import parse_share
@@ -162,7 +164,7 @@ def infer_command(
     if options["model"] is not None:
         options["model"] = packaged(options["model"], told)
     config = InferConfig(
-        inputs=inputs,
+        inputs=tuple(map(resolve_input, inputs)),
         start=parse_seconds(start),
         shard=parse_share(shard) if shard is not None else None,
         **options,

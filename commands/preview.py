@@ -10,6 +10,7 @@ import click
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.model_argument import MODEL
 from vsrc.commands.own_network import NOTHING_TOLD, packaged
+from vsrc.commands.sample_input import resolve_input
 from vsrc.commands.status_line import StatusLine
 from vsrc.runtime.candidates.preview_config import PreviewConfig
 from vsrc.runtime.jobs.config import parse_seconds
@@ -75,6 +76,7 @@ from vsrc.runtime.jobs.config import parse_seconds
 @click.option("--overwrite", is_flag=True, help="Replace an existing page.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def preview_command(
+    video: str,
     models: tuple[Path, ...],
     start: str | None,
     as_json: bool,
@@ -90,6 +92,7 @@ def preview_command(
 
     packages = tuple(packaged(model, dict(NOTHING_TOLD)) for model in models)
     config = PreviewConfig(
+        video=resolve_input(video),
         models=packages,
         names=tuple(_name(*pair) for pair in zip(models, packages, strict=True)),
         start=None if start is None else parse_seconds(start),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -14,7 +15,8 @@ from pathlib import Path
 import click
 import pytest
 
-from support.places import find_in_checkout
+from support.optional import skip_without
+from support.places import PACKAGE, find_in_checkout
 from vsrc.cli import main
 from vsrc.runtime.sample import SAMPLE_CLIP
 
@@ -136,3 +138,63 @@ def test_python_runs(
 ) -> None:
     monkeypatch.chdir(folder_with_a_clip)
     exec(compile(block, name, "exec"), {"__name__": name})
+
+
+def texts_of_the_code() -> str:
+    """All strings of the package, a line each; values inside of them are one NUL."""
+    lines = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if {"tests", "benchmarks", ".venv", "build"} & set(path.relative_to(PACKAGE).parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = node.values
+                lines.append(
+                    "".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "\0"
+                        for part in parts
+                    )
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                lines.append(node.value)
+    return "\n".join(lines)
+
+
+def test_troubleshooting_lists_messages_that_exist() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]*`[^|]*) \|", page, re.MULTILINE)
+    messages = [words for row in rows for words in re.findall(r"`([^`]+)`", row)]
+    assert len(messages) > 30
+    known = texts_of_the_code()
+    parts = [part.strip() for message in messages for part in message.split("...")]
+    assert [part for part in parts if part and part not in known] == []
+
+
+def test_settings_page_is_made_from_the_code() -> None:
+    skip_without("torch")
+    find_in_checkout("benchmarks/settings_page.py")
+    code = "from vsrc.benchmarks.settings_page import settings_page as s; print(s(), end='')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == (DOCS / "settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_readme_can_be_followed(folder_with_a_clip: Path) -> None:
+    (folder_with_a_clip / "holiday.mp4").rename(folder_with_a_clip / "YOUR_VIDEO.mp4")
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    script = "\n".join(line for line in lines if not line.startswith("pip install"))
+    bash = shutil.which("bash")
+    assert bash is not None
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [bash, "-euxc", script],
+        cwd=folder_with_a_clip,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("sample-x4.mp4", "preview.html", "YOUR_VIDEO-x4.mp4", "compare.html"):
+        assert (folder_with_a_clip / name).exists(), name
