@@ -31,7 +31,7 @@ _SHORT_HELPS = {
     "inspect": "Show the contents of a package, graph, engine or video.",
     "pack": "Make a package of a checkpoint, an ONNX graph or code.",
     "preview": "Compare models on an excerpt of VIDEO before a long run.",
-    "selftest": "Try everything that vsrc does on a GPU or a Jetson; at most 8 minutes.",
+    "selftest": "Test everything vsrc does on a GPU or a Jetson.",
     "shard": "Cut training crops and store the outputs of teachers.",
     "split": "Cut a narrower student from a package trained with csd.",
     "zoo": "List networks, and the models that ship with vsrc.",

@@ -29,7 +29,7 @@ from vsrc.export.selftest.result import SelftestConfig
     help="Also write the JSON here; - for stdout.",
 )
 def selftest_command(quick: bool, out: Path, device: int, json_file: Path | None) -> None:
-    """Try everything that vsrc does on a GPU or a Jetson; at most 8 minutes.
+    """Test everything vsrc does on a GPU or a Jetson.
 
     Each step runs in a process of its own. The evidence holds no names of host or user and no
     serial numbers.
@@ -37,7 +37,8 @@ def selftest_command(quick: bool, out: Path, device: int, json_file: Path | None
     from vsrc.export.selftest.result import report_json, report_lines
     from vsrc.export.selftest.running import PAGE_FILE, selftest
     from vsrc.export.selftest.verdict import check_report
-    from vsrc.runtime.output_guard import check_place, write_file
+    from vsrc.runtime.output_guard import check_place
+    from vsrc.runtime.pending_file import write_file
 
     if json_file is not None and str(json_file) != "-":
         check_place(json_file)
