@@ -133,7 +133,7 @@ def show(measured: dict[str, dict[str, float]], options: argparse.Namespace) -> 
     print(f"of the sample clip, x264 crf 18 medium. {machine.cpu}, {CORES} cores, busy with other")
     print(f"work: CPU time, least of {options.rounds} rounds.\n")
     heads = " | ".join(f"{stage}, ms" for stage in STAGES)
-    print(f"| LR frames | {heads} | share of colour | infer, ms | / stages | bytes of a frame |")
+    print(f"| LR frames | {heads} | share of colour | infer, ms | / stages | bytes of the clip |")
     print("|---|" + "---:|" * (len(STAGES) + 4))
     for size, took in measured.items():
         whole = sum(took[stage] for stage in STAGES)
@@ -143,7 +143,7 @@ def show(measured: dict[str, dict[str, float]], options: argparse.Namespace) -> 
         each = took["infer"] / count * 1000
         print(
             f"| {size} | {cells} | {took['colour'] / whole:.1%} | {each:.1f} "
-            f"| {took['infer'] / whole:.3f} | {took['bytes'] / count:.0f} |"
+            f"| {took['infer'] / whole:.3f} | {took['bytes']:.0f} |"
         )
     print(f"\nWanted: colour at most {MOST_COLOUR:.0%}, infer at most {MOST_RATIO} of its stages.")
 
