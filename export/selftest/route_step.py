@@ -32,11 +32,19 @@ def try_routes(context: Context) -> None:
             session = package.session(backend=backend, precision="fp32", device=context.device)
             said.append(_difference(session(window), expected))
             session.close()
-    if find_backend(quick=context.quick) != "trt-rtx":
+    if not _is_rtx_tried(quick=context.quick):
         with context.attempt("trt-rtx") as said:
             said.append(_try_rtx(context, window, expected))
     with context.attempt("NVENC and NVDEC round trip") as said:
         said.append(_round_trip(context))
+
+
+def _is_rtx_tried(*, quick: bool) -> bool:
+    """Whether the engines of the steps before are of TensorRT for RTX."""
+    try:
+        return find_backend(quick=quick) == "trt-rtx"
+    except MissingDependencyError:
+        return False
 
 
 def _difference(found: Pixels8, expected: Pixels8) -> str:

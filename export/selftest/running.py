@@ -27,7 +27,7 @@ from vsrc.export.selftest.result import (
     report_json,
     step_state,
 )
-from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.pending_file import write_file
 
@@ -45,21 +45,23 @@ class TimedStep:
         name: Name, and that of its folder of evidence.
         seconds: Time limit.
         is_quick: Whether it is run without a GPU, too.
+        needs_tensorrt: Whether there is nothing to try without TensorRT.
     """
 
     name: str
     seconds: float
     is_quick: bool = False
+    needs_tensorrt: bool = False
 
 
 STEPS = (
     TimedStep("machine", 30, is_quick=True),
     TimedStep("memory", 30),
     TimedStep("sensors", 30),
-    TimedStep("builds", 240, is_quick=True),
-    TimedStep("pictures", 60),
+    TimedStep("builds", 240, is_quick=True, needs_tensorrt=True),
+    TimedStep("pictures", 60, needs_tensorrt=True),
     TimedStep("routes", 60),
-    TimedStep("bench", 30),
+    TimedStep("bench", 30, needs_tensorrt=True),
 )
 
 SelftestProgress = Callable[[str], None]
@@ -136,22 +138,23 @@ def _run_step(
         "device": config.device,
         "quick": config.quick,
     }
-    began, said = time.monotonic(), ""
+    began, said, is_lacking = time.monotonic(), "", False
     try:
         ask("vsrc.export.selftest.child", request, tell, seconds=min(step.seconds, left))
     except (VsrcError, ValueError) as error:
         said = anonymize(str(error))
+        is_lacking = step.needs_tensorrt and isinstance(error, MissingDependencyError)
     finally:
         anonymize_files(evidence)
-    state = _state(checks, said, is_skipped=bool(said) and config.quick and step.name == "builds")
+    state = _state(checks, said, is_lacking=is_lacking)
     seconds = round(time.monotonic() - began, 1)
     return StepResult(number, step.name, state, said, seconds, tuple(checks))
 
 
-def _state(checks: list[Check], said: str, *, is_skipped: bool) -> CheckState:
-    """A step whose process failed has failed; without a GPU its builder may not be installed."""
+def _state(checks: list[Check], said: str, *, is_lacking: bool) -> CheckState:
+    """State of a step: a process that failed has failed, unless what it needs is not installed."""
     if said:
-        return "skipped" if is_skipped and not checks else "failed"
+        return "skipped" if is_lacking and not checks else "failed"
     return step_state(checks)
 
 

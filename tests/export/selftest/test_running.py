@@ -61,6 +61,8 @@ def answers(**checks: str) -> Ask:
         state = checks.get(step, "passed")
         if state == "raises":
             raise VsrcError("its process was ended by signal SIGSEGV")
+        if state == "lacks":
+            raise MissingDependencyError("tensorrt_rtx is not installed")
         if state == "interrupted":
             tell({"name": "one", "state": "passed", "said": ""})
             raise KeyboardInterrupt
@@ -123,6 +125,19 @@ def test_all_that_could_be_tried_passes(tmp_path: Path, monkeypatch: pytest.Monk
     done = run(tmp_path / "evidence", "--json", "-")
     assert done.exit_code == 0
     assert json.loads(done.stdout) == read(tmp_path / "evidence")
+
+
+def test_without_tensorrt_its_steps_are_skipped_and_the_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = ("builds", "pictures", "bench")
+    monkeypatch.setattr(running, "ask", answers(**dict.fromkeys(lacking, "lacks")))
+    done = run(tmp_path / "evidence")
+    assert done.exit_code == 0
+    states = {step["name"]: step["state"] for step in read(tmp_path / "evidence")["steps"]}
+    assert {name for name, state in states.items() if state == "skipped"} == set(lacking)
+    monkeypatch.setattr(running, "ask", answers(memory="lacks"))  # of a device that is there
+    assert run(tmp_path / "evidence").exit_code == 4
 
 
 def test_what_was_found_before_an_interruption_is_kept(
