@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import unicodedata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -38,19 +38,22 @@ def quoted(value: T) -> T:
     Args:
         value: A dataclass, or lists, tuples and dicts of dataclasses, texts, paths and numbers.
     """
-    copy: Any = value
+    copy: object = value
     if isinstance(value, str):
         copy = printable(value)
     elif isinstance(value, Path):
         copy = Path(printable(value))
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = (field.name for field in dataclasses.fields(value) if field.init)
-        copy = dataclasses.replace(value, **{name: quoted(getattr(value, name)) for name in fields})
+        texts: dict[str, Any] = {name: quoted(getattr(value, name)) for name in fields}
+        copy = dataclasses.replace(value, **texts)
     elif isinstance(value, dict):
         copy = {quoted(key): quoted(item) for key, item in value.items()}
-    elif type(value) in (list, tuple):
-        copy = type(value)(quoted(item) for item in value)  # type: ignore[call-arg, attr-defined]
-    return copy
+    elif type(value) is list:
+        copy = [quoted(item) for item in value]
+    elif type(value) is tuple:
+        copy = tuple(quoted(item) for item in value)
+    return cast("T", copy)
 
 
 def _escaped(character: str) -> str:

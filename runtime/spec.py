@@ -29,7 +29,7 @@ LARGEST_LEAST_PX = 1 << 14
 """Largest H or W that every frame may have to be padded to, LR pixels."""
 LARGEST_MULTIPLE = 1 << 10
 LARGEST_BATCH = 1 << 16
-MOST_CHANNELS = 1 << 16
+MOST_CHANNELS = 1 << 20
 
 LONGEST_WINDOW = 64
 """Largest window, frames: a reader that seeks starts so many frames before the position."""

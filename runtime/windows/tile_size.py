@@ -231,7 +231,7 @@ def _choose(memory: _Memory, *, height: int, width: int, network: NetworkSpec) -
 def good_tile(network: NetworkSpec) -> int:
     """Side of the smallest tile of whose pixels at most a third are halo, LR pixels."""
     halo = -(-network.halo // network.size_multiple) * network.size_multiple
-    side = 2 * halo / (1 - (1 - _HALO_SHARE) ** 0.5)
+    side = 2 * halo / (1 - math.sqrt(1 - _HALO_SHARE))
     least = max(side, 2 * halo + network.size_multiple)
     return -(-math.ceil(least) // network.size_multiple) * network.size_multiple
 

@@ -157,7 +157,11 @@ def test_windows_videos_and_measurements_take_the_fastest_graph(
     assert asked.label == "ort-cpu int8-cpu"  # who names it gets it, lossy or not
 
 
-def test_halves_with_float_edges_are_not_fed_bytes(halves_package: Path, tmp_path: Path) -> None:
+def test_halves_with_float_edges_are_not_fed_bytes(
+    halves_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("check_declared", "check_run"):  # the files are those of graphs that take bytes
+        monkeypatch.setattr(f"vsrc.runtime.backends.opening.{name}", lambda *_: None)
     path = Path(shutil.copytree(halves_package, tmp_path / "student.vsrc"))
     spec = open_package(path).spec
     graphs = {f"{name}-float": replace(one, io="float") for name, one in spec.graphs.items()}
