@@ -61,7 +61,7 @@ class _Main(LazyGroup):
             except click.exceptions.Exit:
                 raise
             except click.ClickException as error:
-                error.message = printable_lines(error.message)
+                error.message = printable_lines(error.message)  # type: ignore[misc]
                 raise
             except Exception as error:
                 _fail(*_explain(error))

@@ -38,22 +38,26 @@ def quoted(value: T) -> T:
     Args:
         value: A dataclass, or lists, tuples and dicts of dataclasses, texts, paths and numbers.
     """
-    copy: object = value
+    return cast("T", _quoted(value))
+
+
+def _quoted(value: Any) -> Any:  # noqa: ANN401  whatever a result is made of
+    copy = value
     if isinstance(value, str):
         copy = printable(value)
     elif isinstance(value, Path):
         copy = Path(printable(value))
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = (field.name for field in dataclasses.fields(value) if field.init)
-        texts: dict[str, Any] = {name: quoted(getattr(value, name)) for name in fields}
+        texts = {name: _quoted(getattr(value, name)) for name in fields}
         copy = dataclasses.replace(value, **texts)
     elif isinstance(value, dict):
-        copy = {quoted(key): quoted(item) for key, item in value.items()}
+        copy = {_quoted(key): _quoted(item) for key, item in value.items()}
     elif type(value) is list:
-        copy = [quoted(item) for item in value]
+        copy = [_quoted(item) for item in value]
     elif type(value) is tuple:
-        copy = tuple(quoted(item) for item in value)
-    return cast("T", copy)
+        copy = tuple(_quoted(item) for item in value)
+    return copy
 
 
 def _escaped(character: str) -> str:

@@ -31,7 +31,7 @@ SEEDS = {
     "mjpeg.avi": "-c:v mjpeg -pix_fmt yuvj420p -c:a pcm_s16le",
     "prores.mov": "-c:v prores_ks -c:a pcm_s16le",
     "ffv1.mkv": "-c:v ffv1 -c:a flac",
-    "mpeg2.vob": "-c:v mpeg2video -g 6 -bf 2 -c:a mp2 -f vob",
+    "vp8.ivf": "-c:v libvpx -g 6 -an",
     "h264.flv": "-c:v libx264 -g 6 -bf 2 -c:a aac",
     "wmv2.wmv": "-c:v wmv2 -g 6 -c:a wmav2",
     "mpeg2.mxf": "-c:v mpeg2video -g 6 -bf 2 -c:a pcm_s16le -ar 48000",

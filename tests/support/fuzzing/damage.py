@@ -63,7 +63,7 @@ def damage_packets(source: Path, target: Path, draw: random.Random) -> None:
     data = bytearray(source.read_bytes())
     for index in draw.sample(range(len(packets)), draw.randrange(1, 4)):
         packet = packets[index]
-        if target.suffix == ".ts":
+        if target.suffix == ".ts" or packet not in data:  # in pieces, as in ASF
             damage_pieces(data, packet, draw)
         else:
             changed = flipped(packet, range(len(packet)), draw.choice((1, 8, 64)), draw)
