@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 
 from vsrc import __version__
 from vsrc.runtime.dependencies import DISTRIBUTION, Dependency, dependencies
@@ -39,6 +40,9 @@ EXTRAS = {
 """Extras whose packages are listed one by one -> purpose."""
 
 _DRY_RUN_SECONDS = 120.0
+
+_DRIVER_DEVICE = Path("/dev/nvidiactl")
+"""Device file of NVIDIA's driver: containers often have no nvidia-smi."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def examine(*, offline: bool = False) -> Diagnosis:
             f"{this_installation().install_itself().text}"
         ) from error
     board, gpus = board_model(), find_gpus()
-    has_gpu = bool(gpus) or is_jetson_board()
+    has_gpu = bool(gpus) or is_jetson_board() or _DRIVER_DEVICE.exists()
     run = examine_onnxruntime(has_gpu=has_gpu)
     can_run = any(remedy.finding.state == "ok" for remedy in run)
     remedies = [

@@ -298,6 +298,27 @@ def test_on_a_jetson_tensorrt_comes_from_jetpack(monkeypatch: pytest.MonkeyPatch
     assert line.endswith(f"-m venv --system-site-packages {sys.prefix}") or "libnvinfer" in line
 
 
+def test_a_container_without_nvidia_smi_has_its_gpu_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[bool] = []
+
+    def examine_nvidia(*, has_gpu: bool) -> list[Remedy]:
+        asked.append(has_gpu)
+        return []
+
+    monkeypatch.setattr(doctor, "examine_nvidia", examine_nvidia)
+    monkeypatch.setattr(doctor, "find_gpus", lambda: ())
+    monkeypatch.setattr(doctor, "run_trial", lambda *_: Outcome(True, ""))
+    for name in ("examine_onnxruntime", "examine_models", "examine_extra"):
+        monkeypatch.setattr(doctor, name, lambda *_, **__: [])
+    for name in ("missing", "nvidiactl"):
+        (tmp_path / "nvidiactl").touch()
+        monkeypatch.setattr(doctor, "_DRIVER_DEVICE", tmp_path / name)
+        examine(offline=True)
+    assert asked == [False, True]
+
+
 def test_without_a_gpu_nothing_is_asked_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
