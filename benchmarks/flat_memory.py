@@ -85,4 +85,6 @@ def show(text: str, options: argparse.Namespace, size_bytes: int, seconds: float
 
 
 if __name__ == "__main__":
-    sys.exit(main() if os.name == "posix" else "reads /proc")
+    if os.name != "posix":
+        sys.exit("needs /proc")
+    main()

@@ -56,7 +56,7 @@ SHOWN = Region(216, 96, 208, 156)
 
 def main() -> None:
     """Write all pictures."""
-    hr = np.stack(sample_frames(FRAME + RADIUS + 1)[FRAME - RADIUS :])
+    hr = np.stack(list(sample_frames(FRAME + RADIUS + 1))[FRAME - RADIUS :])
     lr = np.stack([downscale(frame, SCALE) for frame in hr])
     truth = hr[RADIUS]
     rows = {
@@ -98,7 +98,7 @@ def coded(frames: Frames, *, crf: int) -> Frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer) as container:
+    with av.open(buffer, "r") as container:
         decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     return np.stack(decoded)
 

@@ -94,7 +94,13 @@ def _range(name: str, hint: object) -> str:
         return str(ranges[name])
     if get_origin(hint) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(hint))
-    names = {bool: "true, false", int: "integer", float: "number", str: "text", Path: "path"}
+    names: dict[object, str] = {
+        bool: "true, false",
+        int: "integer",
+        float: "number",
+        str: "text",
+        Path: "path",
+    }
     args = [each for each in get_args(hint) if each not in (type(None), Ellipsis)]
     if get_origin(hint) is tuple:
         return "list"

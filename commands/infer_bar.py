@@ -65,9 +65,7 @@ class InferBar:
 
     def _say(self, line: str) -> None:
         """Print a line above the bar, or as the start of the log."""
-        self._progress.console.print(
-            printable(line), highlight=False, markup=False, soft_wrap=True
-        )
+        self._progress.console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
         self._log.restart()
 
     def _begin(self, total: int | None) -> None:

@@ -140,8 +140,8 @@ def agreement(run: Callable[[], Frames], truth: Frames) -> float | str:
         return str(error).strip().splitlines()[0]
     if given.shape != truth.shape:
         return f"gives {given.shape} instead of {truth.shape}"
-    error = float(np.mean((given.astype(np.float64) - truth) ** 2))
-    return float("inf") if error == 0 else 10 * np.log10(1 / error)
+    difference = float(np.mean((given.astype(np.float64) - truth) ** 2))
+    return float("inf") if difference == 0 else 10 * float(np.log10(1 / difference))
 
 
 def run_ncnn(file: Path, fed: Frames, folder: Path) -> Frames:

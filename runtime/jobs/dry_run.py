@@ -25,7 +25,7 @@ from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.sensors.cuda_device import cuda_device
 from vsrc.runtime.shipped_models import DEFAULT_STUDENT
-from vsrc.runtime.windows.session import AsyncSession, PendingPixels
+from vsrc.runtime.windows.session import PendingPixels
 from vsrc.runtime.windows.tile_size import ENCODER_FRAMES
 
 _LEAST_WINDOWS, _MOST_SECONDS = 2, 5.0
@@ -169,7 +169,7 @@ def _time_frame(job: Job) -> float:
     frame: Pixels = generator.integers(0, 1 << (8 * np.dtype(kind).itemsize), shape, dtype=kind)
     window = np.repeat(frame[None, None], network.window, axis=1)
     windows = np.repeat(window, batch, axis=0)
-    ahead = session.ahead if isinstance(session, AsyncSession) else 0
+    ahead = session.ahead
     at = 0
 
     def run(count: int) -> float:

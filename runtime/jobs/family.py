@@ -10,9 +10,16 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.shipped_models import COMPRESSED_STUDENT, DEFAULT_STUDENT, shipped
 
-_LIMITS = {"h264": 0.033, "hevc": 0.026, "mpeg2video": 0.23, "mpeg4": 0.15}
+_LIMITS = {
+    "h264": 0.090,
+    "hevc": 0.078,
+    "mpeg2video": 0.36,
+    "mpeg4": 0.26,
+    "vp9": 0.089,
+    "av1": 0.052,
+}
 """Codec -> bits per pixel (of 640x360) below which the student for compressed video gives more
-PSNR; with other codecs it never did: docs/results/source-limits.md."""
+PSNR; other codecs were not measured: docs/results/source-limits.md."""
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,13 @@ def compare_reports(old: Path, new: Path) -> BenchComparison:
     """
     before, after = _report(old), _report(new)
     changes = (*_iter_sampled_changes(before, after), *_single(before, after))
-    subjects = map(_describe_subject, (before, after))
     return BenchComparison(
-        str(old), str(new), *subjects, changes=changes, notes=tuple(_notes(before, after))
+        old=str(old),
+        new=str(new),
+        old_subject=_describe_subject(before),
+        new_subject=_describe_subject(after),
+        changes=changes,
+        notes=tuple(_notes(before, after)),
     )
 
 

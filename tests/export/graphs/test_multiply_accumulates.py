@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -44,7 +46,7 @@ def _model(
 )
 def test_counts_of_one_operator(
     operator: str,
-    attributes: dict[str, object],
+    attributes: dict[str, Any],
     shape: list[int],
     weight: tuple[int, ...],
     macs: int,

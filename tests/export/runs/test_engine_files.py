@@ -157,7 +157,7 @@ def test_a_key_that_told_no_chips_apart_is_a_rebuild_said_in_one_line(
     (second,) = result.engines
     assert second.built
     assert second.file == first.file
-    (line,) = [line for line in export_text(result, package).splitlines() if "built again" in line]
+    (line,) = [line for line in export_text(result, copy).splitlines() if "built again" in line]
     assert re.search(rf"{target.key}\.engine was built by an older vsrc, .*number of SMs", line)
 
 

@@ -33,7 +33,7 @@ def frames_on(page: Path) -> list[tuple[int, int, int]]:
     found = []
     text = page.read_text(encoding="utf-8")
     for data in re.findall(r"data:video/mp4;base64,([^\"]+)", text):
-        with av.open(io.BytesIO(base64.b64decode(data))) as container:
+        with av.open(io.BytesIO(base64.b64decode(data)), "r") as container:
             frames = list(container.decode(video=0))
         found.append((len(frames), frames[0].width, frames[0].height))
     return found

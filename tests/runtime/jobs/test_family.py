@@ -24,7 +24,16 @@ ENCODERS = {
     "hevc": ("-c:v", "libx265", "-x265-params", "log-level=none", "-crf"),
     "mpeg2video": ("-c:v", "mpeg2video", "-q:v"),
     "mpeg4": ("-c:v", "mpeg4", "-q:v"),
+    "vp9": ("-c:v", "libvpx-vp9", "-b:v", "0", "-crf"),
+    "av1": ("-c:v", "libsvtav1", "-preset", "10", "-crf"),
 }
+
+QUALITIES = {
+    **dict.fromkeys(("h264", "hevc"), ("4", "50")),
+    **dict.fromkeys(("mpeg2video", "mpeg4"), ("1", "31")),
+    **dict.fromkeys(("vp9", "av1"), ("4", "63")),
+}
+"""Codec -> a fine and a coarse quality, CRF or quantiser."""
 
 
 @pytest.fixture
@@ -50,8 +59,7 @@ def chosen(path: Path) -> str:
 
 @pytest.mark.parametrize("codec", ENCODERS)
 def test_coarse_video_gets_the_student_for_it(write_noise: Make, codec: str) -> None:
-    is_crf = ENCODERS[codec][-1] == "-crf"
-    fine, coarse = ("4", "45") if is_crf else ("1", "31")
+    fine, coarse = QUALITIES[codec]
     assert chosen(write_noise("fine.mkv", *ENCODERS[codec], fine)) == DEFAULT_STUDENT
     assert chosen(write_noise("coarse.mkv", *ENCODERS[codec], coarse)) == COMPRESSED_STUDENT
 
