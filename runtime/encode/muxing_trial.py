@@ -105,8 +105,9 @@ def _copy_track(
     def fill(target: OutputContainer) -> list[Packet[Stream]]:
         copy = add_copied_stream(target, stream, packets)
         copy.disposition, track = stream.disposition, CopiedTrack(copy)
-        begin = _times(packets)[:1] if muxer in WITHOUT_STAMPS else []
-        copies = [_copy(packet, sum(begin, Fraction(0))) for packet in packets]
+        # The result begins at 0, but the clock of a broadcast may be beyond what a container holds.
+        begin = next(iter(_times(packets)), Fraction(0))
+        copies = [_copy(packet, begin) for packet in packets]
         return [new for one in copies for new in track.packets(one)]
 
     return _mux(muxer, fill)

@@ -113,11 +113,15 @@ def test_encoded_audio_stays_with_the_pictures_at_each_joint(
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.5])
-@pytest.mark.parametrize("codec", ["mp2", "aac"])
-def test_audio_is_copied_where_the_clock_wraps(tmp_path: Path, codec: str, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("mp2", "mkv"), ("aac", "mkv"), ("aac", "mp4"), ("ac3", "mov")]
+)
+def test_audio_is_copied_where_the_clock_wraps(
+    tmp_path: Path, codec: str, suffix: str, seconds: float
+) -> None:
     """The first packets of the audio, by which the container is tried, may lie around the wrap."""
     words = f"{MPEG2} -c:a {codec} -output_ts_offset {2**33 / 90000 - 1.4 - seconds}"
-    source, output = make_clip(tmp_path / "a.ts", words, seconds=2), tmp_path / "out.mkv"
+    source, output = make_clip(tmp_path / "a.ts", words, seconds=2), tmp_path / f"out.{suffix}"
     notes = upscale(source, output)
     assert [note for note in notes if "clock restarts" not in note] == []
     before, after = probe(source), probe(output)
