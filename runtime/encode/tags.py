@@ -28,6 +28,13 @@ _WITH_CHAPTERS = MOV_FAMILY | {"asf", "matroska", "nut", "ogg", "webm"}
 _WITH_TIMECODE = frozenset(("matroska", "mov", "mp4", "webm"))
 """Containers that store chapters, and the timecode of the first frame."""
 
+_MAC_LANGUAGES = {
+    "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac",
+    "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi",
+}  # fmt: skip
+"""ISO 639-2 code of a language -> the one by which FFmpeg's MOV muxer knows its Macintosh code; it
+drops the others."""
+
 _MOST_NAMED = 6
 
 FREE_KEYS = {"movflags": "use_metadata_tags"}
@@ -63,13 +70,14 @@ def choose_tags(
 def copy_tags(source: Stream, target: Stream) -> None:
     """Copy language, title and disposition of a track, without statistics of the old one."""
     target.disposition = source.disposition
-    target.metadata.update(
-        {
-            name: text
-            for name, text in source.metadata.items()
-            if not _is_structural(name, text) and not name.lower().startswith(_STATISTICS)
-        }
-    )
+    tags = {
+        name: text
+        for name, text in source.metadata.items()
+        if not _is_structural(name, text) and not name.lower().startswith(_STATISTICS)
+    }
+    if target.container.format.name == "mov" and tags.get("language") in _MAC_LANGUAGES:
+        tags["language"] = _MAC_LANGUAGES[tags["language"]]
+    target.metadata.update(tags)
 
 
 def check_timecode(tags: dict[str, str], muxer: str, rate: Fraction) -> str:

@@ -203,3 +203,19 @@ def test_real_files_keep_tags_and_chapters(
         for path in (source, output)
     ]
     assert titles[0] == titles[1]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "language", "kept"),
+    [("mov", "deu", "ger"), ("mov", "nld", "dut"), ("mov", "fra", "fra"), ("mp4", "deu", "deu")],
+)
+def test_languages_are_kept(
+    tmp_path: Path, clip: Path, enlarger: Make, ffmpeg: Make, ffprobe: Make, suffix: str,
+    language: str, kept: str,
+) -> None:  # fmt: skip
+    """MOV stores Macintosh codes, which FFmpeg knows by the older names of some languages."""
+    source, output = tmp_path / "a.mkv", tmp_path / f"b.{suffix}"
+    ffmpeg("-i", clip, "-c", "copy", "-metadata:s:a:0", f"language={language}", source)
+    infer(InferConfig((source,), output), session=enlarger(scale=1))
+    (audio,) = ffprobe(output, "-show_streams", "-select_streams", "a")["streams"]
+    assert audio["tags"]["language"] == kept
