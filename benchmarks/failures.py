@@ -204,6 +204,8 @@ def run(folder: Path, end: str, words: str, launcher: list[str]) -> Row:
     stopped = time.time()
     text += process.stderr.read() or ""
     line = next((each for each in text.splitlines() if each.startswith("vsrc: ")), "")
+    if not moment.exists():
+        raise SystemExit(f"{words}: the run ended before it failed:\n{text}")
     failed = float(moment.read_text().splitlines()[-1])
     assert has_ended is not None
     return Row(
@@ -265,10 +267,8 @@ def page(rows: list[Row]) -> str:
     """The page of results."""
     machine = this_machine()
     load = os.getloadavg()[1]
-    late, slow = (
-        [row.words for row in rows if seconds(row) > LIMIT_S]
-        for seconds in (lambda row: row.end_s, lambda row: row.cpu_s)
-    )
+    late = [row.words for row in rows if row.end_s > LIMIT_S]
+    slow = [row.words for row in rows if row.cpu_s > LIMIT_S]
     waited = 1 - sum(row.cpu_s for row in rows) / sum(row.end_s for row in rows)
     lines = [
         "# How training that fails ends",

@@ -111,19 +111,15 @@ class FrameCache:
         if (clip := _open_clip(folder)) is not None:
             return clip
         size_bytes = _estimate_bytes(source, max_height)
-        with whole_folder(
-            folder,
-            cache=self.folder,
-            size_bytes=size_bytes,
-            is_whole=lambda folder: _open_clip(folder) is not None,
-        ) as partial:
+        with whole_folder(folder, cache=self.folder, size_bytes=size_bytes) as partial:
             frames = ClipFrames(source)
             planes = _iter_reporting(_shrunk(frames, max_height), progress)
             with (partial / "hr.u8").open("wb") as file:
                 shape = _write(planes, file)
             entry = ClipEntry(str(source.place), sha256, *shape, notes=frames.notes)
             (partial / "clip.json").write_text(json.dumps(to_json(entry), indent=2) + "\n")
-        return CachedClip(folder, entry)
+        # Another process may have been faster; its clip is the same.
+        return _open_clip(folder) or CachedClip(folder, entry)
 
     def shots(self, clip: CachedClip) -> list[int]:
         """First frame of each shot."""

@@ -217,7 +217,7 @@ def _refusal(
 
 def _twin_refusal(source: ClipSource, needs: TrainingNeeds, shape: tuple[int, int, int]) -> str:
     if needs.degradation == "given":
-        twin = source.twins.get("given") or next(iter(source.twins.values()), None)
+        twin = source.twin_for("given")
         if twin is None:
             return "it has no LR version, which degradation=given needs"
     else:

@@ -120,16 +120,14 @@ def _lr(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path | None:
 def _twin(plan: _Plan, source: ClipSource, hr: CachedClip) -> Path:
     """Decode the LR version of a clip and check its size and length.
 
-    For `given` any LR version is accepted, one of unknown degradation first.
-
     Raises:
         MediaError: The clip has none, or it does not match the clip.
     """
     wanted, scale = plan.degradation, plan.scale
-    twins = {name: twin for name, twin in source.twins.items() if wanted in ("given", name)}
-    if not twins:
+    twin = source.twin_for(wanted)
+    if twin is None:
         raise MediaError(f"{source.place} has no LR version, which degradation {wanted!r} needs")
-    lr = plan.store.clip(twins.get("given") or next(iter(twins.values())))
+    lr = plan.store.clip(twin)
     count, _, height, width = hr.shape
     if lr.shape != (count, 3, height // scale, width // scale):
         raise MediaError(

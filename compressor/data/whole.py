@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -21,30 +21,28 @@ _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
-def whole_folder(
-    folder: Path, *, cache: Path, size_bytes: int, is_whole: Callable[[Path], bool]
-) -> Iterator[Path]:
-    """Yield a folder to fill; it then replaces `folder`, unless another process was faster.
+def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path]:
+    """Yield a folder to fill; it then becomes `folder`, unless another process was faster.
+
+    What lies there at the start is removed: it is a damaged one.
 
     Args:
         folder: Final path.
         cache: Root of the cache.
         size_bytes: Estimated size of the data, bytes.
-        is_whole: Whether an existing folder is complete. It is then kept: the process that was
-            faster may already write more files into it.
 
     Raises:
         DataError: The disk is too small or cannot be written.
     """
     with _partial(cache, size_bytes) as within:
+        # Not at the end: by then another process may have put a whole one there, and use it.
+        shutil.rmtree(folder, ignore_errors=True)
         pending = PendingFolder(folder, within=within)
         try:
             yield pending.folder
-            if not is_whole(folder):
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(folder, ignore_errors=True)
-                with contextlib.suppress(FileExistsError):  # another process was faster
-                    pending.commit(overwrite=False)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                pending.commit(overwrite=False)
         finally:
             pending.discard()
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -32,6 +30,7 @@ from vsrc.compressor.networks.video.stdan import stdan
 from vsrc.compressor.networks.video.vespcn import Vespcn
 from vsrc.compressor.networks.video.vsrnet import Vsrnet
 from vsrc.runtime.spec import Argument, NetworkSpec
+from vsrc.runtime.user_code import search_working_directory
 
 
 class Network(Protocol):
@@ -150,8 +149,7 @@ def import_function(name: str) -> Callable[..., Any]:
         ValueError: It cannot be imported, or is no function.
     """
     module_name, _, function = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last: it must not shadow installed modules
+    search_working_directory()
     try:
         builder = getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:

@@ -28,6 +28,7 @@ from vsrc.export.checks.quality_gate import (
 )
 from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
+from vsrc.export.foreign.wrapping import EDGES
 from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.multiply_accumulates import count_macs, int8_share
@@ -185,11 +186,12 @@ def _compare(
 
 
 def _with_share(draft: Draft, source: TracedNetwork, config: ExportConfig) -> Draft:
-    """Count how much of the whole graph's work is int8."""
+    """Count how much of the network's work is int8, without the colours around a foreign graph."""
     whole = draft.graphs[0]
     feeds = feeds_of([whole], _fed(source, config, source.frames[0]))[0]
-    share = int8_share(whole.model, count_macs(whole.model, feeds))
-    return replace(draft, int8_share=share)
+    macs = count_macs(whole.model, feeds)
+    own = {name: count for name, count in macs.items() if not name.startswith(EDGES)}
+    return replace(draft, int8_share=int8_share(whole.model, own))
 
 
 def _accept(draft: Draft, config: ExportConfig) -> Draft:

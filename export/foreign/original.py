@@ -72,12 +72,22 @@ class OriginalGraph:
 
 
 def read_original(path: Path) -> OriginalGraph:
-    """Read a graph; weights in files beside it are read, too.
+    """Read a graph and find its input and output.
 
     Raises:
         MissingDependencyError: onnx is not installed.
         SpecError: The file is not an ONNX file.
         MismatchError: It has several inputs, or takes no float pictures.
+    """
+    return original_of(load_graph(path), path.name)
+
+
+def load_graph(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file; weights in files beside it are read, too.
+
+    Raises:
+        MissingDependencyError: onnx is not installed.
+        SpecError: The file is not an ONNX file.
     """
     with explain_missing("onnx", extra="export"):
         import onnx
@@ -90,7 +100,7 @@ def read_original(path: Path) -> OriginalGraph:
         raise SpecError(f"{path} is not a complete ONNX file: {error}") from error
     if not model.graph.node:
         raise SpecError(f"{path} is not an ONNX file, or its graph is empty")
-    return original_of(model, path.name)
+    return model
 
 
 def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:

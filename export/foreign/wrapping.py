@@ -14,12 +14,15 @@ import numpy as np
 
 from vsrc.export.foreign.form import TO_YCBCR, YCBCR_OFFSET, ForeignForm
 from vsrc.export.foreign.original import OriginalGraph, opset_of_model
+from vsrc.export.graphs.node_writer import NodeWriter
 from vsrc.runtime.spec import GraphIo, GraphLayout
 
 if TYPE_CHECKING:
     import onnx
 
 PREFIX = "network."
+EDGES = "vsrc_edge"
+"""Start of the names of nodes and values around it."""
 
 
 def wrap(
@@ -36,12 +39,13 @@ def wrap(
     import onnx
 
     inner = onnx.compose.add_prefix(original.model, PREFIX)
-    writer = _Writer(opset_of_model(inner))
-    frames = writer.frames(form, graph_io, layout)
-    writer.feed(frames, form, graph_io, f"{PREFIX}{original.input}")
+    writer = NodeWriter(EDGES)
+    edges = _Edges(writer, opset_of_model(inner))
+    frames = edges.frames(form, graph_io, layout)
+    edges.feed(frames, form, graph_io, f"{PREFIX}{original.input}")
     writer.nodes += list(inner.graph.node)
-    sr = writer.read(f"{PREFIX}{original.output}", frames, form, graph_io)
-    writer.leave(sr, graph_io)
+    sr = edges.read(f"{PREFIX}{original.output}", frames, form, graph_io)
+    edges.leave(sr, graph_io)
     graph = onnx.helper.make_graph(
         writer.nodes,
         "vsrc",
@@ -89,18 +93,21 @@ def _free_sides(original: OriginalGraph) -> list[int | str]:
     return [have or name for have, name in zip(axes, ("n", "h", "w"), strict=True)]
 
 
-class _Writer:
-    """Nodes around a foreign graph, in order."""
+class _Edges:
+    """Nodes before and behind a foreign graph.
 
-    def __init__(self, opset: int) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._opset, self._count = opset, 0
+    Args:
+        writer: Where they are written.
+        opset: Operator set of the graph.
+    """
+
+    def __init__(self, writer: NodeWriter, opset: int) -> None:
+        self._writer, self._opset = writer, opset
 
     def frames(self, form: ForeignForm, graph_io: GraphIo, layout: GraphLayout) -> list[str]:
         """Split `lr` into its frames: `(N, H, W, 3)` in 0..255, or `(N, 3, H, W)` in [0, 1]."""
         if graph_io == "uint8":
-            source = self.add("Cast", ["lr"], to=1)
+            source = self._writer.node("Cast", ["lr"], to=1)
             return [self._gather(source, at, axis=1) for at in range(form.window)]
         if layout == "stacked":
             if form.window == 1:
@@ -113,10 +120,10 @@ class _Writer:
         """Convert frames to the input of the foreign graph, called `name`."""
         planes = [self._planes(frame, form, graph_io) for frame in frames]
         if form.axes == "window":
-            axis = self._constant("axis", np.array([1], np.int64))
+            axis = self._writer.constant(np.array([1], np.int64))
             planes = [self._unsqueezed(plane, axis) for plane in planes]
-        joined = planes[0] if len(planes) == 1 else self.add("Concat", planes, axis=1)
-        self.add("Identity", [joined], output=name)
+        joined = planes[0] if len(planes) == 1 else self._writer.node("Concat", planes, axis=1)
+        self._writer.node("Identity", [joined], output=name)
 
     def _planes(self, frame: str, form: ForeignForm, graph_io: GraphIo) -> str:
         """Convert a frame to `(N, C, H, W)` in the range and the colour of the foreign graph."""
@@ -124,7 +131,7 @@ class _Writer:
         if form.colour == "y":
             frame = self._ycbcr(frame, graph_io, white, rows=slice(0, 1))
         elif graph_io == "uint8":
-            frame = self.add("Transpose", [frame], perm=[0, 3, 1, 2])
+            frame = self._writer.node("Transpose", [frame], perm=[0, 3, 1, 2])
         if form.colour == "bgr":
             frame = self._gather(frame, [2, 1, 0], axis=1)
         return self._scaled(frame, form.peak / white)
@@ -132,9 +139,9 @@ class _Writer:
     def _ycbcr(self, frame: str, graph_io: GraphIo, white: float, *, rows: slice) -> str:
         """Luma or chroma of a frame, `(N, 1 or 2, H, W)`, in 0..white."""
         if graph_io == "float":
-            frame = self.add("Transpose", [frame], perm=[0, 2, 3, 1])
+            frame = self._writer.node("Transpose", [frame], perm=[0, 2, 3, 1])
         planes = self._linear(frame, TO_YCBCR[rows], YCBCR_OFFSET[rows] * white)
-        return self.add("Transpose", [planes], perm=[0, 3, 1, 2])
+        return self._writer.node("Transpose", [planes], perm=[0, 3, 1, 2])
 
     def read(self, given: str, frames: list[str], form: ForeignForm, graph_io: GraphIo) -> str:
         """Convert the output of the foreign graph to `(N, 3, sH, sW)` in 0..255 or [0, 1]."""
@@ -153,71 +160,56 @@ class _Writer:
         chroma = self._ycbcr(frames[len(frames) // 2], graph_io, white, rows=slice(1, 3))
         if form.scale > 1:
             chroma = self._enlarged(chroma, form.scale)
-        ycbcr = self.add("Transpose", [self.add("Concat", [sr, chroma], axis=1)], perm=[0, 2, 3, 1])
+        ycbcr = self._writer.node(
+            "Transpose", [self._writer.node("Concat", [sr, chroma], axis=1)], perm=[0, 2, 3, 1]
+        )
         back = np.linalg.inv(TO_YCBCR)
         rgb = self._linear(ycbcr, back, -back @ YCBCR_OFFSET * white)
-        return self.add("Transpose", [rgb], perm=[0, 3, 1, 2])
+        return self._writer.node("Transpose", [rgb], perm=[0, 3, 1, 2])
 
     def leave(self, sr: str, graph_io: GraphIo) -> None:
         """Clip, and for pictures round, to the output `sr`."""
         largest = 255.0 if graph_io == "uint8" else 1.0
         low, high = (
-            self._constant(name, np.float32(value))
+            self._writer.constant(np.float32(value), f"{EDGES}_{name}")
             for name, value in (("low", 0.0), ("high", largest))
         )
         if graph_io == "float":
-            self.add("Clip", [sr, low, high], output="sr")
+            self._writer.node("Clip", [sr, low, high], output="sr")
             return
-        rounded = self.add("Round", [self.add("Clip", [sr, low, high])])
-        pictures = self.add("Transpose", [rounded], perm=[0, 2, 3, 1])
-        self.add("Cast", [pictures], to=2, output="sr")
-
-    def add(self, op: str, inputs: list[str], *, output: str = "", **attributes: Any) -> str:  # noqa: ANN401
-        """Append a node and return the name of its output."""
-        from onnx import helper
-
-        self._count += 1
-        name = f"vsrc_{op}_{self._count}"
-        self.nodes.append(helper.make_node(op, inputs, [output or name], name=name, **attributes))
-        return output or name
-
-    def _constant(self, stem: str, value: np.ndarray[Any, Any] | np.float32) -> str:
-        from onnx import numpy_helper
-
-        self._count += 1
-        name = f"vsrc_{stem}_{self._count}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
+        rounded = self._writer.node("Round", [self._writer.node("Clip", [sr, low, high])])
+        pictures = self._writer.node("Transpose", [rounded], perm=[0, 2, 3, 1])
+        self._writer.node("Cast", [pictures], to=2, output="sr")
 
     def _gather(self, source: str, at: int | list[int], *, axis: int) -> str:
         """Take one index (the axis goes) or several (it stays)."""
-        return self.add(
-            "Gather", [source, self._constant("places", np.array(at, np.int64))], axis=axis
+        return self._writer.node(
+            "Gather", [source, self._writer.constant(np.array(at, np.int64))], axis=axis
         )
 
     def _scaled(self, source: str, factor: float) -> str:
         if factor == 1.0:
             return source
-        return self.add("Mul", [source, self._constant("factor", np.float32(factor))])
+        return self._writer.node("Mul", [source, self._writer.constant(np.float32(factor))])
 
     def _linear(
         self, pictures: str, matrix: np.ndarray[Any, Any], offset: np.ndarray[Any, Any]
     ) -> str:
         """Map the channels of `(N, H, W, C)`; not a convolution, so that it is never int8."""
-        weights = self._constant("matrix", matrix.T.astype(np.float32).copy())
-        product = self.add("MatMul", [pictures, weights])
-        return self.add("Add", [product, self._constant("offset", offset.astype(np.float32))])
+        weights = self._writer.constant(matrix.T.astype(np.float32).copy())
+        product = self._writer.node("MatMul", [pictures, weights])
+        return self._writer.node("Add", [product, self._writer.constant(offset.astype(np.float32))])
 
     def _unsqueezed(self, source: str, axis: str) -> str:
         if self._opset >= 13:  # before that, axes were an attribute
-            return self.add("Unsqueeze", [source, axis])
-        return self.add("Unsqueeze", [source], axes=[1])
+            return self._writer.node("Unsqueeze", [source, axis])
+        return self._writer.node("Unsqueeze", [source], axes=[1])
 
     def _enlarged(self, planes: str, scale: int) -> str:
         """Upscale bicubically, a = -0.5; the border pixel is repeated beyond the frame."""
-        scales = self._constant("scales", np.array([1, 1, scale, scale], np.float32))
-        roi = "" if self._opset >= 13 else self._constant("roi", np.array([], np.float32))
-        return self.add(
+        scales = self._writer.constant(np.array([1, 1, scale, scale], np.float32))
+        roi = "" if self._opset >= 13 else self._writer.constant(np.array([], np.float32))
+        return self._writer.node(
             "Resize",
             [planes, roi, scales],
             mode="cubic",

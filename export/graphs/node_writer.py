@@ -34,6 +34,7 @@ class NodeWriter:
         inputs: Sequence[str],
         *,
         name: str | None = None,
+        output: str | None = None,
         **attributes: Any,  # noqa: ANN401  as ONNX takes them
     ) -> str:
         """Write a node; returns the name of its output.
@@ -42,9 +43,14 @@ class NodeWriter:
             operator: ONNX operator.
             inputs: Names of values.
             name: Name of the node and start of that of its output; None to number it.
+            output: Name of its output, where others know it.
             attributes: Attributes of the operator.
         """
-        return self.nodes_of(operator, inputs, 1, name=name, **attributes)[0]
+        (given,) = self.nodes_of(operator, inputs, 1, name=name, **attributes)
+        if output is None:
+            return given
+        self.nodes[-1].output[0] = output
+        return output
 
     def nodes_of(
         self,

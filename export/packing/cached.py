@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from vsrc.export.packing.packing import PackResult, describe_spec, pack
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.package import SPEC_FILE, open_package, packed_folder
+from vsrc.runtime.user_code import search_working_directory
 
 MOST_PACKAGES = 16
 MOST_BYTES = 4 << 30
@@ -77,8 +77,7 @@ def _key(own: OwnNetwork) -> str:
 def _module_file(name: str) -> Path | None:
     """File of the module of `module:function`, found without importing it."""
     module = name.partition(":")[0]
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last, as the table of networks does
+    search_working_directory()
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vsrc.export.foreign.form import FOREIGN
 from vsrc.export.foreign.measuring import describe_foreign
 from vsrc.export.foreign.normalising import normalise
-from vsrc.export.foreign.original import OriginalGraph, opset_of_model, read_original
+from vsrc.export.foreign.original import OriginalGraph, load_graph, opset_of_model, original_of
 from vsrc.export.foreign.probe import Told, find_form
 from vsrc.export.graphs.graph_name import METADATA_KEY, graph_name
 from vsrc.export.packing.config import OwnNetwork
@@ -17,6 +18,9 @@ from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.subject import read_description
 from vsrc.runtime.package import describe_file, write_spec
 from vsrc.runtime.spec import GraphSpec, ModelSpec, NetworkSpec, Provenance
+
+if TYPE_CHECKING:
+    import onnx
 
 ORIGINAL = "original.onnx"
 """File of a package that holds the graph as it came."""
@@ -35,7 +39,8 @@ def write_graph_package(own: OwnNetwork, folder: Path, origin: Provenance) -> st
         ValueError: It is not clear how it is fed; the message lists the candidates.
     """
     path = Path(own.source)
-    described = _description(path)
+    model = load_graph(path)
+    described = _description(path, model)
     if described is not None:
         network, graph = described
         _check_lone(path, network, graph)
@@ -44,7 +49,7 @@ def write_graph_package(own: OwnNetwork, folder: Path, origin: Provenance) -> st
         own = replace(
             own, scale=network.scale, window=network.window, peak=1, colour="rgb", network=None
         )
-    original = read_original(path)
+    original = original_of(model, path.name)
     _check_float(original)
     form = find_form(original, Told(own.scale, own.window, own.peak, own.colour))
     spec = describe_foreign(normalise(original), form)
@@ -57,9 +62,9 @@ def write_graph_package(own: OwnNetwork, folder: Path, origin: Provenance) -> st
     return f"{path.name}: {form.words}, {size}, {half}, opset {opset_of_model(original.model)}"
 
 
-def _description(path: Path) -> tuple[NetworkSpec, GraphSpec] | None:
+def _description(path: Path, model: onnx.ModelProto) -> tuple[NetworkSpec, GraphSpec] | None:
     """What vsrc wrote into a graph; None for a graph of another program."""
-    text = _metadata(path)
+    text = next((each.value for each in model.metadata_props if each.key == METADATA_KEY), None)
     return read_description(path, text) if text is not None and _is_description(text) else None
 
 
@@ -70,17 +75,6 @@ def _is_description(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(data, dict) and "schema_version" in data
-
-
-def _metadata(path: Path) -> str | None:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, ValueError, OSError):
-        return None  # `read_original` says what is wrong
-    return next((each.value for each in model.metadata_props if each.key == METADATA_KEY), None)
 
 
 def _check_lone(path: Path, network: NetworkSpec, graph: GraphSpec) -> None:

@@ -38,6 +38,12 @@ class ClipSource:
         """Whether all frames are in one video file."""
         return len(self.files) == 1 and self.files[0].suffix.lower() not in PICTURE_SUFFIXES
 
+    def twin_for(self, degradation: str) -> ClipSource | None:
+        """LR clip of a degradation; for `given` any, one of unknown degradation first."""
+        if degradation == "given":
+            return self.twins.get("given") or next(iter(self.twins.values()), None)
+        return next((twin for made, twin in self.twins.items() if made == degradation), None)
+
     @property
     def place(self) -> Path:
         """Path of the video, or of the folder of the images."""
