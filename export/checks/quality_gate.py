@@ -29,8 +29,8 @@ _OTHER = "use fp16 on a GPU, or fp32"
 _REMEDIES: dict[Precision, str] = {
     "fp32": "the exported graph does not compute the network's function; please report it",
     "fp16": "half precision is too coarse for this network: use fp32",
-    "int8": f"calibrate it on clips like those it will be fed, or {_OTHER}",
-    "int8-cpu": "calibrate it on clips like those it will be fed, or use fp32",
+    "int8": f"no choice of layers in float mends it with half of the work in int8: {_OTHER}",
+    "int8-cpu": "no choice of layers in float mends it with half of the work in int8: use fp32",
 }
 
 
