@@ -12,7 +12,8 @@ The same clip goes through, each in turn, for some rounds:
 All but the first two are loops as one writes them first: PyAV decodes, the network runs, PyAV
 encodes with the same x264 settings. Beside it the time of their network alone is printed, which no
 program that gives a video can reach. Times are user and system time of the process, which other
-work on the machine changes little; windows side by side and codecs beside the network gain nothing
+work on the machine changes little; the loops run on one thread, because threads that wait for
+others count as work. Windows side by side and codecs beside the network gain nothing
 in them.
 """
 
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="vsrc-peers-") as name:
         folder = Path(name)
         model, clip = folder / options.model.name, folder / "lr.mp4"
@@ -93,7 +95,7 @@ def main() -> None:
             ncnn = stack.enter_context(NcnnStudent(package, folder, (height, width)))
             ways["ncnn fp32"] = partial(to_video, partial(by_windows, ncnn, radius), clip)
             if options.animevideo is not None:
-                animevideo = stack.enter_context(AnimeVideo(options.animevideo))
+                animevideo = stack.enter_context(AnimeVideo(options.animevideo, threads=1))
                 restore = partial(by_animevideo, animevideo)
                 ways["animevideo"] = partial(to_video, restore, clip)
             show({name: [] for name in ways}, ways, options.rounds, options.frames)
