@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import shlex
@@ -22,6 +23,7 @@ from vsrc.runtime.sample import SAMPLE_CLIP
 
 README = find_in_checkout("README.md")
 DOCS = find_in_checkout("docs")
+MKDOCS = find_in_checkout("mkdocs.yml")
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 COMMAND = re.compile(r"^(?: {4})?(?:[A-Z_]+=\S+ )*(?:.*[|&(] *)?(vsrc .*)$")
 
@@ -198,3 +200,33 @@ def test_readme_can_be_followed(folder_with_a_clip: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     for name in ("sample-x4.mp4", "preview.html", "YOUR_VIDEO-x4.mp4", "compare.html"):
         assert (folder_with_a_clip / name).exists(), name
+
+
+PUBLIC = {
+    "vsrc.runtime": (),  # all of __all__
+    "vsrc.calibration": (),
+    "vsrc.export": (),
+    "vsrc.compressor.networks": ("create", "load_weights", "names"),
+    "vsrc.compressor.objectives": ("create",),
+    "vsrc.compressor.distill": ("distill", "DistillConfig"),
+}
+
+
+def test_every_public_name_has_an_entry_in_the_api_reference() -> None:
+    skip_without("torch", "accelerate", "tensorboard")
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    documented = []
+    for entry in re.findall(r"^::: (\S+)$", page, re.MULTILINE):
+        module, _, name = entry.rpartition(".")
+        if not (module.endswith("runtime") and name == "errors"):
+            documented.append(getattr(importlib.import_module(module), name))
+    for room, names in PUBLIC.items():
+        module = importlib.import_module(room)
+        for name in names or module.__all__:
+            value = getattr(module, name)
+            assert any(value is other for other in documented), f"{room}.{name}"
+
+
+def test_site_lists_every_page() -> None:
+    listed = set(re.findall(r": (\S+\.md)$", MKDOCS.read_text(encoding="utf-8"), re.MULTILINE))
+    assert listed == {path.name for path in DOCS.glob("*.md")}

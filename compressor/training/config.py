@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vsrc.compressor.training.setting_range import Range, check_ranges
+from vsrc.compressor.training.setting_range import SettingRange, check_ranges
 from vsrc.runtime.spec import Argument
 
 TRAINING_MODULES = ("torch", "accelerate", "safetensors", "tensorboard", "yaml")
@@ -16,20 +16,20 @@ OBJECTIVE_NAMES = ("std", "srkd", "fakd", "pisr", "pisr-teacher", "csd", "output
 """Names in the table of objectives, which is loaded only for training."""
 
 
-_COUNT, _NOT_NEGATIVE, _SHARE = Range(1), Range(0), Range(0, 1)
+_COUNT, _NOT_NEGATIVE, _SHARE = SettingRange(1), SettingRange(0), SettingRange(0, 1)
 
 TRAINER_RANGES = {
     "steps": _COUNT,
     "batch": _COUNT,
     "accumulate": _COUNT,
-    "learning_rate": Range(0, is_low_open=True),
+    "learning_rate": SettingRange(0, is_low_open=True),
     "warmup": _NOT_NEGATIVE,
-    "step_factor": Range(0, 1, is_low_open=True),
+    "step_factor": SettingRange(0, 1, is_low_open=True),
     "floor": _NOT_NEGATIVE,
     "first_steps": _NOT_NEGATIVE,
     "int8_last": _SHARE,
     "clip_norm": _NOT_NEGATIVE,
-    "ema": Range(0, 1, is_high_open=True),
+    "ema": SettingRange(0, 1, is_high_open=True),
     "threads": _NOT_NEGATIVE,
     "checkpoint_every": _COUNT,
     "log_every": _COUNT,
@@ -38,11 +38,11 @@ TRAINER_RANGES = {
 """Numeric setting of `TrainerConfig` -> its range; others take any number."""
 
 DISTILL_RANGES = {
-    "target_latency_ms": Range(0, is_low_open=True),
+    "target_latency_ms": SettingRange(0, is_low_open=True),
     "clip_length": _COUNT,
     "candidates": _COUNT,
     "stills": _SHARE,
-    "holdout": Range(0, 1, is_high_open=True),
+    "holdout": SettingRange(0, 1, is_high_open=True),
     "holdout_clips": _NOT_NEGATIVE,
     "workers": _NOT_NEGATIVE,
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Range:
+class SettingRange:
     """An interval; None for no limit.
 
     Attributes:
@@ -37,7 +37,7 @@ class Range:
         return "any"
 
 
-def check_ranges(settings: object, ranges: dict[str, Range]) -> None:
+def check_ranges(settings: object, ranges: dict[str, SettingRange]) -> None:
     """Raise if a setting is outside its range; None stands for a setting that is not used.
 
     Raises:
