@@ -20,7 +20,7 @@ from vsrc.export.checks.agreement import (
 from vsrc.export.checks.float_layers import Trial, iter_float_layers
 from vsrc.export.checks.quality_gate import (
     LEAST_INT8_SHARE,
-    Limits,
+    GateLimits,
     check_agreement,
     check_int8_share,
     is_within,
@@ -31,10 +31,10 @@ from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.foreign.wrapping import EDGES
 from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed
 from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.multiply_accumulates import count_macs, int8_share
 from vsrc.export.graphs.ranges import ranges_for
 from vsrc.export.graphs.tracing import TracedNetwork, is_named_stacked
 from vsrc.export.graphs.typed_graphs import TypedGraph, feeds_of, in_precision
+from vsrc.export.multiply_accumulates import count_macs, int8_share
 from vsrc.runtime.errors import GateError, MismatchError
 from vsrc.runtime.spec import Precision
 
@@ -66,7 +66,7 @@ class Draft:
     precision: Precision
     graphs: tuple[TypedGraph, ...]
     comparison: GraphComparison
-    limits: Limits
+    limits: GateLimits
     lossy: bool = False
     judge: str = "torch"
     int8_share: float | None = None

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.convolutions import convolutions
 from vsrc.export.checks.agreement import Agreement, run_of
-from vsrc.export.checks.quality_gate import LEAST_INT8_SHARE, Limits
+from vsrc.export.checks.quality_gate import LEAST_INT8_SHARE, GateLimits
 from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportProgress, ExportStep
 from vsrc.export.graphs.check_frames import Array
-from vsrc.export.graphs.multiply_accumulates import count_macs
 from vsrc.export.graphs.quantise import Int8Target, int8_graph
 from vsrc.export.graphs.typed_graphs import TypedGraph, feeds_of
+from vsrc.export.multiply_accumulates import count_macs
 from vsrc.runtime.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Trial:
 
 
 def iter_float_layers(
-    trial: Trial, agreements: Sequence[Agreement], limits: Limits, progress: ExportProgress
+    trial: Trial, agreements: Sequence[Agreement], limits: GateLimits, progress: ExportProgress
 ) -> Iterator[tuple[str, ...]]:
     """Yield larger and larger sets of convolutions to leave in float.
 
@@ -113,7 +113,7 @@ def iter_float_layers(
             yield taken
 
 
-def _tolerated_share(agreements: Sequence[Agreement], limits: Limits) -> float:
+def _tolerated_share(agreements: Sequence[Agreement], limits: GateLimits) -> float:
     """Part of the squared error that may remain, at the worst size; above 1 where more may be."""
     shares = []
     for agreement in agreements:

@@ -35,7 +35,7 @@ _REMEDIES: dict[Precision, str] = {
 
 
 @dataclass(frozen=True)
-class Limits:
+class GateLimits:
     """What a graph has to keep within.
 
     Attributes:
@@ -47,7 +47,7 @@ class Limits:
     loss_db: float | None = None
 
 
-def limits_of(precision: Precision, *, min_psnr: float | None, max_loss: float) -> Limits:
+def limits_of(precision: Precision, *, min_psnr: float | None, max_loss: float) -> GateLimits:
     """Limits of a precision.
 
     Args:
@@ -56,7 +56,7 @@ def limits_of(precision: Precision, *, min_psnr: float | None, max_loss: float) 
         max_loss: Maximum loss of an int8 graph, dB.
     """
     psnr_db = LIMITS_DB[precision] if min_psnr is None else min_psnr
-    return Limits(psnr_db, max_loss if precision in ("int8", "int8-cpu") else None)
+    return GateLimits(psnr_db, max_loss if precision in ("int8", "int8-cpu") else None)
 
 
 def worst_db(agreements: Sequence[Agreement]) -> float:
@@ -72,7 +72,7 @@ def check_agreement(
     agreements: Sequence[Agreement],
     *,
     precision: Precision,
-    limits: Limits,
+    limits: GateLimits,
     judge: str = "torch",
 ) -> None:
     """Reject a graph that differs too much from the network, or loses too much.
@@ -135,13 +135,13 @@ def check_int8_share(name: str, share: float, float_layers: Sequence[str]) -> No
     )
 
 
-def is_within(agreements: Sequence[Agreement], limits: Limits) -> bool:
+def is_within(agreements: Sequence[Agreement], limits: GateLimits) -> bool:
     """Whether a graph keeps within its limits at all sizes."""
     return worst_db(agreements) >= limits.psnr_db and not any(
         _is_beyond(agreement, limits) for agreement in agreements
     )
 
 
-def _is_beyond(agreement: Agreement, limits: Limits) -> bool:
+def _is_beyond(agreement: Agreement, limits: GateLimits) -> bool:
     has_limit = agreement.loss_db is not None and limits.loss_db is not None
     return has_limit and not agreement.loss_db <= limits.loss_db  # type: ignore[operator]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vsrc.export.foreign.form import FOREIGN, ForeignForm
 from vsrc.export.foreign.original import OriginalGraph
-from vsrc.export.graphs.multiply_accumulates import count_macs
+from vsrc.export.multiply_accumulates import count_macs
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.spec import NetworkSpec
 

@@ -38,7 +38,7 @@ class LanczosSession:
             size_bytes=0,
             precision="fp32",
             io="uint8",
-            opset=0,
+            opset=1,
             height=_ANY_SIDE,
             width=_ANY_SIDE,
             batch=_ANY_SIDE,

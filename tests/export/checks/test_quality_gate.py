@@ -9,7 +9,7 @@ import pytest
 
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import (
-    Limits,
+    GateLimits,
     check_agreement,
     check_int8_share,
     is_within,
@@ -21,9 +21,9 @@ FINE = Agreement(48, 80, 45.0, 1.0, 2.0, 0.1, truth_psnr_db=30.0, loss_db=0.05)
 
 
 def test_loss_counts_for_int8_alone() -> None:
-    assert limits_of("fp16", min_psnr=None, max_loss=0.1) == Limits(50.0)
-    assert limits_of("int8", min_psnr=None, max_loss=0.1) == Limits(40.0, 0.1)
-    assert limits_of("int8-cpu", min_psnr=45.0, max_loss=0.3) == Limits(45.0, 0.3)
+    assert limits_of("fp16", min_psnr=None, max_loss=0.1) == GateLimits(50.0)
+    assert limits_of("int8", min_psnr=None, max_loss=0.1) == GateLimits(40.0, 0.1)
+    assert limits_of("int8-cpu", min_psnr=45.0, max_loss=0.3) == GateLimits(45.0, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_graph_passes_within_both_limits(
     psnr_db: float | None, loss_db: float | None, passes: bool
 ) -> None:
     here = dataclasses.replace(FINE, psnr_db=psnr_db, loss_db=loss_db)
-    limits = Limits(40.0, 0.1)
+    limits = GateLimits(40.0, 0.1)
     assert is_within([FINE, here], limits) == passes
     if passes:
         check_agreement("int8", [FINE, here], precision="int8", limits=limits)
@@ -55,7 +55,7 @@ def test_a_graph_passes_within_both_limits(
 def test_the_message_has_both_distances_from_ground_truth() -> None:
     here = dataclasses.replace(FINE, truth_psnr_db=36.74, loss_db=1.28)
     with pytest.raises(GateError, match=r"1\.28 dB .*35\.46 instead of 36\.74.* 0\.1 dB"):
-        check_agreement("int8-cpu", [here], precision="int8-cpu", limits=Limits(40.0, 0.1))
+        check_agreement("int8-cpu", [here], precision="int8-cpu", limits=GateLimits(40.0, 0.1))
 
 
 def test_less_than_half_is_not_called_int8() -> None:

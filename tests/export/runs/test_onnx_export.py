@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.compressor.networks.loading.packaged import from_package
 from vsrc.export.checks.agreement import Agreement
-from vsrc.export.checks.quality_gate import Limits, check_agreement
+from vsrc.export.checks.quality_gate import GateLimits, check_agreement
 from vsrc.export.config import ExportConfig, parse_shape
 from vsrc.export.graphs.graph_name import METADATA_KEY
 from vsrc.export.runs.exporting import export
@@ -83,9 +83,9 @@ def test_the_same_network_gives_the_same_bytes(tiny_package: Path, copy: Path) -
 def test_not_a_number_is_a_difference() -> None:
     fine = Agreement(8, 8, None, 0.0, 0.0, 0.0)
     wrong = Agreement(8, 8, float("nan"), float("nan"), float("nan"), 1.0)
-    check_agreement("fp32", [fine], precision="fp32", limits=Limits(90.0))
+    check_agreement("fp32", [fine], precision="fp32", limits=GateLimits(90.0))
     with pytest.raises(GateError, match=r"fp32 .*nan dB .*8x8"):
-        check_agreement("fp32", [fine, wrong], precision="fp32", limits=Limits(90.0))
+        check_agreement("fp32", [fine, wrong], precision="fp32", limits=GateLimits(90.0))
 
 
 def test_what_misses_the_limit_is_not_written_unless_asked_for(copy: Path) -> None:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from vsrc.export.graphs.multiply_accumulates import count_macs, int8_share
+from vsrc.export.multiply_accumulates import count_macs, int8_share
 
 FLOAT = onnx.TensorProto.FLOAT
 
