@@ -49,9 +49,9 @@ class _Main(LazyGroup):
     """Group that turns errors a user can fix into one line and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
-        from vsrc.runtime.quoting import printable_lines
-        from vsrc.runtime.stop_signal import raise_on_stop_signal
-        from vsrc.runtime.stop_watch import watch_stop_signals
+        from vsrc.runtime.processes.stop_signal import raise_on_stop_signal
+        from vsrc.runtime.processes.stop_watch import watch_stop_signals
+        from vsrc.runtime.text.quoting import printable_lines
 
         with watch_stop_signals(), raise_on_stop_signal():
             try:
@@ -103,7 +103,7 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    from vsrc.runtime.stop_signal import ignore_stop_signals
+    from vsrc.runtime.processes.stop_signal import ignore_stop_signals
 
     if status == 130:
         ignore_stop_signals()  # a second one must not change the exit status

@@ -26,8 +26,8 @@ import numpy as np
 from vsrc.calibration.calibration_config import METHODS
 from vsrc.calibration.calibration_file import read_calibration
 from vsrc.export.graphs.check_frames import real_window
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.package import open_package
+from vsrc.runtime.processes.child_process import prepare_child
 from vsrc.runtime.shipped_models import shipped
 
 INT8 = ("int8", "int8-cpu")

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vsrc.runtime.child_process import prepare_child
+from vsrc.runtime.processes.child_process import prepare_child
 from vsrc.runtime.sample import SAMPLE_CLIP
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

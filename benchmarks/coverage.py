@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.latency.contention import BUSY_SHARE, interval_alone, overall_share
 from vsrc.runtime.latency.measurement import split_runs
 from vsrc.runtime.latency.regression import compare_reports
+from vsrc.runtime.processes.child_process import prepare_child
 from vsrc.runtime.report.distribution import samples_needed
 from vsrc.runtime.report.interval import Floats, Interval, Statistic, interval_of, mean, median
 

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from vsrc.benchmarks.runtime import CORES, _ffmpeg
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.machine import this_machine
+from vsrc.runtime.processes.child_process import prepare_child
 
 PROGRESS = """
 import sys

@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsrc.runtime.child_process import prepare_child
+from vsrc.runtime.processes.child_process import prepare_child
 from vsrc.runtime.shipped_models import shipped
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

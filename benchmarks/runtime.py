@@ -34,13 +34,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.backends.opening import open_video_session
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.encoders import ENCODERS
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.package import open_package
+from vsrc.runtime.processes.child_process import prepare_child
 from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.session import Session

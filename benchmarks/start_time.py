@@ -13,8 +13,8 @@ import resource
 import statistics
 import subprocess
 
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.machine import this_machine
+from vsrc.runtime.processes.child_process import prepare_child
 
 LIMIT = 2.0
 COMMANDS = {

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from vsrc.runtime.child_process import prepare_child
+from vsrc.runtime.processes.child_process import prepare_child
 
 ROOT = Path(__file__).resolve().parents[1]
 SPIN = """

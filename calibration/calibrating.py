@@ -44,8 +44,8 @@ from vsrc.runtime.dependencies import collect_versions
 from vsrc.runtime.errors import MismatchError, OutputError
 from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.package import CALIBRATION_FILE, Package, open_package
+from vsrc.runtime.processes.stop_signal import delay_stop_signal, note_stop_signal
 from vsrc.runtime.spec import GraphSpec
-from vsrc.runtime.stop_signal import delay_stop_signal, note_stop_signal
 
 if TYPE_CHECKING:
     import onnx

@@ -10,16 +10,16 @@ import click
 from click.core import ParameterSource
 
 from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_profile
-from vsrc.commands.device_argument import device_option
-from vsrc.commands.model_argument import MODEL
-from vsrc.commands.option_groups import GroupedCommand
-from vsrc.commands.own_network import own_network_options, packaged, take_told
-from vsrc.commands.shape_option import read_shapes
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.device_argument import device_option
+from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.option_groups import GroupedCommand
+from vsrc.commands.options.own_network import own_network_options, packaged, take_told
+from vsrc.commands.options.shape_option import read_shapes
+from vsrc.commands.options.trust_options import allow_code_option
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo
-from vsrc.commands.trust_options import allow_code_option
 from vsrc.runtime.latency.config import LEAST_PER_RUN, RUNS, BenchConfig
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo
 from vsrc.runtime.latency.profile_config import ProfileConfig, parse_sizes
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 if TYPE_CHECKING:
     from vsrc.runtime.latency.profile_config import ProfileProgress

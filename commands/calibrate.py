@@ -8,18 +8,18 @@ from typing import Any
 import click
 
 from vsrc.calibration.calibration_config import METHODS, CalibrationConfig
-from vsrc.commands.calibration_bar import CalibrationBar
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.media_options import media_options
-from vsrc.commands.model_argument import MODEL
-from vsrc.commands.own_network import (
+from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.own_network import (
     output_option,
     own_network_options,
     take_told,
     writable,
 )
+from vsrc.commands.progress.calibration_bar import CalibrationBar
 from vsrc.commands.text_output import echo, echo_line
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("calibrate")

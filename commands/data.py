@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.media_options import media_options
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.media_options import media_options
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.compressor.training.config import DistillConfig
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.group("data")

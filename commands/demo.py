@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.progress.training_bar import TrainingBar
 from vsrc.commands.text_output import echo, echo_line
-from vsrc.commands.training_bar import TrainingBar
 from vsrc.demo.demo_config import DemoConfig
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("demo")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from vsrc.commands.media_options import media_options
-from vsrc.commands.option_groups import GroupedCommand
-from vsrc.commands.shape_option import read_shapes
+from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.option_groups import GroupedCommand
+from vsrc.commands.options.shape_option import read_shapes
+from vsrc.commands.progress.training_bar import TrainingBar
 from vsrc.commands.text_output import echo, echo_line
-from vsrc.commands.training_bar import TrainingBar
 from vsrc.compressor.training.config import OBJECTIVE_NAMES, DistillConfig
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 _GROUPS = {
     "Networks": ("--student", "--teacher", "--teacher-weights", "--teacher-cache", "--allow-code"),

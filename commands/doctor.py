@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("doctor")

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from vsrc.commands.device_argument import device_option
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.media_options import media_options
-from vsrc.commands.model_argument import MODEL
-from vsrc.commands.own_network import own_network_options, packaged, take_told
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.device_argument import device_option
+from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.own_network import own_network_options, packaged, take_told
+from vsrc.commands.options.trust_options import allow_code_option
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
-from vsrc.commands.trust_options import allow_code_option
 from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("eval")

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from vsrc.commands.device_argument import device_option
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.media_options import media_options
-from vsrc.commands.model_argument import MODEL
-from vsrc.commands.option_groups import GroupedCommand
-from vsrc.commands.own_network import (
+from vsrc.commands.options.device_argument import device_option
+from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.option_groups import GroupedCommand
+from vsrc.commands.options.own_network import (
     output_option,
     own_network_options,
     take_told,
     writable,
 )
-from vsrc.commands.shape_option import read_shapes
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.shape_option import read_shapes
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.export.config import (
     FORMATS,
@@ -31,8 +31,8 @@ from vsrc.export.config import (
     Format,
 )
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
-from vsrc.runtime.quoting import quoted
 from vsrc.runtime.spec import GraphIo, GraphLayout
+from vsrc.runtime.text.quoting import quoted
 
 if TYPE_CHECKING:
     from vsrc.export.runs.result import ExportResult

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrc.commands.device_argument import device_option
-from vsrc.commands.infer_bar import InferBar
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.media_options import media_options
-from vsrc.commands.model_argument import MODEL
-from vsrc.commands.option_groups import GroupedCommand
-from vsrc.commands.own_network import own_network_options, packaged, take_told
-from vsrc.commands.sample_input import resolve_input
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.device_argument import device_option
+from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.option_groups import GroupedCommand
+from vsrc.commands.options.own_network import own_network_options, packaged, take_told
+from vsrc.commands.options.sample_input import resolve_input
+from vsrc.commands.options.trust_options import allow_code_option
+from vsrc.commands.progress.infer_bar import InferBar
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
-from vsrc.commands.trust_options import allow_code_option
 from vsrc.runtime.jobs.config import AUDIO_MODES, InferConfig, parse_seconds
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from vsrc.commands.media_options import media_options
-from vsrc.commands.model_argument import MODEL
+from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.model_argument import MODEL
 from vsrc.commands.text_output import echo
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("inspect")

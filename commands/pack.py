@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.own_network import own_network_options, take_told
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.own_network import own_network_options, take_told
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo_line
 
 

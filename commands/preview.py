@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
-from vsrc.commands.model_argument import MODEL
-from vsrc.commands.own_network import NOTHING_TOLD, packaged
-from vsrc.commands.sample_input import resolve_input
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.own_network import NOTHING_TOLD, packaged
+from vsrc.commands.options.sample_input import resolve_input
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.runtime.candidates.preview_config import PreviewConfig
 from vsrc.runtime.jobs.config import parse_seconds
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from vsrc.commands.device_argument import device_option
-from vsrc.commands.status_line import StatusLine
+from vsrc.commands.options.device_argument import device_option
+from vsrc.commands.progress.status_line import StatusLine
 from vsrc.export.selftest.result import SelftestConfig
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vsrc.commands.media_options import media_options
+from vsrc.commands.options.media_options import media_options
 from vsrc.commands.text_output import echo_line
 from vsrc.compressor.shard_config import ShardConfig
 
@@ -39,7 +39,7 @@ def shard_command(settings: tuple[str, ...], **options: object) -> None:
     from vsrc.runtime.installation import require_installed
 
     require_installed("vsrc shard", "torch", "safetensors", "yaml", extra="compress")
-    from vsrc.commands.shard_bar import ShardBar
+    from vsrc.commands.progress.shard_bar import ShardBar
     from vsrc.compressor.shard import shard
     from vsrc.compressor.shard_recipe import read_shard_config
 

@@ -14,14 +14,14 @@ def echo(text: object, *, err: bool = False) -> None:
     What is foreign in a text of several lines must be `quoted` before: a line break in a name would
     make a line of its own.
     """
-    from vsrc.runtime.quoting import printable_lines
+    from vsrc.runtime.text.quoting import printable_lines
 
     click.echo(printable_lines(text), err=err)
 
 
 def echo_line(text: object, *, err: bool = False) -> None:
     """Print one line, in which line breaks are escaped, too."""
-    from vsrc.runtime.quoting import printable
+    from vsrc.runtime.text.quoting import printable
 
     click.echo(printable(text), err=err)
 
@@ -31,12 +31,12 @@ class PrintableFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  as logging calls it
         """Format the message."""
-        from vsrc.runtime.quoting import printable
+        from vsrc.runtime.text.quoting import printable
 
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802, ANN401  as logging calls it
         """Format a traceback."""
-        from vsrc.runtime.quoting import printable_lines
+        from vsrc.runtime.text.quoting import printable_lines
 
         return printable_lines(super().formatException(ei))

@@ -6,7 +6,7 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.text_output import echo
-from vsrc.runtime.quoting import quoted
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("zoo")

@@ -18,7 +18,7 @@ from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile, Prediction
 from vsrc.runtime.report.choice_table import ChoiceRow, choice_table
-from vsrc.runtime.size_text import format_shape, size_text
+from vsrc.runtime.text.size_text import format_shape, size_text
 
 FAMILY = "edge"
 _WIDTH_STEP = 4

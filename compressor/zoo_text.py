@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Sequence
 
 from vsrc.compressor.zoo import ShippedLatency, ShippedPackage, Zoo, ZooNetwork
-from vsrc.runtime.size_text import format_shape
 from vsrc.runtime.spec import Quality
+from vsrc.runtime.text.size_text import format_shape
 
 WIDTH = 100
 

@@ -12,7 +12,7 @@ from vsrc.runtime.latency.text import latency_cells
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sample import SAMPLE_CREDIT
-from vsrc.runtime.size_text import format_size
+from vsrc.runtime.text.size_text import format_size
 
 BICUBIC_LABEL = "Bicubic"
 TRAINED_LABEL = "Trained just now"

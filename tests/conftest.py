@@ -177,7 +177,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[ReorderingGp
 
     def place(package: Path, kind: type[HostEngine] | None = None) -> list[ReorderingGpu]:
         from support.reordering_gpu import ADA, HostEngine, ReorderingGpu
-        from vsrc.runtime.backends.engine_file import read_engine_spec
+        from vsrc.runtime.backends.device.engine_file import read_engine_spec
         from vsrc.runtime.package import open_package
 
         gpus: list[ReorderingGpu] = []
@@ -191,9 +191,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[ReorderingGp
             graph, _spec = opened.graph(read_engine_spec(path).target.graph)
             return (kind or HostEngine)(gpus[-1], graph, is_capturable=False)
 
-        monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda _: ADA)
-        monkeypatch.setattr("vsrc.runtime.backends.cuda_gpu.CudaGpu", gpu)
-        monkeypatch.setattr("vsrc.runtime.backends.trt_engine.TrtEngine", engine)
+        monkeypatch.setattr("vsrc.runtime.backends.device.engines.cuda_device", lambda _: ADA)
+        monkeypatch.setattr("vsrc.runtime.backends.device.cuda_gpu.CudaGpu", gpu)
+        monkeypatch.setattr("vsrc.runtime.backends.device.trt_engine.TrtEngine", engine)
         return gpus
 
     return place

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from support.optional import skip_without
 from vsrc.cli import main
-from vsrc.commands.model_argument import MODEL
+from vsrc.commands.options.model_argument import MODEL
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import sample_frames

@@ -33,10 +33,10 @@ from vsrc.export.graphs.picture_network import ENDS, EncodeGraph, FuseGraph, Who
 from vsrc.export.selftest import machine_step, memory_step, sensor_step
 from vsrc.export.selftest.context import Context
 from vsrc.export.selftest.result import Check
-from vsrc.runtime.backends.cuda_gpu import CudaGpu
-from vsrc.runtime.backends.device_halves import DeviceHalves
-from vsrc.runtime.backends.device_session import DeviceSession
-from vsrc.runtime.backends.gpu import Address, GpuStream
+from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.device.device_halves import DeviceHalves
+from vsrc.runtime.backends.device.device_session import DeviceSession
+from vsrc.runtime.backends.device.gpu import Address, GpuStream
 from vsrc.runtime.sensors.cuda_device import cuda_device
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession

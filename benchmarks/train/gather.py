@@ -46,8 +46,8 @@ from vsrc.benchmarks.train.sources import (
     WHEELS,
     Still,
 )
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.pending_file import open_pending_file
+from vsrc.runtime.processes.child_process import prepare_child
 
 Frame = NDArray[np.uint8]
 

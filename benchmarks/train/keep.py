@@ -25,7 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vsrc.commands.training_bar import TrainingBar
+from vsrc.commands.progress.training_bar import TrainingBar
 from vsrc.compressor.data.crop_shards import open_shards
 from vsrc.compressor.distill import MAY_CHANGE, distill
 from vsrc.compressor.training import checkpoint

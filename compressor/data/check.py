@@ -20,7 +20,7 @@ from vsrc.runtime.numbering import describe_gaps
 from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import guess_degradation
-from vsrc.runtime.size_text import format_size
+from vsrc.runtime.text.size_text import format_size
 
 _PAIRS = 2
 """Frames of an HR/LR pair that are compared; all share one degradation."""

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from vsrc.compressor.data.dataset import ClipBatch, ClipItem, collate
 from vsrc.runtime.errors import DataError, VsrcError, describe_error
-from vsrc.runtime.parent_watch import end_with_parent
-from vsrc.runtime.stop_signal import ignore_stop_signals
+from vsrc.runtime.processes.parent_watch import end_with_parent
+from vsrc.runtime.processes.stop_signal import ignore_stop_signals
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess

@@ -32,7 +32,7 @@ from vsrc.compressor.training.schedule import rate_factor
 from vsrc.compressor.training.threads import restore_threads, start_trial
 from vsrc.runtime.errors import StoppedError, TrainingError
 from vsrc.runtime.memory import oom_kills
-from vsrc.runtime.stop_signal import StopSignal, note_stop_signal
+from vsrc.runtime.processes.stop_signal import StopSignal, note_stop_signal
 
 
 class Trainer:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vsrc.export.config import Size
 from vsrc.export.graphs.check_frames import real_window
-from vsrc.runtime.backends.engine_file import ComparedPictures
+from vsrc.runtime.backends.device.engine_file import ComparedPictures
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import NetworkSpec, Precision

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from vsrc.runtime.backends.engine_file import PrecisionEvidence
+from vsrc.runtime.backends.device.engine_file import PrecisionEvidence
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import Precision
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from vsrc.export.config import ExportProgress
 from vsrc.export.engines.layer_report import LayerReport, inspect_layers
 from vsrc.export.engines.tensorrt_log import Phases, build_error, monitor
-from vsrc.runtime.backends.engine_file import EngineBackend, ProfileShapes
-from vsrc.runtime.backends.tensorrt_api import (
+from vsrc.runtime.backends.device.engine_file import EngineBackend, ProfileShapes
+from vsrc.runtime.backends.device.tensorrt_api import (
     FIRST_RELIABLE,
     FIRST_STRONG,
     Messages,
@@ -28,8 +28,8 @@ from vsrc.runtime.backends.tensorrt_api import (
 from vsrc.runtime.dependencies import version_numbers
 from vsrc.runtime.errors import MismatchError, VsrcError
 from vsrc.runtime.pending_file import write_file
+from vsrc.runtime.processes.stop_signal import note_stop_signal
 from vsrc.runtime.spec import FeatureSpec, Precision, StateSpec
-from vsrc.runtime.stop_signal import note_stop_signal
 
 if TYPE_CHECKING:
     import tensorrt as trt

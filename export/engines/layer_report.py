@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vsrc.export.checks.layer_precisions import convolution_precisions
-from vsrc.runtime.backends.engine_file import ProfileShapes
+from vsrc.runtime.backends.device.engine_file import ProfileShapes
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vsrc.export.config import ExportProgress, ExportStep
-from vsrc.runtime.backends.tensorrt_api import Messages
+from vsrc.runtime.backends.device.tensorrt_api import Messages
 from vsrc.runtime.errors import VsrcError
-from vsrc.runtime.stop_signal import StopSignal
+from vsrc.runtime.processes.stop_signal import StopSignal
 
 _NO_MEMORY = re.compile(
     r"out ?of ?memory|cudaErrorMemoryAllocation|insufficient memory|failed to allocate|bad_alloc|"

@@ -14,7 +14,7 @@ import numpy as np
 
 from vsrc.export.foreign.form import TO_YCBCR, YCBCR_OFFSET, ForeignForm
 from vsrc.export.foreign.original import OriginalGraph, opset_of_model
-from vsrc.export.graphs.node_writer import NodeWriter
+from vsrc.export.node_writer import NodeWriter
 from vsrc.runtime.spec import GraphIo, GraphLayout
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.convolutions import BILINEAR
 from vsrc.export.graphs.graph_index import GraphIndex, attributes_of, has_values
-from vsrc.export.graphs.node_writer import NodeWriter
+from vsrc.export.node_writer import NodeWriter
 
 if TYPE_CHECKING:
     import onnx

@@ -27,8 +27,8 @@ from vsrc.export.graphs.bilinear_skip import COLOURS
 from vsrc.export.graphs.byte_chain import ByteChain
 from vsrc.export.graphs.byte_tail import ByteTail, quantise_tail
 from vsrc.export.graphs.graph_index import GraphIndex
-from vsrc.export.graphs.node_writer import NodeWriter
 from vsrc.export.graphs.quantise_cpu import quantise_bias, quantise_cpu_weight
+from vsrc.export.node_writer import NodeWriter
 
 if TYPE_CHECKING:
     import onnx

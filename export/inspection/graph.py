@@ -14,7 +14,7 @@ from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import SpecError, VsrcError
 from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.installation import explain_missing
-from vsrc.runtime.size_text import size_text
+from vsrc.runtime.text.size_text import size_text
 
 if TYPE_CHECKING:
     import onnx

@@ -26,9 +26,9 @@ from vsrc.export.graphs.tracing import is_named_stacked
 from vsrc.export.runs.engine_files import EnginePlan, build_engines
 from vsrc.export.runs.result import ExportResult
 from vsrc.export.shape_range import shape_range_of
-from vsrc.runtime.backends.engine_file import EngineBackend, EngineTarget, ProfileShapes
-from vsrc.runtime.backends.engines import this_device
-from vsrc.runtime.backends.tensorrt_api import tensorrt_module
+from vsrc.runtime.backends.device.engine_file import EngineBackend, EngineTarget, ProfileShapes
+from vsrc.runtime.backends.device.engines import this_device
+from vsrc.runtime.backends.device.tensorrt_api import tensorrt_module
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
 from vsrc.runtime.machine import cache_folder

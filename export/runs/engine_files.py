@@ -28,7 +28,7 @@ from vsrc.export.checks.layer_precisions import check_share
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep, Size
 from vsrc.export.engines.engine_build import BuildOrder, BuiltEngine, build_engine, build_unpinned
 from vsrc.export.runs.result import ExportedEngine
-from vsrc.runtime.backends.engine_file import (
+from vsrc.runtime.backends.device.engine_file import (
     EngineSpec,
     EngineTarget,
     check_engine,
@@ -36,8 +36,8 @@ from vsrc.runtime.backends.engine_file import (
     engine_text,
     read_engine_spec,
 )
-from vsrc.runtime.backends.engine_trust import remember_engine
-from vsrc.runtime.backends.engines import (
+from vsrc.runtime.backends.device.engine_trust import remember_engine
+from vsrc.runtime.backends.device.engines import (
     FoundEngine,
     Here,
     open_halves,
@@ -57,8 +57,8 @@ from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.installation import missing_text
 from vsrc.runtime.package import Package, advised_export
 from vsrc.runtime.pending_file import write_file
+from vsrc.runtime.processes.stop_signal import delay_stop_signal
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, Precision
-from vsrc.runtime.stop_signal import delay_stop_signal
 from vsrc.runtime.windows.session import Session
 
 _HALF_SCALES_OPSET = 19

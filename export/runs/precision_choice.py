@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vsrc.runtime.decibels import format_gain
 from vsrc.runtime.spec import Precision
+from vsrc.runtime.text.decibels import format_gain
 
 _WORTH = 0.95
 """Maximum latency relative to fp32 for a precision to be recommended."""

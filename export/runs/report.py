@@ -14,7 +14,6 @@ import numpy as np
 from vsrc import __version__
 from vsrc.export.checks.agreement import Agreement
 from vsrc.export.runs.result import ExportedGraph
-from vsrc.runtime.decibels import format_gain
 from vsrc.runtime.dependencies import find_version, is_importable
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.pending_file import write_file
@@ -22,7 +21,8 @@ from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sample import SAMPLE_CREDIT
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.size_text import size_text
+from vsrc.runtime.text.decibels import format_gain
+from vsrc.runtime.text.size_text import size_text
 
 if TYPE_CHECKING:
     from vsrc.export.checks.checked_graphs import Draft

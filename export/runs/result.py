@@ -9,7 +9,7 @@ from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.graphs.overflow import Float32Node
 from vsrc.export.runs.precision_choice import PrecisionChoice
-from vsrc.runtime.backends.engine_file import EngineSpec
+from vsrc.runtime.backends.device.engine_file import EngineSpec
 from vsrc.runtime.spec import GraphSpec
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.runs.precision_choice import PrecisionCandidate, PrecisionChoice
 from vsrc.export.runs.result import ExportedGraph, ExportResult
-from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget
-from vsrc.runtime.decibels import format_gain
+from vsrc.runtime.backends.device.engine_file import EngineSpec, EngineTarget
 from vsrc.runtime.report.choice_table import ChoiceRow, choice_table
-from vsrc.runtime.size_text import format_shape, size_text
+from vsrc.runtime.text.decibels import format_gain
+from vsrc.runtime.text.size_text import format_shape, size_text
 
 
 def export_text(result: ExportResult, package: Path) -> str:

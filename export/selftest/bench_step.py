@@ -12,8 +12,8 @@ import numpy as np
 
 from vsrc.export.selftest.build_step import PACKAGE, USUAL_SIZE, find_backend, work_package
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.backends.device_session import DeviceSession
-from vsrc.runtime.backends.engines import FoundEngine, find_engines, open_whole, this_device
+from vsrc.runtime.backends.device.device_session import DeviceSession
+from vsrc.runtime.backends.device.engines import FoundEngine, find_engines, open_whole, this_device
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import open_package
 

@@ -11,8 +11,8 @@ from vsrc.export.config import AskedPrecision, ExportConfig, Size
 from vsrc.export.runs.exporting import export
 from vsrc.export.runs.result import ExportResult
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.backends.engine_file import EngineBackend
-from vsrc.runtime.backends.tensorrt_api import FIRST_STRONG, tensorrt_module
+from vsrc.runtime.backends.device.engine_file import EngineBackend
+from vsrc.runtime.backends.device.tensorrt_api import FIRST_STRONG, tensorrt_module
 from vsrc.runtime.dependencies import version_numbers
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
 

@@ -17,7 +17,7 @@ from vsrc.export.selftest import (
     sensor_step,
 )
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.fresh_process import Message, answer
+from vsrc.runtime.processes.fresh_process import Message, answer
 
 RUNS = {
     "machine": machine_step.try_machine,

@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.backends.tensorrt_api import tensorrt_module
+from vsrc.runtime.backends.device.tensorrt_api import tensorrt_module
 from vsrc.runtime.dependencies import find_version
 from vsrc.runtime.errors import MissingDependencyError
 from vsrc.runtime.machine import board_model, this_machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.backends.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.sensors.cuda_device import cuda_device
 

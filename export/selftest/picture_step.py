@@ -10,10 +10,10 @@ import numpy as np
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.selftest.build_step import PACKAGE, USUAL_SIZE, find_backend, work_package
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.backends.cuda_gpu import CudaGpu
-from vsrc.runtime.backends.device_session import DeviceSession
-from vsrc.runtime.backends.engine_file import EngineBackend
-from vsrc.runtime.backends.engines import find_engines, open_engines, this_device
+from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.device.device_session import DeviceSession
+from vsrc.runtime.backends.device.engine_file import EngineBackend
+from vsrc.runtime.backends.device.engines import find_engines, open_engines, this_device
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.pixels import Pixels
@@ -67,7 +67,7 @@ def _open(package: Package, backend: EngineBackend, device: int, *, keeps: bool)
 
 def _without_graphs(package: Package, backend: EngineBackend, device: int) -> Session:
     """The engine of the whole network, whose kernels are launched one by one."""
-    from vsrc.runtime.backends.trt_engine import TrtEngine
+    from vsrc.runtime.backends.device.trt_engine import TrtEngine
 
     here = this_device(backend, device)
     reasons: list[str] = []

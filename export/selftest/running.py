@@ -28,8 +28,8 @@ from vsrc.export.selftest.result import (
     step_state,
 )
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
-from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.pending_file import write_file
+from vsrc.runtime.processes.fresh_process import Message, ask
 
 LIMIT_SECONDS = 480.0
 """Time limit of all steps together."""

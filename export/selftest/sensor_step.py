@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.backends.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.sensors.cuda_device import cuda_device
 from vsrc.runtime.sensors.power import mean_watts

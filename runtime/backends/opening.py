@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.backends.engines import ENGINE_BACKENDS, open_engines
+from vsrc.runtime.backends.device.engines import ENGINE_BACKENDS, open_engines
+from vsrc.runtime.backends.device.tensorrt_api import MODULES, tensorrt_module
 from vsrc.runtime.backends.graph_check import check_declared, check_run
 from vsrc.runtime.backends.lane_trial import LanePlan
 from vsrc.runtime.backends.openvino_session import NAME as OPENVINO
@@ -23,7 +24,6 @@ from vsrc.runtime.backends.ort_plugin import (
 )
 from vsrc.runtime.backends.ort_provider import CPU, CUDA, TENSORRT, Provider
 from vsrc.runtime.backends.picture_gate import require_same_pictures
-from vsrc.runtime.backends.tensorrt_api import MODULES, tensorrt_module
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, VsrcError
 from vsrc.runtime.installation import require_installed

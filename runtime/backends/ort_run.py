@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from vsrc.runtime.stop_watch import interruptible
+from vsrc.runtime.processes.stop_watch import interruptible
 
 if TYPE_CHECKING:
     import onnxruntime

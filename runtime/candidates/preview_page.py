@@ -11,8 +11,8 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.report.before_after import ClipShape, PageClip, before_after_clips_page
 from vsrc.runtime.report.template import Badge
-from vsrc.runtime.size_text import format_size
-from vsrc.runtime.time_text import format_span
+from vsrc.runtime.text.size_text import format_size
+from vsrc.runtime.text.time_text import format_span
 
 
 def write_preview_page(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from vsrc.runtime.candidates.preview_result import Preview, PreviewCandidate
 from vsrc.runtime.report.before_after import Table
-from vsrc.runtime.size_text import size_text
-from vsrc.runtime.time_text import format_span
+from vsrc.runtime.text.size_text import size_text
+from vsrc.runtime.text.time_text import format_span
 
 _COLUMNS = ("", "whole video", "frames/s", "file", "runs on")
 

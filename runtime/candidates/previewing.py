@@ -47,8 +47,8 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.report.before_after import PageClip
 from vsrc.runtime.report.template import check_pages
 from vsrc.runtime.shipped_models import COMPRESSED_STUDENT, DEFAULT_STUDENT, shipped
-from vsrc.runtime.size_text import format_size
 from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.text.size_text import format_size
 
 _DECODE_MARGIN = 1
 """Number of frames by which an excerpt may be shorter than the video and still be all of it."""

@@ -7,16 +7,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.colour_tags import ColourTags
-from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.frame import Packets
-from vsrc.runtime.decode.lost_frames import (
+from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
+from vsrc.runtime.decode.stamps.lost_frames import (
     ONE_FRAME_ONCE_DAMAGED,
     ONE_FRAME_PER_PACKET,
     LostFrames,
 )
-from vsrc.runtime.decode.media_file import select_copied_tracks
-from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.shown_frames import HIDING_CODECS, shows_frame
+from vsrc.runtime.decode.stamps.shown_frames import HIDING_CODECS, shows_frame
 from vsrc.runtime.pyav_versions import is_key_in_index, time_base
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.media_file import open_container, select_copied_tracks, video_stream
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.shown_frames import HIDING_CODECS, shows_frame
+from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
+from vsrc.runtime.decode.stamps.shown_frames import HIDING_CODECS, shows_frame
 from vsrc.runtime.pyav_versions import time_base
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.frame_data import frame_data_types
-from vsrc.runtime.decode.frame_rate import choose_rate
+from vsrc.runtime.decode.stamps.frame_rate import choose_rate
 from vsrc.runtime.decode.transparency import is_transparent, remove_alpha_advice
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, Colour
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata
 from vsrc.runtime.picture.orientation import Orientation, orientation_of
 from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
-from vsrc.runtime.size_text import format_size
+from vsrc.runtime.text.size_text import format_size
 
 if TYPE_CHECKING:
     import av

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
-from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.pyav_versions import open_input
 
 if TYPE_CHECKING:

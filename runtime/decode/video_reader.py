@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vsrc.runtime.decode.clean_start import CleanStart
-from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.decoding import Decoding, stores_decode_times
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
-from vsrc.runtime.decode.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.frame_data import make_carrier
-from vsrc.runtime.decode.frame_rate import needs_stamps
 from vsrc.runtime.decode.header_end import header_end
 from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
 from vsrc.runtime.decode.samples import has_interlaced
 from vsrc.runtime.decode.sources import PIPE, is_stream
+from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK
+from vsrc.runtime.decode.stamps.display_order import DisplayOrder, TimedFrame
+from vsrc.runtime.decode.stamps.frame_rate import needs_stamps
 from vsrc.runtime.decode.transparency import check_opaque
 from vsrc.runtime.errors import InterlacedError, MediaError
 from vsrc.runtime.library_failure import library_failures_named

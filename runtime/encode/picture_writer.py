@@ -19,7 +19,7 @@ from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
 from vsrc.runtime.pending_file import PendingFolder, failures_named, place_files, place_folder
 from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
-from vsrc.runtime.size_text import format_size
+from vsrc.runtime.text.size_text import format_size
 
 if TYPE_CHECKING:
     import av

@@ -10,10 +10,10 @@ from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from vsrc.runtime.decode.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.media_file import find_start, select_copied_tracks
 from vsrc.runtime.decode.packet_scan import scan_packets
+from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
@@ -47,7 +47,7 @@ from vsrc.runtime.pending_file import PendingFile, failures_named
 from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
 from vsrc.runtime.picture.hdr import NO_HDR, hdr_options
 from vsrc.runtime.pyav_versions import open_output
-from vsrc.runtime.size_text import format_size
+from vsrc.runtime.text.size_text import format_size
 
 if TYPE_CHECKING:
     import av

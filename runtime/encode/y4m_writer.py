@@ -14,7 +14,7 @@ from vsrc.runtime.encode.segments import SegmentTotals
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, result_colour
 from vsrc.runtime.picture.deep_colour import frame_maker
-from vsrc.runtime.size_text import format_size
+from vsrc.runtime.text.size_text import format_size
 
 if TYPE_CHECKING:
     from av.video.plane import VideoPlane

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.installation import Command, this_installation
+from vsrc.runtime.processes.child_process import prepare_child
 
 _AT_ONCE = 4
 _SHARE_OF_ALL = 0.5

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vsrc.runtime.backends.engine_file import EngineTarget, check_engine
+from vsrc.runtime.backends.device.engine_file import EngineTarget, check_engine
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection.facts import Inspection
-from vsrc.runtime.size_text import size_text
+from vsrc.runtime.text.size_text import size_text
 
 _SIDECAR_LIMIT_BYTES = 4 << 20
 _NAMES = {"trt": "TensorRT", "trt-rtx": "TensorRT for RTX"}

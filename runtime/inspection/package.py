@@ -10,8 +10,8 @@ from vsrc.runtime.errors import SpecError
 from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.size_text import format_shape, size_text
 from vsrc.runtime.spec import SCHEMA_VERSION, FileSpec, GraphSpec, ModelSpec
+from vsrc.runtime.text.size_text import format_shape, size_text
 
 _USUAL = (180, 320)
 """Frame size for which the GMAC are given, LR pixels."""

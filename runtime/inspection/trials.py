@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from vsrc.runtime.pixels import Pixels8
 
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.memory import oom_kills, oom_kills_since
-from vsrc.runtime.process_end import describe_end
+from vsrc.runtime.processes.child_process import prepare_child
+from vsrc.runtime.processes.process_end import describe_end
 
 _SECONDS = 60
 _CODE = "from vsrc.runtime.inspection.trials import main; main()"

@@ -10,7 +10,7 @@ from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.inspection.facts import Inspection
-from vsrc.runtime.size_text import format_size, size_text
+from vsrc.runtime.text.size_text import format_size, size_text
 
 
 def inspect_video(path: Path) -> Inspection:

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.size_text import size_text
+from vsrc.runtime.text.size_text import size_text
 
 _HEADER_LIMIT_BYTES = 100_000_000
 """Largest header that the format allows, bytes."""

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vsrc.runtime.child_process import show_safe_folders
 from vsrc.runtime.decode.sources import find_skipped_of
 from vsrc.runtime.encode.segments import resume_folder, segment_spans
 from vsrc.runtime.encode.targets import Target
@@ -45,6 +44,7 @@ from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit
 from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
 from vsrc.runtime.memory import give_frames_back
+from vsrc.runtime.processes.child_process import show_safe_folders
 
 if TYPE_CHECKING:
     from ray import ObjectRef

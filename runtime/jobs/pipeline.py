@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from vsrc.runtime.stop_signal import delay_stop_signal
+from vsrc.runtime.processes.stop_signal import delay_stop_signal
 
 A = TypeVar("A")
 B = TypeVar("B")

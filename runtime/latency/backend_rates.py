@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vsrc.runtime.backends.engines import ENGINE_BACKENDS
+from vsrc.runtime.backends.device.engines import ENGINE_BACKENDS
 from vsrc.runtime.backends.graph_in_use import is_on_cores
 from vsrc.runtime.errors import VsrcError, describe_error
 from vsrc.runtime.latency.matrix_graphs import CHAIN_SIDE, Matrices, RunMatrices, matrix_rate
@@ -143,7 +143,7 @@ def _device_copy_rate(label: str) -> float | None:
     backend = label.split()[0]
     if backend not in (*ENGINE_BACKENDS, "ort-cuda", "ort-tensorrt"):
         return None
-    from vsrc.runtime.backends.cuda_gpu import CudaGpu
+    from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
     from vsrc.runtime.latency.engine_rates import device_copy_rate
 
     return device_copy_rate(CudaGpu())

@@ -1,7 +1,7 @@
 """The measuring process of `vsrc bench`: a fresh process that has loaded nothing else.
 
-See `vsrc.runtime.fresh_process` for why and how. Heavy imports are inside functions because their
-time is part of what is measured.
+See `vsrc.runtime.processes.fresh_process` for why and how. Heavy imports are inside functions
+because their time is part of what is measured.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.fresh_process import Message, answer
 from vsrc.runtime.latency.config import SAMPLES_FOR_P99, BenchConfig, BenchProgress
+from vsrc.runtime.processes.fresh_process import Message, answer
 from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
 
 if TYPE_CHECKING:

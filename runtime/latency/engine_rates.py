@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vsrc.runtime.backends.device_stages import device_stages
-from vsrc.runtime.backends.engine_file import EngineBackend
-from vsrc.runtime.backends.gpu import Engine, Gpu
-from vsrc.runtime.backends.program import Program
-from vsrc.runtime.backends.tensorrt_api import Messages, listener, tensorrt_module
-from vsrc.runtime.backends.transfers import Transfers
+from vsrc.runtime.backends.device.device_stages import device_stages
+from vsrc.runtime.backends.device.engine_file import EngineBackend
+from vsrc.runtime.backends.device.gpu import Engine, Gpu
+from vsrc.runtime.backends.device.program import Program
+from vsrc.runtime.backends.device.tensorrt_api import Messages, listener, tensorrt_module
+from vsrc.runtime.backends.device.transfers import Transfers
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.matrix_graphs import LINKS, chain_feeds
 
@@ -30,8 +30,8 @@ def engine_matmul_rate(backend: EngineBackend, graph: Path, *, side: int) -> flo
         MissingDependencyError: TensorRT or a GPU is missing.
         MismatchError: TensorRT does not build the graph.
     """
-    from vsrc.runtime.backends.cuda_gpu import CudaGpu
-    from vsrc.runtime.backends.trt_engine import TrtEngine
+    from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
+    from vsrc.runtime.backends.device.trt_engine import TrtEngine
 
     plan = build_plan(backend, graph, side=side)
     with tempfile.TemporaryDirectory(prefix="vsrc-rate.") as folder:

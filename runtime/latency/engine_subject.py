@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.device_stages import DeviceStages, device_stages
-from vsrc.runtime.backends.engine_file import EngineSpec, check_engine
-from vsrc.runtime.backends.engine_trust import check_trusted
-from vsrc.runtime.backends.engines import FoundEngine, Here, open_whole, this_device, with_sizes
-from vsrc.runtime.backends.gpu import Engine, Gpu
-from vsrc.runtime.backends.program import Program
-from vsrc.runtime.backends.transfers import Transfers
+from vsrc.runtime.backends.device.device_stages import DeviceStages, device_stages
+from vsrc.runtime.backends.device.engine_file import EngineSpec, check_engine
+from vsrc.runtime.backends.device.engine_trust import check_trusted
+from vsrc.runtime.backends.device.engines import (
+    FoundEngine,
+    Here,
+    open_whole,
+    this_device,
+    with_sizes,
+)
+from vsrc.runtime.backends.device.gpu import Engine, Gpu
+from vsrc.runtime.backends.device.program import Program
+from vsrc.runtime.backends.device.transfers import Transfers
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.latency.config import BenchConfig
 from vsrc.runtime.package import SPEC_FILE, Package, open_package
@@ -61,8 +67,8 @@ def open_engine(path: Path, config: BenchConfig) -> OpenedEngine:
         engines = [FoundEngine(path, spec, with_sizes(graph, spec))]
         return OpenedEngine(spec, open_whole(package.spec.network, here, engines), None, package)
     _check_device(path, spec, here)
-    from vsrc.runtime.backends.cuda_gpu import CudaGpu
-    from vsrc.runtime.backends.trt_engine import TrtEngine
+    from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
+    from vsrc.runtime.backends.device.trt_engine import TrtEngine
 
     gpu = CudaGpu(here.device)
     bare = BareEngine(gpu, TrtEngine(path, backend), _feeds(path, spec, config.shape))

@@ -33,7 +33,7 @@ from vsrc.runtime.report.page_parts import (
     when,
 )
 from vsrc.runtime.report.template import Badge, write_page
-from vsrc.runtime.size_text import format_shape
+from vsrc.runtime.text.size_text import format_shape
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")
 COMPARED_NOTE = (

@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vsrc.runtime.fresh_process import Message, answer
+from vsrc.runtime.processes.fresh_process import Message, answer
 
 _WARMUP_SECONDS = 0.1
 _LEAST_SAMPLES = 3
 
 
 def main() -> None:
-    """Answer one request; see `vsrc.runtime.fresh_process`."""
+    """Answer one request; see `vsrc.runtime.processes.fresh_process`."""
     answer(_measure)
 
 

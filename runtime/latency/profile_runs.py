@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from vsrc.runtime.fresh_process import ask
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.latency.profile_config import ProfileConfig, ProfileProgress
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.machine import machine_null_reasons, this_machine
 from vsrc.runtime.package import open_package
+from vsrc.runtime.processes.fresh_process import ask
 from vsrc.runtime.report.interval import LEAST_RUNS, interval_of
 from vsrc.runtime.schema import from_json
 from vsrc.runtime.spec import NetworkSpec

@@ -35,7 +35,7 @@ from vsrc.runtime.report.interval import (
     widen,
 )
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.size_text import format_shape
+from vsrc.runtime.text.size_text import format_shape
 
 LEAST_CHANGE = 0.02
 LEAST_MEMORY_CHANGE = 0.05

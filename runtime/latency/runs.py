@@ -7,10 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from vsrc.runtime.backends.engine_file import read_engine_spec
+from vsrc.runtime.backends.device.engine_file import read_engine_spec
 from vsrc.runtime.backends.opening import require_backend
 from vsrc.runtime.errors import GateError, SpecError
-from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.latency.assembly import assemble
 from vsrc.runtime.latency.child import request_for
 from vsrc.runtime.latency.config import BenchConfig, BenchProgress
@@ -19,6 +18,7 @@ from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.sections import Gate
 from vsrc.runtime.latency.subject import ENGINE_SUFFIXES
 from vsrc.runtime.machine import this_machine
+from vsrc.runtime.processes.fresh_process import Message, ask
 from vsrc.runtime.schema import from_json
 from vsrc.runtime.shipped_models import shipped
 

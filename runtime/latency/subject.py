@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.device_session import DeviceSession
-from vsrc.runtime.backends.device_stages import DeviceStages
-from vsrc.runtime.backends.device_steps import DeviceSteps
+from vsrc.runtime.backends.device.device_session import DeviceSession
+from vsrc.runtime.backends.device.device_stages import DeviceStages
+from vsrc.runtime.backends.device.device_steps import DeviceSteps
 from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.hashing import file_sha256

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vsrc.runtime.latency.report import BenchReport
-from vsrc.runtime.size_text import format_shape
+from vsrc.runtime.text.size_text import format_shape
 
 COLUMNS = (
     "network",

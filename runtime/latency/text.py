@@ -10,7 +10,7 @@ from vsrc.runtime.latency.measurement import split_runs
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.report.distribution import Distribution
 from vsrc.runtime.report.interval import Interval
-from vsrc.runtime.size_text import format_shape
+from vsrc.runtime.text.size_text import format_shape
 
 WIDTH = 80
 SOAK_WORDS = {None: "temperature unknown", True: "settled", False: "temperature not settled"}

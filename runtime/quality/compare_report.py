@@ -14,7 +14,7 @@ from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
 from vsrc.runtime.report.before_after import Curve, Table, WorstFrames
 from vsrc.runtime.report.chart import Line
 from vsrc.runtime.report.template import Badge
-from vsrc.runtime.size_text import format_size
+from vsrc.runtime.text.size_text import format_size
 
 
 @dataclass(frozen=True)

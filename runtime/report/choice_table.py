@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vsrc.runtime.decibels import format_gain
+from vsrc.runtime.text.decibels import format_gain
 
 _COLUMNS = ("ms", "dB against truth", "size")
 

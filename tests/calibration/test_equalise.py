@@ -136,7 +136,7 @@ def test_channels_are_balanced_by_how_far_they_reach_before_a_prelu(
     node.op_type = "PRelu"
     node.input.append("slope")
     values: dict[str, NDArray[np.float32]] = {
-        "a.weight": np.diag(np.array([-100, 1], np.float32) / 255).reshape(2, 2, 1, 1),
+        "a.weight": np.array([[-100, 0], [0, 1]], np.float32).reshape(2, 2, 1, 1) / np.float32(255),
         "b.weight": np.ones((2, 2, 1, 1), np.float32),
     }
     for tensor in model.graph.initializer:

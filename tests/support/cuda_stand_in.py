@@ -19,8 +19,8 @@ import pytest
 from numpy.typing import NDArray
 
 from support.reordering_gpu import Work
-from vsrc.runtime.backends.cuda_gpu import CudaGpu
-from vsrc.runtime.backends.gpu import GpuStream
+from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.device.gpu import GpuStream
 from vsrc.runtime.sensors import cuda_library
 from vsrc.runtime.sensors.cuda_library import load_cuda
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.gpu import Address, Event, GpuStream, Graph, Pinned
+from vsrc.runtime.backends.device.gpu import Address, Event, GpuStream, Graph, Pinned
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice
 

@@ -29,7 +29,7 @@ def rerun(transcript: str) -> str:
 
 
 def _answer(command: str) -> str:
-    with mock.patch("vsrc.commands.progress_log.write_line"):
+    with mock.patch("vsrc.commands.progress.progress_log.write_line"):
         words = shlex.split(command.removeprefix(_PROMPT))
         result = CliRunner().invoke(main, words, prog_name="vsrc")
     if result.exception is not None and not isinstance(result.exception, SystemExit):

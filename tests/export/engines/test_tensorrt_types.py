@@ -20,7 +20,7 @@ from support.places import TESTS, find_in_checkout
 CALLERS = (
     "export/engines/engine_build.py",
     "export/engines/layer_report.py",
-    "runtime/backends/trt_engine.py",
+    "runtime/backends/device/trt_engine.py",
 )
 
 

@@ -24,7 +24,7 @@ from vsrc.export.foreign.form import ForeignForm
 from vsrc.export.inspection import checkpoint
 from vsrc.export.inspection.any_file import inspect
 from vsrc.runtime import installation
-from vsrc.runtime.backends.engine_file import EngineSpec, EngineTarget, engine_text
+from vsrc.runtime.backends.device.engine_file import EngineSpec, EngineTarget, engine_text
 from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.inspection.facts import (
@@ -36,7 +36,7 @@ from vsrc.runtime.inspection.facts import (
 )
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sample import SAMPLE_CLIP
-from vsrc.runtime.size_text import size_text
+from vsrc.runtime.text.size_text import size_text
 
 
 @pytest.fixture

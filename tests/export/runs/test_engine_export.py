@@ -21,12 +21,17 @@ from vsrc.export.engines import engine_build
 from vsrc.export.engines.engine_build import BuildOrder, build_engine
 from vsrc.export.engines.tensorrt_log import Phases, build_error
 from vsrc.export.runs.exporting import export
-from vsrc.runtime.backends.engine_file import check_engine, read_engine_spec
-from vsrc.runtime.backends.tensorrt_api import Messages, check_version, listener, tensorrt_module
+from vsrc.runtime.backends.device.engine_file import check_engine, read_engine_spec
+from vsrc.runtime.backends.device.tensorrt_api import (
+    Messages,
+    check_version,
+    listener,
+    tensorrt_module,
+)
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError, VsrcError
 from vsrc.runtime.package import describe_file
+from vsrc.runtime.processes.stop_signal import StopSignal
 from vsrc.runtime.sensors.cuda_device import cuda_device
-from vsrc.runtime.stop_signal import StopSignal
 
 trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 SHAPE = ((12, 16), (24, 32), (48, 64))
@@ -266,7 +271,9 @@ def test_an_empty_folder_does_not_pass_for_tensorrt(monkeypatch: pytest.MonkeyPa
 def test_without_tensorrt_the_line_says_where_it_comes_from(
     is_jetson: bool, expected: str, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrc.runtime.backends.tensorrt_api.is_jetson_board", lambda: is_jetson)
+    monkeypatch.setattr(
+        "vsrc.runtime.backends.device.tensorrt_api.is_jetson_board", lambda: is_jetson
+    )
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     asked = ["export", str(copy), "--format", "trt", "--precision", "fp16", "--shape", "12x16"]
     done = CliRunner().invoke(main, asked)

@@ -29,7 +29,7 @@ from vsrc.export.engines.layer_report import LayerReport, inspect_layers
 from vsrc.export.runs import engine_files
 from vsrc.export.runs.exporting import export
 from vsrc.export.runs.text import export_text
-from vsrc.runtime.backends.engine_file import engine_text, read_engine_spec
+from vsrc.runtime.backends.device.engine_file import engine_text, read_engine_spec
 from vsrc.runtime.errors import GateError, MismatchError, VsrcError
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.package import open_package, write_spec
@@ -60,7 +60,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("tensorrt")
     vars(module).update(vars(trt_rtx), __version__="10.13.0")
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda _: ADA)
+    monkeypatch.setattr("vsrc.runtime.backends.device.engines.cuda_device", lambda _: ADA)
     built = engine_build._configure
 
     def configure(module: Any, config: Any, order: Any) -> object:  # noqa: ANN401

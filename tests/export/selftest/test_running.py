@@ -20,10 +20,10 @@ from vsrc.export.selftest import running
 from vsrc.export.selftest.privacy import anonymize
 from vsrc.export.selftest.result import SelftestConfig
 from vsrc.export.selftest.running import LIMIT_SECONDS, STEPS, selftest
-from vsrc.runtime import fresh_process
-from vsrc.runtime.child_process import prepare_child
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
-from vsrc.runtime.fresh_process import ask
+from vsrc.runtime.processes import fresh_process
+from vsrc.runtime.processes.child_process import prepare_child
+from vsrc.runtime.processes.fresh_process import ask
 from vsrc.runtime.sensors.cuda_device import list_devices
 
 Ask = Callable[..., dict[str, Any]]

@@ -19,8 +19,8 @@ from vsrc.export.selftest import build_step, memory_step, picture_step, sensor_s
 from vsrc.export.selftest.build_step import PACKAGE
 from vsrc.export.selftest.context import Context
 from vsrc.export.selftest.result import Check
-from vsrc.runtime.backends.cuda_gpu import CudaGpu
-from vsrc.runtime.backends.engine_file import read_engine_spec
+from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.device.engine_file import read_engine_spec
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sensors.sensor import SensorValues
@@ -156,14 +156,14 @@ def test_pictures_are_compared_in_each_way(
         gpus.append(StandInGpu())
         return kind(gpus[-1], graph)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("vsrc.runtime.backends.cuda_gpu.CudaGpu", gpu)
+    monkeypatch.setattr("vsrc.runtime.backends.device.cuda_gpu.CudaGpu", gpu)
     monkeypatch.setattr(picture_step, "CudaGpu", gpu)
-    monkeypatch.setattr("vsrc.runtime.backends.trt_engine.TrtEngine", engine)
+    monkeypatch.setattr("vsrc.runtime.backends.device.trt_engine.TrtEngine", engine)
     monkeypatch.setattr(picture_step, "find_backend", lambda **_: "trt-rtx")
     monkeypatch.setattr(picture_step, "_FRAMES", 5)
     monkeypatch.setattr(picture_step, "_IN_FLIGHT", 9)
     # The stand-in is of compute capability 8.7, for which TensorRT for RTX builds nothing.
-    monkeypatch.setattr("vsrc.runtime.backends.engine_file.check_fits", lambda *_: None)
+    monkeypatch.setattr("vsrc.runtime.backends.device.engine_file.check_fits", lambda *_: None)
     picture_step.try_pictures(context)
     assert trt_rtx.__version__
     assert [error for each in gpus for error in each.errors] == []

@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime.backends.cuda_gpu import CudaGpu
-from vsrc.runtime.backends.engine_file import EngineBackend
-from vsrc.runtime.backends.gpu import Address, Event, Gpu, GpuStream, Graph, Pinned
+from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
+from vsrc.runtime.backends.device.engine_file import EngineBackend
+from vsrc.runtime.backends.device.gpu import Address, Event, Gpu, GpuStream, Graph, Pinned
+from vsrc.runtime.backends.device.tensorrt_api import tensorrt_module
 from vsrc.runtime.backends.opening import open_video_session
-from vsrc.runtime.backends.tensorrt_api import tensorrt_module
 from vsrc.runtime.errors import DeviceMemoryError, MissingDependencyError, VsrcError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from vsrc.runtime.jobs.pipeline import run
-from vsrc.runtime.stop_signal import raise_on_stop_signal
+from vsrc.runtime.processes.stop_signal import raise_on_stop_signal
 
 
 def numbers(count: int) -> Iterator[int]:

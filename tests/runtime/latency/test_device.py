@@ -20,7 +20,7 @@ import pytest
 
 from support.made_reports import MACHINE
 from support.reordering_gpu import ReorderingGpu
-from vsrc.runtime.backends.engine_file import read_engine_spec
+from vsrc.runtime.backends.device.engine_file import read_engine_spec
 from vsrc.runtime.errors import MismatchError, MissingDependencyError, SpecError
 from vsrc.runtime.latency.assembly import assemble
 from vsrc.runtime.latency.child import measure
@@ -134,7 +134,7 @@ def test_what_an_engine_does_not_fit_is_one_line(
     from vsrc.runtime.sensors.cuda_device import CudaDevice
 
     old = CudaDevice("Tesla V100", "7.0", 1 << 30)
-    monkeypatch.setattr("vsrc.runtime.backends.engines.cuda_device", lambda _: old)
+    monkeypatch.setattr("vsrc.runtime.backends.device.engines.cuda_device", lambda _: old)
     for engine in (whole, half):
         with pytest.raises(MismatchError, match=r"\.engine .*8\.9.*\b7\.0\b"):
             open_subject(BenchConfig(engine, shape=(24, 32)))

@@ -16,11 +16,11 @@ from click.testing import CliRunner
 from support.made_reports import documented
 from vsrc.cli import main
 from vsrc.runtime.errors import MismatchError, SpecError
-from vsrc.runtime.fresh_process import Message, ask
 from vsrc.runtime.latency.config import BenchConfig, BenchProgress
 from vsrc.runtime.latency.report import BenchReport, report_to_text
 from vsrc.runtime.latency.runs import bench, bench_all, check_gates
 from vsrc.runtime.package import open_package
+from vsrc.runtime.processes.fresh_process import Message, ask
 
 
 @pytest.fixture(scope="module")

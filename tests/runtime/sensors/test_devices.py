@@ -77,9 +77,11 @@ def test_onnx_runtime_gets_the_device() -> None:
 def test_sessions_refuse_a_device_that_is_not_there(
     tiny_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrc.runtime.backends.engines._sidecars", lambda *_: iter([Path("one")]))
     monkeypatch.setattr(
-        "vsrc.runtime.backends.engines.tensorrt_module",
+        "vsrc.runtime.backends.device.engines._sidecars", lambda *_: iter([Path("one")])
+    )
+    monkeypatch.setattr(
+        "vsrc.runtime.backends.device.engines.tensorrt_module",
         lambda _: type("M", (), {"__version__": "10"}),
     )
     with pytest.raises(ValueError, match="no CUDA device 5; there are: 0: Stand-in 0"):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.fuzzing.clips import Damaged
-from vsrc.runtime.child_process import prepare_child
+from vsrc.runtime.processes.child_process import prepare_child
 
 LIMIT_SECONDS = 60
 _TESTS = Path(__file__).resolve().parents[2]

@@ -1,0 +1,70 @@
+"""Progress of a calibration on stderr."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from vsrc.commands.progress.progress_log import ProgressLog
+
+if TYPE_CHECKING:
+    from vsrc.calibration.progress import CalibrationProgress
+
+logger = logging.getLogger(__name__)
+
+_WORDS = {
+    "survey": "scanning clips",
+    "feed": "running windows",
+    "sensitivity": "measuring each convolution",
+    "choose": "choosing float layers",
+}
+
+
+class CalibrationBar:
+    """Progress bar per stage on a terminal; elsewhere lines now and then."""
+
+    def __enter__(self) -> CalibrationBar:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}  ETA"),
+            Remaining(),
+        )
+        console = Console(stderr=True)
+        self._progress = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        )
+        self._task = self._progress.add_task("", note="", total=None)
+        self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
+        self._stage = ""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.__exit__()
+        self._progress.stop()
+
+    def start(self, line: str) -> None:
+        """Print a line before the work."""
+        if self._progress.disable:
+            self._log.start(line)
+        else:
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def __call__(self, now: CalibrationProgress) -> None:
+        """Show the progress."""
+        total = now.total or None
+        words = _WORDS[now.stage]
+        if now.stage != self._stage:
+            logger.info("%s", words)
+        if now.stage != self._stage or (now.stage == "survey" and now.done == 0):
+            self._stage = now.stage
+            self._progress.reset(self._task, total=total, description=words, note="")
+        self._progress.update(self._task, completed=now.done, total=total, note=now.name)
+        count = f"{now.done} of {total}" if total else str(now.done)
+        self._log.show(f"{words}: {count}  {now.name}".rstrip())

@@ -1,0 +1,44 @@
+"""One changing line on stderr while a job runs."""
+
+from __future__ import annotations
+
+import logging
+
+from vsrc.commands.progress.progress_log import ProgressLog
+from vsrc.runtime.text.quoting import printable
+
+logger = logging.getLogger(__name__)
+
+
+class StatusLine:
+    """One updated line on stderr while a job runs; without a terminal, a line now and then."""
+
+    def __enter__(self) -> StatusLine:
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        self._status = console.status("starting")
+        self._status.start()
+        self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
+        self._step = ""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.__exit__()
+        self._status.stop()
+
+    def __call__(self, step: str, detail: str = "") -> None:
+        """Show the current step.
+
+        Args:
+            step: Name of the step; logged when it changes.
+            detail: Progress within the step.
+        """
+        if step != self._step:
+            self._step = step
+            logger.info("%s", step)
+        from rich.text import Text  # a plain string would be read as markup
+
+        text = f"{step} {detail}".rstrip()
+        self._status.update(Text(printable(text)))
+        self._log.show(text)

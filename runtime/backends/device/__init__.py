@@ -1,0 +1,1 @@
+"""Engines of TensorRT on CUDA devices: files, memory, streams, captured work."""

@@ -1,0 +1,1 @@
+"""Numbers, times and foreign text as people read them."""
