@@ -90,7 +90,7 @@ class InferJob:
             raise DiskFullError(self._with_kept(str(error))) from error
         except InterlacedError as error:
             kept = self._writer.kept.frames
-            text = f"{error}; {kept} frames are kept" if kept else str(error)
+            text = f"{error}; {kept} frames saved" if kept else str(error)
             raise InterlacedError(text) from error
 
     def _run(self, clock: Untimed) -> None:
@@ -154,7 +154,7 @@ class InferJob:
         kept = self._writer.kept.frames
         if not kept:
             return what
-        return f"{what}; {kept} frames are kept; run the same command again to resume"
+        return f"{what}; {kept} frames saved; run the same command to resume"
 
     def _watched(self, frames: Iterable[SourceFrame]) -> Iterator[SourceFrame]:
         began = False

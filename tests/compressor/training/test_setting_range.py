@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,12 @@ from vsrc.compressor.training.setting_range import SettingRange
 
 GOOD = DistillConfig(data=("clips",))  # type: ignore[arg-type]
 RANGES = {**TRAINER_RANGES, **DISTILL_RANGES}
+
+
+def changed(name: str, value: float) -> DistillConfig:
+    """The settings with one of them changed, whatever its type."""
+    settings: dict[str, Any] = {name: value}
+    return replace(GOOD, **settings)
 
 
 def outside(allowed: SettingRange) -> list[float]:
@@ -27,7 +34,7 @@ def outside(allowed: SettingRange) -> list[float]:
 def test_values_outside_of_a_range_are_refused(name: str) -> None:
     for value in outside(RANGES[name]):
         with pytest.raises(ValueError, match=rf"^{name}={value} must "):
-            replace(GOOD, **{name: value})
+            changed(name, value)
 
 
 @pytest.mark.parametrize("name", RANGES)
@@ -36,7 +43,7 @@ def test_the_ends_of_a_range_are_allowed(name: str) -> None:
     ends = [allowed.low] * (not allowed.is_low_open) + [allowed.high] * (not allowed.is_high_open)
     for value in ends:
         if value is not None:
-            assert getattr(replace(GOOD, **{name: value}), name) == value
+            assert getattr(changed(name, value), name) == value
 
 
 @pytest.mark.parametrize(

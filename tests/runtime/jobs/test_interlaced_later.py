@@ -61,9 +61,7 @@ def test_interlacing_that_shows_only_later_ends_the_job_which_resumes(tmp_path: 
     # From a pipe nothing can be sampled; here the place is between two samples.
     source = make_mixed(tmp_path, progressive=6, interlaced=0.4)
     output = tmp_path / "out.mkv"
-    with pytest.raises(
-        InterlacedError, match=r"from 6\.0 s on.*--deinterlace.*120 frames are kept"
-    ):
+    with pytest.raises(InterlacedError, match=r"from 6\.0 s on.*--deinterlace.*120 frames saved"):
         upscale(source, output)
     assert not output.exists()
     seen: list[str] = []
