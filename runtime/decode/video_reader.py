@@ -14,8 +14,13 @@ from vsrc.runtime.decode.decoding import Decoding, stores_decode_times
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.frame_data import make_carrier
-from vsrc.runtime.decode.header_end import header_end
-from vsrc.runtime.decode.media_file import describe_unpiped, open_container, video_stream
+from vsrc.runtime.decode.frame_rate import needs_stamps
+from vsrc.runtime.decode.media_file import (
+    describe_unpiped,
+    header_end,
+    open_container,
+    video_stream,
+)
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
 from vsrc.runtime.decode.samples import has_interlaced

@@ -365,7 +365,6 @@ class VideoWriter:
     def _mux(self, packets: list[StoredPacket], *, stop: Fraction | None) -> None:
         """Mux a complete segment, with the packets of the other tracks up to `stop`."""
         import av
-        import av.error
 
         if not packets:
             return
@@ -377,7 +376,7 @@ class VideoWriter:
             packet.stream = self._encoded.stream
             try:
                 self._output.mux(packet)
-            except av.error.PatchWelcomeError as error:
+            except av.PatchWelcomeError as error:
                 raise MediaError(
                     f"{self.path}: {self._output.format.name} cannot store the gap in time before "
                     f"{describe_seconds(stored.pts * self._encoded.time_base)}; name the output "
