@@ -14,7 +14,6 @@ from vsrc.runtime.decode.decoding import Decoding, stores_decode_times
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.frame_data import make_carrier
-from vsrc.runtime.decode.frame_rate import needs_stamps
 from vsrc.runtime.decode.media_file import (
     describe_unpiped,
     header_end,
