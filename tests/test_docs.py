@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -230,3 +232,18 @@ def test_every_public_name_has_an_entry_in_the_api_reference() -> None:
 def test_site_lists_every_page() -> None:
     listed = set(re.findall(r": (\S+\.md)$", MKDOCS.read_text(encoding="utf-8"), re.MULTILINE))
     assert listed == {path.name for path in DOCS.glob("*.md")}
+
+
+@pytest.mark.slow
+def test_tutorial_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_without("torch", "accelerate", "onnxscript", "jinja2")
+    notebook = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "tutorial"}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    assert names["page"].frames == 12
+    assert (tmp_path / "tutorial" / "compare.html").is_file()
+    assert names["student"].name == "student.vsrc"
