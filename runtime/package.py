@@ -141,7 +141,7 @@ def open_package(path: str | Path) -> Package:
     path = Path(path)
     spec_path = path / SPEC_FILE
     if not path.exists():
-        raise SpecError(f"{path} does not exist; {_describe_shipped(path)}{MODEL_WAYS}")
+        raise SpecError(f"{path} does not exist; {describe_models(path)}")
     if not spec_path.is_file():
         raise SpecError(
             f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one; {MODEL_WAYS}"
@@ -165,14 +165,21 @@ def _precision_of(name: str) -> str:
     return whole.removesuffix("-float").removesuffix("-stacked")
 
 
-def _describe_shipped(path: Path) -> str:
-    """Names of the models that ship, the nearest first, where a name was typed; else nothing."""
-    if path.suffix or len(path.parts) != 1:
-        return ""
+def describe_models(path: Path) -> str:
+    """Say what could be given in place of a model that does not exist.
+
+    Args:
+        path: What was given; for a plain name the shipped models are listed, the nearest first.
+    """
+    if path.suffix or len(path.parts) != 1 or ":" in str(path):
+        return MODEL_WAYS
     names = list_shipped()
     near = get_close_matches(str(path), names, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}these models ship with vsrc: {', '.join(names)}; "
+    return (
+        f"{hint}these models ship with vsrc: {', '.join(names)}; any other is given by its path, "
+        "or as module:function with --weights"
+    )
 
 
 def packed_folder() -> Path:

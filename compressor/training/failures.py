@@ -93,7 +93,7 @@ def _advice(error: Exception, place: FailurePlace) -> str:
         return f"{smaller_batch_advice(place.config)}, and {again}"
     if _is_peer_lost(error, place):
         return f"look at its own message, then continue with {again} on all processes"
-    return f"`vsrc -v distill ...` shows where it happened; once it is mended, {again}"
+    return f"`vsrc -v distill ...` shows where it happened; once it is fixed, {again}"
 
 
 def _death(error: Exception) -> str:

@@ -22,8 +22,8 @@ from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.output_guard import model_files
 from vsrc.runtime.package import (
-    MODEL_WAYS,
     check_new_folder,
+    describe_models,
     new_folder,
     open_package,
     write_spec,
@@ -82,7 +82,7 @@ def pack(
     modules = FOREIGN_MODULES if kind == "graph" else EXPORT_MODULES
     require_installed(f"packing {own.source}", *modules, extra="export")
     if kind != "code" and not Path(own.source).is_file():
-        raise SpecError(f"{own.source} does not exist; {MODEL_WAYS}")
+        raise SpecError(f"{own.source} does not exist; {describe_models(Path(own.source))}")
     with new_folder(output, overwrite=overwrite) as folder:
         progress(ExportStep("reading"))
         origin = _origin(own, command)

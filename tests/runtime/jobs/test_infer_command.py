@@ -20,16 +20,17 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_a_video_is_restored_and_the_result_named(
-    tmp_path: Path, clip: Path, tiny_package: Path
+    tmp_path: Path, clip: Path, tiny_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("vsrc.runtime.backends.opening.has_nvidia_device", lambda: True)
     output = tmp_path / "a.mp4"
     result = run(clip, "-m", tiny_package, "-o", output, "--frames", "6", "--start", "0:00.2")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{output}  6 frames, ")
     line, choice = result.stderr.splitlines()
     assert choice.startswith("ort-cpu fp32 runs it; skipped: trt (student.vsrc holds no trt")
-    assert line.startswith(f"{clip}: h264 48x32, 25 fps, 24 frames, yuv420p")
-    assert line.endswith("libx264 yuv420p 96x64 by ort-cpu fp32 (graphs/fp32.onnx)")
+    assert line.startswith(f"{clip}: h264 48x32 (WxH), 25 fps, 24 frames, yuv420p")
+    assert line.endswith("libx264 yuv420p 96x64 (WxH) by ort-cpu fp32 (graphs/fp32.onnx)")
     assert list(tmp_path.iterdir()) == [output]
 
 
