@@ -247,3 +247,9 @@ def test_tutorial_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert names["page"].frames == 12
     assert (tmp_path / "tutorial" / "compare.html").is_file()
     assert names["student"].name == "student.vsrc"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_links_of_the_site_stay_inside_of_it(page: Path) -> None:
+    links = re.findall(r"\]\((\.\./[^)]*)\)", page.read_text(encoding="utf-8"))
+    assert links == [], "mkdocs build --strict refuses them"
