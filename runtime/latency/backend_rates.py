@@ -61,7 +61,7 @@ class BackendRates:
 
 
 def measure_backend_rates(
-    label: str, *, precision: str | None, threads: int, copy_gb_per_s: float
+    label: str, *, precision: str | None, threads: int, copy_gb_per_s: float, device: int = 0
 ) -> BackendRates:
     """Measure the rates of a backend; takes about a second.
 
@@ -70,6 +70,7 @@ def measure_backend_rates(
         precision: Precision of its graph; None if unknown.
         threads: CPU threads inside one operator, 0 for as many as there are cores.
         copy_gb_per_s: Rate of copying in main memory.
+        device: Index of the CUDA device.
     """
     on_cores = is_on_cores(label)
     known = (_ON_CORES if on_cores else _ON_DEVICE).get(precision or "")
@@ -84,9 +85,9 @@ def measure_backend_rates(
     try:
         if known is not None:
             graph = MATMUL_GRAPH.with_name(known[1])
-            matmul = _matmul_rate(label, graph, precision or "", threads)
+            matmul = _matmul_rate(label, graph, precision or "", threads, device)
         if not on_cores:
-            copied = _device_copy_rate(label)
+            copied = _device_copy_rate(label, device)
     except (VsrcError, RuntimeError) as error:
         missing["matmul_gop_per_s"] = describe_error(error)
         copied = copied if on_cores else None
@@ -95,19 +96,19 @@ def measure_backend_rates(
     return BackendRates(arithmetic, matmul, copied, missing)
 
 
-def _matmul_rate(label: str, graph: Path, precision: str, threads: int) -> float:
+def _matmul_rate(label: str, graph: Path, precision: str, threads: int, device: int) -> float:
     backend = label.split()[0]
     engines = next((known for known in ENGINE_BACKENDS if known == backend), None)
     if engines is not None:
         from vsrc.runtime.latency.engine_rates import engine_matmul_rate
 
-        return engine_matmul_rate(engines, graph, side=CHAIN_SIDE)
+        return engine_matmul_rate(engines, graph, side=CHAIN_SIDE, device=device)
     if backend == "ort-cpu" and graph == MATMUL_GRAPH:
         return matmul_gflop_per_s(thread_count(threads))
-    return matrix_rate(_open(backend, graph, precision, threads), graph)
+    return matrix_rate(_open(backend, graph, precision, threads, device), graph)
 
 
-def _open(backend: str, graph: Path, precision: str, threads: int) -> RunMatrices:
+def _open(backend: str, graph: Path, precision: str, threads: int, device: int) -> RunMatrices:
     if backend == "openvino":
         from vsrc.runtime.backends.lane_trial import LanePlan
         from vsrc.runtime.backends.openvino_session import CompiledGraph
@@ -118,7 +119,7 @@ def _open(backend: str, graph: Path, precision: str, threads: int) -> RunMatrice
     from vsrc.runtime.backends.ort import open_ort
 
     name = {"ort-cpu": "ort"}.get(backend, backend.partition("/")[0])
-    provider = provider_of(name)
+    provider = provider_of(name, device)
     session = open_ort(graph, threads=threads, provider=provider, precision=precision)
     if provider.memory == "cpu":
         return lambda feeds: session.run(None, feeds)
@@ -138,12 +139,13 @@ def _run_on_device(session: Any, feeds: Matrices, memory: str) -> None:  # noqa:
     binding.synchronize_outputs()
 
 
-def _device_copy_rate(label: str) -> float | None:
+def _device_copy_rate(label: str, device: int) -> float | None:
     """Rate of copying in the memory of a CUDA device; None for devices without access to it."""
     backend = label.split()[0]
     if backend not in (*ENGINE_BACKENDS, "ort-cuda", "ort-tensorrt"):
         return None
     from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
     from vsrc.runtime.latency.engine_rates import device_copy_rate
+    from vsrc.runtime.sensors.cuda_device import cuda_device
 
-    return device_copy_rate(CudaGpu())
+    return device_copy_rate(CudaGpu(cuda_device(device)))

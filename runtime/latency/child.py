@@ -108,6 +108,7 @@ def measure(config: BenchConfig, tell: BenchCallback, known: Message | None = No
             precision=subject.precision,
             threads=config.threads,
             copy_gb_per_s=rates.copy_gb_per_s,
+            device=config.device,
         )
     )
     on_cores = is_on_cores(subject.label)

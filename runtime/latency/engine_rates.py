@@ -23,7 +23,7 @@ _COPIES = 10
 _SECONDS = 0.4
 
 
-def engine_matmul_rate(backend: EngineBackend, graph: Path, *, side: int) -> float:
+def engine_matmul_rate(backend: EngineBackend, graph: Path, *, side: int, device: int = 0) -> float:
     """Build an engine of a chain of products, and measure its rate, 1e9 operations a second.
 
     Raises:
@@ -32,12 +32,14 @@ def engine_matmul_rate(backend: EngineBackend, graph: Path, *, side: int) -> flo
     """
     from vsrc.runtime.backends.device.cuda_gpu import CudaGpu
     from vsrc.runtime.backends.device.trt_engine import TrtEngine
+    from vsrc.runtime.sensors.cuda_device import cuda_device
 
+    gpu = CudaGpu(cuda_device(device))
     plan = build_plan(backend, graph, side=side)
     with tempfile.TemporaryDirectory(prefix="vsrc-rate.") as folder:
         path = Path(folder) / "chain.engine"
         path.write_bytes(plan)
-        return chain_rate(CudaGpu(), TrtEngine(path, backend), graph, side=side)
+        return chain_rate(gpu, TrtEngine(path, backend), graph, side=side)
 
 
 def build_plan(backend: EngineBackend, graph: Path, *, side: int) -> bytes:

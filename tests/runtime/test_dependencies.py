@@ -46,7 +46,7 @@ def test_markers_of_other_pythons_and_systems_are_left_out(monkeypatch: pytest.M
 
 def test_no_extra_but_its_own_brings_a_build_of_onnxruntime() -> None:
     extras = {one.extra for one in dependencies() if one.module == "onnxruntime"}
-    assert extras == {"cpu", "gpu"}
+    assert extras == {"cpu", "gpu", "gpu-cu12"}
     assert [one.name for one in dependencies_of("cpu")] == ["onnxruntime"]
 
 
@@ -92,7 +92,7 @@ def test_a_module_is_looked_for_without_importing_it(
 
 def test_only_what_users_can_install_is_declared() -> None:
     assert is_declared("cv2")
-    assert is_declared("cuda")
+    assert is_declared("openvino")
     assert not is_declared("hypothesis")
     assert not is_declared("vsrc")
 

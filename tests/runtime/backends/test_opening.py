@@ -107,7 +107,7 @@ def test_backends_of_a_gpu_are_not_mentioned_where_there_is_none(
     package = with_graphs(open_package(tiny_package), fp32=False, int8_cpu=True)
     open_video_session(package, say=said.append).close()
     (line,) = said
-    assert line == "ort-cpu fp32 runs it; skipped: int8-cpu (it missed its PSNR limit at export)"
+    assert line == "ort-cpu fp32 runs it; skipped: int8-cpu (it missed its limit at export)"
 
 
 def test_what_is_wrong_with_the_last_backend_is_raised() -> None:

@@ -45,7 +45,7 @@ def test_pictures_come_in_order_at_the_rate_asked_for(row: list[Path], moving: M
     times = [frame.pts * reader.info.time_base for frame in frames]
     assert times == [Fraction(i, 24) for i in range(9)]
     assert [frame.name for frame in frames] == [f"im{i}" for i in range(2, 11)]
-    assert str(reader.info).startswith("png 48x32, 24 fps, 9 frames, rgb24")
+    assert str(reader.info).startswith("png 48x32 (WxH), 24 fps, 9 frames, rgb24")
 
 
 def test_numbers_that_are_missing_are_told_in_the_line(row: list[Path]) -> None:

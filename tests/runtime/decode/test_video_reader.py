@@ -73,7 +73,7 @@ def test_info_says_what_the_file_is(tmp_path: Path, write_clip: Make, moving: Ma
     )
     info = read(path)[0].info
     assert str(info) == (
-        "h264 48x32, 25 fps, 5 frames, yuv420p bt709 tv, pixel aspect 16/11, rotated by 90 "
+        "h264 48x32 (WxH), 25 fps, 5 frames, yuv420p bt709 tv, pixel aspect 16/11, rotated by 90 "
         "degrees, audio aac"
     )
 

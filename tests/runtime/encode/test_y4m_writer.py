@@ -61,7 +61,7 @@ def test_the_header_says_shape_rate_and_range(
     data, writer = written(source, scale=2)
     header = data.split(b"\n")[0].decode()
     assert header == "YUV4MPEG2 W96 H64 F25:1 Ip A4:3 C420mpeg2 XCOLORRANGE=FULL"
-    assert writer.summary == "y4m yuv420p 96x64"
+    assert writer.summary == "y4m yuv420p 96x64 (WxH)"
     assert writer.notes == []
 
 

@@ -72,7 +72,7 @@ def test_what_the_run_would_refuse_is_refused(
     existing = tmp_path / "there.mkv"
     existing.write_bytes(b"mine")
     done = ask(clip, tiny_package, existing)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "--overwrite" in done.stderr
     assert existing.read_bytes() == b"mine"
     assert ask(clip, tiny_package, tmp_path / "a.mkv", "--codec", "no-such").exit_code != 0

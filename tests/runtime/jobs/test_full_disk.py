@@ -69,7 +69,7 @@ def test_a_video_goes_on_when_there_is_room(
     config = InferConfig((source,), disk.path / "x.mp4", preset="ultrafast")
     for kilobytes in (48, 72):
         disk.resize(kilobytes)
-        with pytest.raises(DiskFullError, match=r"disk/[xp].* \d+ frames .*again"):
+        with pytest.raises(DiskFullError, match=r"disk/[xp].* \d+ frames saved; run the same"):
             infer(config, session=enlarger())
         assert left_on(disk) == [".x.mp4.vsrc-resume"]  # the unfinished file gave its room back
     disk.resize(400)
@@ -89,7 +89,7 @@ def test_pictures_go_on_when_there_is_room(
     )  # or it would not begin
     infer(InferConfig((clip,), tmp_path / "p" / "%02d.png"), session=enlarger())
     config = InferConfig((clip,), disk.path / "p" / "%02d.png")
-    with pytest.raises(DiskFullError, match=r"disk/[xp].* \d+ frames .*again"):
+    with pytest.raises(DiskFullError, match=r"disk/[xp].* \d+ frames saved; run the same"):
         infer(config, session=enlarger())
     assert left_on(disk) == [".p.vsrc-resume"]
     disk.resize(2000)

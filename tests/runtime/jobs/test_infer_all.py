@@ -176,8 +176,8 @@ def test_progress_counts_to_the_total(tmp_path: Path, clip: Path, enlarger: Make
     infer(InferConfig((clip,), tmp_path / "a.mp4"), session=enlarger(), progress=seen.append)
     assert [report.done for report in seen] == list(range(25))
     assert seen[0].total == 24
-    assert seen[0].headline.startswith(f"{clip}: h264 48x32, 25 fps, 24 frames, yuv420p")
-    assert seen[0].headline.endswith("a.mp4: libx264 yuv420p 96x64 by enlarger fp32 (none)")
+    assert seen[0].headline.startswith(f"{clip}: h264 48x32 (WxH), 25 fps, 24 frames, yuv420p")
+    assert seen[0].headline.endswith("a.mp4: libx264 yuv420p 96x64 (WxH) by enlarger fp32 (none)")
 
 
 # --- failure --------------------------------------------------------------------------------------
