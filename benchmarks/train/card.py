@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vsrc.benchmarks.train.sources import STILLS
@@ -116,8 +116,13 @@ def _training(spec: ModelSpec) -> str:
         f"Degradation `{spec.degradation}`, {teacher}, objective `{origin.objective}`. Last run: "
         f"{origin.steps:,} steps of {recipe['batch']} crops of {recipe['patch']} pixels, learning "
         f"rate {recipe['learning_rate']}, {recipe['schedule']}, {recipe['precision']}, on "
-        f"{recipe['device']}. {start}Command: `{origin.command}`."
+        f"{recipe['device']}. {start}{_blend(recipe)}Command: `{origin.command}`."
     )
+
+
+def _blend(recipe: Mapping[str, str]) -> str:
+    blended = recipe.get("blended")  # by blend.py: share of its own weights, and what the rest is
+    return f"Blended with other weights: {blended}. " if blended else ""
 
 
 def _data(spec: ModelSpec) -> str:
