@@ -93,8 +93,8 @@ def calibrate_command(
     CalibrationConfig(package=model, **options)  # checks the options before anything is written
     package = writable(model, output, told, verb="calibrate").path
     config = CalibrationConfig(package=package, **options)
-    with CalibrationBar() as bar:
-        bar.start(f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}")
+    headline = f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}"
+    with CalibrationBar(headline) as bar:
         result = calibrate(config, progress=bar)
     for note in result.calibration.notes:
         echo_line(f"warning: {note}", err=True)

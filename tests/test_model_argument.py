@@ -116,7 +116,7 @@ def test_pack_says_what_it_found(graph: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "one frame, RGB in 0..1, x2, any size, fp32, opset 17" in done.stdout
     refused = CliRunner().invoke(main, ["pack", str(graph), "-o", "my.vsrc"])
-    assert (refused.exit_code, "add --overwrite" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "add --overwrite" in refused.stderr) == (2, True)
 
 
 def test_nothing_is_told_of_a_package() -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from vsrc.commands.progress.progress_log import ProgressLog
+from vsrc.runtime.text.quoting import printable
 
 if TYPE_CHECKING:
     from vsrc.calibration.progress import CalibrationProgress
@@ -21,7 +22,14 @@ _WORDS = {
 
 
 class CalibrationBar:
-    """Progress bar per stage on a terminal; elsewhere lines now and then."""
+    """Progress bar per stage on a terminal; elsewhere lines now and then.
+
+    Args:
+        headline: Line to print when the work begins: not before what it needs was found.
+    """
+
+    def __init__(self, headline: str) -> None:
+        self._headline = headline
 
     def __enter__(self) -> CalibrationBar:
         from rich.console import Console
@@ -49,15 +57,11 @@ class CalibrationBar:
         self._log.__exit__()
         self._progress.stop()
 
-    def start(self, line: str) -> None:
-        """Print a line before the work."""
-        if self._progress.disable:
-            self._log.start(line)
-        else:
-            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
     def __call__(self, now: CalibrationProgress) -> None:
         """Show the progress."""
+        if self._headline:
+            self._begin(printable(self._headline))
+            self._headline = ""
         total = now.total or None
         words = _WORDS[now.stage]
         if now.stage != self._stage:
@@ -68,3 +72,9 @@ class CalibrationBar:
         self._progress.update(self._task, completed=now.done, total=total, note=now.name)
         count = f"{now.done} of {total}" if total else str(now.done)
         self._log.show(f"{words}: {count}  {now.name}".rstrip())
+
+    def _begin(self, line: str) -> None:
+        if self._progress.disable:
+            self._log.start(line)
+        else:
+            self._progress.console.print(line, highlight=False, markup=False, soft_wrap=True)

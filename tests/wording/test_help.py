@@ -25,7 +25,10 @@ def iter_commands(command: click.Command, words: tuple[str, ...] = ()) -> Iterat
     """Yield the words that select each command; none for the program itself."""
     yield words
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
             yield from iter_commands(inner, (*words, name))
 
 
@@ -43,7 +46,9 @@ def command_of(words: tuple[str, ...]) -> click.Command:
     command: click.Command = main
     for word in words:
         assert isinstance(command, click.Group)
-        command = command.commands[word]
+        inner = command.get_command(click.Context(command), word)
+        assert inner is not None
+        command = inner
     return command
 
 

@@ -199,7 +199,10 @@ def recognise(
     try:
         descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
     except spandrel.UnsupportedModelError as error:
-        raise MismatchError(f"{path}: spandrel recognises no architecture in it") from error
+        raise MismatchError(
+            f"{path}: spandrel recognises no architecture in it; if it is one of vsrc's networks, "
+            "name it: create(NAME) and load_weights"
+        ) from error
     architecture = descriptor.architecture.name
     if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose != "SR":
         raise MismatchError(

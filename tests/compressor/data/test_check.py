@@ -65,7 +65,7 @@ def test_command_prints_json_and_fails_when_files_are_broken(videos: Make) -> No
     (folder / "broken.mp4").write_bytes(b"nothing")
     failed = CliRunner().invoke(main, ["data", "check", str(folder), "--patch", "32"])
     assert failed.exit_code == 1
-    assert "0.mkv: 64x48, 12 frames, 1 shot" in failed.stdout
+    assert "0.mkv: 64x48 (WxH), 12 frames, 1 shot" in failed.stdout
     assert "1 of 2 clips" in failed.stderr
 
 
