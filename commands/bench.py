@@ -32,8 +32,8 @@ _FILE = click.Path(path_type=Path)
 
 _GROUPS = {
     "Model": (
-        *("--backend", "--precision", "--threads", "--network", "--weights", "--scale"),
-        *("--window", "--range", "--colour"),
+        *("--backend", "--precision", "--device", "--threads", "--network", "--weights"),
+        *("--scale", "--window", "--range", "--colour", "--allow-code"),
     ),
     "Measurement": (
         *("--shape", "--seconds", "--iterations", "--runs", "--minutes", "--stages", "--fps"),

@@ -20,7 +20,10 @@ from vsrc.runtime.text.quoting import quoted
 
 _GROUPS = {
     "Networks": ("--student", "--teacher", "--teacher-weights", "--teacher-cache", "--allow-code"),
-    "Training": ("--data", "--objective", "--steps", "--recipe", "--set"),
+    "Training": (
+        *("--data", "--objective", "--steps", "--recipe", "--set", "--allow-network"),
+        "--allow-playlist",
+    ),
     "Latency target": ("--target-latency", "--shape", "--device-profile"),
     "Run": ("--output", "--run-dir", "--resume", "--overwrite", "--dry-run"),
 }

@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 _GROUPS = {
     "What to write": (
         *("--output", "--format", "--precision", "--io", "--layout", "--shape", "--opset"),
-        *("--halves", "--overwrite", "--allow-code"),
+        *("--halves", "--overwrite", "--allow-code", "--json"),
     ),
-    "INT8": ("--calib", "--int8-with", "--quantizer"),
+    "INT8": (*("--calib", "--int8-with", "--quantizer", "--allow-network", "--allow-playlist"),),
     "Check": ("--min-psnr", "--max-loss", "--allow-lossy"),
-    "TensorRT": ("--gpu", "--timing-cache", "--workspace"),
+    "TensorRT": ("--device", "--gpu", "--timing-cache", "--workspace"),
     "Networks without a package": (
         *("--network", "--weights", "--scale", "--window", "--range", "--colour"),
     ),

@@ -25,15 +25,18 @@ if TYPE_CHECKING:
 
 
 _GROUPS = {
-    "What to upscale": ("--start", "--frames", "--fps", "--deinterlace", "--allow-hdr", "--cuts"),
+    "What to upscale": (
+        *("--start", "--frames", "--fps", "--deinterlace", "--allow-hdr", "--cuts"),
+        *("--allow-network", "--allow-playlist"),
+    ),
     "Model": (
         *("--model", "--precision", "--network", "--weights", "--scale", "--window", "--range"),
-        "--colour",
+        *("--colour", "--allow-code"),
     ),
-    "Machine": ("--backend", "--threads", "--batch", "--tile", "--shard", "--ray"),
+    "Machine": ("--backend", "--device", "--threads", "--batch", "--tile", "--shard", "--ray"),
     "Result": (
         *("--output", "--codec", "--crf", "--preset", "--audio", "--overwrite", "--verify"),
-        *("--report", "--json"),
+        *("--dry-run", "--report", "--json"),
     ),
 }
 
