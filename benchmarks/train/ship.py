@@ -9,6 +9,7 @@ python benchmarks/train/ship.py TRAINED.vsrc runtime/zoo/NAME.vsrc --data FOLDER
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,14 @@ from vsrc.export import ExportConfig, export
 from vsrc.export.config import AskedPrecision
 from vsrc.runtime import BenchConfig, bench
 from vsrc.runtime.latency.report import report_to_text
-from vsrc.runtime.package import WEIGHTS_FILE, describe_file, new_folder, open_package, write_spec
+from vsrc.runtime.package import (
+    CALIBRATION_FILE,
+    WEIGHTS_FILE,
+    describe_file,
+    new_folder,
+    open_package,
+    write_spec,
+)
 from vsrc.runtime.quality.eval_config import EvalConfig
 from vsrc.runtime.quality.eval_report import EvalReport, eval_text
 from vsrc.runtime.quality.evaluation import evaluate
@@ -132,12 +140,21 @@ def add_graphs(
             export(ExportConfig(package, precision=precision, halves=False))
     if int8:
         calibrate(ranges)
+        _drop_folders(package / CALIBRATION_FILE, ranges.clips)
     for precision in int8:
         export(ExportConfig(package, precision=precision, halves=False))
     if float_too:
         export(ExportConfig(package, io="float", halves=False))
     for page in (package / "reports").glob("*.html"):
         page.unlink()  # half a megabyte of pictures
+
+
+def _drop_folders(calibration: Path, clips: Sequence[str]) -> None:
+    """Name the clips without the folders of this machine."""
+    text = calibration.read_text(encoding="utf-8")
+    for clip in clips:
+        text = text.replace(json.dumps(clip), json.dumps(Path(clip).name))
+    calibration.write_text(text, encoding="utf-8")
 
 
 def time_graphs(package: Path) -> None:
