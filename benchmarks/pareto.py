@@ -298,8 +298,9 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-BESIDE: dict[str, Any] = {"xytext": (7, -3.5), "textcoords": "offset points", "fontsize": 8}
-"""Where a name stands beside its point."""
+BEHIND: dict[str, Any] = {"xytext": (7, -3.5), "textcoords": "offset points", "fontsize": 8}
+BEFORE: dict[str, Any] = {**BEHIND, "xytext": (-7, -3.5), "ha": "right"}
+"""Where a name stands beside its point: those of the students before their int8, left of others."""
 
 
 def draw(candidates: Sequence[Candidate], path: Path) -> None:
@@ -327,7 +328,10 @@ def _draw_candidate(axes: Axes, one: Candidate, kind: str) -> None:
         filled = colour if way != INT else "none"
         axes.scatter(*point, facecolor=filled, edgecolor=colour)
     axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, zorder=0)
-    axes.annotate(one.name, points[0], **BESIDE)
+    if one.name.startswith("edge"):
+        axes.annotate(one.name, points[-1], color=colour, **BEFORE)
+    else:
+        axes.annotate(one.name, points[0], **BEHIND)
 
 
 if __name__ == "__main__":
