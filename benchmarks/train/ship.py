@@ -149,11 +149,11 @@ def add_graphs(
         page.unlink()  # half a megabyte of pictures
 
 
-def _drop_folders(calibration: Path, clips: Sequence[str]) -> None:
+def _drop_folders(calibration: Path, clips: Sequence[str | Path]) -> None:
     """Name the clips without the folders of this machine."""
     text = calibration.read_text(encoding="utf-8")
     for clip in clips:
-        text = text.replace(json.dumps(clip), json.dumps(Path(clip).name))
+        text = text.replace(json.dumps(str(clip)), json.dumps(Path(clip).name))
     calibration.write_text(text, encoding="utf-8")
 
 
