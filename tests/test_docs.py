@@ -106,22 +106,27 @@ def folder_with_a_clip(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
-def test_getting_started_can_be_followed(folder_with_a_clip: Path) -> None:
-    text = (DOCS / "getting-started.md").read_text(encoding="utf-8")
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+def run_script(script: str, folder: Path) -> None:
+    """Run the lines of a document in a folder, as typed; the first that fails is an error."""
     bash = shutil.which("bash")
     assert bash is not None
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [bash, "-euxc", script],
-        cwd=folder_with_a_clip,
+        cwd=folder,
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_getting_started_can_be_followed(folder_with_a_clip: Path) -> None:
+    text = (DOCS / "getting-started.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    run_script(script, folder_with_a_clip)
     for name in ("holiday-x4.mp4", "compare.html", "student.vsrc", "mine.mp4", "report.html"):
         assert (folder_with_a_clip / name).exists()
 
@@ -188,18 +193,7 @@ def test_readme_can_be_followed(folder_with_a_clip: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     script = "\n".join(line for line in lines if not line.startswith("pip install"))
-    bash = shutil.which("bash")
-    assert bash is not None
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [bash, "-euxc", script],
-        cwd=folder_with_a_clip,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_script(script, folder_with_a_clip)
     for name in ("sample-x4.mp4", "preview.html", "YOUR_VIDEO-x4.mp4", "compare.html"):
         assert (folder_with_a_clip / name).exists(), name
 

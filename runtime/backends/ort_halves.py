@@ -12,16 +12,15 @@ import numpy as np
 
 from vsrc.runtime.backends.ort import feature_type, open_ort, run_errors_named
 from vsrc.runtime.backends.ort_run import run_bound
-from vsrc.runtime.backends.parallel_windows import Lanes
+from vsrc.runtime.backends.parallel_windows import Lanes, OnLanes
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import FeatureSpec, GraphSpec, NetworkSpec
-from vsrc.runtime.windows.lane_choice import LaneChoice
 
 if TYPE_CHECKING:
     import onnxruntime
 
 
-class OrtHalves:
+class OrtHalves(OnLanes["GraphPair"]):
     """The encode and the fuse graph on the CPU, behind the `Halves` protocol."""
 
     def __init__(
@@ -35,45 +34,19 @@ class OrtHalves:
     ) -> None:
         self.network, self.graph = network, graph
         self.label = f"ort-cpu {graph.precision}"
-        self._lanes = Lanes(
-            lambda plan: GraphPair(
-                open_ort(encode, threads=plan.inside), open_ort(fuse, threads=plan.inside)
-            ),
-            threads=threads,
+        super().__init__(
+            Lanes(
+                lambda plan: GraphPair(
+                    open_ort(encode, threads=plan.inside), open_ort(fuse, threads=plan.inside)
+                ),
+                threads=threads,
+            )
         )
-
-    @property
-    def ahead(self) -> int:
-        """Number of windows to start before the first is waited for; see `AsyncSession`."""
-        return self._lanes.ahead
-
-    @property
-    def at_once(self) -> int:
-        """Number of windows computed at the same time; see `AsyncSession`."""
-        return self._lanes.count
-
-    @property
-    def lane_choice(self) -> LaneChoice:
-        """Division of the threads that is in use; see `ParallelSession`."""
-        return self._lanes.choice
-
-    @property
-    def most_lanes(self) -> int:
-        """Largest number of lanes; see `ParallelSession`."""
-        return self._lanes.most
-
-    def fit_lanes(self, size: tuple[int, int], most: int) -> None:
-        """Prepare for windows of another size; see `ParallelSession`."""
-        self._lanes.fit(size, most)
 
     def memory(self, slots: int, height: int, width: int) -> OrtFeatures:
         """Allocate memory for the features of `slots` frames."""
         runs = self.network.window - self.graph.encoded_frames + 1
         return OrtFeatures(self.graph, self._lanes, slots=slots, runs=runs, size=(height, width))
-
-    def close(self) -> None:
-        """Free the graphs and their arenas."""
-        self._lanes.close()
 
 
 class GraphPair:

@@ -164,13 +164,11 @@ class Lanes(Generic[R]):
                 self._times_empty += self._waiting == 0  # this lane has nothing to do now
 
 
-class LaneSession:
-    """A session that runs several windows in parallel; see `AsyncSession`."""
+class OnLanes(Generic[R]):
+    """What sessions have in common that run windows on lanes; see `ParallelSession`."""
 
-    def __init__(self, lanes: Lanes[Session]) -> None:
+    def __init__(self, lanes: Lanes[R]) -> None:
         self._lanes = lanes
-        session = lanes.graphs
-        self.label, self.network, self.graph = session.label, session.network, session.graph
 
     @property
     def ahead(self) -> int:
@@ -184,7 +182,7 @@ class LaneSession:
 
     @property
     def lane_choice(self) -> LaneChoice:
-        """The division of the threads that is in use; see `ParallelSession`."""
+        """Division of the threads that is in use; see `ParallelSession`."""
         return self._lanes.choice
 
     @property
@@ -196,6 +194,19 @@ class LaneSession:
         """Prepare for windows of another size; see `ParallelSession`."""
         self._lanes.fit(size, most)
 
+    def close(self) -> None:
+        """Free all resources; a second call has no effect."""
+        self._lanes.close()
+
+
+class LaneSession(OnLanes[Session]):
+    """A session that runs several windows in parallel; see `AsyncSession`."""
+
+    def __init__(self, lanes: Lanes[Session]) -> None:
+        super().__init__(lanes)
+        session = lanes.graphs
+        self.label, self.network, self.graph = session.label, session.network, session.graph
+
     def __call__(self, lr: Pixels, /) -> Pixels:
         """Upscale windows one after the other; see `Session`."""
         return self._lanes.graphs(lr)
@@ -206,7 +217,3 @@ class LaneSession:
         """Start to upscale windows; see `AsyncSession`."""
         del keys, place  # no features are kept between windows
         return self._lanes.begin(lambda session: session(lr), windows=len(lr))
-
-    def close(self) -> None:
-        """Free all resources; a second call has no effect."""
-        self._lanes.close()
