@@ -20,9 +20,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.layers.channel_split import leading_corners
 from vsrc.compressor.objectives.objective import RECONSTRUCTION, Objective, Observation
-from vsrc.compressor.objectives.vgg import VggFeatures
-
-LAYER_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+from vsrc.compressor.objectives.vgg import LAYER_WEIGHTS, VggFeatures
 
 
 class Csd(Objective):

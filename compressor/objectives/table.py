@@ -13,6 +13,7 @@ from vsrc.compressor.objectives.csd import Csd
 from vsrc.compressor.objectives.fakd import Fakd
 from vsrc.compressor.objectives.objective import Objective
 from vsrc.compressor.objectives.output import Output
+from vsrc.compressor.objectives.perceptual import Perceptual
 from vsrc.compressor.objectives.pisr import Pisr, PisrTeacher
 from vsrc.compressor.objectives.plain import Plain
 from vsrc.compressor.objectives.srkd import Srkd
@@ -28,6 +29,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "pisr-teacher": PisrTeacher,
     "csd": Csd,
     "output": Output,
+    "perceptual": Perceptual,
     "none": Plain,
 }
 

@@ -14,6 +14,9 @@ from vsrc.runtime.errors import MismatchError, MissingDependencyError
 CONVOLUTIONS = {"VGG16": (2, 2, 3, 3, 1), "VGG19": (2, 2, 4, 4, 1)}
 """Convolutions up to relu5_1, block by block; each block but the last ends with 2x2 max pooling."""
 
+LAYER_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+"""Weights of the five features in a distance, as pix2pixHD and CSD have them."""
+
 
 class VggFeatures(nn.Module):
     """Features after the first ReLU of each of the five blocks: relu1_1 ... relu5_1.
@@ -49,9 +52,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     """Read the convolutions by their index in torchvision: `0.weight`, `0.bias`, `2.weight`, ..."""
     if not path.is_file():
         raise MissingDependencyError(
-            f"{path} is not there: csd compares features of VGG19, whose weights do not ship with "
-            "vsrc; download https://download.pytorch.org/models/vgg19-dcbb9e9d.pth and give it "
-            "with --set objective_options.vgg=FILE"
+            f"{path} is not there: the objective compares features of VGG, whose weights do not "
+            "ship with vsrc; download https://download.pytorch.org/models/vgg19-dcbb9e9d.pth or "
+            "vgg16-397923af.pth and give it with --set objective_options.vgg=FILE (in a sum of "
+            "objectives NAME.vgg=FILE)"
         )
     prefix = "features."
     return {

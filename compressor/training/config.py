@@ -12,7 +12,17 @@ from vsrc.runtime.spec import Argument
 TRAINING_MODULES = ("torch", "accelerate", "safetensors", "tensorboard", "yaml")
 """Modules that training imports; checked before it starts."""
 
-OBJECTIVE_NAMES = ("std", "srkd", "fakd", "pisr", "pisr-teacher", "csd", "output", "none")
+OBJECTIVE_NAMES = (
+    "std",
+    "srkd",
+    "fakd",
+    "pisr",
+    "pisr-teacher",
+    "csd",
+    "output",
+    "perceptual",
+    "none",
+)
 """Names in the table of objectives, which is loaded only for training."""
 
 
