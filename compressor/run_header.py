@@ -37,7 +37,7 @@ class RunHeader:
     run_folder: str
     resumed: int = 0
 
-    def text(self) -> str:
+    def lines(self) -> list[str]:
         """A line for each of them."""
         resumed = f", resumed after step {self.resumed}" if self.resumed else ""
         rows = {
@@ -49,7 +49,7 @@ class RunHeader:
             "device": self.device,
             "writes": f"{self.output}; checkpoints and log in {self.run_folder}",
         }
-        return "\n".join(f"{name:<9}  {text}" for name, text in rows.items())
+        return [f"{name:<9}  {text}" for name, text in rows.items()]
 
 
 def run_header(config: DistillConfig, built: Built) -> RunHeader:

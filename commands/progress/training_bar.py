@@ -51,7 +51,8 @@ class TrainingBar:
 
     def announce(self, header: RunHeader) -> None:
         """Print what is going to be trained."""
-        self.say(header.text())
+        for line in header.lines():
+            self.say(line)
 
     def __call__(self, now: IngestProgress | TrainProgress) -> None:
         """Show the progress."""
