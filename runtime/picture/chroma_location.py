@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 """Flags of the scale filter, the same as `vsrc.runtime.picture.colour.ACCURATE`."""
 
+PLANES = "gbrp"
+"""Format on the way from YUV to packed RGB: swscale has vector code for it, not for RGB24, and
+rounds in the same way. The detour takes a sixth of the time."""
+
 _MATRICES = {
     1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020",
 }  # fmt: skip
@@ -76,6 +80,9 @@ class LeftScaler:
             if "rgb" not in pix_fmt:
                 words.append(f"{side}_color_matrix={_MATRICES[self._samples.matrix]}")
                 words.append(f"{side}_range={_RANGES[self._samples.range]}")
+        on_the_way = [("format", PLANES), ("scale", f"flags={_FLAGS}")]
+        is_to_rgb = "rgb" in self._pix_fmt and "rgb" not in frame.format.name
+        filters = [("scale", ":".join(words)), *(on_the_way if is_to_rgb else [])]
         graph = av.filter.Graph()
         graph.threads = 1
         source = graph.add_buffer(
@@ -83,7 +90,7 @@ class LeftScaler:
         )
         graph.link_nodes(
             source,
-            graph.add("scale", ":".join(words)),
+            *(graph.add(name, words) for name, words in filters),
             graph.add("format", self._pix_fmt),
             graph.add("buffersink"),
         ).configure()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.picture.chroma_location import LeftScaler, Samples, has_half_rows
+from vsrc.runtime.picture.chroma_location import PLANES, LeftScaler, Samples, has_half_rows
+from vsrc.runtime.picture.rgb_frame import RgbFrames
 from vsrc.runtime.pixels import Pixels, to_8_bits
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class ToRgb:
     def __init__(self, colour: Colour, *, width: int, height: int, is_left: bool = False) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._reformatter = VideoReformatter()
+        self._to_planes, self._reformatter = VideoReformatter(), VideoReformatter()
         self._size = (width, height)
         self._matrix = guess_matrix(colour.matrix, width=width, height=height)
         self._range = colour.range or LIMITED
@@ -149,6 +150,10 @@ class ToRgb:
         if self._scale_left is not None and has_half_rows(frame.format.name):
             rgb = self._scale_left(frame)
         else:
+            if not frame.format.is_rgb:
+                frame = self._to_planes.reformat(
+                    frame, width, height, PLANES, interpolation=ACCURATE, threads=1
+                )
             rgb = self._reformatter.reformat(
                 frame, width, height, "rgb24", interpolation=ACCURATE, threads=1
             )
@@ -169,7 +174,6 @@ class FromRgb:
     def __init__(
         self, colour: Colour, *, width: int, height: int, pix_fmt: str, is_left: bool = False
     ) -> None:
-        import av
         from av.video.reformatter import VideoReformatter
 
         self._reformatter = VideoReformatter()
@@ -180,24 +184,16 @@ class FromRgb:
         if is_left and has_half_rows(pix_fmt):
             samples = Samples(matrix, self._range)
             self._scale_left = LeftScaler(pix_fmt, size=(width, height), samples=samples)
-        # swscale may read a few bytes past the end of a row; FFmpeg's own buffers are padded for
-        # that, arrays are not. The copy takes a thousandth of the time of a network.
-        self._padded = av.VideoFrame(width, height, "rgb24")
-        # The result copies its tags from here, and swscale reads its matrix from them.
-        self._padded.colorspace = matrix
-        plane = self._padded.planes[0]
-        self._pixels: NDArray[np.uint8] = np.ndarray(
-            (height, width, 3), np.uint8, buffer=memoryview(plane), strides=(plane.line_size, 3, 1)
-        )
+        self._frames = RgbFrames(matrix, width=width, height=height)
 
     def __call__(self, rgb: Pixels) -> av.VideoFrame:
         """Convert `(H, W, 3)` RGB to a frame in the encoder's pixel format."""
-        self._pixels[:] = to_8_bits(rgb)
+        source = self._frames(to_8_bits(rgb))
         if self._scale_left is not None:
-            return self._scale_left(self._padded)
+            return self._scale_left(source)
         is_grey = self._pix_fmt == "gray"
         frame = self._reformatter.reformat(
-            self._padded,
+            source,
             format="yuv444p" if is_grey else self._pix_fmt,
             dst_color_range=self._range,
             interpolation=ACCURATE,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import av
+import av.filter
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -134,3 +136,41 @@ def test_rows_of_a_view_are_taken_as_they_lie() -> None:
     yuv = yuv_of(view / 255, 1, 8, False)
     for plane, expected in zip(planes_of(convert(view)), yuv, strict=True):
         assert np.abs(plane.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(47, 33), (64, 34), (48, 30)])
+@pytest.mark.parametrize(
+    "pix_fmt",
+    ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "yuvj420p", "nv12", "yuva420p", "yuv420p10le"],
+)
+@pytest.mark.parametrize("is_left", [True, False])
+def test_the_detour_over_planes_changes_no_byte(
+    pix_fmt: str, size: tuple[int, int], is_left: bool
+) -> None:
+    width, height = size
+    frame = av.VideoFrame(64, 34, pix_fmt)
+    draw = np.random.default_rng(0)
+    for plane in frame.planes:
+        plane.update(draw.integers(0, 3, plane.buffer_size, dtype=np.uint8).tobytes())
+        if not pix_fmt.endswith("le"):
+            plane.update(draw.integers(0, 256, plane.buffer_size, dtype=np.uint8).tobytes())
+    rgb = ToRgb(Colour(5, 6, 5, 2), width=width, height=height, is_left=is_left)(frame)
+    words = f"scale=w={width}:h={height}:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+    words += ":in_color_matrix=bt470:in_range=pc"
+    if is_left and "444" not in pix_fmt:
+        words += ":in_h_chr_pos=0" + ("" if "422" in pix_fmt else ":in_v_chr_pos=128")
+    assert np.array_equal(rgb, directly(frame, words))
+
+
+def directly(frame: av.VideoFrame, scale: str) -> NDArray[np.uint8]:
+    """RGB from one run of FFmpeg's scale filter."""
+    graph = av.filter.Graph()
+    graph.threads = 1
+    name, _, words = scale.partition("=")
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
+    )
+    nodes = (graph.add(name, words), graph.add("format", "rgb24"), graph.add("buffersink"))
+    graph.link_nodes(source, *nodes).configure()
+    graph.push(frame)
+    return np.asarray(graph.vpull().to_ndarray(), np.uint8)
