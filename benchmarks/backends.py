@@ -103,10 +103,10 @@ def print_rows(name: str, rows: list[Row]) -> None:
         check = compare_pictures(row.session, rows[0].session)
         least = min(row.ms)
         near = "equal" if check.psnr_db == float("inf") else f"{check.psnr_db:.1f}"
-        loss = "" if row is rows[0] else f"{check.loss_db:+.3f}"
+        gain = "" if row is rows[0] else f"{check.gain_db:+.3f}"
         print(
             f"| {name} | {row.session.label} | {least:.1f} ({statistics.median(row.ms):.1f}) "
-            f"| {least / first:.2f} | {near} | {loss} |"
+            f"| {least / first:.2f} | {near} | {gain} |"
         )
 
 

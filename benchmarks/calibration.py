@@ -111,12 +111,12 @@ def main() -> None:
             )
             found = read_calibration(package)
             assert found is not None
-            losses = []
+            gains = []
             for precision in INT8:
                 export(package, precision)
                 score = psnr_y(package, precision, options.truth, options.frames)
-                losses.append(f"{score - fp32:+.3f}")
-            row([method, f"{seconds:.0f}", f"{peak:.2f}", f"{found.psnr_db or 0:.2f}", *losses])
+                gains.append(f"{score - fp32:+.3f}")
+            row([method, f"{seconds:.0f}", f"{peak:.2f}", f"{found.psnr_db or 0:.2f}", *gains])
         print(f"\nint8-cpu takes {time_ratio(package)} of the time of fp32")
 
 

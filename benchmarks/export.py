@@ -5,7 +5,8 @@
 Each student is calibrated on the clips and exported in all precisions, as `vsrc export --precision
 auto` does; then TensorRT for RTX builds an engine of each graph for NVIDIA, for any size from
 90x160 to 360x640. Agreement is before rounding to 8 bits, at the worst of the sizes that export
-tries; loss is against ground truth. Milliseconds are medians of precisions that take turns.
+tries; gain is the change of PSNR against ground truth, negative for a loss. Milliseconds are
+medians of precisions that take turns.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from vsrc.export.runs.precision_choice import PrecisionCandidate
 from vsrc.export.runs.result import ExportResult
 from vsrc.runtime.dependencies import find_version
 from vsrc.runtime.shipped_models import shipped
+from vsrc.runtime.text.decibels import format_gain
 
 SHAPE = ((90, 160), (180, 320), (360, 640))
 HEAD = (
-    "| student | precision | dB to torch | loss, dB | graph, kB | ms | x fp32 "
+    "| student | precision | dB to torch | gain, dB | graph, kB | ms | x fp32 "
     "| engine, kB | built, s |"
 )
 
@@ -91,9 +93,9 @@ def row(
     assert one.latency_ms is not None
     assert base.latency_ms is not None
     agreement = "equal" if one.psnr_db is None else f"{one.psnr_db:.1f}"
-    loss = "" if one.loss_db is None else f"{one.loss_db:.4f}"
+    gain = "" if one.gain_db is None else format_gain(one.gain_db).removesuffix(" dB")
     ratio = one.latency_ms / base.latency_ms
-    cells = [name, one.precision, agreement, loss, f"{one.size_bytes / 1e3:.0f}"]
+    cells = [name, one.precision, agreement, gain, f"{one.size_bytes / 1e3:.0f}"]
     cells += [f"{one.latency_ms:.1f}", f"{ratio:.2f}", "", ""]
     if built is not None:
         sizes = [f"{each.spec.size_bytes / 1e3:.0f}" for each in built.engines]

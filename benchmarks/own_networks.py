@@ -140,18 +140,18 @@ def take_the_way(file: Path, folder: Path, clip: Path, seen: Path) -> Row:
 
 
 def int8_cells(path: Path, clip: Path) -> str:
-    """Calibrate and quantise: agreement, loss and share as cells of the table, or why not."""
+    """Calibrate and quantise: agreement, gain and share as cells of the table, or why not."""
     calibrate(CalibrationConfig(path, clips=(clip,), windows=WINDOWS, overwrite=True))
     try:
         result = export(ExportConfig(path, precision="int8-cpu"))
     except VsrcError as error:
         return f"refused: {str(error).split(';', maxsplit=1)[0]} | - | -"
     agreements = result.agreements["int8-cpu"]
-    losses = [each.loss_db for each in agreements if each.loss_db is not None]
+    gains = [each.gain_db for each in agreements if each.gain_db is not None]
     share = result.graphs[0].graph.int8_share
     assert share is not None
-    loss = f"{max(losses):.3f}" if losses else "-"
-    return f"{result.worst_db:.1f} | {loss} | {100 * share:.0f} %"
+    gain = f"{min(gains):+.3f}" if gains else "-"
+    return f"{result.worst_db:.1f} | {gain} | {100 * share:.0f} %"
 
 
 def frame_of(size: tuple[int, int]) -> Picture:
@@ -212,7 +212,7 @@ def page(rows: list[Row]) -> str:
         f"{WINDOWS} windows of the sample clip and quantised for the CPU.",
         "",
         "| file | found to be | packed, s | picture to the original's, 8 bits, dB | frames "
-        "| p50, ms | int8-cpu to the original, dB | loss against ground truth, dB | in int8 |",
+        "| p50, ms | int8-cpu to the original, dB | against ground truth, dB | in int8 |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
         *map(row_text, rows),
         "",

@@ -47,8 +47,8 @@ class Agreement:
         differing_share: Fraction of 8-bit values that differ.
         truth_psnr_db: PSNR of torch's output against ground truth, RGB, dB; None without ground
             truth.
-        loss_db: Difference to the graph's PSNR against ground truth, dB; positive if the graph is
-            worse.
+        gain_db: PSNR of the graph against ground truth, minus that of torch, dB; negative if the
+            graph is worse.
     """
 
     height: int
@@ -58,7 +58,7 @@ class Agreement:
     largest_step: float
     differing_share: float
     truth_psnr_db: float | None = None
-    loss_db: float | None = None
+    gain_db: float | None = None
 
 
 @dataclass(frozen=True)
@@ -202,12 +202,12 @@ def _measure_agreement(
         rounded = np.rint(pictures.astype(np.float64) * 255.0)
     difference = unrounded - truth
     steps = np.abs(rounded - np.rint(truth))
-    truth_psnr, loss = None, None
+    truth_psnr, gain = None, None
     if frames.hr is not None:
         hr = np.moveaxis(frames.hr, -1, 1).astype(np.float64)
         truth_psnr = _psnr(np.rint(truth) - hr)
         here = _psnr(rounded - hr)
-        loss = None if truth_psnr is None or here is None else truth_psnr - here
+        gain = None if truth_psnr is None or here is None else here - truth_psnr
     return Agreement(
         height=frames.lr.shape[2],
         width=frames.lr.shape[3],
@@ -216,7 +216,7 @@ def _measure_agreement(
         largest_step=float(steps.max()),
         differing_share=float(np.mean(steps > 0)),
         truth_psnr_db=truth_psnr,
-        loss_db=loss,
+        gain_db=gain,
     )
 
 

@@ -119,10 +119,10 @@ def _tolerated_share(agreements: Sequence[Agreement], limits: GateLimits) -> flo
     for agreement in agreements:
         error = 0.0 if agreement.psnr_db is None else 10 ** (-agreement.psnr_db / 10)
         tolerated = 10 ** (-limits.psnr_db / 10)
-        if limits.loss_db is not None and agreement.truth_psnr_db is not None:
+        if limits.gain_db is not None and agreement.truth_psnr_db is not None:
             # An error that has nothing to do with the network's own adds to it.
             from_truth = 10 ** (-agreement.truth_psnr_db / 10)
-            tolerated = min(tolerated, from_truth * (10 ** (limits.loss_db / 10) - 1))
+            tolerated = min(tolerated, from_truth * (10 ** (-limits.gain_db / 10) - 1))
         if error > 0:
             shares.append(tolerated / error)
     return min(shares, default=1.0)

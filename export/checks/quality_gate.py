@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from vsrc.export.checks.agreement import Agreement
 from vsrc.runtime.errors import GateError
 from vsrc.runtime.spec import Precision
+from vsrc.runtime.text.decibels import format_gain
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +41,12 @@ class GateLimits:
 
     Attributes:
         psnr_db: Minimum PSNR to the network in float32 before rounding, dB.
-        loss_db: Maximum loss of PSNR against ground truth, dB; None for no limit.
+        gain_db: Minimum change of PSNR against ground truth, dB, negative for a loss; None for no
+            limit.
     """
 
     psnr_db: float
-    loss_db: float | None = None
+    gain_db: float | None = None
 
 
 def limits_of(precision: Precision, *, min_psnr: float | None, max_loss: float) -> GateLimits:
@@ -56,7 +58,7 @@ def limits_of(precision: Precision, *, min_psnr: float | None, max_loss: float) 
         max_loss: Maximum loss of an int8 graph, dB.
     """
     psnr_db = LIMITS_DB[precision] if min_psnr is None else min_psnr
-    return GateLimits(psnr_db, max_loss if precision in ("int8", "int8-cpu") else None)
+    return GateLimits(psnr_db, -max_loss if precision in ("int8", "int8-cpu") else None)
 
 
 def worst_db(agreements: Sequence[Agreement]) -> float:
@@ -98,12 +100,13 @@ def check_agreement(
             )
         elif _is_beyond(agreement, limits):
             assert agreement.truth_psnr_db is not None
-            assert agreement.loss_db is not None
-            truth = agreement.truth_psnr_db
+            assert agreement.gain_db is not None
+            assert limits.gain_db is not None
+            truth, gain = agreement.truth_psnr_db, agreement.gain_db
             problem = (
-                f"{name} loses {agreement.loss_db:.2f} dB against ground truth at {size} "
-                f"({truth - agreement.loss_db:.2f} instead of {truth:.2f} dB), the limit is "
-                f"{limits.loss_db:g} dB (--max-loss)"
+                f"{name} has {format_gain(gain, digits=2)} against ground truth at {size} "
+                f"({truth + gain:.2f} instead of {truth:.2f} dB), the limit is "
+                f"{limits.gain_db:g} dB (--max-loss {-limits.gain_db:g})"
             )
         else:
             continue
@@ -143,5 +146,5 @@ def is_within(agreements: Sequence[Agreement], limits: GateLimits) -> bool:
 
 
 def _is_beyond(agreement: Agreement, limits: GateLimits) -> bool:
-    has_limit = agreement.loss_db is not None and limits.loss_db is not None
-    return has_limit and not agreement.loss_db <= limits.loss_db  # type: ignore[operator]
+    has_limit = agreement.gain_db is not None and limits.gain_db is not None
+    return has_limit and not agreement.gain_db >= limits.gain_db  # type: ignore[operator]

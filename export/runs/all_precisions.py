@@ -72,12 +72,12 @@ def _choice(
     for draft in drafts:
         agreements = draft.comparison.agreements[draft.name]
         worst = worst_db(agreements)
-        losses = [each.loss_db for each in agreements if each.loss_db is not None]
+        gains = [each.gain_db for each in agreements if each.gain_db is not None]
         candidates.append(
             PrecisionCandidate(
                 draft.precision,
                 psnr_db=worst if np.isfinite(worst) else None,
-                loss_db=max(losses, default=None),
+                gain_db=min(gains, default=None),
                 size_bytes=package.spec.graphs[draft.name].size_bytes,
                 latency_ms=times[draft.precision],
             )

@@ -19,8 +19,8 @@ class PrecisionCandidate:
     Attributes:
         precision: Precision of the graph.
         psnr_db: PSNR to torch in float32 before rounding, at the worst size, dB; None if equal.
-        loss_db: Loss of PSNR against ground truth, at the worst size, dB; None without ground
-            truth.
+        gain_db: Change of PSNR against ground truth, at the worst size, dB, negative for a loss;
+            None without ground truth.
         size_bytes: Size of the graph, bytes.
         latency_ms: Median latency of a frame, ms; None if not measured.
         refused: Why the graph was not written; empty if it was.
@@ -28,7 +28,7 @@ class PrecisionCandidate:
 
     precision: Precision
     psnr_db: float | None = None
-    loss_db: float | None = None
+    gain_db: float | None = None
     size_bytes: int = 0
     latency_ms: float | None = None
     refused: str = ""
@@ -73,11 +73,11 @@ def choose_precision(
     if best is base:
         reason = f"nothing is more than {100 * (1 - _WORTH):.0f} % faster than fp32 here"
     else:
-        lost = ""
-        if best.loss_db is not None:
-            lost = f", {format_gain(-best.loss_db)} against ground truth"
+        gain = ""
+        if best.gain_db is not None:
+            gain = f", {format_gain(best.gain_db)} against ground truth"
         reason = (
-            f"{_ratio(best, base):.2f} x the time of fp32, {_decibels(best.psnr_db)} from it{lost}"
+            f"{_ratio(best, base):.2f} x the time of fp32, {_decibels(best.psnr_db)} from it{gain}"
         )
     names = tuple(candidate.precision for candidate in efficient)
     return PrecisionChoice(backend, height, width, tuple(candidates), names, best.precision, reason)

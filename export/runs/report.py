@@ -27,7 +27,7 @@ from vsrc.runtime.text.size_text import size_text
 if TYPE_CHECKING:
     from vsrc.export.checks.checked_graphs import Draft
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _TOOLS = ("onnx", "onnxruntime", "onnxscript", "onnxsim", "torch")
 _JUDGE = "{} in float32 on frames of the sample clip, before rounding to 8 bits, RGB, peak 255"
 _ARITHMETIC = {
@@ -73,7 +73,7 @@ def _data(draft: Draft, written: Sequence[ExportedGraph]) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "precision": draft.precision,
         "limit_db": draft.limits.psnr_db,
-        "limit_loss_db": draft.limits.loss_db,
+        "limit_gain_db": draft.limits.gain_db,
         "int8_share": draft.int8_share,
         "float_layers": list(draft.float_layers),
         "lossy": draft.lossy,
@@ -147,9 +147,9 @@ def _page(path: Path, model: str, draft: Draft, data: dict[str, Any]) -> Path:
 
 def _limits(data: dict[str, Any]) -> str:
     text = f"the limit is {data['limit_db']:g} dB"
-    if data["limit_loss_db"] is None:
+    if data["limit_gain_db"] is None:
         return text
-    return f"{text}, and a loss of {data['limit_loss_db']:g} dB against ground truth"
+    return f"{text}, and {data['limit_gain_db']:+g} dB against ground truth"
 
 
 def _share(draft: Draft) -> str:
@@ -171,7 +171,7 @@ def _tables(data: dict[str, Any]) -> list[Table]:
     rows = []
     for name, of_one in data["agreements"].items():
         for agreed in of_one:
-            gain = "" if agreed["loss_db"] is None else format_gain(-agreed["loss_db"])
+            gain = "" if agreed["gain_db"] is None else format_gain(agreed["gain_db"])
             rows.append(
                 (
                     name,

@@ -23,10 +23,10 @@ def export_text(result: ExportResult, package: Path) -> str:
             f"{graph.file}  {size_text(graph.graph.size_bytes)}, {graph.nodes} nodes{mark}"
         )
     for name, agreements in result.agreements.items():
-        loss = [agreement.loss_db for agreement in agreements if agreement.loss_db is not None]
-        lost = f", {format_gain(-max(loss))} against ground truth" if loss else ""
+        gains = [agreement.gain_db for agreement in agreements if agreement.gain_db is not None]
+        gain = f", {format_gain(min(gains))} against ground truth" if gains else ""
         lines.append(
-            f"{name}: {worst_db(agreements):.1f} dB to {result.judge} before rounding{lost}"
+            f"{name}: {worst_db(agreements):.1f} dB to {result.judge} before rounding{gain}"
         )
     for graph in result.graphs:
         lines += _float_lines(graph)
@@ -112,7 +112,7 @@ def _row(candidate: PrecisionCandidate, choice: PrecisionChoice) -> ChoiceRow:
     return ChoiceRow(
         candidate.precision,
         candidate.latency_ms,
-        None if candidate.loss_db is None else -candidate.loss_db,
+        candidate.gain_db,
         size_text(candidate.size_bytes),
         f"{agreement} to torch",
         is_recommended=candidate.precision == choice.recommended,

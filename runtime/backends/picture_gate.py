@@ -18,13 +18,14 @@ from vsrc.runtime.picture.likeness import decibels
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.sample import sample_frames
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
+from vsrc.runtime.text.decibels import format_gain
 from vsrc.runtime.windows.session import Session
 
 LEAST_DB = 40.0
 """Smallest PSNR to the reference, dB."""
 
-MOST_LOSS_DB = 0.1
-"""Largest loss of PSNR against ground truth, dB."""
+LEAST_GAIN_DB = -0.1
+"""Lowest change of PSNR against ground truth, dB; negative is a loss."""
 
 _LR_SIZE = (90, 160)
 """H and W of the frames, LR pixels, where the graph takes it."""
@@ -36,16 +37,17 @@ class PictureCheck:
 
     Attributes:
         psnr_db: PSNR to the reference, dB; infinite if the pictures are equal.
-        loss_db: PSNR of the reference against ground truth, minus that of the session, dB.
+        gain_db: PSNR of the session against ground truth, minus that of the reference, dB; negative
+            if the session is worse.
     """
 
     psnr_db: float
-    loss_db: float
+    gain_db: float
 
     @property
     def passed(self) -> bool:
         """Whether both limits are kept; not if a value is not a number."""
-        return self.psnr_db >= LEAST_DB and self.loss_db <= MOST_LOSS_DB
+        return self.psnr_db >= LEAST_DB and self.gain_db >= LEAST_GAIN_DB
 
 
 def require_same_pictures(session: Session, open_reference: Callable[[], Session]) -> None:
@@ -64,8 +66,8 @@ def require_same_pictures(session: Session, open_reference: Callable[[], Session
     if not check.passed:
         raise GateError(
             f"{session.label} differs from {label} on the sample clip: {check.psnr_db:.1f} dB "
-            f"(at least {LEAST_DB:.0f} is required), {check.loss_db:+.2f} dB lost against the "
-            f"original (at most {MOST_LOSS_DB}); use --backend ort"
+            f"(the limit is {LEAST_DB:.0f} dB), {format_gain(check.gain_db, digits=2)} against "
+            f"ground truth (the limit is {LEAST_GAIN_DB} dB); use --backend ort"
         )
 
 
@@ -82,8 +84,8 @@ def compare_pictures(session: Session, reference: Session) -> PictureCheck:
     else:
         truth = truth[network.radius : network.radius + 1]
         error = _error(made, expected)
-    loss = decibels(_error(expected, truth)) - decibels(_error(made, truth))
-    return PictureCheck(decibels(error), loss)
+    gain = decibels(_error(made, truth)) - decibels(_error(expected, truth))
+    return PictureCheck(decibels(error), gain)
 
 
 def _window(network: NetworkSpec, graph: GraphSpec) -> tuple[Pixels8, Pixels8]:

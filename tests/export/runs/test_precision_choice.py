@@ -58,8 +58,8 @@ def test_the_table_names_what_is_missing_and_why() -> None:
 
 
 def test_a_loss_has_one_sign() -> None:
-    small = PrecisionCandidate("int8-cpu", psnr_db=44.0, latency_ms=60.0, loss_db=0.0185)
-    equal = PrecisionCandidate("fp16", psnr_db=99.0, latency_ms=90.0, loss_db=0.00001)
+    small = PrecisionCandidate("int8-cpu", psnr_db=44.0, latency_ms=60.0, gain_db=-0.0185)
+    equal = PrecisionCandidate("fp16", psnr_db=99.0, latency_ms=90.0, gain_db=-0.00001)
     found = choose_precision([BASE, equal, small], backend="ort-cpu", height=180, width=320)
     text = "\n".join(choice_lines(found, Path("a.vsrc")))
     assert "-0.0185 dB against ground truth" in found.reason
