@@ -57,6 +57,8 @@ class PacketScan:
 
     Attributes:
         frames: Number of frames that are shown.
+        is_extrapolated: Whether only the first part of a large file was read, so `frames` is an
+            estimate.
         begin: Time of the first frame, on a continuous clock, seconds.
         length: Time from the first to the end of the last frame, seconds.
         longest_gap: Longest time between two frames, seconds.
@@ -66,6 +68,7 @@ class PacketScan:
     """
 
     frames: int
+    is_extrapolated: bool
     begin: Fraction
     length: Fraction
     longest_gap: Fraction
@@ -157,6 +160,7 @@ def _summary(shown: _Stamps, audio: dict[int, AudioTimes | None], share: Fractio
     last = median_low(steps) if steps else max(shown.durations)
     return PacketScan(
         frames=round(shown.count * share),
+        is_extrapolated=share > 1,
         begin=stamps[0] * shown.unit,
         length=(stamps[-1] - stamps[0] + last) * shown.unit * share,
         longest_gap=gap * shown.unit,

@@ -95,6 +95,8 @@ class VideoInfo:
         size_bytes: Size of the file, bytes; 0 if unknown.
         counted: Number of frames by the packets of the file, where the header says none; 0 if they
             were not counted.
+        is_count_exact: Whether `counted` is exact: the whole file was read, and a packet holds a
+            frame, not a field.
     """
 
     path: str
@@ -126,6 +128,7 @@ class VideoInfo:
     skipped: Fraction = Fraction(0)
     size_bytes: int = 0
     counted: int = 0
+    is_count_exact: bool = False
 
     @property
     def estimated_frames(self) -> int:
@@ -155,9 +158,9 @@ class VideoInfo:
 
     @property
     def _frames_text(self) -> str:
-        if self.frames:
-            return f"{self.frames} frames"
         known = self.estimated_frames
+        if self.frames or self.is_count_exact:
+            return f"{known} frames"
         return f"about {known} frames" if known else "an unknown number of frames"
 
     def __str__(self) -> str:
@@ -250,7 +253,7 @@ def from_stream(
         colour=colour_of(first),
         time_base=unit,
         rate=rate.average,
-        frames=_header_frames(stream, container, average, rate.average),
+        frames=0 if container.format.name == "avi" else stream.frames,  # AVI counts empty chunks
         duration=stream.duration * unit if stream.duration else whole or None,
         start=first_pts(first),
         sample_aspect_ratio=fraction(stream.sample_aspect_ratio),
@@ -263,15 +266,6 @@ def from_stream(
         frame_data=frame_data_types(first),
         size_bytes=max(0, container.size) if container.file is None else 0,
     )
-
-
-def _header_frames(
-    stream: av.VideoStream, container: InputContainer, average: Fraction | None, rate: Fraction
-) -> int:
-    """Frames in the header; AVI counts empty chunks, too, where its rate is that of a clock."""
-    if container.format.name != "avi" or not average:
-        return stream.frames
-    return round(stream.frames * rate / average)
 
 
 def colour_of(frame: av.VideoFrame) -> Colour:

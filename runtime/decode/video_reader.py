@@ -156,7 +156,12 @@ class VideoReader:
             return
         frames = max(1, scan.frames - self._clean.left_out)
         length = scan.length - self._clean.skipped
-        self.info = replace(self.info, counted=frames, duration=length or self.info.duration)
+        self.info = replace(
+            self.info,
+            counted=frames,
+            is_count_exact=not scan.is_extrapolated and not self.info.is_interlaced,
+            duration=length or self.info.duration,
+        )
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the frames in display order.

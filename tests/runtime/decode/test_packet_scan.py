@@ -26,12 +26,39 @@ KINDS = {
     "h264.asf": f"{H264} -c:a libmp3lame",
 }
 
+VARIABLE = "-vf select=not(mod(n\\,7))+lt(mod(n\\,5)\\,2) -fps_mode vfr -an"
+VARIABLE_KINDS = {
+    "x264.mkv": "-c:v libx264 -preset ultrafast",
+    "x264.mp4": "-c:v libx264 -preset ultrafast",
+    "x264.ts": "-c:v libx264 -preset ultrafast",
+    "mjpeg.avi": "-c:v mjpeg -pix_fmt yuvj420p",  # empty chunks where frames were dropped
+    "vp8.webm": "-c:v libvpx -deadline realtime",
+}
+
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_announced_frames_are_those_that_are_there(tmp_path: Path, name: str) -> None:
     source = make_clip(tmp_path / name, KINDS[name])
     with closing(VideoReader(source, is_strict=True)) as reader:
         assert reader.info.estimated_frames == len(probe(source).times)
+
+
+@pytest.mark.parametrize("name", VARIABLE_KINDS)
+def test_a_variable_rate_is_announced_with_the_exact_number(tmp_path: Path, name: str) -> None:
+    source = make_clip(tmp_path / name, f"{VARIABLE} {VARIABLE_KINDS[name]}")
+    with closing(VideoReader(source, is_strict=True)) as reader:
+        frames = sum(1 for _ in reader)
+        assert 0 < frames < 20
+        assert f", {frames} frames, " in str(reader.info)
+
+
+def test_only_a_part_that_was_read_is_about_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsrc.runtime.decode.packet_scan._MOST_BYTES", 2000)
+    source = make_clip(tmp_path / "h264.mkv", KINDS["h264.mkv"])
+    with closing(VideoReader(source, is_strict=True)) as reader:
+        assert ", about " in str(reader.info)
 
 
 @pytest.mark.parametrize("name", ["h264.ts", "mpeg2.vob"])
