@@ -32,7 +32,7 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.fast_resize import Planes, bicubic_down
 from vsrc.runtime.picture.likeness import psnr
 
-ROWS, SCALE, BORDER = 360, 4, 4
+ROWS, BORDER = 360, 4
 QUALITIES = (None, 23, 28, 33)
 """CRF of x264; None for the clean clip."""
 
@@ -42,18 +42,20 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("candidates", type=Path, nargs="+")
     parser.add_argument("--student", default="edge-s")
+    parser.add_argument("--scale", type=int, default=4)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--every", type=int, default=4, help="every so many frames are measured")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     truths = [truth_of(path, options.frames) for path in sorted(options.clips.iterdir())]
-    inputs = [[lr_of(truth, quality) for quality in QUALITIES] for truth in truths]
+    scale = options.scale
+    inputs = [[lr_of(truth, quality, scale=scale) for quality in QUALITIES] for truth in truths]
     measured = range(2, options.frames, options.every)
-    rows = {"Lanczos": [_mean(truths, inputs, at, lanczos, measured) for at in range(4)]}
+    rows = {"Lanczos": [_mean(truths, inputs, at, lanczos(scale), measured) for at in range(4)]}
     print(f"{'':40} " + " ".join(f"{_name(q):>8}" for q in QUALITIES))
     _say("Lanczos", rows["Lanczos"])
     for path in options.candidates:
-        network = ClipNetwork(read_candidate(path, options.student).eval())
+        network = ClipNetwork(read_candidate(path, options.student, scale=scale).eval())
         restore = Restored(network)
         started = time.process_time()
         rows[str(path)] = [_mean(truths, inputs, at, restore, measured) for at in range(4)]
@@ -89,17 +91,17 @@ def _reduced(picture: Planes) -> Planes:
     return picture[: picture.shape[0] // 8 * 8, : picture.shape[1] // 8 * 8]
 
 
-def lr_of(truth: Planes, quality: int | None) -> Planes:
+def lr_of(truth: Planes, quality: int | None, *, scale: int) -> Planes:
     """LR frames, clean or coded."""
-    lr = bicubic_down(truth, SCALE)
+    lr = bicubic_down(truth, scale)
     return lr if quality is None else code(lr, "libx264", quality=quality)
 
 
-def read_candidate(path: Path, student: str) -> nn.Module:
+def read_candidate(path: Path, student: str, *, scale: int) -> nn.Module:
     """A package, or the averaged weights of a training checkpoint."""
     if (path / "model.json").is_file():
         return from_package(open_package(path))
-    network = create(student, scale=SCALE)
+    network = create(student, scale=scale)
     load_weights(network, path / "ema.safetensors" if path.is_dir() else path)
     return network
 
@@ -120,12 +122,16 @@ class Restored:
         return np.asarray((sr.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
-def lanczos(lr: Planes, frame: int) -> Planes:
-    """The frame enlarged by Lanczos."""
-    picture = np.ascontiguousarray(lr[frame].transpose(1, 2, 0))
-    size = (picture.shape[1] * SCALE, picture.shape[0] * SCALE)
-    enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_LANCZOS4)
-    return np.asarray(enlarged, dtype=np.uint8)
+def lanczos(scale: int) -> Callable[[Planes, int], Planes]:
+    """Enlarge single frames of a clip by Lanczos."""
+
+    def enlarge(lr: Planes, frame: int) -> Planes:
+        picture = np.ascontiguousarray(lr[frame].transpose(1, 2, 0))
+        size = (picture.shape[1] * scale, picture.shape[0] * scale)
+        enlarged = cv2.resize(picture, size, interpolation=cv2.INTER_LANCZOS4)
+        return np.asarray(enlarged, dtype=np.uint8)
+
+    return enlarge
 
 
 def _mean(

@@ -33,6 +33,8 @@ from vsrc.runtime.picture.colour import BT709, LIMITED, Colour, FromRgb, ToRgb
 from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.picture.likeness import psnr
 
+SCALE = 4
+
 ENCODERS = {
     "libx264": ("crf", (12, 16, 20, 23, 26, 30, 34), {"preset": "medium"}),
     "libx265": (
@@ -73,9 +75,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     ways: dict[str, Callable[[Planes, int], Planes]] = {
-        "lanczos": lanczos,
-        "clean": Restored(ClipNetwork(read_candidate(options.clean, "").eval())),
-        "compressed": Restored(ClipNetwork(read_candidate(options.compressed, "").eval())),
+        "lanczos": lanczos(SCALE),
+        "clean": Restored(ClipNetwork(read_candidate(options.clean, "", scale=SCALE).eval())),
+        "compressed": Restored(
+            ClipNetwork(read_candidate(options.compressed, "", scale=SCALE).eval())
+        ),
     }
     rows = []
     for path in sorted(options.clips.iterdir()):
@@ -96,7 +100,7 @@ def iter_coded(
     name: str, truth: Planes, ways: dict[str, Callable[[Planes, int], Planes]], measured: range
 ) -> Iterator[CodedClip]:
     """Code the LR clip in every way, and measure each result."""
-    clean = lr_of(truth, None)
+    clean = lr_of(truth, None, scale=SCALE)
     for encoder, (unit, qualities, options) in ENCODERS.items():
         for quality in qualities:
             lr, codec, size = coded(clean, encoder, unit, quality, options)
