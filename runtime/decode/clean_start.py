@@ -1,11 +1,4 @@
-"""Find the first clean picture of a recording that begins in the middle of a group of pictures.
-
-    packets     P  B  B  P  B  B | I  P  B  B ...      I is the first that needs no other
-    decoded     grey, or nothing | clean
-
-Frames before it are left out. Frames that are damaged later are kept, and so are those of a file
-that begins with a key frame.
-"""
+"""Begin a file with its first clean picture; see `vsrc.runtime.decode.recording_start`."""
 
 from __future__ import annotations
 
@@ -14,23 +7,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.decoding import Decoding
-from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.pyav_versions import time_base
 
 if TYPE_CHECKING:
     import av
-
-_MARKED = frozenset(("h264", "hevc"))
-"""Codecs whose decoders mark each frame that refers to a missing one. Their key frames need not be
-clean: a picture may be refreshed column by column, over many frames."""
-
-_WITH_KEY_FRAMES = frozenset(
-    (
-        "av1", "flv1", "h263", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v2", "msmpeg4v3",
-        "vc1", "vp8", "vp9", "wmv1", "wmv2", "wmv3",
-    )
-)  # fmt: skip
-"""Codecs whose decoders tell key frames from others."""
 
 
 class CleanStart:
@@ -46,14 +26,11 @@ class CleanStart:
         self.skipped = Fraction(0)
         self._decoding = decoding
         self._unit = time_base(stream)
-        codec = codec_name(stream)
-        self._is_marked = codec in _MARKED
-        self._has_key_frames = codec in _WITH_KEY_FRAMES
 
     def first(self, frames: Iterator[av.VideoFrame]) -> av.VideoFrame | None:
         """Return the first clean frame; None if there is none."""
         for skipped, frame in enumerate(frames):
-            if self._is_clean(frame):
+            if self._decoding.is_clean(frame):
                 if skipped or not self._decoding.begins_with_key:
                     self._leave_out(frame, skipped)
                 return frame
@@ -68,19 +45,6 @@ class CleanStart:
             "none of its frames can be decoded by itself: it begins in the middle of a group of "
             "pictures, or is damaged"
         )
-
-    def _is_clean(self, frame: av.VideoFrame) -> bool:
-        decoding = self._decoding
-        if not self._is_marked:
-            is_key = decoding.begins_with_key or not self._has_key_frames or frame.key_frame
-            return bool(is_key)
-        key = decoding.first_key_pts if decoding.begins_with_key else None
-        is_preceding = frame.pts is not None and key is not None and frame.pts < key
-        if decoding.begins_with_key and not is_preceding:
-            return True
-        # The last frames of a decoder have no mark.
-        is_told = not decoding.is_draining or bool(frame.key_frame)
-        return is_told and not frame.is_corrupt
 
     def _leave_out(self, first: av.VideoFrame, skipped: int) -> None:
         """Forget what comes before the first clean frame."""

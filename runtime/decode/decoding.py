@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.decode.colour_tags import ColourTags
+from vsrc.runtime.decode.decode_times import stores_decode_times
 from vsrc.runtime.decode.frame import Packets
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.recording_start import RecordingStart
+from vsrc.runtime.decode.recordings import iter_packets, stream_with_codec
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.stamps.lost_frames import (
     ONE_FRAME_ONCE_DAMAGED,
@@ -26,8 +29,11 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 
-_PICTURE = b"\0\0\1\0"
-"""`picture_start_code` of MPEG-1 and MPEG-2 (ITU-T H.262, table 6-1)."""
+_MPEG = frozenset(("mpeg1video", "mpeg2video"))
+
+_PICTURE, _SEQUENCE = b"\0\0\1\0", b"\0\0\1\xb3"
+"""`picture_start_code` and `sequence_header_code` of MPEG-1 and MPEG-2 (ITU-T H.262, table 6-1);
+the size of the frames follows the latter."""
 
 _INTERLACED_RUN = 3
 """Interlaced frames in a row after which the stream is interlaced; damage may mark one or two."""
@@ -35,12 +41,6 @@ _INTERLACED_RUN = 3
 _JOINT_PACKETS = 3
 """Packets beside a joint of two recordings that a demuxer may mark as corrupt, because it misses
 packets between them."""
-
-_DECODE_TIMES = frozenset(("asf", "avi"))
-"""Containers that store when packets are decoded, not when frames are shown."""
-
-_NOT_DERIVED = frozenset(("h264", "hevc", "vvc"))
-"""Codecs for which FFmpeg does not derive the one from the other."""
 
 _HELD_BYTES = 256 << 20
 """Most packets that are held back to begin at a key frame, bytes."""
@@ -55,10 +55,8 @@ class Decoding:
         begin_seconds: Time of the first of all packets that were read, seconds.
         end_seconds: End time of the last of all packets that were read, seconds.
         is_complete: Whether the end was reached.
-        begins_with_key: Whether the first video packet is a key frame.
-        first_key_pts: PTS of the first key frame.
-        first_pts: Least PTS of the video packets read so far.
-        is_draining: Whether all packets were read, and the decoder returns its last frames.
+        later: Beginnings of recordings that were joined to the first and cut off from what comes
+            before them. Their frames before the first clean picture are not returned.
 
     Args:
         container: Open file.
@@ -78,33 +76,37 @@ class Decoding:
     ) -> None:
         self._container, self._stream = container, stream
         self._aside: list[Packet[Stream]] = []
+        self._decoder: Stream = stream
         self._codec = codec_name(stream)
         self._leaves_out = self._codec in ONE_FRAME_ONCE_DAMAGED
         self._is_avi = container.format.name == "avi"
         self.lost = LostFrames(
-            # A field may have a packet of its own.
-            one_per_packet=self._codec in ONE_FRAME_PER_PACKET and not is_interlaced,
+            one_per_packet=self._codec in ONE_FRAME_PER_PACKET,
             one_once_damaged=self._leaves_out and not self._is_avi,
         )
-        self._is_parsed_mpeg = self._codec in ("mpeg1video", "mpeg2video") and (
-            container.format.name in WITH_OWN_CLOCK
-        )
+        self._has_fields = False
+        if is_interlaced:
+            self.expect_fields()
         self._stores_decode_times = stores_decode_times(container, stream)
         self._clock = ContinuousClock() if container.format.name in WITH_OWN_CLOCK else None
         self._begin = begin
         self._corrupt: list[int] = []
-        self._joint = -_JOINT_PACKETS - 1
+        self._joint = self._refused = -_JOINT_PACKETS - 1
         self._interlaced_run = 0
         self._colour_tags = ColourTags()
         self._last_dts: int | None = None
+        self._read, self._decoder_read = 0, self._decoder
+        self._marked = -_JOINT_PACKETS - 1
+        self._start = self._recording = RecordingStart(self._codec)
+        self._is_begun = True
+        self._size = b""
+        self._damaged_before = 0
+        self.later: list[RecordingStart] = []
         self.video_packets = 0
         self.begin_seconds: Fraction | None = None
         self.end_seconds = Fraction(0)
         self.is_complete = False
-        self.is_draining = False
-        self.begins_with_key = True
-        self.first_key_pts: int | None = None
-        self.first_pts: int | None = None
+        self._is_draining = False
 
     @property
     def restarts(self) -> list[Fraction]:
@@ -116,12 +118,32 @@ class Decoding:
         """Return when a recording ends or another begins in a track, seconds."""
         return self._clock.joints if self._clock else []
 
+    @property
+    def begins_with_key(self) -> bool:
+        """Whether the first video packet is a key frame."""
+        return self._start.begins_with_key
+
+    @property
+    def first_pts(self) -> int | None:
+        """Return the least PTS of the packets of the first recording so far."""
+        return self._start.first_pts
+
+    def is_clean(self, frame: av.VideoFrame) -> bool:
+        """Whether the last returned frame needs no picture from before its recording."""
+        return self._recording.is_clean(frame, is_draining=self._is_draining)
+
+    def expect_fields(self) -> None:
+        """Let a field have a packet of its own, as in interlaced video."""
+        self._has_fields, self.lost.one_per_packet = True, False
+
     def frames(self) -> Iterator[av.VideoFrame]:
         """Yield decoded frames; packets of the other tracks are kept for `take_packets`."""
         import av
 
         try:
-            for packet in self._from_key_frame(self._packets()):
+            for packet, is_cut_off in self._from_key_frame(self._packets()):
+                if self._changes_size(packet) or is_cut_off:
+                    yield from self._begin_recording(packet)
                 for picture in self._pictures(packet):
                     yield from self._decoded(picture)
         except av.FFmpegError:  # the file cannot be read further; the decoder may still hold frames
@@ -129,10 +151,14 @@ class Decoding:
             yield from self._decoded(None)
         self.is_complete = True
 
-    def _packets(self) -> Iterator[Packet[Stream]]:
-        """Yield the packets of the video, on a continuous clock; those of the rest go aside."""
+    def _packets(self) -> Iterator[tuple[Packet[Stream], bool]]:
+        """Yield the packets of the video, on a continuous clock; those of the rest go aside.
+
+        Yields:
+            Packet, and whether a recording begins with it that is cut off from the one before.
+        """
         tracks = select_copied_tracks(self._container)
-        demuxed = self._container.demux(self._stream, *tracks)
+        demuxed = iter_packets(self._container, self._stream, tracks)
         clock = self._clock
         marked = clock.shifted(demuxed) if clock else ((packet, False) for packet in demuxed)
         for packet, is_restart in marked:
@@ -140,21 +166,42 @@ class Decoding:
             if is_restart or steps_back:
                 self._excuse_joint()
             if packet.stream is self._stream:
-                yield packet
+                yield packet, self._is_cut_off(packet)
             elif packet.size:
                 self._saw(packet)
                 self._aside.append(packet)
 
-    def _from_key_frame(self, packets: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+    def _is_cut_off(self, packet: Packet[Stream]) -> bool:
+        """Whether a recording begins with a video packet that does not continue the one before.
+
+        A clock that jumps proves no cut. In a transport stream, packets of an interrupted one are
+        marked, as numbers are missing; in a program stream, the first packet tells.
+        """
+        self._read += bool(packet.size)
+        if packet.size and stream_with_codec(packet) is not self._decoder_read:
+            self._decoder_read = stream_with_codec(packet)
+            return True
+        is_joint = self._clock is not None and self._clock.is_joint
+        is_marked = self._read - self._marked <= _JOINT_PACKETS
+        if packet.is_corrupt:
+            self._marked = self._read
+        if self._container.format.name == "mpegts":
+            return is_joint and is_marked
+        return is_joint and not packet.is_keyframe
+
+    def _from_key_frame(
+        self, packets: Iterator[tuple[Packet[Stream], bool]]
+    ) -> Iterator[tuple[Packet[Stream], bool]]:
         """Leave out what precedes the last key frame at or before `begin`."""
-        held: list[Packet[Stream]] = []
+        held: list[tuple[Packet[Stream], bool]] = []
         held_bytes = 0
-        while self._begin is not None and (packet := next(packets, None)) is not None:
+        while self._begin is not None and (entry := next(packets, None)) is not None:
+            packet, _ = entry
             is_early = packet.pts is None or packet.pts <= self._begin
             if packet.size and packet.is_keyframe and is_early:
                 held, held_bytes = [], 0
                 self._aside.clear()
-            held.append(packet)
+            held.append(entry)
             held_bytes += packet.size
             if not is_early or held_bytes > _HELD_BYTES:
                 self._begin = None
@@ -173,7 +220,8 @@ class Decoding:
         A decoder returns one frame for such a packet and reports no error. The second picture has
         no time stamp; it is extrapolated from that of the previous frame.
         """
-        if not self._is_parsed_mpeg or not self.lost.one_per_packet or not packet.size:
+        is_parsed = self._clock is not None and self._codec in _MPEG
+        if not is_parsed or not self.lost.one_per_packet or not packet.size:
             return [packet]
         if self._is_near(self._joint):  # the rest of the last picture, and the first of the next
             return [packet]
@@ -195,8 +243,8 @@ class Decoding:
             if not packet.is_discard and not is_hidden:
                 self.lost.sent(packet.pts, is_key=is_key, size=packet.size)
         else:
-            self.is_draining = True
-        frames = self._frames_of(packet)
+            self._is_draining = True
+        frames = self._after_start(self._frames_of(packet))
         if packet is not None and packet.is_corrupt and not self._is_near(self._joint):
             self.lost.refused()
             self._corrupt.append(self.video_packets)
@@ -216,15 +264,60 @@ class Decoding:
         if not self.video_packets:
             # A damaged packet is none, but the index of the file may know that it was.
             is_key |= self._clock is None and is_key_in_index(self._stream, packet)
-            self.begins_with_key = is_key
         if is_key:
             self._colour_tags.sent_key(packet.pts)
-        if packet.pts is not None:
-            if self.first_pts is None or packet.pts < self.first_pts:
-                self.first_pts = packet.pts
-            if is_key and self.first_key_pts is None:
-                self.first_key_pts = packet.pts
+        self._recording.sent(packet.pts, is_key=is_key)
         return is_key
+
+    def _begin_recording(self, packet: Packet[Stream]) -> list[av.VideoFrame]:
+        """Return the last frames of a recording, and set up the decoder for the next.
+
+        Args:
+            packet: First packet of the next.
+        """
+        self._is_draining = True
+        frames = self._after_start(self._frames_of(None))
+        self._excuse_joint()
+        self._is_draining = self._is_begun = False
+        own = stream_with_codec(packet)
+        if own is not self._decoder:
+            if self._is_near(self._refused):  # it is of the new recording already
+                self.lost.excused()
+            self._decoder, self._codec = own, codec_name(own)
+            self._leaves_out = self._codec in ONE_FRAME_ONCE_DAMAGED
+            self.lost.one_once_damaged = self._leaves_out
+            self.lost.one_per_packet = self._codec in ONE_FRAME_PER_PACKET and not self._has_fields
+        elif self._stream.codec_context.is_decoder:
+            self._stream.codec_context.flush_buffers()
+        self._recording = RecordingStart(self._codec)
+        self._damaged_before = self.lost.damaged
+        self.later.append(self._recording)
+        return frames
+
+    def _after_start(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        """Leave out the frames before the first clean picture of a later recording.
+
+        Their packets stay in the ledger, so that the frames count as lost.
+        """
+        for place, frame in enumerate(frames if not self._is_begun else ()):
+            if self.is_clean(frame):
+                self._is_begun, self._recording.clean_pts = True, frame.pts
+                for _ in range(self.lost.damaged - self._damaged_before):
+                    self.lost.excused()
+                return frames[place:]
+            self.lost.owe(frame.pts)
+        return frames if self._is_begun else []
+
+    def _changes_size(self, packet: Packet[Stream]) -> bool:
+        """Whether frames of MPEG-1 or 2 get another size: their decoder drops one that it holds."""
+        if self._codec not in _MPEG or not packet.is_keyframe:
+            return False
+        data = bytes(packet)
+        place = data.find(_SEQUENCE)
+        if place < 0:
+            return False
+        before, self._size = self._size, data[place + 4 : place + 7]
+        return before not in (b"", self._size)
 
     def _steps_back(self, packet: Packet[Stream]) -> bool:
         """Whether a video packet is decoded no later than the one before."""
@@ -246,23 +339,25 @@ class Decoding:
         import av
 
         frames: list[av.VideoFrame] = []
-        if not self._stream.codec_context.is_decoder:
+        decoder: Any = self._decoder
+        if not decoder.codec_context.is_decoder:
             # The decoder could not be opened, and PyAV 19 crashes when it is called once more.
             self.lost.refused()
             return frames
         try:
             try:
-                frames += self._stream.decode(packet)
+                frames += decoder.decode(packet)
             except av.BlockingIOError:
-                frames += self._restart()
-                frames += self._stream.decode(packet)
+                frames += self._restart(decoder)
+                frames += decoder.decode(packet)
         except av.EOFError:
             pass
         except av.FFmpegError:
             self.lost.refused()
+            self._refused = self.video_packets
         return frames
 
-    def _restart(self) -> list[av.VideoFrame]:
+    def _restart(self, decoder: av.VideoStream) -> list[av.VideoFrame]:
         """Drain and flush a decoder that accepts no more packets.
 
         The AV1 decoder in FFmpeg 9 keeps a packet that it cannot decode, and blocks on it.
@@ -271,11 +366,11 @@ class Decoding:
 
         self.lost.refused()
         try:
-            return self._stream.decode(None)
+            return decoder.decode(None)
         except av.FFmpegError:
             return []
         finally:
-            self._stream.codec_context.flush_buffers()
+            decoder.codec_context.flush_buffers()
 
     def _saw(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None:
@@ -297,8 +392,3 @@ def _part(
     part.stream, part.time_base = packet.stream, packet.time_base
     part.pts, part.dts, part.is_keyframe = pts, dts, packet.is_keyframe
     return part
-
-
-def stores_decode_times(container: InputContainer, stream: av.VideoStream) -> bool:
-    """Whether only the decoding times of the packets of a video are known."""
-    return container.format.name in _DECODE_TIMES and codec_name(stream) in _NOT_DERIVED

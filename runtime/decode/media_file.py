@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.playlists import check_playlist
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.program_parts import Part, find_parts
 from vsrc.runtime.decode.sources import PIPE, describe_refused_url, is_url
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_access import media_access, restored_url
@@ -26,17 +27,20 @@ _WITH_HEADER = ("asf", "avi", "flv", "matroska", "mov", "mxf")
 """Beginnings of FFmpeg's names of containers whose header says how long the file is. For others
 FFmpeg estimates it, from the last time stamps or the size of what is there."""
 
+_PART = re.compile(r"subfile,,start,\d+,end,\d+,,:file:(.+)", re.DOTALL)
+
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def open_container(path: Path) -> InputContainer:
     """Open a media file, or what is allowed beside those; see `vsrc.runtime.media_access`.
 
+    Of a transport stream that goes on with other codecs only the first recording is opened; see
+    `iter_packets` of `vsrc.runtime.decode.recordings`.
+
     Raises:
         MediaError: The file does not exist, FFmpeg cannot read it, or it is not allowed.
     """
-    import av
-
     if str(path) == PIPE:
         return _open_stdin()
     if is_url(path):
@@ -46,14 +50,7 @@ def open_container(path: Path) -> InputContainer:
     if not path.is_file():
         raise MediaError(f"{path} is not a file")
     check_playlist(path)
-    try:
-        # With "file:" a colon in a name is not parsed as a protocol.
-        container = open_input(f"file:{path}")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MediaError(
-            f"{path} is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
-        ) from error
+    container = _open_file(path)
     if container.format.name == "tty":  # FFmpeg would decode any text file as ANSI art
         container.close()
         raise MediaError(f"{path} is a text file, not a video")
@@ -65,6 +62,64 @@ def open_container(path: Path) -> InputContainer:
             f"ImageMagick: magick {shlex.quote(str(path))} -coalesce {frames}"
         )
     return container
+
+
+def _open_file(path: Path) -> InputContainer:
+    """Open a file, or the first recording of a transport stream that goes on with other codecs."""
+    import av
+
+    try:
+        # With "file:" a colon in a name is not parsed as a protocol.
+        container = open_input(f"file:{path}")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(
+            f"{path} is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
+        ) from error
+    parts = find_parts(path) if container.format.name == "mpegts" else ()
+    if len(parts) < 2:
+        return container
+    container.close()
+    return open_part(path, parts[0])
+
+
+def open_part(path: Path, part: Part) -> InputContainer:
+    """Open a part of a file as if it were a file.
+
+    Raises:
+        MediaError: FFmpeg cannot read it.
+    """
+    import av
+
+    try:
+        return _open_name(f"subfile,,start,{part.start},end,{part.stop},,:file:{path}")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(
+            f"{path} goes on with other codecs behind byte {part.start}, and FFmpeg cannot read "
+            f"that ({reason})"
+        ) from error
+
+
+def open_again(container: InputContainer) -> InputContainer:
+    """Open another handle of a file, or part of a file, that `open_container` opened."""
+    return _open_name(container.name)
+
+
+def path_of(container: InputContainer) -> Path | None:
+    """Return the path of the file that a container was opened from; None for pipes and URLs."""
+    if container.file is not None:
+        return None
+    if match := _PART.fullmatch(container.name):
+        return Path(match[1])
+    name = container.name
+    return Path(name.removeprefix("file:")) if name.startswith("file:") else None
+
+
+def _open_name(name: str) -> InputContainer:
+    """Open a file, or a part of it, by the name that FFmpeg has for it."""
+    options = {"protocol_whitelist": "file,subfile"} if _PART.fullmatch(name) else None
+    return open_input(name, options=options)
 
 
 def _is_animated_webp(path: Path) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.media_file import open_container, select_copied_tracks, video_stream
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.recordings import iter_packets
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 from vsrc.runtime.decode.stamps.shown_frames import HIDING_CODECS, shows_frame
 from vsrc.runtime.pyav_versions import time_base
@@ -123,7 +124,7 @@ def _scan(path: Path, _modified: int, size_bytes: int) -> PacketScan | None:
         tracks = {one.index: _Stamps(time_base(one)) for one in (video, *others)}
         read_bytes = 0
         try:
-            for packet in _packets(container, [video, *others]):
+            for packet in _packets(container, video, others):
                 read_bytes += packet.size
                 _take(packet, tracks[packet.stream.index], video)
                 if read_bytes > _MOST_BYTES:
@@ -137,8 +138,10 @@ def _scan(path: Path, _modified: int, size_bytes: int) -> PacketScan | None:
     return _summary(shown, {index: _audio_times(one) for index, one in tracks.items()}, share)
 
 
-def _packets(container: InputContainer, streams: list[Stream]) -> Iterator[Packet[Stream]]:
-    packets: Iterator[Packet[Stream]] = container.demux(streams)
+def _packets(
+    container: InputContainer, video: av.VideoStream, others: list[Stream]
+) -> Iterator[Packet[Stream]]:
+    packets = iter_packets(container, video, others)
     if container.format.name in WITH_OWN_CLOCK:
         packets = (packet for packet, _ in ContinuousClock().shifted(packets))
     return (packet for packet in packets if packet.size)

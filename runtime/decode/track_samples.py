@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
-from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.media_file import open_again, path_of, select_copied_tracks
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
-from vsrc.runtime.pyav_versions import open_input
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -36,10 +35,10 @@ def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet
 
     samples: dict[int, list[Packet[Stream]]] = {}
     wanted = [stream.index for stream in select_copied_tracks(source)]
-    if not wanted or source.file is not None or not source.name.startswith("file:"):
+    if not wanted or path_of(source) is None:
         yield samples
         return
-    with open_input(source.name) as again:
+    with open_again(source) as again:
         with suppress(av.FFmpegError):
             for count, packet in enumerate(_on_one_clock(again)):
                 if packet.size and packet.stream.index in wanted:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vsrc.runtime.decode.clean_start import CleanStart
-from vsrc.runtime.decode.decoding import Decoding, stores_decode_times
+from vsrc.runtime.decode.decode_times import find_delay
+from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.frame_data import make_carrier
@@ -116,7 +117,7 @@ class VideoReader:
         self._drops_alpha = drops_alpha
         self._deinterlace = deinterlace
         self._stops_at_interlaced = is_strict and not deinterlace
-        self._repeated = self._restamped = 0
+        self._repeated = self._unclean = self._restamped = 0
         self._is_sought = False
         self._last_pts: int | None = None
         self.container = None
@@ -137,13 +138,12 @@ class VideoReader:
         stamps = self._first_stamps(first)
         info = from_stream(name, self._container, self._stream, first, stamps)
         self._is_unmarked = info.is_interlaced and not first.interlaced_frame and not is_mixed
-        self._lead = _lead(self._container, self._stream, first)
+        self._lead = find_delay(self._container, self._stream, first)
         self.info = replace(
             info,
             is_interlaced=info.is_interlaced or is_mixed,
             skipped=self._clean.skipped,
         )
-        self._decoding.lost.one_per_packet &= not self.info.is_interlaced
         self._stamp()
         timed = next(self._frames)
         self._frames = itertools.chain([timed], self._frames)
@@ -195,7 +195,6 @@ class VideoReader:
             return
         if not self._seek_before(target - self._lead, limit - self._lead):
             self._open()
-            self._decoding.lost.one_per_packet &= not self.info.is_interlaced
         self._is_sought = True
         self._stamp()
 
@@ -215,6 +214,11 @@ class VideoReader:
             )
         if restarts := self._decoding.restarts:
             notes.append(f"the clock restarts at {self._times(restarts)}")
+        if self._unclean:
+            notes.append(
+                f"{self._unclean} frames of recordings that begin in the middle of a group of "
+                "pictures are not clean, and were replaced by repeating the frame before"
+            )
         damaged = self._decoding.lost.damaged
         if damaged:
             notes.append(
@@ -279,6 +283,8 @@ class VideoReader:
 
     def _stamp(self) -> None:
         """Set up deinterlacing and time stamps of the frames to be decoded."""
+        if self.info.is_interlaced:
+            self._decoding.expect_fields()
         decoded: Iterator[av.VideoFrame] = self._decoded
         if self._stops_at_interlaced and not self.info.is_interlaced:
             decoded = iter_progressive(decoded, self._refuse_interlaced)
@@ -355,7 +361,9 @@ class VideoReader:
         return self._converters[matrix, samples_range](frame)
 
     def _repeat(self, rgb: Pixels, pts: int) -> SourceFrame:
-        self._repeated += 1
+        is_unclean = any(one.is_before_clean(pts - self._lead) for one in self._decoding.later)
+        self._unclean += is_unclean
+        self._repeated += not is_unclean
         return self._stamped(SourceFrame(rgb, pts))
 
     def _stamped(self, frame: SourceFrame) -> SourceFrame:
@@ -395,10 +403,3 @@ class VideoReader:
             f"it is truncated: {float(read.end_seconds):.1f} of {float(end):.1f} seconds are "
             "present"
         )
-
-
-def _lead(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> int:
-    """Return by how much a decoder delays frames whose stamps are times of decoding."""
-    if not stores_decode_times(container, stream) or first.pts is None or first.dts is None:
-        return 0
-    return max(0, first.dts - first.pts)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.recordings import stream_with_codec
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.audio_stamps import AudioStamps
 from vsrc.runtime.encode.copied_track import default_layout
@@ -156,22 +157,26 @@ class EncodedTrack:
         Raises:
             av.FFmpegError: The packet is damaged.
         """
-        self._decoder = cast("AudioStream", packet.stream).codec_context
-        frames = self._stamps.add(self._decoder.decode(packet))
+        decoder = cast("AudioStream", stream_with_codec(packet)).codec_context
+        frames = [] if self._decoder is decoder else self._drained_decoder()
+        self._decoder = decoder
+        frames += self._stamps.add(decoder.decode(packet))
         return [new for frame in frames for new in self._encoded(frame)]
 
     def rest(self) -> list[Packet[Stream]]:
         """Return the packets that decoder and encoder still hold."""
-        import av
-
-        frames: list[AudioFrame] = []
-        if self._decoder is not None:
-            with suppress(av.FFmpegError):
-                frames = self._stamps.add(self._decoder.decode(None))
-        frames += self._stamps.rest()
+        frames = [*self._drained_decoder(), *self._stamps.rest()]
         packets = [new for frame in frames for new in self._encoded(frame)]
         packets += self._drained()
         return packets + self._target.encode(None)
+
+    def _drained_decoder(self) -> list[AudioFrame]:
+        import av
+
+        if self._decoder is not None:
+            with suppress(av.FFmpegError):
+                return self._stamps.add(self._decoder.decode(None))
+        return []
 
     def _encoded(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
         key = (frame.format.name, frame.layout.name, frame.sample_rate)

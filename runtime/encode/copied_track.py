@@ -6,6 +6,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.recordings import stream_with_codec
 from vsrc.runtime.encode.avi_audio import open_avi_template, set_avi_rate
 from vsrc.runtime.pyav_versions import open_output, time_base
 
@@ -28,7 +30,7 @@ _WEBVTT_HEADER = b"WEBVTT"
 
 
 class CopiedTrack:
-    """A track whose packets are copied.
+    """A track whose packets are copied; those of a later recording with another codec are not.
 
     Args:
         target: Stream of the output.
@@ -39,6 +41,9 @@ class CopiedTrack:
 
     def packets(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
         """Return the packet as one of the output."""
+        own = stream_with_codec(packet)
+        if own is not packet.stream and codec_name(own) != codec_name(packet.stream):
+            return []
         packet.stream = self._target
         return [packet]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vsrc.runtime.decode.covers import is_cover
-from vsrc.runtime.decode.media_file import find_start, select_copied_tracks
+from vsrc.runtime.decode.media_file import find_start, path_of, select_copied_tracks
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.recordings import later_codecs
 from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
 from vsrc.runtime.encode.muxers import WITHOUT_STAMPS
@@ -95,28 +95,47 @@ class TrackOpener:
         is_asked = self._audio == "encode"
         can_hold_it = self._can_hold(stream)
         has_gaps = can_hold_it and self._would_move(stream)
-        if can_hold_it and not is_asked and not has_gaps:
+        later = self._other_codecs(stream)
+        if can_hold_it and not is_asked and not has_gaps and not later:
             return self._copy(stream)
         chosen = choose_format(self._muxer, stream, self._samples.get(stream.index, ()))
         if chosen is not None:
             copy = chosen.add_stream(self._target)
             copy_tags(stream, copy)
-            why = "" if is_asked else f": {self._refusal(stream)}"
-            if has_gaps and not is_asked:
-                why = f" with silence in its gaps: {self._muxer} stores no times (.mkv does)"
+            why = "" if is_asked else self._reason(stream, has_gaps=has_gaps)
             self.notes.append(f"{_name(stream)} is encoded in {chosen.codec}{why}")
             return EncodedTrack(copy, chosen)
         if can_hold_it:
-            self.notes.append(f"{_name(stream)} is copied: it cannot be decoded")
+            rest = f"; what is {' and '.join(later)} later is left out" if later else ""
+            self.notes.append(f"{_name(stream)} is copied: it cannot be decoded{rest}")
             return self._copy(stream)
         self._leave_out(stream, unless_taken="it is damaged or incomplete")
         return None
+
+    def _reason(self, stream: Stream, *, has_gaps: bool) -> str:
+        """Say why audio is encoded that nobody asked to encode."""
+        if has_gaps:
+            return f" with silence in its gaps: {self._muxer} stores no times (.mkv does)"
+        later = self._other_codecs(stream)
+        if later and self._can_hold(stream):
+            return f": it is {codec_name(stream)} first and {' and '.join(later)} later"
+        return f": {self._refusal(stream)}"
+
+    def _other_codecs(self, stream: Stream) -> list[str]:
+        """Codecs that a track has in later recordings only; see `later_codecs`."""
+        names = dict.fromkeys(self._later_codecs.get(stream.index, ()))
+        return [name for name in names if name != codec_name(stream)]
+
+    @cached_property
+    def _later_codecs(self) -> dict[int, list[str]]:
+        return later_codecs(self._source)
 
     def _would_move(self, stream: Stream) -> bool:
         """Whether copied audio would be played at other times, as its gaps are not stored."""
         if self._muxer not in WITHOUT_STAMPS:
             return False
-        scan = scan_packets(Path(self._source.name.removeprefix("file:")))
+        path = path_of(self._source)
+        scan = scan_packets(path) if path else None
         times = scan.audio.get(stream.index) if scan else None
         if times is None:
             return False

@@ -35,6 +35,9 @@ _BACKWARD = Fraction(1, 10)
 """How far a clock may step forward and backward without being another one, seconds: FFmpeg's limits
 (`-dts_delta_threshold`)."""
 
+_WRAP = Fraction(1 << 33, 90_000)
+"""Time after which the clock begins at 0 again, seconds."""
+
 _OVERLAP = Fraction(2)
 """How long packets of the clock before may follow a restart, seconds."""
 
@@ -94,10 +97,13 @@ class ContinuousClock:
     Attributes:
         joints: Continuous times of the last and the first packet of each track at a restart,
             seconds.
+        is_joint: Whether the last packet is the first of its track on another clock, which is not
+            the same one after it wrapped.
     """
 
     def __init__(self) -> None:
         self.joints: list[Fraction] = []
+        self.is_joint = False
         self._used: dict[int, _Offset] = {}
         self._offsets: deque[_Offset] = deque([_Offset(Fraction(0))], maxlen=_RECENT)
         self._restarts: list[_Offset] = []
@@ -203,7 +209,7 @@ class ContinuousClock:
         return min(self._offsets, key=lambda one: abs(time + one.value - now))
 
     def _add(self, packet: Packet[Stream], offset: _Offset) -> None:
-        time = _raw_time(packet)
+        time, self.is_joint = _raw_time(packet), False
         if time is None:
             return
         offset.packets += 1
@@ -221,8 +227,9 @@ class ContinuousClock:
         before = self._used.get(packet.stream.index)
         self._used[packet.stream.index] = offset
         time = _raw_time(packet)
-        if track is not None and time is not None and before is not offset:
+        if track is not None and time is not None and before is not None and before is not offset:
             self.joints += [track.last, time]
+            self.is_joint = abs(abs(offset.value - before.value) - _WRAP) > _BACKWARD
 
     def _record(self, packet: Packet[Stream], track: _Track | None) -> None:
         state = _after(packet, track)

@@ -79,6 +79,11 @@ class LostFrames:
         self.damaged -= 1
         self._credit = max(0, self._credit - 1)
 
+    def owe(self, pts: int | None) -> None:
+        """Count a frame as lost that the decoder returned, but that cannot be shown."""
+        if pts in self._waiting:
+            self._full.add(pts)
+
     def began_at(self, pts: int) -> int:
         """Forget the packets that are displayed before this PTS, and all damage so far.
 

@@ -1,0 +1,300 @@
+"""Find where a transport stream goes on with other codecs, as `cat h264.ts hevc.ts` does.
+
+FFmpeg keeps the decoders and parsers of the first recording. So each recording is opened for
+itself, by its place in the file:
+
+    tables    PAT PMT                  PMT | PAT PMT              PMT: the codec of each packet ID
+    codecs    256 H.264, 257 MP2           | 256 HEVC, 257 AAC
+    parts     [0                           )
+                                           [                      end)
+
+Tables: ISO/IEC 13818-1, sections 2.4.4.3 (PAT) and 2.4.4.8 (PMT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SYNC = 0x47
+_SIZES = (188, 192, 204)
+"""Sizes of a packet: as it is, with a time before it (M2TS), with a checksum behind it."""
+
+_AGREEING = 5
+"""Sync bytes at the right distance that are no accident."""
+
+_CHUNK_BYTES = 8 << 20
+_WHOLE_BYTES = 512 << 20
+"""Size up to which all of a file is read; of a larger one, a sample each `_STRIDE_BYTES`."""
+
+_STRIDE_BYTES, _SAMPLE_BYTES = 32 << 20, 1 << 20
+
+_VIDEO = frozenset((0x01, 0x02, 0x10, 0x1B, 0x20, 0x24, 0x33, 0x42, 0xD1, 0xD2, 0xEA))
+"""Stream types of video (table 2-34, and those of AVS, Dirac and VC-1)."""
+
+_PRIVATE = 0x06
+_REGISTRATION = 0x05
+_CODEC_DESCRIPTORS = frozenset((_REGISTRATION, 0x56, 0x59, 0x6A, 0x7A, 0x7B, 0x7C))
+"""Descriptors that say what private data is: its registered name, teletext, DVB subtitles, AC-3,
+E-AC-3, DTS, AAC (ETSI EN 300 468, section 6.1)."""
+
+_VIDEO_NAMES = frozenset((b"AV01", b"HEVC", b"VVC ", b"VC-1", b"drac"))
+
+Codecs = dict[int, tuple[int, bytes]]
+"""Packet ID -> stream type, and descriptors that say what the stream is."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One recording of a file.
+
+    Attributes:
+        start: Place of its first byte.
+        stop: Place behind its last byte; 0 for the end of the file.
+    """
+
+    start: int
+    stop: int
+
+
+def find_parts(path: Path) -> tuple[Part, ...]:
+    """Return the recordings of different codecs in a transport stream, in order; mostly one.
+
+    The answer is kept until the file changes.
+    """
+    status = path.stat()
+    return _find_parts(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=32)
+def _find_parts(path: Path, _modified: int, size_bytes: int) -> tuple[Part, ...]:
+    with path.open("rb") as file:
+        layout = _find_layout(file.read(204 * (_AGREEING + 1)))
+        if layout is None:
+            return (Part(0, 0),)
+        tables = _Tables(layout)
+        for start, stop in _places(size_bytes):
+            before = len(tables.changes)
+            tables.read(file, start, stop)
+            if start and size_bytes > _WHOLE_BYTES and len(tables.changes) > before:
+                # The place of the change is between this sample and the one before.
+                tables.undo()
+                tables.read(file, start - _STRIDE_BYTES, stop)
+    begins = [0, *(change.start for change in tables.changes)]
+    stops = [*(change.stop for change in tables.changes), 0]
+    return tuple(Part(begin, stop) for begin, stop in zip(begins, stops, strict=True))
+
+
+def _places(size_bytes: int) -> Iterator[tuple[int, int]]:
+    if size_bytes <= _WHOLE_BYTES:
+        yield 0, size_bytes
+        return
+    for start in range(0, size_bytes, _STRIDE_BYTES):
+        yield start, min(start + _SAMPLE_BYTES, size_bytes)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A table with other codecs.
+
+    Attributes:
+        start: Place of the PAT before it, from where the file can be read by itself.
+        stop: Its place.
+    """
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How packets lie in a file: their distance, and what precedes the sync byte, bytes."""
+
+    size: int
+    before: int
+
+
+@dataclass
+class _Tables:
+    """The tables read so far.
+
+    Attributes:
+        layout: Layout of the packets.
+        changes: Places of tables with other codecs.
+    """
+
+    layout: _Layout
+    changes: list[_Change] = field(default_factory=list)
+    _maps: frozenset[int] = frozenset()
+    _codecs: dict[int, Codecs] = field(default_factory=dict)
+    _before: dict[int, Codecs] = field(default_factory=dict)
+    _pat: int = 0
+
+    def read(self, file: IO[bytes], start: int, stop: int) -> None:
+        """Take the tables of the packets between two places of the file."""
+        file.seek(start)
+        rest, at = b"", start
+        while at < stop and (data := file.read(min(_CHUNK_BYTES, stop - at))):
+            taken = self._take(rest + data, at - len(rest))
+            at += len(data)
+            rest = (rest + data)[taken:]
+
+    def undo(self) -> None:
+        """Forget the last change, so that it can be looked for more closely."""
+        self.changes.pop()
+        self._codecs = self._before
+
+    def _take(self, data: bytes, place: int) -> int:
+        """Take the tables of the packets in `data`; return the bytes that were used."""
+        size, at = self.layout.size, 0
+        while (at := _next_sync(data, at, self.layout)) >= 0:
+            count = (len(data) - at) // size
+            rows = np.frombuffer(data, np.uint8, count * size, at).reshape(count, size)
+            packets = rows[:, self.layout.before :]
+            broken = np.flatnonzero(packets[:, 0] != _SYNC)
+            good = int(broken[0]) if len(broken) else count
+            self._take_rows(packets[:good], place + at)
+            at += good * size
+            if good == count:
+                return at
+        return max(0, len(data) - size * (_AGREEING + 1))
+
+    def _take_rows(self, packets: NDArray[np.uint8], place: int) -> None:
+        identifiers = (packets[:, 1].astype(np.uint16) & 0x1F) << 8 | packets[:, 2]
+        begins = packets[:, 1] & 0x40 != 0  # payload_unit_start_indicator
+        known, rows = self._maps, iter(self._table_rows(identifiers, begins))
+        while (row := next(rows, None)) is not None:
+            take = self._take_pmt if identifiers[row] else self._take_pat
+            take(packets[row].tobytes(), place + int(row) * self.layout.size)
+            if self._maps != known:  # the tables that follow have other IDs
+                known, after = self._maps, row
+                later = self._table_rows(identifiers, begins)
+                rows = iter(later[later > after])
+
+    def _table_rows(
+        self, identifiers: NDArray[np.uint16], begins: NDArray[np.bool_]
+    ) -> NDArray[np.intp]:
+        wanted = np.isin(identifiers, [0, *self._maps])
+        return np.flatnonzero(wanted & begins)
+
+    def _take_pat(self, packet: bytes, place: int) -> None:
+        section = _section(packet, table=0x00)
+        if section is None:
+            return
+        self._pat = place
+        entries = (section[at : at + 4] for at in range(8, len(section) - 3, 4))
+        self._maps = frozenset(
+            (entry[2] & 0x1F) << 8 | entry[3] for entry in entries if entry[0] or entry[1]
+        )
+
+    def _take_pmt(self, packet: bytes, place: int) -> None:
+        section = _section(packet, table=0x02)
+        if section is None:
+            return
+        program = section[3] << 8 | section[4]
+        new = _read_codecs(section)
+        known = self._codecs
+        if len(self._maps) == 1:  # the only program, even if it has another number than before
+            known = {program: known.get(program, next(iter(known.values()), new))}
+        old = known.get(program, new)
+        if _is_other_recording(old, new):
+            self._before = self._codecs
+            self.changes.append(_Change(self._pat, place))
+        self._codecs = known | {program: new}
+
+
+def _find_layout(data: bytes) -> _Layout | None:
+    for size in _SIZES:
+        for before in range(size):
+            if _is_sync(data, before, size):
+                return _Layout(size, 4 if size == 192 else 0)
+    return None
+
+
+def _is_sync(data: bytes, at: int, size: int) -> bool:
+    marks = data[at : at + size * _AGREEING : size]
+    return len(marks) == _AGREEING and not marks.strip(bytes((_SYNC,)))
+
+
+def _next_sync(data: bytes, at: int, layout: _Layout) -> int:
+    """Return where a row of packets begins, from a place on; -1 if there is none."""
+    for begin in range(at, min(at + 4 * layout.size, len(data))):
+        if _is_sync(data, begin + layout.before, layout.size):
+            return begin
+    found = data.find(_SYNC, at + 4 * layout.size)
+    while found >= 0:
+        if _is_sync(data, found, layout.size):
+            return found - layout.before
+        found = data.find(_SYNC, found + 1)
+    return -1
+
+
+def _section(packet: bytes, *, table: int) -> bytes | None:
+    """Return a section without its checksum; None if it is damaged, or goes on elsewhere."""
+    begin = 5 + packet[4] if packet[3] & 0x20 else 4  # adaptation field
+    begin += 1 + packet[begin] if begin < 188 else 0  # pointer_field
+    if begin + 8 > 188 or packet[begin] != table or not packet[begin + 5] & 1:
+        return None
+    length = 3 + ((packet[begin + 1] & 0x0F) << 8 | packet[begin + 2])
+    section = packet[begin : begin + length]
+    is_whole = 12 <= len(section) == length and begin + length <= 188
+    return section[:-4] if is_whole and _checksum(section) == 0 else None
+
+
+@lru_cache(maxsize=64)
+def _checksum(section: bytes) -> int:
+    """Return the CRC of a section, 0 if it holds its own (ISO/IEC 13818-1, annex A)."""
+    value = 0xFFFFFFFF
+    for byte in section:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value & 0x80000000 else 0)) & 0xFFFFFFFF
+    return value
+
+
+def _read_codecs(section: bytes) -> Codecs:
+    codecs: Codecs = {}
+    at = 12 + ((section[10] & 0x0F) << 8 | section[11]) if len(section) >= 12 else len(section)
+    while at + 5 <= len(section):
+        identifier = (section[at + 1] & 0x1F) << 8 | section[at + 2]
+        length = (section[at + 3] & 0x0F) << 8 | section[at + 4]
+        descriptors = section[at + 5 : at + 5 + length]
+        codecs[identifier] = section[at], _named(section[at], descriptors)
+        at += 5 + length
+    return codecs
+
+
+def _named(kind: int, descriptors: bytes) -> bytes:
+    """Return those descriptors of private data that say what it is."""
+    named, at = b"", 0
+    while kind == _PRIVATE and at + 2 <= len(descriptors):
+        tag, length = descriptors[at], descriptors[at + 1]
+        if tag in _CODEC_DESCRIPTORS:
+            content = descriptors[at + 2 : at + 6] if tag == _REGISTRATION else b""
+            named += bytes((tag,)) + content
+        at += 2 + length
+    return named
+
+
+def _is_other_recording(old: Codecs, new: Codecs) -> bool:
+    """Whether a packet ID has another codec than before, or the video has another ID.
+
+    Tracks that come or go do not begin another recording: broadcasts do that.
+    """
+    if any(new[one] != old[one] for one in old.keys() & new.keys()):
+        return True
+    before, after = (
+        {one for one, codec in each.items() if _is_video(codec)} for each in (old, new)
+    )
+    return bool(before and after and not before & after)
+
+
+def _is_video(codec: tuple[int, bytes]) -> bool:
+    kind, named = codec
+    return kind in _VIDEO or (kind == _PRIVATE and named[1:5] in _VIDEO_NAMES)

@@ -1,0 +1,102 @@
+"""Recordings of different codecs and sizes in one file, as `cat h264.ts hevc.ts` makes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.enlarger import Enlarger
+from support.marked_clips import make_clip, probe, read_marks
+from vsrc.runtime.decode.program_parts import Part, find_parts
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
+
+FRAME = 0.04
+
+H264 = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -sc_threshold 0 -g 10 -c:a mp2"
+HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10:min-keyint=10 -c:a mp2"
+MPEG2 = "-c:v mpeg2video -bf 2 -g 10 -sc_threshold 1000000000 -b:v 2M -c:a mp2"
+
+JOINED = {
+    "hevc-second.ts": (H264, HEVC),
+    "hevc-first.ts": (HEVC, H264),
+    "mpeg2-second.ts": (H264, MPEG2),
+    "mpeg2-first.ts": (MPEG2, f"{H264} -vf scale=128:96"),
+    "other-ids.ts": (H264, f"{H264} -mpegts_start_pid 600 -mpegts_pmt_start_pid 5000"),
+    "other-size.vob": (MPEG2, f"{MPEG2} -vf scale=128:96"),
+    "10-bits.ts": (H264, f"{H264} -pix_fmt yuv420p10le"),
+}
+
+
+def upscale(source: Path, output: Path) -> list[str]:
+    config = InferConfig((source,), output, codec="ffv1", threads=1)
+    notes = infer(config, session=Enlarger(scale=1, window=1)).files[0].notes
+    return [note for note in notes if "are upscaled in 8 bits" not in note]
+
+
+def join(path: Path, first: str, second: str, *, skipped: float = 0) -> Path:
+    """Join two recordings; of the second, a share of the bytes is left out at the beginning."""
+    a = make_clip(path.with_name(f"a{path.suffix}"), first).read_bytes()
+    b = make_clip(path.with_name(f"b{path.suffix}"), second, first=25).read_bytes()
+    path.write_bytes(a + b[int(len(b) * skipped) // 188 * 188 :])
+    return path
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_recordings_of_different_codecs_run_on(tmp_path: Path, name: str) -> None:
+    source = join(tmp_path / name, *JOINED[name])
+    assert upscale(source, tmp_path / "out.mkv") == ["the clock restarts at 1.0 s"]
+    after = probe(tmp_path / "out.mkv")
+    assert read_marks(tmp_path / "out.mkv") == list(range(50))
+    np.testing.assert_allclose(np.diff(after.times), FRAME, atol=0.004)
+    sounds = [len(probe(tmp_path / f"{part}{source.suffix}").sound) for part in "ab"]
+    assert len(after.sound) == sum(sounds) > 80
+
+
+def test_audio_that_changes_its_codec_is_encoded(tmp_path: Path) -> None:
+    source = join(tmp_path / "joined.ts", H264, H264.replace("mp2", "aac"))
+    notes = upscale(source, tmp_path / "out.mkv")
+    assert len(notes) == 2
+    assert "mp2 first and aac later" in notes[1]
+    after = probe(tmp_path / "out.mkv")
+    assert after.tracks == ["ffv1", "aac"]
+    assert np.diff(after.sound).max() < FRAME
+    assert after.sound[-1] == pytest.approx(2, abs=0.05)
+    assert read_marks(tmp_path / "out.mkv") == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(H264, H264), (HEVC, HEVC), (MPEG2, MPEG2), (H264, HEVC)]
+)
+def test_a_later_recording_that_begins_mid_gop_shows_no_broken_picture(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    """As at the beginning of a file, but the frame before is repeated: nothing later moves."""
+    source = join(tmp_path / "joined.ts", first, second, skipped=0.3)
+    restart, cut = upscale(source, tmp_path / "out.mkv")
+    assert restart == "the clock restarts at 1.0 s"
+    marks = read_marks(tmp_path / "out.mkv")
+    count = marks.count(24) - 1
+    assert cut.startswith(f"{count} frames of recordings that begin in the middle of a group")
+    assert marks == [*range(25), *[24] * count, *range(marks[25 + count], 50)]
+    assert marks[25 + count] in range(35, 48)
+    steps = np.diff(probe(tmp_path / "out.mkv").times)
+    assert 0.9 * FRAME < steps.min() < steps.max() < 2.1 * FRAME  # a frame is lost at the cut
+
+
+@pytest.mark.parametrize("lost", [0, 777])
+def test_parts_begin_with_the_tables_of_other_codecs(tmp_path: Path, lost: int) -> None:
+    """Tables that only change their version, or that are damaged, begin no part."""
+    clips = [make_clip(tmp_path / f"{n}.ts", words) for n, words in enumerate((H264, HEVC))]
+    first, second = (clip.read_bytes() for clip in clips)
+    place = second.index(b"\x47\x50\x00")  # the first PMT, behind SDT and PAT
+    damaged = bytearray(first)
+    damaged[first.index(b"\x47\x50\x00") + 20] ^= 0xFF
+    first = bytes(damaged) + first[: len(first) - lost]
+    source = tmp_path / "joined.ts"
+    source.write_bytes(first + second)
+    stop = len(first) + place
+    assert find_parts(source) == (Part(0, stop), Part(stop - 188, 0))
+    assert find_parts(clips[0]) == (Part(0, 0),)
