@@ -29,6 +29,10 @@ from vsrc.runtime.windows.state_session import StateSession
 _AWAY = 32 / 255
 """Least distance of all LR pixels of a region from black or white, as a share of the range."""
 
+_BAND_SAMPLES = 1 << 16
+"""LR samples of one channel that are checked at once: masks of that size stay in the cache, and are
+allocated without asking the system for memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class GuardedPictures:
@@ -117,28 +121,45 @@ def is_corrupted(sr: Pixels, lr: Sequence[Pixels]) -> bool:
     scale = sr.shape[0] // height
     if min(height, width) < 3:
         return False
-    white = int(np.iinfo(sr.dtype).max)
+    blocks = sr.reshape(height, scale, width, scale, 3)
+    rows = max(1, _BAND_SAMPLES // width)
+    return any(
+        _has_corrupted_place(
+            blocks[start : start + rows + 2, ..., channel],
+            [frame[start : start + rows + 2, :, channel] for frame in lr],
+        )
+        for start in range(0, height - 2, rows)
+        for channel in range(3)
+    )
+
+
+def _has_corrupted_place(blocks: Pixels, lr: Sequence[Pixels]) -> bool:
+    """Whether one channel of a band of rows has a 3x3 place that is black or white and should not.
+
+    Args:
+        blocks: Output, `(h, s, W, s)`.
+        lr: Input at the same place, `(h, W)` each.
+    """
+    scale, white = blocks.shape[1], int(np.iinfo(blocks.dtype).max)
     away = int(_AWAY * white)
     # Check one pixel of each block first: a full check is hardly ever needed.
-    picked = np.ascontiguousarray(sr[scale // 2 :: scale, scale // 2 :: scale])
+    picked = np.ascontiguousarray(blocks[:, scale // 2, :, scale // 2])
     for bound in (0, white):
         hit = picked == bound
         if not _fills_a_place(hit):
             continue
         for frame in lr:
             hit &= frame > away if bound == 0 else frame < white - away
-        if not _fills_a_place(hit):
-            continue
-        blocks = sr.reshape(height, scale, width, scale, 3)
-        if _fills_a_place((blocks == bound).all(axis=(1, 3)) & hit):
+        if _fills_a_place(hit) and _fills_a_place((blocks == bound).all(axis=(1, 3)) & hit):
             return True
     return False
 
 
 def _fills_a_place(mask: NDArray[np.bool_]) -> bool:
-    """Whether any 3x3 block of `(H, W, 3)` is all set in some channel."""
-    rows = mask[:-2] & mask[1:-1] & mask[2:]
-    return bool((rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]).any())
+    """Whether any 3x3 place of `(h, W)` is all set."""
+    rows = mask[:-2] & mask[1:-1]
+    rows &= mask[2:]
+    return bool(rows.any()) and bool((rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]).any())
 
 
 def _select_seen(lr: Pixels, at: int, pictures: int) -> list[Pixels]:

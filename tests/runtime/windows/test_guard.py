@@ -30,6 +30,7 @@ from vsrc.runtime.picture.bicubic import imresize
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.windows import guard
 from vsrc.runtime.windows.graph_io import from_graph
 from vsrc.runtime.windows.guard import Guard, is_corrupted
 
@@ -220,6 +221,42 @@ def test_what_is_black_or_white_in_the_input_is_not_corrupted() -> None:
     assert not is_corrupted(enlarged(np.zeros_like(lr)), [np.zeros_like(lr)])
     near = np.where(lr == 0, 30, np.where(lr == 255, 225, lr)).astype(np.uint8)
     assert not is_corrupted(enlarged(lr), [near])
+
+
+@pytest.mark.parametrize("samples", [1, 20, 1 << 16])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_bands_of_rows_hide_no_place(
+    samples: int, kind: type[np.unsignedinteger[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_BAND_SAMPLES", samples)
+    draw, white = np.random.default_rng(samples), int(np.iinfo(kind).max)
+    verdicts = set()
+    for _ in range(60):
+        height, width, scale = (int(side) for side in draw.integers((3, 3, 1), (12, 12, 5)))
+        lr = draw.integers(0, white + 1, (height, width, 3)).astype(kind)
+        sr = lr.repeat(scale, 0).repeat(scale, 1)
+        y, x, channel = (int(at) for at in draw.integers(0, (height, width, 3)))
+        size = 3 * scale + int(draw.integers(-1, 2))
+        bound = white * int(draw.integers(2))
+        sr[y * scale : y * scale + size, x * scale : x * scale + size, channel] = bound
+        verdict = is_corrupted(sr, [lr])
+        assert verdict == slowly_corrupted(sr, lr, scale)
+        verdicts.add(verdict)
+    assert verdicts == {True, False}
+
+
+def slowly_corrupted(sr: Pixels, lr: Pixels, scale: int) -> bool:
+    """Look at every place of 3x3 LR pixels, one after the other."""
+    height, width, _ = lr.shape
+    white = int(np.iinfo(sr.dtype).max)
+    away = int(32 / 255 * white)
+    for y, x, channel in np.ndindex(height - 2, width - 2, 3):
+        seen = lr[y : y + 3, x : x + 3, channel]
+        made = sr[y * scale : (y + 3) * scale, x * scale : (x + 3) * scale, channel]
+        black = (made == 0).all() and (seen > away).all()
+        if black or ((made == white).all() and (seen < white - away).all()):
+            return True
+    return False
 
 
 def test_lines_and_checks_that_the_input_hides_are_not_corrupted() -> None:
