@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.draw import Draw
 from vsrc.calibration.scenes import Scenes, frames_of, open_source
-from vsrc.runtime.decode.video_reader import Reader
+from vsrc.runtime.decode.reader import Reader
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.doubling import iter_doubled_windows

@@ -19,8 +19,9 @@ from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import check_supported
+from vsrc.runtime.decode.reader import Reader
 from vsrc.runtime.decode.sources import Source, find_sources
-from vsrc.runtime.decode.video_reader import Reader, VideoReader
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.hashing import file_sha256
 
 _SAMPLES = 48

@@ -18,7 +18,7 @@ from vsrc.commands.options.trust_options import allow_code_option
 from vsrc.commands.progress.infer_bar import InferBar
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
-from vsrc.runtime.jobs.config import AUDIO_MODES, InferConfig, parse_seconds
+from vsrc.runtime.jobs.config import AUDIO_MODES, HWACCELS, InferConfig, parse_seconds
 
 if TYPE_CHECKING:
     from vsrc.runtime.jobs.result import InferResult
@@ -33,7 +33,10 @@ _GROUPS = {
         *("--model", "--precision", "--network", "--weights", "--scale", "--window", "--range"),
         *("--colour", "--allow-code"),
     ),
-    "Machine": ("--backend", "--device", "--threads", "--batch", "--tile", "--shard", "--ray"),
+    "Machine": (
+        *("--backend", "--device", "--hwaccel", "--threads", "--batch", "--tile", "--shard"),
+        "--ray",
+    ),
     "Result": (
         *("--output", "--codec", "--crf", "--preset", "--audio", "--overwrite", "--verify"),
         *("--dry-run", "--report", "--json"),
@@ -70,6 +73,13 @@ _GROUPS = {
     help="Graph to run: fp32, fp16, int8, int8-cpu, or auto; bf16: fp32 in bfloat16.",
 )
 @device_option
+@click.option(
+    "--hwaccel",
+    type=click.Choice(HWACCELS),
+    default=InferConfig.hwaccel,
+    help="Decoder: none (CPU), cuda (NVDEC), or auto.  "
+    "[default: auto, which is none until vsrc selftest has passed on the GPU]",
+)
 @click.option(
     "--threads",
     type=int,

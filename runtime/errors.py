@@ -4,6 +4,7 @@
     ├── SpecError               a model package or its model.json is invalid
     ├── MediaError              a video, audio track or image cannot be read or written
     │   ├── DiskFullError       the disk, or a quota, is full
+    │   ├── HardwareError       the decoder of a GPU cannot be used, or failed
     │   └── InterlacedError     a video becomes interlaced after its beginning
     ├── OutputError             exit status 2: an output would destroy something
     ├── DataError               a data folder contains nothing to train on
@@ -41,6 +42,10 @@ class MediaError(VsrcError):
 
 class DiskFullError(MediaError):
     """There is no space left on the disk for a result."""
+
+
+class HardwareError(MediaError):
+    """A hardware decoder cannot be opened, or failed where the CPU may succeed."""
 
 
 class InterlacedError(MediaError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from vsrc.runtime.decode.colour_tags import ColourTags
 from vsrc.runtime.decode.decode_times import stores_decode_times
 from vsrc.runtime.decode.frame import Packets
 from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.packet_decoder import DecoderOpener, StreamDecoder
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recording_start import RecordingStart
 from vsrc.runtime.decode.recordings import iter_packets, stream_with_codec
@@ -20,6 +21,7 @@ from vsrc.runtime.decode.stamps.lost_frames import (
     LostFrames,
 )
 from vsrc.runtime.decode.stamps.shown_frames import HIDING_CODECS, shows_frame
+from vsrc.runtime.errors import HardwareError
 from vsrc.runtime.pyav_versions import is_key_in_index, time_base
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Decoding:
         is_interlaced: Whether the stream is known to be interlaced.
         begin: PTS at or before which decoding begins at a key frame; None to begin with the first
             packet. For files in which seeking is not reliable.
+        open_decoder: Opens the decoder.
     """
 
     def __init__(
@@ -73,10 +76,12 @@ class Decoding:
         *,
         is_interlaced: bool = False,
         begin: int | None = None,
+        open_decoder: DecoderOpener = StreamDecoder,
     ) -> None:
         self._container, self._stream = container, stream
+        self._open_decoder, self._decoder = open_decoder, open_decoder(stream)
+        self._codec_stream: Stream = stream
         self._aside: list[Packet[Stream]] = []
-        self._decoder: Stream = stream
         self._codec = codec_name(stream)
         self._leaves_out = self._codec in ONE_FRAME_ONCE_DAMAGED
         self._is_avi = container.format.name == "avi"
@@ -95,7 +100,8 @@ class Decoding:
         self._interlaced_run = 0
         self._colour_tags = ColourTags()
         self._last_dts: int | None = None
-        self._read, self._decoder_read = 0, self._decoder
+        self._read = 0
+        self._decoder_read: Stream = stream
         self._marked = -_JOINT_PACKETS - 1
         self._start = self._recording = RecordingStart(self._codec)
         self._is_begun = True
@@ -208,6 +214,10 @@ class Decoding:
         yield from held
         yield from packets
 
+    def flush(self) -> None:
+        """Tell the decoder that packets of another place follow."""
+        self._decoder.flush()
+
     def take_packets(self) -> Packets:
         """Return the packets of the other tracks since the last call."""
         packets = tuple(self._aside)
@@ -246,6 +256,7 @@ class Decoding:
             self._is_draining = True
         frames = self._after_start(self._frames_of(packet))
         if packet is not None and packet.is_corrupt and not self._is_near(self._joint):
+            self.check_concealed("holds damaged packets")
             self.lost.refused()
             self._corrupt.append(self.video_packets)
         for frame in frames:
@@ -280,15 +291,16 @@ class Decoding:
         self._excuse_joint()
         self._is_draining = self._is_begun = False
         own = stream_with_codec(packet)
-        if own is not self._decoder:
+        if own is not self._codec_stream:
             if self._is_near(self._refused):  # it is of the new recording already
                 self.lost.excused()
-            self._decoder, self._codec = own, codec_name(own)
+            self._codec_stream, self._codec = own, codec_name(own)
+            self._decoder = self._open_decoder(cast("av.VideoStream", own))
             self._leaves_out = self._codec in ONE_FRAME_ONCE_DAMAGED
             self.lost.one_once_damaged = self._leaves_out
             self.lost.one_per_packet = self._codec in ONE_FRAME_PER_PACKET and not self._has_fields
-        elif self._stream.codec_context.is_decoder:
-            self._stream.codec_context.flush_buffers()
+        elif self._decoder.is_usable:
+            self._decoder.flush()
         self._recording = RecordingStart(self._codec)
         self._damaged_before = self.lost.damaged
         self.later.append(self._recording)
@@ -339,25 +351,33 @@ class Decoding:
         import av
 
         frames: list[av.VideoFrame] = []
-        decoder: Any = self._decoder
-        if not decoder.codec_context.is_decoder:
-            # The decoder could not be opened, and PyAV 19 crashes when it is called once more.
+        if not self._decoder.is_usable:
             self.lost.refused()
             return frames
         try:
             try:
-                frames += decoder.decode(packet)
+                frames += self._decoder.decode(packet)
             except av.BlockingIOError:
-                frames += self._restart(decoder)
-                frames += decoder.decode(packet)
+                frames += self._restart()
+                frames += self._decoder.decode(packet)
         except av.EOFError:
             pass
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            self.check_concealed(f"cannot be decoded ({error.strerror})")
             self.lost.refused()
             self._refused = self.video_packets
         return frames
 
-    def _restart(self, decoder: av.VideoStream) -> list[av.VideoFrame]:
+    def check_concealed(self, what: str) -> None:
+        """Raise if the decoder does not conceal damage as the CPU does.
+
+        Raises:
+            HardwareError: It does not; `what` is wrong with the video.
+        """
+        if not self._decoder.conceals_damage:
+            raise HardwareError(f"the video {what}, which NVDEC does not conceal")
+
+    def _restart(self) -> list[av.VideoFrame]:
         """Drain and flush a decoder that accepts no more packets.
 
         The AV1 decoder in FFmpeg 9 keeps a packet that it cannot decode, and blocks on it.
@@ -366,11 +386,11 @@ class Decoding:
 
         self.lost.refused()
         try:
-            return decoder.decode(None)
+            return self._decoder.decode(None)
         except av.FFmpegError:
             return []
         finally:
-            decoder.codec_context.flush_buffers()
+            self._decoder.flush()
 
     def _saw(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,7 +178,7 @@ class _Tables:
                 rows = iter(later[later > after])
 
     def _table_rows(
-        self, identifiers: NDArray[np.uint16], begins: NDArray[np.bool_]
+        self, identifiers: NDArray[np.integer[Any]], begins: NDArray[np.bool_]
     ) -> NDArray[np.intp]:
         wanted = np.isin(identifiers, [0, *self._maps])
         return np.flatnonzero(wanted & begins)

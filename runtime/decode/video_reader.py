@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.clean_start import CleanStart
 from vsrc.runtime.decode.decode_times import find_delay
@@ -21,6 +21,7 @@ from vsrc.runtime.decode.media_file import (
     open_container,
     video_stream,
 )
+from vsrc.runtime.decode.packet_decoder import DecoderOpener, StreamDecoder
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
 from vsrc.runtime.decode.samples import has_interlaced
@@ -29,7 +30,7 @@ from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.decode.stamps.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.stamps.frame_rate import needs_stamps
 from vsrc.runtime.decode.transparency import check_opaque
-from vsrc.runtime.errors import InterlacedError, MediaError
+from vsrc.runtime.errors import HardwareError, InterlacedError, MediaError
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.picture.colour import UNSPECIFIED
 from vsrc.runtime.picture.deep_colour import rgb_maker
@@ -52,36 +53,6 @@ _TOLERANCE_SECONDS = Fraction(1, 2)
 
 _RATE_FRAMES, _RATE_BYTES = 12, 64 << 20
 """Most frames that are decoded ahead to measure the frame rate, and their size, bytes."""
-
-
-class Reader(Protocol):
-    """Reader of frames.
-
-    Attributes:
-        info: Properties of the source.
-        container: Open file, whose other tracks the writer copies; None for image sequences.
-        is_deep: Whether to return uint16 rather than uint8; must be set before the iteration.
-    """
-
-    info: VideoInfo
-    container: InputContainer | None
-    is_deep: bool
-
-    @property
-    def joints(self) -> Sequence[Fraction]:
-        """Return when recordings ended or began so far, seconds; packets there may be cut off."""
-
-    def __iter__(self) -> Iterator[SourceFrame]:
-        """Yield the frames, once."""
-
-    def seek(self, pts: int) -> None:
-        """Make the iteration begin some frames before `pts`."""
-
-    def notes(self) -> list[str]:
-        """Return lines to report about the source, after the iteration."""
-
-    def close(self) -> None:
-        """Close the file."""
 
 
 class VideoReader:
@@ -122,6 +93,7 @@ class VideoReader:
         self._last_pts: int | None = None
         self.container = None
         self._opened: list[InputContainer] = []
+        self._open_decoder: DecoderOpener = StreamDecoder
         self._decoded: Iterator[av.VideoFrame]
         self._frames: Iterator[TimedFrame]
         self._converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
@@ -144,10 +116,30 @@ class VideoReader:
             is_interlaced=info.is_interlaced or is_mixed,
             skipped=self._clean.skipped,
         )
+        self.info = replace(self.info, start=self._begin() + self._lead)
+
+    def _begin(self) -> int:
+        """Stamp the frames of a newly opened file; return the PTS of the first."""
+        self._decoding.lost.one_per_packet &= not self.info.is_interlaced
         self._stamp()
         timed = next(self._frames)
         self._frames = itertools.chain([timed], self._frames)
-        self.info = replace(self.info, start=timed.pts + self._lead)
+        return timed.pts
+
+    def decode_with(self, open_decoder: DecoderOpener) -> None:
+        """Begin again with another decoder; before the iteration, and before `seek`.
+
+        The properties of the file stay those that were found on the CPU.
+
+        Raises:
+            HardwareError: It is one of a GPU, and does not decode the first frames.
+        """
+        self._open_decoder = open_decoder
+        with library_failures_named(self.info.path):
+            first = self._open()
+            if (first.width, first.height) != (self.info.width, self.info.height):
+                raise HardwareError(f"NVDEC gave frames of {first.width}x{first.height}")
+            self._begin()
 
     def _count_frames(self) -> None:
         """Take the number of frames and the length from the packets; both may be unknown."""
@@ -248,7 +240,9 @@ class VideoReader:
         """Open the file and decode its first clean frame."""
         self._reopen()
         try:
-            self._decoding = Decoding(self._container, self._stream)
+            self._decoding = Decoding(
+                self._container, self._stream, open_decoder=self._open_decoder
+            )
             decoded = self._decoding.frames()
             self._clean = CleanStart(self._decoding, self._stream)
             self._header_end = header_end(self._container, self._stream)
@@ -303,13 +297,21 @@ class VideoReader:
                 # A place in time is known only after all packets before it: the clock may restart.
                 self._reopen()
                 self._decoding = Decoding(
-                    self._container, self._stream, is_interlaced=is_interlaced, begin=target
+                    self._container,
+                    self._stream,
+                    is_interlaced=is_interlaced,
+                    begin=target,
+                    open_decoder=self._open_decoder,
                 )
             else:
                 self._container.seek(target, stream=self._stream)
                 self._decoding = Decoding(
-                    self._container, self._stream, is_interlaced=is_interlaced
+                    self._container,
+                    self._stream,
+                    is_interlaced=is_interlaced,
+                    open_decoder=self._open_decoder,
                 )
+                self._decoding.flush()
         except av.FFmpegError:
             return False
         decoded = self._decoding.frames()
@@ -335,6 +337,8 @@ class VideoReader:
                 seconds = (timed.pts + self._lead - self.info.start) * self.info.time_base
                 check_opaque(timed.frame, self.info.path, seconds=seconds)
             new = self._to_rgb(timed.frame)
+            if timed.lost:
+                self._decoding.check_concealed("lacks frames")
             for missing in timed.lost:
                 yield self._repeat(new if rgb is None else rgb, missing + self._lead)
             rgb = new
@@ -343,6 +347,7 @@ class VideoReader:
             yield self._stamped(SourceFrame(rgb, pts, timed.frame.duration, carrier=carrier))
         if rgb is not None:
             for missing in self._decoding.lost.rest():
+                self._decoding.check_concealed("lacks frames at its end")
                 yield self._repeat(rgb, missing + self._lead)
 
     def _to_rgb(self, frame: av.VideoFrame) -> Pixels:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.media_file import find_start, select_copied_tracks
 from vsrc.runtime.decode.packet_scan import scan_packets
+from vsrc.runtime.decode.reader import Reader
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK
-from vsrc.runtime.decode.video_reader import Reader
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter

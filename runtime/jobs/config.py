@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vsrc.runtime.jobs.share import Share
 
+HWACCELS = ("none", "cuda", "auto")
 AUDIO_MODES = ("copy", "encode", "drop")
 
 
@@ -46,6 +47,8 @@ class InferConfig:
         deinterlace: Whether interlaced video is deinterlaced (bwdif) before upscaling.
         fps: Frame rate of image sequences, frames/s.
         device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
+        hwaccel: What decodes videos: `none` the CPU, `cuda` the decoder of the GPU where it can,
+            `auto` that decoder if `vsrc selftest` has passed on this GPU.
     """
 
     inputs: tuple[str | Path, ...]
@@ -70,6 +73,7 @@ class InferConfig:
     deinterlace: bool = False
     fps: float = 25.0
     device: int = 0
+    hwaccel: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -84,8 +88,8 @@ class InferConfig:
             )
         if self.tile is not None and self.tile < 0:
             raise ValueError(f"tile={self.tile} must be a side in LR pixels, or 0 for whole frames")
-        if self.audio not in AUDIO_MODES:
-            raise ValueError(f"audio={self.audio!r} must be one of {', '.join(AUDIO_MODES)}")
+        _check_choice("audio", self.audio, AUDIO_MODES)
+        _check_choice("hwaccel", self.hwaccel, HWACCELS)
         if not 0 < self.fps <= 1000:
             raise ValueError(f"fps={self.fps} must lie in (0, 1000]")
 
@@ -93,6 +97,11 @@ class InferConfig:
     def is_excerpt(self) -> bool:
         """Whether only a part of each input is requested."""
         return self.start > 0 or self.frames is not None
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(choices)}")
 
 
 def parse_seconds(text: str) -> float:

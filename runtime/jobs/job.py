@@ -20,8 +20,9 @@ from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.playlists import files_of
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
+from vsrc.runtime.decode.reader import Reader
 from vsrc.runtime.decode.sources import Source
-from vsrc.runtime.decode.video_reader import Reader, VideoReader
+from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.codec_choice import deepest_codec, writes_8_bits
 from vsrc.runtime.encode.picture_writer import PictureWriter
 from vsrc.runtime.encode.segments import (
@@ -33,9 +34,10 @@ from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
 from vsrc.runtime.encode.video_writer import VideoWriter, Writer, muxer_of
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import HardwareError, MediaError
 from vsrc.runtime.hashing import ContentRecord, record_content
 from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.hardware import choose_decoder, on_cpu
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.source_records import load_records, records_to_text
 from vsrc.runtime.library_failure import library_failures_named
@@ -193,6 +195,7 @@ class Job:
             shard=None,
             tile=None,
             device=0,
+            hwaccel="none",  # the frames are the same
             # It changes interlaced frames alone, and a job without it ends at the first of those.
             deinterlace=False,
         )
@@ -247,9 +250,8 @@ def open_job(
         MediaError: It cannot be read, or cannot be upscaled without further options.
     """
     with library_failures_named(target.source.name):
-        opened = open_reader(target.source, config)
+        opened, decoded_by = _open_decoded(target, config)
     with closing(opened) as reader:
-        check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
         choice = network.choose(target.source, reader.info)
         session = _add_tiles(network.session(reader.info, choice), reader.info, config, target)
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
@@ -259,8 +261,25 @@ def open_job(
                 lambda: _add_tiles(network.exact(reader.info, choice), reader.info, config, target)
             )
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
-        said = (*([str(choice)] if choice else []), *network.new_notes())
+        said = (*([str(choice)] if choice else []), *network.new_notes(), *decoded_by)
         yield Job(target, config, reader, session, total, guard, said, known_sources)
+
+
+def _open_decoded(target: Target, config: InferConfig) -> tuple[Reader, list[str]]:
+    """Open a supported input with the decoder that the settings ask for; say which, if they do."""
+    reader = open_reader(target.source, config)
+    try:
+        check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
+        choice = choose_decoder(target, config, reader.info)
+        if choice.open_decoder is not None and isinstance(reader, VideoReader):
+            reader.decode_with(choice.open_decoder)
+    except HardwareError as error:
+        reader.close()
+        reader, choice = open_reader(target.source, config), on_cpu(str(error))
+    except BaseException:
+        reader.close()
+        raise
+    return reader, [choice.note] if choice.note else []
 
 
 def open_reader(source: Source, config: InferConfig) -> Reader:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.encode.segments import Segment, lock_output
 from vsrc.runtime.encode.targets import Target, check_target, prepare_folder
-from vsrc.runtime.errors import MediaError, StoppedError
+from vsrc.runtime.errors import HardwareError, MediaError, StoppedError
 from vsrc.runtime.file_lock import alone
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job import Job, open_job, open_reader, result_frames
@@ -82,6 +82,8 @@ def upscale_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
 def upscale_file(target: Target, work: Work) -> FileResult:
     """Upscale one input, unless the manifest lists it as done.
 
+    Where the decoder of a GPU fails, the CPU's begins again; finished segments are kept.
+
     Raises:
         MediaError: It cannot be upscaled, or another process is making the result.
         OutputError: The result exists, and is not to be replaced.
@@ -90,6 +92,16 @@ def upscale_file(target: Target, work: Work) -> FileResult:
     done = _find_finished(target, work)
     if done is not None:
         return done
+    try:
+        return _upscale_file(target, work, began)
+    except HardwareError as error:
+        on_cpu = replace(work, config=replace(work.config, hwaccel="none"))
+        result = _upscale_file(target, on_cpu, began)
+        note = f"decoded on the CPU from the last finished segment on: {error}"
+        return replace(result, notes=(note, *result.notes))
+
+
+def _upscale_file(target: Target, work: Work, began: float) -> FileResult:
     check_target(target, overwrite=work.config.overwrite)
     with open_job(target, work.config, work.network) as job, _lock(target):
         check_target(target, overwrite=work.config.overwrite)  # it may have appeared meanwhile

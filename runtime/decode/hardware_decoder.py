@@ -1,0 +1,130 @@
+"""Decode on the video decoder of an NVIDIA GPU (NVDEC), with frames returned to host memory.
+
+FFmpeg's own decoders parse the packets, so that side data, colour tags and time stamps of the
+frames are those of the CPU path. The samples are the same by definition of the codecs. NVDEC
+returns NV12 (8 bits) or P010 (10 bits); the frames get the pixel format that the CPU decodes to, so
+that all that follows is the same, to the byte:
+
+    packets --FFmpeg--> headers, stamps, side data
+              NVDEC --> NV12, P010 --reordered--> yuv420p, yuv420p10le
+
+What NVDEC does not give, the CPU does: it conceals no damage, and separates no fields.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vsrc.runtime.decode.packet_decoder import DecoderOpener
+from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.decode.sources import is_stream
+from vsrc.runtime.errors import HardwareError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import av
+    from av.packet import Packet
+    from av.stream import Stream
+
+_FORMATS = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
+"""FFmpeg's pixel format on the CPU -> that of frames of NVDEC."""
+
+_DEPTHS = {
+    "av1": (8, 10), "h264": (8,), "hevc": (8, 10), "mpeg1video": (8,), "mpeg2video": (8,),
+    "mpeg4": (8,), "vc1": (8,), "vp8": (8,), "vp9": (8, 10), "wmv3": (8,),
+}  # fmt: skip
+"""FFmpeg's name of a codec -> bits per sample of the 4:2:0 video that NVDEC decodes; not every GPU
+has all of them (NVIDIA, Video Encode and Decode GPU Support Matrix)."""
+
+
+def find_obstacle(path: Path, info: VideoInfo) -> str:
+    """Return why a video is decoded on the CPU whatever the GPU; empty if there is no reason."""
+    if is_stream(path):
+        return "what is piped cannot be read again from its beginning"
+    if info.is_interlaced:
+        return "the video is interlaced"
+    if info.frame_data:
+        return "its frames carry captions or other data"
+    if info.depth not in _DEPTHS.get(info.codec, ()) or info.pix_fmt not in _FORMATS:
+        return f"NVDEC does not decode {info.codec} with {info.pix_fmt}"
+    return ""
+
+
+def hardware_opener(info: VideoInfo, device: int) -> DecoderOpener:
+    """Return what opens NVDEC for the passes over a video without an obstacle.
+
+    Raises:
+        HardwareError: FFmpeg cannot open the device.
+    """
+    _accelerated(info.codec, device)  # now, not when the work has begun
+
+    def open_decoder(stream: av.VideoStream) -> HardwareDecoder:
+        return HardwareDecoder(stream, _accelerated(info.codec, device), info.pix_fmt)
+
+    return open_decoder
+
+
+def _accelerated(codec: str, device: int) -> av.VideoCodecContext:
+    """Create a context of FFmpeg's own decoder: only those have NVDEC (dav1d has not)."""
+    import av
+    from av.codec.hwaccel import HWAccel
+
+    accel = HWAccel("cuda", device, allow_software_fallback=False)
+    try:
+        context = av.CodecContext.create(av.Codec(codec, "r"), "r", accel)
+    except (av.FFmpegError, NotImplementedError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise HardwareError(
+            f"FFmpeg cannot open NVDEC on CUDA device {device}: {reason}"
+        ) from error
+    assert isinstance(context, av.VideoCodecContext)  # of a video codec
+    if not context.is_hwaccel:
+        raise HardwareError(f"the FFmpeg inside PyAV has no NVDEC for {codec}")
+    return context
+
+
+class HardwareDecoder:
+    """NVDEC; see `PacketDecoder`."""
+
+    conceals_damage = False
+
+    def __init__(self, stream: av.VideoStream, context: av.VideoCodecContext, pix_fmt: str) -> None:
+        """Args: `pix_fmt` is FFmpeg's name of the format that the CPU decodes to."""
+        self._context, self._pix_fmt = context, pix_fmt
+        self._context.extradata = stream.codec_context.extradata
+
+    @property
+    def is_usable(self) -> bool:
+        """See `PacketDecoder`."""
+        return True
+
+    def decode(self, packet: Packet[Stream] | None, /) -> list[av.VideoFrame]:
+        """See `PacketDecoder`.
+
+        Raises:
+            HardwareError: A frame has another format than the rest of the video.
+        """
+        return [in_format(frame, self._pix_fmt) for frame in self._context.decode(packet)]
+
+    def flush(self) -> None:
+        """See `PacketDecoder`; FFmpeg treats leading pictures after it as after a seek."""
+        self._context.open(strict=False)
+        self._context.flush_buffers()
+
+
+def in_format(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    """Return a frame of NVDEC with the same samples in the order of the CPU's pixel format.
+
+    Raises:
+        HardwareError: It has another format than NVDEC gives for that one.
+    """
+    if frame.format.name != _FORMATS[pix_fmt]:
+        raise HardwareError(f"NVDEC gave {frame.format.name} in place of {_FORMATS[pix_fmt]}")
+    # Without tags of range on both sides swscale would convert to that of the format.
+    sample_range = frame.color_range
+    planar = frame.reformat(
+        format=pix_fmt.replace("yuvj", "yuv"), src_color_range=1, dst_color_range=1
+    )
+    planar.color_range = sample_range
+    return planar
