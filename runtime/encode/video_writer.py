@@ -171,6 +171,8 @@ class VideoWriter:
             if self._tracks:
                 self._tracks.finish()
             self._output.close()
+            if self._grid:
+                self._grid.write_start(self._pending.file)
             # A result that has appeared or changed meanwhile is another job's.
             is_same = self._before is not None and file_state(self.path) == self._before
             self._pending.commit(overwrite=self._overwrite and is_same)

@@ -114,6 +114,24 @@ def test_what_is_missing_becomes_silence(
     assert read_marks(output) == list(range(75))
 
 
+@pytest.mark.parametrize("name", ["mp3.mkv", "mp2.ts", "long.mkv"])
+def test_video_that_begins_late_does_so_in_avi(tmp_path: Path, name: str) -> None:
+    """The header of its stream says when it begins: an empty chunk cannot come first."""
+    late = 2.52 if name == "long.mkv" else 0.2
+    audio = "mp2" if name == "mp2.ts" else "libmp3lame"
+    source, output = tmp_path / name, tmp_path / "out.avi"
+    run_program(
+        "ffmpeg", "-itsoffset", str(late), "-f", "lavfi", "-i", MARKS, "-f", "lavfi", "-i", TONE,
+        "-t", "3", "-c:v", "mpeg4", "-bf", "0", "-q:v", "2", "-c:a", audio, source,
+    )  # fmt: skip
+    assert upscale(source, output) == []
+    before, after = probe(source), probe(output)
+    assert abs(after.offset - before.offset) < 0.04
+    assert after.times[0] - after.sound[0] > late - 0.04
+    np.testing.assert_allclose(np.diff(after.times), 0.04, atol=0.001)
+    assert read_marks(output) == list(range(len(before.times)))
+
+
 MXF = {
     "pcm_s16le -ar 48000": "pcm_s16le", "pcm_s24le -ar 48000 -ac 6": "pcm_s24le",
     "pcm_s16be -ar 44100": "pcm_s16le", "pcm_mulaw -ar 8000": "pcm_s16le", "aac": "pcm_s16le",
