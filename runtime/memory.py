@@ -32,8 +32,10 @@ def free_bytes() -> int | None:
 def peak_growth(work: Callable[[], object]) -> int | None:
     """Return the peak growth of the process while `work` runs, bytes; None if unknown.
 
-    Memory of other threads counts, too, so call it when there are none.
+    Memory of other threads counts, too, so call it when there are none. What the process freed
+    before is given back to the system first: `work` would use it again, and seem to need nothing.
     """
+    _trim_heaps()
     try:
         _CLEAR.write_text("5")  # resets the peak; see proc(5)
         before = _status_bytes("VmRSS")
@@ -96,6 +98,14 @@ def _status_bytes(name: str) -> int:
 def _field(path: Path, name: str) -> int:
     lines = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
     return int(lines[name].split()[0]) << 10
+
+
+def _trim_heaps() -> None:
+    """Make the C library return free memory to the system, once."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):  # not Linux, or another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def give_frames_back() -> None:

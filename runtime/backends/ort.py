@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,9 +52,11 @@ class OrtGraph:
         edges = "-float" if graph.io == "float" else ""
         self.label = f"{provider.label} {graph.precision}{edges}"
         self.memory = provider.memory
-        self._session: onnxruntime.InferenceSession | None = open_ort(
-            path, threads=threads, provider=provider, precision=graph.precision
+        self._provider = provider
+        self._load = partial(
+            open_ort, path, threads=threads, provider=provider, precision=graph.precision
         )
+        self._session: onnxruntime.InferenceSession | None = self._load()
 
     @property
     def opened(self) -> onnxruntime.InferenceSession:
@@ -65,6 +68,15 @@ class OrtGraph:
         if self._session is None:
             raise RuntimeError("the session was closed")
         return self._session
+
+    def renew(self) -> None:
+        """Free the arena with what earlier windows needed; see `RenewableSession`.
+
+        Devices keep theirs: loading may build an engine, and host memory is not what they lack.
+        """
+        if self._provider is CPU and self._session is not None:
+            self._session = None
+            self._session = self._load()
 
     def close(self) -> None:
         """Free the graph and its arena."""

@@ -130,11 +130,16 @@ class Lanes(Generic[R]):
             self._pool.shutdown(cancel_futures=True)
         self.graphs.close()
 
+    def renew(self) -> None:
+        """Open the graphs anew, after all work that was begun; see `RenewableSession`."""
+        self._open(self._plan)
+
     def _follow_trial(self) -> None:
         """Change to the next plan of the trial, after all work that was begun."""
-        plan = self._trial.plan
-        if plan == self._plan:
-            return
+        if self._trial.plan != self._plan:
+            self._open(self._trial.plan)
+
+    def _open(self, plan: LanePlan) -> None:
         if self._pool is not None:
             self._pool.shutdown()
         self.graphs.close()
@@ -193,6 +198,10 @@ class OnLanes(Generic[R]):
     def fit_lanes(self, size: tuple[int, int], most: int) -> None:
         """Prepare for windows of another size; see `ParallelSession`."""
         self._lanes.fit(size, most)
+
+    def renew(self) -> None:
+        """Give back memory that is kept from earlier windows; see `RenewableSession`."""
+        self._lanes.renew()
 
     def close(self) -> None:
         """Free all resources; a second call has no effect."""

@@ -23,7 +23,7 @@ from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import check_output, pad_to_fit
 from vsrc.runtime.windows.lane_choice import LaneChoice
-from vsrc.runtime.windows.session import check_windows
+from vsrc.runtime.windows.session import RenewableSession, check_windows
 
 _SLACK_BYTES = 64 << 20
 _SLACK_SLOTS = 32
@@ -172,6 +172,12 @@ class RingSession:
         return set_bytes(self.graph, height, width) * (
             self.runs + _slack(self.graph, height, width)
         )
+
+    def renew(self) -> None:
+        """Drop all features, and memory that the graphs keep; see `RenewableSession`."""
+        self._rings.clear()
+        if isinstance(self._halves, RenewableSession):
+            self._halves.renew()
 
     def close(self) -> None:
         """Free the graphs and the features."""

@@ -58,6 +58,14 @@ class FrameCachingSession(Protocol):
         """
 
 
+@runtime_checkable
+class RenewableSession(Protocol):
+    """A session that can give back the memory that it keeps from earlier windows."""
+
+    def renew(self) -> None:
+        """Load the graphs anew, after all work that was started; features and states are lost."""
+
+
 def check_windows(lr: Pixels, network: NetworkSpec, graph: GraphSpec) -> None:
     """Raise if the graph does not take these windows.
 

@@ -23,7 +23,7 @@ from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, StateSpec
 from vsrc.runtime.windows.graph_io import pad_to_fit
-from vsrc.runtime.windows.session import PendingPixels, check_windows
+from vsrc.runtime.windows.session import PendingPixels, RenewableSession, check_windows
 from vsrc.runtime.windows.tiles import QUEUE_DEPTH, Span, halve_tile, iter_tiles
 
 StateArrays = dict[str, NDArray[Any]]
@@ -178,6 +178,12 @@ class StateSession:
     def state_bytes(self, height: int, width: int) -> int:
         """Memory of the state after one frame, in float32, bytes."""
         return sum(4 * math.prod(each.shape(height, width)) for each in self.network.state)
+
+    def renew(self) -> None:
+        """Drop the state, and memory that the graph keeps; see `RenewableSession`."""
+        self.forget()
+        if isinstance(self.steps, RenewableSession):
+            self.steps.renew()
 
     def close(self) -> None:
         """Free the graph and the state."""

@@ -20,7 +20,7 @@ from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.graph_io import padded_size
 from vsrc.runtime.windows.lane_choice import ParallelSession
-from vsrc.runtime.windows.session import AsyncSession, Session
+from vsrc.runtime.windows.session import AsyncSession, RenewableSession, Session
 from vsrc.runtime.windows.state_session import StateSession
 from vsrc.runtime.windows.tiles import QUEUE_DEPTH, spans
 
@@ -143,6 +143,8 @@ def _measure(
     session: Session, *, height: int, width: int, batch: int, encoder_frames: int
 ) -> _Memory | None:
     """Measure what a run needs, and what there is; None where that is unknown."""
+    if isinstance(session, RenewableSession):
+        session.renew()  # memory kept from an earlier input would serve the trial, too
     if (free := free_bytes()) is None:
         return None
     trial = _trial_window(session.network)
