@@ -14,6 +14,7 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.page_video import PageVideo
 from vsrc.runtime.errors import MediaError, MismatchError
+from vsrc.runtime.machine import this_machine
 from vsrc.runtime.output_guard import check_outputs, hash_job, mark_report, report_output
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
@@ -190,6 +191,7 @@ def _write_pictures(
         config.output,
         title=f"{sources[0].label} and {sources[1].label}",
         badge=comparison_badge(sources),
+        machine=str(this_machine()),
         pictures=[
             Picture(source.label, frame, source.detail)
             for source, frame in zip(sources, gathered.last, strict=True)
@@ -210,6 +212,7 @@ def _write_clips(
         config.output,
         title=f"{sources[0].label} and {sources[1].label}",
         badge=comparison_badge(sources),
+        machine=str(this_machine()),
         summary=f"{gathered.count} frames, from {config.start:g} s on.",
         clips=[
             PageClip(source.label, file, source.detail)

@@ -217,10 +217,10 @@ def _warnings(packages: Sequence[Package], plan: LrPlan) -> Iterator[str]:
         if plan.known_as is None:
             yield (
                 f"{package.path.name} was trained for {trained_for}, and the degradation of the LR "
-                "files is unknown; if it differs, that alone can cost several dB"
+                "files is unknown; if it differs, this alone can reduce PSNR by several dB"
             )
         elif trained_for not in (plan.known_as, "none"):
             yield (
                 f"{package.path.name} was trained for {trained_for}, but LR is {plan.known_as}: "
-                "that alone can cost several dB"
+                "this alone can reduce PSNR by several dB"
             )

@@ -117,10 +117,10 @@ def before_after_page(
     path: Path,
     *,
     title: str,
+    machine: str,
     pictures: Sequence[Picture],
     summary: str = "",
     badge: Badge | None = None,
-    machine: str = "",
     tables: Sequence[Table] = (),
     credit: str = "",
 ) -> Path:
@@ -129,11 +129,11 @@ def before_after_page(
     Args:
         path: Path of the page.
         title: Heading and title of the page.
+        machine: Machine on which the numbers were measured.
         pictures: Two or more images; at first the first is on the left, the second on the right.
             All fill the same area, so they may differ in size (LR and SR) but not in aspect ratio.
         summary: Sentence below the heading.
         badge: Result, beside the heading.
-        machine: Machine that the numbers were measured on; empty where none depends on it.
         tables: Tables below the images, in this order.
         credit: Attribution of the images, at the foot of the page.
 
@@ -166,11 +166,11 @@ def before_after_clips_page(
     path: Path,
     *,
     title: str,
+    machine: str,
     clips: Sequence[PageClip],
     shape: ClipShape,
     summary: str = "",
     badge: Badge | None = None,
-    machine: str = "",
     curves: Sequence[Curve] = (),
     worst: Sequence[WorstFrames] = (),
     tables: Sequence[Table] = (),

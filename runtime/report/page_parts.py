@@ -86,4 +86,4 @@ def unknown_table(null_reasons: Mapping[str, str]) -> Table:
     for path, why in null_reasons.items():
         fields.setdefault(why, []).append(path)
     rows = tuple((why, ", ".join(paths)) for why, paths in fields.items())
-    return Table("What is not known, and why", ("reason", "fields"), rows, words=True)
+    return Table("Not measured, and why", ("reason", "fields"), rows, words=True)

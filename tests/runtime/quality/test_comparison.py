@@ -20,6 +20,7 @@ from vsrc.cli import main
 from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
+from vsrc.runtime.machine import this_machine
 from vsrc.runtime.picture.likeness import luma
 from vsrc.runtime.quality.compare_config import CompareConfig, CompareProgress
 from vsrc.runtime.quality.compare_report import Compared, Comparison, comparison_text
@@ -39,6 +40,26 @@ def damaged(frames: Frames, seed: int, spread: int) -> Frames:
     noise = np.random.default_rng(seed).integers(-spread, spread + 1, frames.shape)
     noisy: Frames = np.clip(frames + noise, 0, 255).astype(np.uint8)
     return noisy
+
+
+@pytest.mark.parametrize("kind", ["clips", "pictures"])
+def test_a_page_begins_with_its_subject_verdict_and_machine(
+    kind: str, lossless: Make, moving: Make, output: Path, tmp_path: Path
+) -> None:
+    truth = moving(1)
+    made = {"bad": damaged(truth, 2, 30), "good": damaged(truth, 1, 4), "hr": truth}
+    if kind == "clips":
+        sources = [lossless(name, frames) for name, frames in made.items()]
+    else:
+        sources = [tmp_path / f"{name}.png" for name in made]
+        for path, frames in zip(sources, made.values(), strict=True):
+            path.write_bytes(png_bytes(frames[0]))
+    compare(CompareConfig(*sources, output))
+    head, _, _ = output.read_text().partition("<main>")
+    names = " and ".join(path.name for path in sources[:2])
+    words = (f"<h1>{names}", f"{sources[1].name} is ", f"Machine: {this_machine()}<")
+    places = [head.find(each) for each in words]
+    assert -1 < places[0] < places[1] < places[2]
 
 
 def test_scores_are_those_of_another_library(lossless: Make, moving: Make, output: Path) -> None:

@@ -39,6 +39,7 @@ def page_file(tmp_path: Path) -> Path:
     return before_after_page(
         tmp_path / "page.html",
         title="Before and after",
+        machine="A machine",
         summary="What is seen.",
         pictures=[
             Picture("Red", plain(RED), "20.00 dB"),
@@ -88,7 +89,9 @@ def test_the_page_loads_nothing_from_elsewhere(page_file: Path) -> None:
 def test_pictures_are_embedded_without_loss(size: tuple[int, int], tmp_path: Path) -> None:
     pixels = noise(*size)
     pictures = [Picture("a", pixels), Picture("b", pixels[::-1])]
-    path = before_after_page(tmp_path / "page.html", title="t", pictures=pictures)
+    path = before_after_page(
+        tmp_path / "page.html", title="t", machine="A machine", pictures=pictures
+    )
     found = [item for item in read(path).found if item.startswith("data:image/png")]
     for url, picture in zip(found, pictures, strict=True):
         decoded = PIL.Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
@@ -114,6 +117,7 @@ def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
     path = before_after_page(
         tmp_path / "page.html",
         title=evil,
+        machine="A machine",
         summary=evil,
         pictures=[Picture(evil, plain(RED), evil), Picture("b", plain(BLUE))],
         tables=[Table(evil, (evil,), ((evil,),), evil)],
@@ -143,7 +147,7 @@ def test_what_cannot_be_compared_is_refused(
     pictures: list[Picture], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        before_after_page(tmp_path / "page.html", title="t", pictures=pictures)
+        before_after_page(tmp_path / "page.html", title="t", machine="A machine", pictures=pictures)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,7 +157,7 @@ def test_without_jinja2_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     pictures = [Picture("a", plain(RED)), Picture("b", plain(BLUE))]
     with pytest.raises(MissingDependencyError, match=r"jinja2.* pip install "):
-        before_after_page(tmp_path / "page.html", title="t", pictures=pictures)
+        before_after_page(tmp_path / "page.html", title="t", machine="A machine", pictures=pictures)
 
 
 # --- In a real browser ----------------------------------------------------------------------------
@@ -240,6 +244,7 @@ def test_zoom_enlarges_about_the_middle_and_pans(browser: Browser, tmp_path: Pat
     path = before_after_page(
         tmp_path / "page.html",
         title="t",
+        machine="A machine",
         pictures=[Picture("a", quarters), Picture("b", quarters.copy())],
     )
     page = browser.new_page(viewport={"width": 900, "height": 800})
@@ -281,6 +286,7 @@ def test_long_names_do_not_widen_the_page(browser: Browser, tmp_path: Path) -> N
     path = before_after_page(
         tmp_path / "page.html",
         title=name,
+        machine="A machine",
         pictures=[Picture(name, plain(RED), "20.00 dB"), Picture("b" + name, plain(GREEN))],
         tables=[Table(name, ("", name), ((name, name),))],
         credit=name,
