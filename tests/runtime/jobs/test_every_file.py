@@ -131,6 +131,36 @@ def test_all_pictures_come_in_order_at_their_times(tmp_path: Path, name: str) ->
     assert abs(after.offset - before.offset) < FRAME
 
 
+OTHERS: dict[str, dict[str, Any]] = {
+    "webm": {"codec": "vp9", "preset": "8", "crf": 10},
+    "ts": {"preset": "ultrafast", "crf": 10},
+}
+"""Suffix of other containers and how to encode for them: fast, and so that marks survive."""
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_other_containers_hold_the_pictures_and_the_sound_at_their_times(
+    tmp_path: Path, name: str
+) -> None:
+    source = make(tmp_path / name, WHOLE[name])
+    before = probe(source)
+    steps = [FRAME if np.isnan(b - a) else b - a for a, b in pairwise(before.times)]
+    for suffix, options in OTHERS.items():
+        output = tmp_path / f"out.{suffix}"
+        config = InferConfig((source,), output, threads=1, **options)
+        result = infer(config, session=Enlarger(scale=1, window=1)).files[0]
+        after = probe(output)
+        assert read_marks(output) == list(range(25))
+        np.testing.assert_allclose(np.diff(after.times), steps, atol=TICK)
+        assert abs(after.offset - before.offset) < FRAME
+        # Encoded audio has other packets, and ends with another part of one.
+        ends = [each.sound[-1] - each.times[0] for each in (before, after)]
+        assert ends[1] == pytest.approx(ends[0], abs=2 * FRAME)
+        is_copied = before.tracks[1] == after.tracks[1]
+        assert len(after.sound) == len(before.sound) or not is_copied
+        assert any("is encoded in" in note for note in said(result)) is not is_copied
+
+
 # --- clocks ---------------------------------------------------------------------------------------
 
 
