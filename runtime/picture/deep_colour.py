@@ -4,14 +4,11 @@ swscale's conversion to RGB is off by 2 or 3 of 1023 steps in full range. So it 
 resampling chroma and reordering samples, which are exact; the matrix is applied in float32:
 
     yuv420p10  --swscale-->  yuv444p10  --3 x 3 matrix-->  RGB uint16, 0..65535
-
-Formulas: ITU-T H.273, section 8.3, equations for MatrixCoefficients and VideoFullRangeFlag.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,35 +24,14 @@ from vsrc.runtime.picture.colour import (
     ToRgb,
     guess_matrix,
 )
+from vsrc.runtime.picture.colour_matrix import luma_span, rgb_from_yuv, yuv_from_rgb
 from vsrc.runtime.pixels import WHITE_16, Pixels, to_16_bits
 
 if TYPE_CHECKING:
     import av
 
-_KR_KB = {
-    1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087),
-    9: (0.2627, 0.0593), 10: (0.2627, 0.0593),
-}  # fmt: skip
-"""Weights of red and blue in luma, by code point of the matrix (H.273, table 4)."""
-
 _ROWS = 64
 """Number of rows processed at once, so that they stay in the cache."""
-
-
-@dataclass(frozen=True)
-class _Affine:
-    """The affine map `out = matrix @ in + offset` of three samples."""
-
-    matrix: NDArray[np.float32]
-    offset: NDArray[np.float32]
-
-    def __call__(self, samples: NDArray[np.float32], *, largest: int) -> NDArray[np.uint16]:
-        """Map `(3, n)` samples to `(3, n)`, rounded and clipped to 0..largest."""
-        out = self.matrix @ samples
-        out += self.offset
-        np.rint(out, out=out)
-        np.clip(out, 0, largest, out=out)
-        return out.astype(np.uint16)
 
 
 class DeepToRgb:
@@ -99,7 +75,7 @@ class DeepToRgb:
         )
 
     def _from_yuv(self, yuv: list[NDArray[np.uint16]], depth: int) -> NDArray[np.uint16]:
-        convert = _to_rgb(self._matrix, depth=depth, is_full=self._is_full)
+        convert = rgb_from_yuv(self._matrix, depth=depth, is_full=self._is_full, white=WHITE_16)
         height, width = yuv[0].shape
         rgb = np.empty((height, width, 3), np.uint16)
         for top in range(0, height, _ROWS):
@@ -109,7 +85,7 @@ class DeepToRgb:
         return rgb
 
     def _from_luma(self, luma: NDArray[np.uint16], depth: int) -> NDArray[np.uint16]:
-        scale, black = _luma_span(depth, is_full=self._is_full)
+        scale, black = luma_span(depth, is_full=self._is_full)
         levels = (luma.astype(np.float32) - black) * (WHITE_16 / scale)
         grey = np.clip(np.rint(levels), 0, WHITE_16).astype(np.uint16)
         return np.repeat(grey[..., None], 3, axis=-1)
@@ -141,7 +117,10 @@ class DeepFromRgb:
         is_grey = len(av.VideoFormat(pix_fmt).components) == 1
         self._range = colour.range or LIMITED
         self._matrix = guess_matrix(colour.matrix, width=width, height=height)
-        self._convert = _from_rgb(self._matrix, depth=self._depth, is_full=self._range == FULL)
+        is_full = self._range == FULL
+        self._convert = yuv_from_rgb(
+            self._matrix, depth=self._depth, is_full=is_full, white=WHITE_16
+        )
         self._scale_left: LeftScaler | None = None
         if is_left and has_half_rows(pix_fmt):
             samples = Samples(self._matrix, self._range)
@@ -217,42 +196,3 @@ def planes(frame: av.VideoFrame) -> list[NDArray[np.uint16]]:
 def _pixel_format(family: str, depth: int) -> str:
     """Return FFmpeg's name of a planar format ("yuv444p", 10: "yuv444p10le")."""
     return f"{family}{depth}le"
-
-
-def _luma_span(depth: int, *, is_full: bool) -> tuple[int, int]:
-    """Number of steps from black to white, and the code value of black."""
-    step = 2 ** (depth - 8)
-    return (2**depth - 1, 0) if is_full else (219 * step, 16 * step)
-
-
-def _chroma_span(depth: int, *, is_full: bool) -> tuple[int, int]:
-    """Number of steps over the range of a colour difference, and the code value of zero."""
-    return (2**depth - 1 if is_full else 224 * 2 ** (depth - 8)), 2 ** (depth - 1)
-
-
-def _weights(matrix: int) -> NDArray[np.float64]:
-    """Matrix from R, G, B in [0, 1] to Y in [0, 1], U and V in [-0.5, 0.5]."""
-    red, blue = _KR_KB[matrix]
-    luma = np.array([red, 1 - red - blue, blue])
-    u = (np.array([0, 0, 1]) - luma) / (2 - 2 * blue)
-    v = (np.array([1, 0, 0]) - luma) / (2 - 2 * red)
-    return np.stack([luma, u, v])
-
-
-def _spans(depth: int, *, is_full: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    luma, black = _luma_span(depth, is_full=is_full)
-    chroma, zero = _chroma_span(depth, is_full=is_full)
-    return np.array([luma, chroma, chroma], float), np.array([black, zero, zero], float)
-
-
-def _from_rgb(matrix: int, *, depth: int, is_full: bool) -> _Affine:
-    spans, zeros = _spans(depth, is_full=is_full)
-    weights = _weights(matrix) * spans[:, None] / WHITE_16
-    return _Affine(weights.astype(np.float32), zeros[:, None].astype(np.float32))
-
-
-def _to_rgb(matrix: int, *, depth: int, is_full: bool) -> _Affine:
-    spans, zeros = _spans(depth, is_full=is_full)
-    weights = np.linalg.inv(_weights(matrix)) / spans * WHITE_16
-    offset = -(weights @ zeros)[:, None]
-    return _Affine(weights.astype(np.float32), offset.astype(np.float32))
