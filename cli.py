@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from vsrc import __version__
+from vsrc.commands.examples import EXAMPLES
 from vsrc.commands.lazy_group import LazyCommand, LazyGroup
 from vsrc.commands.text_output import PrintableFormatter, echo_line
 
@@ -48,6 +49,12 @@ COMMANDS = {
 class _Main(LazyGroup):
     """Group that turns errors a user can fix into one line and an exit status."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words; `vsrc help infer` is `vsrc infer --help`."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
         from vsrc.runtime.processes.stop_signal import raise_on_stop_signal
         from vsrc.runtime.processes.stop_watch import watch_stop_signals
@@ -61,15 +68,24 @@ class _Main(LazyGroup):
             except click.exceptions.Exit:
                 raise
             except click.ClickException as error:
-                error.message = printable_lines(error.message)  # type: ignore[misc]
+                error.message = printable_lines(_with_example(error))  # type: ignore[misc]
                 raise
             except Exception as error:
                 _fail(*_explain(error))
 
 
+def _with_example(error: click.ClickException) -> str:
+    """Message of an error; if something is missing on the command line, with an example."""
+    name = getattr(getattr(error, "ctx", None), "command_path", "").partition(" ")[2]
+    example = EXAMPLES.get(name.partition(" ")[0])
+    if isinstance(error, click.MissingParameter) and example:
+        return f"{error.message} For example: {example}".strip()
+    return error.message
+
+
 _EXPLAINED: tuple[tuple[type[Exception], int, str], ...] = (
     (ValueError, 2, "{}"),
-    (BrokenPipeError, 1, "the reader of this output went away"),
+    (BrokenPipeError, 1, "the program that reads this output closed the pipe"),
     (OSError, 1, "{}"),
     (MemoryError, 1, "memory ran out ({})"),
 )

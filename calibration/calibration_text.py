@@ -26,9 +26,7 @@ def calibration_text(result: CalibrationResult) -> str:
             f"channels between {_count(len(calibration.equalised), 'pair')} were balanced"
         )
     if result.stale:
-        blocks.append(
-            f"stale now, and not run until they are exported again: {', '.join(result.stale)}"
-        )
+        blocks.append(f"stale, not run until exported again: {', '.join(result.stale)}")
     return "\n".join(blocks)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.lazy_group import LazyGroup
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
@@ -15,7 +16,7 @@ from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.text.quoting import quoted
 
 
-@click.group("data")
+@click.group("data", cls=LazyGroup, lazy_commands={})
 def data_group() -> None:
     """Check training data."""
 

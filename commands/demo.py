@@ -43,9 +43,9 @@ def demo_command(output: Path, steps: int, threads: int) -> None:
                 DemoConfig(output=output, steps=steps, threads=threads), say=bar.say, report=bar
             )
     except (KeyboardInterrupt, StoppedError):
-        raise StoppedError(f"interrupted; a demo in {output} begins anew") from None
+        raise StoppedError("interrupted; the same command starts again") from None
     echo(bench_text(quoted(result.latency)))
-    click.echo("\nPSNR of Y against the original, 36 frames that were not learnt from")
+    click.echo("\nPSNR of Y against the original, 36 frames not used for training")
     for score in result.scores:
         click.echo(f"  {score.label:<16}  {score.psnr_db:.2f} dB")
     click.echo()

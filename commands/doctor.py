@@ -23,7 +23,7 @@ def doctor_command(offline: bool, as_json: bool) -> None:
     from vsrc.runtime.inspection.doctor_text import doctor_text
 
     with StatusLine() as status:
-        status("trying what is installed")
+        status("testing the installation")
         diagnosis = examine(offline=offline)
     if as_json:
         echo_json(diagnosis)

@@ -134,7 +134,7 @@ _GROUPS = {
     metavar="DB",
     default=ExportConfig.max_loss,
     show_default=True,
-    help="int8: most that may be lost against ground truth, where frames have it.",
+    help="int8: maximum loss of PSNR against ground truth, where available.",
 )
 @click.option(
     "--allow-lossy", is_flag=True, help="Keep graphs that miss these limits, marked as lossy."

@@ -142,7 +142,7 @@ _GROUPS = {
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what would be done, with what, how long and in how much memory; write nothing.",
+    help="Print the plan and estimate time and memory; write nothing.",
 )
 @click.option(
     "--report",

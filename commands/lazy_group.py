@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -53,6 +56,26 @@ class LazyGroup(click.Group):
         command = getattr(import_module(entry.module), entry.name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is an error with the nearest name.
+
+        Raises:
+            click.UsageError: There is no such command.
+        """
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"No such command {args[0]!r}; {self._advise(ctx, args[0])}")
+        return super().resolve_command(ctx, args)
+
+    def _advise(self, ctx: click.Context, word: str) -> str:
+        names = self.list_commands(ctx)
+        if near := get_close_matches(word, names, n=1):
+            return f"did you mean '{ctx.command_path} {near[0]}'?"
+        if "infer" in names and Path(word).exists():
+            return f"to upscale a video: vsrc infer {shlex.quote(word)} -o OUT.mp4"
+        return f"there are: {', '.join(names)}"
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

@@ -44,7 +44,7 @@ from vsrc.runtime.jobs.config import parse_seconds
     type=float,
     default=PreviewConfig.seconds,
     show_default=True,
-    help="Length of the excerpt; a shorter video is taken whole.",
+    help="Length of the excerpt; a shorter video is used whole.",
 )
 @click.option(
     "--backend",

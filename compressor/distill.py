@@ -183,7 +183,7 @@ def _check_shards(
                 f"--set {name}={there}, or make other shards"
             )
     if config.targets == "all":
-        raise ValueError("targets='all': shards keep the centre frame alone; expected 'centre'")
+        raise ValueError("targets='all': shards hold only the centre frame; expected 'centre'")
     if built.distillation.objective.needs_teacher and not manifest.teachers:
         raise ValueError(
             f"{folder} was made without a teacher, which objective {config.objective} needs: run "

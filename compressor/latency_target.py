@@ -88,7 +88,7 @@ class StudentChoice:
         lines = [
             f"{self.target_ms:g} ms at {format_shape(*self.shape)} on {self.device}: "
             f"{self.fitting} of {self.tried} sizes meet it; "
-            f"recommended: {self.chosen.size}, the most arithmetic of these",
+            f"recommended: {self.chosen.size}, the largest of these",
             *choice_table(
                 "encoded x features x blocks",
                 [self._row(candidate) for candidate in (self.chosen, *self.too_slow)],
@@ -183,7 +183,7 @@ def choose_student(
         least = min(candidates, key=lambda candidate: candidate.surely_ms)
         raise MismatchError(
             f"no size of the profile meets {target_ms:g} ms at {format_shape(*where)}; the fastest "
-            f"is {least.text()}: allow more time, feed smaller frames, or profile smaller sizes "
+            f"is {least.text()}: allow more time, use smaller frames, or profile smaller sizes "
             "(vsrc bench --profile F --sizes)"
         )
     chosen = fitting[-1]

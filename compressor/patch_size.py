@@ -26,7 +26,7 @@ def round_patch(config: _Config) -> _Config:
     if rounded <= 0:
         raise ValueError(f"patch={config.patch} must be at least scale={config.scale}, HR pixels")
     logger.warning(
-        "patch=%d is no multiple of scale=%d: patch=%d is taken",
+        "patch=%d is not a multiple of scale=%d: using patch=%d",
         *(config.patch, config.scale, rounded),
     )
     return replace(config, patch=rounded)

@@ -58,11 +58,11 @@ class DistillPlan:
             [
                 f"student    {describe_network(self.student)}",
                 f"teacher    {'none' if self.teacher is None else describe_network(self.teacher)}",
-                f"objective  {self.objective_parameters:,} parameters of its own, not kept",
+                f"objective  {self.objective_parameters:,} parameters outside of the student",
                 *(f"data       {line}" for line in self.data),
                 f"step       {self.images_per_step} images, {self.step_seconds:.3g} s",
                 f"total      {hours} h {minutes:02d} min for {self.steps} steps",
-                f"memory     {self.peak_bytes / 1e9:.2f} GB at its highest",
+                f"memory     {self.peak_bytes / 1e9:.2f} GB peak",
             ]
         )
 

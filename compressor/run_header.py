@@ -58,7 +58,7 @@ def run_header(config: DistillConfig, built: Built) -> RunHeader:
     clips = config.batch * config.accumulate
     teacher = "none" if built.teacher is None else describe_network(built.teacher.spec)
     if built.teacher is None and config.teacher_cache is not None:
-        teacher = "its pictures are in the data"
+        teacher = "its outputs are in the data"
     return RunHeader(
         student=describe_network(built.student.spec),
         teacher=teacher,

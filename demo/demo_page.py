@@ -52,9 +52,8 @@ def write_demo_page(
         machine=str(latency.machine),
         summary=(
             "A clip of 160x90 (WxH), upscaled four times. The scores are of frames 84 to 119. "
-            "The student trained in this demo has seen frames 0 to 71 of the same shot and none of "
-            "these; the shipped student was trained on other footage, with other scenes of this "
-            "film."
+            "The student of this demo was trained on frames 0 to 71 of the same shot; the shipped "
+            "student was trained on other footage, with other scenes of this film."
         ),
         tables=[
             Table(

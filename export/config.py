@@ -100,18 +100,18 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if len(self.shape) not in (0, 1, 3):
             raise ValueError(
-                f"{len(self.shape)} shapes given: one (fixed) or three (least,usual,largest)"
+                f"{len(self.shape)} shapes given: expected one (fixed) or three (min,opt,max)"
             )
         if any(side < 1 or side > LARGEST_SIDE for size in self.shape for side in size):
             raise ValueError(f"shape={self.shape} must lie in 1..{LARGEST_SIDE}")
         if len(self.shape) == 3 and not _is_ascending(self.shape):
-            raise ValueError(f"shape={self.shape} must ascend: least, usual, largest")
+            raise ValueError(f"shape={self.shape} must ascend: minimum, optimum, maximum")
         if not 17 <= self.opset <= 20:
             raise ValueError(
                 f"opset={self.opset} must lie in 17..20: what TensorRT 8.6 to 11 share"
             )
         if self.layout != "auto" and self.io == "uint8":
-            raise ValueError("--layout is of float frames: add --io float")
+            raise ValueError("--layout is for float frames: add --io float")
         if self.quantizer == "modelopt":
             _check_modelopt(self)
         _check_engine(self)

@@ -23,7 +23,7 @@ def shipped(name: str = DEFAULT_STUDENT) -> Path:
     folder = home / f"{name}.vsrc"
     if not folder.is_dir():
         have = ", ".join(list_shipped()) or "none"
-        raise SpecError(f"no student called {name!r} comes with vsrc; there are: {have}")
+        raise SpecError(f"no model called {name!r} ships with vsrc; available: {have}")
     return folder
 
 

@@ -46,5 +46,5 @@ def device_option(command: F) -> F:
         default=0,
         show_default=True,
         metavar="N",
-        help="Which NVIDIA GPU, of those that CUDA_VISIBLE_DEVICES leaves.",
+        help="Index of the NVIDIA GPU among those in CUDA_VISIBLE_DEVICES.",
     )(command)

@@ -80,7 +80,7 @@ class ProgressLog:
         with self._lock:
             now = self._clock()
             if now - self._last >= LONGEST_SECONDS:
-                self._write(f"{self._latest or 'working'}  ({format_span(now - self._began)})")
+                self._write(f"{self._latest or 'starting'}  ({format_span(now - self._began)})")
 
     def _write(self, text: str) -> None:
         self._last = self._clock()

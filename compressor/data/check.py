@@ -247,7 +247,7 @@ def _guess(high: ClipSource, low: ClipSource) -> str:
     try:
         return str(guess_degradation(_first(high), _first(low)))
     except (MediaError, ValueError) as error:
-        return f"nothing, it cannot be compared: {error}"
+        return f"nothing known: it cannot be compared ({error})"
 
 
 def _first(source: ClipSource) -> Planes:

@@ -52,7 +52,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     """Read the convolutions by their index in torchvision: `0.weight`, `0.bias`, `2.weight`, ..."""
     if not path.is_file():
         raise MissingDependencyError(
-            f"{path} is not there: the objective compares features of VGG, whose weights do not "
+            f"{path} does not exist: the objective compares features of VGG, whose weights do not "
             "ship with vsrc; download https://download.pytorch.org/models/vgg19-dcbb9e9d.pth or "
             "vgg16-397923af.pth and give it with --set objective_options.vgg=FILE (in a sum of "
             "objectives NAME.vgg=FILE)"

@@ -104,7 +104,7 @@ class ThreadTrial:
 
     def _result(self) -> str:
         listed = ", ".join(f"{count}: {seconds:.3g} s" for count, seconds in self._times.items())
-        return f"{self.chosen} of {self._candidates[0]} threads compute (a step with {listed})"
+        return f"using {self.chosen} of {self._candidates[0]} threads (step with {listed})"
 
 
 def start_trial(
@@ -168,4 +168,4 @@ def restore_threads() -> Iterator[None]:
 
 
 def _count(threads: int) -> str:
-    return f"{threads} thread{'s'[: threads != 1]} compute{'s'[: threads == 1]}"
+    return f"using {threads} thread{'s'[: threads != 1]}"

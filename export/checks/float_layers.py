@@ -103,7 +103,7 @@ def iter_float_layers(
     while rest and sum(work[key] for key in rest) >= LEAST_INT8_SHARE * sum(macs.values()):
         saved = {}
         for done, key in enumerate(rest):
-            progress(ExportStep("measuring what each layer loses in int8", done, len(rest)))
+            progress(ExportStep("measuring the int8 error of each layer", done, len(rest)))
             saved[key] = error - trial.error((*taken, key))
         rest.sort(key=lambda key: -saved[key] / max(work[key], 1))
         count = max(1, len(work) // _PASSES)

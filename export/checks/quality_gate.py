@@ -30,8 +30,8 @@ _OTHER = "use fp16 on a GPU, or fp32"
 _REMEDIES: dict[Precision, str] = {
     "fp32": "the exported graph does not compute the network's function; please report it",
     "fp16": "half precision is too coarse for this network: use fp32",
-    "int8": f"no choice of layers in float mends it with half of the work in int8: {_OTHER}",
-    "int8-cpu": "no choice of layers in float mends it with half of the work in int8: use fp32",
+    "int8": f"more than half of the work would have to stay in float: {_OTHER}",
+    "int8-cpu": "more than half of the work would have to stay in float: use fp32",
 }
 
 

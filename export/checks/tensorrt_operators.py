@@ -35,16 +35,16 @@ ALLOWED = frozenset(_NAMES.split())
 _REASONS = {
     "AffineGrid": "write the positions with Range, Mul and Add",
     "Col2Im": "use ConvTranspose or DepthToSpace",
-    "Gelu": "TensorRT 8.6 has none: write it with Erf",
-    "GroupNormalization": "TensorRT 8.6 has none: write it with InstanceNormalization",
-    "DeformConv": "no parser has it: write it with GridSample, as vsrc's own networks do",
+    "Gelu": "not in TensorRT 8.6: use Erf",
+    "GroupNormalization": "not in TensorRT 8.6: use InstanceNormalization",
+    "DeformConv": "no parser supports it: use GridSample, as vsrc's own networks do",
     "If": "branches on computed values cannot be built into one engine of fixed work",
     "Loop": "unroll it when tracing",
     "Scan": "unroll it when tracing",
     "LSTM": "write its gates as convolutions or products",
     "GRU": "write its gates as convolutions or products",
     "NonZero": "the size of its result depends on values",
-    "ScatterElements": "no parser takes it with a reduction: use ScatterND or multiply by a mask",
+    "ScatterElements": "not supported with a reduction: use ScatterND or multiply by a mask",
     "RoiAlign": "write it with GridSample",
 }
 
@@ -102,12 +102,12 @@ def _reason(node: onnx.NodeProto, ranks: dict[str, int]) -> str:
     if node.domain not in ("", "ai.onnx"):
         return f"it is of the domain {node.domain}, which NVIDIA's parsers do not know"
     if node.op_type not in ALLOWED:
-        return _REASONS.get(node.op_type, "not every TensorRT from 8.6 to 11 has it")
+        return _REASONS.get(node.op_type, "some TensorRT from 8.6 to 11 lacks it")
     flags = {attribute.name: attribute for attribute in node.attribute}
     if node.op_type == "Resize" and "antialias" in flags and flags["antialias"].i:
-        return "no TensorRT smooths while it shrinks: set antialias to 0"
+        return "TensorRT has no antialiased resize: set antialias to 0"
     if node.op_type == "GridSample" and ranks.get(node.input[0], 4) != 4:
-        return "before 11.2.1 TensorRT samples pictures (4-D) alone"
+        return "TensorRT before 11.2.1 supports 4-D inputs only"
     return ""
 
 

@@ -29,7 +29,7 @@ def foreign_extent(
         elif shape and not low <= have <= high:
             raise ValueError(
                 f"{original.name} takes frames of {original.shape[-2]}x{original.shape[-1]} only; "
-                "leave out --shape, or export it anew at its source with free axes"
+                "leave out --shape, or export it again from its source with dynamic axes"
             )
         else:
             sides.append((have, have))

@@ -113,7 +113,7 @@ def form_of(network: NetworkSpec) -> ForeignForm:
     try:
         form = ForeignForm(window=network.window, scale=network.scale, **chosen)  # type: ignore[arg-type]
     except TypeError as error:
-        raise SpecError(f"{network.name} does not say how its graph is fed: {error}") from error
+        raise SpecError(f"{network.name} has no valid input format: {error}") from error
     valid = (
         form.axes in get_args(Axes)
         and form.colour in get_args(ForeignColour)
@@ -122,7 +122,7 @@ def form_of(network: NetworkSpec) -> ForeignForm:
         and form.output_rank in (4, 5)
     )
     if not valid:
-        raise SpecError(f"{network.name} is fed in an unknown way: {form}")
+        raise SpecError(f"{network.name} has an unknown input format: {form}")
     return form
 
 

@@ -59,7 +59,7 @@ class Candidate:
         """Options that choose it."""
         return (
             f"--range {self.form.peak} --colour {self.form.colour} --window {self.form.window} "
-            f"({self.psnr_db:.1f} dB to the enlarged input)"
+            f"({self.psnr_db:.1f} dB to the upscaled input)"
         )
 
 
@@ -80,7 +80,7 @@ def find_form(original: OriginalGraph, told: Told) -> ForeignForm:
             reasons.append(str(error))
     if not candidates:
         raise MismatchError(
-            reasons[0] if reasons else f"{original.name}: no form of frames fits its input"
+            reasons[0] if reasons else f"{original.name}: no known format of frames fits its input"
         )
     # A graph that gives each frame back is rarer than one whose channels are those of a picture.
     single = [candidate for candidate in candidates if candidate.form.frames_given == 1]
@@ -117,7 +117,7 @@ def _forms(original: OriginalGraph, told: Told) -> Iterator[ForeignForm]:
             window = shape[1] or told.window
             if window is None:
                 raise ValueError(
-                    f"{original.name} takes any number of frames: tell how many with --window"
+                    f"{original.name} takes any number of frames: set it with --window"
                 )
             if shape[2] in (None, of_frame) and told.window in (None, window):
                 yield ForeignForm("window", window, 1, colour, 1)
@@ -185,9 +185,7 @@ def _choose(original: OriginalGraph, candidates: list[Candidate]) -> Candidate:
     if best.psnr_db >= _LIKE_DB and best.psnr_db - second.psnr_db >= _CLEAR_DB:
         return best
     listed = "; ".join(candidate.option for candidate in ranked)
-    raise ValueError(
-        f"{original.name}: it is not clear how it is fed; choose with one of: {listed}"
-    )
+    raise ValueError(f"{original.name}: its input format is ambiguous; add one of: {listed}")
 
 
 def _psnr(left: NDArray[np.floating], right: NDArray[np.floating]) -> float:

@@ -143,7 +143,7 @@ def _exportable(package: Package, config: ExportConfig) -> nn.Module:
     if isinstance(network, WholeClipNetwork) and not package.spec.network.state:
         raise MismatchError(
             f"{package.spec.network.name} runs over a clip in both directions, so a frame needs "
-            "all later ones: it can only be a teacher, and has no graph; train a student by it, "
+            "all later ones: it can only be a teacher, and has no graph; train a student from it, "
             "or create it with both_directions=false"
         )
     return to_deployed(network)

@@ -10,6 +10,7 @@ from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsrc.runtime.errors import MediaError, SpecError, VsrcError, describe_error
 from vsrc.runtime.inspection.facts import Inspection
 from vsrc.runtime.package import SPEC_FILE
+from vsrc.runtime.text.missing_path import describe_missing
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def inspect(path: Path) -> Inspection:
         MissingDependencyError: The library for this kind of file is not installed.
     """
     if not path.exists():
-        raise SpecError(f"{path} does not exist")
+        raise SpecError(describe_missing(path))
     if path.is_dir() or path.name == SPEC_FILE:
         from vsrc.runtime.inspection.package import inspect_package
 
@@ -39,7 +40,7 @@ def inspect(path: Path) -> Inspection:
         raise
     except Exception as error:  # whatever a library makes of any file
         logger.info("%s cannot be inspected", path, exc_info=True)
-        raise SpecError(f"{path} is damaged, or odd: {describe_error(error)}") from error
+        raise SpecError(f"{path} is damaged or not supported: {describe_error(error)}") from error
 
 
 def _reader(suffix: str) -> Callable[[Path], Inspection]:
@@ -74,4 +75,4 @@ def _anything(path: Path) -> Inspection:
     try:
         return inspect_video(path)
     except MediaError as error:
-        raise SpecError(f"{path} is not known here; expected {_KNOWN}") from error
+        raise SpecError(f"{path} is of an unknown type; expected {_KNOWN}") from error

@@ -69,7 +69,7 @@ def _with_network(inspection: Inspection, state: Mapping[str, Tensor], path: Pat
     facts["network"] = None if verdict.startswith("No network") else verdict
     if not verdict.startswith(_FITS):
         facts["spandrel"] = _recognised_by_spandrel(state, path)
-        code = f"module:function --weights {path} would load them with code of your own"
+        code = f"module:function --weights {path} loads them with your own code"
         rows += [("spandrel", facts["spandrel"]), ("or", f"vsrc pack {code}")]
     return replace(
         inspection, rows=(*inspection.rows[:1], *rows, *inspection.rows[1:]), facts=facts

@@ -186,5 +186,5 @@ def _problems(path: Path, model: onnx.ModelProto) -> tuple[str, ...]:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        return (f"{path} breaks the rules of ONNX: {str(error).strip().splitlines()[0]}",)
+        return (f"{path} is not valid ONNX: {str(error).strip().splitlines()[0]}",)
     return ()

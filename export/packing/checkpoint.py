@@ -97,12 +97,12 @@ def _by_spandrel(state: Mapping[str, Tensor], path: Path, own: OwnNetwork) -> Lo
         network = recognise(state, path=str(path)).eval()
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"{path} fits no network of vsrc; spandrel knows many more: {error}"
+            f"{path} fits no network of vsrc; spandrel supports many more: {error}"
         ) from error
     except MismatchError as error:
         nearest = describe_nearest(state, nn.Identity())
         raise MismatchError(
-            f"{error}. {nearest}. Code of your own loads it: "
+            f"{error}. {nearest}. To load it with your own code: "
             f"vsrc pack module:function --weights {path} -o {path.stem}.vsrc"
         ) from error
     network.path = ""  # a package recognises it in its own weights
@@ -121,7 +121,7 @@ def _choose(fits: list[Fit], state: Mapping[str, Tensor], path: Path) -> LoadedN
     if ranked[0][0] >= _PICTURE_DB > ranked[1][0]:
         return ranked[0][2]
     listed = "; ".join(
-        f"--network {fit.name} --scale {fit.scale} ({decibels:.1f} dB to the enlarged input)"
+        f"--network {fit.name} --scale {fit.scale} ({decibels:.1f} dB to the upscaled input)"
         for decibels, fit, _ in ranked
     )
     raise ValueError(f"{path} fits several networks; choose with one of: {listed}")

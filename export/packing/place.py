@@ -52,7 +52,7 @@ def find_writable(
     if output is None and package is not None:
         if is_kept_by_vsrc(package):
             raise ValueError(
-                f"{package.stem} comes with vsrc and is not changed; add -o to work on a copy: "
+                f"{package.stem} ships with vsrc and is not changed; add -o to work on a copy: "
                 f"vsrc {verb} {package.stem} -o {package.stem}.vsrc"
             )
         return WritablePackage(package)

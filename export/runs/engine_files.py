@@ -272,7 +272,7 @@ def _try(
                 engine,
                 cpu,
                 sizes,
-                lambda done: progress(ExportStep("comparing pictures with the CPU", done, total)),
+                lambda done: progress(ExportStep("comparing the output with the CPU", done, total)),
             )
         finally:
             cpu.close()

@@ -188,7 +188,7 @@ def _tables(data: dict[str, Any]) -> list[Table]:
             "Graph",
             "LR, HxW",
             "PSNR",
-            "Largest, of 255",
+            "Largest difference, of 255",
             "8-bit values that differ",
             "Against truth",
         ),

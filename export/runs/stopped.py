@@ -44,5 +44,5 @@ def _kept(config: ExportConfig, names: list[str]) -> str:
     # Existing engines are not built again, and int8 is calibrated on the existing fp32 graph.
     goes_on = config.format != "onnx" or (names == ["fp32"] and config.precision[:4] == "int8")
     if goes_on and not config.overwrite:
-        return f"{words}, and the same command goes on behind what is there"
-    return f"{words}; to export the others, too, repeat the command with --overwrite"
+        return f"{words}; run the same command to resume"
+    return f"{words}; to export the others, run the same command with --overwrite"

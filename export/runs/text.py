@@ -33,7 +33,7 @@ def export_text(result: ExportResult, package: Path) -> str:
     for each in result.engines:
         text = f"{each.file}  {size_text(each.spec.size_bytes)}"
         seconds = each.spec.build_seconds
-        lines.append(f"{text}, {f'built in {seconds:.1f} s' if each.built else 'was there'}")
+        lines.append(f"{text}, {f'built in {seconds:.1f} s' if each.built else 'existed'}")
         lines.append(f"  for {_target(each.spec.target)}")
         lines += [f"  {line}" for line in _engine_lines(each.spec)]
         if each.instead:
@@ -65,7 +65,7 @@ def _engine_lines(spec: EngineSpec) -> list[str]:
     told = {
         "layers": f"convolutions: {counts}",
         "graph": "precision: that of the graph, which is strongly typed",
-        "none": "precision not told; judged by its pictures and speed",
+        "none": "precision unknown; checked by output and speed",
     }
     lines = [told[spec.precision_from]] if spec.target.precision != "fp32" else []
     if spec.compared:
@@ -74,9 +74,9 @@ def _engine_lines(spec: EngineSpec) -> list[str]:
             f"{one.height}x{one.width}"
             for one in spec.compared
         )
-        lines.append(f"pictures: {sizes}, to those of the same graph on the CPU")
+        lines.append(f"output: {sizes}, against the same graph on the CPU")
     elif spec.not_compared:
-        lines.append(f"pictures not compared: {spec.not_compared}")
+        lines.append(f"output not compared: {spec.not_compared}")
     return [*lines, *spec.notes]
 
 

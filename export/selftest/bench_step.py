@@ -36,7 +36,7 @@ def try_speed(context: Context) -> None:
         with context.attempt(name) as said:
             session = open_whole(package.spec.network, here, engines)
             if not isinstance(session, DeviceSession):
-                raise VsrcError("it is no session on a device")
+                raise VsrcError("it is not a session on a device")
             stages = session.stages(window, seconds=_SECONDS)
             session.close()
             median = statistics.median(stages.network_ms)

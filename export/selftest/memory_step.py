@@ -16,7 +16,7 @@ def try_memory(context: Context) -> None:
     """Try each kind of call that sessions make."""
     gpu = CudaGpu(cuda_device(context.device))
     with context.attempt("copies") as said:
-        said.append(f"{_BYTES >> 20} MiB there and back, equal")
+        said.append(f"{_BYTES >> 20} MiB copied to the device and back, equal")
         _copies(gpu)
     with context.attempt("events") as said:
         said.append(f"{_events(gpu):.3f} ms between two events around a copy")

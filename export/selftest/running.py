@@ -121,7 +121,7 @@ def _run_step(
     if not config.quick and not report.has_device and number > 1:
         return StepResult(number, step.name, "skipped", "there is no CUDA device")
     if left < 1:
-        said = f"the {LIMIT_SECONDS:.0f} seconds of the self-test are over"
+        said = f"the time limit of {LIMIT_SECONDS:.0f} seconds is reached"
         return StepResult(number, step.name, "failed", said)
     evidence = config.out / step.name
     shutil.rmtree(evidence, ignore_errors=True)  # that of an earlier self-test

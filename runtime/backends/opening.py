@@ -381,7 +381,7 @@ def _open_whole(package: Package, provider: Provider, precision: str, threads: i
     if provider is _OPENVINO:
         return _open_openvino(path, network, graph, threads)
     if precision.startswith(BF16) and provider.device_kind != "CPU":
-        raise MismatchError(f"{provider.label} runs no bf16: --precision fp16 is what devices have")
+        raise MismatchError(f"{provider.label} does not support bf16; use --precision fp16")
     return open_ort_graph(path, network=network, graph=graph, threads=threads, provider=provider)
 
 

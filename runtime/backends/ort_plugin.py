@@ -249,7 +249,7 @@ def _kind(device: onnxruntime.OrtEpDevice) -> str:
 def _describe_no_device(backend: str) -> str:
     if backend == "ort:openvino":
         return (
-            f"{backend} {NO_DEVICE}: it takes devices of Intel alone; on other CPUs use --backend "
+            f"{backend} {NO_DEVICE}: it supports only Intel devices; on other CPUs use --backend "
             "openvino"
         )
-    return f"{backend} {NO_DEVICE}: it found none of its kind, or no driver for it"
+    return f"{backend} {NO_DEVICE}: it found no device that it supports, or no driver"

@@ -18,7 +18,7 @@ class PreviewConfig:
         names: Names of the models, as for `-m` of `vsrc infer`; empty for their paths.
         output: Path of the page, one HTML file.
         start: Start of the excerpt, seconds from the first frame; None for the middle of the video.
-        seconds: Length of the excerpt; a shorter video is taken whole.
+        seconds: Length of the excerpt; a shorter video is used whole.
         backend: Backend that runs the networks, as for `vsrc infer`.
         precision: Name of the graph; `auto` lets the backend choose.
         threads: CPU threads; 0 for all.

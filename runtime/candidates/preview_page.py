@@ -39,12 +39,12 @@ def write_preview_page(
         path,
         title=f"Preview of {Path(preview.video).name}",
         summary=_summary(preview, info, is_cut=is_cut),
-        badge=Badge(f"vsrc infer takes {preview.recommended}"),
+        badge=Badge(f"vsrc infer selects {preview.recommended}"),
         machine=str(this_machine()),
         clips=clips,
         shape=ClipShape(width=width, height=height, frames=preview.frames, fps=info.rate),
         tables=preview_tables(preview),
-        credit="The clips are results of vsrc infer, coded again in H.264 (CRF 12) for this page.",
+        credit="The clips are results of vsrc infer, re-encoded in H.264 (CRF 12) for this page.",
     )
 
 

@@ -167,7 +167,7 @@ class _Run:
         self._clips: list[PageClip] = []
         choice = choose_family(source, info)
         self._recommended = choice.name
-        self._advice = f"for this video vsrc infer takes {choice.name} ({choice.reason})"
+        self._advice = f"for this video vsrc infer selects {choice.name} ({choice.reason})"
 
     def run(self) -> Preview:
         """Try every candidate; the page is written after each."""

@@ -40,6 +40,7 @@ from vsrc.runtime.decode.still_twins import (
     twins_of,
 )
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.text.missing_path import describe_missing
 
 REDS4 = ("000", "011", "015", "020")
 """Clips of REDS's training set that are held out as REDS4 (Wang et al. 2019, section 4.1)."""
@@ -80,8 +81,8 @@ def find_clips(root: Path, *, scale: int | None = None) -> Layout:
     if not root.is_dir():
         if root.exists() and (command := _unpacking(root)):
             raise DataError(f"{root} is an archive; unpack it first: {command}")
-        what = "is not a video" if root.exists() else "does not exist"
-        raise DataError(f"{root} {what}; name a video or a folder of videos or of frame folders")
+        what = f"{root} is not a video" if root.exists() else describe_missing(root)
+        raise DataError(f"{what}; name a video or a folder of videos or of frame folders")
     for kind, finder in _LAYOUTS.items():
         if clips := tuple(finder(root, scale)):
             return Layout(kind, root, clips)

@@ -17,6 +17,7 @@ from vsrc.runtime.decode.sources import PIPE, describe_refused_url, is_url
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_access import media_access, restored_url
 from vsrc.runtime.pyav_versions import open_input, time_base
+from vsrc.runtime.text.missing_path import describe_missing
 
 if TYPE_CHECKING:
     import av
@@ -46,9 +47,9 @@ def open_container(path: Path) -> InputContainer:
     if is_url(path):
         return _open_url(restored_url(path))
     if not path.exists():
-        raise MediaError(f"{path} does not exist")
+        raise MediaError(describe_missing(path))
     if not path.is_file():
-        raise MediaError(f"{path} is not a file")
+        raise MediaError(f"{path} is not a video file, but a folder or a device; expected a file")
     check_playlist(path)
     container = _open_file(path)
     if container.format.name == "tty":  # FFmpeg would decode any text file as ANSI art
@@ -158,7 +159,7 @@ def _open_stdin() -> InputContainer:
 def describe_unpiped(reason: str) -> str:
     """Say that what comes from stdin cannot be read without seeking, and what can."""
     return (
-        f"stdin is not a video that FFmpeg can read as it comes ({reason}); y4m, Matroska and "
+        f"stdin is not a video that FFmpeg can read sequentially ({reason}); y4m, Matroska and "
         "MPEG-TS can be piped, and MP4 and MOV with the index first (ffmpeg -movflags faststart)"
     )
 

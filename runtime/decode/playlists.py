@@ -68,7 +68,7 @@ def _walk(path: Path, folder: Path, *, depth: int) -> Iterator[Path]:
         if "://" in name or not file.resolve().is_relative_to(folder):
             raise MediaError(
                 f"{path} names {name}, which is not in the folder {folder}; --allow-playlist reads "
-                "files of that folder alone"
+                "only files of that folder"
             )
         if not file.is_file():
             raise MediaError(f"{path} names {name}, and there is no such file")
@@ -94,7 +94,7 @@ def _names(path: Path) -> Iterator[str]:
             if line.split(None, 1)[:1] == ["file"]:
                 yield _unquoted(path, line)
     else:
-        raise MediaError(f"{path} is a playlist of a kind that is not read; .m3u8 and ffconcat are")
+        raise MediaError(f"{path} is a playlist of an unsupported kind; expected .m3u8 or ffconcat")
 
 
 def _unquoted(path: Path, line: str) -> str:

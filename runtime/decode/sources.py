@@ -99,7 +99,7 @@ def find_sources(inputs: Sequence[str | Path], *, output: str | Path | None = No
         else:
             sources.append(source)
     if not sources:
-        raise DataError(f"the inputs hold nothing but results of an earlier run in {output}")
+        raise DataError(f"the inputs contain only results of an earlier run in {output}")
     return sources
 
 

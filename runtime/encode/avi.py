@@ -83,6 +83,7 @@ class FrameGrid:
         name = "AVI" if self._has_gaps else "MXF"
         most_ms = float(self._furthest / self._rate * 1000)
         return [
-            f"{name} holds one frame rate, here {float(self._rate):.6g} fps: {self._moved} frames "
-            f"are shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep their times"
+            f"{name} has a constant frame rate, here {float(self._rate):.6g} fps: {self._moved} "
+            f"frames are shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep "
+            "their times"
         ]

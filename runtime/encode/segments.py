@@ -267,7 +267,8 @@ def lock_output(output: Path, *, shared: bool = False) -> Iterator[None]:
             is_held = stack.enter_context(hold_lock_file(path, shared=shared))
         if not is_held:
             raise MediaError(
-                f"{output} is being made by another vsrc process; wait for that, or write elsewhere"
+                f"{output} is being written by another vsrc process; wait for it, or write "
+                "elsewhere"
             )
         yield
 

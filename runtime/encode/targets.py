@@ -159,7 +159,9 @@ def check_target(target: Target, *, overwrite: bool) -> None:
         if path.exists() and not path.is_dir():
             raise OutputError(f"{path} is a file; name a folder for the images")
         if path.is_dir() and any(path.glob("*.png")) and not overwrite:
-            raise OutputError(f"{path} contains images; add --overwrite to replace equal names")
+            raise OutputError(
+                f"{path} contains images; add --overwrite to replace those of the same name"
+            )
     elif path.is_dir():
         raise OutputError(f"{path} is a folder; name a file in it")
     elif path.exists() and not overwrite:

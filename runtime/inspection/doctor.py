@@ -29,13 +29,13 @@ from vsrc.runtime.machine import Machine, board_model, this_machine
 from vsrc.runtime.memory import free_bytes
 
 EXTRAS = {
-    "openvino": "To run on devices of Intel, or in bf16",
+    "openvino": "To run on Intel devices, or in bf16",
     "compress": "To train students (distill)",
     "teachers": "To use teachers that spandrel loads (distill)",
     "export": "To export graphs (export)",
     "eval": "To measure quality (eval)",
     "report": "To write pages (compare, demo)",
-    "cluster": "To use many machines",
+    "cluster": "To use several machines",
 }
 """Extras whose packages are listed one by one -> purpose."""
 

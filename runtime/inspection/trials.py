@@ -260,7 +260,7 @@ def _power_mode(_: str) -> str:
     for name in ("power mode", "gpu power limit"):
         if name in facts:
             return facts[name]
-    raise RuntimeError(reasons.get("power mode") or reasons.get("gpu") or "it is not told")
+    raise RuntimeError(reasons.get("power mode") or reasons.get("gpu") or "it is not reported")
 
 
 def _nvenc(_: str) -> str:

@@ -166,7 +166,7 @@ def job_report(
     }
     reasons = {path: why for path, (value, why) in silent.items() if value is None}
     reasons |= {
-        f"files.{index}.lanes": f"{file.runs} divides no CPU threads among windows"
+        f"files.{index}.lanes": f"{file.runs} does not compute windows in parallel on the CPU"
         for index, file in enumerate(result.files)
         if file.lanes is None
     }

@@ -135,7 +135,7 @@ class PieceResult:
         """What there is to say at the end."""
         work = describe_piece(self)
         words = describe_corruption(self.recomputed_frames, self.corrupted_frames)
-        return f"{self.output}: {work}{words}; the share that ends last joins them"
+        return f"{self.output}: {work}{words}; the last share to finish joins them"
 
 
 def describe_piece(piece: PieceResult) -> str:

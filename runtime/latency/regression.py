@@ -71,7 +71,7 @@ _SAME = {
     "shape": ("feed.height_px", "feed.width_px"),
     "machine": ("machine.cpu", "machine.cores"),
     "threads": ("subject.threads",),
-    "what runs it": ("subject.session",),
+    "backend or graph": ("subject.session",),
     "power mode": ("device.facts.power mode",),
 }
 """Condition that should be the same in both reports -> fields that describe it."""

@@ -77,7 +77,7 @@ def _front_lines(reports: Sequence[BenchReport]) -> list[str]:
         for report, is_on in zip(reports, on_front(reports), strict=True)
         if is_on
     ]
-    return [f"None is both faster and better than: {', '.join(front)}."] if front else []
+    return [f"Pareto-optimal in latency and dB: {', '.join(front)}."] if front else []
 
 
 def _quality_notes(reports: Sequence[BenchReport]) -> list[str]:
@@ -88,7 +88,7 @@ def _quality_notes(reports: Sequence[BenchReport]) -> list[str]:
     notes = [f"{words}{' and on '.join(sorted(data))}."]
     reduced = {report.subject.precision for report in reports} - {"fp32", None}
     if reduced:
-        notes.append(f"Packages do not say of which graph: dB may not be that of {_or(reduced)}.")
+        notes.append(f"Packages do not record the graph of their dB: it may not be {_or(reduced)}.")
     if len(data) > 1:
         notes.append("Not all were measured on the same data: their dB are not comparable.")
     return notes

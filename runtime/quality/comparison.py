@@ -213,7 +213,7 @@ def _write_clips(
         title=f"{sources[0].label} and {sources[1].label}",
         badge=comparison_badge(sources),
         machine=str(this_machine()),
-        summary=f"{gathered.count} frames, from {config.start:g} s on.",
+        summary=f"{gathered.count} frames from {config.start:g} s.",
         clips=[
             PageClip(source.label, file, source.detail)
             for source, file in zip(sources, files, strict=True)

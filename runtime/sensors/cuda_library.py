@@ -245,7 +245,7 @@ def _driver_is_old(library: CudaLibrary) -> str:
 
 def _how_to_get_it() -> str:
     if is_jetson_board():
-        return "it belongs to JetPack: sudo apt-get install nvidia-jetpack"
+        return "it is part of JetPack: sudo apt-get install nvidia-jetpack"
     line = this_installation().install_freely("nvidia-cuda-runtime").text
     return f"it needs an NVIDIA GPU with its driver, and the runtime: {line}"
 

@@ -135,7 +135,7 @@ def _limited(session: Session, *, height: int, width: int) -> TileChoice | None:
         return None
     side = min(graph.height[1], graph.width[1])
     limit = f"{graph.width[1]}x{graph.height[1]}"
-    note = f"{session.label} takes {limit} at most: {width}x{height} is fed in tiles of {side}"
+    note = f"{session.label} takes at most {limit}: using tiles of {side} for {width}x{height}"
     return TileChoice(side, note)
 
 
@@ -219,7 +219,7 @@ def _choose(memory: _Memory, *, height: int, width: int, network: NetworkSpec) -
         need = (memory.kept + tile * min(tile, shorter) * memory.of_pixel) / _LAST / 1e9
         raise DeviceMemoryError(
             f"{width}x{height} needs {need:.1f} GB even in tiles of {tile} pixels, more than the "
-            f"{gigabytes}; close other programs, or give --tile to try a size all the same"
+            f"{gigabytes}; close other programs, or set --tile to try a size anyway"
         )
     more = tiling_cost(height, width, tile=tile, network=network)
     return TileChoice(

@@ -85,7 +85,7 @@ def frames_before(network: NetworkSpec) -> int:
 def describe_warm_up(network: NetworkSpec) -> str:
     """Describe for the user how a run that starts within a shot differs from one over all of it."""
     return (
-        f"{network.name} carries a state from frame to frame, and this starts within a shot: up "
+        f"{network.name} is recurrent, and this starts within a shot: up "
         f"to {WARM_UP} frames before it are computed, too, and the first frames may differ in "
         "single values from those of a run over the whole shot (docs/infer.md)"
     )

@@ -47,7 +47,7 @@ def measure_spec(
         found = _find_scale(network, name, window)
         told = _told(network, "scale", scale)
         if told not in (None, found):
-            raise ValueError(f"{name} upscales by {found}, but scale={told} was told")
+            raise ValueError(f"{name} upscales by {found}, but scale={told} was given")
         multiple = find_size_multiple(network, window=window, scale=found)
         gmac = _gmac(network, window)
         halo = _halo(network, window=window, scale=found, size_multiple=multiple, gmac=gmac)
@@ -86,7 +86,7 @@ def _find_scale(network: nn.Module, name: str, window: int) -> int:
         line = str(error).strip().split("\n")[0]
         raise ValueError(
             f"{name} fails on frames {shape} in [0, 1]: {type(error).__name__}: {line}; if it "
-            "takes another number of frames, tell it with --window, or as its attribute `window`"
+            "takes another number of frames, set it with --window, or as its attribute `window`"
         ) from error
 
 

@@ -123,7 +123,7 @@ def _load_what_fits(network: nn.Module, path: Path) -> None:
     fitting = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
     if not fitting:
         raise MismatchError(f"{path}: none of its {len(weights)} tensors fits by name and shape")
-    logger.info("%s: %d of %d tensors taken", path, len(fitting), len(weights))
+    logger.info("%s: %d of %d tensors loaded", path, len(fitting), len(weights))
     network.load_state_dict(fitting, strict=False)
 
 

@@ -215,8 +215,8 @@ def check_fits(engine: Path, built: EngineTarget, here: EngineTarget) -> None:
             continue
         if there is None and now is not None and entry.name in _HARDWARE:
             raise MismatchError(
-                f"{engine} was built by an older vsrc, which did not tell the chips of one name "
-                f"apart by {', '.join(_HARDWARE.values())}; build it again: "
+                f"{engine} was built by an older vsrc, whose engines do not record "
+                f"{', '.join(_HARDWARE.values())}; build it again: "
                 f"vsrc export --format {here.backend}"
             )
         if there != now:

@@ -44,7 +44,7 @@ def tensorrt_module(backend: EngineBackend) -> ModuleType:
 def _how_to_get_it(backend: EngineBackend) -> str:
     if is_jetson_board():
         if backend == "trt":
-            return f"it belongs to JetPack; {open_to_system_packages().text}"
+            return f"it is part of JetPack; {open_to_system_packages().text}"
         return "it is for desktop GPUs; on a Jetson use trt"
     return f"install it: {this_installation().install_extras(backend).text}"
 

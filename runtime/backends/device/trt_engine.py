@@ -53,7 +53,7 @@ class TrtEngine:
             raise DeviceMemoryError(
                 f"no memory to run {path.name}, which takes {_megabytes(engine)} beside its "
                 f"weights ({self._messages.cause()}); close other programs that use the GPU, or "
-                "build one with a smaller largest --shape: frames are then fed in tiles"
+                "build one with a smaller largest --shape: frames are then processed in tiles"
             )
         # A context needs its engine, an engine its runtime, and a runtime its logger.
         self._held: tuple[object, ...] = (logger, runtime, engine)

@@ -108,5 +108,5 @@ def test_it_joins_stored_outputs_of_a_teacher(tmp_path: Path) -> None:
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingDependencyError, match=r"nowhere\.pth is not there"):
+    with pytest.raises(MissingDependencyError, match=r"nowhere\.pth does not exist"):
         Perceptual(vgg=str(tmp_path / "nowhere.pth"))

@@ -44,7 +44,7 @@ def test_the_fastest_is_taken_and_slower_ones_end_the_trial() -> None:
     trial = ThreadTrial((8, 4, 2, 1))
     (text,) = run(trial, {8: 0.9, 4: 0.1, 2: 0.2}, steps=12)  # one thread is not tried
     assert trial.chosen == torch.get_num_threads() == 4
-    assert text == "4 of 8 threads compute (a step with 8: 0.9 s, 4: 0.1 s, 2: 0.2 s)"
+    assert text == "using 4 of 8 threads (step with 8: 0.9 s, 4: 0.1 s, 2: 0.2 s)"
 
 
 def test_the_choice_is_made_again_when_steps_take_twice_as_long() -> None:
@@ -53,7 +53,7 @@ def test_the_choice_is_made_again_when_steps_take_twice_as_long() -> None:
     assert run(trial, {2: 0.19}, steps=40) == []
     again, result = run(trial, {2: 0.9, 1: 0.15}, steps=40)
     assert "a step takes" in again
-    assert "1 of 2 threads compute" in result
+    assert "using 1 of 2 threads" in result
     assert trial.chosen == torch.get_num_threads() == 1
 
 
@@ -78,7 +78,7 @@ def test_a_trial_starts_unless_threads_are_given(monkeypatch: pytest.MonkeyPatch
     assert start_trial(TrainerConfig(threads=2), CPU, loaders=1)[0] is None
     assert torch.get_num_threads() == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert start_trial(config, CPU, loaders=1) == (None, "2 threads compute (OMP_NUM_THREADS=2)")
+    assert start_trial(config, CPU, loaders=1) == (None, "using 2 threads (OMP_NUM_THREADS=2)")
 
 
 @pytest.mark.usefixtures("four_cores")
@@ -86,4 +86,4 @@ def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     trial, text = start_trial(TrainerConfig(), CPU, loaders=1)
     assert trial is None
-    assert text == "1 thread computes (one core for each process)"
+    assert text == "using 1 thread (one core for each process)"

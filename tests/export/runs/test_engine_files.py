@@ -221,7 +221,7 @@ def test_a_precision_that_is_not_told_must_show(
     assert spec.layers == {"unknown": 1}
     assert engine.file.with_suffix(".layers").read_text() == described
     assert spec.sha256 == bytes_sha256(b"engine")
-    assert "precision not told" in export_text(result, Path("student.vsrc"))
+    assert "precision unknown" in export_text(result, Path("student.vsrc"))
 
 
 def test_without_a_device_the_sidecar_says_so(copy: Path) -> None:

@@ -31,7 +31,7 @@ def package(untrained_package: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"precision": "int8"}, "kept, and the same command goes on behind what is there"),
+        ({"precision": "int8"}, "kept; run the same command to resume"),
         ({"precision": "int8", "overwrite": True}, "repeat the command with --overwrite"),
         ({"precision": "auto"}, "repeat the command with --overwrite"),
     ],

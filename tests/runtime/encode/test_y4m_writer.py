@@ -102,4 +102,4 @@ def test_frames_come_on_stdin_and_go_to_stdout(clip: Path, tiny_package: Path) -
     assert b"-  14 frames" in done.stderr
     bad = subprocess.run(command, input=b"no video", capture_output=True, check=False)
     assert (bad.returncode, bad.stdout) == (1, b"")
-    assert bad.stderr.startswith(b"vsrc: stdin is not a video that FFmpeg can read as it comes")
+    assert bad.stderr.startswith(b"vsrc: stdin is not a video that FFmpeg can read sequentially")

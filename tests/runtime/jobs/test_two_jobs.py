@@ -87,7 +87,7 @@ def test_only_one_process_makes_a_result(tmp_path: Path, source: Path, enlarger:
     output = tmp_path / "b.mp4"
 
     def run_another() -> None:
-        with pytest.raises(MediaError, match=r"b\.mp4 is being made by another vsrc process"):
+        with pytest.raises(MediaError, match=r"b\.mp4 is being written by another vsrc process"):
             infer(config(source, output, crf=40), session=enlarger())
 
     infer(config(source, output, crf=18), session=acting(enlarger(), 20, run_another))

@@ -67,7 +67,7 @@ def test_the_front_holds_what_nothing_beats() -> None:
     reports = [small, large, beaten, unknown, elsewhere]
     assert on_front(reports) == [True, True, False, False, True]
     text = table_text(reports)
-    assert "None is both faster and better than: small fp32, large fp32, elsewhere fp32." in text
+    assert "Pareto-optimal in latency and dB: small fp32, large fp32, elsewhere fp32." in text
     assert "their dB are not comparable" in text
 
 

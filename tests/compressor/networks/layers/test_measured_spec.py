@@ -95,7 +95,7 @@ def test_what_is_measured_is_what_the_table_says(name: str, arguments: dict[str,
 def test_a_network_that_gives_no_picture_is_named() -> None:
     with pytest.raises(ValueError, match=r"returns \(1, 3, 62, 94\) for frames of 64x96"):
         measure_spec(nn.Conv2d(3, 3, 3), name="conv")
-    with pytest.raises(ValueError, match="upscales by 1, but scale=2 was told"):
+    with pytest.raises(ValueError, match="upscales by 1, but scale=2 was given"):
         measure_spec(nn.Conv2d(3, 3, 3, padding=1), name="conv", scale=2)
     with pytest.raises(ValueError, match=r"fails on frames \(1, 3, H, W\).*--window"):
         measure_spec(nn.Conv2d(9, 3, 3, padding=1), name="conv")
