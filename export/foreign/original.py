@@ -96,7 +96,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
         raise FileNotFoundError(f"{path}: no such file")
     try:
         model = onnx.load(str(path))
-    except (DecodeError, ValueError, OSError) as error:
+    except (DecodeError, ValueError, OSError, onnx.checker.ValidationError) as error:
         raise SpecError(f"{path} is not a complete ONNX file: {error}") from error
     if not model.graph.node:
         raise SpecError(f"{path} is not an ONNX file, or its graph is empty")
@@ -123,8 +123,19 @@ def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
         for dim in tensor.shape.dim
     )
-    output = model.graph.output[0].name
-    return OriginalGraph(model, name, inputs[0].name, output, shape, tensor.elem_type == 10)
+    if len(shape) in (4, 5) and shape[0] not in (None, 1):
+        raise MismatchError(
+            f"{name} takes {shape[0]} at once only (its first axis is fixed); expected any number, "
+            "or 1: export it anew with a free first axis"
+        )
+    output = model.graph.output[0]
+    elem_type = output.type.tensor_type.elem_type
+    if elem_type not in (*_FLOATS, 0):  # 0: the file does not say it
+        raise MismatchError(
+            f"{name}: its output {output.name} is {_type_name(elem_type)}; "
+            "expected float pictures: export it anew without the conversion at its end"
+        )
+    return OriginalGraph(model, name, inputs[0].name, output.name, shape, tensor.elem_type == 10)
 
 
 def opset_of_model(model: Any) -> int:  # noqa: ANN401  onnx is not imported here

@@ -79,9 +79,7 @@ def find_form(original: OriginalGraph, told: Told) -> ForeignForm:
         except MismatchError as error:
             reasons.append(str(error))
     if not candidates:
-        raise MismatchError(
-            reasons[0] if reasons else f"{original.name}: no known format of frames fits its input"
-        )
+        raise MismatchError(reasons[0] if reasons else _no_form(original, told))
     # A graph that gives each frame back is rarer than one whose channels are those of a picture.
     single = [candidate for candidate in candidates if candidate.form.frames_given == 1]
     return _choose(original, single or candidates).form
@@ -131,6 +129,17 @@ def _forms(original: OriginalGraph, told: Told) -> Iterator[ForeignForm]:
                 f"{original.name} takes an input of {len(shape)} axes; expected (N, C, H, W), or "
                 "(N, T, C, H, W) for a window of frames"
             )
+
+
+def _no_form(original: OriginalGraph, told: Told) -> str:
+    sides = ", ".join("any" if side is None else str(side) for side in original.shape)
+    told_colour = f" of {told.colour}" if told.colour else ""
+    frames = "an odd number of frames" if told.window is None else f"{told.window} frames"
+    return (
+        f"{original.name} takes ({sides}): no frames{told_colour} fit that. Expected are "
+        f"(N, C, H, W) or (N, T, C, H, W) with 3 channels (RGB) or 1 (Y), or {frames} stacked in "
+        "the channels"
+    )
 
 
 def _try(original: OriginalGraph, form: ForeignForm, told: Told) -> Candidate:

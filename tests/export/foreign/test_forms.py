@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from vsrc.export.foreign.normalising import normalise
 from vsrc.export.foreign.original import opset_of_model, original_of, read_original
 from vsrc.export.foreign.probe import Told, find_form, real_frames_for
 from vsrc.export.foreign.wrapping import wrap
-from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.spec import GraphIo, GraphLayout
 
@@ -105,6 +106,37 @@ def test_the_spec_is_counted_and_its_halo_is_the_reach_of_a_change(tmp_path: Pat
     assert spec.parameters == 12 * 3 * 9 + 12
     assert spec.gmac_per_lr_pixel == pytest.approx(12 * 3 * 9 / 1e9)
     assert form_of(spec) == case.form
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 5, "h", "w"), (1, 4, 48, 64), (1, 2, 48, 64)])
+def test_frames_that_fit_no_form_are_named(shape: tuple[int | str, ...], tmp_path: Path) -> None:
+    model = onnx.load(write_foreign(tmp_path / "g.onnx", CASES["rgb"]))
+    value = onnx.helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, shape)
+    model.graph.input[0].CopyFrom(value)
+    sides = ", ".join("any" if isinstance(side, str) else str(side) for side in shape)
+    with pytest.raises(MismatchError, match=re.escape(f"({sides})")):
+        find_form(original_of(model, "g.onnx"), Told())
+
+
+def test_a_fixed_number_of_windows_is_refused(tmp_path: Path) -> None:
+    case = replace(CASES["rgb"], batch=4)
+    with pytest.raises(MismatchError, match="4"):
+        read_original(write_foreign(tmp_path / "g.onnx", case))
+
+
+def test_weights_that_are_missing_beside_a_graph_are_an_error(tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "g.onnx", CASES["rgb"])
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="w", size_threshold=0)
+    (tmp_path / "w").unlink()
+    with pytest.raises(SpecError, match="not a complete ONNX file"):
+        read_original(path)
+
+
+def test_an_output_of_integers_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(write_foreign(tmp_path / "g.onnx", CASES["rgb"]))
+    model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    with pytest.raises(MismatchError, match="uint8"):
+        original_of(model, "g.onnx")
 
 
 @pytest.mark.parametrize("shape", [(1, "h", "w", 3), (1, 48, 64, 1), (1, 5, 48, 64, 3)])
