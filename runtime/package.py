@@ -24,7 +24,8 @@ from vsrc.runtime.errors import OutputError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs
-from vsrc.runtime.pending_file import open_pending_folder, write_file
+from vsrc.runtime.pending_file import write_file
+from vsrc.runtime.pending_folder import open_pending_folder
 from vsrc.runtime.shipped_models import list_shipped, shipped
 from vsrc.runtime.spec import SPEC_FILE as SPEC_FILE
 from vsrc.runtime.spec import SPEC_LIMIT_BYTES as SPEC_LIMIT_BYTES

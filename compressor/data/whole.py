@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from vsrc.runtime.errors import DataError
-from vsrc.runtime.pending_file import PendingFolder, open_pending_file
+from vsrc.runtime.pending_file import open_pending_file
+from vsrc.runtime.pending_folder import PendingFolder
 
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 

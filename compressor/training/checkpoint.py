@@ -26,7 +26,7 @@ from torch import Tensor
 
 from vsrc.runtime.errors import TrainingError, describe_error
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.pending_file import open_pending_folder
+from vsrc.runtime.pending_folder import open_pending_folder
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.export.runs.report import write_reports
 from vsrc.export.runs.result import ExportedGraph, ExportResult
 from vsrc.runtime.package import describe_file, open_package, write_spec
-from vsrc.runtime.pending_file import open_pending_files
+from vsrc.runtime.pending_folder import open_pending_files
 from vsrc.runtime.processes.stop_signal import delay_stop_signal
 from vsrc.runtime.spec import GraphSpec
 

@@ -17,7 +17,8 @@ from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
 from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.hashing import bytes_sha256, file_sha256
-from vsrc.runtime.pending_file import PendingFolder, failures_named, place_files, place_folder
+from vsrc.runtime.pending_file import failures_named
+from vsrc.runtime.pending_folder import PendingFolder, place_files, place_folder
 from vsrc.runtime.pixels import Pixels, to_8_bits, to_16_bits
 from vsrc.runtime.text.size_text import format_size
 

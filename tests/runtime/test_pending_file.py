@@ -11,19 +11,14 @@ from pathlib import Path
 import pytest
 
 from vsrc.runtime.errors import VsrcError
-from vsrc.runtime.pending_file import (
-    PendingFile,
-    PendingFolder,
-    open_pending_file,
-    open_pending_files,
-    open_pending_folder,
-    write_file,
-)
+from vsrc.runtime.pending_file import PendingFile, open_pending_file, write_file
+from vsrc.runtime.pending_folder import PendingFolder, open_pending_files, open_pending_folder
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vsrc.runtime.pending_file import PendingFile, PendingFolder
+from vsrc.runtime.pending_file import PendingFile
+from vsrc.runtime.pending_folder import PendingFolder
 path = Path(sys.argv[2])
 if sys.argv[1] == "file":
     PendingFile(path).file.write(b"half")
@@ -35,13 +30,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 SWAP_KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vsrc.runtime import pending_file
+from vsrc.runtime.pending_folder import open_pending_folder
 rename = Path.rename
 def rename_once(self, target):
     rename(self, target)
     os.kill(os.getpid(), signal.SIGKILL)
 Path.rename = rename_once
-with pending_file.open_pending_folder(Path(sys.argv[1])) as folder:
+with open_pending_folder(Path(sys.argv[1])) as folder:
     (folder / "new").touch()
 """
 

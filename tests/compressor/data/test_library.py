@@ -16,7 +16,7 @@ from vsrc.compressor.data.ingest import open_library
 from vsrc.compressor.data.library import ClipLibrary, IngestProgress
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.pending_file import PendingFolder
+from vsrc.runtime.pending_folder import PendingFolder
 from vsrc.runtime.picture.bicubic import downscale
 from vsrc.runtime.picture.fast_resize import gaussian_down
 
