@@ -98,7 +98,17 @@ def is_of_onnxruntime(error: BaseException) -> bool:
 
 
 def describe_error(error: BaseException) -> str:
-    """Class and message of an exception in one line of limited length, for a longer message."""
+    """Describe an exception in one line of limited length, for a longer message.
+
+    Returns:
+        What the system said, with the file it said it of; of other exceptions class and message.
+    """
     words = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    elif isinstance(error, MemoryError) and not words:
+        text = "memory ran out"
+    else:
+        text = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vsrc.runtime.errors import MediaError, VsrcError
+from vsrc.runtime.errors import MediaError, VsrcError, describe_error
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +26,4 @@ def library_failures_named(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         logger.info("%s failed", name, exc_info=True)
-        raise MediaError(f"{name} cannot be processed: {describe_exception(error)}") from error
-
-
-def describe_exception(error: Exception) -> str:
-    """Describe an exception of a library in one line: its type, unless that says nothing."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return f"memory ran out ({text})" if text else "memory ran out"
-    return f"{text} ({type(error).__name__})" if text else type(error).__name__
+        raise MediaError(f"{name} cannot be processed: {describe_error(error)}") from error

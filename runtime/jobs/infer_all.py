@@ -8,7 +8,13 @@ from contextlib import closing
 
 from vsrc.runtime.decode.sources import find_skipped_of
 from vsrc.runtime.encode.targets import Target
-from vsrc.runtime.errors import MissingDependencyError, SpecError, StoppedError, VsrcError
+from vsrc.runtime.errors import (
+    MissingDependencyError,
+    SpecError,
+    StoppedError,
+    VsrcError,
+    describe_error,
+)
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job_run import InferCallback
 from vsrc.runtime.jobs.manifest import Item, Manifest
@@ -18,7 +24,6 @@ from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit, select_share
 from vsrc.runtime.jobs.stage_clock import Untimed
 from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
-from vsrc.runtime.library_failure import describe_exception
 from vsrc.runtime.output_guard import PlannedOutput
 from vsrc.runtime.windows.session import Session
 
@@ -104,7 +109,7 @@ def _failure(unit: Unit, work: Work, error: Exception) -> Failure:
         words = str(error)
     else:
         logger.info("%s failed", source, exc_info=error)
-        words = f"{source} cannot be processed: {describe_exception(error)}"
+        words = f"{source} cannot be processed: {describe_error(error)}"
     if work.manifest is not None:
         work.manifest.record(Item(source, work.manifest.name(unit.target), error=words))
     return Failure(source, words)
