@@ -16,6 +16,7 @@ from vsrc.runtime.backends.device.device_session import DeviceSession
 from vsrc.runtime.backends.device.engines import FoundEngine, find_engines, open_whole, this_device
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import open_package
+from vsrc.runtime.processes.bound_program import bound_to_parent
 
 _SECONDS = 2.0
 _TRTEXEC = ("/usr/src/tensorrt/bin", "/usr/local/tensorrt/bin")
@@ -53,11 +54,13 @@ def _beside(context: Context, name: str, engine: FoundEngine) -> str:
     shape = f"lr:1x3x{height}x{width}x3"
     is_free = len(engine.spec.target.shapes["lr"]) > 1
     done = subprocess.run(
-        [
-            *(program, f"--loadEngine={engine.path}", f"--duration={_SECONDS:.0f}"),
-            *("--useCudaGraph", f"--device={context.device}"),
-            *((f"--shapes={shape}",) if is_free else ()),
-        ],
+        bound_to_parent(
+            [
+                *(program, f"--loadEngine={engine.path}", f"--duration={_SECONDS:.0f}"),
+                *("--useCudaGraph", f"--device={context.device}"),
+                *((f"--shapes={shape}",) if is_free else ()),
+            ]
+        ),
         capture_output=True,
         text=True,
         errors="replace",

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 from vsrc.runtime.installation import Command, this_installation
+from vsrc.runtime.processes.bound_program import bound_to_parent
 from vsrc.runtime.processes.child_process import prepare_child
 
 _AT_ONCE = 4
@@ -91,7 +92,7 @@ def _try(command: Command, seconds: float) -> DryRun:
     words, environment = _prepare((*command.dry_run, *command.packages))
     try:
         done = subprocess.run(
-            words,
+            bound_to_parent(words),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vsrc.runtime.pixels import Pixels8
 
 from vsrc.runtime.memory import oom_kills, oom_kills_since
+from vsrc.runtime.processes.bound_program import bound_to_parent
 from vsrc.runtime.processes.child_process import prepare_child
 from vsrc.runtime.processes.process_end import describe_end
 
@@ -46,7 +47,7 @@ def run_trial(name: str, argument: str = "") -> Outcome:
     child, before = prepare_child(_CODE, name, argument), oom_kills()
     try:
         done = subprocess.run(
-            child.command,
+            bound_to_parent(child.command),
             capture_output=True,
             text=True,
             errors="replace",

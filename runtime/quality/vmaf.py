@@ -11,6 +11,7 @@ from vsrc.runtime.errors import MissingDependencyError, VsrcError
 from vsrc.runtime.installation import require
 from vsrc.runtime.picture.colour import BT709, LIMITED, Colour, FromRgb
 from vsrc.runtime.pixels import Pixels8
+from vsrc.runtime.processes.bound_program import bound_to_parent
 from vsrc.runtime.quality.eval_report import MetricValues
 from vsrc.runtime.quality.metrics import MetricKind
 
@@ -61,7 +62,12 @@ class Vmaf:
         ]
         graph = "[0:v][1:v]libvmaf=log_fmt=json:log_path=vmaf.json:n_threads=2"
         done = subprocess.run(
-            [self._ffmpeg, "-nostdin", "-v", "error", *inputs, "-lavfi", graph, "-f", "null", "-"],
+            bound_to_parent(
+                [
+                    *(self._ffmpeg, "-nostdin", "-v", "error", *inputs),
+                    *("-lavfi", graph, "-f", "null", "-"),
+                ]
+            ),
             cwd=folder,
             capture_output=True,
             text=True,
