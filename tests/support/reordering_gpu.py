@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.backends.device.gpu import Address, Event, GpuStream, Graph, Pinned
-from vsrc.runtime.errors import DeviceMemoryError, VsrcError
+from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice
 
 RUBBISH = 0xCD
@@ -240,7 +240,10 @@ class HostEngine:
 
     def reshape(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         zeros = {name: np.zeros(shape, self.inputs[name]) for name, shape in shapes.items()}
-        given = self._session.run(list(self.outputs), zeros)
+        try:
+            given = self._session.run(list(self.outputs), zeros)
+        except Exception as error:  # ONNX Runtime's have no common base; TensorRT raises none
+            raise MismatchError(f"the stand-in rejects {shapes}") from error
         made = {name: array.shape for name, array in zip(self.outputs, given, strict=True)}
         self._shapes = shapes | made
         return made

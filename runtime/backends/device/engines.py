@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.backends.device.engine_check import check_halves, check_whole
 from vsrc.runtime.backends.device.engine_file import (
     EngineBackend,
     EngineSpec,
@@ -258,15 +261,12 @@ def open_halves(
     from vsrc.runtime.windows.feature_ring import RingSession
 
     gpu = CudaGpu(here.device)
+    first, second = (TrtEngine(each.path, here.backend) for each in (encode, fuse))
+    with _closed_on_error(first, second):
+        check_halves((encode.path, fuse.path), (first, second), network, encode.graph)
+    label = f"{here.backend} {encode.graph.precision}"
     return RingSession(
-        DeviceHalves(
-            gpu,
-            TrtEngine(encode.path, here.backend),
-            TrtEngine(fuse.path, here.backend),
-            network=network,
-            graph=encode.graph,
-            label=f"{here.backend} {encode.graph.precision}",
-        )
+        DeviceHalves(gpu, first, second, network=network, graph=encode.graph, label=label)
     )
 
 
@@ -281,14 +281,17 @@ def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> 
 
     gpu = CudaGpu(here.device)
 
-    def opener(engine: FoundEngine) -> LazyEngine:
-        return LazyEngine(lambda: TrtEngine(engine.path, here.backend))
+    def open_checked(engine: FoundEngine) -> Engine:
+        loaded = TrtEngine(engine.path, here.backend)
+        with _closed_on_error(loaded):
+            check_whole(engine.path, loaded, network, engine.graph)
+        return loaded
 
     # The first is opened now, so that one that cannot be loaded is known before the work; the
     # others when frames of their size come, as each takes memory for its largest frames.
-    loaded, engines = _open_first(engines, lambda engine: TrtEngine(engine.path, here.backend))
+    loaded, engines = _open_first(engines, open_checked)
     opened: list[tuple[Engine, GraphSpec]] = [(loaded, engines[0].graph)]
-    opened += [(opener(engine), engine.graph) for engine in engines[1:]]
+    opened += [(LazyEngine(partial(open_checked, each)), each.graph) for each in engines[1:]]
     label = f"{here.backend} {engines[0].graph.precision}"
     seconds = sum(engine.spec.build_seconds for engine in engines)
     if network.state:
@@ -296,6 +299,17 @@ def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> 
             DeviceSteps(gpu, opened, network=network, label=label, build_seconds=seconds)
         )
     return DeviceSession(gpu, opened, network=network, label=label, build_seconds=seconds)
+
+
+@contextmanager
+def _closed_on_error(*engines: Engine) -> Iterator[None]:
+    """Free engines that are refused."""
+    try:
+        yield
+    except MismatchError:
+        for engine in engines:
+            engine.close()
+        raise
 
 
 def _fitting_first(engines: list[FoundEngine], size: tuple[int, int] | None) -> list[FoundEngine]:
