@@ -37,6 +37,7 @@ from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import manifest_of
 from vsrc.runtime.jobs.job import open_job
 from vsrc.runtime.jobs.manifest import Item, Manifest
+from vsrc.runtime.jobs.permissions import Permissions
 from vsrc.runtime.jobs.pieces import split_video
 from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
 from vsrc.runtime.jobs.run_plan import plan_run
@@ -102,7 +103,7 @@ def infer_on_cluster(
     """
     targets = plan_run(config)
     if any(target.is_pipe or target.source.is_pipe for target in targets):
-        raise ValueError("a cluster reads and writes files; give file names instead of -")
+        raise ValueError("a cluster reads and writes files; give file names instead of - and URLs")
     targets = [_absolute(target) for target in targets]
     # Nodes may have copies of a source with other times of modification.
     model = config.model.absolute() if config.model else None
@@ -133,12 +134,13 @@ class _Run:
         self._total = sum(frames.values()) or None
         self._tasks: dict[ObjectRef[Any], Unit] = {}
         prepare, work = _remote_functions(config)
+        allowed = Permissions.of_this_process()
         for target in targets:
             units = split_target(target, frames[target])
-            prepared = prepare.remote(target, config) if len(units) > 1 else None
+            prepared = prepare.remote(target, config, allowed) if len(units) > 1 else None
             for unit in units:
                 file = manifest.path.absolute() if manifest else None
-                self._tasks[work.remote(unit, config, file, prepared)] = unit
+                self._tasks[work.remote(unit, config, allowed, file, prepared)] = unit
 
     def result(self) -> InferResult:
         """Wait for all tasks and return the result."""
@@ -272,10 +274,14 @@ def _nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def _prepare(target: Target, config: InferConfig) -> str | None:
+def _prepare(target: Target, config: InferConfig, allowed: Permissions) -> str | None:
     """Read a long input to its end; return the error, if any."""
     try:
-        with closing(RunSessions(config)) as network, open_job(target, config, network) as job:
+        with (
+            allowed.granted(),
+            closing(RunSessions(config)) as network,
+            open_job(target, config, network) as job,
+        ):
             split_video(job)
     except MediaError as error:
         return str(error)
@@ -283,7 +289,11 @@ def _prepare(target: Target, config: InferConfig) -> str | None:
 
 
 def _work(
-    unit: Unit, config: InferConfig, manifest_file: Path | None, problem: str | None
+    unit: Unit,
+    config: InferConfig,
+    allowed: Permissions,
+    manifest_file: Path | None,
+    problem: str | None,
 ) -> tuple[FileResult | PieceResult | Failure, Item | None]:
     """Upscale a unit, unless its input has an error."""
     give_frames_back()
@@ -292,7 +302,7 @@ def _work(
     try:
         if problem is not None:
             raise MediaError(problem)
-        with closing(RunSessions(config)) as network:
+        with allowed.granted(), closing(RunSessions(config)) as network:
             result = upscale_unit(unit, Work(config, network, manifest))
     except (MediaError, DeviceMemoryError) as error:
         item = Item(name, manifest.name(unit.target), error=str(error)) if manifest else None

@@ -37,11 +37,16 @@ def check_trusted(engine: Path, sha256: str) -> None:
     Raises:
         SpecError: It was not built on this machine, and is not trusted.
     """
-    if os.environ.get(_ALLOW) != "1" and not _note(sha256).is_file():
+    if not are_all_engines_allowed() and not _note(sha256).is_file():
         raise SpecError(
             f"{engine} was not built on this machine, and loading an engine runs its code; add "
             "--allow-code if you trust it, or build it here with vsrc export --overwrite"
         )
+
+
+def are_all_engines_allowed() -> bool:
+    """Whether engines are loaded wherever they were built."""
+    return os.environ.get(_ALLOW) == "1"
 
 
 @contextmanager

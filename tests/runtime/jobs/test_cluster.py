@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
+from vsrc.runtime.backends.device.engine_trust import allow_engines, are_all_engines_allowed
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.jobs.permissions import Permissions
+from vsrc.runtime.media_access import MediaAccess, allow_media, media_access
 
 Make = Callable[..., Any]
 
@@ -57,9 +61,14 @@ def test_a_cluster_gives_the_files_of_one_machine(
     write_clip(library / "long.mp4", frames, sound=True, options={"preset": "ultrafast"})
     shutil.copy(clip, library / "short.mp4")
     (library / "broken.mp4").write_bytes(b"no video")
+    shutil.copy(clip, tmp_path / "part.mp4")
+    playlist = tmp_path / "twice.ffconcat"  # workers must be allowed to read it, too
+    playlist.write_text("ffconcat version 1.0\nfile part.mp4\nfile part.mp4\n")
     options: dict[str, Any] = {"model": tiny_package, "preset": "ultrafast", "threads": 1}
-    infer(InferConfig((library,), tmp_path / "one", **options))
-    command = [sys.executable, "-c", PROGRAM, "infer", str(library), "-o", str(tmp_path / "many")]
+    with allow_media(playlists=True):
+        infer(InferConfig((library, playlist), tmp_path / "one", **options))
+    command = [sys.executable, "-c", PROGRAM, "infer", str(library), str(playlist)]
+    command += ["-o", str(tmp_path / "many"), "--allow-playlist"]
     command += ["-m", str(tiny_package), "--preset", "ultrafast", "--threads", "1"]
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     done = subprocess.run(
@@ -71,11 +80,12 @@ def test_a_cluster_gives_the_files_of_one_machine(
         timeout=300,
     )
     assert done.returncode == 1, done.stderr
-    assert "1 of 3 inputs" in done.stderr
+    assert "1 of 4 inputs" in done.stderr
     found = json.loads(done.stdout)  # whatever Ray says, it does not say it there
-    assert [Path(file["output"]).name for file in found["files"]] == ["long.mp4", "short.mp4"]
+    names = [Path(file["output"]).name for file in found["files"]]
+    assert [Path(name).stem for name in names] == ["long", "short", "twice"]
     assert [failure["input"] for failure in found["failures"]] == ["broken.mp4"]
-    for name in ("long.mp4", "short.mp4"):
+    for name in names:
         one, many = (tmp_path / folder / name for folder in ("one", "many"))
         assert one.read_bytes() == many.read_bytes()
     assert not list((tmp_path / "many").glob(".*"))
@@ -85,6 +95,7 @@ def test_a_cluster_gives_the_files_of_one_machine(
         ("broken.mp4", False, True),
         ("long.mp4", True, False),
         ("short.mp4", True, False),
+        (names[2], True, False),
     ]
 
 
@@ -131,6 +142,20 @@ def test_what_a_cluster_does_by_itself_is_refused(options: list[str]) -> None:
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2
     assert "leave out" in done.stderr
+
+
+@pytest.mark.parametrize("network", [False, True])
+@pytest.mark.parametrize("playlists", [False, True])
+def test_what_a_command_allows_travels_to_other_processes(network: bool, playlists: bool) -> None:
+    with allow_media(network=network, playlists=playlists), allow_engines():
+        sent = pickle.dumps(Permissions.of_this_process())
+    assert media_access() == MediaAccess()
+    assert not are_all_engines_allowed()
+    with pickle.loads(sent).granted():
+        assert media_access() == MediaAccess(network, playlists)
+        assert are_all_engines_allowed()
+    assert media_access() == MediaAccess()
+    assert not are_all_engines_allowed()
 
 
 def test_frames_do_not_travel() -> None:
