@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from vsrc.export.runs.result import ExportResult
 
 
+_CACHE_SUFFIXES = frozenset((".cache", ".timing"))
+"""Suffixes of files that `--timing-cache` replaces without `--overwrite`."""
+
 _GROUPS = {
     "What to write": (
         *("--output", "--format", "--precision", "--io", "--layout", "--shape", "--opset"),
@@ -202,7 +205,8 @@ def export_command(
 
     told = take_told(options)
     if timing_cache is not None:
-        _check_timing_cache(timing_cache, [*model_files(model, told["weights"]), *calib])
+        inputs = [*model_files(model, told["weights"]), *calib]
+        _check_timing_cache(timing_cache, inputs, overwrite=overwrite)
     config = ExportConfig(
         package=model,
         format=format_,
@@ -239,10 +243,15 @@ def export_command(
         _show(result, place.path)
 
 
-def _check_timing_cache(path: Path, inputs: list[Path]) -> None:
-    """Raise if adding to the cache would change an input; one that exists is added to."""
-    output = PlannedOutput(path, "--timing-cache", is_ours=lambda _path: True)
-    check_outputs([output], inputs=inputs)
+def _check_timing_cache(path: Path, inputs: list[Path], *, overwrite: bool) -> None:
+    """Raise if the cache would replace an input, or a file that is not called like a cache."""
+    output = PlannedOutput(path, "--timing-cache", is_ours=_may_be_timing_cache)
+    check_outputs([output], inputs=inputs, overwrite=overwrite)
+
+
+def _may_be_timing_cache(path: Path) -> bool:
+    """Whether a file is added to; TensorRT says of others only that it cannot use them."""
+    return path.suffix.lower() in _CACHE_SUFFIXES or path.stat().st_size == 0
 
 
 def _export(config: ExportConfig) -> ExportResult:

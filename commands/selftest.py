@@ -28,7 +28,10 @@ from vsrc.export.selftest.result import SelftestConfig
     metavar="FILE",
     help="Also write the JSON here; - for stdout.",
 )
-def selftest_command(quick: bool, out: Path, device: int, json_file: Path | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace files that no self-test wrote.")
+def selftest_command(
+    quick: bool, out: Path, device: int, json_file: Path | None, overwrite: bool
+) -> None:
     """Test everything vsrc does on a GPU or a Jetson.
 
     Each step runs in a process of its own. The evidence holds no names of host or user and no
@@ -43,7 +46,8 @@ def selftest_command(quick: bool, out: Path, device: int, json_file: Path | None
     if json_file is not None and str(json_file) != "-":
         check_place(json_file)
     with StatusLine() as status:
-        report = selftest(SelftestConfig(out, quick, device), progress=status)
+        config = SelftestConfig(out, quick, device, json_file=json_file, overwrite=overwrite)
+        report = selftest(config, progress=status)
     if str(json_file) == "-":
         click.echo(report_json(report), nl=False)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -22,13 +23,14 @@ from vsrc.demo.demo_page import (
 )
 from vsrc.demo.material import FIRST_JUDGED, TRAINING_FRAMES, Frames, Material, prepare
 from vsrc.export.config import EXPORT_MODULES
-from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.errors import OutputError
 from vsrc.runtime.installation import require_installed
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.latency.config import BenchConfig
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.runs import bench
+from vsrc.runtime.output_guard import PlannedOutput, check_outputs
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.picture.likeness import psnr
@@ -78,7 +80,8 @@ def demo(
 
     Raises:
         MissingDependencyError: A package that a step needs is not installed.
-        VsrcError: The folder was not written by the demo, or a step failed.
+        OutputError: The folder was not written by the demo, or lies in a package.
+        VsrcError: A step failed.
     """
     require_installed("vsrc demo", *TRAINING_MODULES, extra="compress")
     require_installed("vsrc demo", *EXPORT_MODULES, extra="export")
@@ -108,10 +111,11 @@ def demo(
 
 
 def _fresh(folder: Path) -> Path:
-    if folder.exists():
-        if not (folder / MARKER).exists():
-            raise VsrcError(f"{folder} exists and was not written by the demo: choose another")
+    if os.path.lexists(folder):
+        if folder.is_symlink() or not (folder / MARKER).exists():
+            raise OutputError(f"{folder} exists and was not written by the demo: choose another")
         shutil.rmtree(folder)
+    check_outputs([PlannedOutput(folder, "-o")])
     folder.mkdir(parents=True)
     (folder / MARKER).touch()
     return folder

@@ -73,6 +73,8 @@ def test_nothing_is_destroyed_even_with_overwrite(place: Path, line: str) -> Non
         "bench s.vsrc --json r.json",
         "bench s.vsrc --profile r.json",
         "compare a.mp4 b.mp4 -o r.json",
+        "export s.vsrc --format trt --timing-cache r.json",
+        "selftest --quick --out out --json r.json",
     ],
 )
 def test_a_file_of_somebody_else_needs_overwrite(place: Path, line: str) -> None:
@@ -92,6 +94,19 @@ def test_a_repeated_command_replaces_its_own_reports(place: Path) -> None:
     other = run(line, *QUICK, "--threads", "1")
     assert other.exit_code == 2
     assert run(line, *QUICK, "--threads", "1", "--overwrite").exit_code == 0
+
+
+def test_a_result_of_somebody_else_is_a_failure_of_its_own(place: Path) -> None:
+    (place / "out").mkdir()
+    mine = place / "out" / "b.mp4"
+    mine.write_bytes(b"mine")
+    line = "infer a.mp4 b.mp4 -m s.vsrc --backend ort -o out"
+    done = run(line)
+    assert (done.exit_code, mine.read_bytes()) == (1, b"mine")
+    assert f"{mine.relative_to(place)} exists; add --overwrite" in done.stderr
+    assert (place / "out" / "a.mp4").is_file()  # the others are made
+    assert run(line, "--overwrite").exit_code == 0
+    assert mine.read_bytes() != b"mine"
 
 
 def test_a_library_is_resumed_within_itself(place: Path, tiny_package: Path) -> None:

@@ -24,11 +24,15 @@ class SelftestConfig:
         out: Folder of the evidence; files of an earlier self-test in it are replaced.
         quick: Run only what needs no GPU.
         device: Index of the CUDA device.
+        json_file: Another file that the caller writes the JSON to; it is only checked.
+        overwrite: Replace files and folders of these names that no self-test wrote.
     """
 
     out: Path = Path("vsrc-selftest")
     quick: bool = False
     device: int = 0
+    json_file: Path | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)

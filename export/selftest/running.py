@@ -19,6 +19,7 @@ from vsrc import __version__
 from vsrc.export.selftest.page import page_html
 from vsrc.export.selftest.privacy import anonymize, anonymize_files
 from vsrc.export.selftest.result import (
+    KIND,
     Check,
     CheckState,
     SelftestConfig,
@@ -28,11 +29,15 @@ from vsrc.export.selftest.result import (
     step_state,
 )
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
+from vsrc.runtime.output_guard import PlannedOutput, check_outputs
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.processes.fresh_process import Message, ask
 
 LIMIT_SECONDS = 480.0
 """Time limit of all steps together."""
+
+_HEAD_BYTES = 4096
+"""Part of a file that is searched for the kind of report it is."""
 
 REPORT_FILE, PAGE_FILE = "selftest.json", "selftest.html"
 
@@ -76,7 +81,12 @@ def selftest(config: SelftestConfig, progress: SelftestProgress = lambda _: None
 
     Returns:
         The report; `interrupted` is set after Ctrl+C, which ends the step that runs.
+
+    Raises:
+        OutputError: A file or folder of its names exists that no self-test wrote, or they lie in a
+            package; nothing was changed.
     """
+    _check_outputs(config)
     config.out.mkdir(parents=True, exist_ok=True)
     began, started = time.monotonic(), datetime.now(timezone.utc)
     report = SelftestReport(
@@ -88,6 +98,7 @@ def selftest(config: SelftestConfig, progress: SelftestProgress = lambda _: None
         interrupted=False,
         steps=(),
     )
+    _write(config, report)  # so that the next one knows this folder, whatever ends this one
     with TemporaryDirectory(prefix="vsrc-selftest-") as work:
         for number, step in enumerate(STEPS, 1):
             progress(f"step {number} of {len(STEPS)}: {step.name}")
@@ -107,6 +118,32 @@ def selftest(config: SelftestConfig, progress: SelftestProgress = lambda _: None
     return report
 
 
+def _check_outputs(config: SelftestConfig) -> None:
+    """Raise if something would be replaced that no self-test wrote; see `check_outputs`."""
+    report = config.out / REPORT_FILE
+    names = [REPORT_FILE, PAGE_FILE, *(step.name for step in STEPS)]
+    outputs = [
+        PlannedOutput(
+            config.out / name,
+            "--out",
+            is_ours=lambda path: not path.is_symlink() and _is_report(report),
+        )
+        for name in names
+    ]
+    if config.json_file is not None:
+        outputs.append(PlannedOutput(config.json_file, "--json", is_ours=_is_report))
+    check_outputs(outputs, overwrite=config.overwrite)
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a file is the JSON of a self-test."""
+    try:
+        with path.open("rb") as file:
+            return f'"kind": "{KIND}"'.encode() in file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+
+
 def _run_step(
     config: SelftestConfig,
     report: SelftestReport,
@@ -124,6 +161,8 @@ def _run_step(
         said = f"the time limit of {LIMIT_SECONDS:.0f} seconds is reached"
         return StepResult(number, step.name, "failed", said)
     evidence = config.out / step.name
+    if evidence.is_symlink() or evidence.is_file():
+        evidence.unlink()
     shutil.rmtree(evidence, ignore_errors=True)  # that of an earlier self-test
     evidence.mkdir()
     checks: list[Check] = []

@@ -6,6 +6,7 @@ import getpass
 import itertools
 import json
 import re
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -151,6 +152,41 @@ def test_what_was_found_before_an_interruption_is_kept(
     assert [step["state"] for step in data["steps"]] == ["passed"] * 3 + ["failed"]
     assert (tmp_path / "evidence" / "builds" / "log.txt").is_file()
     assert "interrupted" in (tmp_path / "evidence" / "selftest.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["pictures/mine.txt", "selftest.html", "builds"])
+def test_what_no_selftest_wrote_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(running, "ask", answers())
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    done = run(tmp_path)
+    assert done.exit_code == 2
+    assert mine.read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+    assert run(tmp_path, "--overwrite").exit_code != 2
+    assert run(tmp_path).exit_code != 2  # it is its own now
+
+
+def test_its_json_replaces_nothing_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_package: Path
+) -> None:
+    monkeypatch.setattr(running, "ask", answers())
+    package, mine = tmp_path / "s.vsrc", tmp_path / "mine.json"
+    shutil.copytree(tiny_package, package)
+    mine.write_text("{}")
+    before = (package / "model.json").read_bytes()
+    for file in ("s.vsrc/model.json", "s.vsrc/new.json"):
+        done = run(tmp_path / "out", "--json", str(tmp_path / file), "--overwrite")
+        assert done.exit_code == 2
+    assert run(tmp_path / "out", "--json", str(mine)).exit_code == 2
+    assert mine.read_text() == "{}"
+    assert (package / "model.json").read_bytes() == before
+    assert not (tmp_path / "out").exists()
+    for _ in range(2):
+        assert run(tmp_path / "out", "--json", str(tmp_path / "new.json")).exit_code != 2
 
 
 def test_evidence_names_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
