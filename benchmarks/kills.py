@@ -17,6 +17,7 @@ failure if
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import hashlib
 import json
 import os
@@ -27,28 +28,86 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vsrc.compressor.network_package import write_package
+from vsrc.compressor.networks import create
 from vsrc.runtime.processes.child_process import prepare_child
 from vsrc.runtime.shipped_models import shipped
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.small_clip import write_small_clip
 
+INPUTS = ("a.mp4", "b.mp4", "lib", "s.vsrc/model.json", "s.vsrc/graphs", "csd.vsrc")
+TRAINING = "--set batch=1 --set patch=16 --set workers=0 --set threads=1"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command to kill.
+
+    Attributes:
+        line: Its words, in a folder of `make_material`.
+        results: Files and folders that it writes.
+        same_bytes: Globs of the files that are equal to the byte each time; others hold times.
+        again: Words that are added when it is run again.
+        share: Number of kills in a round; what imports torch takes much longer.
+    """
+
+    line: str
+    results: tuple[str, ...] = ()
+    same_bytes: tuple[str, ...] = ()
+    again: str = ""
+    share: int = 2
+
+
+_EDGE = "-m edge-s --backend ort --threads 1"
+
 COMMANDS = {
-    "infer": "infer a.mp4 -m edge-s --backend ort --threads 1 -o out.mp4",
-    "pictures": "infer a.mp4 -m edge-s --backend ort --threads 1 -o out/%08d.png",
-    "library": "infer lib -m edge-s --backend ort --threads 1 -o results",
-    "compare": "compare a.mp4 b.mp4 -o page.html",
-    "bench": "bench edge-s --shape 32x32 --iterations 4 --runs 1 --no-stages --json r.json",
-    "pack": "pack s.vsrc -o copy.vsrc",
-    "calibrate": "calibrate s.vsrc a.mp4 --windows 8 --overwrite",
+    "infer": Command(f"infer a.mp4 {_EDGE} -o out.mp4", ("out.mp4",), ("*",)),
+    "pictures": Command(f"infer a.mp4 {_EDGE} -o out/%08d.png", ("out",), ("*",)),
+    "library": Command(f"infer lib {_EDGE} -o results", ("results",)),
+    "report": Command(
+        f"infer a.mp4 {_EDGE} -o out.mkv --report r.html", ("out.mkv", "r.html"), ("*.mkv",)
+    ),
+    "compare": Command("compare a.mp4 b.mp4 -o page.html", ("page.html",)),
+    "bench": Command(
+        "bench edge-s --shape 32x32 --iterations 4 --runs 1 --no-stages --json r.json "
+        "--html r.html",
+        ("r.json", "r.html"),
+    ),
+    "pack": Command("pack s.vsrc -o copy.vsrc", ("copy.vsrc",), ("*",)),
+    "calibrate": Command(
+        "calibrate s.vsrc a.mp4 --windows 8 --threads 1 --overwrite",
+        ("s.vsrc",),
+        ("*/graphs/*", "*/weights.safetensors"),
+    ),
+    "preview": Command("preview a.mp4 -m edge-s --threads 1 --seconds 1 -o p.html", ("p.html",)),
+    "eval": Command("eval s.vsrc --data lib --frames 3 --threads 1 --json"),
+    "inspect": Command("inspect s.vsrc --json", share=1),
+    "zoo": Command("zoo --json", share=1),
+    "doctor": Command("doctor --offline --json", share=1),
+    "data": Command("data check lib --patch 16 --clip-length 3", share=1),
+    "distill": Command(
+        "distill --student edge-s --teacher edge-s --objective output --data lib --steps 6 "
+        f"--set checkpoint_every=1 --set clip_length=3 {TRAINING} -o d.vsrc",
+        ("d.vsrc",),
+        ("*/weights.safetensors",),
+        again="--resume",
+    ),
+    "shard": Command(
+        "shard --data lib -o sh --teacher edge-s --crops 4 --set patch=16 --set clip_length=3",
+        ("sh",),
+        ("*.safetensors",),
+        share=1,
+    ),
+    "export": Command("export s.vsrc -o e.vsrc --io float", ("e.vsrc",), ("*.onnx",), share=1),
+    "split": Command("split csd.vsrc --width 0.5 -o half.vsrc", ("half.vsrc",), ("*",), share=1),
+    "demo": Command("demo --steps 2 --threads 1 -o demo", ("demo",), share=1),
+    "selftest": Command("selftest --quick --out self", ("self",), share=0),
 }
-RESULTS = ("out.mp4", "out", "results", "page.html", "r.json", "copy.vsrc")
-SAME_BYTES = ("infer", "pictures", "pack")
-"""Commands whose results are equal to the byte; the others hold times."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +124,22 @@ def main() -> None:
     options = parsed()
     draw = random.Random(options.seed)
     names = options.only.split(",") if options.only else list(COMMANDS)
+    turns = [name for name in names for _ in range(COMMANDS[name].share or len(names) == 1)]
     with tempfile.TemporaryDirectory(prefix="vsrc-kills.") as folder:
         material = make_material(Path(folder) / "material")
-        whole = {name: undisturbed(material, Path(folder) / name, name) for name in names}
+        whole: dict[str, tuple[float, dict[str, str]]] = {}
         kills = []
         for number in range(options.kills):
-            name = names[number % len(names)]
+            name = turns[number % len(turns)]
+            if name not in whole:
+                whole[name] = undisturbed(material, Path(folder) / name, name)
             place = Path(folder) / f"{number}-{name}"
             kills.append(kill(material, place, name, whole[name], draw))
             shutil.rmtree(place)
             print(f"{number + 1} of {options.kills}: {kills[-1]}", file=sys.stderr, flush=True)
     failed = [vars(each) for each in kills if each.failures]
-    report = {"kills": len(kills), "seed": options.seed, "commands": names, "failed": failed}
+    counts = {name: sum(each.command == name for each in kills) for name in whole}
+    report = {"kills": len(kills), "seed": options.seed, "commands": counts, "failed": failed}
     text = json.dumps(report, indent=2)
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")
@@ -95,10 +158,11 @@ def parsed() -> argparse.Namespace:
 
 
 def make_material(folder: Path) -> Path:
-    """Clips and a package."""
+    """Clips, a package, and one whose widths share their weights."""
     for number, name in enumerate(("a.mp4", "b.mp4", "lib/s1/a.mp4", "lib/s2/a.mp4")):
-        write_small_clip(folder / name, frames=150, seed=number)
+        write_small_clip(folder / name, frames=50, seed=number)
     shutil.copytree(shipped("edge-s"), folder / "s.vsrc")
+    write_package(create("edsr", blocks=1, features=8), folder / "csd.vsrc")
     return folder
 
 
@@ -106,21 +170,23 @@ def undisturbed(material: Path, place: Path, name: str) -> tuple[float, dict[str
     """Duration of a command, seconds, and the hashes of its results."""
     shutil.copytree(material, place)
     began = time.perf_counter()
-    with started(place, name) as process:
+    with started(place, COMMANDS[name].line) as process:
         if process.wait():
             sys.exit(f"{name} fails by itself")
-    return time.perf_counter() - began, hashes(place, RESULTS)
+    return time.perf_counter() - began, hashes(place, COMMANDS[name].results)
 
 
 def kill(
     material: Path, place: Path, name: str, whole: tuple[float, dict[str, str]], draw: random.Random
 ) -> Kill:
     """Kill a command and run it again."""
+    command = COMMANDS[name]
     shutil.copytree(material, place)
-    before = hashes(place, ("a.mp4", "b.mp4", "lib", "s.vsrc/model.json", "s.vsrc/graphs"))
+    inputs = [each for each in INPUTS if not each.startswith(command.results)]
+    before = hashes(place, inputs)
     seconds = draw.uniform(0, whole[0])
     failures = []
-    with started(place, name) as process:
+    with started(place, command.line) as process:
         time.sleep(seconds)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -128,17 +194,16 @@ def kill(
         if any(members(process.pid)):
             failures.append("alive")
             os.killpg(process.pid, signal.SIGKILL)
-    torn = hashes(place, RESULTS)
-    if name in SAME_BYTES and any(whole[1].get(path) != digest for path, digest in torn.items()):
+    torn = hashes(place, command.results)
+    if differs(torn, whole[1], command) and not command.line.endswith("--overwrite"):
         failures.append("torn")
-    with started(place, name) as process:
+    with started(place, f"{command.line} {command.again}") as process:
         if process.wait():
-            is_there = name in SAME_BYTES and torn == whole[1]  # complete when it was killed
+            is_there = bool(command.results) and torn.keys() == whole[1].keys()  # was complete
             failures += [] if is_there else ["second run"]
-    after = hashes(place, RESULTS)
-    if after.keys() != whole[1].keys() or (name in SAME_BYTES and after != whole[1]):
+    after = hashes(place, command.results)
+    if after.keys() != whole[1].keys() or differs(after, whole[1], command):
         failures.append("different")
-    inputs = ("a.mp4", "b.mp4", "lib", "s.vsrc/model.json", "s.vsrc/graphs")
     if hashes(place, inputs) != before:
         failures.append("input")
     if any(path.name.startswith(".") for path in place.rglob("*")):
@@ -146,9 +211,18 @@ def kill(
     return Kill(name, round(seconds, 3), tuple(failures))
 
 
-def started(place: Path, name: str) -> subprocess.Popen[bytes]:
+def differs(files: dict[str, str], whole: dict[str, str], command: Command) -> bool:
+    """Whether a file that is equal to the byte each time is another one."""
+    return any(
+        whole.get(path) != digest
+        for path, digest in files.items()
+        if any(fnmatch.fnmatchcase(path, glob) for glob in command.same_bytes)
+    )
+
+
+def started(place: Path, line: str) -> subprocess.Popen[bytes]:
     """Start a command as the leader of a group of processes."""
-    child = prepare_child("from vsrc.cli import main; main()", *COMMANDS[name].split())
+    child = prepare_child("from vsrc.cli import main; main()", *line.split())
     quiet = subprocess.DEVNULL
     return subprocess.Popen(
         child.command, env=child.environment, cwd=place, start_new_session=True, stdin=quiet,
@@ -167,7 +241,7 @@ def members(group: int) -> Iterator[int]:
             yield int(path.parent.name)
 
 
-def hashes(place: Path, names: tuple[str, ...]) -> dict[str, str]:
+def hashes(place: Path, names: Iterable[str]) -> dict[str, str]:
     """Hashes of files, and of those in folders; what is hidden is left out."""
     found = {}
     for name in names:
