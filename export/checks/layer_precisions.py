@@ -44,6 +44,8 @@ _TACTICS = {
 }
 """Kernels are named by what they read, first: xmma's by pairs of types (`_READ`), cuDNN's as in
 "ampere_scudnn_128x64", "turing_h1688cudnn_256x64" and "volta_int8_i8816cudnn_int8_256x128"."""
+_DEPTH = 3
+"""Levels of a layer that are read: its keys, its inputs, and the keys of each."""
 _CONVOLUTION = re.compile(r"conv", re.IGNORECASE)
 TOLERATED = 0.101
 """Fraction of convolutions that may compute in another precision than requested."""
@@ -61,7 +63,7 @@ def convolution_precisions(information: str) -> dict[str, int]:
     """
     try:
         layers = json.loads(information).get("Layers", [])
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return {}
     precisions: Counter[str] = Counter()
     for layer in layers if isinstance(layers, list) else []:
@@ -135,8 +137,10 @@ def _by_tactic(name: str) -> str:
     return next((kind for kind, word in _TACTICS.items() if word.search(name)), "")
 
 
-def _lower_keys(value: Any) -> Any:  # noqa: ANN401  JSON
+def _lower_keys(value: Any, depth: int = _DEPTH) -> Any:  # noqa: ANN401  JSON
     """Lower the keys of a JSON value: their spelling has changed between versions."""
-    if isinstance(value, dict):
-        return {str(key).lower(): _lower_keys(each) for key, each in value.items()}
-    return [_lower_keys(each) for each in value] if isinstance(value, list) else value
+    if depth and isinstance(value, dict):
+        return {str(key).lower(): _lower_keys(each, depth - 1) for key, each in value.items()}
+    if depth and isinstance(value, list):
+        return [_lower_keys(each, depth - 1) for each in value]
+    return value

@@ -119,6 +119,8 @@ def test_what_surrounds_the_layers_of_11_does_not_matter() -> None:
     [
         *("", "[]", "{}", '{"Layers": []}', '{"Layers": ["conv"]}', '{"Layers": 3}', "null"),
         '{"Layers": {"LayerType": "conv"}}',
+        pytest.param("[" * 200_000, id="too deep to parse"),
+        pytest.param(None, id="nothing"),  # a foreign library may return it
     ],
 )
 def test_what_says_nothing_counts_nothing(text: str) -> None:
