@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from vsrc.runtime.errors import MediaError, SpecError, VsrcError, describe_error
@@ -14,7 +15,10 @@ from vsrc.runtime.text.missing_path import describe_missing
 
 logger = logging.getLogger(__name__)
 
-_KNOWN = "a model package, .onnx, .engine, .safetensors, .pth, a video or a picture"
+_KNOWN = "a model package, .onnx, .engine, .safetensors, .pth, .npz, a video or a picture"
+
+_PICKLED_BY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+"""How files of torch.save before 1.6 begin: the pickle of its magic number."""
 
 
 def inspect(path: Path) -> Inspection:
@@ -57,7 +61,7 @@ def _reader(suffix: str) -> Callable[[Path], Inspection]:
         from vsrc.export.inspection.checkpoint import inspect_weights
 
         return inspect_weights
-    if suffix in (".pth", ".pt", ".ckpt", ".bin"):
+    if suffix in (".pth", ".pt", ".ckpt", ".bin", ".npz"):
         from vsrc.export.inspection.checkpoint import inspect_checkpoint
 
         return inspect_checkpoint
@@ -69,10 +73,21 @@ def _reader(suffix: str) -> Callable[[Path], Inspection]:
 
 
 def _anything(path: Path) -> Inspection:
-    """Inspect a file of unknown suffix: FFmpeg recognises videos by their content."""
+    """Inspect a file of unknown suffix, by its content, as other commands would take it."""
     from vsrc.runtime.inspection.video import inspect_video
 
+    if _is_saved_by_torch(path):
+        return _reader(".pth")(path)
     try:
         return inspect_video(path)
     except MediaError as error:
         raise SpecError(f"{path} is of an unknown type; expected {_KNOWN}") from error
+
+
+def _is_saved_by_torch(path: Path) -> bool:
+    """Whether torch.save wrote a file: an archive with a pickle or, before 1.6, pickles."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())
+    with path.open("rb") as file:
+        return file.read(len(_PICKLED_BY_TORCH)) == _PICKLED_BY_TORCH

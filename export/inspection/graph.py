@@ -111,7 +111,7 @@ def _form(path: Path) -> str | None:
 
 
 def _values(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
-    """Format each value as "lr uint8 (N, 5, h, w, 3)"."""
+    """Format each value as "lr uint8 (N, 5, h, w, 3)", or "sr float of any shape"."""
     lines = []
     for value in values:
         tensor = value.type.tensor_type
@@ -119,7 +119,8 @@ def _values(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
             str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?"
             for dim in tensor.shape.dim
         ]
-        lines.append(f"{value.name} {_dtype(tensor.elem_type)} ({', '.join(sides)})")
+        shape = f"({', '.join(sides)})" if tensor.HasField("shape") else "of any shape"
+        lines.append(f"{value.name} {_dtype(tensor.elem_type)} {shape}")
     return lines
 
 
@@ -182,9 +183,28 @@ def _counts(counts: dict[str, int]) -> str:
 
 def _problems(path: Path, model: onnx.ModelProto) -> tuple[str, ...]:
     import onnx
+    from onnx.external_data_helper import uses_external_data
+
+    from vsrc.export.foreign.original import load_graph
 
     try:
-        onnx.checker.check_model(model)
+        if any(map(uses_external_data, model.graph.initializer)):
+            model = load_graph(path)
+        onnx.checker.check_model(_with_shapes(model))
+    except SpecError as error:  # weights in a file that is not there
+        return (str(error),)
     except onnx.checker.ValidationError as error:
         return (f"{path} is not valid ONNX: {str(error).strip().splitlines()[0]}",)
     return ()
+
+
+def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give outputs without a shape an empty one: onnx asks for one, and no runtime does."""
+    if all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+        return model
+    result = type(model)()
+    result.CopyFrom(model)
+    for value in result.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+    return result

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx.helper
 import pytest
@@ -174,6 +175,16 @@ def test_a_checkpoint_is_opened_down_to_its_weights(tmp_path: Path) -> None:
     assert found.facts["network"] == "They fit create('fsrcnn', scale=4)"
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.pth.tar", "a", "old.weights"])
+def test_a_checkpoint_of_any_name_is_opened(name: str, tmp_path: Path) -> None:
+    state = create("fsrcnn", scale=4).state_dict()
+    if name.endswith(".npz"):
+        np.savez(tmp_path / name, **{key: value.numpy() for key, value in state.items()})
+    else:
+        torch.save(state, tmp_path / name, _use_new_zipfile_serialization="old" not in name)
+    assert str(inspect(tmp_path / name).facts["network"]).startswith("They fit fsrcnn")
+
+
 def test_weights_of_nothing_we_know_are_still_shown(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file({"a": torch.zeros(2, 3), "b": torch.zeros(4, dtype=torch.float16)}, path)
@@ -258,6 +269,30 @@ def test_a_foreign_graph_says_what_it_is_fed_with(tmp_path: Path) -> None:
     case = ForeignCase(ForeignForm("image", 1, 1, "rgb", 3))
     fed = inspect(write_foreign(tmp_path / "f.onnx", case)).facts["fed_with"]
     assert str(fed).startswith("one frame, RGB in 0..1, x3")
+
+
+def test_an_output_without_a_shape_is_no_problem(tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "f.onnx", ForeignCase(ForeignForm("image", 1, 1, "rgb", 3)))
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    found = inspect(path)
+    assert not found.problems
+    (given,) = found.facts["outputs"]  # type: ignore[misc]
+    assert given == "output float of any shape"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_weights_beside_a_graph_are_looked_for(is_there: bool, tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "f.onnx", ForeignCase(ForeignForm("image", 1, 1, "rgb", 3)))
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="f.bin", size_threshold=0)
+    if not is_there:
+        (tmp_path / "f.bin").unlink()
+    found = inspect(path)
+    assert bool(found.problems) is not is_there
+    assert str(found.facts["fed_with"]).startswith("one frame" if is_there else "unknown")
+    assert is_there or "f.bin" in found.problems[0]
 
 
 def test_a_graph_says_what_a_jetson_would_refuse_and_why(tmp_path: Path) -> None:
