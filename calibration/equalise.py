@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
     from vsrc.calibration.observer import Observer, Reach
 
-_ALPHA = 0.75
-"""Share of the difference between channels that is moved into the weights that read them. On clips
-outside the draw, 0.25 and 0.5 gained less on edge-s and the same on edvr-xs."""
+USUAL_SHARE, WHOLE_SHARE = 0.75, 1.0
+"""Shares of the difference between channels that are moved into the weights that read them. On
+clips outside the draw, 0.25 and 0.5 gained less on edge-s and the same on edvr-xs. With 1 each
+channel uses all int8 values, the best where the picture itself passes through the tensors, as in
+ETDS; but no channel then has room to reach further than on the clips of the draw."""
 _MOST = 20.0
 """Largest factor by which a channel with nearly zero activations is scaled up."""
 _PASSING = ("Relu", "LeakyRelu", "PRelu")
@@ -85,12 +87,15 @@ def pairs(graph: onnx.GraphProto) -> list[Pair]:
     return listed
 
 
-def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
+def balance(
+    model: onnx.ModelProto, observer: Observer, *, share: float = USUAL_SHARE
+) -> dict[str, Equalised]:
     """Compute factors for each pair of a graph, and the resulting ranges.
 
     Args:
         model: The fp32 graph.
         observer: Observed ranges of its channels.
+        share: Share of the difference between channels that is moved into weights, 0..1.
     """
     from onnx import numpy_helper
 
@@ -102,7 +107,7 @@ def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
         if pair.activation != _CUTTING:
             reach = np.maximum(reach, np.maximum(np.abs(given[0]), np.abs(given[1])))
         weight = np.abs(numpy_helper.to_array(tensors[pair.second.weight])).max(axis=(0, 2, 3))
-        scales = _factors(reach, weight.astype(np.float64))
+        scales = _factors(reach, weight.astype(np.float64), share)
         factors[pair.first.key] = Equalised(
             second=pair.second.key,
             scales=tuple(scales.tolist()),
@@ -112,10 +117,12 @@ def balance(model: onnx.ModelProto, observer: Observer) -> dict[str, Equalised]:
     return factors
 
 
-def _factors(reach: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _factors(
+    reach: NDArray[np.float64], weight: NDArray[np.float64], share: float
+) -> NDArray[np.float64]:
     """Compute the divisor of each channel; the geometric mean of all is 1."""
     least = 1e-6 * max(float(reach.max()), 1e-30)
-    factors = np.maximum(reach, least) ** _ALPHA / np.maximum(weight, 1e-6) ** (1 - _ALPHA)
+    factors = np.maximum(reach, least) ** share / np.maximum(weight, 1e-6) ** (1 - share)
     factors /= np.exp(np.log(factors).mean())
     # float32: short in the JSON file, and read back exactly.
     return np.asarray(np.clip(factors, 1 / _MOST, _MOST).astype(np.float32).astype(np.float64))

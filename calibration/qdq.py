@@ -75,7 +75,7 @@ def quantise_weight(
     weight: FloatWeights,
     *,
     axis: int,
-    levels: int = LEVELS,
+    levels: int | NDArray[np.int64] = LEVELS,
     rounding: Rounding = np.rint,
 ) -> tuple[NDArray[np.int8], FloatWeights]:
     """Quantise a weight to int8; the scale of each output channel has the weight's dtype.
@@ -83,7 +83,7 @@ def quantise_weight(
     Args:
         weight: Weight of a convolution.
         axis: Axis of the output channels.
-        levels: Number of steps from 0 to the largest value.
+        levels: Number of steps from 0 to the largest value; one for each channel, or for all.
         rounding: Function that rounds multiples of the scale.
     """
     exact = weight.astype(np.float64)
@@ -94,7 +94,8 @@ def quantise_weight(
     scale = np.maximum(steps, np.finfo(weight.dtype).tiny).astype(weight.dtype)
     shape = [-1 if index == axis else 1 for index in range(weight.ndim)]
     stepped = rounding(exact / scale.astype(np.float64).reshape(shape))
-    return np.clip(stepped, -levels, levels).astype(np.int8), scale
+    most = np.broadcast_to(levels, scale.shape).reshape(shape)
+    return np.clip(stepped, -most, most).astype(np.int8), scale
 
 
 class _Writer:

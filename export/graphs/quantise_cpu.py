@@ -6,8 +6,9 @@
 
 ONNX Runtime has fast kernels for uint8 activations and int8 weights, where input and output of a
 convolution are quantised. Without AVX-512 VNNI they add two products of 16 bits with saturation, so
-weights take 7 bits, which cannot overflow. Only convolutions become integer: the operators
-between them are bound by memory, not arithmetic, and are exact in float.
+no two weights of an output channel may add up to more than 128 (`quantise_cpu_weight`). Only
+convolutions become integer: the operators between them are bound by memory, not arithmetic, and are
+exact in float.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution, convolutions
-from vsrc.calibration.qdq import quantise_weight
+from vsrc.calibration.qdq import LEVELS, quantise_weight
 from vsrc.calibration.rounding import round_keeping_sums
 
 if TYPE_CHECKING:
     import onnx
 
 WEIGHT_LEVELS = 64
-"""Number of steps from 0 to the largest weight: two products of 64 and 255 fit into 16 bits."""
+"""Number of steps from 0 to the largest weight at which any two may be added: two products of 64
+and 255 fit into 16 bits."""
+_PAIR = 2 * WEIGHT_LEVELS
+"""Largest sum of two weights of one sign."""
 _NO_RANGE: Range = (0.0, 0.0)
 
 
@@ -96,8 +100,36 @@ def uint8_step(value_range: Range) -> tuple[np.float32, np.uint8]:
 def quantise_cpu_weight(
     weight: NDArray[np.float32],
 ) -> tuple[NDArray[np.int8], NDArray[np.floating]]:
-    """Quantise the weight of a convolution, `(O, I, ...)`, to 7 bits with a scale for each O."""
-    return quantise_weight(weight, axis=0, levels=WEIGHT_LEVELS, rounding=round_keeping_sums)
+    """Quantise the weight of a convolution, `(O, I, ...)`, with a scale for each O.
+
+    Kernels add the products of two weights, whichever two, in 16 bits. What may not overflow is
+    thus the sum of the two largest of one sign: a channel with one weight far beyond the others, as
+    those that pass a picture on have, takes up to 127 steps, and one with equals 64.
+    """
+    levels = _whole_levels(weight.astype(np.float64))
+    while True:
+        whole, steps = quantise_weight(weight, axis=0, levels=levels, rounding=round_keeping_sums)
+        beyond = _largest_pair(whole.astype(np.int64)) > _PAIR  # by rounding up
+        if not beyond.any():
+            return whole, steps
+        levels = (levels - beyond).astype(np.int64)
+
+
+def _whole_levels(weight: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Number of steps to the largest weight of each output channel, 64 to 127, `(O,)`."""
+    pair = np.maximum(_largest_pair(weight), 1e-30)
+    largest = np.abs(weight).max(axis=tuple(range(1, weight.ndim)))
+    levels: NDArray[np.int64] = np.clip(_PAIR * largest / pair, WEIGHT_LEVELS, LEVELS).astype(int)
+    return levels
+
+
+def _largest_pair(
+    weight: NDArray[np.float64] | NDArray[np.int64],
+) -> NDArray[np.float64] | NDArray[np.int64]:
+    """Largest magnitude of the sum of two weights of one sign in each output channel, `(O,)`."""
+    rows = np.pad(weight.reshape(len(weight), -1), ((0, 0), (0, 2)))  # a row may have one weight
+    ordered = np.sort(rows, axis=1)
+    return np.maximum(ordered[:, -2:].sum(axis=1), -ordered[:, :2].sum(axis=1))
 
 
 def quantise_bias(

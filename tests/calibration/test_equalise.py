@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from vsrc.calibration.calibration_file import Equalised
-from vsrc.calibration.equalise import balance, equalise, pairs
+from vsrc.calibration.equalise import USUAL_SHARE, WHOLE_SHARE, balance, equalise, pairs
 from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.observer import Observer
 from vsrc.runtime.sample import sample_frames
@@ -54,8 +54,9 @@ def test_function_stays_and_ranges_are_as_announced(
         assert (given.low, given.high) == pytest.approx(one.output, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize(("share", "left"), [(USUAL_SHARE, 0.7), (WHOLE_SHARE, 0.5)])
 def test_channels_reach_more_alike(
-    model: onnx.ModelProto, windows: list[NDArray[np.uint8]]
+    model: onnx.ModelProto, windows: list[NDArray[np.uint8]], share: float, left: float
 ) -> None:
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
@@ -63,13 +64,13 @@ def test_channels_reach_more_alike(
     observer = Observer(model, threads=1)
     for watching in (observer, None):
         if watching is None:
-            equalise(changed, balance(model, observer))
+            equalise(changed, balance(model, observer, share=share))
             watching = Observer(changed, threads=1)
         for window in windows:
             watching.see(window)
         _, high = watching.read["body.2"]
         spread.append(float(np.log(high[high > 0]).std()))
-    assert spread[1] < 0.7 * spread[0]
+    assert spread[1] < left * spread[0]
 
 
 def _chain(*, shared: bool = False, read_twice: bool = False) -> onnx.ModelProto:
