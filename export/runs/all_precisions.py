@@ -13,6 +13,7 @@ from vsrc.export.checks.checked_graphs import Draft, draft_graphs
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.ranges import ranges_for
 from vsrc.export.graphs.tracing import TracedNetwork, trace
 from vsrc.export.runs.add_graphs import add_to_package
 from vsrc.export.runs.precision_choice import PrecisionCandidate, PrecisionChoice, choose_precision
@@ -43,6 +44,8 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
         if precision != "fp32" and config.calib and len(drafts) == 1:
             add_to_package(source, drafts, config)  # calibration runs the fp32 graph
         try:
+            if precision in ("int8", "int8-cpu"):
+                config = _calibrate_once(config, progress)
             drafts.append(draft_graphs(source, precision, config, progress))
         except (GateError, SpecError, MismatchError) as error:
             if precision == "fp32":
@@ -53,6 +56,14 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
         return result  # a session needs uint8 graphs
     choice = _choice(source, drafts, refused, config, progress)
     return replace(result, choice=choice)
+
+
+def _calibrate_once(config: ExportConfig, progress: ExportProgress) -> ExportConfig:
+    """Calibrate on the clips, if there are any; all int8 graphs then use these ranges."""
+    if not config.calib or config.quantizer != "vsrc":
+        return config
+    ranges_for(open_package(config.package), config, progress)
+    return replace(config, calib=())
 
 
 def _choice(

@@ -19,7 +19,7 @@ from vsrc.calibration.calibration_file import read_calibration, write_calibratio
 from vsrc.cli import main
 from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks.video.edge import edge
-from vsrc.export.config import ExportConfig
+from vsrc.export.config import ExportConfig, ExportStep
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.packing.config import OwnNetwork
 from vsrc.export.packing.packing import pack
@@ -201,6 +201,22 @@ def test_clips_can_be_named_at_once(untrained_package: Path, tmp_path: Path) -> 
     export(config)
     assert set(open_package(copy).spec.graphs) == {"fp32", "int8-cpu"}
     assert read_calibration(copy) is not None
+
+
+@pytest.mark.slow
+def test_all_precisions_share_one_calibration(untrained_package: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
+    clip = tmp_path / "frames"
+    clip.mkdir()
+    write_frames(clip)
+    config = ExportConfig(
+        copy, precision="auto", shape=SHAPE, halves=False, calib=(clip,), allow_lossy=True
+    )
+    steps: list[ExportStep] = []
+    export(config, steps.append)
+    fed = [step.done for step in steps if step.words == "calibrating: feed"]
+    assert fed == sorted(set(fed))
+    assert {"int8", "int8-cpu"} <= set(open_package(copy).spec.graphs)
 
 
 def write_frames(folder: Path) -> None:
