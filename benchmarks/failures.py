@@ -55,6 +55,12 @@ class Small(nn.Module):
         if end == "size":
             note()
             return sr[..., 1:]
+        if end == "dtype":
+            note()
+            return (255 * sr).byte()
+        if end == "unused":
+            note()
+            return torch.pixel_shuffle(self.conv.weight.detach().sum() + lr.repeat(1, 4, 1, 1), 2)
         if end == "tuple":
             note()
             return sr, sr
@@ -100,11 +106,11 @@ KINDS = {
     "worker": "data loading processes that are killed",
     "data": "decoded clips that are cut off while they are read",
     "stop": "SIGTERM",
+    "unused": "a parameter that no gradient reaches (found on noise)",
+    "dtype": "an output of integers (found on noise)",
 }
-LAUNCHED = {
-    "exception": "torchrun, 2 processes: an exception in one",
-    "killed": "torchrun, 2 processes: one is killed",
-}
+LAUNCHED = {**KINDS, "killed": "a process that is killed"}
+"""Under torchrun, where what happens in a step happens in one of two processes."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,8 @@ def main() -> None:
         torchrun = ["torchrun", "--nproc-per-node", "2", "--no-python"]
         for launcher, kinds in (([], KINDS), (torchrun, LAUNCHED)):
             for end, words in kinds.items():
-                rows.append(run(folder, end, words, launcher))
+                where = "torchrun, 2 processes: " if launcher else ""
+                rows.append(run(folder, end, where + words, launcher))
                 print(row_text(rows[-1]), flush=True)
     arguments.output.write_text(page(rows), encoding="utf-8")
 
@@ -275,7 +282,8 @@ def page(rows: list[Row]) -> str:
         "",
         f"From `benchmarks/failures.py`, on {machine.cpu or machine.architecture} with "
         f"{os.cpu_count()} cores and a load of {load:.0f} (5 minutes): other work ran beside it. "
-        "Times begin at the failure; CPU time is that of all processes of the run from then on. "
+        "Times are wall time and begin at the failure; CPU time is that of all processes of the "
+        "run from then on. "
         f"{len(rows) - len(late)} of {len(rows)} ended within {LIMIT_S:g} s of wall time, "
         f"{len(rows) - len(slow)} within {LIMIT_S:g} s of CPU time; for {100 * waited:.0f} % of "
         "the wall time the processes waited for a core or for each other.",
