@@ -166,7 +166,8 @@ class _Tables:
         return max(0, len(data) - size * (_AGREEING + 1))
 
     def _take_rows(self, packets: NDArray[np.uint8], place: int) -> None:
-        identifiers = (packets[:, 1].astype(np.uint16) & 0x1F) << 8 | packets[:, 2]
+        high = packets[:, 1].astype(np.uint16) & 0x1F
+        identifiers = (high << 8 | packets[:, 2]).astype(np.uint16)
         begins = packets[:, 1] & 0x40 != 0  # payload_unit_start_indicator
         known, rows = self._maps, iter(self._table_rows(identifiers, begins))
         while (row := next(rows, None)) is not None:

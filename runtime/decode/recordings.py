@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.media_file import (
     open_part,
@@ -15,6 +16,7 @@ from vsrc.runtime.decode.media_file import (
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.program_parts import find_parts
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.pyav_versions import open_output
 
 if TYPE_CHECKING:
     import av
@@ -35,8 +37,19 @@ def iter_packets(
         container: File that `open_container` opened.
         video: Its video.
         tracks: Other tracks of it.
+
+    Raises:
+        MediaError: What comes from a pipe goes on with another codec.
     """
-    yield from container.demux(video, *tracks)
+    is_pipe = path_of(container) is None and container.format.name == "mpegts"
+    tag = codec_tag(video) if is_pipe else ""
+    for packet in container.demux(video, *tracks):
+        if is_pipe and packet.stream is video and codec_tag(video) != tag:
+            raise MediaError(
+                "the stream goes on with another codec, which can only be followed in a file; "
+                "save it, and name the file"
+            )
+        yield packet
     for later in _iter_later(container):
         streams = _same_tracks(later, container)
         wanted = {index: stream for index, stream in streams.items() if stream in (video, *tracks)}
@@ -52,6 +65,16 @@ def stream_with_codec(packet: Packet[Stream]) -> Stream:
     """Return the stream whose decoder a packet needs: that of its own recording."""
     own = cast("list[Stream] | None", packet.opaque)
     return own[0] if own else packet.stream
+
+
+def codec_tag(stream: Stream) -> str:
+    """Return FFmpeg's tag of the codec that a stream has now; PyAV knows the first one only."""
+    from av.bitstream import BitStreamFilterContext
+
+    with open_output(io.BytesIO(), "mpegts") as scratch:
+        copy: Any = scratch.add_stream_from_template(stream, opaque=True)
+        BitStreamFilterContext("null", in_stream=stream, out_stream=copy)
+        return str(copy.codec_context.codec_tag)
 
 
 def later_codecs(container: InputContainer) -> dict[int, list[str]]:

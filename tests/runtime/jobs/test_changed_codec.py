@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from support.enlarger import Enlarger
 from support.marked_clips import make_clip, probe, read_marks
 from vsrc.runtime.decode.program_parts import Part, find_parts
+from vsrc.runtime.decode.recordings import iter_packets
+from vsrc.runtime.errors import MediaError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 
@@ -65,6 +70,16 @@ def test_audio_that_changes_its_codec_is_encoded(tmp_path: Path) -> None:
     assert np.diff(after.sound).max() < FRAME
     assert after.sound[-1] == pytest.approx(2, abs=0.05)
     assert read_marks(tmp_path / "out.mkv") == list(range(50))
+
+
+def test_a_pipe_that_goes_on_with_another_codec_ends(tmp_path: Path) -> None:
+    """It cannot be opened a second time, in its middle."""
+    source = join(tmp_path / "joined.ts", H264, HEVC)
+    with av.open(io.BytesIO(source.read_bytes())) as container:
+        packets = iter_packets(container, container.streams.video[0], [])
+        assert len(list(islice(packets, 20))) == 20
+        with pytest.raises(MediaError, match="another codec"):
+            list(packets)
 
 
 @pytest.mark.parametrize(
