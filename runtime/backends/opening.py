@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.backends.device.engines import ENGINE_BACKENDS, open_engines
 from vsrc.runtime.backends.device.tensorrt_api import MODULES, tensorrt_module
 from vsrc.runtime.backends.graph_check import check_declared, check_run
+from vsrc.runtime.backends.graph_choice import BF16, best_precision, deep_graph, graph_as_run
 from vsrc.runtime.backends.lane_trial import LanePlan
 from vsrc.runtime.backends.openvino_session import NAME as OPENVINO
 from vsrc.runtime.backends.openvino_session import PRECISIONS, OpenVinoSession, OpenVinoSteps
@@ -52,9 +53,6 @@ _PROVIDERS = {
 
 BACKENDS = ("auto", "ort", "openvino", "ort-cuda", "ort-tensorrt", "trt", "trt-rtx", "ort:NAME")
 """Backends; NAME is that of a plugin: see `ort_plugin.PLUGINS`."""
-
-BF16 = "bf16"
-"""Precision that is not in a graph: OpenVINO runs the fp32 graph in it."""
 
 _BF16_BACKENDS = ("auto", OPENVINO, "ort:openvino")
 
@@ -296,50 +294,10 @@ def short_reason(error: VsrcError, backend: str) -> str:
     return str(error).split("; ")[0].removeprefix(f"{backend}: ")
 
 
-def best_precision(package: Package, provider: Provider, skipped: list[str] | None = None) -> str:
-    """Choose the graph that a provider runs fastest, of those that may be chosen.
-
-    Args:
-        package: An opened package.
-        provider: Provider that will run it.
-        skipped: List to which faster graphs are appended that missed their limit or are stale.
-    """
-    graphs = package.spec.graphs
-    for name in provider.precisions:
-        if name in graphs and graphs[name].is_run_by_choice:
-            return name
-        if name in graphs and skipped is not None:
-            stale, lossy = "it is older than the calibration", "it missed its limit at export"
-            skipped.append(f"{name} ({stale if graphs[name].stale else lossy})")
-    return "fp32"  # if it is missing, too, the error gives the command that exports it
-
-
 def _choose_graph(package: Package, backend: str, precision: str, skipped: list[str]) -> str:
     """Name of the graph that ONNX Runtime gets: the one asked for, or the fastest for `auto`."""
     provider = provider_of(backend)
     return best_precision(package, provider, skipped) if precision == "auto" else precision
-
-
-def deep_graph(package: Package, provider: Provider, precision: str) -> str | None:
-    """Choose the fastest graph with float inputs and outputs for a provider; None if none."""
-    graphs = package.spec.graphs
-    wanted = (*provider.precisions, "fp32") if precision == "auto" else (precision,)
-    for name in (f"{graph}-float" for graph in wanted):
-        file = _file_of(name)
-        if file in graphs and graphs[file].is_run_by_choice:
-            return name
-    return None
-
-
-def _file_of(precision: str) -> str:
-    """Name of the graph whose file is run in a precision."""
-    return precision.replace(BF16, "fp32")
-
-
-def _graph_as_run(package: Package, precision: str) -> tuple[Path, GraphSpec]:
-    """Return the file of a graph, and its description with the precision in which it is run."""
-    path, graph = package.graph(_file_of(precision))
-    return path, replace(graph, precision="bf16") if precision.startswith(BF16) else graph
 
 
 def _open_for_videos(package: Package, provider: Provider, precision: str, threads: int) -> Session:
@@ -349,7 +307,7 @@ def _open_for_videos(package: Package, provider: Provider, precision: str, threa
 
     network = package.spec.network
     if provider is _OPENVINO and not network.state:
-        path, graph = _graph_as_run(package, precision)
+        path, graph = graph_as_run(package, precision)
         return LaneSession(
             Lanes(
                 lambda plan: OpenVinoSession(path, network=network, graph=graph, plan=plan),
@@ -376,7 +334,7 @@ def _open_for_videos(package: Package, provider: Provider, precision: str, threa
 
 
 def _open_whole(package: Package, provider: Provider, precision: str, threads: int) -> Session:
-    path, graph = _graph_as_run(package, precision)
+    path, graph = graph_as_run(package, precision)
     network = package.spec.network
     if provider is _OPENVINO:
         return _open_openvino(path, network, graph, threads)

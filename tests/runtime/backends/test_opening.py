@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from vsrc.runtime import installation
+from vsrc.runtime.backends.graph_choice import best_precision
 from vsrc.runtime.backends.opening import (
     BACKENDS,
-    best_precision,
     first_that_loads,
     open_session,
     open_video_session,
