@@ -1,9 +1,56 @@
-"""FFmpeg's names of muxers that have something in common."""
+"""FFmpeg's names of muxers: by the suffix of a file, and those that have something in common."""
 
 from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from vsrc.runtime.errors import MediaError
 
 MOV_FAMILY = frozenset(("3g2", "3gp", "ipod", "mov", "mp4"))
 """Containers of FFmpeg's MOV muxer; "ipod" is its name of .m4v."""
 
 WITHOUT_STAMPS = frozenset(("avi", "mxf"))
 """Containers that store no time stamps: packets of a track are played one after the other."""
+
+_MANY_FILES = frozenset(
+    ("dash", "hds", "hls", "segment", "smoothstreaming", "stream_segment,ssegment", "webm_chunk")
+)
+"""Muxers that write a playlist and parts beside it, past the pending file."""
+
+
+def muxer_of(path: Path) -> str:
+    """Return FFmpeg's name of the container for the suffix of `path`.
+
+    Raises:
+        MediaError: There is none for this suffix, or it cannot hold video.
+    """
+    import av
+
+    try:
+        probe = av.open(str(path), "w")  # nothing is opened before the first packet
+        name, video = probe.format.name, probe.default_video_codec
+        probe.close()
+    except ValueError as error:
+        raise MediaError(
+            f"{path}: {path.suffix or 'no suffix'} is not a known container; "
+            "use .mkv, .mp4 or .mov, or images as out/%08d.png"
+        ) from error
+    if name in _MANY_FILES:
+        raise MediaError(
+            f"{path}: a {path.suffix} names many other files; write a .mkv or .mp4, and let ffmpeg "
+            f"cut it: ffmpeg -i OUT.mkv -c copy {shlex.quote(str(path))}"
+        )
+    if name == "gif":
+        video_name = path.with_suffix(".mp4")
+        then = shlex.join(["ffmpeg", "-i", str(video_name), str(path)])
+        raise MediaError(
+            f"{path}: GIF has 256 colours; write -o {shlex.quote(str(video_name))} and convert it: "
+            f"{then}"
+        )
+    if video == "none" or name == "image2":
+        raise MediaError(
+            f"{path}: {path.suffix} cannot hold video; use .mkv, .mp4 or .mov, "
+            "or images as out/%08d.png"
+        )
+    return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -18,7 +17,7 @@ from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
-from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
+from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS, muxer_of
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import (
     SegmentedEncoder,
@@ -54,11 +53,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
 
 _BUFFER_BYTES = 1 << 20
-
-_MANY_FILES = frozenset(
-    ("dash", "hds", "hls", "segment", "smoothstreaming", "stream_segment,ssegment", "webm_chunk")
-)
-"""Muxers that write a playlist and parts beside it, past the pending file."""
 
 _LONGEST_DURATION = (1 << 31) - 1
 """Longest display of a frame that is given to an encoder, units of its time base; libvpx refuses a
@@ -388,40 +382,3 @@ class VideoWriter:
     def _release(self, *, stop: Fraction | None) -> None:
         if self._tracks:
             self._tracks.release(start=self._start, stop=stop, shift=self._shift)
-
-
-def muxer_of(path: Path) -> str:
-    """Return FFmpeg's name of the container for the suffix of `path`.
-
-    Raises:
-        MediaError: There is none for this suffix, or it cannot hold video.
-    """
-    import av
-
-    try:
-        probe = av.open(str(path), "w")  # nothing is opened before the first packet
-        name, video = probe.format.name, probe.default_video_codec
-        probe.close()
-    except ValueError as error:
-        raise MediaError(
-            f"{path}: {path.suffix or 'no suffix'} is not a known container; "
-            "use .mkv, .mp4 or .mov, or images as out/%08d.png"
-        ) from error
-    if name in _MANY_FILES:
-        raise MediaError(
-            f"{path}: a {path.suffix} names many other files; write a .mkv or .mp4, and let ffmpeg "
-            f"cut it: ffmpeg -i OUT.mkv -c copy {shlex.quote(str(path))}"
-        )
-    if name == "gif":
-        video_name = path.with_suffix(".mp4")
-        then = shlex.join(["ffmpeg", "-i", str(video_name), str(path)])
-        raise MediaError(
-            f"{path}: GIF has 256 colours; write -o {shlex.quote(str(video_name))} and convert it: "
-            f"{then}"
-        )
-    if video == "none" or name == "image2":
-        raise MediaError(
-            f"{path}: {path.suffix} cannot hold video; use .mkv, .mp4 or .mov, "
-            "or images as out/%08d.png"
-        )
-    return name

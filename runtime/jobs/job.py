@@ -24,6 +24,7 @@ from vsrc.runtime.decode.reader import Reader
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.codec_choice import deepest_codec, writes_8_bits
+from vsrc.runtime.encode.muxers import muxer_of
 from vsrc.runtime.encode.picture_writer import PictureWriter
 from vsrc.runtime.encode.segments import (
     SegmentStore,
@@ -32,7 +33,7 @@ from vsrc.runtime.encode.segments import (
 )
 from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
-from vsrc.runtime.encode.video_writer import VideoWriter, Writer, muxer_of
+from vsrc.runtime.encode.video_writer import VideoWriter, Writer
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.errors import HardwareError, MediaError
 from vsrc.runtime.hashing import ContentRecord, record_content

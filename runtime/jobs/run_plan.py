@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.encode.codec_choice import check_codec
+from vsrc.runtime.encode.muxers import muxer_of
 from vsrc.runtime.encode.targets import Target, input_paths, plan_targets
-from vsrc.runtime.encode.video_writer import muxer_of
 from vsrc.runtime.errors import MediaError, OutputError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.manifest import is_manifest, manifest_path
