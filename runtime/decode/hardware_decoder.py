@@ -38,6 +38,10 @@ _DEPTHS = {
 has all of them (NVIDIA, Video Encode and Decode GPU Support Matrix)."""
 
 
+_TAG_LENGTH = 4
+"""Characters of a codec tag (FourCC); some decoders read it."""
+
+
 def find_obstacle(path: Path, info: VideoInfo) -> str:
     """Return why a video is decoded on the CPU whatever the GPU; empty if there is no reason."""
     if is_stream(path):
@@ -92,7 +96,15 @@ class HardwareDecoder:
     def __init__(self, stream: av.VideoStream, context: av.VideoCodecContext, pix_fmt: str) -> None:
         """Args: `pix_fmt` is FFmpeg's name of the format that the CPU decodes to."""
         self._context, self._pix_fmt = context, pix_fmt
-        self._context.extradata = stream.codec_context.extradata
+        source = stream.codec_context
+        context.extradata = source.extradata
+        context.width, context.height = source.width, source.height
+        if len(source.codec_tag) == _TAG_LENGTH:
+            context.codec_tag = source.codec_tag
+        if source.has_b_frames:
+            # How far frames are reordered was measured when the file was opened, and cannot be
+            # set: H.264 then waits for as many frames as its level allows.
+            context.options = {"strict": "strict"}
 
     @property
     def is_usable(self) -> bool:

@@ -133,8 +133,8 @@ def _run(job: Job, work: Work, began: float, *, joins: bool = False) -> FileResu
 
 
 def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
-    """Upscale a piece of a long input; join the pieces if none is missing."""
-    target = unit.target
+    """Upscale a piece of a long input, decoded on the CPU; join the pieces if none is missing."""
+    work, target = replace(work, config=replace(work.config, hwaccel="none")), unit.target
     done = _find_finished(target, work)
     if done is not None:
         return done
@@ -178,7 +178,8 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
     if not recorded:
         return None
     known = tuple(record for item in recorded for record in item.sources)
-    with open_job(target, work.config, work.network, known) as job:
+    config = replace(work.config, hwaccel="none")  # nothing is decoded
+    with open_job(target, config, work.network, known) as job:
         of_this_job = [item for item in recorded if item.job == job.fingerprint]
         if not of_this_job or result_sha256(target) != of_this_job[0].sha256:
             return None

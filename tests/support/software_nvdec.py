@@ -13,6 +13,9 @@ from vsrc.runtime.decode import hardware_decoder
 SEMI_PLANAR = {"yuv420p": "nv12", "yuvj420p": "nv12", "yuv420p10le": "p010le"}
 
 
+CONFIGURED = ("extradata", "width", "height", "codec_tag", "options")
+
+
 class SoftwareNvdec:
     """In the place of a codec context with NVDEC; it fails at packet `fails_at`, counted from 0."""
 
@@ -21,15 +24,15 @@ class SoftwareNvdec:
         name = {"av1": "libdav1d"}.get(codec, codec)
         self._context = av.CodecContext.create(name, "r")
         self._fails_at, self.fed = fails_at, 0
+        self.configured: dict[str, Any] = {}
 
-    @property
-    def extradata(self) -> Any:  # noqa: ANN401
-        return self._context.extradata
-
-    @extradata.setter
-    def extradata(self, value: Any) -> None:  # noqa: ANN401
-        if value is not None:
-            self._context.extradata = value
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        """Pass on what is set before the context is opened."""
+        if name in CONFIGURED and value is not None:
+            self.configured[name] = value
+            setattr(self._context, name, value)
+        else:
+            object.__setattr__(self, name, value)
 
     def decode(self, packet: Any) -> list[av.VideoFrame]:  # noqa: ANN401
         if self.fed == self._fails_at:

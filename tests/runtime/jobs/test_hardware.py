@@ -79,6 +79,25 @@ def test_the_result_is_that_of_the_cpu(
     assert (tmp_path / "gpu.mkv").read_bytes() == (tmp_path / "cpu.mkv").read_bytes()
 
 
+@pytest.mark.parametrize("frames_between", [0, 2])
+def test_the_decoder_knows_what_the_header_says(
+    tmp_path: Path,
+    write_clip: Make,
+    moving: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    frames_between: int,
+) -> None:
+    options = {"bf": str(frames_between)}
+    source = write_clip(tmp_path / "a.mp4", moving(6), options=options)
+    made = nvdec_on_the_cpu(monkeypatch)
+    upscale(source, tmp_path / "b.mkv", "cuda")
+    context = made[-1]
+    assert (context.configured["width"], context.configured["height"]) == (48, 32)
+    assert context.configured["codec_tag"] == "avc1"
+    assert context.configured["extradata"]
+    assert ("options" in context.configured) == bool(frames_between)
+
+
 def test_without_a_gpu_one_line_says_so(tmp_path: Path, clip: Path) -> None:
     upscale(clip, tmp_path / "cpu.mkv", "none")
     silent = notes_before()
