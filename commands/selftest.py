@@ -39,7 +39,7 @@ def selftest_command(
     """
     from vsrc.export.selftest.result import report_json, report_lines
     from vsrc.export.selftest.running import PAGE_FILE, selftest
-    from vsrc.export.selftest.verdict import check_report
+    from vsrc.export.selftest.verdict import check_report, record_result
     from vsrc.runtime.output_guard import check_place
     from vsrc.runtime.pending_file import write_file
 
@@ -54,5 +54,6 @@ def selftest_command(
         click.echo("\n".join(report_lines(report)))
     if json_file is not None and str(json_file) != "-":
         write_file(json_file, report_json(report))
+    record_result(report, device)
     click.echo(f"evidence: {out / PAGE_FILE}", err=True)
     check_report(report, out)

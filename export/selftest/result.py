@@ -13,6 +13,12 @@ from vsrc.runtime.schema import to_json
 KIND = "vsrc-selftest"
 SCHEMA_VERSION = 1
 
+ROUND_TRIPS = {
+    "h264_nvenc": ("NVENC and NVDEC round trip", "yuv420p"),
+    "hevc_nvenc": ("NVENC and NVDEC round trip in 10 bits", "p010le"),
+}
+"""FFmpeg's name of an encoder -> name of the check, and pixel format."""
+
 CheckState = Literal["passed", "failed", "skipped"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.runs.exporting import export
 from vsrc.export.selftest.build_step import PACKAGE, SHAPES, USUAL_SIZE, find_backend, work_package
 from vsrc.export.selftest.context import Context
-from vsrc.runtime.errors import MissingDependencyError, VsrcError
+from vsrc.export.selftest.result import ROUND_TRIPS
+from vsrc.runtime.decode.hardware_decoder import hardware_opener
+from vsrc.runtime.decode.video_reader import VideoReader
+from vsrc.runtime.errors import HardwareError, MissingDependencyError, VsrcError
 from vsrc.runtime.installation import is_jetson_board
 from vsrc.runtime.package import open_package
-from vsrc.runtime.pixels import Pixels8
+from vsrc.runtime.pixels import Pixels8, to_8_bits
 
 _LEAST_DB = 30.0
 """PSNR of frames after NVENC and NVDEC; at the quality asked for it is far above."""
@@ -35,8 +39,9 @@ def try_routes(context: Context) -> None:
     if not _is_rtx_tried(quick=context.quick):
         with context.attempt("trt-rtx") as said:
             said.append(_try_rtx(context, window, expected))
-    with context.attempt("NVENC and NVDEC round trip") as said:
-        said.append(_round_trip(context))
+    for codec, (name, pix_fmt) in ROUND_TRIPS.items():
+        with context.attempt(name) as said:
+            said.append(_round_trip(context, codec, pix_fmt))
 
 
 def _is_rtx_tried(*, quick: bool) -> bool:
@@ -74,10 +79,9 @@ def _try_rtx(context: Context, window: Pixels8, expected: Pixels8) -> str:
     return text
 
 
-def _round_trip(context: Context) -> str:
-    """Encode real frames on the GPU, decode them there, and compare."""
+def _round_trip(context: Context, codec: str, pix_fmt: str) -> str:
+    """Encode real frames on the GPU, and decode them there and on the CPU: both must be equal."""
     import av
-    from av.codec.hwaccel import HWAccel
 
     if is_jetson_board():
         raise MissingDependencyError("a Jetson's are not NVENC and NVDEC of desktop GPUs")
@@ -85,30 +89,45 @@ def _round_trip(context: Context) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "round-trip.mkv"
         try:
-            _encode(path, frames)
-        except av.FFmpegError as error:
-            raise MissingDependencyError(f"NVENC: {error}") from error
-        try:
-            hardware = HWAccel("cuda", device=context.device, allow_software_fallback=False)
-            with av.open(str(path), hwaccel=hardware) as container:
-                found = [one.to_ndarray(format="rgb24") for one in container.decode(video=0)]
-        except (av.FFmpegError, RuntimeError) as error:
-            raise MissingDependencyError(f"NVDEC: {error}") from error
-    if len(found) != len(frames):
-        raise VsrcError(f"{len(frames)} frames were encoded, and {len(found)} decoded")
+            _encode(path, frames, codec, pix_fmt)
+        except (av.FFmpegError, ValueError) as error:
+            raise MissingDependencyError(f"{codec}: {error}") from error
+        expected, found = _decoded(path, None), _decoded(path, context.device)
+    if not len(frames) == len(expected) == len(found):
+        raise VsrcError(
+            f"{len(frames)} frames were encoded, the CPU decodes {len(expected)} of them, NVDEC "
+            f"{len(found)}"
+        )
+    differing = sum(
+        not np.array_equal(one, other) for one, other in zip(expected, found, strict=True)
+    )
+    if differing:
+        raise VsrcError(f"NVDEC decodes {differing} of {len(frames)} frames to other samples")
     squared = float(np.mean(np.square(np.stack(found).astype(np.float64) - frames)))
     psnr = float(10 * np.log10(255.0**2 / max(squared, 1e-9)))
     if psnr < _LEAST_DB:
         raise VsrcError(f"{psnr:.1f} dB after encoding and decoding")
-    return f"{len(found)} frames, {psnr:.1f} dB"
+    return f"{len(found)} frames, equal to those that the CPU decodes, {psnr:.1f} dB"
 
 
-def _encode(path: Path, frames: Pixels8) -> None:
+def _decoded(path: Path, device: int | None) -> list[Pixels8]:
+    """Decode as `vsrc infer` does: on the CPU, or with NVDEC of a device."""
+    with closing(VideoReader(path)) as reader:
+        if device is not None:
+            try:
+                reader.decode_with(hardware_opener(reader.info, device))
+            except HardwareError as error:
+                raise MissingDependencyError(f"NVDEC: {error}") from error
+        return [to_8_bits(frame.rgb) for frame in reader]
+
+
+def _encode(path: Path, frames: Pixels8, codec: str, pix_fmt: str) -> None:
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("h264_nvenc", rate=Fraction(25))
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        stream = container.add_stream(codec, rate=Fraction(25))
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], pix_fmt
         stream.options = {"rc": "constqp", "qp": "12"}
         for rgb in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))

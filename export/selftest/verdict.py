@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from vsrc.export.selftest.result import SelftestReport
+from vsrc.export.selftest.result import ROUND_TRIPS, SelftestReport
 from vsrc.runtime.errors import GateError, MissingDependencyError, StoppedError
+from vsrc.runtime.sensors.cuda_device import find_device
+from vsrc.runtime.sensors.selftest_record import forget_selftest, remember_selftest
 
 
 def check_report(report: SelftestReport, out: Path) -> None:
@@ -32,3 +35,19 @@ def check_report(report: SelftestReport, out: Path) -> None:
         raise MissingDependencyError(
             f"there is no CUDA device to test ({why}); vsrc selftest --quick tries what a CPU can"
         )
+
+
+def record_result(report: SelftestReport, device: int) -> None:
+    """Let `infer --hwaccel auto` use NVDEC of a device that passed, and no longer if it failed.
+
+    A self-test that was interrupted, or run without the device, changes nothing.
+    """
+    if report.quick or report.interrupted or not report.has_device:
+        return
+    (name, _) = ROUND_TRIPS["h264_nvenc"]
+    states = [check.state for step in report.steps for check in step.checks if check.name == name]
+    with suppress(MissingDependencyError):  # it may have failed in losing the device
+        if report.failed:
+            forget_selftest(find_device(device))
+        elif states == ["passed"]:
+            remember_selftest(find_device(device))
