@@ -13,7 +13,12 @@ from vsrc.commands.bench_profile import SECONDS_A_SIZE, profile_config, run_prof
 from vsrc.commands.options.device_argument import device_option
 from vsrc.commands.options.model_argument import MODEL
 from vsrc.commands.options.option_groups import GroupedCommand
-from vsrc.commands.options.own_network import own_network_options, packaged, take_told
+from vsrc.commands.options.own_network import (
+    own_network_options,
+    packaged,
+    require_model,
+    take_told,
+)
 from vsrc.commands.options.shape_option import read_shapes
 from vsrc.commands.options.trust_options import allow_code_option
 from vsrc.commands.progress.status_line import StatusLine
@@ -154,6 +159,7 @@ def bench_command(
     from vsrc.runtime.latency.usual_shape import usual_shape
 
     told = take_told(options)
+    require_model(models[0] if models else None, told)
     shapes = (BenchConfig.shape,) if shape is None else read_shapes(shape)
     if profile:
         run_profile(profile_config(shapes, sizes, options), profile, overwrite=overwrite)

@@ -12,7 +12,12 @@ from vsrc.commands.options.device_argument import device_option
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.model_argument import MODEL
 from vsrc.commands.options.option_groups import GroupedCommand
-from vsrc.commands.options.own_network import own_network_options, packaged, take_told
+from vsrc.commands.options.own_network import (
+    own_network_options,
+    packaged,
+    require_model,
+    take_told,
+)
 from vsrc.commands.options.sample_input import resolve_input
 from vsrc.commands.options.trust_options import allow_code_option
 from vsrc.commands.progress.infer_bar import InferBar
@@ -173,6 +178,7 @@ def infer_command(
     from vsrc.runtime.jobs.share import parse_share
 
     told = take_told(options)
+    require_model(options["model"], told)
     _check_models(options["model"], told["weights"], options["output"], report)
     if options["model"] is not None:
         options["model"] = packaged(options["model"], told)

@@ -119,10 +119,16 @@ def test_pack_says_what_it_found(graph: Path) -> None:
     assert (refused.exit_code, "add --overwrite" in refused.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("words", [["infer", "in.png", "-o", "o.png"], ["bench"]])
+def test_nothing_is_told_without_a_model(words: list[str]) -> None:
+    done = CliRunner().invoke(main, [*words, "--scale", "2"])
+    assert (done.exit_code, "edge-m-x2 upscales by 2" in done.stderr) == (2, True)
+
+
 def test_nothing_is_told_of_a_package() -> None:
     done = CliRunner().invoke(main, ["infer", "in.png", "-m", "edge-s", "-o", "o.png", "--scale=2"])
     assert done.exit_code == 2
-    assert "--scale is of a network without a package" in done.stderr
+    assert "--scale is for networks without a package" in done.stderr
 
 
 def write_picture(path: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,10 +114,32 @@ def own_network(model: Path, told: dict[str, Any]) -> OwnNetwork | None:
     is_missing = own.kind in ("checkpoint", "graph") and not model.is_file()
     if not (is_known or is_missing):
         return own
-    if given := [field.name for field in fields(own)[1:] if getattr(own, field.name) is not None]:
-        option = "--range" if given[0] == "peak" else f"--{given[0]}"
-        raise click.UsageError(f"{option} is of a network without a package; {model} says it")
+    if option := _first_option(told):
+        raise click.UsageError(
+            f"{option} is for networks without a package; {model.stem} has its own value "
+            "(vsrc zoo lists the models that ship; edge-m-x2 upscales by 2)"
+        )
     return None
+
+
+def require_model(model: Path | None, told: dict[str, Any]) -> None:
+    """Refuse options of a network where no model is given.
+
+    Raises:
+        click.UsageError: One of them would be ignored.
+    """
+    if model is None and (option := _first_option(told)):
+        raise click.UsageError(
+            f"{option} describes a network without a package: name its file as the model. Models "
+            "that ship have a fixed scale: vsrc zoo lists them, and edge-m-x2 upscales by 2"
+        )
+
+
+def _first_option(told: dict[str, Any]) -> str | None:
+    given = [key for key in _KEYS if told[key] is not None]
+    if not given:
+        return None
+    return "--range" if given[0] == "peak" else f"--{given[0]}"
 
 
 def writable(

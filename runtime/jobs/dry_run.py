@@ -25,6 +25,7 @@ from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.sensors.cuda_device import cuda_device
 from vsrc.runtime.shipped_models import DEFAULT_STUDENT
+from vsrc.runtime.text.size_text import format_size
 from vsrc.runtime.windows.session import PendingPixels
 from vsrc.runtime.windows.tile_size import ENCODER_FRAMES
 
@@ -90,8 +91,8 @@ class FilePlan:
             if size is not None
         ]
         return (
-            f"{self.input}: {self.width}x{self.height}, {frames} -> {self.output}: "
-            f"{self.output_width}x{self.output_height}",
+            f"{self.input}: {format_size(self.width, self.height)}, {frames} -> {self.output}: "
+            f"{format_size(self.output_width, self.output_height)}",
             f"  {self.model}: {self.graph}, {fed}",
             f"  network {self.frame_ms:.1f} ms a frame{duration}",
             f"  {', '.join(memory) or 'memory is not measured here'}",

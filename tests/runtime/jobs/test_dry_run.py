@@ -60,7 +60,7 @@ def test_the_text_names_sizes_model_backend_and_memory(
     clip: Path, tiny_package: Path, tmp_path: Path
 ) -> None:
     done = ask(clip, tiny_package, tmp_path / "out.mkv")
-    assert "in.mkv: 40x24, 7 frames -> " in done.stdout
+    assert "in.mkv: 40x24 (WxH), 7 frames -> " in done.stdout
     assert "80x48" in done.stdout
     assert f"{tiny_package}: ort-cpu fp32 (graphs/fp32.onnx), whole frames" in done.stdout
     assert "ms a frame, about" in done.stdout
