@@ -47,7 +47,7 @@ def demo_command(output: Path, steps: int, threads: int) -> None:
     echo(bench_text(quoted(result.latency)))
     click.echo("\nPSNR of Y against the original, 36 frames not used for training")
     for score in result.scores:
-        click.echo(f"  {score.label:<16}  {score.psnr_db:.2f} dB")
+        click.echo(f"  {score.label:<20}  {score.psnr_db:.2f} dB")
     click.echo()
     echo_line(f"video  {result.video}")
     echo_line(f"page   {result.page}")

@@ -15,8 +15,8 @@ from vsrc.runtime.sample import SAMPLE_CREDIT
 from vsrc.runtime.text.size_text import format_size
 
 BICUBIC_LABEL = "Bicubic"
-TRAINED_LABEL = "Trained just now"
-SHIPPED_LABEL = "Ships with vsrc"
+TRAINED_LABEL = "edge-s of this demo"
+SHIPPED_LABEL = "edge-s that ships"
 
 SHOWN = 12
 """Index of the scored frame that is shown."""
@@ -38,15 +38,16 @@ def write_demo_page(
         latency: Latency of the shipped student.
         material: Ground truth and LR frames.
     """
-    decibels = {score.label: f"{score.psnr_db:.2f} dB" for score in scores}
+    psnr = {score.label: score.psnr_db for score in scores}
+    decibels = {label: f"{value:.2f} dB" for label, value in psnr.items()}
     # The page opens on its first two images: bicubic, and the best one.
-    best_first = sorted(pictures, key=lambda label: (label != BICUBIC_LABEL, label))
+    best_first = sorted(pictures, key=lambda label: (label != BICUBIC_LABEL, -psnr[label]))
     shown = [Picture(label, pictures[label][SHOWN], decibels[label]) for label in best_first]
     shown.append(Picture("Original", material.hr[FIRST_JUDGED + SHOWN]))
     columns, cells = zip(*latency_cells(latency), strict=True)
     return before_after_page(
         path,
-        title="vsrc demo",
+        title="Demo: edge-s, trained, exported and measured on the sample clip",
         pictures=shown,
         badge=_badge(scores),
         machine=str(latency.machine),
