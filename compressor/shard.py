@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from vsrc.compressor.data import ClipLibrary, open_library, split_holdout, validation_clips
@@ -34,6 +32,7 @@ from vsrc.compressor.data.crop_shards import (
     VERSION,
     KeptTeacher,
     ShardManifest,
+    read_manifest,
     shard_file,
 )
 from vsrc.compressor.data.library import IngestProgress
@@ -43,10 +42,12 @@ from vsrc.compressor.networks.loading.find_network import FoundNetwork, find_tea
 from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import DataError, MismatchError
+from vsrc.runtime.file_lock import hold_lock_file
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
+from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.picture.fast_resize import Planes
-from vsrc.runtime.schema import from_json, to_json
+from vsrc.runtime.schema import to_json
 
 logger = logging.getLogger(__name__)
 
@@ -179,10 +180,9 @@ def _begin(folder: Path, manifest: ShardManifest) -> None:
     """Write the manifest, or compare it with the existing one."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MANIFEST_FILE
-    if path.is_file():
-        data = json.loads(path.read_text(encoding="utf-8"))
-        _compare(path, from_json(ShardManifest, data, where=str(path)), manifest)
-        if data["teachers"]:
+    if (there := read_manifest(path)) is not None:
+        _compare(path, there, manifest)
+        if there.teachers:
             return
     needed = manifest.size_bytes - sum(file.stat().st_size for file in folder.glob("*.u8"))
     free = shutil.disk_usage(folder).free
@@ -191,7 +191,7 @@ def _begin(folder: Path, manifest: ShardManifest) -> None:
             f"the shards take {needed / 1e9:.3g} GB in {folder}, and {free / 1e9:.3g} GB are free: "
             "free some, choose another folder, or cut fewer crops"
         )
-    _write_whole(path, json.dumps(to_json(manifest), indent=1).encode())
+    write_file(path, json.dumps(to_json(manifest), indent=1))
 
 
 def _compare(path: Path, there: ShardManifest, wanted: ShardManifest) -> None:
@@ -219,9 +219,7 @@ def _keep_held_out(config: ShardConfig, held: ClipLibrary) -> None:
             name: torch.cat([(getattr(clip, name) * 255).round().byte() for clip in same])
             for name in ("lr", "hr")
         }
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file(tensors, partial)
-        partial.replace(path)
+        write_file(path, save(tensors))
 
 
 def _iter_missing(
@@ -230,39 +228,11 @@ def _iter_missing(
     """Yield the numbers of files that are missing and not being written by another process."""
     for number in range(manifest.shards):
         path = shard_file(folder, kind, number)
-        with _claim(path) as claimed:
+        with hold_lock_file(path.with_suffix(".claim")) as claimed:
             if claimed and not path.with_suffix(".json").is_file():
                 yield number
                 done = len(list(folder.glob(f"{kind}-*.json")))
                 report(ShardProgress(kind, done, manifest.shards, manifest.size_bytes))
-
-
-@contextmanager
-def _claim(path: Path) -> Iterator[bool]:
-    """Yield whether this process may write the file; claims of dead processes are taken over."""
-    claim = path.with_suffix(".claim")
-    if claim.exists() and not _is_running(claim):
-        claim.unlink(missing_ok=True)
-    try:
-        with claim.open("x", encoding="utf-8") as file:
-            file.write(str(os.getpid()))
-    except FileExistsError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        claim.unlink(missing_ok=True)
-
-
-def _is_running(claim: Path) -> bool:
-    try:
-        os.kill(int(claim.read_text(encoding="utf-8") or "0"), 0)
-    except (ProcessLookupError, ValueError, FileNotFoundError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _cut_shard(folder: Path, library: ClipLibrary, manifest: ShardManifest, number: int) -> None:
@@ -331,12 +301,6 @@ def _ask(network: ClipNetwork, clip: Tensor, frames: list[int]) -> Tensor:
 
 
 def _write_shard(path: Path, records: Planes, sidecar: dict[str, Any]) -> None:
-    _write_whole(path, records.tobytes())
+    write_file(path, records.tobytes())
     sidecar = {"sha256": file_sha256(path), "crops": len(records), **sidecar}
-    _write_whole(path.with_suffix(".json"), json.dumps(sidecar).encode())
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    write_file(path.with_suffix(".json"), json.dumps(sidecar))

@@ -180,16 +180,26 @@ def open_shards(folder: Path) -> CropShards:
         DataError: It is not a folder of shards, or has another layout version.
     """
     path = folder / MANIFEST_FILE
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        manifest = from_json(ShardManifest, data, where=str(path))
-    except FileNotFoundError as error:
-        raise DataError(f"{folder} holds no {MANIFEST_FILE}: make it with vsrc shard") from error
-    except (ValueError, SpecError, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}); make the shards again") from error
+    if (manifest := read_manifest(path)) is None:
+        raise DataError(f"{folder} holds no {MANIFEST_FILE}: make it with vsrc shard")
     if manifest.version != VERSION:
         raise DataError(f"{path} has layout version {manifest.version}, expected {VERSION}")
     return CropShards(folder, manifest)
+
+
+def read_manifest(path: Path) -> ShardManifest | None:
+    """Read a manifest; None if there is none.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    if not path.is_file():  # opening a pipe would wait for its writer
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return from_json(ShardManifest, data, where=str(path))
+    except (ValueError, SpecError, OSError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error}); make the shards again") from error
 
 
 def shard_file(folder: Path, kind: str, number: int) -> Path:
@@ -199,12 +209,20 @@ def shard_file(folder: Path, kind: str, number: int) -> Path:
 
 def find_damaged_files(shards: CropShards) -> list[str]:
     """Names of files whose hash differs from the recorded one."""
-    damaged = []
-    for path in sorted(shards.folder.glob("*-*.u8")):
-        sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if file_sha256(path) != sidecar["sha256"]:
-            damaged.append(path.name)
-    return damaged
+    return [
+        path.name
+        for path in sorted(shards.folder.glob("*-*.u8"))
+        if file_sha256(path) != _recorded_sha256(path.with_suffix(".json"))
+    ]
+
+
+def _recorded_sha256(sidecar: Path) -> str | None:
+    """Hash in a sidecar; None if it is not readable."""
+    try:
+        sha256 = json.loads(sidecar.read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return sha256 if isinstance(sha256, str) else None
 
 
 class CropDataset(Dataset[ClipItem]):

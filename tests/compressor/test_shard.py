@@ -25,7 +25,8 @@ from vsrc.compressor.networks.video.edge import build_edge
 from vsrc.compressor.shard import ShardProgress, shard
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.compressor.training.config import DistillConfig
-from vsrc.runtime.errors import DataError, MismatchError
+from vsrc.runtime.errors import DataError, MismatchError, SpecError
+from vsrc.runtime.file_lock import hold_lock_file
 from vsrc.runtime.latency.edge_size import EdgeSize
 from vsrc.runtime.package import open_package
 
@@ -201,6 +202,41 @@ def test_a_file_that_was_changed_is_found(config: ShardConfig) -> None:
     content[100] ^= 1
     path.write_bytes(bytes(content))
     assert find_damaged_files(open_shards(folder)) == ["teacher-00001.u8"]
+
+
+def test_a_sidecar_that_is_not_readable_counts_as_a_change(config: ShardConfig) -> None:
+    folder = shard(replace(config, teachers=(), mix=()))
+    (folder / "crops-00000.json").write_text("[" * 10**5)
+    assert find_damaged_files(open_shards(folder)) == ["crops-00000.u8"]
+
+
+@pytest.mark.parametrize("pid", ["", "1", "9" * 40])
+def test_a_claim_of_a_dead_process_holds_nobody_up(config: ShardConfig, pid: str) -> None:
+    alone = replace(config, teachers=(), mix=())
+    config.output.mkdir()
+    (config.output / "crops-00000.claim").write_text(pid)
+    folder = shard(alone)
+    assert len(list(folder.glob("crops-*.u8"))) == open_shards(folder).manifest.shards
+    assert not list(folder.glob("*.claim"))
+    assert not list(folder.glob(".*"))
+
+
+def test_what_another_process_writes_is_left_to_it(config: ShardConfig) -> None:
+    config.output.mkdir()
+    with hold_lock_file(config.output / "crops-00000.claim"):
+        folder = shard(replace(config, teachers=(), mix=()))
+        assert not (folder / "crops-00000.u8").exists()
+    assert (folder / "crops-00001.u8").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "[" * 10**5, "\xff"])
+def test_a_damaged_manifest_is_one_line(config: ShardConfig, content: str) -> None:
+    config.output.mkdir()
+    (config.output / "manifest.json").write_text(content, encoding="latin-1")
+    with pytest.raises((DataError, SpecError), match=r"manifest\.json"):
+        shard(replace(config, teachers=(), mix=()))
+    with pytest.raises((DataError, SpecError), match=r"manifest\.json"):
+        open_shards(config.output)
 
 
 def test_every_pass_has_every_crop_once_in_another_order(config: ShardConfig) -> None:
