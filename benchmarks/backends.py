@@ -18,7 +18,7 @@ from importlib import metadata
 import numpy as np
 
 from vsrc.runtime.backends.opening import open_session
-from vsrc.runtime.backends.picture_gate import LEAST_DB, MOST_LOSS_DB, compare_pictures
+from vsrc.runtime.backends.picture_gate import LEAST_DB, LEAST_GAIN_DB, compare_pictures
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.package import open_package
@@ -69,7 +69,8 @@ def main() -> None:
     print(
         "\nPictures are compared on a window of the sample clip, as the gate does when a session is"
     )
-    print(f"opened: at least {LEAST_DB:.0f} dB to fp32, at most {MOST_LOSS_DB} dB lost.\n")
+    limits = f"{LEAST_DB:.0f} dB to fp32, {LEAST_GAIN_DB} dB against ground truth"
+    print(f"opened; its limits are {limits}.\n")
     for label, why in skipped.items():
         print(f"Not measured: `{label}`: {why}")
 

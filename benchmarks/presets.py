@@ -88,7 +88,7 @@ def main() -> None:
 
 def upscaled(video: Path, frames: int) -> list[Pixels8]:
     """Frames of a video, made smaller, and upscaled by the student that ships."""
-    found = []
+    found: list[SourceFrame] = []
     with closing(VideoReader(video)) as reader:
         for frame in islice(reader, frames):
             lr = imresize(np.asarray(frame.rgb, np.uint8), numerator=1, denominator=SCALE)
@@ -143,10 +143,10 @@ def at_size(pictures: Sequence[Pixels8], preset: str, usual: Encoding) -> Encodi
 def judged(encoding: Encoding, pictures: Sequence[Pixels8]) -> Encoding:
     """Add the VMAF of what is decoded."""
     vmaf = Vmaf(0)
-    with av.open(io.BytesIO(encoding.data)) as container:
+    with av.open(io.BytesIO(encoding.data), "r") as container:
         for decoded, truth in zip(container.decode(video=0), pictures, strict=True):
             decoded.colorspace = BT709
-            vmaf.add(decoded.to_ndarray(format="rgb24"), truth)
+            vmaf.add(np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8), truth)
     return Encoding(
         encoding.crf, encoding.size_bytes, encoding.cpu_ms, encoding.data, vmaf.result()["vmaf"]
     )
@@ -174,9 +174,9 @@ def show(rows: list[tuple[str, str, Encoding]], options: argparse.Namespace) -> 
         )
     print("\n| preset | CPU / medium, median | largest loss of VMAF | within the limit |")
     print("|---|---:|---:|---|")
-    for preset, each in losses.items():
-        worst = min(loss for _, loss in each)
-        ratio = statistics.median(ratio for ratio, _ in each)
+    for preset, pairs in losses.items():
+        worst = min(loss for _, loss in pairs)
+        ratio = statistics.median(ratio for ratio, _ in pairs)
         kept = "yes" if worst >= -MOST_LOSS else "no"
         print(f"| {preset} | {ratio:.2f} | {worst:+.2f} | {kept} |")
     print(f"\nA faster preset replaces {X264.preset} if it loses at most {MOST_LOSS} on each clip.")

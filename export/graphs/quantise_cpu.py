@@ -125,11 +125,12 @@ def _whole_levels(weight: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def _largest_pair(
     weight: NDArray[np.float64] | NDArray[np.int64],
-) -> NDArray[np.float64] | NDArray[np.int64]:
+) -> NDArray[np.float64]:
     """Largest magnitude of the sum of two weights of one sign in each output channel, `(O,)`."""
     rows = np.pad(weight.reshape(len(weight), -1), ((0, 0), (0, 2)))  # a row may have one weight
     ordered = np.sort(rows, axis=1)
-    return np.maximum(ordered[:, -2:].sum(axis=1), -ordered[:, :2].sum(axis=1))
+    sums: NDArray[np.float64] = np.maximum(ordered[:, -2:].sum(axis=1), -ordered[:, :2].sum(axis=1))
+    return sums
 
 
 def quantise_bias(

@@ -22,7 +22,7 @@ class SoftwareNvdec:
     def __init__(self, codec: str, fails_at: int | None = None) -> None:
         # The CPU's decoder for AV1 is libdav1d, as FFmpeg's own decodes on hardware alone.
         name = {"av1": "libdav1d"}.get(codec, codec)
-        self._context = av.CodecContext.create(name, "r")
+        self._context: Any = av.CodecContext.create(name, "r")
         self._fails_at, self.fed = fails_at, 0
         self.configured: dict[str, Any] = {}
 
@@ -81,8 +81,9 @@ def nvdec_on_the_cpu(patch: pytest.MonkeyPatch, *, fails_at: int | None = None) 
 
     def create(codec: str, device: int, **_: Any) -> SoftwareNvdec:  # noqa: ANN401
         assert device == 0
-        made.append(SoftwareNvdec(codec, fails_at))
-        return made[-1]
+        context = SoftwareNvdec(codec, fails_at)
+        made.append(context)
+        return context
 
     patch.setattr(hardware_decoder, "_accelerated", create)
     return made

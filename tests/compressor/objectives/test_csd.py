@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.layers.channel_split import leading_corners
-from vsrc.compressor.objectives.csd import LAYER_WEIGHTS, Csd, contrast_ratios
-from vsrc.compressor.objectives.vgg import VggFeatures
+from vsrc.compressor.objectives.csd import Csd, contrast_ratios
+from vsrc.compressor.objectives.vgg import LAYER_WEIGHTS, VggFeatures
 from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
 

@@ -14,6 +14,7 @@ from vsrc.compressor.objectives.objective import Observation
 from vsrc.compressor.objectives.perceptual import Perceptual
 from vsrc.compressor.objectives.table import create as create_objective
 from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.spec import Argument
 
 CHANNELS = {"VGG16": "22M33M444M555M5", "VGG19": "22M33M4444M5555M5"}
 """Channels of each convolution up to relu5_1, M for pooling: the layout, a few channels wide."""
@@ -92,11 +93,16 @@ def test_only_the_student_gets_a_gradient(tmp_path: Path) -> None:
 
 def test_it_joins_stored_outputs_of_a_teacher(tmp_path: Path) -> None:
     write_vgg("VGG16", tmp_path / "vgg.safetensors")
+    options: dict[str, Argument] = {
+        "perceptual.vgg": str(tmp_path / "vgg.safetensors"),
+        "perceptual.weight": 0.5,
+    }
     objective = create_objective(
         "output+perceptual",
         student=create("edge", features=24, blocks=4),
+        teacher=None,
         pictures_kept=True,
-        **{"perceptual.vgg": str(tmp_path / "vgg.safetensors"), "perceptual.weight": 0.5},
+        **options,
     )
     frames = torch.rand(3, 1, 1, 3, 16, 16)
     terms = objective(

@@ -18,12 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.objectives.csd import LAYER_WEIGHTS, Csd
+from vsrc.compressor.objectives.csd import Csd
 from vsrc.compressor.objectives.fakd import Fakd
 from vsrc.compressor.objectives.objective import Observation
 from vsrc.compressor.objectives.srkd import ChannelStatistic, Srkd
 from vsrc.compressor.objectives.std import FeatureSize, MapKind, Std, TemporalInput
 from vsrc.compressor.objectives.variational import Density, Spread, VariationalHead
+from vsrc.compressor.objectives.vgg import LAYER_WEIGHTS
 
 Array = NDArray[np.float64]
 

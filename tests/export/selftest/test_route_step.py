@@ -11,6 +11,7 @@ import pytest
 from support.software_nvdec import SoftwareNvdec, nvdec_on_the_cpu
 from vsrc.export.selftest import route_step
 from vsrc.export.selftest.context import Context
+from vsrc.export.selftest.result import ROUND_TRIPS
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
 
 FORMATS = {"libx264": "yuv420p", "libx265": "yuv420p10le"}
@@ -51,9 +52,9 @@ def test_a_sample_that_differs_fails_the_check(
         route_step._round_trip(context, "libx264", "yuv420p")
 
 
-@pytest.mark.parametrize("codec", route_step.ROUND_TRIPS)
+@pytest.mark.parametrize("codec", ROUND_TRIPS)
 def test_without_the_hardware_it_is_skipped_with_the_reason(context: Context, codec: str) -> None:
-    _, pix_fmt = route_step.ROUND_TRIPS[codec]
+    _, pix_fmt = ROUND_TRIPS[codec]
     with pytest.raises(MissingDependencyError, match=codec):
         route_step._round_trip(context, codec, pix_fmt)
 

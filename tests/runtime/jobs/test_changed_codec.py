@@ -75,7 +75,7 @@ def test_audio_that_changes_its_codec_is_encoded(tmp_path: Path) -> None:
 def test_a_pipe_that_goes_on_with_another_codec_ends(tmp_path: Path) -> None:
     """It cannot be opened a second time, in its middle."""
     source = join(tmp_path / "joined.ts", H264, HEVC)
-    with av.open(io.BytesIO(source.read_bytes())) as container:
+    with av.open(io.BytesIO(source.read_bytes()), "r") as container:
         packets = iter_packets(container, container.streams.video[0], [])
         assert len(list(islice(packets, 20))) == 20
         with pytest.raises(MediaError, match="another codec"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -41,7 +42,7 @@ def fresh() -> av.VideoCodecContext:
     assert isinstance(context, av.VideoCodecContext)
     context.width = context.height = 2 * SIDE
     context.pix_fmt, context.options = "yuv420p", {"preset": "ultrafast"}
-    context.framerate, context.thread_count = 25, 1
+    context.framerate, context.thread_count = Fraction(25), 1
     context.open()
     return context
 

@@ -54,7 +54,7 @@ def test_a_page_begins_with_its_subject_verdict_and_machine(
         sources = [tmp_path / f"{name}.png" for name in made]
         for path, frames in zip(sources, made.values(), strict=True):
             path.write_bytes(png_bytes(frames[0]))
-    compare(CompareConfig(*sources, output))
+    compare(CompareConfig(sources[0], sources[1], sources[2], output))
     head, _, _ = output.read_text().partition("<main>")
     names = " and ".join(path.name for path in sources[:2])
     words = (f"<h1>{names}", f"{sources[1].name} is ", f"Machine: {this_machine()}<")

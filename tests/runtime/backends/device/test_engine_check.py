@@ -154,7 +154,8 @@ def test_engines_are_checked_when_they_are_opened(
     monkeypatch: pytest.MonkeyPatch,
     backend: EngineBackend,
 ) -> None:
-    gpu, engines = ReorderingGpu(), []
+    gpu = ReorderingGpu()
+    engines: list[HostEngine] = []
 
     def engine(name: Path, _: str) -> HostEngine:
         package = open_package(halves_package if "code" in name.stem else tiny_package)
