@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from vsrc.calibration.progress import CalibrationCallback, CalibrationProgress, silent
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.clips.picture_reader import PictureReader
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import check_supported
 from vsrc.runtime.decode.reader import Reader
 from vsrc.runtime.decode.sources import Source, find_sources

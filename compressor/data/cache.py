@@ -27,11 +27,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from vsrc.compressor.data.whole import whole_file, whole_folder
-from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames
+from vsrc.runtime.decode.clips.lmdb_frames import database_of, lmdb_sha256
 from vsrc.runtime.decode.cuts import VERSION as CUTS_VERSION
 from vsrc.runtime.decode.cuts import first_frames
-from vsrc.runtime.decode.lmdb_frames import database_of, lmdb_sha256
 from vsrc.runtime.errors import MediaError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.picture.fast_resize import Planes

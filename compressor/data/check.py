@@ -12,8 +12,8 @@ import numpy as np
 from vsrc.compressor.data.ingest import twin_at_scale
 from vsrc.compressor.data.library import DataDegradation
 from vsrc.compressor.data.training_clips import find_training_clips
-from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames
 from vsrc.runtime.decode.cuts import CutDetector
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.numbering import describe_gaps

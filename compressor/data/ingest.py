@@ -18,8 +18,8 @@ from vsrc.compressor.data.library import (
     Skipped,
 )
 from vsrc.compressor.data.training_clips import find_training_clips
-from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource, Layout
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.quality.degradation import WHOLE_FRAME

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vsrc.runtime.decode.clip_layouts import REDS4, find_clips
 from vsrc.runtime.decode.clip_source import ClipSource, Layout, Twin, natural_key
-from vsrc.runtime.decode.lmdb_frames import is_lmdb, list_lmdb
+from vsrc.runtime.decode.clips.lmdb_frames import is_lmdb, list_lmdb
 
 _LOW = re.compile(r"bicubic|(^|[_-])(lr|lq)|BIx\d|BDx\d|(^|[_-])x[2-8]($|[_-])", re.IGNORECASE)
 _SCALE = re.compile(r"x([2-8])(?!\d)", re.IGNORECASE)

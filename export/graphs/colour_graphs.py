@@ -74,10 +74,10 @@ def _to_rgb(name: str, size: int, *, is_left: bool) -> onnx.ModelProto:
     writer = NodeWriter(name)
     luma = _planes(writer, _as_float(writer, "y", size), 1)
     chroma = _planes(writer, _as_float(writer, "uv", size), 2)
-    wide = _doubled(writer, chroma, _COLUMN, _ON_EVEN if is_left else _BETWEEN)
-    full = _doubled(writer, _clipped(writer, wide, size), _ROW, _BETWEEN)
+    wide = _double(writer, chroma, _COLUMN, _ON_EVEN if is_left else _BETWEEN)
+    full = _double(writer, _clip(writer, wide, size), _ROW, _BETWEEN)
     u, v = writer.nodes_of("Split", [full], 2, axis=1, num_outputs=2)
-    rgb = _mapped(writer, (luma, u, v))
+    rgb = _map(writer, (luma, u, v))
     last = writer.node("Transpose", [writer.node("Concat", rgb, axis=1)], perm=[0, 2, 3, 1])
     levels = _levels(writer, writer.node("Squeeze", [last, writer.integers(0)]), 255)
     _as_bytes(writer, levels, "rgb")
@@ -89,10 +89,10 @@ def _from_rgb(name: str, size: int, *, is_left: bool) -> onnx.ModelProto:
     writer = NodeWriter(name)
     rgb = _planes(writer, writer.node("Cast", ["rgb"], to=1), 3)
     colours = writer.nodes_of("Split", [rgb], 3, axis=1, num_outputs=3)
-    y, u, v = _mapped(writer, tuple(colours))
+    y, u, v = _map(writer, tuple(colours))
     chroma = writer.node("Concat", [u, v], axis=1)
-    narrow = _halved(writer, chroma, _COLUMN, is_on_even=is_left)
-    small = _halved(writer, _clipped(writer, narrow, size), _ROW, is_on_even=False)
+    narrow = _halve(writer, chroma, _COLUMN, is_on_even=is_left)
+    small = _halve(writer, _clip(writer, narrow, size), _ROW, is_on_even=False)
     largest = 255 if size == 1 else 1023
     for plane, output, axis in ((y, "y", 1), (small, "uv", 0)):
         last = writer.node("Transpose", [plane], perm=[0, 2, 3, 1])
@@ -110,16 +110,16 @@ _ON_EVEN = ((2.0, 1.0, 0.0, 1.0), (1.5, 0.5, 0.5, 1.5))
 """The same where the first of the two has the place of the sample."""
 
 
-def _doubled(
+def _double(
     writer: NodeWriter, planes: str, axis: int, distances: Sequence[Sequence[float]]
 ) -> str:
     """Double one axis of `(1, C, h, w)`."""
     # Sample n of the source is n + 2 of what is extended; the pair around it reads n .. n + 4.
-    wide = _extended(writer, planes, axis, 2, 2)
-    first = _weighted(writer, wide, axis, distances[0], start=0, beyond=4, step=1)
+    wide = _extend(writer, planes, axis, 2, 2)
+    first = _weigh(writer, wide, axis, distances[0], start=0, beyond=4, step=1)
     if distances is _BETWEEN:
         first = _with_second(writer, planes, first, axis)
-    second = _weighted(writer, wide, axis, distances[1], start=1, beyond=4, step=1)
+    second = _weigh(writer, wide, axis, distances[1], start=1, beyond=4, step=1)
     behind = writer.integers(axis + 1)
     pair = [writer.node("Unsqueeze", [half, behind]) for half in (first, second)]
     return writer.node(
@@ -133,10 +133,10 @@ def _with_second(writer: NodeWriter, planes: str, first: str, axis: int) -> str:
     total = ""
     for at, weight in enumerate(weights / weights.sum()):
         factor = writer.constant(np.float32(weight))
-        term = writer.node("Mul", [_sliced(writer, planes, axis, (at, at + 1), 1), factor])
+        term = writer.node("Mul", [_slice(writer, planes, axis, (at, at + 1), 1), factor])
         total = writer.node("Add", [total, term]) if total else term
     end = np.iinfo(np.int64).max
-    around = [_sliced(writer, first, axis, limits, 1) for limits in ((0, 1), (2, end))]
+    around = [_slice(writer, first, axis, limits, 1) for limits in ((0, 1), (2, end))]
     return writer.node("Concat", [around[0], total, around[1]], axis=axis)
 
 
@@ -146,17 +146,17 @@ def _twice(writer: NodeWriter, planes: str, axis: int) -> str:
     return writer.node("Mul", [writer.node("Shape", [planes]), writer.integers(*factors)])
 
 
-def _halved(writer: NodeWriter, planes: str, axis: int, *, is_on_even: bool) -> str:
+def _halve(writer: NodeWriter, planes: str, axis: int, *, is_on_even: bool) -> str:
     """Halve one axis of `(1, C, H, W)` by the filter stretched to twice its width."""
     # Taps from 3 samples before a pair's first to 4 behind it; the centre lies on the first sample
     # or between the two.
     centre = 3.0 if is_on_even else 3.5
     distances = [(tap - centre) / 2 for tap in range(8)]
-    wide = _extended(writer, planes, axis, 3, 4)
-    return _weighted(writer, wide, axis, distances, start=0, beyond=7, step=2)
+    wide = _extend(writer, planes, axis, 3, 4)
+    return _weigh(writer, wide, axis, distances, start=0, beyond=7, step=2)
 
 
-def _weighted(
+def _weigh(
     writer: NodeWriter,
     wide: str,
     axis: int,
@@ -185,39 +185,39 @@ def _weighted(
             continue
         stop = start + tap - beyond  # counted from the end; 0 is the end itself
         limits = (start + tap, stop if stop < 0 else np.iinfo(np.int64).max)
-        part = _sliced(writer, wide, axis, limits, step)
+        part = _slice(writer, wide, axis, limits, step)
         factor = writer.constant(np.float32(weight))
         term = writer.node("Mul", [part, factor])
         total = writer.node("Add", [total, term]) if total else term
     return total
 
 
-def _extended(writer: NodeWriter, planes: str, axis: int, before: int, behind: int) -> str:
+def _extend(writer: NodeWriter, planes: str, axis: int, before: int, behind: int) -> str:
     """Repeat the first and the last sample along an axis, as swscale does at the edges."""
-    first = _sliced(writer, planes, axis, (0, 1), 1)
-    last = _sliced(writer, planes, axis, (-1, np.iinfo(np.int64).max), 1)
+    first = _slice(writer, planes, axis, (0, 1), 1)
+    last = _slice(writer, planes, axis, (-1, np.iinfo(np.int64).max), 1)
     return writer.node("Concat", [*[first] * before, planes, *[last] * behind], axis=axis)
 
 
-def _sliced(writer: NodeWriter, value: str, axis: int, limits: tuple[int, int], step: int) -> str:
+def _slice(writer: NodeWriter, value: str, axis: int, limits: tuple[int, int], step: int) -> str:
     names = [writer.integers(number) for number in (limits[0], limits[1], axis, step)]
     return writer.node("Slice", [value, *names])
 
 
-def _clipped(writer: NodeWriter, value: str, size: int) -> str:
+def _clip(writer: NodeWriter, value: str, size: int) -> str:
     """Clip as swscale, which keeps what is resampled along rows in 15 bits."""
     largest = np.float32((1 << 15) - 1) / 128 * _STEP[size]
     return writer.node("Min", [value, writer.constant(np.float32(largest))])
 
 
-def _mapped(writer: NodeWriter, samples: tuple[str, ...]) -> list[str]:
+def _map(writer: NodeWriter, samples: tuple[str, ...]) -> list[str]:
     """Apply the inputs `matrix` and `offset` to three planes."""
     results = []
     for row in range(3):
-        factors = _sliced(writer, "matrix", 0, (row, row + 1), 1)
-        total = _sliced(writer, "offset", 0, (row, row + 1), 1)
+        factors = _slice(writer, "matrix", 0, (row, row + 1), 1)
+        total = _slice(writer, "offset", 0, (row, row + 1), 1)
         for column, plane in enumerate(samples):
-            factor = _sliced(writer, factors, 1, (column, column + 1), 1)
+            factor = _slice(writer, factors, 1, (column, column + 1), 1)
             total = writer.node("Add", [total, writer.node("Mul", [plane, factor])])
         results.append(total)
     return results

@@ -92,7 +92,7 @@ def _round_trip(context: Context, codec: str, pix_fmt: str) -> str:
             _encode(path, frames, codec, pix_fmt)
         except (av.FFmpegError, ValueError) as error:
             raise MissingDependencyError(f"{codec}: {error}") from error
-        expected, found = _decoded(path, None), _decoded(path, context.device)
+        expected, found = _decode(path, None), _decode(path, context.device)
     if not len(frames) == len(expected) == len(found):
         raise VsrcError(
             f"{len(frames)} frames were encoded, the CPU decodes {len(expected)} of them, NVDEC "
@@ -110,7 +110,7 @@ def _round_trip(context: Context, codec: str, pix_fmt: str) -> str:
     return f"{len(found)} frames, equal to those that the CPU decodes, {psnr:.1f} dB"
 
 
-def _decoded(path: Path, device: int | None) -> list[Pixels8]:
+def _decode(path: Path, device: int | None) -> list[Pixels8]:
     """Decode as `vsrc infer` does: on the CPU, or with NVDEC of a device."""
     with closing(VideoReader(path)) as reader:
         if device is not None:

@@ -13,11 +13,11 @@ from math import ceil
 from pathlib import Path
 
 from vsrc import __version__
+from vsrc.runtime.decode.clips.excerpt import excerpt
+from vsrc.runtime.decode.clips.picture_reader import PictureReader
 from vsrc.runtime.decode.compression import count_packets
 from vsrc.runtime.decode.cuts import mark_shots
-from vsrc.runtime.decode.excerpt import excerpt
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.playlists import files_of
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.reader import Reader

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource, Layout
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames
 from vsrc.runtime.errors import DataError
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import WHOLE_FRAME, Guess, guess_degradation

@@ -11,8 +11,8 @@ from typing import Any
 import av
 import pytest
 
+from vsrc.runtime.decode.clips.picture_reader import PictureReader
 from vsrc.runtime.decode.media_file import open_container
-from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError

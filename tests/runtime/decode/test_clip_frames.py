@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.decode.clip_frames import ClipFrames, read_picture
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames, read_picture
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 

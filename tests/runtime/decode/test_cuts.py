@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames
 from vsrc.runtime.decode.cuts import CutDetector, first_frames, novelty, thumbnail
 
 Luma = NDArray[np.uint8]

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from vsrc.runtime.decode.excerpt import excerpt
+from vsrc.runtime.decode.clips.excerpt import excerpt
 from vsrc.runtime.decode.frame import SourceFrame
 
 BASE = Fraction(1, 10)

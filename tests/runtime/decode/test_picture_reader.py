@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.decode.clip_frames import read_picture
+from vsrc.runtime.decode.clips.clip_frames import read_picture
+from vsrc.runtime.decode.clips.picture_reader import PictureReader
 from vsrc.runtime.decode.frame import ResultFrame
-from vsrc.runtime.decode.picture_reader import PictureReader
 from vsrc.runtime.encode.picture_writer import PictureWriter
 from vsrc.runtime.errors import MediaError
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from support.decoded import frames_of, times_of
-from vsrc.runtime.decode.clip_frames import read_picture
+from vsrc.runtime.decode.clips.clip_frames import read_picture
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import InferProgress

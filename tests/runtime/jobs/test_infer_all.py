@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from support.decoded import frames_of, times_of
-from vsrc.runtime.decode.clip_frames import read_picture
+from vsrc.runtime.decode.clips.clip_frames import read_picture
 from vsrc.runtime.errors import MediaError, MismatchError
 from vsrc.runtime.jobs.config import InferConfig, parse_seconds
 from vsrc.runtime.jobs.infer_all import infer

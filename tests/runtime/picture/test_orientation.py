@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from vsrc.runtime.decode.clip_frames import read_picture
+from vsrc.runtime.decode.clips.clip_frames import read_picture
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.picture.orientation import CODED, orientation_of
 

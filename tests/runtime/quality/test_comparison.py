@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vsrc.cli import main
-from vsrc.runtime.decode.clip_frames import ClipFrames
 from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames
 from vsrc.runtime.errors import MediaError, MismatchError, VsrcError
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.picture.likeness import luma

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.decode.clip_frames import read_picture
+from vsrc.runtime.decode.clips.clip_frames import read_picture
 from vsrc.runtime.picture.bicubic import downscale
 from vsrc.runtime.picture.fast_resize import (
     bicubic_down,

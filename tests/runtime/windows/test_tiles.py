@@ -185,7 +185,7 @@ def test_a_video_in_tiles_is_the_video(tmp_path: Path, clip: Path, tiny_package:
     for tile in (0, 20):
         output = tmp_path / f"{tile}/%02d.png"
         infer(InferConfig((clip,), output, model=tiny_package, tile=tile, frames=3))
-    from vsrc.runtime.decode.clip_frames import read_picture
+    from vsrc.runtime.decode.clips.clip_frames import read_picture
 
     for index in range(3):
         whole, tiled = (read_picture(tmp_path / f"{tile}/{index:02d}.png") for tile in (0, 20))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.clip_source import ClipSource
-from vsrc.runtime.decode.lmdb_frames import database_of, read_lmdb
+from vsrc.runtime.decode.clips.lmdb_frames import database_of, read_lmdb
 from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, display_matrix
 from vsrc.runtime.decode.video_reader import VideoReader

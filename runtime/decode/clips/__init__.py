@@ -1,0 +1,1 @@
+"""Frames of clips: of image sequences, LMDBs, and excerpts of videos."""
