@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +24,12 @@ def bound_to_parent(command: Sequence[str]) -> list[str]:
 
     Args:
         command: Program and arguments.
+
+    Raises:
+        FileNotFoundError: There is no such program.
     """
+    if shutil.which(command[0]) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
     if sys.platform != "linux":
         return list(command)
     # -I and -S: nothing is imported but Python's own modules, which takes some 20 ms.

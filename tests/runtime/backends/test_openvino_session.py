@@ -91,8 +91,11 @@ def test_bf16_is_named_wherever_a_result_is_of_it(tiny_package: Path) -> None:
     package = open_package(tiny_package)
     with closing(open_video_session(package, precision="bf16")) as session:
         used = graph_of(session)
-        assert (used.backend, used.precision) == ("openvino", "bf16")
-        assert (used.file, session.label) == (package.spec.graphs["fp32"].file, "openvino bf16")
+        # The plugin of ONNX Runtime comes first, where it offers this CPU.
+        assert used.backend in ("openvino", "ort:openvino/cpu")
+        assert used.precision == "bf16"
+        assert used.file == package.spec.graphs["fp32"].file
+        assert session.label == f"{used.backend} bf16"
         # What a job is recognised by when it is resumed.
         assert session.graph != package.spec.graphs["fp32"]
         lr = windows(1, package.spec.network.window)

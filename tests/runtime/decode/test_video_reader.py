@@ -257,7 +257,7 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path, name: str, data: by
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"none\.mp4"):
         VideoReader(tmp_path / "none.mp4")
-    with pytest.raises(MediaError, match="not a file"):
+    with pytest.raises(MediaError, match="is not a video file"):
         VideoReader(tmp_path)
 
 

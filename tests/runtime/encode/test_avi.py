@@ -80,7 +80,7 @@ def test_times_that_no_grid_holds_are_said(
     times_ms = [0, 10, 50, 53, 130, 170, 174, 250, 251, 330]
     source = write_clip(tmp_path / "a.mkv", moving(10), pts=times_ms, time_base=Fraction(1, 1000))
     (note,) = restore(source, tmp_path / "out.avi", enlarger)
-    assert note.startswith("AVI holds one frame rate")
+    assert note.startswith("AVI has a constant frame rate")
     video, times, _ = facts(ffprobe, tmp_path / "out.avi")
     assert int(video["nb_read_frames"]) == len(set(times)) == 10
 

@@ -157,4 +157,4 @@ def test_mxf_says_that_it_holds_no_gap(tmp_path: Path) -> None:
     words = "-vf setpts=N/25/TB+gte(N\\,30)*2/TB -c:v mjpeg -pix_fmt yuvj420p -an"
     source = make(tmp_path / "a.mkv", f"{words} -t 9")
     (note,) = upscale(source, tmp_path / "out.mxf")
-    assert note.startswith("MXF holds one frame rate")
+    assert note.startswith("MXF has a constant frame rate")

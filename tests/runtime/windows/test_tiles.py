@@ -376,15 +376,19 @@ session = TiledSession(open_package(Path(sys.argv[1])).session(threads=1))
 lr = np.zeros((1, 3, 8, 8, 3), np.uint8)
 session(lr)
 used = int(open('/proc/self/statm').read().split()[0]) * 4096
-resource.setrlimit(resource.RLIMIT_AS, (used + (220 << 20),) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20),) * 2)
 sr = session(np.full((1, 3, 640, 800, 3), 90, np.uint8))
 print(sr.shape, session.notes)
 """
 
 
 def test_onnx_runtime_out_of_memory_is_survived(tiny_package: Path) -> None:
-    command = [sys.executable, "-c", CHILD, str(tiny_package)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # How much whole frames take is up to the machine; where just no image fits beside, NumPy fails.
+    for megabytes in (220, 190, 175, 160, 145, 130):
+        command = [sys.executable, "-c", CHILD, str(tiny_package), str(megabytes)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if "memory ran out" in done.stdout:
+            break
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout == (

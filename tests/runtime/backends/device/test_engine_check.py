@@ -105,7 +105,7 @@ def test_a_lie_about_inputs_and_outputs_is_found(
 def test_a_lie_about_the_state_is_found(state_package: Path, state: tuple[StateSpec, ...]) -> None:
     package = open_package(state_package)
     assert package.spec.network.state != state
-    network = replace(package.spec.network, state=state)
+    network = replace(package.spec.network, state=state, size_multiple=state[0].stride)
     graph = sized(package.spec.graphs["fp32"])
     with pytest.raises(MismatchError):
         check_whole(Path("a"), engine_of(package, "fp32"), network, graph)
