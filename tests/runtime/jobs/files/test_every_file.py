@@ -156,7 +156,8 @@ def test_other_containers_hold_the_pictures_and_the_sound_at_their_times(
         # Encoded audio has other packets, and ends with another part of one.
         ends = [each.sound[-1] - each.times[0] for each in (before, after)]
         assert ends[1] == pytest.approx(ends[0], abs=2 * FRAME)
-        is_copied = before.tracks[1] == after.tracks[1]
+        (audio,) = (track for track in after.tracks if track not in ("vp9", "h264"))
+        is_copied = audio in before.tracks
         assert len(after.sound) == len(before.sound) or not is_copied
         assert any("is encoded in" in note for note in said(result)) is not is_copied
 
