@@ -182,7 +182,9 @@ def test_a_checkpoint_of_any_name_is_opened(name: str, tmp_path: Path) -> None:
         np.savez(tmp_path / name, **{key: value.numpy() for key, value in state.items()})
     else:
         torch.save(state, tmp_path / name, _use_new_zipfile_serialization="old" not in name)
-    assert str(inspect(tmp_path / name).facts["network"]).startswith("They fit create('fsrcnn', scale=4)")
+    assert str(inspect(tmp_path / name).facts["network"]).startswith(
+        "They fit create('fsrcnn', scale=4)"
+    )
 
 
 def test_weights_of_nothing_we_know_are_still_shown(tmp_path: Path) -> None:
