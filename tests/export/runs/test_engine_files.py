@@ -109,8 +109,8 @@ def test_pictures_are_compared_before_an_engine_is_written(copy: Path, stand_in:
         assert spec.precision_from == "graph"
         assert any("could not be inspected" in note for note in spec.notes)
     text = export_text(result, Path("student.vsrc"))
-    assert "pictures: " in text
-    assert "of the same graph on the CPU" in text
+    assert "output: " in text
+    assert "against the same graph on the CPU" in text
 
 
 @pytest.mark.filterwarnings("ignore:.*Timing cache operations:DeprecationWarning")
