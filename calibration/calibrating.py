@@ -21,7 +21,7 @@ from vsrc.calibration.calibration_file import (
 )
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import Draw, draw_windows
-from vsrc.calibration.equalise import USUAL_SHARE, WHOLE_SHARE, balance, equalise
+from vsrc.calibration.equalise import balance, equalise
 from vsrc.calibration.feed import iter_drawn_windows
 from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.histogram import Histogram
@@ -50,9 +50,8 @@ from vsrc.runtime.spec import GraphSpec
 if TYPE_CHECKING:
     import onnx
 
-WORTHWHILE, WORTHWHILE_WHOLE = 0.98, 0.89
-"""Channels are balanced only if the squared error falls below this share (0.1 dB better), and
-wholly only if that brings it further down (0.5 dB), since other clips then have no room."""
+WORTHWHILE = 0.98
+"""Channels are balanced only if the squared error falls below this share (0.1 dB better)."""
 CHECK_WINDOWS = 8
 CHECK_TILE = (96, 160)
 """Number and largest size of the windows on which int8 and fp32 outputs are compared; they are
@@ -264,19 +263,17 @@ def _calibration(
 def _balance_channels(
     model: onnx.ModelProto, observer: Observer, calibration: Calibration, fidelity: Fidelity
 ) -> Calibration:
-    """Balance channels by the usual share or wholly, if that reduces the error of int8 enough."""
+    """Balance channels if that reduces the error of int8 enough."""
 
     def error(calibration: Calibration) -> float:
         changed, ranges = _as_calibrated(model, calibration)
         return int8_error(changed, ranges, fidelity, only=set(ranges))
 
-    best, least = calibration, error(calibration)
-    for share, worthwhile in ((USUAL_SHARE, WORTHWHILE), (WHOLE_SHARE, WORTHWHILE_WHOLE)):
-        factors = balance(model, observer, share=share)
-        balanced = dataclasses.replace(calibration, equalised=factors)
-        if factors and (reached := error(balanced)) < worthwhile * least:
-            best, least = balanced, reached
-    return best
+    factors = balance(model, observer)
+    balanced = dataclasses.replace(calibration, equalised=factors)
+    if factors and error(balanced) < WORTHWHILE * error(calibration):
+        return balanced
+    return calibration
 
 
 def _as_calibrated(

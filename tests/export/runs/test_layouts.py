@@ -61,5 +61,5 @@ def test_a_student_takes_stacked_frames_without_a_fifth_axis(
 
 
 def test_pictures_have_one_layout() -> None:
-    with pytest.raises(ValueError, match="--layout is of float frames: add --io float"):
+    with pytest.raises(ValueError, match="--layout is for float frames: add --io float"):
         ExportConfig(Path("a.vsrc"), layout="stacked")

@@ -32,8 +32,8 @@ def package(untrained_package: Path, tmp_path: Path) -> Path:
     ("options", "words"),
     [
         ({"precision": "int8"}, "kept; run the same command to resume"),
-        ({"precision": "int8", "overwrite": True}, "repeat the command with --overwrite"),
-        ({"precision": "auto"}, "repeat the command with --overwrite"),
+        ({"precision": "int8", "overwrite": True}, "run the same command with --overwrite"),
+        ({"precision": "auto"}, "run the same command with --overwrite"),
     ],
 )
 def test_what_is_complete_is_named_with_a_command_that_goes_on(
