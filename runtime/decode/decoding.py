@@ -10,6 +10,7 @@ from vsrc.runtime.decode.colour_tags import ColourTags
 from vsrc.runtime.decode.decode_times import stores_decode_times
 from vsrc.runtime.decode.frame import Packets
 from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.mpeg_packets import MPEG_CODECS, coded_size, split_pictures
 from vsrc.runtime.decode.packet_decoder import DecoderOpener, StreamDecoder
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recording_start import RecordingStart
@@ -30,12 +31,6 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
-
-_MPEG = frozenset(("mpeg1video", "mpeg2video"))
-
-_PICTURE, _SEQUENCE = b"\0\0\1\0", b"\0\0\1\xb3"
-"""`picture_start_code` and `sequence_header_code` of MPEG-1 and MPEG-2 (ITU-T H.262, table 6-1);
-the size of the frames follows the latter."""
 
 _INTERLACED_RUN = 3
 """Interlaced frames in a row after which the stream is interlaced; damage may mark one or two."""
@@ -225,22 +220,18 @@ class Decoding:
         return packets
 
     def _pictures(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
-        """Split a packet in which the parser joined two pictures because a header is damaged.
+        """Return a packet, or its parts if damage joined two pictures in it.
 
-        A decoder returns one frame for such a packet and reports no error. The second picture has
-        no time stamp; it is extrapolated from that of the previous frame.
+        The stamp of the second is extrapolated from that of the previous frame.
         """
-        is_parsed = self._clock is not None and self._codec in _MPEG
+        is_parsed = self._clock is not None and self._codec in MPEG_CODECS
         if not is_parsed or not self.lost.one_per_packet or not packet.size:
             return [packet]
         if self._is_near(self._joint):  # the rest of the last picture, and the first of the next
             return [packet]
-        data = bytes(packet)
-        second = data.find(_PICTURE, data.find(_PICTURE) + 1)
-        if second < 0:
-            return [packet]
-        self.lost.damaged += 1
-        return [_part(packet, data[:second], packet.pts, packet.dts), _part(packet, data[second:])]
+        pictures = split_pictures(packet)
+        self.lost.damaged += len(pictures) - 1
+        return pictures
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         if packet is not None and packet.size:
@@ -322,13 +313,9 @@ class Decoding:
 
     def _changes_size(self, packet: Packet[Stream]) -> bool:
         """Whether frames of MPEG-1 or 2 get another size: their decoder drops one that it holds."""
-        if self._codec not in _MPEG or not packet.is_keyframe:
+        if self._codec not in MPEG_CODECS or not packet.is_keyframe:
             return False
-        data = bytes(packet)
-        place = data.find(_SEQUENCE)
-        if place < 0:
-            return False
-        before, self._size = self._size, data[place + 4 : place + 7]
+        before, self._size = self._size, coded_size(packet) or self._size
         return before not in (b"", self._size)
 
     def _steps_back(self, packet: Packet[Stream]) -> bool:
@@ -400,15 +387,3 @@ class Decoding:
                 self.begin_seconds, self.end_seconds = begin, end
             self.begin_seconds = min(self.begin_seconds, begin)
             self.end_seconds = max(self.end_seconds, end)
-
-
-def _part(
-    packet: Packet[Stream], data: bytes, pts: int | None = None, dts: int | None = None
-) -> Packet[Stream]:
-    """Return a new packet with a part of the bytes."""
-    import av
-
-    part: Packet[Stream] = av.Packet(data)
-    part.stream, part.time_base = packet.stream, packet.time_base
-    part.pts, part.dts, part.is_keyframe = pts, dts, packet.is_keyframe
-    return part

@@ -240,9 +240,7 @@ class VideoReader:
         """Open the file and decode its first clean frame."""
         self._reopen()
         try:
-            self._decoding = Decoding(
-                self._container, self._stream, open_decoder=self._open_decoder
-            )
+            self._start_decoding()
             decoded = self._decoding.frames()
             self._clean = CleanStart(self._decoding, self._stream)
             self._header_end = header_end(self._container, self._stream)
@@ -275,6 +273,16 @@ class VideoReader:
             self.container = self._container
         self._stream = video_stream(self._container, self._path)
 
+    def _start_decoding(self, *, is_interlaced: bool = False, begin: int | None = None) -> None:
+        """Begin a pass over the open file, with the chosen decoder; see `Decoding`."""
+        self._decoding = Decoding(
+            self._container,
+            self._stream,
+            is_interlaced=is_interlaced,
+            begin=begin,
+            open_decoder=self._open_decoder,
+        )
+
     def _stamp(self) -> None:
         """Set up deinterlacing and time stamps of the frames to be decoded."""
         if self.info.is_interlaced:
@@ -296,21 +304,10 @@ class VideoReader:
             if self._container.format.name in WITH_OWN_CLOCK:
                 # A place in time is known only after all packets before it: the clock may restart.
                 self._reopen()
-                self._decoding = Decoding(
-                    self._container,
-                    self._stream,
-                    is_interlaced=is_interlaced,
-                    begin=target,
-                    open_decoder=self._open_decoder,
-                )
+                self._start_decoding(is_interlaced=is_interlaced, begin=target)
             else:
                 self._container.seek(target, stream=self._stream)
-                self._decoding = Decoding(
-                    self._container,
-                    self._stream,
-                    is_interlaced=is_interlaced,
-                    open_decoder=self._open_decoder,
-                )
+                self._start_decoding(is_interlaced=is_interlaced)
                 self._decoding.flush()
         except av.FFmpegError:
             return False

@@ -13,6 +13,12 @@ import pytest
 
 WIDTH, HEIGHT, BITS = 64, 48, 8
 
+H264 = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -sc_threshold 0 -g 10"
+FLAT = "-c:v libx264 -preset ultrafast -bf 0 -sc_threshold 0 -g 10"
+HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10:min-keyint=10"
+MPEG2 = "-c:v mpeg2video -bf 2 -g 10 -sc_threshold 1000000000"
+"""Words for ffmpeg: video with a key frame each 10 frames, with B-frames but for the second."""
+
 MARKS = (
     f"nullsrc=s={WIDTH}x{HEIGHT}:r=25,format=yuv420p,"
     rf"geq=lum=16+219*mod(floor(N/pow(2\,floor(X*{BITS}/W)))\,2):cb=128:cr=128"

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -189,34 +190,35 @@ def test_without_ranges_the_line_names_the_command(tiny_package: Path) -> None:
     assert "--calib" in line
 
 
-@pytest.mark.slow
-def test_clips_can_be_named_at_once(untrained_package: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
-    clip = tmp_path / "frames"
+def calibrating(
+    package: Path, folder: Path, precision: Literal["auto", "int8-cpu"]
+) -> ExportConfig:
+    """Settings that export a copy of a package and name frames to calibrate on."""
+    clip = folder / "frames"
     clip.mkdir()
     write_frames(clip)
-    config = ExportConfig(
-        copy, precision="int8-cpu", shape=SHAPE, halves=False, calib=(clip,), allow_lossy=True
+    copy = Path(shutil.copytree(package, folder / "copy.vsrc"))
+    return ExportConfig(
+        copy, precision=precision, shape=SHAPE, halves=False, calib=(clip,), allow_lossy=True
     )
+
+
+@pytest.mark.slow
+def test_clips_can_be_named_at_once(untrained_package: Path, tmp_path: Path) -> None:
+    config = calibrating(untrained_package, tmp_path, "int8-cpu")
     export(config)
-    assert set(open_package(copy).spec.graphs) == {"fp32", "int8-cpu"}
-    assert read_calibration(copy) is not None
+    assert set(open_package(config.package).spec.graphs) == {"fp32", "int8-cpu"}
+    assert read_calibration(config.package) is not None
 
 
 @pytest.mark.slow
 def test_all_precisions_share_one_calibration(untrained_package: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
-    clip = tmp_path / "frames"
-    clip.mkdir()
-    write_frames(clip)
-    config = ExportConfig(
-        copy, precision="auto", shape=SHAPE, halves=False, calib=(clip,), allow_lossy=True
-    )
+    config = calibrating(untrained_package, tmp_path, "auto")
     steps: list[ExportStep] = []
     export(config, steps.append)
     fed = [step.done for step in steps if step.words == "calibrating: feed"]
     assert fed == sorted(set(fed))
-    assert {"int8", "int8-cpu"} <= set(open_package(copy).spec.graphs)
+    assert {"int8", "int8-cpu"} <= set(open_package(config.package).spec.graphs)
 
 
 def write_frames(folder: Path) -> None:

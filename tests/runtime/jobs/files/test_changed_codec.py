@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from support import marked_clips
 from support.enlarger import Enlarger
 from support.marked_clips import make_clip, probe, read_marks
 from vsrc.runtime.decode.program_parts import Part, find_parts
@@ -21,9 +22,9 @@ from vsrc.runtime.jobs.infer_all import infer
 
 FRAME = 0.04
 
-H264 = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -sc_threshold 0 -g 10 -c:a mp2"
-HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10:min-keyint=10 -c:a mp2"
-MPEG2 = "-c:v mpeg2video -bf 2 -g 10 -sc_threshold 1000000000 -b:v 2M -c:a mp2"
+H264 = f"{marked_clips.H264} -c:a mp2"
+HEVC = f"{marked_clips.HEVC} -c:a mp2"
+MPEG2 = f"{marked_clips.MPEG2} -b:v 2M -c:a mp2"
 
 JOINED = {
     "hevc-second.ts": (H264, HEVC),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from support.enlarger import Enlarger
-from support.marked_clips import make_clip, probe, read_marks, run_program
+from support.marked_clips import FLAT, H264, HEVC, MPEG2, make_clip, probe, read_marks, run_program
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
@@ -25,11 +25,7 @@ FRAME = 0.04
 TICK = 0.002
 """Length of a frame, and what Matroska's milliseconds add to a difference, seconds."""
 
-H264 = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -sc_threshold 0 -g 10"
-FLAT = "-c:v libx264 -preset ultrafast -bf 0 -sc_threshold 0 -g 10"
 OPEN = "-c:v libx264 -preset ultrafast -bf 2 -x264-params keyint=10:open-gop=1:scenecut=0"
-HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10:min-keyint=10"
-MPEG2 = "-c:v mpeg2video -bf 2 -g 10 -sc_threshold 1000000000"
 MPEG4 = "-c:v mpeg4 -bf 2 -g 10 -q:v 3 -sc_threshold 1000000000"
 VP8 = "-c:v libvpx -g 10 -b:v 200k -deadline realtime -cpu-used 8"
 VP9 = "-c:v libvpx-vp9 -g 10 -b:v 200k -deadline realtime -cpu-used 8"

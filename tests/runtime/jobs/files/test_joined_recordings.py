@@ -8,23 +8,30 @@ import numpy as np
 import pytest
 
 from support.enlarger import Enlarger
-from support.marked_clips import MARKS, make_clip, probe, read_marks, run_program
+from support.marked_clips import (
+    FLAT,
+    H264,
+    HEVC,
+    MARKS,
+    MPEG2,
+    make_clip,
+    probe,
+    read_marks,
+    run_program,
+)
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 
 FRAME = 0.04
 
-H264 = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -sc_threshold 0 -g 10"
-FLAT = "-c:v libx264 -preset ultrafast -bf 0 -sc_threshold 0 -g 10"
-HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10:min-keyint=10"
-MPEG2 = "-c:v mpeg2video -bf 2 -g 10 -sc_threshold 1000000000 -b:v 2M"
+MPEG2_2M = f"{MPEG2} -b:v 2M"
 
 KINDS = {
     "h264.ts": f"{H264} -c:a mp2",
     "h264-aac.ts": f"{FLAT} -c:a aac",
     "hevc.ts": f"{HEVC} -c:a aac",
-    "mpeg2.ts": f"{MPEG2} -c:a ac3",
-    "mpeg2.vob": f"{MPEG2} -c:a ac3",
+    "mpeg2.ts": f"{MPEG2_2M} -c:a ac3",
+    "mpeg2.vob": f"{MPEG2_2M} -c:a ac3",
 }
 
 
@@ -120,7 +127,7 @@ def test_audio_is_copied_where_the_clock_wraps(
     tmp_path: Path, codec: str, suffix: str, seconds: float
 ) -> None:
     """The first packets of the audio, by which the container is tried, may lie around the wrap."""
-    words = f"{MPEG2} -c:a {codec} -output_ts_offset {2**33 / 90000 - 1.4 - seconds}"
+    words = f"{MPEG2_2M} -c:a {codec} -output_ts_offset {2**33 / 90000 - 1.4 - seconds}"
     source, output = make_clip(tmp_path / "a.ts", words, seconds=2), tmp_path / f"out.{suffix}"
     notes = upscale(source, output)
     assert [note for note in notes if "clock restarts" not in note] == []
