@@ -133,10 +133,11 @@ def in_format(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
     """
     if frame.format.name != _FORMATS[pix_fmt]:
         raise HardwareError(f"NVDEC gave {frame.format.name} in place of {_FORMATS[pix_fmt]}")
-    # Without tags of range on both sides swscale would convert to that of the format.
+    # Without tags of range on both sides swscale would convert to that of the format. With several
+    # threads, what one writes past the end of its last row may hit the first row of the next.
     sample_range = frame.color_range
     planar = frame.reformat(
-        format=pix_fmt.replace("yuvj", "yuv"), src_color_range=1, dst_color_range=1
+        format=pix_fmt.replace("yuvj", "yuv"), src_color_range=1, dst_color_range=1, threads=1
     )
     planar.color_range = sample_range
     return planar

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from support.cuda_stand_in import compile_stand_in, in_place_of_cuda
 from support.enlarger import Enlarger
-from support.software_nvdec import nvdec_on_the_cpu
+from support.software_nvdec import nvdec_on_the_cpu, samples, semi_planar
+from vsrc.runtime.decode.hardware_decoder import in_format
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import FileResult
@@ -96,6 +98,22 @@ def test_the_decoder_knows_what_the_header_says(
     assert context.configured["codec_tag"] == "avc1"
     assert context.configured["extradata"]
     assert ("options" in context.configured) == bool(frames_between)
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_reordering_keeps_every_sample(pix_fmt: str) -> None:
+    kind = np.dtype("<u2" if pix_fmt.endswith("le") else "u1")
+    random = np.random.default_rng(0)
+    for _ in range(400):  # swscale's threads could overwrite a few samples now and then
+        frame = av.VideoFrame(80, 72, pix_fmt)
+        for plane in frame.planes:
+            view = samples(plane, kind, plane.width)
+            view[:] = random.integers(0, 1024 if kind.itemsize > 1 else 256, view.shape)
+        found = in_format(semi_planar(frame), pix_fmt)
+        for expected, plane in zip(frame.planes, found.planes, strict=True):
+            np.testing.assert_array_equal(
+                samples(plane, kind, plane.width), samples(expected, kind, expected.width)
+            )
 
 
 def test_without_a_gpu_one_line_says_so(tmp_path: Path, clip: Path) -> None:
