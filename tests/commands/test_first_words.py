@@ -69,13 +69,16 @@ def test_examples_are_accepted_as_typed(
         Path(file).touch()
     program, first, *rest = shlex.split(EXAMPLES[name])
     assert (program, first) == ("vsrc", name)
-    command = main.get_command(click.Context(main), name)
+    # A command keeps the names of its help option from its first context: give it its parent's.
+    context = main.make_context("vsrc", [first, *rest])
+    command = main.get_command(context, name)
     assert command is not None
     while isinstance(command, click.Group):
-        inner = command.get_command(click.Context(command), rest.pop(0))
+        context = click.Context(command, parent=context)
+        inner = command.get_command(context, rest.pop(0))
         assert inner is not None
         command = inner
-    command.make_context(name, rest)  # raises click.UsageError if a word is wrong
+    command.make_context(name, rest, parent=context)  # raises click.UsageError if a word is wrong
 
 
 def test_a_command_alone_gets_its_example() -> None:

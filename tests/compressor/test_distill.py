@@ -262,7 +262,7 @@ def test_a_patch_is_rounded_to_the_scale_and_that_is_said(
 ) -> None:
     odd = replace(config, objective="none", teacher=None, student="edge-s", scale=3, steps=1)
     run(replace(odd, patch=32, student_arguments={"window": 3}))
-    assert "patch=32 is no multiple of scale=3: patch=30 is taken" in caplog.text
+    assert "patch=32 is not a multiple of scale=3: using patch=30" in caplog.text
     if run is distill:
         assert open_package(odd.output).spec.provenance.recipe["patch"] == "30"
 

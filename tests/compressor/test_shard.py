@@ -332,7 +332,7 @@ def test_a_student_learns_from_shards_as_it_does_from_clips(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"objective": "std"}, "std .*pisr-teacher, output, none"),
+        ({"objective": "std"}, "std .*pisr-teacher, output, perceptual, none"),
         ({"patch": 16}, "patch=32, .* 16: --set patch=32"),
         ({"targets": "all"}, "targets='all': .*'centre'"),
     ],
