@@ -65,6 +65,15 @@ def _restored_stop_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def _kept_scheduling() -> Iterator[None]:
+    """Tests that encode with PyAV alone: SVT-AV1, run as root, would make pytest real-time."""
+    from vsrc.runtime.encode.scheduling import keep_scheduling
+
+    with keep_scheduling():
+        yield
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """Official weights, benchmark frames and golden numbers."""

@@ -19,6 +19,7 @@ from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream
 from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
+from vsrc.runtime.encode.scheduling import keep_scheduling
 from vsrc.runtime.pyav_versions import open_input, open_output, time_base
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ def accepts_header(muxer: str, add_streams: Callable[[OutputContainer], object])
     try:
         with open_output(io.BytesIO(), muxer) as target:
             add_streams(target)
-            target.start_encoding()
+            with keep_scheduling():
+                target.start_encoding()
             is_written = True
     except (av.FFmpegError, ValueError):
         pass  # without packets some muxers cannot write an end, which does not matter

@@ -13,6 +13,7 @@ from vsrc.runtime.encode.codec_choice import choose_codec
 from vsrc.runtime.encode.encoders import encoder_options, find_encoder, pixel_format
 from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
 from vsrc.runtime.encode.refusal import describe_held
+from vsrc.runtime.encode.scheduling import keep_scheduling
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
 from vsrc.runtime.picture.orientation import CODED, Orientation
@@ -132,7 +133,7 @@ def add_video_stream(
         context.options, context.framerate = dict(options), rate
         context.flags |= flags
         configure(context)
-        context.open()
+        _open_keeping_scheduling(context)
         return context
 
     configure(stream.codec_context)
@@ -166,7 +167,7 @@ def _open(stream: av.VideoStream, refusal: str, options: dict[str, str]) -> None
     import av
 
     try:
-        stream.codec_context.open()
+        _open_keeping_scheduling(stream.codec_context)
     except (av.FFmpegError, ValueError) as error:
         asked = (
             ", ".join(
@@ -181,6 +182,11 @@ def _open(stream: av.VideoStream, refusal: str, options: dict[str, str]) -> None
             f"{refusal} with {asked} at {stream.time_base} s ({reason}); choose another --codec, "
             "--crf or --preset"
         ) from error
+
+
+def _open_keeping_scheduling(context: av.VideoCodecContext) -> None:
+    with keep_scheduling():
+        context.open()
 
 
 def _scale_matrix(matrix: tuple[int, ...], scale: int) -> list[int]:

@@ -115,6 +115,7 @@ def _encode(codec: str, frames: Sequence[Pixels8]) -> None:
     import av
 
     from vsrc.runtime.encode.encoders import encoder_options, find_encoder
+    from vsrc.runtime.encode.scheduling import keep_scheduling
 
     height, width = frames[0].shape[:2]
     encoder, _ = find_encoder(codec)
@@ -123,6 +124,8 @@ def _encode(codec: str, frames: Sequence[Pixels8]) -> None:
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.framerate, context.time_base = Fraction(25), Fraction(1, 25)
     context.options = encoder_options(encoder, crf=None, preset=None, width=width)
+    with keep_scheduling():
+        context.open()
     packets = []
     for pts, rgb in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
