@@ -14,7 +14,9 @@ HEIGHT, WIDTH, LENGTH = 360, 640, 15
 
 
 def camera_path(picture: NDArray[np.uint8], *, seed: int, name: str) -> Iterator[NDArray[np.uint8]]:
-    """`LENGTH` frames of `HEIGHT x WIDTH`, a pure function of the picture's name and the seed.
+    """Yield `LENGTH` frames; they are a function of the picture, its name and the seed.
+
+    Frames have `HEIGHT x WIDTH` pixels, fewer where the picture is not larger than that.
 
     The speed is log-uniform in 0.1 to 6 pixels a frame. Parallax: the displacement of a pixel is
     scaled by 1 + depth, where depth is a smooth random field of standard deviation about 0.25, so
@@ -22,6 +24,8 @@ def camera_path(picture: NDArray[np.uint8], *, seed: int, name: str) -> Iterator
     """
     rng = np.random.default_rng([zlib.crc32(name.encode()), seed])
     rows, columns = picture.shape[:2]
+    height = min(HEIGHT, rows * 15 // 128 * 8)
+    width = min(WIDTH, columns * 15 // 128 * 8)
     speed = np.exp(rng.uniform(np.log(0.1), np.log(6.0)))
     angle = rng.uniform(0, 2 * np.pi)
     velocity = speed * np.array([np.sin(angle), np.cos(angle)])
@@ -29,12 +33,12 @@ def camera_path(picture: NDArray[np.uint8], *, seed: int, name: str) -> Iterator
     sway, phase = rng.uniform(0, 1.0), rng.uniform(0, 2 * np.pi, 2)
     zoom = rng.uniform(0.85, 1.2)
     margin = 1.6 * speed * LENGTH / 2 + 24
-    half = np.array([HEIGHT, WIDTH]) / 2 * zoom + margin
+    half = np.array([height, width]) / 2 * zoom + margin
     low, high = half, np.array([rows, columns]) - half
     centre = rng.uniform(np.minimum(low, high), np.maximum(low, high))
     depth = 1 + 0.25 * _smooth_field(rng, picture.shape[:2])
-    corner = np.array([HEIGHT - 1, WIDTH - 1]) / 2
-    grid = np.stack(np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), indexing="ij"), -1) - corner
+    corner = np.array([height - 1, width - 1]) / 2
+    grid = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1) - corner
     for step in range(LENGTH):
         time = step - LENGTH // 2
         size = zoom * np.exp(zoom_rate * time)

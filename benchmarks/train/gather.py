@@ -9,7 +9,9 @@ skipped), OUT receives one FFV1 file for each clip and `licences.json`. Sources:
     moviepy 2.2.1 (source archive)   Big Buck Bunny, CC BY 3.0, Blender Foundation; 360p, 540p
     lomiri-wallpapers-16.04/-20.04, forensics-samples-files, gcompris-qt-data, ukui-wallpapers,
     scikit-image, scikit-learn       photographs and a few drawings, CC0, CC BY or CC BY-SA each,
-                                     moved by synthetic camera paths with parallax
+                                     moved by synthetic camera paths with parallax; each also at
+                                     half of its size, where its details are finer
+    @pmndrs/assets                   panoramas of Poly Haven, CC0, moved likewise
     forensics-samples-files          phone clip, CC-BY-SA-4.0
     none                             posters, drawn by benchmarks/train/posters.py
 """
@@ -33,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.benchmarks.train.camera_paths import camera_path
+from vsrc.benchmarks.train.panoramas import read_panorama
 from vsrc.benchmarks.train.posters import poster
 from vsrc.benchmarks.train.qt_resources import iter_resources
 from vsrc.benchmarks.train.sources import (
@@ -41,6 +44,9 @@ from vsrc.benchmarks.train.sources import (
     FILM_LICENCE,
     FILM_PACKAGE,
     GCOMPRIS,
+    PANORAMA_LICENCE,
+    PANORAMA_PACKAGE,
+    PANORAMAS,
     PHONE_CLIP,
     STILLS,
     WHEELS,
@@ -61,6 +67,9 @@ SHARP_DB = 33.0
 """A picture halved and enlarged again that is nearer to itself than this holds too little detail
 at the level of pixels: it is reduced further."""
 
+SMALL_EVERY = 3
+"""One in so many camera paths over a still is repeated over the still at half of its size."""
+
 SMALLEST = (480, 720)
 """Rows and columns of a still: a camera path needs room."""
 
@@ -78,6 +87,7 @@ def main() -> None:
     fetch(options.downloads)
     jobs = [
         *(partial(write_still, options.downloads, options.out, still) for still in STILLS),
+        *(partial(write_panorama, options.downloads, options.out, *each) for each in PANORAMAS),
         *(partial(write_poster, options.out, number) for number in range(POSTERS)),
         *(partial(write_clip, options.out, path) for path in known_clips(options.clips)),
         partial(write_phone_clip, options.downloads, options.out),
@@ -107,6 +117,10 @@ def fetch(folder: Path) -> None:
             (built,) = folder.glob(f"{name.replace('-', '_')}-*.whl")
             with zipfile.ZipFile(built) as archive:
                 archive.extractall(unpacked / name)
+    if not (unpacked / "package").exists():
+        _run(folder, "npm", "pack", "--silent", PANORAMA_PACKAGE)
+        with tarfile.open(next(folder.glob("pmndrs-assets-*.tgz"))) as archive:
+            archive.extractall(unpacked, filter="data")
     if not (folder / "bbb.mp4").exists():
         if not list(folder.glob("moviepy-*.tar.gz")):
             _pip_download(folder, "--no-binary", ":all:", FILM_PACKAGE)
@@ -138,12 +152,27 @@ def _film_inside(source_archive: Path) -> bytes:
 def write_still(downloads: Path, out: Path, still: Still) -> dict[str, str]:
     """Camera paths over one picture; licences by the names of the clips."""
     picture = sharp(read_still(downloads, still))
+    small = reduce_to(picture, picture.shape[0] // 2)
     licences = {}
     stem = Path(still.name).stem
     for take in range(still.takes):
-        name = f"still_{stem}_{take:02d}"
-        write_lossless(out / f"{name}.mkv", camera_path(picture, seed=take, name=stem))
-        licences[name] = f"{still.licence}, {still.author}, {still.package}"
+        paths = {f"still_{stem}_{take:02d}": picture}
+        if take % SMALL_EVERY == 0:
+            paths[f"small_{stem}_{take:02d}"] = small
+        for name, seen in paths.items():
+            write_lossless(out / f"{name}.mkv", camera_path(seen, seed=take, name=stem))
+            licences[name] = f"{still.licence}, {still.author}, {still.package}"
+    return licences
+
+
+def write_panorama(downloads: Path, out: Path, name: str, takes: int) -> dict[str, str]:
+    """Camera paths over one panorama."""
+    path = downloads / "unpacked" / "package" / "hdri" / f"{name}.exr.js"
+    picture, licences = read_panorama(path), {}
+    for take in range(takes):
+        clip = f"panorama_{name}_{take:02d}"
+        write_lossless(out / f"{clip}.mkv", camera_path(picture, seed=take, name=name))
+        licences[clip] = PANORAMA_LICENCE
     return licences
 
 

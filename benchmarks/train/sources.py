@@ -1,7 +1,7 @@
 """Where training pictures come from: package, place inside, author, licence.
 
 Only works whose licence is stated beside them and allows any use: CC0, CC BY, CC BY-SA, MIT, BSD,
-Apache. Everything is fetched by package name with pip and apt.
+Apache. Everything is fetched by package name with pip, apt and npm.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ DEBIAN = (LOMIRI_16, LOMIRI_20, FORENSICS, UKUI, GCOMPRIS)
 
 WHEELS = ("scikit-image==0.25.2", "scikit-learn==1.9.1")
 """Fetched with `pip download`, as built packages."""
+
+PANORAMA_PACKAGE = "@pmndrs/assets@1.7.0"
+"""Fetched with `npm pack`."""
 
 FILM_PACKAGE = "moviepy==2.2.1"
 FILM_LICENCE = "CC-BY-3.0, Blender Foundation"
@@ -112,6 +115,15 @@ STILLS = (
 The licences of `gcompris-qt-data` are in the README of each bundle. What it calls public domain is
 not taken: only licences that have a name are.
 """
+
+PANORAMAS = (
+    *((name, 8) for name in ("esplanade", "forest", "hall", "lab", "warehouse", "workshop")),
+    *((name, 5) for name in ("bridge", "city", "dawn", "lobby", "night", "park", "sunrise")),
+    *((name, 3) for name in ("apartment", "studio", "sunset", "venice")),
+)
+"""Panoramas, and the number of camera paths over each."""
+
+PANORAMA_LICENCE = f"CC0-1.0, Poly Haven, {PANORAMA_PACKAGE}"
 
 PHONE_CLIP = Still(FORENSICS, "VID_20191220_170832.mp4", "CC-BY-SA-4.0", "Joao Eriberto Mota Filho")
 
