@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from vsrc.benchmarks.train.sources import STILLS
+from vsrc.benchmarks.train.sources import GATHERED, PANORAMA_AUTHOR, PANORAMA_LICENCE, STILLS
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import ModelSpec, Quality
 
@@ -82,6 +82,9 @@ def _scores(quality: tuple[Quality, ...]) -> Iterator[str]:
 
 
 def _times(package: Path) -> Iterator[str]:
+    if not list(package.glob("reports/bench-*.json")):
+        yield f"Not measured: `vsrc bench {package.stem}` measures it on your machine."
+        return
     yield "| graph | LR frame | median, ms | frames/s | machine |"
     yield "|---|---|---:|---:|---|"
     for path in sorted(package.glob("reports/bench-*.json")):
@@ -129,6 +132,8 @@ def _data(spec: ModelSpec) -> str:
     by_author: dict[str, set[str]] = {}
     for still in STILLS:
         by_author.setdefault(still.author, set()).add(still.licence)
+    if GATHERED in spec.provenance.data:
+        by_author[PANORAMA_AUTHOR] = {PANORAMA_LICENCE}
     authors = ", ".join(
         f"{name} ({', '.join(sorted(one))})" for name, one in sorted(by_author.items())
     )

@@ -44,6 +44,7 @@ from vsrc.benchmarks.train.sources import (
     FILM_LICENCE,
     FILM_PACKAGE,
     GCOMPRIS,
+    PANORAMA_AUTHOR,
     PANORAMA_LICENCE,
     PANORAMA_PACKAGE,
     PANORAMAS,
@@ -172,7 +173,7 @@ def write_panorama(downloads: Path, out: Path, name: str, takes: int) -> dict[st
     for take in range(takes):
         clip = f"panorama_{name}_{take:02d}"
         write_lossless(out / f"{clip}.mkv", camera_path(picture, seed=take, name=name))
-        licences[clip] = PANORAMA_LICENCE
+        licences[clip] = f"{PANORAMA_LICENCE}, {PANORAMA_AUTHOR}, {PANORAMA_PACKAGE}"
     return licences
 
 

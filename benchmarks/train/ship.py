@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from vsrc.benchmarks.train.card import card
+from vsrc.benchmarks.train.sources import GATHERED
 from vsrc.calibration import CalibrationConfig, calibrate
 from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 from vsrc.export import ExportConfig, export
@@ -41,8 +42,6 @@ from vsrc.runtime.spec import Quality
 PATHS = ("cache", "data", "output", "run_dir", "teacher_cache")
 TIMED = ("fp32", "int8-cpu")
 """Graphs that run on a CPU; the others are for NVIDIA devices."""
-
-GATHERED = ("what benchmarks/train/gather.py collects",)
 
 
 def main() -> None:
@@ -105,7 +104,9 @@ def merge(trained: Path, shipped: Path, *, recipe_file: str, began_from: str | N
         recipe = {k: v for k, v in package.spec.provenance.recipe.items() if k not in PATHS}
         recipe["student_weights"] = began_from or Path(recipe["student_weights"]).name
         command = f"vsrc distill --recipe {recipe_file}"
-        provenance = replace(package.spec.provenance, recipe=recipe, data=GATHERED, command=command)
+        provenance = replace(
+            package.spec.provenance, recipe=recipe, data=(GATHERED,), command=command
+        )
         spec = replace(
             package.spec,
             weights=describe_file(folder, WEIGHTS_FILE),

@@ -123,7 +123,10 @@ PANORAMAS = (
 )
 """Panoramas, and the number of camera paths over each."""
 
-PANORAMA_LICENCE = f"CC0-1.0, Poly Haven, {PANORAMA_PACKAGE}"
+PANORAMA_LICENCE, PANORAMA_AUTHOR = "CC0-1.0", "Poly Haven"
+
+GATHERED = "what benchmarks/train/gather.py collects, with panoramas"
+"""How packages name their data; those without the last words were trained before there were any."""
 
 PHONE_CLIP = Still(FORENSICS, "VID_20191220_170832.mp4", "CC-BY-SA-4.0", "Joao Eriberto Mota Filho")
 
