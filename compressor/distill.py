@@ -20,7 +20,7 @@ from vsrc.compressor.data import (
     split_holdout,
     validation_clips,
 )
-from vsrc.compressor.data.crop_shards import CropDataset, ShardManifest, open_shards
+from vsrc.compressor.data.crop_shards import CropDataset, check_shard_files
 from vsrc.compressor.data.dataset import ClipBatch, ClipItem
 from vsrc.compressor.data.library import IngestProgress
 from vsrc.compressor.data.real import check_codecs
@@ -33,6 +33,7 @@ from vsrc.compressor.results import (
     write_results,
 )
 from vsrc.compressor.run_header import RunHeader, run_header
+from vsrc.compressor.teacher_cache import open_shards_for
 from vsrc.compressor.training.batches import batches_from
 from vsrc.compressor.training.checkpoint import find_checkpoints as checkpoints_in
 from vsrc.compressor.training.config import DistillConfig
@@ -42,7 +43,6 @@ from vsrc.compressor.training.progress import TrainProgress
 from vsrc.compressor.training.trainer import Trainer, stopped_message
 from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on, side_by_side
 from vsrc.runtime.errors import (
-    MismatchError,
     OutputError,
     StoppedError,
     TrainingError,
@@ -157,10 +157,10 @@ def _distill(
 def _distill_from_shards(
     config: DistillConfig, folder: Path, built: Built, report: DistillCallback | None, command: str
 ) -> None:
-    shards = open_shards(folder)
-    _check_shards(config, shards.manifest, folder, built)
+    shards = open_shards_for(config, folder, built)
     check_contract(built.distillation, config, device_of(config))
     teacher = built.distillation.objective.needs_teacher
+    check_shard_files(shards, with_teacher=teacher, report=report or (lambda _progress: None))
     trainer = _make_trainer(
         config,
         built,
@@ -170,25 +170,6 @@ def _distill_from_shards(
     )
     data = trained_on_shards(built, shards.manifest)
     _run(config, built, trainer, data, report, command)
-
-
-def _check_shards(
-    config: DistillConfig, manifest: ShardManifest, folder: Path, built: Built
-) -> None:
-    """Check that the crops match the run's settings."""
-    for name in ("scale", "degradation", "clip_length", "patch"):
-        if (there := getattr(manifest, name)) != getattr(config, name):
-            raise MismatchError(
-                f"{folder} holds crops of {name}={there}, this run has {getattr(config, name)}: "
-                f"--set {name}={there}, or make other shards"
-            )
-    if config.targets == "all":
-        raise ValueError("targets='all': shards hold only the centre frame; expected 'centre'")
-    if built.distillation.objective.needs_teacher and not manifest.teachers:
-        raise ValueError(
-            f"{folder} was made without a teacher, which objective {config.objective} needs: run "
-            "vsrc shard on it again with --teacher"
-        )
 
 
 def _run(

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 
 from vsrc.compressor.build import build
-from vsrc.compressor.data.crop_shards import open_shards
 from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.run_header import describe_network
+from vsrc.compressor.teacher_cache import open_shards_for
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.contract import check_contract, noise_clips
 from vsrc.compressor.training.distillation_step import DistillationStep
@@ -76,10 +76,11 @@ def plan(config: DistillConfig) -> DistillPlan:
     """
     config, _ = resolve_target(round_patch(config))
     built = build(config)
+    cache = config.teacher_cache
+    kept = [] if cache is None else [open_shards_for(config, cache, built)]
     device = device_of(config)
     check_contract(built.distillation, config, device)
     layouts = [find_training_clips(folder, scale=config.scale) for folder in config.data]
-    kept = [] if config.teacher_cache is None else [open_shards(config.teacher_cache)]
     seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
     upscaled = built.distillation.count_upscaled_frames(config.clip_length)
     return DistillPlan(

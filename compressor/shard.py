@@ -212,7 +212,7 @@ def _keep_held_out(config: ShardConfig, held: ClipLibrary) -> None:
     clips = validation_clips(
         held, clip_length=config.clip_length, count=config.holdout_clips, crop=2 * config.patch
     )
-    if clips and not path.is_file():
+    if clips and not (path.is_file() and path.with_suffix(".json").is_file()):
         shapes = [clip.hr.shape for clip in clips]
         same = [clip for clip in clips if clip.hr.shape == max(set(shapes), key=shapes.count)]
         tensors = {
@@ -220,6 +220,7 @@ def _keep_held_out(config: ShardConfig, held: ClipLibrary) -> None:
             for name in ("lr", "hr")
         }
         write_file(path, save(tensors))
+        write_file(path.with_suffix(".json"), json.dumps({"sha256": file_sha256(path)}))
 
 
 def _iter_missing(

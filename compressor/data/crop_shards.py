@@ -6,14 +6,17 @@
              teacher-00000.u8      the teacher's output for each, uint8, in the same order
              teacher-00000.json    the hash of the file
              held.safetensors      held-out clips: lr (N, L, 3, h, w), hr (N, L, 3, sh, sw), uint8
+             held.json             the hash of the file
 
 A file counts once the `.json` beside it is there. Reading is random access into mapped files, so a
-run costs no decoding, no resizing and no pass through the teacher.
+run costs no decoding, no resizing and no pass through the teacher. The hashes are checked before
+a run.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +34,7 @@ from vsrc.compressor.data.dataset import (
     collate,
     repeat_centre,
 )
-from vsrc.compressor.data.library import DataDegradation
+from vsrc.compressor.data.library import DataDegradation, IngestProgress
 from vsrc.runtime.errors import DataError, SpecError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.picture.fast_resize import Planes
@@ -158,8 +161,12 @@ class CropShards:
         pairs = zip(clips["lr"], clips["hr"], strict=True)
         return [collate([ClipItem(lr, hr, "held out")]) for lr, hr in pairs]
 
-    def _mapped(self, kind: str, record_bytes: int) -> tuple[Planes, ...]:
-        shape = (self.manifest.shard_crops, record_bytes)
+    def files(self, kind: str) -> list[Path]:
+        """Paths of the `crops` or `teacher` file of each shard.
+
+        Raises:
+            DataError: Some are missing.
+        """
         paths = [shard_file(self.folder, kind, at) for at in range(self.manifest.shards)]
         missing = [path.name for path in paths if not path.with_suffix(".json").is_file()]
         if missing:
@@ -167,6 +174,11 @@ class CropShards:
                 f"{self.folder} lacks {len(missing)} of {len(paths)} {kind} files ({missing[0]}, "
                 "...): run the command that made it again; it resumes where it stopped"
             )
+        return paths
+
+    def _mapped(self, kind: str, record_bytes: int) -> tuple[Planes, ...]:
+        shape = (self.manifest.shard_crops, record_bytes)
+        paths = self.files(kind)
         try:
             return tuple(np.memmap(path, dtype=np.uint8, mode="r", shape=shape) for path in paths)
         except (OSError, ValueError) as error:
@@ -207,13 +219,38 @@ def shard_file(folder: Path, kind: str, number: int) -> Path:
     return folder / f"{kind}-{number:05d}.u8"
 
 
-def find_damaged_files(shards: CropShards) -> list[str]:
-    """Names of files whose hash differs from the recorded one."""
-    return [
-        path.name
-        for path in sorted(shards.folder.glob("*-*.u8"))
-        if file_sha256(path) != _recorded_sha256(path.with_suffix(".json"))
-    ]
+def check_shard_files(
+    shards: CropShards,
+    *,
+    with_teacher: bool,
+    report: Callable[[IngestProgress], None] = lambda _progress: None,
+) -> None:
+    """Compare the files that a run reads with their recorded hashes.
+
+    Args:
+        shards: The folder.
+        with_teacher: Whether the teacher's outputs are read, too.
+        report: Called after each file.
+
+    Raises:
+        DataError: Files are missing or damaged.
+    """
+    paths = [*shards.files("crops"), *(shards.files("teacher") if with_teacher else ())]
+    held = shards.folder / HELD_FILE
+    if held.is_file() and held.with_suffix(".json").is_file():  # older versions wrote no hash
+        paths.append(held)
+    damaged = []
+    for done, path in enumerate(paths, start=1):
+        if not path.is_file() or file_sha256(path) != _recorded_sha256(path.with_suffix(".json")):
+            damaged.append(path)
+        report(IngestProgress(path.name, done, len(paths)))
+    if damaged:
+        sidecars = ", ".join(path.with_suffix(".json").name for path in damaged)
+        raise DataError(
+            f"{shards.folder}: {damaged[0].name} differs from its hash ({len(damaged)} of "
+            f"{len(paths)} files do): remove {sidecars} and run the vsrc shard that made them "
+            "again; it writes these anew"
+        )
 
 
 def _recorded_sha256(sidecar: Path) -> str | None:

@@ -15,13 +15,14 @@ from torch import nn
 
 from vsrc.cli import main
 from vsrc.compressor.data import open_library, split_holdout
-from vsrc.compressor.data.crop_shards import CropDataset, find_damaged_files, open_shards
+from vsrc.compressor.data.crop_shards import CropDataset, check_shard_files, open_shards
 from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.distill import distill
 from vsrc.compressor.features.clip_network import ClipNetwork
 from vsrc.compressor.networks import create
 from vsrc.compressor.networks.image.fsrcnn import Fsrcnn
 from vsrc.compressor.networks.video.edge import build_edge
+from vsrc.compressor.plan import plan
 from vsrc.compressor.shard import ShardProgress, shard
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.compressor.training.config import DistillConfig
@@ -148,7 +149,7 @@ def test_it_goes_on_where_it_stopped_and_gives_the_same_bytes(
     assert names == {path.name for path in again.output.iterdir()}
     for name in names:
         assert (whole / name).read_bytes() == (again.output / name).read_bytes(), name
-    assert find_damaged_files(open_shards(whole)) == []
+    check_shard_files(open_shards(whole), with_teacher=True)
 
 
 def test_crops_may_get_their_teacher_later(config: ShardConfig) -> None:
@@ -195,19 +196,64 @@ def test_other_settings_are_refused(config: ShardConfig) -> None:
         shard(replace(config, candidates=3))
 
 
-def test_a_file_that_was_changed_is_found(config: ShardConfig) -> None:
-    folder = shard(config)
-    path = folder / "teacher-00001.u8"
+def flip_bit(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(bytes(content))
-    assert find_damaged_files(open_shards(folder)) == ["teacher-00001.u8"]
+
+
+def shard_run(shards: Path, tmp_path: Path) -> DistillConfig:
+    return DistillConfig(
+        student=f"{__name__}:tiny_student",
+        teacher_cache=shards,
+        objective="output",
+        output=tmp_path / "student.vsrc",
+        steps=2,
+        batch=4,
+        clip_length=LENGTH,
+        patch=PATCH,
+        workers=0,
+        device="cpu",
+        holdout_clips=1,
+    )
+
+
+@pytest.mark.parametrize("name", ["crops-00000.u8", "teacher-00001.u8", "held.safetensors"])
+def test_a_file_that_was_changed_stops_a_run_and_is_made_again(
+    config: ShardConfig, tmp_path: Path, name: str
+) -> None:
+    folder = shard(config)
+    path, run = folder / name, shard_run(folder, tmp_path)
+    whole, sidecar = path.read_bytes(), path.with_suffix(".json")
+    flip_bit(path)
+    with pytest.raises(DataError, match=rf"{name} differs .*1 of 5 .*remove {sidecar.name}"):
+        distill(run)
+    assert not run.output.exists()
+    sidecar.unlink()
+    shard(config)
+    assert path.read_bytes() == whole
+    check_shard_files(open_shards(folder), with_teacher=True)
+
+
+def test_teacher_outputs_that_a_run_does_not_read_may_be_damaged(
+    config: ShardConfig, tmp_path: Path
+) -> None:
+    folder = shard(config)
+    flip_bit(folder / "teacher-00001.u8")
+    distill(replace(shard_run(folder, tmp_path), objective="none"))
+
+
+def test_shards_of_older_versions_have_no_hash_of_their_held_out_clips(config: ShardConfig) -> None:
+    folder = shard(config)
+    (folder / "held.json").unlink()
+    check_shard_files(open_shards(folder), with_teacher=True)
 
 
 def test_a_sidecar_that_is_not_readable_counts_as_a_change(config: ShardConfig) -> None:
     folder = shard(replace(config, teachers=(), mix=()))
     (folder / "crops-00000.json").write_text("[" * 10**5)
-    assert find_damaged_files(open_shards(folder)) == ["crops-00000.u8"]
+    with pytest.raises(DataError, match=r"crops-00000\.u8 differs"):
+        check_shard_files(open_shards(folder), with_teacher=False)
 
 
 @pytest.mark.parametrize("pid", ["", "1", "9" * 40])
@@ -307,19 +353,7 @@ def test_a_student_learns_from_shards_as_it_does_from_clips(
 ) -> None:
     """One step from the same crops, with the teacher's pictures kept or asked for."""
     shards = shard(config)
-    run = DistillConfig(
-        student=f"{__name__}:tiny_student",
-        teacher_cache=shards,
-        objective="output",
-        output=tmp_path / "student.vsrc",
-        steps=2,
-        batch=4,
-        clip_length=LENGTH,
-        patch=PATCH,
-        workers=0,
-        device="cpu",
-        holdout_clips=1,
-    )
+    run = shard_run(shards, tmp_path)
     distill(run)
     said = open_package(run.output).spec.provenance
     assert said.teacher == (f"0.25 {__name__}:image_teacher + 0.75 {__name__}:clip_teacher")
@@ -334,24 +368,17 @@ def test_a_student_learns_from_shards_as_it_does_from_clips(
     [
         ({"objective": "std"}, "std .*pisr-teacher, output, perceptual, none"),
         ({"patch": 16}, "patch=32, .* 16: --set patch=32"),
+        ({"scale": 2, "student": "edge-s"}, "scale=4, .* 2: --set scale=4"),
         ({"targets": "all"}, "targets='all': .*'centre'"),
     ],
 )
 def test_what_shards_cannot_give_is_refused(
     config: ShardConfig, tmp_path: Path, changed: dict[str, object], message: str
 ) -> None:
-    run = DistillConfig(
-        student=f"{__name__}:tiny_student",
-        teacher_cache=shard(config),
-        objective="output",
-        output=tmp_path / "student.vsrc",
-        clip_length=LENGTH,
-        patch=PATCH,
-        workers=0,
-        device="cpu",
-    )
-    with pytest.raises((ValueError, MismatchError), match=message):
-        distill(replace(run, **changed))  # type: ignore[arg-type]
+    run = replace(shard_run(shard(config), tmp_path), **changed)  # type: ignore[arg-type]
+    for work in (distill, plan):
+        with pytest.raises((ValueError, MismatchError), match=message):
+            work(run)
 
 
 def test_the_command_says_the_disk_first(data: Path, tmp_path: Path) -> None:
