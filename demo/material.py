@@ -63,7 +63,7 @@ def _write_lossless(path: Path, frames: Frames, *, audio: Path | None = None) ->
         packets = _audio_packets(container, audio) if audio else []
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            container.mux(video.encode(picture.reformat(format="bgr0")))
+            container.mux(video.encode(picture.reformat(format="bgr0", threads=1)))
         container.mux(video.encode(None))
         container.mux(packets)
 

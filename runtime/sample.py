@@ -25,5 +25,5 @@ def sample_frames(count: int) -> NDArray[np.uint8]:
         for frame in container.decode(video=0):
             if len(frames) == count:
                 break
-            frames.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
+            frames.append(frame.to_ndarray(format="rgb24", threads=1).astype(np.uint8, copy=False))
     return np.stack(frames)

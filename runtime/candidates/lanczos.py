@@ -61,6 +61,9 @@ def _upscale(rgb: Pixels, scale: int) -> Pixels8:
     height, width = rgb.shape[:2]
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
     larger = frame.reformat(
-        width=width * scale, height=height * scale, interpolation=Interpolation.LANCZOS
+        width=width * scale,
+        height=height * scale,
+        interpolation=Interpolation.LANCZOS,
+        threads=1,
     )
-    return np.asarray(larger.to_ndarray(format="rgb24"), dtype=np.uint8)
+    return np.asarray(larger.to_ndarray(), dtype=np.uint8)

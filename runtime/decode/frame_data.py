@@ -40,4 +40,4 @@ def make_carrier(frame: av.VideoFrame) -> av.VideoFrame | None:
     """
     if not frame_data_types(frame):
         return None
-    return frame.reformat(width=_SIDE, height=_SIDE, format="gray")
+    return frame.reformat(width=_SIDE, height=_SIDE, format="gray", threads=1)

@@ -7,20 +7,48 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vsrc.runtime.errors import MediaError
+from vsrc.runtime.picture.colour import ACCURATE
 
 if TYPE_CHECKING:
     import av
+    from av.video.format import VideoFormatComponent
+    from av.video.plane import VideoPlane
 
 _OPAQUE = 255
 
 
 def is_transparent(frame: av.VideoFrame) -> bool:
     """Whether any pixel of a frame is not opaque."""
-    coded = any(component.is_alpha for component in frame.format.components)
-    if not coded and frame.format.name != "pal8":  # a palette may hold alpha, too
+    alpha = next((each for each in frame.format.components if each.is_alpha), None)
+    if alpha is None and frame.format.name != "pal8":  # a palette may hold alpha, too
         return False
-    return int(frame.reformat(format="rgba").to_ndarray()[..., 3].min()) < _OPAQUE
+    if alpha is not None and _is_alone(alpha, frame.format):
+        return _least_sample(frame.planes[alpha.plane], alpha.bits, frame.format) < _OPAQUE
+    packed = frame.reformat(format="rgba", interpolation=ACCURATE, threads=1)
+    return int(packed.to_ndarray()[..., 3].min()) < _OPAQUE
+
+
+def _is_alone(alpha: VideoFormatComponent, pix_fmt: av.VideoFormat) -> bool:
+    """Whether alpha is a plane of integers.
+
+    It is read where it lies: swscale's conversion of yuva420p to rgba leaves the last columns of
+    widths such as 322 unset, and writes past the end of the frame for others.
+    """
+    others = [each for each in pix_fmt.components if not each.is_alpha]
+    is_float = "f16" in pix_fmt.name or "f32" in pix_fmt.name
+    return not is_float and alpha.plane not in {each.plane for each in others}
+
+
+def _least_sample(plane: VideoPlane, bits: int, pix_fmt: av.VideoFormat) -> int:
+    """Return the smallest sample of a plane, of 8 bits."""
+    size = 1 if bits <= 8 else 2 if bits <= 16 else 4
+    kind = np.dtype(f"{'>' if pix_fmt.is_big_endian else '<'}u{size}")
+    shape, strides = (plane.height, plane.width), (plane.line_size, size)
+    samples = np.ndarray(shape, kind, buffer=memoryview(plane), strides=strides)
+    return int(samples.min()) >> (bits - 8)
 
 
 def check_opaque(frame: av.VideoFrame, path: str, *, seconds: Fraction) -> None:

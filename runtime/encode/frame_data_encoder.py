@@ -76,7 +76,9 @@ def _advice(name: str, held: Collection[str]) -> str:
 
 
 def _attach(picture: av.VideoFrame, carrier: av.VideoFrame) -> av.VideoFrame:
-    frame = carrier.reformat(width=picture.width, height=picture.height, format=picture.format.name)
+    frame = carrier.reformat(
+        width=picture.width, height=picture.height, format=picture.format.name, threads=1
+    )
     for source, target in zip(picture.planes, frame.planes, strict=True):
         columns = min(source.line_size, target.line_size)
         _rows(target)[:, :columns] = _rows(source)[:, :columns]

@@ -48,7 +48,9 @@ class PageVideo:
         odd = rgb.shape[0] % 2, rgb.shape[1] % 2
         even = np.pad(rgb, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge") if any(odd) else rgb
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame = frame.reformat(
+            format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", threads=1
+        )
         frame.pts = self._frames
         frame.time_base = self._stream.codec_context.time_base
         self._frames += 1

@@ -128,7 +128,9 @@ def _encode(codec: str, frames: Sequence[Pixels8]) -> None:
         context.open()
     packets = []
     for pts, rgb in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
+            format="yuv420p", threads=1
+        )
         frame.pts = pts
         packets += context.encode(frame)
     packets += context.encode(None)

@@ -44,7 +44,8 @@ _WITH_A_WAY_TO_RGB = frozenset((RGB, UNSPECIFIED, 1, 4, 5, 6, 7, 9, 10))
 
 # SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP of libswscale/swscale.h:
 # without approximations, so luma round trips exactly and chroma is interpolated. Not all versions
-# of PyAV have names for them.
+# of PyAV have names for them. All conversions have threads=1: with several, what one thread writes
+# past the end of its last row may hit the first row of the next.
 ACCURATE = 0x4 | 0x40000 | 0x2000 | 0x4000
 
 
@@ -209,7 +210,7 @@ class FromRgb:
 def _with_chroma(grey: av.VideoFrame) -> av.VideoFrame:
     import av
 
-    grey = grey.reformat(format="gray")
+    grey = grey.reformat(format="gray", threads=1)
     frame = av.VideoFrame(grey.width, grey.height, "yuv444p")
     frame.planes[0].update(_rows(grey, like=frame))
     for plane in frame.planes[1:]:
@@ -223,6 +224,7 @@ def _without_range(frame: av.VideoFrame) -> av.VideoFrame:
         format=frame.format.name.replace("yuvj", "yuv"),
         src_color_range=FULL,
         dst_color_range=FULL,
+        threads=1,
     )
 
 

@@ -41,6 +41,38 @@ def test_one_pixel_that_is_not_opaque_is_found(pix_fmt: str) -> None:
     assert (is_transparent(opaque), is_transparent(holed)) == (False, True)
 
 
+def frame_of(pix_fmt: str, *, width: int, height: int, alpha: int) -> av.VideoFrame:
+    """A planar frame of noise, all of whose alpha samples have one value."""
+    frame = av.VideoFrame(width, height, pix_fmt)
+    kind = np.dtype("u1" if pix_fmt.endswith("p") else f"{'>' if 'be' in pix_fmt else '<'}u2")
+    random = np.random.default_rng(0)
+    for number, plane in enumerate(frame.planes):
+        count = plane.buffer_size // kind.itemsize
+        samples = random.integers(0, 256, count) if number < 3 else np.full(count, alpha)
+        plane.update(samples.astype(kind).tobytes())
+    return frame
+
+
+@pytest.mark.parametrize("size", [(322, 178), (34, 34), (17, 9), (1, 1)])
+@pytest.mark.parametrize(
+    ("pix_fmt", "most"), [("yuva420p", 255), ("yuva422p10le", 1023), ("yuva444p12be", 4095)]
+)
+def test_every_column_of_an_opaque_plane_is_opaque(
+    pix_fmt: str, most: int, size: tuple[int, int]
+) -> None:
+    width, height = size  # swscale converts several pixels at once
+    for _ in range(20):  # it left the last ones as the memory was
+        frame = frame_of(pix_fmt, width=width, height=height, alpha=most)
+        assert not is_transparent(frame)
+    holed = frame_of(pix_fmt, width=width, height=height, alpha=most)
+    plane = holed.planes[3]
+    last = (height - 1) * plane.line_size + (width - 1) * (1 if most == 255 else 2)
+    data = bytearray(bytes(plane))
+    data[last : last + (1 if most == 255 else 2)] = bytes(1 if most == 255 else 2)
+    plane.update(bytes(data))
+    assert is_transparent(holed)
+
+
 HALF = "testsrc2=s=32x32:d=0.2,format=rgba,colorchannelmixer=aa=0.3"
 LATER = "testsrc2=s=32x32:d=0.2,format=rgba,geq=r=r(X\\,Y):g=g(X\\,Y):b=b(X\\,Y):a='255*lt(N\\,3)'"
 FULL = "testsrc2=s=32x32:d=0.2,format=rgba"
