@@ -232,11 +232,10 @@ def export_command(
     place = writable(model, output, told, verb="export")
     is_typed = any(":" in str(name) for name in (model, told["network"]) if name is not None)
     config = replace(config, package=place.path, allow_code=allow_code or is_typed)
-    if place.words and _is_there(config):
+    if place.is_new and _is_there(config):
         result = ExportResult((), {})
     else:
-        # Nothing of the user's is lost in a package that was written just now.
-        result = _export(replace(config, overwrite=overwrite or bool(place.words)))
+        result = _export(replace(config, overwrite=overwrite or place.is_new))
     if as_json:
         echo_json(result)
     else:

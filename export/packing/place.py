@@ -20,10 +20,13 @@ class WritablePackage:
     Attributes:
         path: Its folder.
         words: What was packed or copied to it; empty if it was there.
+        is_new: Whether it was written just now, or is a copy of the source to which nothing was
+            added yet (by a command that was stopped): replacing its graphs loses nothing.
     """
 
     path: Path
     words: str = ""
+    is_new: bool = False
 
 
 def find_writable(
@@ -66,9 +69,22 @@ def find_writable(
                 f"{output} is the package of another network ({there.spec.network.name}); give "
                 "another place with -o"
             )
-        return WritablePackage(output)
+        return WritablePackage(output, is_new=_is_copy(there, own))
     made = pack(own, output, command=command, progress=progress)
-    return WritablePackage(output, made.words)
+    return WritablePackage(output, made.words, is_new=True)
+
+
+def _is_copy(there: Package, own: OwnNetwork) -> bool:
+    """Whether a package has the graphs of its source, and no engines that this lacks."""
+    if own.package is None:
+        return False
+    source = open_package(own.package)
+    names = {
+        package.path: {path.name for path in package.path.glob("engines/*")}
+        for package in (there, source)
+    }
+    is_same = there.spec.graphs == source.spec.graphs
+    return is_same and names[there.path] <= names[source.path]
 
 
 def _is_of(there: Package, own: OwnNetwork) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,19 @@ def test_a_report_that_cannot_be_written_leaves_the_package_as_it_was(
 def test_a_graph_is_replaced_only_when_asked(tiny_package: Path) -> None:
     with pytest.raises(OutputError, match="--overwrite"):
         export(ExportConfig(tiny_package))
+
+
+def test_an_export_to_a_copy_goes_on_after_it_was_killed(
+    tiny_package: Path, tmp_path: Path
+) -> None:
+    asked = ["export", str(tiny_package), "-o", str(tmp_path / "out.vsrc"), "--shape", "12x16"]
+    shutil.copytree(tiny_package, tmp_path / "out.vsrc")  # all that was done when it was killed
+    done = CliRunner().invoke(main, [*asked, "--no-halves"])
+    assert done.exit_code == 0, done.output
+    assert open_package(tmp_path / "out.vsrc").spec.graphs["fp32"].height == (12, 12)
+    again = CliRunner().invoke(main, [*asked, "--no-halves"])  # what was exported is kept
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
 
 
 def test_shapes_are_read_as_height_by_width() -> None:
