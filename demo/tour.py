@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.runs import bench
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs
 from vsrc.runtime.package import open_package
+from vsrc.runtime.pending_folder import open_pending_folder
 from vsrc.runtime.picture.bicubic import upscale
 from vsrc.runtime.picture.likeness import psnr
 from vsrc.runtime.report.template import check_pages
@@ -114,10 +114,10 @@ def _fresh(folder: Path) -> Path:
     if os.path.lexists(folder):
         if folder.is_symlink() or not (folder / MARKER).exists():
             raise OutputError(f"{folder} exists and was not written by the demo: choose another")
-        shutil.rmtree(folder)
-    check_outputs([PlannedOutput(folder, "-o")])
-    folder.mkdir(parents=True)
-    (folder / MARKER).touch()
+    check_outputs([PlannedOutput(folder, "-o", is_ours=lambda _path: True)])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open_pending_folder(folder) as empty:  # so that no moment leaves a folder without marker
+        (empty / MARKER).touch()
     return folder
 
 

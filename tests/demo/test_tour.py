@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from vsrc.cli import main
 from vsrc.demo.demo_config import DemoConfig
 from vsrc.demo.material import FIRST_JUDGED, TRAINING_FRAMES, prepare
-from vsrc.demo.tour import STUDENT, demo, upscale_clip
+from vsrc.demo.tour import MARKER, STUDENT, demo, upscale_clip
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.bicubic import downscale, upscale
@@ -73,3 +73,32 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(VsrcError, match=str(tmp_path)):
         demo(DemoConfig(output=tmp_path))
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_demo_that_is_killed_at_its_beginning_can_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "made"
+
+    def stop(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vsrc.demo.tour.prepare", stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            demo(DemoConfig(output=folder))
+        assert [path.name for path in folder.iterdir()] == [MARKER]
+        (folder / "old").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_the_folder_of_a_demo_is_never_without_its_marker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(path: Path) -> None:  # as SIGKILL would, right before the marker is written
+        raise KeyboardInterrupt(str(path))
+
+    monkeypatch.setattr(Path, "touch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        demo(DemoConfig(output=tmp_path / "made"))
+    assert not (tmp_path / "made").exists()

@@ -36,6 +36,11 @@ SEEDS = {
     "wmv2.wmv": "-c:v wmv2 -g 6 -c:a wmav2",
     "mpeg2.mxf": "-c:v mpeg2video -g 6 -bf 2 -c:a pcm_s16le -ar 48000",
     "ffv1.nut": "-c:v ffv1 -c:a flac",
+    "theora.ogv": "-c:v libtheora -q:v 9 -g 6 -c:a libvorbis",
+    "mpeg1.mpg": "-c:v mpeg1video -g 6 -bf 2 -c:a mp2",
+    "rv20.rm": "-c:v rv20 -g 6 -c:a ac3",
+    "flv1.swf": "-c:v flv1 -g 6 -ar 44100 -c:a libmp3lame",
+    "mpeg2.wtv": "-c:v mpeg2video -g 6 -c:a mp2",
 }
 """Clips and the words that make ffmpeg write them."""
 
