@@ -234,6 +234,8 @@ class Decoding:
         return pictures
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
+        if packet is not None and self._repeats_picture(packet):
+            return []
         if packet is not None and packet.size:
             if self._stores_decode_times:
                 packet.pts = packet.dts
@@ -259,6 +261,10 @@ class Decoding:
             has_b_frames = self._stream.codec_context.has_b_frames
             self.lost.one_once_damaged = self._leaves_out and not has_b_frames
         return frames
+
+    def _repeats_picture(self, packet: Packet[Stream]) -> bool:
+        """Whether a packet says that the last picture stays (Theora I, section 2.5): no bytes."""
+        return self._codec == "theora" and not packet.size and packet.pts is not None
 
     def _note_start(self, packet: Packet[Stream]) -> bool:
         """Note how the video begins; return whether the packet holds a key frame."""

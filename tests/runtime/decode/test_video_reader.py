@@ -78,6 +78,18 @@ def test_info_says_what_the_file_is(tmp_path: Path, write_clip: Make, moving: Ma
     )
 
 
+def test_packets_of_theora_without_bytes_are_no_damage(tmp_path: Path, ffmpeg: Make) -> None:
+    path = tmp_path / "a.ogv"
+    still = "color=s=64x48:r=25:d=1,geq=lum='if(lt(N\\,10)\\,X*4\\,200)':cb=128:cr=128"
+    ffmpeg("-f", "lavfi", "-i", still, "-c:v", "libtheora", "-g", "6", path)
+    with av.open(str(path)) as container:
+        sizes = [(each.pts, each.size) for each in container.demux(video=0) if each.pts is not None]
+    assert 0 in dict(sizes).values()  # the last picture stays
+    reader, frames = read(path)
+    assert [frame.pts for frame in frames] == [pts for pts, size in sizes if size]
+    assert reader.notes() == []
+
+
 # --- damage ---------------------------------------------------------------------------------------
 
 
