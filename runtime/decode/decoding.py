@@ -145,7 +145,7 @@ class Decoding:
             for packet, is_cut_off in self._from_key_frame(self._packets()):
                 if self._changes_size(packet) or is_cut_off:
                     yield from self._begin_recording(packet)
-                for picture in self._pictures(packet):
+                for picture in self._pictures(packet) if not self._repeats_picture(packet) else ():
                     yield from self._decoded(picture)
         except av.FFmpegError:  # the file cannot be read further; the decoder may still hold frames
             self.lost.refused()
@@ -234,8 +234,6 @@ class Decoding:
         return pictures
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
-        if packet is not None and self._repeats_picture(packet):
-            return []
         if packet is not None and packet.size:
             if self._stores_decode_times:
                 packet.pts = packet.dts

@@ -10,6 +10,7 @@ from vsrc.runtime.decode.media_file import open_again, path_of, select_copied_tr
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
 
 if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
@@ -64,8 +65,10 @@ def decode_audio(packets: Sequence[Packet[Stream]]) -> list[AudioFrame]:
 
     if not packets:
         return []
-    context = cast("AudioStream", packets[0].stream).codec_context
+    context: AudioCodecContext | None = cast("AudioStream", packets[0].stream).codec_context
     frames: list[AudioFrame] = []
+    if context is None:  # damage made it a codec that FFmpeg does not know
+        return frames
     for packet in (*packets, None):
         with suppress(av.FFmpegError, ValueError):
             frames += context.decode(packet)

@@ -8,6 +8,7 @@ that overlap are cut, so that a damaged or broken-up track does not move against
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -157,7 +158,11 @@ class EncodedTrack:
         Raises:
             av.FFmpegError: The packet is damaged.
         """
+        import av
+
         decoder = cast("AudioStream", stream_with_codec(packet)).codec_context
+        if decoder is None:  # contrary to PyAV's stubs, for a codec that FFmpeg does not know
+            raise av.DecoderNotFoundError(errno.EINVAL, "the codec is unknown")
         frames = [] if self._decoder is decoder else self._drained_decoder()
         self._decoder = decoder
         frames += self._stamps.add(decoder.decode(packet))
@@ -297,6 +302,8 @@ def _opens(context: Any) -> bool:  # noqa: ANN401
     """Whether the decoder of a track opens; for a track of which no packet is at hand."""
     import av
 
+    if context is None:  # FFmpeg does not know the codec
+        return False
     try:
         context.open(strict=False)
     except (av.FFmpegError, ValueError):

@@ -328,6 +328,22 @@ def test_tracks_of_real_files_stay_in_matroska(
     assert track_of(ffprobe, tmp_path / "b.mkv", kind) == codec
 
 
+@pytest.mark.parametrize("name", ["b.mkv", "b.mp4", "b.avi"])
+def test_audio_of_an_unknown_codec_is_left_out(
+    tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make, name: str
+) -> None:
+    source, output = tmp_path / "a.mkv", tmp_path / name
+    sources = "-f lavfi -i testsrc2=s=32x32:d=0.4 -f lavfi -i sine=d=0.4".split()
+    ffmpeg(*sources, "-c:v", "ffv1", "-c:a", "libmp3lame", source)
+    source.write_bytes(source.read_bytes().replace(b"A_MPEG/L3", b"A_XPEG/L3"))
+    notes = infer(InferConfig((source,), output), session=enlarger(scale=1)).files[0].notes
+    assert any("the audio track 1 (unknown) is left out" in note for note in notes)
+    streams = ffprobe(output, "-show_streams", "-count_packets")["streams"]
+    assert [(stream["codec_type"], stream["nb_read_packets"]) for stream in streams] == [
+        ("video", "10")
+    ]
+
+
 def test_a_real_file_whose_audio_is_damaged_loses_only_that(
     tmp_path: Path, reference: Path, enlarger: Make, ffprobe: Make
 ) -> None:
