@@ -3,9 +3,10 @@
     python benchmarks/tile_memory.py [--runs 160x90,...] [--windows 640x360,...] [--model edge-s]
         > docs/results/tile-memory.md
 
-Each size is one fresh process, one after the other. A run upscales frames of noise to
-x264 and is long enough to fill the encoder; a window is upscaled alone, for frames whose run would
-take hours. The peak is what the process grows by from the moment at which the tile is chosen.
+Each size is one fresh process, one after the other. A run upscales the sample clip, scaled to
+that size, to x264, and is long enough to fill the encoder; a window is upscaled alone, for frames
+whose run would take hours. The peak is what the process grows by from the moment at which the tile
+is chosen.
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.processes.child_process import prepare_child
+from vsrc.runtime.sample import SAMPLE_CLIP
 from vsrc.runtime.shipped_models import shipped
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from support.small_clip import write_small_clip
 
 COMMON = """
 import json, sys
@@ -61,7 +61,7 @@ from vsrc.runtime.package import open_package
 
 model, width, height = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 session = open_video_session(open_package(model), backend="ort", threads=1)
-noted(session, height=height, width=width, batch=1, encoder_frames=0)
+noted(session, height=height, width=width, batch=1, encoder=0)
 lr = np.random.default_rng(0).integers(
     0, 256, (1, session.network.window, height, width, 3), dtype=np.uint8
 )
@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", default="160x90,240x136,320x180,400x224,480x270,640x360")
     parser.add_argument("--windows", default="320x180,640x360,960x540,1280x720,1600x900,1920x1080")
-    parser.add_argument("--frames", type=int, default=96)
+    parser.add_argument("--frames", type=int, default=75)
     parser.add_argument("--model", default="edge-s")
     options = parser.parse_args()
     options.model_path = str(shipped(options.model))
@@ -114,8 +114,26 @@ def measure_run(size: str, options: argparse.Namespace) -> dict[str, float]:
     width, height = map(int, size.split("x"))
     with tempfile.TemporaryDirectory(prefix="vsrc-memory-") as folder:
         clip = Path(folder) / "clip.mp4"
-        write_small_clip(clip, frames=options.frames, width=width, height=height)
+        write_sample(clip, frames=options.frames, width=width, height=height)
         return measured(RUN, str(clip), options.model_path, f"{folder}/out.mp4")
+
+
+def write_sample(path: Path, *, frames: int, width: int, height: int) -> None:
+    """Write the sample clip in another size, again and again."""
+    import av
+
+    rate, number = Fraction(25), 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        while number < frames:
+            with av.open(str(SAMPLE_CLIP)) as source:
+                for frame in islice(source.decode(video=0), frames - number):
+                    scaled = frame.reformat(width=width, height=height, threads=1)
+                    scaled.pts, scaled.time_base = number, 1 / rate
+                    number += 1
+                    container.mux(stream.encode(scaled))
+        container.mux(stream.encode(None))
 
 
 def measured(code: str, *arguments: str) -> dict[str, float]:

@@ -111,9 +111,8 @@ def demo(
 
 
 def _fresh(folder: Path) -> Path:
-    if os.path.lexists(folder):
-        if folder.is_symlink() or not (folder / MARKER).exists():
-            raise OutputError(f"{folder} exists and was not written by the demo: choose another")
+    if os.path.lexists(folder) and (folder.is_symlink() or not (folder / MARKER).exists()):
+        raise OutputError(f"{folder} exists and was not written by the demo: choose another")
     check_outputs([PlannedOutput(folder, "-o", is_ours=lambda _path: True)])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open_pending_folder(folder) as empty:  # so that no moment leaves a folder without marker

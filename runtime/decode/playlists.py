@@ -1,13 +1,15 @@
 """Playlists (.m3u8) and concat scripts, whatever their suffix: which files they name.
 
 FFmpeg opens what they name, so the names are read here first: each must be a file in the folder of
-the playlist, or below it, also after links are resolved.
+the playlist, or below it, also after links are resolved. They are read as FFmpeg reads them, and
+what it would take for something else than a name (a protocol, an escape, an attribute without
+quotes) is refused.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +22,15 @@ _DEEPEST = 4
 """Playlists within playlists: a master, its variants, and two more."""
 
 _OTHERS = (b"[playlist]", b"v=0\r", b"v=0\n", b"<?wpl", b"<asx", b"<ASX")
-_URI = re.compile(r'URI="([^"]*)"')
+_LINE_END = re.compile(r"[\r\n\0]")
+"""Where FFmpeg ends a line; Python knows more, and does not know NUL."""
+
+_BLANKS = " \t\f\v"
+_ATTRIBUTE = re.compile(r'URI=("([^"\\]*)"|)')
+"""A name in a tag: its second group; none where FFmpeg reads it in another way."""
+
+_CONCAT_NAME = re.compile(r"""[ \t]+(?:'([^']*)'|([^\s'"\\]+))[ \t]*""")
+_PROTOCOL = re.compile(r"[A-Za-z0-9+.-]+:")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -65,12 +75,14 @@ def _walk(path: Path, folder: Path, *, depth: int) -> Iterator[Path]:
     yield path
     for name in _names(path):
         file = path.parent / name
-        if "://" in name or not file.resolve().is_relative_to(folder):
+        plain = Path(os.path.normpath(file))  # FFmpeg shortens `a/..`, whatever `a` links to
+        is_inside = all(each.resolve().is_relative_to(folder) for each in (file, plain))
+        if not is_inside or _PROTOCOL.match(name):
             raise MediaError(
                 f"{path} names {name}, which is not in the folder {folder}; --allow-playlist reads "
                 "only files of that folder"
             )
-        if not file.is_file():
+        if not (file.is_file() and plain.is_file()):
             raise MediaError(f"{path} names {name}, and there is no such file")
         if is_playlist(file):
             yield from _walk(file, folder, depth=depth + 1)
@@ -85,24 +97,32 @@ def _names(path: Path) -> Iterator[str]:
     if len(data) > _LONGEST_BYTES:
         raise MediaError(f"{path} is a playlist of more than {_LONGEST_BYTES >> 20} MB")
     text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape").lstrip()
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.rstrip(_BLANKS) for line in _LINE_END.split(text)]
     if text.startswith("#EXTM3U"):
-        for line in lines:
-            yield from _URI.findall(line) if line.startswith("#") else [line] if line else []
+        for line in filter(None, lines):
+            yield from _attributes(path, line) if line.startswith("#") else [line]
     elif text.startswith("ffconcat"):
         for line in lines:
-            if line.split(None, 1)[:1] == ["file"]:
-                yield _unquoted(path, line)
+            keyword, names = line.lstrip(_BLANKS)[:4], line.lstrip(_BLANKS)[4:]
+            if keyword == "file" and names[:1] in tuple(_BLANKS):
+                yield _unquoted(path, names)
     else:
         raise MediaError(f"{path} is a playlist of an unsupported kind; expected .m3u8 or ffconcat")
 
 
-def _unquoted(path: Path, line: str) -> str:
+def _attributes(path: Path, line: str) -> Iterator[str]:
+    """Yield the names in a tag of an .m3u8 file."""
+    for match in _ATTRIBUTE.finditer(line):
+        if match[2] is None:
+            raise MediaError(f'{path}: {line!r} is not understood; expected URI="NAME"')
+        yield match[2]
+
+
+def _unquoted(path: Path, words: str) -> str:
     """Return the name of a `file` line of a concat script."""
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise MediaError(f"{path}: {line!r} is not a line of a concat script ({error})") from error
-    if len(words) != 2:
-        raise MediaError(f"{path}: {line!r} names no file, or several")
-    return words[1].removeprefix("file:")
+    if (match := _CONCAT_NAME.fullmatch(words)) is None:
+        raise MediaError(
+            f"{path}: 'file{words}' is not understood; expected file NAME or file 'NAME', without "
+            "escapes and other quotes"
+        )
+    return match[1] if match[1] is not None else match[2]

@@ -18,7 +18,7 @@ from vsrc.runtime.backends.graph_in_use import GraphInUse, graph_of
 from vsrc.runtime.encode.targets import check_target
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import Job, open_job
+from vsrc.runtime.jobs.job import Job, memory_of_encoder, open_job
 from vsrc.runtime.jobs.run_plan import plan_run
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.memory import free_bytes, peak_growth
@@ -27,7 +27,6 @@ from vsrc.runtime.sensors.cuda_device import cuda_device
 from vsrc.runtime.shipped_models import DEFAULT_STUDENT
 from vsrc.runtime.text.size_text import format_size
 from vsrc.runtime.windows.session import PendingPixels
-from vsrc.runtime.windows.tile_size import ENCODER_FRAMES
 
 _LEAST_WINDOWS, _MOST_SECONDS = 2, 5.0
 """Windows that are timed: at least so many, and no new one after so many seconds."""
@@ -130,7 +129,7 @@ def _plan(job: Job, free_before: int | None) -> FilePlan:
     growth = peak_growth(work)
     if growth is None and not frame_ms:
         work()
-    queued = ENCODER_FRAMES * info.height * info.width * network.scale**2 * 3 // 2
+    queued = round(memory_of_encoder(info, job.config, job.target, job.session))
     after = _free_on_device(job.config) if free_before is not None else None
     on_device = None if free_before is None or after is None else max(0, free_before - after)
     return FilePlan(

@@ -23,7 +23,8 @@ from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.reader import Reader
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.decode.video_reader import VideoReader
-from vsrc.runtime.encode.codec_choice import deepest_codec, writes_8_bits
+from vsrc.runtime.encode.codec_choice import choose_codec, deepest_codec, writes_8_bits
+from vsrc.runtime.encode.encoder_memory import encoder_bytes
 from vsrc.runtime.encode.muxers import muxer_of
 from vsrc.runtime.encode.picture_writer import PictureWriter
 from vsrc.runtime.encode.segments import (
@@ -46,7 +47,7 @@ from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.state_session import StateSession
-from vsrc.runtime.windows.tile_size import ENCODER_FRAMES, check_tile, choose_tile
+from vsrc.runtime.windows.tile_size import check_tile, choose_tile
 from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import (
     check_batch,
@@ -301,14 +302,13 @@ def _add_tiles(
     check_batch(session.network, config.batch)
     if isinstance(session, RingSession):
         session.forget()  # every input numbers its frames from 0
-    is_video = not (target.is_pictures or target.is_pipe)
     choice = choose_tile(
         session,
         height=height,
         width=width,
         batch=config.batch,
         tile=config.tile,
-        encoder_frames=ENCODER_FRAMES if is_video else 0,
+        encoder=memory_of_encoder(info, config, target, session),
     )
     if isinstance(session, StateSession):
         tiled: TiledSession | StateSession = session.tiled(choice.tile)
@@ -327,6 +327,26 @@ def _add_tiles(
     if session.network.state and config.start:
         tiled.notes.append(describe_warm_up(session.network))
     return tiled
+
+
+def memory_of_encoder(
+    info: VideoInfo, config: InferConfig, target: Target, session: Session
+) -> float:
+    """Return the memory that the encoder of a result will hold, bytes; 0 where it keeps no frames.
+
+    Args:
+        info: The source.
+        config: Settings of the run.
+        target: Input and output.
+        session: Session that upscales.
+    """
+    if target.is_pictures or target.is_pipe:
+        return 0.0
+    choice = choose_codec(
+        config.codec, muxer_of(target.path), info, is_deep=session.graph.io == "float"
+    )
+    pixels = info.height * info.width * session.network.scale**2
+    return encoder_bytes(choice.codec, pixels=pixels, depth=choice.depth)
 
 
 def _describe_lost_bits(info: VideoInfo, config: InferConfig, target: Target) -> str:

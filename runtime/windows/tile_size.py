@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vsrc.runtime.encode.encoder_memory import encoder_bytes
 from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.spec import NetworkSpec
@@ -43,15 +44,12 @@ _FOR_WINDOWS = 0.1
 """Share of the free memory that windows get in any case: where the encoder takes most of it, tiles
 smaller than that save nothing, and cost time."""
 
-_FRAMES_IN_FLIGHT = 80
-"""Number of upscaled frames in queues and in the encoder's lookahead, 1.5 bytes a pixel."""
+_AT_WORK = 8
+"""Upscaled pictures of 3 bytes a pixel outside of the queue: computed, checked, converted; fitted
+to measured peaks (docs/results/memory.md)."""
 
-ENCODER_FRAMES = 135
-"""Memory of x264 (preset medium, 8 threads) in frames of 1.5 bytes a pixel: lookahead, references
-and threads; docs/results/memory.md."""
-
-_AT_WORK = 3
-"""Pictures of 3 bytes a pixel outside of the queue: one computed, two converted."""
+_FIXED_BYTES = 15e6
+"""What a run allocates whatever the size of its frames: code, stacks, the decoder."""
 
 QUEUE_DEPTHS = (QUEUE_DEPTH, 1)
 """Depth of the queue of upscaled pictures, and what it shrinks to."""
@@ -88,7 +86,7 @@ def choose_tile(
     width: int,
     batch: int,
     tile: int | None = None,
-    encoder_frames: int = ENCODER_FRAMES,
+    encoder: float | None = None,
 ) -> TileChoice:
     """Choose the tile size for frames of a size, and how many windows are computed in parallel.
 
@@ -100,7 +98,7 @@ def choose_tile(
         width: Width of the frames, LR pixels.
         batch: Number of windows fed at once.
         tile: Side of a tile as asked for, LR pixels; 0 for whole frames, None to choose it.
-        encoder_frames: Number of frames that the encoder holds; 0 where none are kept.
+        encoder: Memory of the encoder, bytes; 0 where it keeps no frames, None for that of x264.
 
     Raises:
         DeviceMemoryError: The smallest tile does not fit.
@@ -118,7 +116,7 @@ def choose_tile(
             height=height,
             width=width,
             batch=batch if lanes else batch * at_once,
-            encoder_frames=encoder_frames,
+            encoder=encoder,
         )
     if isinstance(session, ParallelSession) and lanes:
         fit = lanes if is_sure else memory.usual_pixels // window if memory else _UNMEASURED_LANES
@@ -140,7 +138,7 @@ def _limited(session: Session, *, height: int, width: int) -> TileChoice | None:
 
 
 def _measure(
-    session: Session, *, height: int, width: int, batch: int, encoder_frames: int
+    session: Session, *, height: int, width: int, batch: int, encoder: float | None
 ) -> _Memory | None:
     """Measure what a run needs, and what there is; None where that is unknown."""
     if isinstance(session, RenewableSession):
@@ -155,12 +153,13 @@ def _measure(
         kept += session.feature_bytes(height, width)
     if isinstance(session, StateSession):
         kept += _STATES * session.state_bytes(height, width)
+    output_pixels = height * width * session.network.scale**2
     return _Memory(
         free=free,
         kept=kept,
         of_pixel=batch * max(1, grown) / (trial.shape[2] * trial.shape[3]),
-        output_pixels=height * width * session.network.scale**2,
-        encoder_frames=encoder_frames,
+        output_pixels=output_pixels,
+        encoder=encoder_bytes("x264", pixels=output_pixels) if encoder is None else encoder,
     )
 
 
@@ -174,18 +173,18 @@ class _Memory:
         of_pixel: Memory for each LR pixel of a batch of windows, bytes; of all that are computed at
             once, where their number cannot be chosen.
         output_pixels: Pixels of an upscaled frame.
-        encoder_frames: Frames that the encoder holds.
+        encoder: Memory of the encoder, bytes.
     """
 
     free: int
     kept: int
     of_pixel: float
     output_pixels: int
-    encoder_frames: int
+    encoder: float
 
     def held(self, queue: int) -> float:
-        """Memory of the frames behind the network, bytes."""
-        return (1.5 * self.encoder_frames + 3 * (queue + _AT_WORK)) * self.output_pixels
+        """Memory of all that is not the network: the frames behind it above all, bytes."""
+        return self.encoder + 3 * (queue + _AT_WORK) * self.output_pixels + _FIXED_BYTES
 
     def pixels(self, share: float, held: float) -> int:
         """LR pixels of windows that fit beside all else; 0 or less for none."""
@@ -194,7 +193,7 @@ class _Memory:
     @property
     def usual_pixels(self) -> int:
         """LR pixels of windows that fit without further thought."""
-        return self.pixels(_SHARE, 1.5 * _FRAMES_IN_FLIGHT * self.output_pixels)
+        return self.pixels(_SHARE, self.held(QUEUE_DEPTHS[0]))
 
     def pixels_alone(self, share: float) -> int:
         """LR pixels of windows that fit into a share of the free memory by themselves."""

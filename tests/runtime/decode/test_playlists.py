@@ -70,6 +70,39 @@ def test_an_allowed_playlist_reads_nothing_else(folder: Path, text: str, name: s
         open_container(path)
 
 
+UNLIKE = {
+    "protocol": "#EXTM3U\nfile:../secret.ts\n",
+    "nul": "#EXTM3U\n#x\0../secret.ts\n",
+    "nul in a script": "ffconcat version 1.0\n#x\0file deep/link.ts\n",
+    "blank before": "#EXTM3U\n\u00a0a.ts\n",
+    "attribute without quotes": "#EXTM3U\n#EXT-X-MAP:URI=../secret.ts\n",
+    "escape in an attribute": '#EXTM3U\n#EXT-X-MAP:URI="\\.\\./secret.ts"\n',
+    "escape in a script": "ffconcat version 1.0\nfile \\.\\./secret.ts\n",
+    "other quotes": 'ffconcat version 1.0\nfile "a.ts"\n',
+    "path through a link": "#EXTM3U\nthere/../b.ts\n",
+}
+"""Playlists that FFmpeg reads otherwise than most programs would; all lead out of the folder."""
+
+
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_names_are_read_as_ffmpeg_reads_them(folder: Path, kind: str) -> None:
+    (folder / "file:..").mkdir()
+    (folder / "deep/deeper").mkdir(parents=True)
+    (folder / "\\.\\.").mkdir()
+    for inside in ("file:../secret.ts", "\\.\\./secret.ts", "deep/b.ts"):
+        shutil.copy(folder / "a.ts", folder / inside)
+    (folder / "there").symlink_to("deep/deeper")  # there/../b.ts is deep/b.ts, or b.ts
+    for outside in ("b.ts", "deep/link.ts", '"a.ts"', "\u00a0a.ts"):
+        (folder / outside).symlink_to(folder.parent / "secret.ts")
+    path = folder / "list.m3u8"
+    path.write_text(UNLIKE[kind])
+    with (
+        allow_media(playlists=True),
+        pytest.raises(MediaError, match=r"not in the folder|not understood"),
+    ):
+        open_container(path)
+
+
 def test_playlists_in_a_playlist_are_checked_too(folder: Path) -> None:
     (folder / "inner.m3u8").write_text(M3U8.format("../secret.ts"))
     (folder / "outer.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\ninner.m3u8\n")

@@ -333,7 +333,7 @@ def test_audio_of_an_unknown_codec_is_left_out(
     tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make, name: str
 ) -> None:
     source, output = tmp_path / "a.mkv", tmp_path / name
-    sources = "-f lavfi -i testsrc2=s=32x32:d=0.4 -f lavfi -i sine=d=0.4".split()
+    sources = ["-f", "lavfi", "-i", "testsrc2=s=32x32:d=0.4", "-f", "lavfi", "-i", "sine=d=0.4"]
     ffmpeg(*sources, "-c:v", "ffv1", "-c:a", "libmp3lame", source)
     source.write_bytes(source.read_bytes().replace(b"A_MPEG/L3", b"A_XPEG/L3"))
     notes = infer(InferConfig((source,), output), session=enlarger(scale=1)).files[0].notes

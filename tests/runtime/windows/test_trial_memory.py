@@ -21,7 +21,7 @@ session = open_video_session(open_package(shipped("edge-s")), precision="fp32", 
 window = session.network.window
 
 def of_pixel():
-    memory = tile_size._measure(session, height=1080, width=1920, batch=1, encoder_frames=1)
+    memory = tile_size._measure(session, height=1080, width=1920, batch=1, encoder=1)
     return None if memory is None else memory.of_pixel
 
 first = of_pixel()
