@@ -1,4 +1,9 @@
-"""Containers that store when packets are decoded, not when frames are shown."""
+"""Containers and streams whose packets do not say when frames are shown.
+
+Some store when packets are decoded, not when frames are shown. Of those that store no times at all,
+FFmpeg takes the number of a picture for its time (Dirac), or all frames of MPEG-1 for such as are
+shown when they are decoded.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +15,25 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
-_DECODE_TIMES = frozenset(("asf", "avi"))
+_H26X = frozenset(("h264", "hevc", "vvc"))
 
-_NOT_DERIVED = frozenset(("h264", "hevc", "vvc"))
-"""Codecs for which FFmpeg does not derive the one from the other."""
+_DECODE_TIMES = {
+    "asf": _H26X | {"mpeg1video", "mpeg2video"},
+    "avi": _H26X,
+    "mpegvideo": frozenset(("mpeg1video",)),
+}
+"""FFmpeg's name of a container -> codecs of which it has the times of decoding only, and does not
+derive the others from them."""
 
 
 def stores_decode_times(container: InputContainer, stream: av.VideoStream) -> bool:
     """Whether only the decoding times of the packets of a video are known."""
-    return container.format.name in _DECODE_TIMES and codec_name(stream) in _NOT_DERIVED
+    return codec_name(stream) in _DECODE_TIMES.get(container.format.name, ())
+
+
+def stores_numbers(container: InputContainer) -> bool:
+    """Whether the time stamps of a file count its pictures: they are no times."""
+    return container.format.name == "dirac"
 
 
 def find_delay(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> int:

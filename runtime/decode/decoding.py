@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 from vsrc.runtime.decode.colour_tags import ColourTags
-from vsrc.runtime.decode.decode_times import stores_decode_times
+from vsrc.runtime.decode.decode_times import stores_decode_times, stores_numbers
 from vsrc.runtime.decode.frame import Packets
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.mpeg_packets import MPEG_CODECS, coded_size, split_pictures
@@ -88,6 +88,7 @@ class Decoding:
         if is_interlaced:
             self.expect_fields()
         self._stores_decode_times = stores_decode_times(container, stream)
+        self._stores_numbers = stores_numbers(container)
         self._clock = ContinuousClock() if container.format.name in WITH_OWN_CLOCK else None
         self._begin = begin
         self._corrupt: list[int] = []
@@ -237,6 +238,8 @@ class Decoding:
         if packet is not None and packet.size:
             if self._stores_decode_times:
                 packet.pts = packet.dts
+            elif self._stores_numbers:
+                packet.pts = packet.dts = None
             self._saw(packet)
             is_key = self._note_start(packet)
             self.video_packets += 1
