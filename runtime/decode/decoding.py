@@ -7,12 +7,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
 from vsrc.runtime.decode.colour_tags import ColourTags
-from vsrc.runtime.decode.decode_times import stores_decode_times, stores_numbers
+from vsrc.runtime.decode.decode_times import choose_restamping
 from vsrc.runtime.decode.frame import Packets
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.mpeg_packets import MPEG_CODECS, coded_size, split_pictures
 from vsrc.runtime.decode.packet_decoder import DecoderOpener, StreamDecoder
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.recording_cuts import JOINT_PACKETS, RecordingCuts
 from vsrc.runtime.decode.recording_start import RecordingStart
 from vsrc.runtime.decode.recordings import iter_packets, stream_with_codec
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 
 _INTERLACED_RUN = 3
 """Interlaced frames in a row after which the stream is interlaced; damage may mark one or two."""
-
-_JOINT_PACKETS = 3
-"""Packets beside a joint of two recordings that a demuxer may mark as corrupt, because it misses
-packets between them."""
 
 _HELD_BYTES = 256 << 20
 """Most packets that are held back to begin at a key frame, bytes."""
@@ -87,18 +84,15 @@ class Decoding:
         self._has_fields = False
         if is_interlaced:
             self.expect_fields()
-        self._stores_decode_times = stores_decode_times(container, stream)
-        self._stores_numbers = stores_numbers(container)
+        self._restamp = choose_restamping(container, stream)
         self._clock = ContinuousClock() if container.format.name in WITH_OWN_CLOCK else None
         self._begin = begin
         self._corrupt: list[int] = []
-        self._joint = self._refused = -_JOINT_PACKETS - 1
+        self._joint = self._refused = -JOINT_PACKETS - 1
         self._interlaced_run = 0
         self._colour_tags = ColourTags()
         self._last_dts: int | None = None
-        self._read = 0
-        self._decoder_read: Stream = stream
-        self._marked = -_JOINT_PACKETS - 1
+        self._cuts = RecordingCuts(container, stream, self._clock)
         self._start = self._recording = RecordingStart(self._codec)
         self._is_begun = True
         self._size = b""
@@ -143,7 +137,7 @@ class Decoding:
         import av
 
         try:
-            for packet, is_cut_off in self._from_key_frame(self._packets()):
+            for packet, is_cut_off in self._from_key_frame(self._cuts.marked(self._packets())):
                 if self._changes_size(packet) or is_cut_off:
                     yield from self._begin_recording(packet)
                 for picture in self._pictures(packet) if not self._repeats_picture(packet) else ():
@@ -153,12 +147,8 @@ class Decoding:
             yield from self._decoded(None)
         self.is_complete = True
 
-    def _packets(self) -> Iterator[tuple[Packet[Stream], bool]]:
-        """Yield the packets of the video, on a continuous clock; those of the rest go aside.
-
-        Yields:
-            Packet, and whether a recording begins with it that is cut off from the one before.
-        """
+    def _packets(self) -> Iterator[Packet[Stream]]:
+        """Yield the packets of the video, on a continuous clock; those of the rest go aside."""
         tracks = select_copied_tracks(self._container)
         demuxed = iter_packets(self._container, self._stream, tracks)
         clock = self._clock
@@ -168,28 +158,11 @@ class Decoding:
             if is_restart or steps_back:
                 self._excuse_joint()
             if packet.stream is self._stream:
-                yield packet, self._is_cut_off(packet)
+                yield packet
             elif packet.size:
+                self._cuts.saw(packet)
                 self._saw(packet)
                 self._aside.append(packet)
-
-    def _is_cut_off(self, packet: Packet[Stream]) -> bool:
-        """Whether a recording begins with a video packet that does not continue the one before.
-
-        A clock that jumps proves no cut. In a transport stream, packets of an interrupted one are
-        marked, as numbers are missing; in a program stream, the first packet tells.
-        """
-        self._read += bool(packet.size)
-        if packet.size and stream_with_codec(packet) is not self._decoder_read:
-            self._decoder_read = stream_with_codec(packet)
-            return True
-        is_joint = self._clock is not None and self._clock.is_joint
-        is_marked = self._read - self._marked <= _JOINT_PACKETS
-        if packet.is_corrupt:
-            self._marked = self._read
-        if self._container.format.name == "mpegts":
-            return is_joint and is_marked
-        return is_joint and not packet.is_keyframe
 
     def _from_key_frame(
         self, packets: Iterator[tuple[Packet[Stream], bool]]
@@ -236,10 +209,7 @@ class Decoding:
 
     def _decoded(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         if packet is not None and packet.size:
-            if self._stores_decode_times:
-                packet.pts = packet.dts
-            elif self._stores_numbers:
-                packet.pts = packet.dts = None
+            self._restamp(packet)
             self._saw(packet)
             is_key = self._note_start(packet)
             self.video_packets += 1
@@ -338,7 +308,7 @@ class Decoding:
         self._joint = self.video_packets
 
     def _is_near(self, packet: int) -> bool:
-        return abs(self.video_packets - packet) <= _JOINT_PACKETS
+        return abs(self.video_packets - packet) <= JOINT_PACKETS
 
     def _frames_of(self, packet: Packet[Stream] | None) -> list[av.VideoFrame]:
         """Decode a packet, or drain the decoder (None); returns no frames on a decoding error."""

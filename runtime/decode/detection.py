@@ -68,6 +68,22 @@ def reason_to_skip(path: Path) -> str | None:
         return error.strerror or str(error)
 
 
+def is_picture_file(path: Path) -> bool:
+    """Whether a file is named as a still image, and is no animated WebP."""
+    suffix = path.suffix.lower()
+    return suffix in PICTURE_SUFFIXES and not (suffix == ".webp" and is_animated_webp(path))
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Whether the animation flag of the extended header is set (WebP container, VP8X)."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    return head[12:16] == b"VP8X" and bool(head[20] & 2)
+
+
 def _kind_of_text(path: Path) -> str | None:
     """Whether a file is text, from its beginning: a playlist, or any other text."""
     with path.open("rb") as file:

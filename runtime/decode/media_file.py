@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.decode.detection import is_animated_webp
 from vsrc.runtime.decode.playlists import check_playlist
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.program_parts import Part, find_parts
 from vsrc.runtime.decode.sources import PIPE, describe_refused_url, is_url
+from vsrc.runtime.decode.transport.program_parts import Part, find_parts
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_access import media_access, restored_url
 from vsrc.runtime.pyav_versions import open_input, time_base
@@ -28,7 +29,7 @@ _WITH_HEADER = ("asf", "avi", "flv", "matroska", "mov", "mxf")
 """Beginnings of FFmpeg's names of containers whose header says how long the file is. For others
 FFmpeg estimates it, from the last time stamps or the size of what is there."""
 
-_PART = re.compile(r"subfile,,start,\d+,end,\d+,,:file:(.+)", re.DOTALL)
+_PART = re.compile(r"subfile,,start,(\d+),end,\d+,,:file:(.+)", re.DOTALL)
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -55,13 +56,9 @@ def open_container(path: Path) -> InputContainer:
     if container.format.name == "tty":  # FFmpeg would decode any text file as ANSI art
         container.close()
         raise MediaError(f"{path} is a text file, not a video")
-    if container.format.name == "webp_pipe" and _is_animated_webp(path):
+    if container.format.name == "webp_pipe" and is_animated_webp(path):
         container.close()
-        frames = shlex.quote(str(path.with_name(f"{path.stem}-%04d.png")))
-        raise MediaError(
-            f"{path} is an animated WebP, which FFmpeg cannot decode; make images of it, with "
-            f"ImageMagick: magick {shlex.quote(str(path))} -coalesce {frames}"
-        )
+        raise MediaError(describe_animated_webp(path, "which this FFmpeg cannot decode"))
     return container
 
 
@@ -112,9 +109,15 @@ def path_of(container: InputContainer) -> Path | None:
     if container.file is not None:
         return None
     if match := _PART.fullmatch(container.name):
-        return Path(match[1])
+        return Path(match[2])
     name = container.name
     return Path(name.removeprefix("file:")) if name.startswith("file:") else None
+
+
+def begin_of(container: InputContainer) -> int:
+    """Return the place in its file at which a container begins, bytes; 0 if it is no part of it."""
+    match = _PART.fullmatch(container.name)
+    return int(match[1]) if match else 0
 
 
 def _open_name(name: str) -> InputContainer:
@@ -123,11 +126,13 @@ def _open_name(name: str) -> InputContainer:
     return open_input(name, options=options)
 
 
-def _is_animated_webp(path: Path) -> bool:
-    """Whether the animation flag of the extended header is set (WebP container, VP8X)."""
-    with path.open("rb") as file:
-        head = file.read(21)
-    return head[12:16] == b"VP8X" and bool(head[20] & 2)
+def describe_animated_webp(path: Path, reason: str) -> str:
+    """Say why an animated WebP is not read, and how to make images of it."""
+    frames = shlex.quote(str(path.with_name(f"{path.stem}-%04d.png")))
+    return (
+        f"{path} is an animated WebP, {reason}; make images of it, with ImageMagick: magick "
+        f"{shlex.quote(str(path))} -coalesce {frames}"
+    )
 
 
 def _open_url(url: str) -> InputContainer:

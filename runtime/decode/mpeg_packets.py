@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.probe import codec_name
+
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
 MPEG_CODECS = frozenset(("mpeg1video", "mpeg2video"))
 
+_PREFIX, _SLICES = b"\0\0\1", range(0x01, 0xB0)
 _PICTURE, _SEQUENCE = b"\0\0\1\0", b"\0\0\1\xb3"
 """`picture_start_code` and `sequence_header_code` (ITU-T H.262, table 6-1); the size of the frames
 follows the latter."""
@@ -26,6 +29,23 @@ def split_pictures(packet: Packet[Stream]) -> list[Packet[Stream]]:
     if second < 0:
         return [packet]
     return [_part(packet, data[:second], packet.pts, packet.dts), _part(packet, data[second:])]
+
+
+def without_other_picture(packet: Packet[Stream]) -> Packet[Stream]:
+    """Return a packet without the slices of another picture that follow its own.
+
+    Slices lie from top to bottom, each with the number of its row (ITU-T H.262, 6.3.16).
+    """
+    if codec_name(packet.stream) not in MPEG_CODECS:
+        return packet
+    data = bytes(packet)
+    row, place = 0, data.find(_PICTURE)
+    while (place := data.find(_PREFIX, place + 1)) >= 0 and place + 3 < len(data):
+        code = data[place + 3]
+        if row > code in _SLICES:
+            return _part(packet, data[:place], packet.pts, packet.dts)
+        row = code if code in _SLICES else row if code else 0
+    return packet
 
 
 def coded_size(packet: Packet[Stream]) -> bytes:

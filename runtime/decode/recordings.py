@@ -14,7 +14,7 @@ from vsrc.runtime.decode.media_file import (
     video_stream,
 )
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.program_parts import find_parts
+from vsrc.runtime.decode.transport.program_parts import find_parts
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.pyav_versions import open_output
 

@@ -19,7 +19,7 @@ from vsrc.runtime.decode.clip_layouts import (
     is_video_file,
 )
 from vsrc.runtime.decode.clip_source import natural_key
-from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, reason_to_skip
+from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, is_picture_file, reason_to_skip
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.media_access import media_access
 from vsrc.runtime.numbering import find_matching, is_pattern
@@ -111,7 +111,7 @@ def _find(text: str | Path, output: str | Path | None = None) -> Iterator[Source
         yield _stream(path, text)
     elif path.is_dir():
         yield from _in_folder(path, output)
-    elif path.suffix.lower() in PICTURE_SUFFIXES and path.exists():
+    elif is_picture_file(path) and path.exists():
         yield Source(_folder_name(path.parent), (path,), is_pictures=True)
     elif not path.exists() and is_pattern(path):
         yield Source(_folder_name(path.parent), tuple(find_matching(path)), is_pictures=True)

@@ -21,6 +21,9 @@ _STRUCTURAL = frozenset(
 )
 """Tags that describe the old file or encoder and would be wrong in the new file."""
 
+_NO_TIME = "1970-01-01T00:00:00"
+"""Beginning of a `creation_time` that was never set, as FFmpeg 9 reads it from ASF."""
+
 _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics", "duration")
 """Prefixes of the tags in which mkvmerge stores statistics."""
 
@@ -147,8 +150,10 @@ def _find_timecode(tags: Mapping[str, str]) -> str | None:
 
 
 def _is_structural(name: str, text: str) -> bool:
-    # AVI has no other tag for the program that wrote it.
-    return name.lower() in _STRUCTURAL or (name.lower() == "software" and text.startswith("Lavf"))
+    name = name.lower()
+    if name == "software":  # AVI has no other tag for the program that wrote it
+        return text.startswith("Lavf")
+    return name in _STRUCTURAL or (name == "creation_time" and text.startswith(_NO_TIME))
 
 
 def _lost_note(lost: list[str], muxer: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.decode.media_file import open_container
+from vsrc.runtime.decode.media_file import describe_animated_webp, open_container
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
 from vsrc.runtime.decode.transparency import remove_alpha_advice
 from vsrc.runtime.errors import MediaError
@@ -109,6 +109,8 @@ def _decode(path: Path) -> tuple[av.VideoFrame, VideoInfo]:
     with library_failures_named(str(path)), open_container(path) as container:
         if not container.streams.video:
             raise MediaError(f"{path} is not an image")
+        if container.format.name == "webp_anim":  # FFmpeg 9 decodes all its frames
+            raise MediaError(describe_animated_webp(path, "not one image; name it alone"))
         stream = container.streams.video[0]
         try:
             frame = next(container.decode(stream), None)

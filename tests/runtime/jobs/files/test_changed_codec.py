@@ -14,8 +14,8 @@ import pytest
 from support import marked_clips
 from support.enlarger import Enlarger
 from support.marked_clips import make_clip, probe, read_marks
-from vsrc.runtime.decode.program_parts import Part, find_parts
 from vsrc.runtime.decode.recordings import iter_packets
+from vsrc.runtime.decode.transport.program_parts import Part, find_parts
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer

@@ -22,12 +22,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SYNC = 0x47
-_SIZES = (188, 192, 204)
-"""Sizes of a packet: as it is, with a time before it (M2TS), with a checksum behind it."""
-
-_AGREEING = 5
-"""Sync bytes at the right distance that are no accident."""
+from vsrc.runtime.decode.transport.transport_packets import (
+    HEAD_BYTES,
+    PacketLayout,
+    PacketRun,
+    find_layout,
+    find_packets,
+)
 
 _CHUNK_BYTES = 8 << 20
 _WHOLE_BYTES = 512 << 20
@@ -75,7 +76,7 @@ def find_parts(path: Path) -> tuple[Part, ...]:
 @lru_cache(maxsize=32)
 def _find_parts(path: Path, _modified: int, size_bytes: int) -> tuple[Part, ...]:
     with path.open("rb") as file:
-        layout = _find_layout(file.read(204 * (_AGREEING + 1)))
+        layout = find_layout(file.read(HEAD_BYTES))
         if layout is None:
             return (Part(0, 0),)
         tables = _Tables(layout)
@@ -112,24 +113,16 @@ class _Change:
     stop: int
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How packets lie in a file: their distance, and what precedes the sync byte, bytes."""
-
-    size: int
-    before: int
-
-
 @dataclass
 class _Tables:
     """The tables read so far.
 
     Attributes:
-        layout: Layout of the packets.
+        layout: PacketLayout of the packets.
         changes: Places of tables with other codecs.
     """
 
-    layout: _Layout
+    layout: PacketLayout
     changes: list[_Change] = field(default_factory=list)
     _maps: frozenset[int] = frozenset()
     _codecs: dict[int, Codecs] = field(default_factory=dict)
@@ -152,22 +145,13 @@ class _Tables:
 
     def _take(self, data: bytes, place: int) -> int:
         """Take the tables of the packets in `data`; return the bytes that were used."""
-        size, at = self.layout.size, 0
-        while (at := _next_sync(data, at, self.layout)) >= 0:
-            count = (len(data) - at) // size
-            rows = np.frombuffer(data, np.uint8, count * size, at).reshape(count, size)
-            packets = rows[:, self.layout.before :]
-            broken = np.flatnonzero(packets[:, 0] != _SYNC)
-            good = int(broken[0]) if len(broken) else count
-            self._take_rows(packets[:good], place + at)
-            at += good * size
-            if good == count:
-                return at
-        return max(0, len(data) - size * (_AGREEING + 1))
+        runs, used = find_packets(data, self.layout)
+        for run in runs:
+            self._take_run(run, place + run.place)
+        return used
 
-    def _take_rows(self, packets: NDArray[np.uint8], place: int) -> None:
-        high = packets[:, 1].astype(np.uint16) & 0x1F
-        identifiers = (high << 8 | packets[:, 2]).astype(np.uint16)
+    def _take_run(self, run: PacketRun, place: int) -> None:
+        identifiers, packets = run.identifiers, run.packets
         begins = packets[:, 1] & 0x40 != 0  # payload_unit_start_indicator
         known, rows = self._maps, iter(self._table_rows(identifiers, begins))
         while (row := next(rows, None)) is not None:
@@ -208,32 +192,6 @@ class _Tables:
             self._before = self._codecs
             self.changes.append(_Change(self._pat, place))
         self._codecs = known | {program: new}
-
-
-def _find_layout(data: bytes) -> _Layout | None:
-    for size in _SIZES:
-        for before in range(size):
-            if _is_sync(data, before, size):
-                return _Layout(size, 4 if size == 192 else 0)
-    return None
-
-
-def _is_sync(data: bytes, at: int, size: int) -> bool:
-    marks = data[at : at + size * _AGREEING : size]
-    return len(marks) == _AGREEING and not marks.strip(bytes((_SYNC,)))
-
-
-def _next_sync(data: bytes, at: int, layout: _Layout) -> int:
-    """Return where a row of packets begins, from a place on; -1 if there is none."""
-    for begin in range(at, min(at + 4 * layout.size, len(data))):
-        if _is_sync(data, begin + layout.before, layout.size):
-            return begin
-    found = data.find(_SYNC, at + 4 * layout.size)
-    while found >= 0:
-        if _is_sync(data, found, layout.size):
-            return found - layout.before
-        found = data.find(_SYNC, found + 1)
-    return -1
 
 
 def _section(packet: bytes, *, table: int) -> bytes | None:

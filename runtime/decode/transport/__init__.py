@@ -1,0 +1,1 @@
+"""Bytes of transport streams: packets, the tables in them, where some are missing."""
