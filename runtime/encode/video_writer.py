@@ -17,6 +17,7 @@ from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
+from vsrc.runtime.encode.matroska_aspect import DisplaySize
 from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS, muxer_of
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import (
@@ -167,6 +168,7 @@ class VideoWriter:
             self._output.close()
             if self._grid:
                 self._grid.write_start(self._pending.file)
+            self._display_size.write(self._pending.file)
             # A result that has appeared or changed meanwhile is another job's.
             is_same = self._before is not None and file_state(self.path) == self._before
             self._pending.commit(overwrite=self._overwrite and is_same)
@@ -299,6 +301,7 @@ class VideoWriter:
         self._tracks: TrackCopier | None = None
         if self._source is not None:
             self._tracks = self._open_tracks(self._source, muxer)
+        self._display_size = DisplaySize(self._encoded.stream)
         self.notes += [lost_tags] if lost_tags else []
 
     def _open_tracks(self, source: InputContainer, muxer: str) -> TrackCopier:
