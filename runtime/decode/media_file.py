@@ -23,6 +23,7 @@ from vsrc.runtime.text.missing_path import describe_missing
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.container.core import Container
     from av.stream import Stream
 
 _WITH_HEADER = ("asf", "avi", "flv", "matroska", "mov", "mxf")
@@ -114,7 +115,7 @@ def path_of(container: InputContainer) -> Path | None:
     return Path(name.removeprefix("file:")) if name.startswith("file:") else None
 
 
-def begin_of(container: InputContainer) -> int:
+def begin_of(container: Container) -> int:
     """Return the place in its file at which a container begins, bytes; 0 if it is no part of it."""
     match = _PART.fullmatch(container.name)
     return int(match[1]) if match else 0

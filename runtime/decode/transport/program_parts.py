@@ -31,10 +31,13 @@ from vsrc.runtime.decode.transport.transport_packets import (
 )
 
 _CHUNK_BYTES = 8 << 20
-_WHOLE_BYTES = 512 << 20
-"""Size up to which all of a file is read; of a larger one, a sample each `_STRIDE_BYTES`."""
+_WHOLE_BYTES = 64 << 20
+"""Size up to which all of a file is read; of a larger one, a sample in each stride."""
 
-_STRIDE_BYTES, _SAMPLE_BYTES = 32 << 20, 1 << 20
+_SAMPLE_BYTES, _STRIDES = 1 << 20, 64
+_SHORTEST_BYTES, _LONGEST_BYTES = 8 << 20, 32 << 20
+"""A stride is a 64th of the file, within these limits. A recording shorter than that, between two
+of other codecs, may be missed."""
 
 _VIDEO = frozenset((0x01, 0x02, 0x10, 0x1B, 0x20, 0x24, 0x33, 0x42, 0xD1, 0xD2, 0xEA))
 """Stream types of video (table 2-34, and those of AVS, Dirac and VC-1)."""
@@ -80,24 +83,29 @@ def _find_parts(path: Path, _modified: int, size_bytes: int) -> tuple[Part, ...]
         if layout is None:
             return (Part(0, 0),)
         tables = _Tables(layout)
+        end = 0
         for start, stop in _places(size_bytes):
             before = len(tables.changes)
             tables.read(file, start, stop)
-            if start and size_bytes > _WHOLE_BYTES and len(tables.changes) > before:
+            if len(tables.changes) > before and start > end:
                 # The place of the change is between this sample and the one before.
                 tables.undo()
-                tables.read(file, start - _STRIDE_BYTES, stop)
+                tables.read(file, end, stop)
+            end = stop
     begins = [0, *(change.start for change in tables.changes)]
     stops = [*(change.stop for change in tables.changes), 0]
     return tuple(Part(begin, stop) for begin, stop in zip(begins, stops, strict=True))
 
 
 def _places(size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield which parts of a file to read, in order."""
     if size_bytes <= _WHOLE_BYTES:
         yield 0, size_bytes
         return
-    for start in range(0, size_bytes, _STRIDE_BYTES):
-        yield start, min(start + _SAMPLE_BYTES, size_bytes)
+    stride = min(max(size_bytes // _STRIDES, _SHORTEST_BYTES), _LONGEST_BYTES)
+    last = size_bytes - _SAMPLE_BYTES
+    for start in (*range(0, last - _SAMPLE_BYTES, stride), last):
+        yield start, start + _SAMPLE_BYTES
 
 
 @dataclass(frozen=True)

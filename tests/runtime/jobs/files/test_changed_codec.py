@@ -15,6 +15,7 @@ from support import marked_clips
 from support.enlarger import Enlarger
 from support.marked_clips import make_clip, probe, read_marks
 from vsrc.runtime.decode.recordings import iter_packets
+from vsrc.runtime.decode.transport import program_parts
 from vsrc.runtime.decode.transport.program_parts import Part, find_parts
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.jobs.config import InferConfig
@@ -43,15 +44,36 @@ def upscale(source: Path, output: Path) -> list[str]:
     return [note for note in notes if "are upscaled in 8 bits" not in note]
 
 
-def join(path: Path, first: str, second: str, *, skipped: float = 0) -> Path:
-    """Join two recordings; of the second, a share of the bytes is left out at the beginning."""
+def join(
+    path: Path, first: str, second: str, *, skipped: float = 0, is_numbered_on: bool = False
+) -> Path:
+    """Join two recordings; of the second, a share of the bytes is left out at the beginning.
+
+    Args:
+        path: Of the file.
+        first: Words for ffmpeg.
+        second: The same for the second recording.
+        skipped: What is left out.
+        is_numbered_on: Whether the packets of the video are numbered as if nothing was left out,
+            as it happens by chance at one cut in 16.
+    """
     a = make_clip(path.with_name(f"a{path.suffix}"), first).read_bytes()
     b = make_clip(path.with_name(f"b{path.suffix}"), second, first=25).read_bytes()
-    begin = int(len(b) * skipped) // 188 * 188
-    while skipped and next(video_counters(b[begin:])) == (list(video_counters(a))[-1] + 1) % 16:
-        begin += 188  # by chance the packets are numbered as if nothing was left out
-    path.write_bytes(a + b[begin:])
+    rest = b[int(len(b) * skipped) // 188 * 188 :]
+    if skipped:
+        following = next(video_counters(rest))
+        wanted = (list(video_counters(a))[-1] + (1 if is_numbered_on else 9)) % 16
+        rest = renumber(rest, (wanted - following) % 16)
+    path.write_bytes(a + rest)
     return path
+
+
+def renumber(data: bytes, added: int) -> bytes:
+    """Add a number to the continuity counters of the packets of the video."""
+    packets = np.frombuffer(data, np.uint8).reshape(-1, 188).copy()
+    is_video = (packets[:, 1] & 0x1F == 1) & (packets[:, 2] == 0)
+    packets[is_video, 3] = packets[is_video, 3] & 0xF0 | (packets[is_video, 3] + added) & 0x0F
+    return packets.tobytes()
 
 
 def video_counters(data: bytes) -> Iterator[int]:
@@ -94,23 +116,61 @@ def test_a_pipe_that_goes_on_with_another_codec_ends(tmp_path: Path) -> None:
             list(packets)
 
 
+OPEN = "-c:v libx264 -preset ultrafast -bf 2 -x264-params keyint=10:open-gop=1:scenecut=0 -c:a mp2"
+
+
+@pytest.mark.parametrize("is_numbered_on", [False, True])
 @pytest.mark.parametrize(
-    ("first", "second"), [(H264, H264), (HEVC, HEVC), (MPEG2, MPEG2), (H264, HEVC)]
+    ("first", "second"),
+    [(H264, H264), (OPEN, OPEN), (HEVC, HEVC), (MPEG2, MPEG2), (H264, HEVC)],
 )
 def test_a_later_recording_that_begins_mid_gop_shows_no_broken_picture(
-    tmp_path: Path, first: str, second: str
+    tmp_path: Path, first: str, second: str, is_numbered_on: bool
 ) -> None:
     """As at the beginning of a file, but the frame before is repeated: nothing later moves."""
-    source = join(tmp_path / "joined.ts", first, second, skipped=0.32)
-    restart, cut = upscale(source, tmp_path / "out.mkv")
+    path = tmp_path / "joined.ts"
+    source = join(path, first, second, skipped=0.32, is_numbered_on=is_numbered_on)
+    check_cut(source, tmp_path / "out.mkv")
+
+
+def check_cut(source: Path, output: Path) -> None:
+    restart, cut = upscale(source, output)
     assert restart == "the clock restarts at 1.0 s"
-    marks = read_marks(tmp_path / "out.mkv")
+    marks = read_marks(output)
     count = marks.count(24) - 1
     assert cut.startswith(f"{count} frames of recordings that begin in the middle of a group")
     assert marks == [*range(25), *[24] * count, *range(marks[25 + count], 50)]
-    assert marks[25 + count] in range(35, 48)
-    steps = np.diff(probe(tmp_path / "out.mkv").times)
+    assert marks[25 + count] in range(32, 48)
+    steps = np.diff(probe(output).times)
     assert 0.9 * FRAME < steps.min() < steps.max() < 2.1 * FRAME  # a frame is lost at the cut
+
+
+NOISE = "-vf noise=alls=24:allf=t"
+"""Makes pictures so large that not all of them lie in the first sectors."""
+
+
+@pytest.mark.parametrize("skipped", [0.15, 0.27, 0.4])
+@pytest.mark.parametrize("words", [H264, MPEG2])
+def test_a_later_program_stream_that_begins_mid_gop_shows_no_broken_picture(
+    tmp_path: Path, words: str, skipped: float
+) -> None:
+    """The rest of a picture at the cut does not replace rows of the last one before it."""
+    parts = [
+        make_clip(tmp_path / f"{n}.vob", f"{words} {NOISE}", first=25 * n).read_bytes()
+        for n in range(2)
+    ]
+    source = tmp_path / "joined.vob"
+    source.write_bytes(parts[0] + parts[1][int(len(parts[1]) * skipped) // 2048 * 2048 :])
+    check_cut(source, tmp_path / "out.mkv")
+
+
+@pytest.mark.parametrize("share", [0.2, 0.25, 0.3])
+def test_a_rest_of_a_key_frame_at_a_cut_is_not_shown(tmp_path: Path, share: float) -> None:
+    """FFmpeg makes a packet of it that has no time stamp."""
+    source = join(tmp_path / "joined.ts", HEVC, HEVC)
+    first, second = ((tmp_path / f"{part}.ts").read_bytes() for part in "ab")
+    source.write_bytes(first + second[int(len(second) * share) // 188 * 188 :])
+    check_cut(source, tmp_path / "out.mkv")
 
 
 @pytest.mark.parametrize("lost", [0, 777])
@@ -127,3 +187,21 @@ def test_parts_begin_with_the_tables_of_other_codecs(tmp_path: Path, lost: int) 
     stop = len(first) + place
     assert find_parts(source) == (Part(0, stop), Part(stop - 188, 0))
     assert find_parts(clips[0]) == (Part(0, 0),)
+
+
+def test_parts_of_a_large_file_are_found_by_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [make_clip(tmp_path / f"{n}.ts", words) for n, words in enumerate((H264, HEVC))]
+    first, second = (clip.read_bytes() for clip in clips)
+    for repeats in ((4, 4), (7, 1), (1, 7)):
+        source = tmp_path / "joined.ts"
+        source.write_bytes(first * repeats[0] + second * repeats[1])
+        whole = find_parts(source)
+        assert len(whole) == 2
+        with monkeypatch.context() as patch:
+            for name, value in (("WHOLE", 0), ("SAMPLE", 9000), ("SHORTEST", 20000)):
+                patch.setattr(program_parts, f"_{name}_BYTES", value)
+            program_parts._find_parts.cache_clear()
+            assert find_parts(source) == whole
+        program_parts._find_parts.cache_clear()

@@ -85,6 +85,34 @@ WHOLE = {
 """Name of the file and ffmpeg's arguments: every codec with and without B-frames."""
 
 
+MORE = {
+    "hevc.avi": f"{HEVC} -tag:v HEVC -c:a libmp3lame",
+    "hevc.m2ts": f"{HEVC} -c:a eac3 -f mpegts -mpegts_m2ts_mode 1",
+    "h264-opus.ts": f"{H264} -c:a libopus",
+    "h264-dts.ts": f"{H264} -c:a dca -strict -2",
+    "hevc-opus.mp4": f"{HEVC} -c:a libopus",
+    "h264-truehd.mkv": f"{H264} -c:a truehd -strict -2",
+    "h264-wavpack.mkv": f"{H264} -c:a wavpack",
+    "h264.ismv": f"{H264} -c:a aac",
+    "h264-negative.mp4": f"{H264} -c:a aac -movflags negative_cts_offsets",
+    "h264-fragments.mp4": f"{H264} -c:a aac -movflags frag_keyframe+empty_moov",
+    "h264-10.mov": f"{H264} -pix_fmt yuv420p10le -metadata:s:v rotate=90 -c:a alac",
+    "h264-444.mp4": f"{H264} -pix_fmt yuv444p -vf scale=321:179:flags=neighbor -c:a aac",
+    "rgb.mkv": "-c:v libx264rgb -preset ultrafast -bf 2 -qp 0 -c:a flac",
+    "mpeg1.ts": "-c:v mpeg1video -q:v 3 -bf 2 -g 10 -c:a mp2",
+    "mpeg1.avi": "-c:v mpeg1video -q:v 3 -bf 2 -g 10 -c:a mp2",
+    "h263.3gp": "-c:v h263 -s 176x144 -q:v 3 -c:a aac",
+    "rv20.rm": "-c:v rv20 -c:a ac3",
+    "vp9-hidden.avi": f"-c:v libvpx-vp9 {HIDDEN} -c:a libmp3lame",
+    "vp8-hidden.ogv": f"-c:v libvpx {HIDDEN} -c:a libvorbis",
+    "av1-10.mkv": f"{AV1} -pix_fmt yuv420p10le -c:a libopus",
+    "snow.avi": "-c:v snow -strict -2 -q:v 1 -c:a mp2",
+    "cfhd.mov": "-c:v cfhd -pix_fmt yuv422p10le -c:a pcm_s24le",
+    "odd.mkv": "-c:v ffv1 -vf scale=65:49:flags=neighbor -c:a flac",
+}
+"""The same, of codecs, containers, sizes and pixels that are rarer."""
+
+
 @cache
 def has_encoders(words: str) -> bool:
     known = run_program("ffmpeg", "-hide_banner", "-encoders").decode().split()
@@ -112,9 +140,9 @@ def said(result: FileResult) -> list[str]:
     return [note for note in result.notes if "are upscaled in 8 bits" not in note]
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", [*WHOLE, *MORE])
 def test_all_pictures_come_in_order_at_their_times(tmp_path: Path, name: str) -> None:
-    source = make(tmp_path / name, WHOLE[name])
+    source = make(tmp_path / name, (WHOLE | MORE)[name])
     result = upscale(source, tmp_path / "out.mkv")
     before, after = probe(source), probe(tmp_path / "out.mkv")
     assert read_marks(tmp_path / "out.mkv") == list(range(25))
@@ -156,6 +184,61 @@ def test_other_containers_hold_the_pictures_and_the_sound_at_their_times(
         is_copied = audio in before.tracks
         assert len(after.sound) == len(before.sound) or not is_copied
         assert any("is encoded in" in note for note in said(result)) is not is_copied
+
+
+WITHOUT_TIMES = {
+    "flat.h264": FLAT,
+    "deep.h264": H264,
+    "a.hevc": HEVC,
+    "a.m1v": "-c:v mpeg1video -bf 2 -g 10 -q:v 3",
+    "flat.m1v": "-c:v mpeg1video -g 10 -q:v 3",
+    "a.m2v": f"{MPEG2} -q:v 3",
+    "a.mpeg4": f"{MPEG4} -f m4v",
+    "a.drc": "-c:v vc2 -pix_fmt yuv422p -f dirac",
+    "a.obu": "-c:v libaom-av1 -cpu-used 8 -lag-in-frames 16",
+    "a.ivf": f"-c:v libvpx-vp9 {HIDDEN}",
+    "mpeg2.asf": f"{MPEG2} -q:v 3",
+    "mpeg1.asf": "-c:v mpeg1video -bf 2 -g 10 -q:v 3",
+}
+"""Streams that have no times, or of which FFmpeg makes wrong ones."""
+
+
+@pytest.mark.parametrize("name", WITHOUT_TIMES)
+def test_pictures_without_times_are_shown_one_after_the_other(tmp_path: Path, name: str) -> None:
+    source = make(tmp_path / name, f"{WITHOUT_TIMES[name]} -an")
+    result = upscale(source, tmp_path / "out.mkv")
+    after = probe(tmp_path / "out.mkv")
+    assert read_marks(tmp_path / "out.mkv") == list(range(25))
+    np.testing.assert_allclose(np.diff(after.times), FRAME, atol=TICK)
+    assert said(result) == []
+    upscale(source, tmp_path / "part.mkv", start=0.4, frames=5)
+    assert read_marks(tmp_path / "part.mkv") == list(range(10, 15))
+
+
+UNEVEN = "-vf setpts=(N+2*floor(N/5))/25/TB -fps_mode vfr"
+"""Each fifth frame is shown for three."""
+
+VARIABLE = {
+    "a.mkv": f"{H264} -c:a aac",
+    "a.mov": f"{HEVC} -tag:v hvc1 -c:a alac",
+    "a.ts": f"{HEVC} -c:a aac",
+    "a.flv": f"{H264} -c:a aac",
+    "a.webm": f"{VP9} -c:a libopus",
+    "a.ogv": "-c:v libtheora -q:v 9 -c:a libvorbis",
+    "a.gif": "-an -pix_fmt gray",
+    "a.apng": "-an -plays 1",
+}
+
+
+@pytest.mark.parametrize("name", VARIABLE)
+def test_variable_times_are_kept(tmp_path: Path, name: str) -> None:
+    source = make(tmp_path / name, f"{UNEVEN} {VARIABLE[name]}")
+    result = upscale(source, tmp_path / "out.mkv")
+    before, after = probe(source), probe(tmp_path / "out.mkv")
+    assert read_marks(tmp_path / "out.mkv") == list(range(len(before.times)))
+    np.testing.assert_allclose(np.diff(after.times), np.diff(before.times), atol=TICK)
+    assert np.diff(after.times).max() > 2.9 * FRAME
+    assert said(result) == []
 
 
 # --- clocks ---------------------------------------------------------------------------------------
