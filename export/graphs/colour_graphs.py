@@ -14,7 +14,8 @@ NV12 and P010 hold U and V interleaved; P010 is fed as bytes, as TensorRT has no
     matrix, offset      (3, 3), (3,)         float32: `colour_matrix.Affine`, with 255 as white
 
 Matrix and range are inputs, so one engine fits every video. Everything between the first and the
-last Cast is float32 and elementwise: a convolution could be run with the 10 bits of TF32.
+last Cast is float32; the filters are convolutions, which `build_engine` never lets TensorRT compute
+with the 10 bits of TF32.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ GRAPHS = tuple(
 
 _ROW, _COLUMN = 2, 3
 """Axes of `(1, C, H, W)`."""
+_CHROMA = 2
+"""Planes that are resampled: U and V."""
 
 
 def cubic_weight(distance: float) -> float:
@@ -178,25 +181,19 @@ def _weigh(
         step: Samples from one result to the next.
     """
     weights = np.array([cubic_weight(distance) for distance in distances])
-    weights /= weights.sum()
-    total = ""
-    for tap, weight in enumerate(weights):
-        if not weight:
-            continue
-        stop = start + tap - beyond  # counted from the end; 0 is the end itself
-        limits = (start + tap, stop if stop < 0 else np.iinfo(np.int64).max)
-        part = _slice(writer, wide, axis, limits, step)
-        factor = writer.constant(np.float32(weight))
-        term = writer.node("Mul", [part, factor])
-        total = writer.node("Add", [total, term]) if total else term
-    return total
+    kernel = np.zeros(beyond + 1, np.float32)
+    kernel[start : start + len(weights)] = weights / weights.sum()
+    shape, strides = [_CHROMA, 1, 1, 1], [1, 1]
+    shape[axis], strides[axis - _ROW] = len(kernel), step
+    factors = writer.constant(np.tile(kernel, (_CHROMA, 1)).reshape(shape))
+    return writer.node("Conv", [wide, factors], group=_CHROMA, strides=strides)
 
 
 def _extend(writer: NodeWriter, planes: str, axis: int, before: int, behind: int) -> str:
     """Repeat the first and the last sample along an axis, as swscale does at the edges."""
-    first = _slice(writer, planes, axis, (0, 1), 1)
-    last = _slice(writer, planes, axis, (-1, np.iinfo(np.int64).max), 1)
-    return writer.node("Concat", [*[first] * before, planes, *[last] * behind], axis=axis)
+    pads = [0] * 8
+    pads[axis], pads[4 + axis] = before, behind
+    return writer.node("Pad", [planes, writer.integers(*pads)], mode="edge")
 
 
 def _slice(writer: NodeWriter, value: str, axis: int, limits: tuple[int, int], step: int) -> str:

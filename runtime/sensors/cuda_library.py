@@ -39,6 +39,7 @@ _RUNTIME: dict[str, tuple[_Kind, ...]] = {
     "cudaHostAlloc": ([_POINTER], _SIZE, _FLAGS),
     "cudaFreeHost": (_POINTER,),
     "cudaMemcpyAsync": (_POINTER, _POINTER, _SIZE, _INT, _POINTER),
+    "cudaMemcpy2DAsync": (_POINTER, _SIZE, _POINTER, _SIZE, _SIZE, _SIZE, _INT, _POINTER),
     "cudaStreamCreateWithFlags": ([_POINTER], _FLAGS),
     "cudaStreamDestroy": (_POINTER,),
     "cudaStreamWaitEvent": (_POINTER, _POINTER, _FLAGS),

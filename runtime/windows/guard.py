@@ -26,7 +26,7 @@ from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.windows.session import FrameCachingSession, Session
 from vsrc.runtime.windows.state_session import StateSession
 
-_AWAY = 32 / 255
+AWAY_SHARE = 32 / 255
 """Least distance of all LR pixels of a region from black or white, as a share of the range."""
 
 _BAND_SAMPLES = 1 << 16
@@ -141,7 +141,7 @@ def _has_corrupted_place(blocks: Pixels, lr: Sequence[Pixels]) -> bool:
         lr: Input at the same place, `(h, W)` each.
     """
     scale, white = blocks.shape[1], int(np.iinfo(blocks.dtype).max)
-    away = int(_AWAY * white)
+    away = int(AWAY_SHARE * white)
     # Check one pixel of each block first: a full check is hardly ever needed.
     picked = np.ascontiguousarray(blocks[:, scale // 2, :, scale // 2])
     for bound in (0, white):

@@ -29,6 +29,7 @@ typedef struct Thing {
 
 typedef struct Op {
     int kind; void *target; const void *source; size_t size; Thing *event; long number;
+    size_t rows, to, from; /* of a COPY with pitches; 0 rows: it has none */
     void (*call)(void *); void *data; struct Op *next;
 } Op;
 
@@ -122,8 +123,12 @@ static double now(void) {
 
 static void carry_out(Op *op) {
     if (op->kind == COPY) {
-        if (!block_of(op->target, op->size) || !block_of(op->source, op->size)) sticky = BAD_ADDRESS;
-        else memmove(op->target, op->source, op->size);
+        for (size_t row = 0; row < (op->rows ? op->rows : 1); row++) {
+            char *target = (char *)op->target + row * op->to;
+            const char *source = (const char *)op->source + row * op->from;
+            if (!block_of(target, op->size) || !block_of(source, op->size)) sticky = BAD_ADDRESS;
+            else memmove(target, source, op->size);
+        }
     } else if (op->kind == RECORD) {
         op->event->passed = op->number; op->event->seconds = now();
     } else if (op->kind == HOST) op->call(op->data);
@@ -260,6 +265,13 @@ int cudaMemcpyAsync(void *target, const void *source, size_t size, int kind, voi
     if (kind != 4) return INVALID;
     return queue(stream, (Op){.kind = COPY, .target = target, .source = source, .size = size});
 }
+int cudaMemcpy2DAsync(void *target, size_t to, const void *source, size_t from, size_t width,
+                      size_t rows, int kind, void *stream) {
+    if (kind != 4 || to < width || from < width) return INVALID;
+    if (!rows) return OK;
+    return queue(stream, (Op){.kind = COPY, .target = target, .source = source, .size = width,
+                              .rows = rows, .to = to, .from = from});
+}
 int cudaLaunchHostFunc(void *stream, void (*call)(void *), void *data) {
     return queue(stream, (Op){.kind = HOST, .call = call, .data = data});
 }
@@ -288,6 +300,10 @@ int cudaEventRecord(void *handle, void *stream) {
     BEGIN;
     Thing *event = own(handle, EVENT);
     if (!event) return leave(BAD_HANDLE);
+    if (!stream) { /* the default stream: what others gave to it is done at once */
+        event->passed = ++event->recorded; event->seconds = now();
+        return leave(OK);
+    }
     return leave(queue(stream, (Op){.kind = RECORD, .event = event, .number = ++event->recorded}));
 }
 int cudaEventSynchronize(void *handle) {

@@ -19,7 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.runtime.backends.device.gpu import Address, Event, GpuStream, Graph, Pinned
+from vsrc.runtime.backends.device.gpu import (
+    Address,
+    Event,
+    GpuStream,
+    Graph,
+    Pinned,
+    PitchedRows,
+)
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice
 
@@ -125,6 +132,19 @@ class ReorderingGpu:
             ctypes.memmove(target, source, size_bytes)
 
         self.give(stream, Work(do, name="copy"))
+
+    def copy_rows(
+        self,
+        target: PitchedRows,
+        source: PitchedRows,
+        *,
+        row_bytes: int,
+        rows: int,
+        stream: GpuStream,
+    ) -> None:
+        for row in range(rows):
+            to = Address(target.address + row * target.pitch)
+            self.copy(to, Address(source.address + row * source.pitch), row_bytes, stream)
 
     def record(self, event: Event, stream: GpuStream) -> None:
         mark = self._marks[event]

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from vsrc.runtime.backends.device.gpu import Address, Event, GpuStream, Graph, Pinned
+from vsrc.runtime.backends.device.gpu import (
+    Address,
+    Event,
+    GpuStream,
+    Graph,
+    Pinned,
+    PitchedRows,
+)
 from vsrc.runtime.errors import DeviceMemoryError, VsrcError
 from vsrc.runtime.sensors.cuda_device import CudaDevice, cuda_device
 from vsrc.runtime.sensors.cuda_library import (
@@ -78,6 +85,19 @@ class CudaGpu:
     def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
         """See `Gpu`; CUDA infers the kinds of memory from the addresses."""
         self._call("cudaMemcpyAsync", target, source, size_bytes, COPY_DEFAULT, stream)
+
+    def copy_rows(
+        self,
+        target: PitchedRows,
+        source: PitchedRows,
+        *,
+        row_bytes: int,
+        rows: int,
+        stream: GpuStream,
+    ) -> None:
+        """See `Gpu`."""
+        places = (target.address, target.pitch, source.address, source.pitch)
+        self._call("cudaMemcpy2DAsync", *places, row_bytes, rows, COPY_DEFAULT, stream)
 
     def record(self, event: Event, stream: GpuStream) -> None:
         """See `Gpu`."""

@@ -23,6 +23,9 @@ Event = NewType("Event", int)
 Graph = NewType("Graph", int)
 """A captured graph, launched as a whole."""
 
+DEFAULT_STREAM = GpuStream(0)
+"""Stream that other libraries, such as FFmpeg, use where they are given none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pinned:
@@ -35,6 +38,19 @@ class Pinned:
 
     address: Address
     bytes: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PitchedRows:
+    """Rows of samples in device memory.
+
+    Attributes:
+        address: Address of the first row.
+        pitch: Distance between the beginnings of two rows, bytes.
+    """
+
+    address: Address
+    pitch: int
 
 
 class Gpu(Protocol):
@@ -74,6 +90,17 @@ class Gpu(Protocol):
 
     def copy(self, target: Address, source: Address, size_bytes: int, stream: GpuStream) -> None:
         """Copy between device and pinned memory in any direction, in stream order."""
+
+    def copy_rows(
+        self,
+        target: PitchedRows,
+        source: PitchedRows,
+        *,
+        row_bytes: int,
+        rows: int,
+        stream: GpuStream,
+    ) -> None:
+        """Copy the first `row_bytes` of each row, in stream order."""
 
     def record(self, event: Event, stream: GpuStream) -> None:
         """Record the event after all work submitted to the stream so far."""
