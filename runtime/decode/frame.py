@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.picture.device_planes import ResidentFrame, Surface
 from vsrc.runtime.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class SourceFrame:
         wanted: False for a neighbour that is fed to the network but not upscaled itself.
         name: File name without suffix, where the source is an image sequence.
         carrier: Frame with the captions and other side data of this one; see `make_carrier`.
+        resident: The same pixels in the memory of a device; None if they are not there.
     """
 
     rgb: Pixels
@@ -39,6 +41,7 @@ class SourceFrame:
     wanted: bool = True
     name: str = ""
     carrier: av.VideoFrame | None = None
+    resident: ResidentFrame | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +49,8 @@ class ResultFrame:
     """One frame of the result; the fields are those of `SourceFrame`.
 
     Attributes:
-        rgb: Pixels, `(sH, sW, 3)` in the source's dtype; None if there are only packets, or if the
-            frame is kept.
+        rgb: Pixels, `(sH, sW, 3)` in the source's dtype; None if there are only packets, if the
+            frame is kept, or if it is on a device.
         pts: Presentation time stamp, units of the result's time_base.
         duration: Display duration, units of the result's time_base.
         packets: Packets of the source frame.
@@ -57,6 +60,7 @@ class ResultFrame:
         is_recomputed: Whether reduced precision had corrupted it, and it was recomputed in fp32.
         is_corrupted: Whether reduced precision has corrupted it, and it could not be recomputed.
         carrier: Frame with the captions and other side data of the source frame.
+        surface: The frame for the encoder of a device, in its memory; None if it is not there.
     """
 
     rgb: Pixels | None
@@ -69,8 +73,14 @@ class ResultFrame:
     is_recomputed: bool = False
     is_corrupted: bool = False
     carrier: av.VideoFrame | None = None
+    surface: Surface | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was upscaled in this run, not copied or kept from an interrupted run."""
+        return self.rgb is not None or self.surface is not None
 
     @property
     def counts(self) -> bool:
         """Whether it is a frame of the result."""
-        return self.rgb is not None or self.is_kept
+        return self.is_new or self.is_kept

@@ -102,6 +102,7 @@ class InferJob:
             is_kept=self._writer.is_kept,
             guard=self._opened.guard,
             kept_states=self._kept_states(),
+            on_device=self._opened.on_device,
         )
         pipeline.run(
             clock.source("decode", self._watched(self._opened.frames()), lambda read: read.wanted),
@@ -180,7 +181,7 @@ class InferJob:
 
     def _write(self, result: ResultFrame) -> None:
         self._writer.write(result)
-        if result.rgb is not None and not self._first_seconds:
+        if result.is_new and not self._first_seconds:
             self._first_seconds = time.perf_counter() - self._began
 
     def _tell(self) -> None:
@@ -193,5 +194,4 @@ class InferJob:
 
 
 def _is_new(result: ResultFrame) -> bool:
-    """Whether a frame was upscaled in this run, not copied or kept from an interrupted run."""
-    return result.rgb is not None
+    return result.is_new

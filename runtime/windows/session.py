@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol, runtime_checkable
 
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.picture.device_planes import ResidentFrame, Surface
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
@@ -122,4 +123,22 @@ class AsyncSession(Protocol):
             lr: Windows, as for a `Session`; must not change until the result is available.
             keys: As for a `FrameCachingSession`; None where frames have no keys.
             place: As for a `FrameCachingSession`.
+        """
+
+
+class DeviceUpscaler(Protocol):
+    """A network whose frames are, and whose results stay, in the memory of a device."""
+
+    def start(self, frames: Sequence[ResidentFrame], /) -> Callable[[], Surface | None]:
+        """Start to upscale a window.
+
+        Args:
+            frames: Frames of the window.
+
+        Returns:
+            Function that waits for what must be known on the host, and returns the result; None if
+            reduced precision has corrupted it, so that it must be checked on the host.
+
+        Raises:
+            DeviceMemoryError: There is not enough memory.
         """

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsrc.runtime.decode.frame import Packets, SourceFrame
+from vsrc.runtime.picture.device_planes import ResidentFrame
 from vsrc.runtime.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ class Window:
         keys: Index of each frame in the video; repeated where the frame is.
         moves_state: Whether it must be fed even if no result is missing, as a later frame needs the
             state that it leaves.
+        resident: The same frames in the memory of a device; empty if any is not there.
     """
 
     lr: Pixels
     slots: tuple[Slot, ...]
     keys: tuple[int, ...] = ()
     moves_state: bool = False
+    resident: tuple[ResidentFrame, ...] = ()
 
 
 def iter_windows(
@@ -100,8 +103,8 @@ def iter_windows(
         if last is None or frame.starts_shot:
             ring.clear()
             for _ in range(radius):
-                ring.push(key, frame.rgb)
-        ring.push(key, frame.rgb)
+                ring.push(key, frame)
+        ring.push(key, frame)
         waiting.append(frame)
         if ring.is_full:
             yield ring.window((_slot(waiting.popleft()),))
@@ -115,7 +118,7 @@ def _close_shot(
 ) -> Iterator[Window]:
     key, frame = last
     for _ in range(lookahead):
-        ring.push(key, frame.rgb)
+        ring.push(key, frame)
         if ring.is_full:
             yield ring.window((_slot(waiting.popleft()),))
 
@@ -148,6 +151,7 @@ class _Ring:
         self._size = size
         self._frames = np.empty((size + slack, *frame.shape), dtype=frame.dtype)
         self._keys: deque[int] = deque(maxlen=size)
+        self._resident: deque[ResidentFrame | None] = deque(maxlen=size)
         self._stop = 0
 
     @property
@@ -157,16 +161,20 @@ class _Ring:
     def clear(self) -> None:
         self._stop = 0
         self._keys.clear()
+        self._resident.clear()
 
-    def push(self, key: int, frame: Pixels) -> None:
+    def push(self, key: int, frame: SourceFrame) -> None:
         if self._stop == len(self._frames):
             kept = self._size - 1
             self._frames[:kept] = self._frames[self._stop - kept :]
             self._stop = kept
-        self._frames[self._stop] = frame
+        self._frames[self._stop] = frame.rgb
         self._stop += 1
         self._keys.append(key)
+        self._resident.append(frame.resident)
 
     def window(self, slots: tuple[Slot, ...]) -> Window:
         lr = self._frames[self._stop - self._size : self._stop]
-        return Window(lr, slots, tuple(self._keys))
+        resident = tuple(one for one in self._resident if one is not None)
+        whole = resident if len(resident) == self._size else ()
+        return Window(lr, slots, tuple(self._keys), resident=whole)

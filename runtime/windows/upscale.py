@@ -11,11 +11,18 @@ import numpy as np
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.kept_states import KeptStates
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.picture.device_planes import Surface
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.doubling import iter_doubled_windows
 from vsrc.runtime.windows.guard import Guard, GuardedPictures
-from vsrc.runtime.windows.session import AsyncSession, FrameCachingSession, PendingPixels, Session
+from vsrc.runtime.windows.session import (
+    AsyncSession,
+    DeviceUpscaler,
+    FrameCachingSession,
+    PendingPixels,
+    Session,
+)
 from vsrc.runtime.windows.sliding import Slot, Window, iter_windows
 from vsrc.runtime.windows.state_session import StateSession
 
@@ -33,6 +40,7 @@ def upscale_frames(
     first: int = 0,
     guard: Guard | None = None,
     kept_states: KeptStates | None = None,
+    on_device: DeviceUpscaler | None = None,
 ) -> Iterator[ResultFrame]:
     """Upscale frames one after another.
 
@@ -44,6 +52,8 @@ def upscale_frames(
         first: Number of the first result.
         guard: Checks every frame that is computed.
         kept_states: States from an earlier run, for a network that carries one.
+        on_device: The same network for windows of frames that are on a device, one at a time;
+            their results stay there.
 
     Yields:
         The results in order, and the packets of frames without a result.
@@ -65,7 +75,7 @@ def upscale_frames(
         waits = guard is not None  # a corrupted state is replaced before it is used
     begun: deque[_Begun] = deque()
     for group in _groups(windows, batch):
-        begun.append(_begin(group, session))
+        begun.append(_begin(group, session, on_device))
         while len(begun) > (0 if waits else _ahead(session)):  # it changes with the lanes
             yield from _end(begun.popleft(), session, guard)
     while begun:
@@ -178,21 +188,30 @@ class _Begun:
         group: Windows, with the slots of their results.
         lr: Input, `(N, T, H, W, 3)`; None if all results of the single window exist.
         pending: Function that waits for the result, `(N, K, sH, sW, 3)`.
+        surface: Function that waits for the result on a device, of the only window, and for
+            whether it is one; None if it is computed in host memory at once.
     """
 
     group: list[Window]
     lr: Pixels | None
     pending: PendingPixels
+    surface: Callable[[], Surface | None] | None = None
 
 
-def _begin(group: list[Window], session: Session) -> _Begun:
+def _begin(
+    group: list[Window], session: Session, on_device: DeviceUpscaler | None = None
+) -> _Begun:
     has_missing = any(slot.is_missing for window in group for slot in window.slots)
     if not has_missing and not any(window.moves_state for window in group):
         return _Begun(group, None, lambda: np.empty(0, np.uint8))
     lr = group[0].lr[None] if len(group) == 1 else np.stack([window.lr for window in group])
     if _ahead(session):
         lr = lr.copy()  # a view that is overwritten before its result is available
-    return _Begun(group, lr, _pictures(lr, [window.keys for window in group], session))
+    keys = [window.keys for window in group]
+    if on_device is not None and len(group) == 1 and group[0].resident:
+        surface = on_device.start(group[0].resident)
+        return _Begun(group, lr, lambda: _pictures(lr, keys, session)(), surface)
+    return _Begun(group, lr, _pictures(lr, keys, session))
 
 
 def _end(begun: _Begun, session: Session, guard: Guard | None) -> Iterator[ResultFrame]:
@@ -200,6 +219,11 @@ def _end(begun: _Begun, session: Session, guard: Guard | None) -> Iterator[Resul
         for window in begun.group:
             for slot in window.slots:
                 yield _result(slot)
+        return
+    surface = begun.surface() if begun.surface is not None else None
+    if surface is not None:
+        (slot,) = begun.group[0].slots
+        yield replace(_result(slot), surface=surface)
         return
     for window, fed, made in zip(begun.group, begun.lr, begun.pending(), strict=True):
         missing = [slot.index for slot in window.slots if slot.is_missing]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vsrc.runtime.backends.device.device_programs import DevicePrograms
 from vsrc.runtime.backends.device.gpu import Engine, Gpu
 from vsrc.runtime.backends.device.program import Program
+from vsrc.runtime.backends.device.transfers import Transfers
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import from_graph
@@ -36,6 +37,16 @@ class DeviceNetwork:
         self.network, self.label, self.build_seconds = network, label, build_seconds
         self._device = DevicePrograms(gpu, engines)
         self.graph = self._device.graph
+
+    @property
+    def gpu(self) -> Gpu:
+        """Device that it runs on."""
+        return self._device.gpu
+
+    @property
+    def transfers(self) -> Transfers:
+        """Copies to and from the device, and the stream of the network."""
+        return self._device.transfers
 
     def close(self) -> None:
         """Free all resources of the device."""

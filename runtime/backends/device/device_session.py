@@ -9,9 +9,10 @@ import numpy as np
 from vsrc.runtime.backends.device.device_network import DeviceNetwork
 from vsrc.runtime.backends.device.device_stages import DeviceStages
 from vsrc.runtime.backends.device.program import Program
+from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec
-from vsrc.runtime.windows.graph_io import to_graph
+from vsrc.runtime.windows.graph_io import padded_size, to_graph
 from vsrc.runtime.windows.session import PendingPixels, check_windows
 
 
@@ -37,6 +38,24 @@ class DeviceSession(DeviceNetwork):
         if len(begun) == 1:
             return begun[0]
         return lambda: np.concatenate([pending() for pending in begun])
+
+    def takes_unpadded(self, size: tuple[int, int]) -> bool:
+        """Whether an engine takes frames of (H, W) as they are."""
+        try:
+            _, graph = self._device.fitting(*size)
+        except MismatchError:
+            return False
+        least = (graph.height[0], graph.width[0])
+        return padded_size(size, multiple=self.network.size_multiple, least=least) == size
+
+    def prepare_window(self, size: tuple[int, int]) -> Program:
+        """Return the program for one window of frames of (H, W), ready to run.
+
+        Its `lr` is `(1, T, H, W, 3)` and its `sr` `(1, sH, sW, 3)`, both uint8.
+        """
+        program, _ = self._device.fitting(*size)
+        self._device.prepare(program, {"lr": (1, self.network.window, *size, 3)})
+        return program
 
     def _begun(self, program: Program, graph: GraphSpec, lr: Pixels) -> PendingPixels:
         transfers = self._device.transfers
