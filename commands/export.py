@@ -48,7 +48,7 @@ _GROUPS = {
     ),
     "INT8": (*("--calib", "--int8-with", "--quantizer", "--allow-network", "--allow-playlist"),),
     "Check": ("--min-psnr", "--max-loss", "--allow-lossy"),
-    "TensorRT": ("--device", "--gpu", "--timing-cache", "--workspace"),
+    "TensorRT": ("--device", "--gpu", "--timing-cache", "--workspace", "--video"),
     "Networks without a package": (
         *("--network", "--weights", "--scale", "--window", "--range", "--colour"),
     ),
@@ -163,6 +163,12 @@ _GROUPS = {
     help="trt: memory limit of the builder, MiB.  [default: most of the free memory]",
 )
 @click.option(
+    "--video",
+    is_flag=True,
+    help="trt, trt-rtx: also build what keeps frames on the GPU from NVDEC to NVENC "
+    "(infer --hwaccel cuda --codec nvenc).",
+)
+@click.option(
     "--allow-code",
     is_flag=True,
     help="Allow a package whose network is a module:function to run its code.",
@@ -191,6 +197,7 @@ def export_command(
     device: int,
     timing_cache: Path | None,
     workspace_mib: int | None,
+    video: bool,
     allow_code: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401
@@ -227,6 +234,7 @@ def export_command(
         device=device,
         timing_cache=timing_cache,
         workspace_mib=workspace_mib,
+        video=video,
         allow_code=allow_code,
     )
     place = writable(model, output, told, verb="export")

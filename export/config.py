@@ -74,6 +74,8 @@ class ExportConfig:
         timing_cache: TensorRT timing cache of a `trt` build, read and updated; None for the one in
             the user's cache folder.
         workspace_mib: Maximum workspace of a `trt` build, MiB; None for a share of free memory.
+        video: Whether to also build the engines with which frames stay on the GPU from NVDEC to
+            NVENC.
     """
 
     package: Path
@@ -96,6 +98,7 @@ class ExportConfig:
     device: int = 0
     timing_cache: Path | None = None
     workspace_mib: int | None = None
+    video: bool = False
 
     def __post_init__(self) -> None:
         if len(self.shape) not in (0, 1, 3):
@@ -134,6 +137,8 @@ def _check_modelopt(config: ExportConfig) -> None:
 
 def _check_engine(config: ExportConfig) -> None:
     if config.format == "onnx":
+        if config.video:
+            raise ValueError("--video builds engines: add --format trt, or trt-rtx")
         return
     if config.precision in ("auto", "int8-cpu"):
         raise ValueError(

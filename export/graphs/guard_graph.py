@@ -1,10 +1,10 @@
 """Graph that finds a result that reduced precision has left black or white, on the device.
 
-    lr, sr --> guard-x4 --> corrupted        1 if `vsrc.runtime.windows.guard.is_corrupted`, else 0
+    lr, sr --> guard-x4 --> corrupted       1 if `vsrc.runtime.windows.guard.is_corrupted`, else 0
 
-Results that stay on the device are checked there; only the answer is copied to the host. The rule is
-that of the CPU: in some channel, all pixels of the result over 3 x 3 pixels of the source are black
-(or all white), and none of these nine is near black (or white).
+Results that stay on the device are checked there; only the answer is copied to the host. The rule
+is that of the CPU: in some channel, all pixels of the result over 3 x 3 pixels of the source are
+black (or all white), and none of these nine is near black (or white).
 
     input or output     shape
     lr                  (H, W, 3)        uint8
@@ -20,6 +20,7 @@ import numpy as np
 
 from vsrc.export.graphs.colour_graphs import OPSET
 from vsrc.export.node_writer import NodeWriter
+from vsrc.runtime.backends.device.video_engines import guard_name
 from vsrc.runtime.windows.guard import AWAY_SHARE
 
 if TYPE_CHECKING:
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
 _WHITE = 255
 _SIDE = 3
 """Side of the region, pixels of the source."""
-
-
-def guard_name(scale: int) -> str:
-    """Name of the graph for results of a scale."""
-    return f"guard-x{scale}"
 
 
 def guard_graph(scale: int) -> onnx.ModelProto:
@@ -45,9 +41,7 @@ def guard_graph(scale: int) -> onnx.ModelProto:
     parts = [
         _is_black(writer, lr, sr, scale),
         # White is black of the negative.
-        _is_black(
-            writer, writer.node("Sub", [white, lr]), writer.node("Sub", [white, sr]), scale
-        ),
+        _is_black(writer, writer.node("Sub", [white, lr]), writer.node("Sub", [white, sr]), scale),
     ]
     largest = writer.node("ReduceMax", [writer.node("Max", parts)], keepdims=0)
     writer.node("Cast", [writer.node("Unsqueeze", [largest, writer.integers(0)])],
@@ -58,9 +52,7 @@ def guard_graph(scale: int) -> onnx.ModelProto:
         for name, shape in ends.items()
     ]
     output = helper.make_tensor_value_info("corrupted", TensorProto.UINT8, (1,))
-    graph = helper.make_graph(
-        writer.nodes, guard_name(scale), inputs, [output], writer.constants
-    )
+    graph = helper.make_graph(writer.nodes, guard_name(scale), inputs, [output], writer.constants)
     opset = helper.make_opsetid("", OPSET)
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[opset], ir_version=8)
     return model

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vsrc.export.checks.tensorrt_operators import refuse_operators, refuse_opset
 from vsrc.export.config import ExportConfig, ExportProgress
+from vsrc.export.engines.builder import Builder
 from vsrc.export.engines.engine_build import (
     BuildOrder,
     ShapesOf,
@@ -25,12 +26,14 @@ from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.tracing import is_named_stacked
 from vsrc.export.runs.engine_files import EnginePlan, build_engines
 from vsrc.export.runs.result import ExportResult
+from vsrc.export.runs.video_engines import build_video_engines
 from vsrc.export.shape_range import shape_range_of
-from vsrc.runtime.backends.device.engine_file import EngineBackend, EngineTarget, ProfileShapes
+from vsrc.runtime.backends.device.engine_file import EngineBackend, EngineTarget
 from vsrc.runtime.backends.device.engines import this_device
 from vsrc.runtime.backends.device.tensorrt_api import tensorrt_module
 from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import GateError, MismatchError, SpecError
+from vsrc.runtime.installation import require_installed
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.sensors.cuda_device import CudaDevice
@@ -60,6 +63,10 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
     module = tensorrt_module(backend)
     here = this_device(backend, config.device) if backend == "trt" else None
     gpus = () if here else choose_gpus(module, config.gpus)
+    workspace = _workspace(config, here.device if here else None)
+    builder = Builder(backend, str(module.__version__), here, gpus, workspace)
+    if config.video:
+        require_installed("--video, which writes graphs,", "onnx", extra="export")
     result = _with_graphs(config, progress)
     package = open_package(config.package)
     shape_range_of(config.shape, multiple=package.spec.network.size_multiple)
@@ -69,21 +76,21 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
             refuse_operators(path)
         shapes_of = _shapes_of(name, graph, config, package.spec.network.state)
         shapes = input_shapes(backend, path, shapes_of)
-        target = (
-            here.target_of(name, graph, shapes)
-            if here
-            else _any_gpu(name, graph, shapes, version=str(module.__version__), gpus=gpus)
+        target = dataclasses.replace(
+            builder.target(name, graph.sha256, shapes), precision=graph.file_precision, io=graph.io
         )
         order = BuildOrder(
             graph=path,
             precision=graph.file_precision,
             shapes_of=shapes_of,
             compute_capabilities=gpus,
-            workspace_bytes=_workspace(config, here.device if here else None),
+            workspace_bytes=builder.workspace_bytes,
             timing_cache=config.timing_cache or _timing_cache(target),
         )
         plans.append(EnginePlan(target, order, graph))
     engines = build_engines(package, plans, config, progress)
+    if config.video:
+        engines += build_video_engines(package, builder, config, progress)
     return dataclasses.replace(result, engines=engines)
 
 
@@ -148,23 +155,6 @@ def _shapes_of(
                 )
     sizes = [(1, height, width) for height, width in config.shape]
     return shapes_for([*graph.features, *state], sizes)
-
-
-def _any_gpu(
-    name: str, graph: GraphSpec, shapes: ProfileShapes, *, version: str, gpus: tuple[str, ...]
-) -> EngineTarget:
-    """Target of an engine of TensorRT for RTX, for all GPUs of some compute capabilities."""
-    return EngineTarget(
-        backend="trt-rtx",
-        version=version,
-        gpu=None,
-        compute_capabilities=gpus,
-        graph=name,
-        graph_sha256=graph.sha256,
-        precision=graph.file_precision,
-        io=graph.io,
-        shapes=shapes,
-    )
 
 
 def _workspace(config: ExportConfig, device: CudaDevice | None) -> int | None:

@@ -115,7 +115,7 @@ def build_engines(
         with _advise_on_int8(package, network[0].plan):
             _judge(package.spec.network, network, config, progress)
     for draft in drafts.values():
-        _write(_file(package, draft.plan), draft)
+        write_engine(_file(package, draft.plan), draft.made, draft.spec)
     return tuple(
         ExportedEngine(file, drafts[key].spec, built=True, instead=drafts[key].instead)
         if (key := plan.target.key) in drafts
@@ -335,14 +335,14 @@ def _file(package: Package, plan: EnginePlan) -> Path:
     return package.path / "engines" / f"{plan.target.key}.engine"
 
 
-def _write(file: Path, draft: _Draft) -> None:
-    """Write the engine, what the inspector said, then the sidecar, each atomically."""
+def write_engine(file: Path, made: BuiltEngine, spec: EngineSpec) -> None:
+    """Write an engine, what the inspector said, then the sidecar, each atomically."""
     file.parent.mkdir(exist_ok=True)
     layers, sidecar = file.with_suffix(".layers"), file.with_suffix(".json")
     with delay_stop_signal():
         for path in (sidecar, layers):  # those of the replaced engine
             path.unlink(missing_ok=True)
-        write_file(file, draft.made.engine)
-        if draft.made.layers.information:
-            write_file(layers, draft.made.layers.information)
-        write_file(sidecar, engine_text(draft.spec))
+        write_file(file, made.engine)
+        if made.layers.information:
+            write_file(layers, made.layers.information)
+        write_file(sidecar, engine_text(spec))

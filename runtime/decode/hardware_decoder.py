@@ -1,4 +1,4 @@
-"""Decode on the video decoder of an NVIDIA GPU (NVDEC), with frames returned to host memory.
+"""Decode on the video decoder of an NVIDIA GPU (NVDEC), with frames in host memory or on the device.
 
 FFmpeg's own decoders parse the packets, so that side data, colour tags and time stamps of the
 frames are those of the CPU path. The samples are the same by definition of the codecs. NVDEC
@@ -6,7 +6,8 @@ returns NV12 (8 bits) or P010 (10 bits); the frames get the pixel format that th
 that all that follows is the same, to the byte:
 
     packets --FFmpeg--> headers, stamps, side data
-              NVDEC --> NV12, P010 --reordered--> yuv420p, yuv420p10le
+              NVDEC --> NV12, P010 --reordered--> yuv420p, yuv420p10le    in host memory
+                        NV12, P010                                        on the device
 
 What NVDEC does not give, the CPU does: it conceals no damage, and separates no fields.
 """
@@ -55,26 +56,32 @@ def find_obstacle(path: Path, info: VideoInfo) -> str:
     return ""
 
 
-def hardware_opener(info: VideoInfo, device: int) -> DecoderOpener:
+def hardware_opener(info: VideoInfo, device: int, *, stays: bool = False) -> DecoderOpener:
     """Return what opens NVDEC for the passes over a video without an obstacle.
 
     Raises:
         HardwareError: FFmpeg cannot open the device.
     """
-    _accelerated(info.codec, device)  # now, not when the work has begun
+    _accelerated(info.codec, device, stays=stays)  # now, not when the work has begun
 
     def open_decoder(stream: av.VideoStream) -> HardwareDecoder:
-        return HardwareDecoder(stream, _accelerated(info.codec, device), info.pix_fmt)
+        context = _accelerated(info.codec, device, stays=stays)
+        return HardwareDecoder(stream, context, None if stays else info.pix_fmt)
 
     return open_decoder
 
 
-def _accelerated(codec: str, device: int) -> av.VideoCodecContext:
+def _accelerated(codec: str, device: int, *, stays: bool) -> av.VideoCodecContext:
     """Create a context of FFmpeg's own decoder: only those have NVDEC (dav1d has not)."""
     import av
     from av.codec.hwaccel import HWAccel
 
-    accel = HWAccel("cuda", device, allow_software_fallback=False)
+    try:
+        # Frames that stay on the device are in the primary context, that of the CUDA runtime.
+        own = {"is_hw_owned": True} if stays else {}
+        accel = HWAccel("cuda", device, allow_software_fallback=False, **own)
+    except TypeError as error:
+        raise HardwareError("this PyAV leaves no frames of NVDEC on the device") from error
     try:
         context = av.CodecContext.create(av.Codec(codec, "r"), "r", accel)
     except (av.FFmpegError, NotImplementedError, ValueError) as error:
@@ -93,8 +100,10 @@ class HardwareDecoder:
 
     conceals_damage = False
 
-    def __init__(self, stream: av.VideoStream, context: av.VideoCodecContext, pix_fmt: str) -> None:
-        """Args: `pix_fmt` is FFmpeg's name of the format that the CPU decodes to."""
+    def __init__(
+        self, stream: av.VideoStream, context: av.VideoCodecContext, pix_fmt: str | None
+    ) -> None:
+        """Args: `pix_fmt` is the format that the CPU decodes to; None for frames as they are."""
         self._context, self._pix_fmt = context, pix_fmt
         source = stream.codec_context
         context.extradata = source.extradata
@@ -117,7 +126,10 @@ class HardwareDecoder:
         Raises:
             HardwareError: A frame has another format than the rest of the video.
         """
-        return [in_format(frame, self._pix_fmt) for frame in self._context.decode(packet)]
+        frames = self._context.decode(packet)
+        return (
+            frames if self._pix_fmt is None else [in_format(one, self._pix_fmt) for one in frames]
+        )
 
     def flush(self) -> None:
         """See `PacketDecoder`; FFmpeg treats leading pictures after it as after a seek."""

@@ -14,7 +14,7 @@ from vsrc.runtime.decode.decode_times import find_delay
 from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.decode.frame_data import make_carrier
+from vsrc.runtime.decode.frame_data import frame_data_types, make_carrier
 from vsrc.runtime.decode.media_file import (
     describe_unpiped,
     header_end,
@@ -33,7 +33,10 @@ from vsrc.runtime.decode.transparency import check_opaque
 from vsrc.runtime.errors import HardwareError, InterlacedError, MediaError
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.picture.colour import UNSPECIFIED
+from vsrc.runtime.picture.colour_matrix import Affine
 from vsrc.runtime.picture.deep_colour import rgb_maker
+from vsrc.runtime.picture.device_colour import rgb_map
+from vsrc.runtime.picture.device_planes import FrameConverter
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.pyav_versions import fraction
 from vsrc.runtime.spec import LONGEST_WINDOW
@@ -97,6 +100,8 @@ class VideoReader:
         self._decoded: Iterator[av.VideoFrame]
         self._frames: Iterator[TimedFrame]
         self._converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
+        self._to_device: FrameConverter | None = None
+        self._device_maps: dict[tuple[int, int], Affine] = {}
         name = "stdin" if str(path) == PIPE else str(path)
         with library_failures_named(name):
             self._prepare(name, find_interlaced=is_strict or deinterlace)
@@ -126,15 +131,22 @@ class VideoReader:
         self._frames = itertools.chain([timed], self._frames)
         return timed.pts
 
-    def decode_with(self, open_decoder: DecoderOpener) -> None:
+    def decode_with(
+        self, open_decoder: DecoderOpener, to_device: FrameConverter | None = None
+    ) -> None:
         """Begin again with another decoder; before the iteration, and before `seek`.
 
         The properties of the file stay those that were found on the CPU.
 
+        Args:
+            open_decoder: Opens the decoder.
+            to_device: Converts its frames, which it leaves on a device; None for frames in host
+                memory.
+
         Raises:
             HardwareError: It is one of a GPU, and does not decode the first frames.
         """
-        self._open_decoder = open_decoder
+        self._open_decoder, self._to_device = open_decoder, to_device
         with library_failures_named(self.info.path):
             first = self._open()
             if (first.width, first.height) != (self.info.width, self.info.height):
@@ -328,45 +340,55 @@ class VideoReader:
 
     def _repaired(self) -> Iterator[SourceFrame]:
         """Yield RGB frames at increasing PTS, with repeats where frames were lost."""
-        rgb: Pixels | None = None
+        last: SourceFrame | None = None
         for timed in self._frames:
             if not self._drops_alpha:
                 seconds = (timed.pts + self._lead - self.info.start) * self.info.time_base
                 check_opaque(timed.frame, self.info.path, seconds=seconds)
-            new = self._to_rgb(timed.frame)
+            new = self._converted(timed.frame, timed.pts + self._lead)
             if timed.lost:
                 self._decoding.check_concealed("lacks frames")
             for missing in timed.lost:
-                yield self._repeat(new if rgb is None else rgb, missing + self._lead)
-            rgb = new
+                yield self._repeat(last or new, missing + self._lead)
+            last = new
             carrier = make_carrier(timed.frame)
-            pts = timed.pts + self._lead
-            yield self._stamped(SourceFrame(rgb, pts, timed.frame.duration, carrier=carrier))
-        if rgb is not None:
+            yield self._stamped(replace(new, duration=timed.frame.duration, carrier=carrier))
+        if last is not None:
             for missing in self._decoding.lost.rest():
                 self._decoding.check_concealed("lacks frames at its end")
-                yield self._repeat(rgb, missing + self._lead)
+                yield self._repeat(last, missing + self._lead)
 
-    def _to_rgb(self, frame: av.VideoFrame) -> Pixels:
+    def _converted(self, frame: av.VideoFrame, pts: int) -> SourceFrame:
         """Convert a frame by its own matrix and range, or by those of the first if it has none."""
         info, own = self.info, colour_of(frame)
         matrix = info.colour.matrix if own.matrix == UNSPECIFIED else own.matrix
-        samples_range = own.range or info.colour.range
-        if (matrix, samples_range) not in self._converters:
-            self._converters[matrix, samples_range] = rgb_maker(
-                replace(info.colour, matrix=matrix, range=samples_range),
+        key = matrix, own.range or info.colour.range
+        colour = replace(info.colour, matrix=key[0], range=key[1])
+        if self._to_device is not None:
+            if frame_data_types(frame):
+                raise HardwareError(
+                    "the video carries captions or other data, but not from its start"
+                )
+            if key not in self._device_maps:
+                size = {"width": info.width, "height": info.height}
+                self._device_maps[key] = rgb_map(colour, depth=info.depth, **size)
+            resident = self._to_device(frame, self._device_maps[key])
+            return SourceFrame(resident.rgb, pts, resident=resident)
+        if key not in self._converters:
+            self._converters[key] = rgb_maker(
+                colour,
                 width=info.width,
                 height=info.height,
                 is_deep=self.is_deep,
                 is_left=info.has_left_chroma,
             )
-        return self._converters[matrix, samples_range](frame)
+        return SourceFrame(self._converters[key](frame), pts)
 
-    def _repeat(self, rgb: Pixels, pts: int) -> SourceFrame:
+    def _repeat(self, frame: SourceFrame, pts: int) -> SourceFrame:
         is_unclean = any(one.is_before_clean(pts - self._lead) for one in self._decoding.later)
         self._unclean += is_unclean
         self._repeated += not is_unclean
-        return self._stamped(SourceFrame(rgb, pts))
+        return self._stamped(SourceFrame(frame.rgb, pts, resident=frame.resident))
 
     def _stamped(self, frame: SourceFrame) -> SourceFrame:
         """Return the frame with a PTS above the previous one, which encoders require."""

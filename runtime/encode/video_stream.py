@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.codec_choice import choose_codec
-from vsrc.runtime.encode.encoders import encoder_options, find_encoder, pixel_format
+from vsrc.runtime.encode.device_encoder import create_device_encoder
+from vsrc.runtime.encode.encoders import Encoder, encoder_options, find_encoder, pixel_format
 from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
 from vsrc.runtime.encode.refusal import describe_held
 from vsrc.runtime.encode.scheduling import keep_scheduling
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
+from vsrc.runtime.picture.device_planes import SEMI_PLANAR
 from vsrc.runtime.picture.orientation import CODED, Orientation
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class VideoSettings:
         is_deep: Whether the network sees more than 8 bits of each sample.
         audio: What happens to audio: `copy` where the container can hold it, `encode` or `drop`.
         reorders: Whether frames may be stored in another order than they are shown in.
+        device: Index of the CUDA device in whose memory the encoder takes frames; None for host
+            memory.
     """
 
     codec: str | None = None
@@ -57,6 +61,7 @@ class VideoSettings:
     is_deep: bool = True
     audio: str = "copy"
     reorders: bool = True
+    device: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class EncodedStream:
         colour: Matrix and range of its YUV.
         time_base: Unit of the frames' time stamps, seconds.
         depth: Bits per sample that were aimed at; the encoder may have fewer.
+        pix_fmt: FFmpeg's name of the pixel format of its frames.
         orientation: What to apply to the frames where the container has no display matrix.
         fresh: Function that opens another encoder with the same settings.
     """
@@ -76,8 +82,50 @@ class EncodedStream:
     colour: Colour
     time_base: Fraction
     depth: int
+    pix_fmt: str
     orientation: Orientation
     fresh: Callable[[], av.VideoCodecContext]
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """The encoder of a result, and what it is given.
+
+    Attributes:
+        encoder: Encoder.
+        codec: The same, as FFmpeg lists it.
+        depth: Bits per sample that are aimed at.
+        pix_fmt: FFmpeg's name of the pixel format.
+        colour: Matrix and range of its YUV.
+        orientation: What to apply to the frames where the container has no display matrix.
+        size: Width and height of the frames, pixels.
+    """
+
+    encoder: Encoder
+    codec: av.Codec
+    depth: int
+    pix_fmt: str
+    colour: Colour
+    orientation: Orientation
+    size: tuple[int, int]
+
+
+def plan_stream(muxer: str, info: VideoInfo, settings: VideoSettings) -> StreamPlan:
+    """Choose encoder and pixel format of a result.
+
+    Raises:
+        MediaError: The encoder does not support the frames.
+        MissingDependencyError: This build of FFmpeg has no such encoder.
+    """
+    choice = choose_codec(settings.codec, muxer, info, is_deep=settings.is_deep)
+    encoder, codec = find_encoder(choice.codec)
+    orientation = CODED if muxer in _TURNING else info.orientation
+    width, height = orientation.size(info.width * settings.scale, info.height * settings.scale)
+    pix_fmt = pixel_format(info, codec, width=width, height=height, depth=choice.depth)
+    colour = result_colour(
+        info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=settings.scale
+    )
+    return StreamPlan(encoder, codec, choice.depth, pix_fmt, colour, orientation, (width, height))
 
 
 def add_video_stream(
@@ -91,56 +139,68 @@ def add_video_stream(
     """
     import av
 
-    choice = choose_codec(settings.codec, container.format.name, info, is_deep=settings.is_deep)
-    encoder, codec = find_encoder(choice.codec)
-    orientation = CODED if container.format.name in _TURNING else info.orientation
-    width, height = orientation.size(info.width * settings.scale, info.height * settings.scale)
+    muxer = container.format.name
+    plan = plan_stream(muxer, info, settings)
+    encoder, (width, height) = plan.encoder, plan.size
     aspect = info.sample_aspect_ratio
-    if orientation.swaps_sides:
+    if plan.orientation.swaps_sides:
         aspect = 1 / aspect if aspect else None
-    pix_fmt = pixel_format(info, codec, width=width, height=height, depth=choice.depth)
     options = encoder_options(
         encoder, crf=settings.crf, preset=settings.preset, width=width, hdr=info.hdr
     )
-    has_grid = container.format.name in WITHOUT_STAMPS
-    is_avi = container.format.name == avi.MUXER
+    has_grid = muxer in WITHOUT_STAMPS
+    is_avi = muxer == avi.MUXER
     rate = ((info.grid or info.rate) if is_avi else info.rate) * settings.time_scale
     try:
         stream = container.add_stream(encoder.name, rate=rate, options=options)
     except ValueError as error:
         raise MediaError(
-            f"{container.format.name} cannot hold {codec.canonical_name}; "
-            f"{describe_held(container)}"
+            f"{muxer} cannot hold {plan.codec.canonical_name}; {describe_held(container)}"
         ) from error
     assert isinstance(stream, av.VideoStream)  # find_encoder returns no other
-    colour = result_colour(
-        info.colour, is_rgb=info.is_rgb, size=(info.width, info.height), scale=settings.scale
-    )
     time_base = 1 / rate if has_grid else info.time_base / settings.time_scale
     stream.time_base, flags = time_base, stream.codec_context.flags
 
-    def configure(context: av.VideoCodecContext) -> None:
-        _configure(context, (width, height, pix_fmt), aspect, colour, settings.threads)
+    def configure(context: av.VideoCodecContext, pix_fmt: str) -> None:
+        _configure(context, (width, height, pix_fmt), aspect, plan.colour, settings.threads)
         context.time_base = time_base
         if has_grid or not settings.reorders:
             context.max_b_frames = 0  # their order of display is not stored
-        if encoder.name == "libx265" and container.format.name in MOV_FAMILY:
+        if encoder.name == "libx265" and muxer in MOV_FAMILY:
             context.codec_tag = "hvc1"  # Apple's players support no other
 
+    on_device = plan.pix_fmt if settings.device is None else SEMI_PLANAR[plan.pix_fmt]
+
     def fresh() -> av.VideoCodecContext:
-        context = av.VideoCodecContext.create(encoder.name, "w")
-        assert isinstance(context, av.VideoCodecContext)
+        context = _create(encoder.name, settings.device)
         context.options, context.framerate = dict(options), rate
         context.flags |= flags
-        configure(context)
+        configure(context, on_device)
         _open_keeping_scheduling(context)
         return context
 
-    configure(stream.codec_context)
-    if info.display_matrix and container.format.name in _TURNING:
+    configure(stream.codec_context, plan.pix_fmt)
+    if info.display_matrix and muxer in _TURNING:
         stream.set_display_matrix(_scale_matrix(info.display_matrix, settings.scale))
-    _open(stream, f"{encoder.name} refuses {width}x{height} {pix_fmt}", options)
-    return EncodedStream(stream, colour, time_base, choice.depth, orientation, fresh)
+    _open(stream, f"{encoder.name} refuses {width}x{height} {plan.pix_fmt}", options)
+    return EncodedStream(
+        stream, plan.colour, time_base, plan.depth, on_device, plan.orientation, fresh
+    )
+
+
+def _create(name: str, device: int | None) -> av.VideoCodecContext:
+    """Create a context of an encoder, which takes frames in the memory of a device if one is given.
+
+    Raises:
+        HardwareError: It takes none.
+    """
+    import av
+
+    if device is not None:
+        return create_device_encoder(name, device)
+    context = av.VideoCodecContext.create(name, "w")
+    assert isinstance(context, av.VideoCodecContext)
+    return context
 
 
 def _configure(

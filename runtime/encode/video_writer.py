@@ -236,10 +236,13 @@ class VideoWriter:
         pts = self._shifted(frame.pts)
         if self._grid:
             pts = self._grid.place(pts)
-        if frame.rgb is None:
+        if frame.surface is not None:
+            picture = frame.surface.frame()
+        elif frame.rgb is not None:
+            picture = self._from_rgb(self._encoded.orientation.upright(frame.rgb))
+            picture = self._frame_data.attach(picture, frame.carrier)
+        else:
             return None
-        picture = self._from_rgb(self._encoded.orientation.upright(frame.rgb))
-        picture = self._frame_data.attach(picture, frame.carrier)
         picture.time_base = self._encoded.time_base
         picture.pts = pts
         picture.duration = 1 if self._grid else min(frame.duration, _LONGEST_DURATION)
@@ -290,7 +293,7 @@ class VideoWriter:
             self._encoded.colour,
             width=context.width,
             height=context.height,
-            pix_fmt=context.pix_fmt,
+            pix_fmt=self._encoded.pix_fmt,
             is_left=context.name != "mjpeg",
         )
         self.most = frames_per_segment(

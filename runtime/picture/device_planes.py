@@ -35,6 +35,9 @@ SEMI_PLANAR = {
 }  # fmt: skip
 """FFmpeg's pixel format in host memory -> that of the same samples on a device."""
 
+SAMPLE_BITS = {"nv12": 8, "p010le": 10}
+"""FFmpeg's pixel format of frames on a device -> bits per sample."""
+
 _UNSIGNED = 1
 _NAME = b"dltensor"
 

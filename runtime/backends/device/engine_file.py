@@ -36,6 +36,8 @@ EngineBackend = Literal["trt", "trt-rtx"]
 PrecisionEvidence = Literal["layers", "graph", "none"]
 """What proves the precision of an engine: its layers as the inspector describes them; the types in
 the graph, which a strongly typed build must keep; or nothing, as the builder could choose."""
+EngineRole = GraphRole | Literal["video"]
+"""Part of a network, or a graph that converts or checks frames on the device."""
 ProfileShapes = dict[str, tuple[tuple[int, ...], ...]]
 """Input -> its shape; minimum, usual and maximum shape if it is dynamic."""
 
@@ -112,7 +114,8 @@ class EngineSpec:
     Attributes:
         key: `EngineTarget.key`, the name of the file.
         target: Target that it was built for.
-        role: Whether it is the whole network, or its encode or fuse graph.
+        role: Whether it is the whole network, its encode or fuse graph, or one that converts or
+            checks frames on the device (`video_engines`).
         sha256: Hash of the engine's file.
         size_bytes: Size of that file.
         strongly_typed: Whether the network was built as strongly typed.
@@ -131,7 +134,7 @@ class EngineSpec:
 
     key: str
     target: EngineTarget
-    role: GraphRole
+    role: EngineRole
     sha256: str
     size_bytes: int
     strongly_typed: bool = True

@@ -90,7 +90,7 @@ def open_engines(
     Raises:
         MissingDependencyError: There is no engine, TensorRT or GPU, or no engine for this GPU.
     """
-    if not any(_sidecars(package, backend)):
+    if not any(engine_files(package, backend)):
         raise MissingDependencyError(
             f"{package.path.name} holds no {backend} engine; build one on the device that runs it: "
             + advised_export(package.path, f"--format {backend} --precision fp16 --shape HxW")
@@ -134,6 +134,11 @@ class Here:
 
     def target_of(self, name: str, graph: GraphSpec, shapes: ProfileShapes) -> EngineTarget:
         """Target of an engine of a graph built on this machine for some shapes."""
+        target = self.video_target(name, graph.sha256, shapes)
+        return replace(target, precision=graph.file_precision, io=graph.io)
+
+    def video_target(self, name: str, sha256: str, shapes: ProfileShapes) -> EngineTarget:
+        """Target of an engine of one of `video_engines` built on this machine."""
         bound = self.backend == "trt"  # to this model of GPU; two chips may share a name
         return EngineTarget(
             backend=self.backend,
@@ -141,9 +146,9 @@ class Here:
             gpu=self.device.name if bound else None,
             compute_capabilities=(self.device.compute_capability,),
             graph=name,
-            graph_sha256=graph.sha256,
-            precision=graph.file_precision,
-            io=graph.io,
+            graph_sha256=sha256,
+            precision="fp32",
+            io="uint8",
             shapes=shapes,
             multiprocessors=self.device.multiprocessors if bound else None,
             board=(board_model() or "") if bound else None,
@@ -178,7 +183,7 @@ def find_engines(package: Package, name: str, here: Here, reasons: list[str]) ->
         return []
     engines = (
         _open_if_fitting(path, name, graph, here, reasons)
-        for path in _sidecars(package, here.backend, name)
+        for path in engine_files(package, here.backend, name)
     )
     return [engine for engine in engines if engine is not None]
 
@@ -199,7 +204,7 @@ def _open_if_fitting(
     return FoundEngine(path, spec, with_sizes(graph, spec))
 
 
-def _sidecars(package: Package, backend: str, graph: str | None = None) -> Iterator[Path]:
+def engine_files(package: Package, backend: str, graph: str | None = None) -> Iterator[Path]:
     """Yield engine files by backend and graph of their sidecars, or by name if unreadable."""
     for path in sorted((package.path / "engines").glob("*.engine")):
         try:

@@ -78,7 +78,7 @@ def test_sessions_refuse_a_device_that_is_not_there(
     tiny_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "vsrc.runtime.backends.device.engines._sidecars", lambda *_: iter([Path("one")])
+        "vsrc.runtime.backends.device.engines.engine_files", lambda *_: iter([Path("one")])
     )
     monkeypatch.setattr(
         "vsrc.runtime.backends.device.engines.tensorrt_module",
