@@ -4,7 +4,7 @@
     ├── SpecError               a model package or its model.json is invalid
     ├── MediaError              a video, audio track or image cannot be read or written
     │   ├── DiskFullError       the disk, or a quota, is full
-    │   ├── HardwareError       the decoder of a GPU cannot be used, or failed
+    │   ├── HardwareError       the video hardware of a GPU cannot be used, or failed
     │   └── InterlacedError     a video becomes interlaced after its beginning
     ├── OutputError             exit status 2: an output would destroy something
     ├── DataError               a data folder contains nothing to train on
@@ -45,7 +45,13 @@ class DiskFullError(MediaError):
 
 
 class HardwareError(MediaError):
-    """A hardware decoder cannot be opened, or failed where the CPU may succeed."""
+    """A decoder or encoder of a GPU cannot be opened, or failed where the CPU may succeed.
+
+    Attributes:
+        starts_over: Whether the CPU must begin again with the first frame.
+    """
+
+    starts_over = False
 
 
 class InterlacedError(MediaError):

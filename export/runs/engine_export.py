@@ -122,7 +122,7 @@ def _with_graphs(config: ExportConfig, progress: ExportProgress) -> ExportResult
         )
     from vsrc.export.runs.onnx_export import export_onnx
 
-    return export_onnx(dataclasses.replace(config, format="onnx", shape=()), progress)
+    return export_onnx(dataclasses.replace(config, format="onnx", shape=(), video=False), progress)
 
 
 def _graphs(package: Package, config: ExportConfig) -> Iterator[tuple[str, Path, GraphSpec]]:

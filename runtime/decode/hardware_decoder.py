@@ -1,4 +1,4 @@
-"""Decode on the video decoder of an NVIDIA GPU (NVDEC), with frames in host memory or on the device.
+"""Decode on the video decoder of an NVIDIA GPU (NVDEC), with frames in host memory or left there.
 
 FFmpeg's own decoders parse the packets, so that side data, colour tags and time stamps of the
 frames are those of the CPU path. The samples are the same by definition of the codecs. NVDEC
@@ -126,10 +126,8 @@ class HardwareDecoder:
         Raises:
             HardwareError: A frame has another format than the rest of the video.
         """
-        frames = self._context.decode(packet)
-        return (
-            frames if self._pix_fmt is None else [in_format(one, self._pix_fmt) for one in frames]
-        )
+        frames, pix_fmt = self._context.decode(packet), self._pix_fmt
+        return frames if pix_fmt is None else [in_format(frame, pix_fmt) for frame in frames]
 
     def flush(self) -> None:
         """See `PacketDecoder`; FFmpeg treats leading pictures after it as after a seek."""

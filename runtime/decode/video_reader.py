@@ -366,9 +366,7 @@ class VideoReader:
         colour = replace(info.colour, matrix=key[0], range=key[1])
         if self._to_device is not None:
             if frame_data_types(frame):
-                raise HardwareError(
-                    "the video carries captions or other data, but not from its start"
-                )
+                raise HardwareError("captions or other data of single frames begin later")
             if key not in self._device_maps:
                 size = {"width": info.width, "height": info.height}
                 self._device_maps[key] = rgb_map(colour, depth=info.depth, **size)

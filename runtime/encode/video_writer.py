@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -41,7 +43,7 @@ from vsrc.runtime.encode.time_limits import (
 )
 from vsrc.runtime.encode.tracks import TrackCopier, track_units
 from vsrc.runtime.encode.video_stream import VideoSettings, add_video_stream
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import HardwareError, MediaError
 from vsrc.runtime.hashing import file_state
 from vsrc.runtime.pending_file import PendingFile, failures_named
 from vsrc.runtime.picture.deep_colour import bits_of, frame_maker
@@ -154,14 +156,17 @@ class VideoWriter:
         with failures_named(self.path):
             if not self._began:
                 self.begin(frame.pts)
-            packets = self._segments.encode(self.picture(frame), frame)
+            with self._device_failures():
+                packets = self._segments.encode(self.picture(frame), frame)
             self._mux(packets, stop=self._end)
             self._end = (frame.pts + frame.duration) * self._time_base
 
     def finish(self) -> None:
         """Flush the encoder, write the index, and rename the file."""
         with failures_named(self.path):
-            self._mux(self._segments.finish(), stop=self._end if self._is_excerpt else None)
+            with self._device_failures():
+                packets = self._segments.finish()
+            self._mux(packets, stop=self._end if self._is_excerpt else None)
             self._release(stop=self._end if self._is_excerpt else None)
             if self._tracks:
                 self._tracks.finish()
@@ -213,6 +218,22 @@ class VideoWriter:
         if self._source is not None:
             copy_chapters(self._source, self._output, start=self._start, shift=self._shift)
         self._write_header()
+
+    @contextmanager
+    def _device_failures(self) -> Iterator[None]:
+        """Turn failures of an encoder that reads on a device into those of its hardware.
+
+        Raises:
+            HardwareError: It failed; from host memory it may succeed.
+        """
+        import av
+
+        try:
+            yield
+        except av.FFmpegError as error:
+            if self._settings.device is None:
+                raise
+            raise HardwareError(f"NVENC failed on frames of the GPU ({error.strerror})") from error
 
     def _write_header(self) -> None:
         import av

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -18,6 +18,7 @@ from vsrc.runtime.decode.clips.picture_reader import PictureReader
 from vsrc.runtime.decode.compression import count_packets
 from vsrc.runtime.decode.cuts import mark_shots
 from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.hardware_decoder import hardware_opener
 from vsrc.runtime.decode.playlists import files_of
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.reader import Reader
@@ -39,10 +40,13 @@ from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.errors import HardwareError, MediaError
 from vsrc.runtime.hashing import ContentRecord, record_content
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.hardware import choose_decoder, on_cpu
+from vsrc.runtime.jobs.hardware import DecoderChoice, choose_decoder, on_cpu
+from vsrc.runtime.jobs.on_device import DevicePath, open_device_path, plan_device_stream
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.source_records import load_records, records_to_text
 from vsrc.runtime.library_failure import library_failures_named
+from vsrc.runtime.package import Package
+from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.guard import Guard
 from vsrc.runtime.windows.session import Session
@@ -72,6 +76,8 @@ class Job:
         guard: Check of frames computed in reduced precision; None for fp32.
         said: Notes on what was chosen, model and backend, and why.
         known_sources: Records of the source from earlier runs.
+        on_device: What keeps frames on a GPU from its decoder to its encoder; None if they go
+            through host memory.
     """
 
     target: Target
@@ -82,6 +88,7 @@ class Job:
     guard: Guard | None = None
     said: tuple[str, ...] = ()
     known_sources: tuple[ContentRecord, ...] = ()
+    on_device: DevicePath | None = None
 
     def frames(self) -> Iterable[SourceFrame]:
         """Frames of the source to upscale, and their neighbours."""
@@ -148,18 +155,9 @@ class Job:
 
     def settings(self) -> VideoSettings:
         """Encoder settings of the result."""
-        config, network = self.config, self.session.network
-        return VideoSettings(
-            codec=config.codec,
-            crf=config.crf,
-            preset=config.preset,
-            threads=config.threads,
-            scale=network.scale,
-            time_scale=network.time_scale,
-            is_excerpt=config.is_excerpt,
-            is_deep=self.reader.is_deep,
-            audio=config.audio,
-        )
+        device = None if self.on_device is None else self.config.device
+        network, is_deep = self.session.network, self.reader.is_deep
+        return replace(_settings(self.config, network, is_deep=is_deep), device=device)
 
     @cached_property
     def sources(self) -> tuple[ContentRecord, ...]:
@@ -175,9 +173,18 @@ class Job:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that the bytes of the result depend on; equal on equal machines."""
+        return self._fingerprint(self._conditions)
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Return that of this job, and that of the same job with frames on a GPU."""
+        on_device = self._fingerprint(self._hash_conditions(on_device=True))
+        return self.fingerprint, on_device
+
+    def _fingerprint(self, conditions: str) -> str:
         names = [file.name for file in self.target.source.files]
         hashes = [record.sha256 for record in self.sources]
-        return fingerprint([names, hashes, self._conditions])
+        return fingerprint([names, hashes, conditions])
 
     @cached_property
     def _conditions(self) -> str:
@@ -185,6 +192,9 @@ class Job:
 
         Computed before the run: a job whose tiles are made smaller meanwhile is still the same job.
         """
+        return self._hash_conditions(on_device=self.on_device is not None)
+
+    def _hash_conditions(self, *, on_device: bool) -> str:
         import av
 
         options = replace(
@@ -197,7 +207,8 @@ class Job:
             shard=None,
             tile=None,
             device=0,
-            hwaccel="none",  # the frames are the same
+            # What the GPU decodes is the same; what it converts may differ by one of 255.
+            hwaccel="cuda" if on_device else "none",
             # It changes interlaced frames alone, and a job without it ends at the first of those.
             deinterlace=False,
         )
@@ -252,10 +263,11 @@ def open_job(
         MediaError: It cannot be read, or cannot be upscaled without further options.
     """
     with library_failures_named(target.source.name):
-        opened, decoded_by = _open_decoded(target, config)
-    with closing(opened) as reader:
+        opened, decoder = _open_decoded(target, config)
+    with closing(opened) as reader, ExitStack() as device:
         choice = network.choose(target.source, reader.info)
-        session = _add_tiles(network.session(reader.info, choice), reader.info, config, target)
+        bare = network.session(reader.info, choice)
+        session = _add_tiles(bare, reader.info, config, target)
         reader.is_deep = reader.info.depth > 8 and session.graph.io == "float"
         guard = None
         if session.graph.precision != "fp32" and not network.is_given:
@@ -263,12 +275,64 @@ def open_job(
                 lambda: _add_tiles(network.exact(reader.info, choice), reader.info, config, target)
             )
         total = result_frames(reader.info, config, time_scale=session.network.time_scale)
-        said = (*([str(choice)] if choice else []), *network.new_notes(), *decoded_by)
-        yield Job(target, config, reader, session, total, guard, said, known_sources)
+        path, note = None, decoder.note
+        if decoder.open_decoder is not None and not network.is_given and session.tile == 0:
+            path, note = _stay_on_device(
+                target, config, reader, bare, lambda: network.package(choice), decoder
+            )
+            if path is not None:
+                device.callback(path.close)
+        said = [str(choice)] if choice else []
+        said += [*network.new_notes(), *([note] if note else [])]
+        yield Job(target, config, reader, session, total, guard, tuple(said), known_sources, path)
 
 
-def _open_decoded(target: Target, config: InferConfig) -> tuple[Reader, list[str]]:
-    """Open a supported input with the decoder that the settings ask for; say which, if they do."""
+def _stay_on_device(
+    target: Target,
+    config: InferConfig,
+    reader: Reader,
+    session: Session,
+    package: Callable[[], Package],
+    decoder: DecoderChoice,
+) -> tuple[DevicePath | None, str]:
+    """Keep frames on the GPU that decodes them, if it encodes them, too; return a line about it."""
+    settings = _settings(config, session.network, is_deep=reader.is_deep)
+    plan = plan_device_stream(target, reader.info, settings)
+    if config.hwaccel != "cuda" or plan is None or not isinstance(reader, VideoReader):
+        return None, decoder.note
+    path = None
+    try:
+        if config.batch > 1:
+            raise HardwareError("--batch takes windows from host memory")
+        path = open_device_path(package(), session, reader.info, plan, device=config.device)
+        opener = hardware_opener(reader.info, config.device, stays=True)
+        reader.decode_with(opener, path.convert)
+    except HardwareError as error:
+        if path is not None:
+            path.close()
+            assert decoder.open_decoder is not None
+            reader.decode_with(decoder.open_decoder)
+        return None, f"{decoder.note}; frames go through host memory: {error}"
+    return path, f"{decoder.note}; frames stay there up to {plan.encoder.name}"
+
+
+def _settings(config: InferConfig, network: NetworkSpec, *, is_deep: bool) -> VideoSettings:
+    """Encoder settings of a result, with frames from host memory."""
+    return VideoSettings(
+        codec=config.codec,
+        crf=config.crf,
+        preset=config.preset,
+        threads=config.threads,
+        scale=network.scale,
+        time_scale=network.time_scale,
+        is_excerpt=config.is_excerpt,
+        is_deep=is_deep,
+        audio=config.audio,
+    )
+
+
+def _open_decoded(target: Target, config: InferConfig) -> tuple[Reader, DecoderChoice]:
+    """Open a supported input with the decoder that the settings ask for."""
     reader = open_reader(target.source, config)
     try:
         check_supported(reader.info, allow_hdr=config.allow_hdr, deinterlace=config.deinterlace)
@@ -281,7 +345,7 @@ def _open_decoded(target: Target, config: InferConfig) -> tuple[Reader, list[str
     except BaseException:
         reader.close()
         raise
-    return reader, [choice.note] if choice.note else []
+    return reader, choice
 
 
 def open_reader(source: Source, config: InferConfig) -> Reader:

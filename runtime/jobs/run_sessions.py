@@ -10,7 +10,7 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.family import FamilyChoice, choose_family
-from vsrc.runtime.package import open_package
+from vsrc.runtime.package import Package, open_package
 from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.windows.session import Session
 
@@ -49,6 +49,10 @@ class RunSessions:
         if self._given is not None or self._config.model is not None:
             return None
         return choose_family(source, info)
+
+    def package(self, choice: FamilyChoice | None) -> Package:
+        """Open the package of an input, whose session was not given."""
+        return open_package(choice.package if choice else self._config.model or shipped())
 
     def session(self, info: VideoInfo, choice: FamilyChoice | None) -> Session:
         """Return the given session, or the session for this model and bit depth."""
@@ -97,9 +101,8 @@ class RunSessions:
         precision: str,
         say: Callable[[str], None],
     ) -> Session:
-        package = choice.package if choice else self._config.model or shipped()
         return open_video_session(
-            open_package(package),
+            self.package(choice),
             backend=backend,
             precision=precision,
             threads=self._config.threads,

@@ -82,7 +82,8 @@ def upscale_unit(unit: Unit, work: Work) -> FileResult | PieceResult:
 def upscale_file(target: Target, work: Work) -> FileResult:
     """Upscale one input, unless the manifest lists it as done.
 
-    Where the decoder of a GPU fails, the CPU's begins again; finished segments are kept.
+    Where the hardware of a GPU fails, the CPU begins again; finished segments are kept, unless
+    their frames were converted on the GPU.
 
     Raises:
         MediaError: It cannot be upscaled, or another process is making the result.
@@ -97,7 +98,8 @@ def upscale_file(target: Target, work: Work) -> FileResult:
     except HardwareError as error:
         on_cpu = replace(work, config=replace(work.config, hwaccel="none"))
         result = _upscale_file(target, on_cpu, began)
-        note = f"decoded on the CPU from the last finished segment on: {error}"
+        place = "the beginning" if error.starts_over else "the last finished segment"
+        note = f"decoded on the CPU from {place} on: {error}"
         return replace(result, notes=(note, *result.notes))
 
 
@@ -105,7 +107,11 @@ def _upscale_file(target: Target, work: Work, began: float) -> FileResult:
     check_target(target, overwrite=work.config.overwrite)
     with open_job(target, work.config, work.network) as job, _lock(target):
         check_target(target, overwrite=work.config.overwrite)  # it may have appeared meanwhile
-        return _run(job, work, began)
+        try:
+            return _run(job, work, began)
+        except HardwareError as error:
+            error.starts_over = job.on_device is not None
+            raise
 
 
 def _lock(target: Target, *, shared: bool = False) -> AbstractContextManager[None]:
@@ -180,7 +186,8 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
     known = tuple(record for item in recorded for record in item.sources)
     config = replace(work.config, hwaccel="none")  # nothing is decoded
     with open_job(target, config, work.network, known) as job:
-        of_this_job = [item for item in recorded if item.job == job.fingerprint]
+        jobs = job.fingerprints if work.config.hwaccel == "cuda" else (job.fingerprint,)
+        of_this_job = [item for item in recorded if item.job in jobs]
         if not of_this_job or result_sha256(target) != of_this_job[0].sha256:
             return None
         return FileResult(

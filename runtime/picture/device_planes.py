@@ -1,7 +1,7 @@
 """Frames in the memory of a GPU, handed over by DLPack without a copy.
 
-    NVDEC --PyAV--> frame --`read_planes`--> addresses and pitches      a converter copies from there
-    memory of vsrc --`wrap_surface`--> frame --PyAV--> NVENC            which reads where it is
+    NVDEC --PyAV--> frame --`read_planes`--> addresses and pitches    a converter copies from there
+    memory of vsrc --`wrap_surface`--> frame --PyAV--> NVENC          which reads where it is
 
 A frame is NV12 or P010: a plane of Y, and one of U and V interleaved. DLPack is a structure in C,
 `DLManagedTensor` (https://dmlc.github.io/dlpack), which PyAV has in capsules of Python.
