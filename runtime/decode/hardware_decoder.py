@@ -78,8 +78,11 @@ def _accelerated(codec: str, device: int, *, stays: bool) -> av.VideoCodecContex
 
     try:
         # Frames that stay on the device are in the primary context, that of the CUDA runtime.
-        own = {"is_hw_owned": True} if stays else {}
-        accel = HWAccel("cuda", device, allow_software_fallback=False, **own)
+        accel = (
+            HWAccel("cuda", device, allow_software_fallback=False, is_hw_owned=True)
+            if stays
+            else HWAccel("cuda", device, allow_software_fallback=False)
+        )
     except TypeError as error:
         raise HardwareError("this PyAV leaves no frames of NVDEC on the device") from error
     try:

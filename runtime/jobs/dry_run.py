@@ -18,9 +18,10 @@ from vsrc.runtime.backends.graph_in_use import GraphInUse, graph_of
 from vsrc.runtime.encode.targets import check_target
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.jobs.config import InferConfig
-from vsrc.runtime.jobs.job import Job, memory_of_encoder, open_job
+from vsrc.runtime.jobs.job import Job, open_job
 from vsrc.runtime.jobs.run_plan import plan_run
 from vsrc.runtime.jobs.run_sessions import RunSessions
+from vsrc.runtime.jobs.tiling import memory_of_encoder
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.sensors.cuda_device import cuda_device

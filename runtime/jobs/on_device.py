@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.backends.device.device_frames import DeviceFrames
 from vsrc.runtime.backends.device.device_session import DeviceSession
 from vsrc.runtime.backends.device.device_video import DeviceVideo, VideoEngines
+from vsrc.runtime.backends.device.engine_file import EngineBackend
 from vsrc.runtime.backends.device.engines import ENGINE_BACKENDS, this_device
 from vsrc.runtime.backends.device.surfaces import SurfacePool
 from vsrc.runtime.backends.device.video_engines import open_from_rgb, open_guard, open_to_rgb
@@ -177,6 +178,6 @@ def _open(
     return DevicePath(frames, video)
 
 
-def _backend(session: Session) -> str:
+def _backend(session: Session) -> EngineBackend:
     (name,) = (each for each in ENGINE_BACKENDS if each == session.label.split()[0])
     return name

@@ -206,9 +206,8 @@ def wrap_surface(
     behind = address + pitch * height
     chroma_shape = (height // 2, width // 2, 2)
     chroma = _Export(behind, chroma_shape, (row, 2, 1), item, device, release_plane)
-    place = {} if context is None else {"cuda_context": context}
     try:
-        return av.VideoFrame.from_dlpack((luma, chroma), format=layout, **place)
+        return av.VideoFrame.from_dlpack((luma, chroma), format=layout, cuda_context=context)
     except (av.FFmpegError, AttributeError, NotImplementedError, TypeError, ValueError) as error:
         luma.give_up()
         chroma.give_up()

@@ -52,7 +52,8 @@ class Memory:
     """Frames of the decoder in memory of the stand-in."""
 
     def __init__(self, gpu: StandInGpu) -> None:
-        self._gpu, self._blocks = gpu, []  # type: ignore[var-annotated]
+        self._gpu = gpu
+        self._blocks: list[Address] = []
         self.freed = 0
 
     def hold(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -66,7 +67,8 @@ class Memory:
 
         def release() -> None:
             self.freed += 1
-            ctypes.memset(address, 0xCD, size)
+            if self._blocks:
+                ctypes.memset(address, 0xCD, size)
 
         held = wrap_surface(
             address,
@@ -83,8 +85,9 @@ class Memory:
         return held
 
     def close(self) -> None:
-        for address in self._blocks:
-            self._gpu.release(Address(address))
+        blocks, self._blocks = self._blocks, []
+        for address in blocks:
+            self._gpu.release(address)
 
 
 class ResidentNvdec(SoftwareNvdec):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Slot:
+class RgbMemory:
     """Memory of one RGB frame.
 
     Attributes:
@@ -58,7 +58,7 @@ class DeviceFrame:
         address: Address on the device.
     """
 
-    def __init__(self, gpu: Gpu, slot: Slot, rgb: Pixels8, unused: deque[Slot]) -> None:
+    def __init__(self, gpu: Gpu, slot: RgbMemory, rgb: Pixels8, unused: deque[RgbMemory]) -> None:
         """Args: `unused` takes the slot when nothing refers to the frame."""
         self.rgb, self.address = rgb, slot.address
         self._gpu, self._slot = gpu, slot
@@ -88,8 +88,8 @@ class DeviceFrames:
         self._program = Program(gpu, engine, self._transfers.network, outside=("rgb",))
         self._decoded = gpu.event()
         self._to_rgb: Affine | None = None
-        self._slots: list[Slot] = []
-        self._unused: deque[Slot] = deque()
+        self._slots: list[RgbMemory] = []
+        self._unused: deque[RgbMemory] = deque()
 
     def __call__(self, frame: av.VideoFrame, to_rgb: Affine, /) -> DeviceFrame:
         """Convert a frame; see `FrameConverter`."""
@@ -139,9 +139,9 @@ class DeviceFrames:
             stream=self._transfers.network,
         )
 
-    def _new_slot(self) -> Slot:
+    def _new_slot(self) -> RgbMemory:
         height, width = self._size
-        slot = Slot(self._gpu.allocate(3 * height * width), self._gpu.event())
+        slot = RgbMemory(self._gpu.allocate(3 * height * width), self._gpu.event())
         self._slots.append(slot)
         return slot
 

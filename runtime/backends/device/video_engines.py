@@ -62,14 +62,14 @@ def open_to_rgb(
 
 def open_from_rgb(package: Package, here: Here, layout: str, size: tuple[int, int]) -> Engine:
     """Open the engine from RGB to frames of a size; see `_open`."""
-    inputs = {"rgb": (*size, 3)} | COLOUR_SHAPES
+    inputs: TensorShapes = {"rgb": (*size, 3), **COLOUR_SHAPES}
     return _open(package, here, from_rgb_name(layout), inputs, plane_shapes(layout, size))
 
 
 def open_guard(package: Package, here: Here, scale: int, size: tuple[int, int]) -> Engine:
     """Open the engine that checks results for frames of a size; see `_open`."""
     height, width = size
-    inputs = {"lr": (height, width, 3), "sr": (height * scale, width * scale, 3)}
+    inputs: TensorShapes = {"lr": (height, width, 3), "sr": (height * scale, width * scale, 3)}
     return _open(package, here, guard_name(scale), inputs, {"corrupted": (1,)})
 
 

@@ -25,8 +25,9 @@ def cases(scale: int) -> list[tuple[Bytes, Bytes]]:
         sr = lr.repeat(scale, 0).repeat(scale, 1)
         rows, columns = rng.integers(3, 6, 2) * scale - rng.integers(0, 2, 2)
         top, left = (rng.integers(0, side - 3) * scale for side in SIZE)
-        channel = [int(rng.integers(0, 3)), slice(None)][at % 2]
-        sr[top : top + rows, left : left + columns, channel] = rng.choice([0, 255, 0, 255, 1, 254])
+        channel = int(rng.integers(0, 3))
+        channels = slice(channel, channel + 1) if at % 2 else slice(0, 3)
+        sr[top : top + rows, left : left + columns, channels] = rng.choice([0, 255, 0, 255, 1, 254])
         made.append((lr, sr))
     return made
 

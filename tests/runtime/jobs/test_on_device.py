@@ -10,7 +10,6 @@ Results are lossless, and judged by the same graphs on ONNX Runtime without any 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from support.cuda_stand_in import StandInGpu, alive, compile_stand_in, in_place_of_cuda
 from support.decoded import frames_of
-from support.reordering_gpu import ADA, HostEngine
+from support.reordering_gpu import ADA, HostEngine, Work
 from support.resident_video import Hardware, video_on_the_device
 from support.software_nvdec import samples, semi_planar
 from vsrc.export.config import ExportConfig
@@ -32,11 +31,15 @@ from vsrc.export.graphs.colour_graphs import colour_graph
 from vsrc.export.graphs.guard_graph import guard_graph
 from vsrc.export.runs.exporting import export
 from vsrc.runtime.backends.device.engine_file import read_engine_spec
+from vsrc.runtime.backends.device.gpu import GpuStream
+from vsrc.runtime.backends.device.surfaces import SurfacePool
+from vsrc.runtime.errors import DeviceMemoryError, HardwareError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import FileResult
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.colour_matrix import Affine, rgb_from_yuv, yuv_from_rgb
+from vsrc.runtime.picture.device_planes import read_planes
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
@@ -55,20 +58,44 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def package(untrained_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Engines of the whole in fp32 and fp16, and those for video, for frames of one size."""
+    import os
+
+    if os.environ.get("HN_PKG") and Path(os.environ["HN_PKG"]).is_dir():
+        return Path(os.environ["HN_PKG"])
     path = Path(shutil.copytree(untrained_package, tmp_path_factory.mktemp("video") / "a.vsrc"))
     for precision in ("fp32", "fp16"):
         export(
             ExportConfig(
                 path,
                 format="trt-rtx",
-                precision=precision,  # type: ignore[arg-type]
+                precision=precision,
                 shape=(SIZE,),
                 halves=False,
                 video=precision == "fp16",
                 allow_lossy=True,
             )
         )
+    if os.environ.get("HN_PKG"):
+        shutil.copytree(path, os.environ["HN_PKG"])
     return path
+
+
+overflows: list[bool] = []
+
+
+class Overflowing(HostEngine):
+    """A network that leaves a square of every fifth result black, by its first pixel."""
+
+    def enqueue(self, stream: GpuStream) -> None:
+        super().enqueue(stream)
+        lr, sr = (self._bound[name] for name in ("lr", "sr"))
+        fed, made = (self._shapes[name] for name in ("lr", "sr"))
+
+        def spoil() -> None:
+            if self._gpu.read(lr, fed, np.dtype(np.uint8))[0, 1].sum() % 5 == 0:
+                self._gpu.read(sr, made, np.dtype(np.uint8))[0, 20:60, 20:60] = 0
+
+        self._gpu.give(stream, Work(spoil, name="network"))
 
 
 @pytest.fixture
@@ -82,7 +109,8 @@ def gpu(
     def engine(path: Path, _: str) -> HostEngine:
         name = read_engine_spec(path).target.graph
         if name in opened.spec.graphs:
-            return HostEngine(made, opened.graph(name)[0])  # type: ignore[arg-type]
+            kind = Overflowing if name == "fp16" and overflows else HostEngine
+            return kind(made, opened.graph(name)[0])  # type: ignore[arg-type]
         model = guard_graph(int(name[-1])) if name.startswith("guard") else colour_graph(name)
         file = graphs / f"{name}.onnx"
         file.write_bytes(model.SerializeToString())
@@ -173,6 +201,11 @@ def expected_planes(source: Path, package: Path, precision: str) -> list[list[By
     return made
 
 
+def levels(samples: Bytes) -> NDArray[np.int32]:
+    """The 10 bits of P010."""
+    return (samples.view("<u2")[..., 0] >> 6).astype(np.int32)
+
+
 def found_planes(result: Path) -> list[tuple[Bytes, Bytes]]:
     with av.open(str(result)) as container:
         return [planes(semi_planar(frame)) for frame in container.decode(video=0)]
@@ -198,7 +231,7 @@ def test_the_graphs_alone_make_the_same_samples(
             np.testing.assert_array_equal(here, there)
     layouts = {layout for encoder in hardware.encoders for layout in encoder.layouts}
     assert layouts == {"nv12"}  # none went through host memory
-    assert hardware.memory.freed > 24
+    assert hardware.memory.freed == 24
 
 
 def test_ten_bits_stay_on_the_device(
@@ -218,5 +251,199 @@ def test_ten_bits_stay_on_the_device(
     found = found_planes(tmp_path / "b.mkv")
     for one, other in zip(found, expected_planes(source, package, "fp32"), strict=True):
         for here, there in zip(one, other, strict=True):
-            np.testing.assert_array_equal(here, there)
+            difference = levels(here) - levels(there)
+            assert np.abs(difference).max() <= 2  # of 1023: x264's crf 0 is lossless in 8 bits only
     assert {layout for each in hardware.encoders for layout in each.layouts} == {"p010le"}
+
+
+def test_what_reduced_precision_has_spoilt_is_computed_again(
+    tmp_path: Path,
+    write_clip: Make,
+    moving: Make,
+    package: Path,
+    hardware: Hardware,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"{__name__}.overflows", [True])
+    source = clip_of(write_clip, moving, tmp_path / "a.mp4")
+    result = upscale(source, package, tmp_path / "b.mkv", precision="fp16", cuts=False)
+    assert STAYS in notes()
+    assert 0 < result.recomputed_frames < 12
+    assert result.corrupted_frames == 0
+    expected = expected_planes(source, package, "fp32")
+    for one, other in zip(found_planes(tmp_path / "b.mkv"), expected, strict=True):
+        assert np.abs(one[0].astype(int) - other[0]).max() <= 3  # fp16, and swscale's rounding
+    assert hardware.encoders
+
+
+def test_the_result_is_close_to_that_of_the_cpu_path(
+    tmp_path: Path, write_clip: Make, moving: Make, package: Path, hardware: Hardware
+) -> None:
+    """And cuts, an excerpt, sound and time stamps are those of the CPU path."""
+    source = tmp_path / "a.mp4"
+    frames = np.concatenate([moving(10, *SIZE), 255 - moving(12, *SIZE, seed=5)])
+    stamps = [at * 7 + at % 3 for at in range(22)]
+    write_clip(source, frames, pts=stamps, sound=True, options={"g": "8", "bf": "2"})
+    asked: dict[str, Any] = {"start": 0.4}
+    host = upscale(source, package, tmp_path / "host.mkv", hwaccel="none", **asked)
+    result = upscale(source, package, tmp_path / "b.mkv", **asked)
+    assert STAYS in notes()
+    assert (result.frames, result.shots) == (host.frames, host.shots)
+    assert result.shots == 2
+    assert packets(tmp_path / "b.mkv", 0) == packets(tmp_path / "host.mkv", 0)
+    assert packets(tmp_path / "b.mkv", 1) == packets(tmp_path / "host.mkv", 1)
+    near = frames_of(tmp_path / "host.mkv").astype(int)
+    assert np.abs(frames_of(tmp_path / "b.mkv") - near).max() <= 6
+    assert hardware.encoders
+
+
+def packets(path: Path, index: int) -> list[tuple[Any, ...]]:
+    """Stamps of all packets of a track, and the bytes of sound."""
+    with av.open(str(path)) as container:
+        return [
+            (packet.pts, packet.duration, bytes(packet) if index else b"")
+            for packet in container.demux(container.streams[index])
+            if packet.size
+        ]
+
+
+@pytest.mark.parametrize("part", ["decoder", "encoder", "memory", "captions"])
+def test_where_the_device_fails_the_cpu_begins_again(
+    tmp_path: Path,
+    write_clip: Make,
+    moving: Make,
+    package: Path,
+    gpu: StandInGpu,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+) -> None:
+    source = clip_of(write_clip, moving, tmp_path / "a.mp4")
+    fails = {f"{part}_fails_at": 13} if part in ("decoder", "encoder") else {}
+    placed = video_on_the_device(monkeypatch, gpu, **fails)
+    upscale(source, package, tmp_path / "host.mkv", hwaccel="none")
+    if part == "memory":
+        patch_third_allocation(monkeypatch)
+    if part == "captions":
+        monkeypatch.setattr(
+            "vsrc.runtime.decode.video_reader.frame_data_types",
+            lambda frame: frozenset({"A53_CC"}) if frame.pts >= 6400 else frozenset(),
+        )
+    result = upscale(source, package, tmp_path / "b.mkv")
+    assert STAYS in [note for call in heard for note in call.notes]
+    lines = [note for note in result.notes if "on the CPU" in note]
+    assert len(lines) == 1
+    assert lines[0].startswith("decoded on the CPU from the beginning on: ")
+    assert (tmp_path / "b.mkv").read_bytes() == (tmp_path / "host.mkv").read_bytes()
+    placed.memory.close()
+
+
+def patch_third_allocation(patch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    take = SurfacePool.take
+
+    def fail(pool: SurfacePool) -> Any:  # noqa: ANN401
+        taken.append(1)
+        if len(taken) == 3:
+            raise DeviceMemoryError("out of memory")
+        return take(pool)
+
+    patch.setattr(SurfacePool, "take", fail)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"codec": "ffv1", "crf": None}, ""),
+        ({"batch": 2}, "--batch takes windows from host memory"),
+        ({"tile": 48}, None),
+        ({"backend": "ort"}, "ort-cpu fp32 takes frames from host memory"),
+    ],
+)
+def test_other_frames_go_through_host_memory(
+    tmp_path: Path,
+    write_clip: Make,
+    moving: Make,
+    package: Path,
+    hardware: Hardware,
+    options: dict[str, Any],
+    reason: str | None,
+) -> None:
+    source = clip_of(write_clip, moving, tmp_path / "a.mp4")
+    upscale(source, package, tmp_path / "host.mkv", hwaccel="none", **options)
+    upscale(source, package, tmp_path / "b.mkv", **options)
+    (line,) = (note for note in notes() if "NVDEC" in note)
+    assert line.startswith("decoded by NVDEC on CUDA device 0")
+    if reason:
+        assert f"; frames go through host memory: {reason}" in line
+    else:
+        assert line == "decoded by NVDEC on CUDA device 0"
+    assert (tmp_path / "b.mkv").read_bytes() == (tmp_path / "host.mkv").read_bytes()
+    assert not any(encoder.layouts for encoder in hardware.encoders)
+
+
+@pytest.mark.parametrize("lacks", ["engine", "size", "encoder"])
+def test_one_line_says_what_is_missing(
+    tmp_path: Path,
+    write_clip: Make,
+    moving: Make,
+    package: Path,
+    gpu: StandInGpu,
+    monkeypatch: pytest.MonkeyPatch,
+    lacks: str,
+) -> None:
+    fails = {"encoder_fails_at": -1} if lacks == "encoder" else {}
+    placed = video_on_the_device(monkeypatch, gpu, **fails)
+    copy = Path(shutil.copytree(package, tmp_path / "copy.vsrc"))
+    for file in (copy / "engines").glob("trt-rtx-rgb-to-nv12-*"):
+        if lacks == "engine":
+            file.unlink()
+    options: dict[str, Any] = {"backend": "trt-rtx"}
+    source = tmp_path / "a.mp4"
+    size = (SIZE[0] - 2, SIZE[1]) if lacks == "size" else SIZE
+    write_clip(source, moving(6, *size))
+    upscale(source, copy, tmp_path / "b.mkv", **options)
+    (line,) = (note for note in notes() if "NVDEC" in note)
+    start, _, why = line.partition("; frames go through host memory: ")
+    assert start == "decoded by NVDEC on CUDA device 0"
+    expected = {
+        "engine": "copy.vsrc holds no trt-rtx rgb-to-nv12-left engine; build it: vsrc export",
+        "size": "80x70 must be padded for the engine",
+        "encoder": "FFmpeg cannot open NVENC on CUDA device 0",
+    }[lacks]
+    assert why.startswith(expected)
+    if lacks == "engine":
+        assert "--format trt-rtx --shape 72x80 --video" in why
+    placed.memory.close()
+
+
+def test_a_finished_file_of_a_folder_is_not_made_again(
+    tmp_path: Path, write_clip: Make, moving: Make, package: Path, hardware: Hardware
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "ab":
+        clip_of(write_clip, moving, folder / f"{name}.mkv")
+    config = InferConfig(
+        (folder,),
+        tmp_path / "out",
+        model=package,
+        hwaccel="cuda",
+        codec="nvenc",
+        precision="fp32",
+        backend="trt-rtx",
+        threads=1,
+    )
+    infer(config)
+    made = len(hardware.encoders)
+    again = infer(config).files
+    assert all("skipped" in file.notes[0] for file in again)
+    assert sum(bool(encoder.layouts) for encoder in hardware.encoders[made:]) == 0
+
+
+def test_a_frame_of_another_place_or_size_is_refused(gpu: StandInGpu) -> None:
+    frame = av.VideoFrame(80, 72, "nv12")
+    with pytest.raises(HardwareError, match=r"DLPack's device \(1, 0\), not on CUDA 0"):
+        read_planes(frame, 0)
+    with pytest.raises(HardwareError, match="NVDEC gave frames in yuv444p, not in nv12 or p010le"):
+        read_planes(av.VideoFrame(80, 72, "yuv444p"), 0)
+    del gpu
