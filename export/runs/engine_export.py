@@ -21,6 +21,7 @@ from vsrc.export.engines.engine_build import (
     input_shapes,
     shapes_for,
 )
+from vsrc.export.engines.half_scales import advise_on_half_scales
 from vsrc.export.foreign.form import FOREIGN
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.tracing import is_named_stacked
@@ -75,7 +76,8 @@ def export_engine(config: ExportConfig, progress: ExportProgress) -> ExportResul
         if is_importable("onnx"):  # else TensorRT reports it
             refuse_operators(path)
         shapes_of = _shapes_of(name, graph, config, package.spec.network.state)
-        shapes = input_shapes(backend, path, shapes_of)
+        with advise_on_half_scales(package, graph):
+            shapes = input_shapes(backend, path, shapes_of)
         target = dataclasses.replace(
             builder.target(name, graph.sha256, shapes), precision=graph.file_precision, io=graph.io
         )

@@ -27,6 +27,7 @@ from vsrc.export.checks.engine_pictures import (
 from vsrc.export.checks.layer_precisions import check_share
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep, Size
 from vsrc.export.engines.engine_build import BuildOrder, BuiltEngine, build_engine, build_unpinned
+from vsrc.export.engines.half_scales import advise_on_half_scales
 from vsrc.export.runs.result import ExportedEngine
 from vsrc.runtime.backends.device.engine_file import (
     EngineSpec,
@@ -51,17 +52,14 @@ from vsrc.runtime.errors import (
     MismatchError,
     MissingDependencyError,
     SpecError,
-    VsrcError,
 )
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.installation import missing_text
-from vsrc.runtime.package import Package, advised_export
+from vsrc.runtime.package import Package
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.processes.stop_signal import delay_stop_signal
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, Precision
 from vsrc.runtime.windows.session import Session
-
-_HALF_SCALES_OPSET = 19
 
 
 @dataclass(frozen=True)
@@ -108,11 +106,11 @@ def build_engines(
     drafts: dict[str, _Draft] = {}
     for plan in plans:
         if config.overwrite or not _file(package, plan).is_file():
-            with _advise_on_int8(package, plan):
+            with advise_on_half_scales(package, plan.graph):
                 drafts[plan.target.key] = _build(plan, progress)
             drafts[plan.target.key].instead = _why_not_another(package, plan)
     for network in _networks(list(drafts.values())):
-        with _advise_on_int8(package, network[0].plan):
+        with advise_on_half_scales(package, network[0].plan.graph):
             _judge(package.spec.network, network, config, progress)
     for draft in drafts.values():
         write_engine(_file(package, draft.plan), draft.made, draft.spec)
@@ -156,26 +154,6 @@ def _build(plan: EnginePlan, progress: ExportProgress) -> _Draft:
     )
     remember_engine(spec.sha256)
     return _Draft(plan, made, spec)
-
-
-@contextmanager
-def _advise_on_int8(package: Package, plan: EnginePlan) -> Iterator[None]:
-    """Add the way around half scales to errors of int8 graphs that have them.
-
-    On SM 8.7 TensorRT 10.16 (JetPack 7.2) compiles no DequantizeLinear with half scales:
-    https://github.com/NVIDIA/TensorRT/issues/4832
-    """
-    try:
-        yield
-    except VsrcError as error:
-        # Half scales are what int8 graphs need opset 19 for.
-        if plan.target.precision != "int8" or plan.graph.opset < _HALF_SCALES_OPSET:
-            raise
-        line = advised_export(package.path, "--precision int8 --int8-with fp32 --overwrite")
-        raise type(error)(
-            f"{error}. Not every GPU takes the half scales of this graph; one with float scales is "
-            f"written on a machine with torch: {line}"
-        ) from error
 
 
 def _why_not_another(package: Package, plan: EnginePlan) -> str:

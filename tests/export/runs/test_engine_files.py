@@ -26,7 +26,7 @@ from vsrc.export.config import ExportConfig
 from vsrc.export.engines import engine_build
 from vsrc.export.engines.engine_build import BuiltEngine
 from vsrc.export.engines.layer_report import LayerReport, inspect_layers
-from vsrc.export.runs import engine_files
+from vsrc.export.runs import engine_export, engine_files
 from vsrc.export.runs.exporting import export
 from vsrc.export.runs.text import export_text
 from vsrc.runtime.backends.device.engine_file import engine_text, read_engine_spec
@@ -162,11 +162,23 @@ def test_a_key_that_told_no_chips_apart_is_a_rebuild_said_in_one_line(
 
 
 @pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(
+    ("step", "module"),
+    [("input_shapes", engine_export), ("build_engine", engine_files), ("_try", engine_files)],
+)
 @pytest.mark.parametrize(("opset", "is_advised"), [(19, True), (18, False)])
 def test_where_half_scales_do_not_build_the_line_names_the_way_around(
-    copy: Path, monkeypatch: pytest.MonkeyPatch, opset: int, is_advised: bool
+    copy: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    opset: int,
+    is_advised: bool,
+    step: str,
+    module: ModuleType,
 ) -> None:
-    """As TensorRT 10.16 on Orin does: https://github.com/NVIDIA/TensorRT/issues/4832."""
+    """Parsing fails in 8.6, building in 10.16 on Orin; or the pictures are wrong.
+
+    https://github.com/NVIDIA/TensorRT/issues/4832.
+    """
     spec = open_package(copy).spec
     int8 = replace(spec.graphs["fp32"], precision="int8", opset=opset)
     write_spec(copy, replace(spec, graphs={"int8": int8}))
@@ -174,7 +186,8 @@ def test_where_half_scales_do_not_build_the_line_names_the_way_around(
     def fail(*_: object) -> BuiltEngine:
         raise VsrcError("TensorRT cannot build an engine: Could not infer output types")
 
-    monkeypatch.setattr(engine_files, "build_engine", fail)
+    monkeypatch.setattr(engine_files, "build_engine", lambda *_: built_as(asked={"int8": 3}))
+    monkeypatch.setattr(module, step, fail)
     with pytest.raises(VsrcError, match="Could not infer") as caught:
         export(replace(config_for(copy), precision="int8"))
     line = f"vsrc export {copy} --precision int8 --int8-with fp32 --overwrite"
