@@ -1,15 +1,20 @@
-"""Step 6: the other ways to a GPU: ONNX Runtime's providers, TensorRT for RTX, NVENC and NVDEC."""
+"""Step 6: the other ways to a GPU: ONNX Runtime's providers, TensorRT for RTX, NVENC and NVDEC.
+
+Last, a video is upscaled with frames that stay on the GPU, and compared with the same through host
+memory.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from vsrc.export.config import ExportConfig
+from vsrc.export.config import ExportConfig, Size
 from vsrc.export.graphs.check_frames import real_window
 from vsrc.export.runs.exporting import export
 from vsrc.export.selftest.build_step import PACKAGE, SHAPES, USUAL_SIZE, find_backend, work_package
@@ -19,9 +24,15 @@ from vsrc.runtime.decode.hardware_decoder import hardware_opener
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import HardwareError, MissingDependencyError, VsrcError
 from vsrc.runtime.installation import is_jetson_board
+from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels8, to_8_bits
 
+STAYS = "frames that stay on the GPU"
+"""Name of the check."""
+_VIDEO_SIZE: Size = (96, 160)
+"""H and W of its source, LR pixels; NVDEC and NVENC take no smaller frames."""
 _LEAST_DB = 30.0
 """PSNR of frames after NVENC and NVDEC; at the quality asked for it is far above."""
 
@@ -42,6 +53,8 @@ def try_routes(context: Context) -> None:
     for codec, (name, pix_fmt) in ROUND_TRIPS.items():
         with context.attempt(name) as said:
             said.append(_round_trip(context, codec, pix_fmt))
+    with context.attempt(STAYS) as said:
+        said.append(_stay_on_device(context))
 
 
 def _is_rtx_tried(*, quick: bool) -> bool:
@@ -110,6 +123,42 @@ def _round_trip(context: Context, codec: str, pix_fmt: str) -> str:
     return f"{len(found)} frames, equal to those that the CPU decodes, {psnr:.1f} dB"
 
 
+def _stay_on_device(context: Context) -> str:
+    """Upscale a video with frames on the GPU, and through host memory: both must be alike."""
+    (name, _) = ROUND_TRIPS["h264_nvenc"]
+    if not any(check.name == name and check.state == "passed" for check in context.checks):
+        raise MissingDependencyError(f"it needs the {name}")
+    backend = find_backend(quick=False)
+    package = work_package(context.work / "video", PACKAGE)
+    shape = (_VIDEO_SIZE,)
+    asked = ExportConfig(package, format=backend, shape=shape, halves=False, video=True)
+    export(replace(asked, device=context.device))
+    source = context.work / "video.mkv"
+    _encode(source, real_window(24, height=_VIDEO_SIZE[0], width=_VIDEO_SIZE[1])[0], "libx264")
+    results, notes = [], []
+    for hwaccel in ("none", "cuda"):
+        config = InferConfig(
+            (source,),
+            context.work / f"video-{hwaccel}.mkv",
+            model=package,
+            backend=backend,
+            precision="fp32",
+            device=context.device,
+            hwaccel=hwaccel,
+            codec="nvenc",
+            crf=12,
+        )
+        infer(config, progress=lambda now: notes.extend(now.notes))
+        results.append(np.stack(_decode(config.output, None)).astype(np.float64))
+    if not any("frames stay there" in note for note in notes):
+        raise VsrcError("; ".join(dict.fromkeys(note for note in notes if "NVDEC" in note)))
+    squared = float(np.mean(np.square(results[0] - results[1])))
+    psnr = float(10 * np.log10(255.0**2 / max(squared, 1e-9)))
+    if psnr < _LEAST_DB:
+        raise VsrcError(f"{psnr:.1f} dB between the two results")
+    return f"{len(results[1])} frames, {psnr:.1f} dB from those through host memory"
+
+
 def _decode(path: Path, device: int | None) -> list[Pixels8]:
     """Decode as `vsrc infer` does: on the CPU, or with NVDEC of a device."""
     with closing(VideoReader(path)) as reader:
@@ -121,7 +170,7 @@ def _decode(path: Path, device: int | None) -> list[Pixels8]:
         return [to_8_bits(frame.rgb) for frame in reader]
 
 
-def _encode(path: Path, frames: Pixels8, codec: str, pix_fmt: str) -> None:
+def _encode(path: Path, frames: Pixels8, codec: str, pix_fmt: str = "yuv420p") -> None:
     import av
 
     with av.open(str(path), "w") as container:

@@ -9,6 +9,7 @@ been decoded there.
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -180,5 +181,7 @@ def video_on_the_device(
     patch.setattr(video_stream, "create_device_encoder", encoder)
     patch.setattr(on_device, "create_device_encoder", encoder)
     patch.setattr(on_device, "DEVICE_ENCODERS", ("libx264",))
-    patch.setitem(encoders.ENCODERS, "nvenc", encoders.ENCODERS["x264"])
+    # Of 0 it is lossless at any depth, as crf is not.
+    by_quantizer = replace(encoders.ENCODERS["x264"], quality="qp")
+    patch.setitem(encoders.ENCODERS, "nvenc", by_quantizer)
     return hardware
