@@ -85,6 +85,7 @@ def cuda_device(index: int = 0) -> CudaDevice:
         ValueError: There is no device of this index; lists the others.
     """
     device, library = find_device(index), load_cuda()
+    library.share_context(index)
     try:
         library.select(index)
         free, _ = library.call("cudaMemGetInfo")

@@ -7,6 +7,7 @@ attributes are queried one by one, and graphs are instantiated by `cudaGraphInst
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import threading
@@ -23,6 +24,8 @@ HOST_ALLOC_DEFAULT, STREAM_NON_BLOCKING, EVENT_BLOCKING_SYNC = 0, 1, 1
 COPY_DEFAULT, CAPTURE_THREAD_LOCAL = 4, 1
 MULTIPROCESSORS, MAJOR, MINOR = 16, 75, 76
 """Constants of driver_types.h, the same from CUDA 11.4 to 13."""
+CONTEXT_BLOCKING_SYNC = 4
+"""Constant of cuda.h."""
 
 _DRIVER = "libcuda.so.1"
 _POINTER, _SIZE, _INT, _FLAGS = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_uint
@@ -64,6 +67,7 @@ _OF_DRIVER: dict[str, tuple[_Kind, ...]] = {
     "cuDeviceTotalMem_v2": ([_SIZE], _INT),
     "cuDeviceGetName": (_POINTER, _INT, _INT),
     "cuDeviceGetUuid": (_POINTER, _INT),
+    "cuDevicePrimaryCtxSetFlags_v2": (_INT, _FLAGS),
 }
 
 
@@ -187,6 +191,16 @@ class CudaLibrary:
         identifier = ctypes.create_string_buffer(16)
         self.ask_driver("cuDeviceGetUuid", ctypes.addressof(identifier), device)
         return identifier.raw
+
+    def share_context(self, device: int) -> None:
+        """Let FFmpeg use the context of the runtime, before the runtime creates it.
+
+        FFmpeg refuses a context with other flags ("Primary context already active with incompatible
+        flags", libavutil/hwcontext_cuda.c). Where that fails, frames cannot stay on the device.
+        """
+        with contextlib.suppress(CudaError, OSError, AttributeError):
+            handle = self.ask_driver("cuDeviceGet", device)
+            self.ask_driver("cuDevicePrimaryCtxSetFlags_v2", handle, CONTEXT_BLOCKING_SYNC)
 
 
 @functools.cache

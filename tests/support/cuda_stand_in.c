@@ -204,8 +204,12 @@ static size_t used(void) {
         if (thing->kind == BLOCK && thing->device == current && !thing->is_pinned) sum += thing->size;
     return sum;
 }
+static unsigned wanted_flags[16], context_flags[16];
+static int has_context[16];
 int cudaMemGetInfo(size_t *free_, size_t *all) {
     BEGIN;
+    if (!has_context[current]) context_flags[current] = wanted_flags[current];
+    has_context[current] = 1;
     *all = total(); *free_ = total() - used();
     return leave(OK);
 }
@@ -385,6 +389,11 @@ int cuDeviceGetName(char *name, int size, int device) {
     snprintf(name, (size_t)size, "Stand-in %d", device);
     return OK;
 }
+int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
+    if (device < 0 || device >= devices()) return BAD_DEVICE;
+    wanted_flags[device] = flags;
+    return OK;
+}
 int cuDeviceGetUuid(char *bytes, int device) {
     for (int at = 0; at < 16; at++) bytes[at] = (char)(16 * device + at);
     return OK;
@@ -403,6 +412,8 @@ void stand_in_reset(void) { /* whatever an earlier test has left */
         drop(things);
     }
     sticky = 0;
+    memset(wanted_flags, 0, sizeof wanted_flags); memset(has_context, 0, sizeof has_context);
 }
+unsigned stand_in_context_flags(int device) { return context_flags[device]; }
 long stand_in_launches(void) { return launches; }
 unsigned stand_in_event_flags(void *event) { Thing *thing = find(event, EVENT); return thing ? thing->flags : 0; }

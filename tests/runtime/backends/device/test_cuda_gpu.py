@@ -135,6 +135,13 @@ def give_back(gpu: CudaGpu, stream: int, events: list, hosts: list, memory: list
     gpu.release_stream(stream)  # type: ignore[arg-type]
 
 
+def test_ffmpeg_can_use_the_context_of_the_runtime(runtime: Path) -> None:
+    """It takes none that was created with other flags than CU_CTX_SCHED_BLOCKING_SYNC."""
+    with in_place_of_cuda(runtime, DEVICES=2) as library:
+        cuda_device(1)
+        assert library.stand_in_context_flags(1) == 4
+
+
 def test_waits_let_the_core_sleep(cuda: ctypes.CDLL) -> None:
     gpu = CudaGpu()
     event = gpu.event()
