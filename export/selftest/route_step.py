@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vsrc.export.config import ExportConfig, Size
 from vsrc.export.graphs.check_frames import real_window
@@ -135,7 +136,8 @@ def _stay_on_device(context: Context) -> str:
     export(replace(asked, device=context.device))
     source = context.work / "video.mkv"
     _encode(source, real_window(24, height=_VIDEO_SIZE[0], width=_VIDEO_SIZE[1])[0], "libx264")
-    results, notes = [], []
+    results: list[NDArray[np.float64]] = []
+    notes: list[str] = []
     for hwaccel in ("none", "cuda"):
         config = InferConfig(
             (source,),

@@ -30,10 +30,14 @@ from vsrc.export.config import ExportConfig
 from vsrc.export.graphs.colour_graphs import colour_graph
 from vsrc.export.graphs.guard_graph import guard_graph
 from vsrc.export.runs.exporting import export
+from vsrc.export.selftest import route_step
+from vsrc.export.selftest.context import Context
+from vsrc.export.selftest.result import ROUND_TRIPS
 from vsrc.runtime.backends.device.engine_file import read_engine_spec
 from vsrc.runtime.backends.device.gpu import GpuStream
 from vsrc.runtime.backends.device.surfaces import SurfacePool
-from vsrc.runtime.errors import DeviceMemoryError, HardwareError
+from vsrc.runtime.errors import DeviceMemoryError, HardwareError, MissingDependencyError
+from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import FileResult
@@ -97,17 +101,20 @@ def gpu(
     runtime: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StandInGpu]:
     """The device of a run, on which nothing is left after the test."""
-    opened, graphs = open_package(package), tmp_path / "graphs"
+    graphs = tmp_path / "graphs"
     graphs.mkdir()
 
     def engine(path: Path, _: str) -> HostEngine:
-        name = read_engine_spec(path).target.graph
-        if name in opened.spec.graphs:
-            kind = Overflowing if name == "fp16" and overflows else HostEngine
-            return kind(made, opened.graph(name)[0])  # type: ignore[arg-type]
+        target = read_engine_spec(path).target
+        name = target.graph
+        for file in (*package.glob("graphs/*.onnx"), *tmp_path.rglob("graphs/*.onnx")):
+            if file_sha256(file) == target.graph_sha256:
+                kind = Overflowing if name == "fp16" and overflows else HostEngine
+                return kind(made, file)  # type: ignore[arg-type]
         model = guard_graph(int(name[-1])) if name.startswith("guard") else colour_graph(name)
         file = graphs / f"{name}.onnx"
         file.write_bytes(model.SerializeToString())
+        assert file_sha256(file) == target.graph_sha256
         return HostEngine(made, file)  # type: ignore[arg-type]
 
     monkeypatch.setattr("vsrc.runtime.backends.device.engines.cuda_device", lambda _: ADA)
@@ -435,3 +442,14 @@ def test_a_frame_of_another_place_or_size_is_refused(gpu: StandInGpu) -> None:
     with pytest.raises(HardwareError, match="NVDEC gave frames in yuv444p, not in nv12 or p010le"):
         read_planes(av.VideoFrame(80, 72, "yuv444p"), 0)
     del gpu
+
+
+def test_the_selftest_upscales_a_video_on_the_device(tmp_path: Path, hardware: Hardware) -> None:
+    context = Context(tmp_path, tmp_path, 0, quick=False, tell=lambda _: None)
+    with pytest.raises(MissingDependencyError, match="it needs the NVENC and NVDEC round trip"):
+        route_step._stay_on_device(context)
+    context.add(ROUND_TRIPS["h264_nvenc"][0], "passed")
+    said = route_step._stay_on_device(context)
+    assert said.startswith("24 frames, ")
+    assert said.endswith(" dB from those through host memory")
+    assert {layout for each in hardware.encoders for layout in each.layouts} == {"nv12"}
