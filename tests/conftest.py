@@ -68,7 +68,7 @@ def _restored_stop_signals() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _kept_scheduling() -> Iterator[None]:
     """Tests that encode with PyAV alone: SVT-AV1, run as root, would make pytest real-time."""
-    from vsrc.runtime.encode.scheduling import keep_scheduling
+    from vsrc.runtime.processes.scheduling import keep_scheduling
 
     with keep_scheduling():
         yield

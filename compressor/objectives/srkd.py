@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
+from vsrc.compressor.features.feature_range import teacher_factors
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.objectives.objective import (
     RECONSTRUCTION,
@@ -41,6 +42,8 @@ class Srkd(Objective):
         weight: Weight of each depth's distance.
         student_taps: Three module paths, comma separated, instead of the network's own stages.
         teacher_taps: Likewise for the teacher.
+        teacher_scale: Factor of the teacher's features; 0 measures one for each depth on the sample
+            clip: 1, unless the teacher works in another range of values.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Srkd(Objective):
         weight: float = 0.1,
         student_taps: str = "",
         teacher_taps: str = "",
+        teacher_scale: float = 0.0,
     ) -> None:
         super().__init__()
         if statistic not in get_args(ChannelStatistic):
@@ -60,15 +64,24 @@ class Srkd(Objective):
         self.statistic, self.power, self.weight = statistic, power, weight
         self.student_taps = choose_taps(spec_of(student), depths=DEPTHS, named=student_taps)
         self.teacher_taps = choose_taps(spec_of(teacher), depths=DEPTHS, named=teacher_taps)
+        pairs = list(zip(self.student_taps, self.teacher_taps, strict=True))
+        self.teacher_scales = (
+            (teacher_scale,) * len(pairs)
+            if teacher_scale
+            else teacher_factors("srkd", student=student, teacher=teacher, pairs=pairs)
+        )
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:
         """Terms `hr`, and `low`, `middle`, `high` for the three depths."""
         terms = {RECONSTRUCTION: (seen.student_sr - seen.hr).abs().mean()}
-        pairs = zip(self.student_taps, self.teacher_taps, strict=True)
-        for name, (ours, theirs) in zip(("low", "middle", "high"), pairs, strict=True):
+        depths = zip(
+            *(("low", "middle", "high"), self.student_taps, self.teacher_taps, self.teacher_scales),
+            strict=True,
+        )
+        for name, ours, theirs, scale in depths:
             student, teacher = (
                 channel_statistic(feature, self.statistic, power=self.power)
-                for feature in (seen.student[ours], seen.teacher[theirs])
+                for feature in (seen.student[ours], seen.teacher[theirs] * scale)
             )
             terms[name] = self.weight * (student - teacher).abs().mean()
         return terms

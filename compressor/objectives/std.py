@@ -19,7 +19,9 @@ feeds the ConvLSTM M_1 ... M_L instead of the features, at negligible cost.
 
 The paper's lambdas, ConvLSTM size and Charbonnier epsilon are not known to us; the defaults are our
 choice, from short runs on patches of 64 pixels (`benchmarks/distillation.py`). Both norms grow with
-the side of the patch.
+the side of the patch. Both depend on the magnitude of the features, too: those of a teacher that
+works in 0..255 are brought into the student's range first (`teacher_scale`), which the paper, whose
+networks are of one kind, does not need.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from vsrc.compressor.features.feature_range import teacher_factors
 from vsrc.compressor.features.tap_shapes import tap_shapes
 from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.objectives.adapter import SubPixelAdapter
@@ -60,6 +63,8 @@ class Std(Objective):
         features: `sr`, the features at output size (`spec.hr_features`; a student without them is
             tapped at its last stage and upsampled), or `lr`, the last of `spec.stages` of both.
         hidden: Channels of the ConvLSTM.
+        teacher_scale: Factor of the teacher's features; 0 measures it on the sample clip: 1, unless
+            the teacher works in another range of values.
         epsilon: Epsilon of the Charbonnier loss.
 
     Raises:
@@ -79,6 +84,7 @@ class Std(Objective):
         temporal_input: TemporalInput = "features",
         features: FeatureSize = "sr",
         hidden: int = 1,
+        teacher_scale: float = 0.0,
         epsilon: float = 1e-3,
     ) -> None:
         super().__init__()
@@ -91,6 +97,17 @@ class Std(Objective):
         self.student_tap = _student_tap(student, features)
         self.teacher_tap = _teacher_tap(teacher, features)
         self.student_taps, self.teacher_taps = (self.student_tap,), (self.teacher_tap,)
+        (measured,) = (
+            (teacher_scale,)
+            if teacher_scale
+            else teacher_factors(
+                "std",
+                student=student,
+                teacher=teacher,
+                pairs=[(self.student_tap, self.teacher_tap)],
+            )
+        )
+        self.teacher_scale = measured
         source = tap_shapes(student, self.student_taps)[self.student_tap]
         target = tap_shapes(teacher, self.teacher_taps)[self.teacher_tap]
         self.adapter = None if source == target else SubPixelAdapter(source, target)
@@ -118,7 +135,7 @@ class Std(Objective):
 
     def aligned_features(self, seen: Observation) -> tuple[Tensor, Tensor]:
         """Features of student and teacher, `(N, F, C, sH, sW)` each, as wide as the teacher's."""
-        student, teacher = seen.student[self.student_tap], seen.teacher[self.teacher_tap].detach()
+        student, teacher = seen.student[self.student_tap], self._teacher_feature(seen)
         if self.adapter is not None:
             student = self.adapter(student)
         clips = (-1, seen.frames, *teacher.shape[1:])
@@ -130,7 +147,7 @@ class Std(Objective):
         The same as `attention_map` of `aligned_features`, at less cost: see `before_shuffle`.
         """
         with torch.no_grad():
-            teacher = attention_map(seen.teacher[self.teacher_tap], self.map_kind)
+            teacher = attention_map(self._teacher_feature(seen), self.map_kind)
         feature = seen.student[self.student_tap]
         if self.adapter is None:
             student = attention_map(feature, self.map_kind)
@@ -140,6 +157,9 @@ class Std(Objective):
             student = nn.functional.pixel_shuffle(small, self.adapter.factor).squeeze(1)
         clips = (-1, seen.frames, *teacher.shape[1:])
         return student.reshape(clips), teacher.reshape(clips)
+
+    def _teacher_feature(self, seen: Observation) -> Tensor:
+        return seen.teacher[self.teacher_tap].detach() * self.teacher_scale
 
     def before_update(self, terms: Mapping[str, float]) -> None:
         """Freeze the ConvLSTM once L_TD is below the threshold."""

@@ -19,7 +19,7 @@ from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream
 from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
-from vsrc.runtime.encode.scheduling import keep_scheduling
+from vsrc.runtime.processes.scheduling import keep_scheduling
 from vsrc.runtime.pyav_versions import open_input, open_output, time_base
 
 if TYPE_CHECKING:

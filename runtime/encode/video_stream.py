@@ -14,11 +14,11 @@ from vsrc.runtime.encode.device_encoder import create_device_encoder
 from vsrc.runtime.encode.encoders import Encoder, encoder_options, find_encoder, pixel_format
 from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
 from vsrc.runtime.encode.refusal import describe_held
-from vsrc.runtime.encode.scheduling import keep_scheduling
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import Colour, result_colour
 from vsrc.runtime.picture.device_planes import SEMI_PLANAR
 from vsrc.runtime.picture.orientation import CODED, Orientation
+from vsrc.runtime.processes.scheduling import keep_scheduling
 
 if TYPE_CHECKING:
     import av

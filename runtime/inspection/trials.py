@@ -115,7 +115,7 @@ def _encode(codec: str, frames: Sequence[Pixels8]) -> None:
     import av
 
     from vsrc.runtime.encode.encoders import encoder_options, find_encoder
-    from vsrc.runtime.encode.scheduling import keep_scheduling
+    from vsrc.runtime.processes.scheduling import keep_scheduling
 
     height, width = frames[0].shape[:2]
     encoder, _ = find_encoder(codec)

@@ -14,9 +14,9 @@ import pytest
 from av.container import OutputContainer
 
 from vsrc.runtime.encode.muxing_trial import accepts_header
-from vsrc.runtime.encode.scheduling import keep_scheduling
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
+from vsrc.runtime.processes.scheduling import keep_scheduling
 
 Make = Callable[..., Any]
 
