@@ -12,8 +12,10 @@ from vsrc.commands.options.model_argument import MODEL
 from vsrc.commands.options.own_network import NOTHING_TOLD, packaged
 from vsrc.commands.options.sample_input import resolve_input
 from vsrc.commands.progress.status_line import StatusLine
+from vsrc.commands.text_output import echo
 from vsrc.runtime.candidates.preview_config import PreviewConfig
 from vsrc.runtime.jobs.config import parse_seconds
+from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("preview")
@@ -108,7 +110,7 @@ def preview_command(
     if as_json:
         echo_json(result)
         return
-    click.echo(preview_text(result))
+    echo(preview_text(quoted(result)))
 
 
 def _name(model: Path, package: Path) -> str:

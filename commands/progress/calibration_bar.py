@@ -69,7 +69,7 @@ class CalibrationBar:
         if now.stage != self._stage or (now.stage == "survey" and now.done == 0):
             self._stage = now.stage
             self._progress.reset(self._task, total=total, description=words, note="")
-        self._progress.update(self._task, completed=now.done, total=total, note=now.name)
+        self._progress.update(self._task, completed=now.done, total=total, note=printable(now.name))
         count = f"{now.done} of {total}" if total else str(now.done)
         self._log.show(f"{words}: {count}  {now.name}".rstrip())
 

@@ -20,7 +20,12 @@ from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.candidates.lanczos import LanczosSession
 from vsrc.runtime.candidates.page_frames import choose_cut
 from vsrc.runtime.candidates.preview_config import PreviewConfig, PreviewProgress
-from vsrc.runtime.candidates.preview_result import steady_fps, whole_seconds
+from vsrc.runtime.candidates.preview_result import (
+    Preview,
+    PreviewCandidate,
+    steady_fps,
+    whole_seconds,
+)
 from vsrc.runtime.candidates.previewing import preview
 from vsrc.runtime.errors import MediaError, OutputError, SpecError, StoppedError
 from vsrc.runtime.jobs.result import FileResult
@@ -182,3 +187,16 @@ def test_command_prints_a_row_for_each_candidate(
     report = json.loads(done.stdout)
     assert [item["model"] for item in report["candidates"]] == [None, str(models[0])]
     assert report["candidates"][1]["command"].startswith(f"vsrc infer {video} -m {models[0]}")
+
+
+def test_names_make_no_line_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = "a\nvsrc: done\x1b[2J"
+    candidate = PreviewCandidate(foreign, foreign, foreign, 2, 1.0, 2.0, 3.0, 4, foreign)
+    found = Preview(foreign, foreign, 0.0, 2, 2, foreign, foreign, (candidate,), 1)
+    monkeypatch.setattr("vsrc.runtime.candidates.previewing.preview", lambda *_, **__: found)
+    done = CliRunner().invoke(main, ["preview", "sample", "-m", "edge-s", "-o", "x.html"])
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 4  # the titles, the candidate, the advice, the page
+    assert "\x1b" not in done.stdout
+    done = CliRunner().invoke(main, ["preview", "sample", "-m", "edge-s", "-o", "x.html", "--json"])
+    assert json.loads(done.stdout)["page"] == foreign
