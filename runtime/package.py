@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
 from vsrc.runtime.errors import OutputError, SpecError
+from vsrc.runtime.external_weights import external_weights
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs
@@ -86,7 +87,8 @@ class Package:
         """Return path and description of the graph called `name` ("fp32", ...), after checks.
 
         Raises:
-            SpecError: There is no such graph, it is older than the calibration, or damaged.
+            SpecError: There is no such graph, it is older than the calibration, damaged, or keeps
+                its weights in another file.
         """
         if name not in self.spec.graphs:
             have = ", ".join(self.spec.graphs) or "none"
@@ -100,7 +102,13 @@ class Package:
                 f"{self.path}: its {name} graph is stale, it was written before the calibration; "
                 f"write it again with: {self._export_of(name)}"
             )
-        return self.file(graph), graph
+        path = self.file(graph)
+        if beside := external_weights(path):
+            raise SpecError(
+                f"{path} keeps weights in another file ({beside[0]}), which no hash of {SPEC_FILE} "
+                f"covers; write the graph again with: {self._export_of(name)} --overwrite"
+            )
+        return path, graph
 
     def _export_of(self, name: str) -> str:
         """Command that writes a graph."""

@@ -15,6 +15,7 @@ from vsrc.export.config import ExportProgress
 from vsrc.export.packing.config import OwnNetwork
 from vsrc.export.packing.packing import PackResult, describe_spec, pack
 from vsrc.runtime.errors import SpecError
+from vsrc.runtime.external_weights import external_weights
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.package import SPEC_FILE, open_package, packed_folder
 from vsrc.runtime.user_code import search_working_directory
@@ -65,7 +66,8 @@ def _key(own: OwnNetwork) -> str:
     if own.kind == "code":
         files.append(_module_file(own.source))
     else:
-        files.append(Path(own.source))
+        source = Path(own.source)
+        files += [source, *(source.parent / name for name in external_weights(source))]
     if own.network is not None and ":" in own.network:
         files.append(_module_file(own.network))
     hashes = [file_sha256(path) for path in files if path is not None and path.is_file()]

@@ -15,6 +15,7 @@ from vsrc.export.foreign.probe import Told, find_form
 from vsrc.export.graphs.graph_name import METADATA_KEY, graph_name
 from vsrc.export.packing.config import OwnNetwork
 from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.external_weights import external_weights
 from vsrc.runtime.latency.subject import read_description
 from vsrc.runtime.package import describe_file, write_spec
 from vsrc.runtime.spec import GraphSpec, ModelSpec, NetworkSpec, Provenance
@@ -45,7 +46,10 @@ def write_graph_package(own: OwnNetwork, folder: Path, origin: Provenance) -> st
         network, graph = described
         _check_lone(path, network, graph)
         if graph.io == "uint8":
-            return _keep(folder, path, network, graph, origin)
+            # A package has no files without a hash.
+            is_split = bool(external_weights(path))
+            content = model.SerializeToString() if is_split else path.read_bytes()
+            return _keep(folder, path.name, content, network, graph, origin)
         own = replace(
             own, scale=network.scale, window=network.window, peak=1, colour="rgb", network=None
         )
@@ -100,16 +104,20 @@ def _check_float(original: OriginalGraph) -> None:
 
 
 def _keep(
-    folder: Path, path: Path, network: NetworkSpec, graph: GraphSpec, origin: Provenance
+    folder: Path,
+    source: str,
+    content: bytes,
+    network: NetworkSpec,
+    graph: GraphSpec,
+    origin: Provenance,
 ) -> str:
     """Take a graph with uint8 edges as it is."""
     name = graph_name(graph.file_precision)
     (folder / "graphs").mkdir()
-    content = path.read_bytes()
     (folder / f"graphs/{name}.onnx").write_bytes(content)
     (folder / ORIGINAL).write_bytes(content)
     kept = replace(graph, **vars(describe_file(folder, f"graphs/{name}.onnx")))
-    spec = replace(network, name=f"{FOREIGN}{path.name}", arguments={}, stages=(), hr_features=None)
+    spec = replace(network, name=f"{FOREIGN}{source}", arguments={}, stages=(), hr_features=None)
     weights = describe_file(folder, ORIGINAL)
     write_spec(folder, ModelSpec(spec, weights, "bi", graphs={name: kept}, provenance=origin))
-    return f"{path.name}: {graph.precision} graph of {network.name} x{network.scale}, by vsrc"
+    return f"{source}: {graph.precision} graph of {network.name} x{network.scale}, by vsrc"
