@@ -30,6 +30,9 @@ _WITH_HEADER = ("asf", "avi", "flv", "matroska", "mov", "mxf")
 """Beginnings of FFmpeg's names of containers whose header says how long the file is. For others
 FFmpeg estimates it, from the last time stamps or the size of what is there."""
 
+WITH_PARTS = frozenset(("mpeg", "mpegts"))
+"""Containers of which files that were joined byte by byte are one."""
+
 _PART = re.compile(r"subfile,,start,(\d+),end,\d+,,:file:(.+)", re.DOTALL)
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -38,8 +41,8 @@ _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 def open_container(path: Path) -> InputContainer:
     """Open a media file, or what is allowed beside those; see `vsrc.runtime.media_access`.
 
-    Of a transport stream that goes on with other codecs only the first recording is opened; see
-    `iter_packets` of `vsrc.runtime.decode.recordings`.
+    Of a transport or program stream that goes on with other codecs only the first recording is
+    opened; see `iter_packets` of `vsrc.runtime.decode.recordings`.
 
     Raises:
         MediaError: The file does not exist, FFmpeg cannot read it, or it is not allowed.
@@ -64,7 +67,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def _open_file(path: Path) -> InputContainer:
-    """Open a file, or the first recording of a transport stream that goes on with other codecs."""
+    """Open a file, or the first recording of one that goes on with other codecs."""
     import av
 
     try:
@@ -75,7 +78,7 @@ def _open_file(path: Path) -> InputContainer:
         raise MediaError(
             f"{path} is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
         ) from error
-    parts = find_parts(path) if container.format.name == "mpegts" else ()
+    parts = find_parts(path) if container.format.name in WITH_PARTS else ()
     if len(parts) < 2:
         return container
     container.close()

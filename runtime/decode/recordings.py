@@ -1,4 +1,4 @@
-"""Read the recordings of a transport stream that goes on with other codecs as one file."""
+"""Read the recordings of a file that goes on with other codecs as one file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.media_file import (
+    WITH_PARTS,
     open_part,
     path_of,
     select_copied_tracks,
@@ -89,7 +90,7 @@ def later_codecs(container: InputContainer) -> dict[int, list[str]]:
 def _iter_later(container: InputContainer) -> Iterator[InputContainer]:
     """Open the recordings after the first, one after the other."""
     path = path_of(container)
-    if path is None or container.format.name != "mpegts":
+    if path is None or container.format.name not in WITH_PARTS:
         return
     for part in find_parts(path)[1:]:
         with closing(open_part(path, part)) as later:

@@ -1,4 +1,4 @@
-"""Find where a transport stream goes on with other codecs, as `cat h264.ts hevc.ts` does.
+"""Find where a file goes on with other codecs, as `cat h264.ts hevc.ts` does.
 
 FFmpeg keeps the decoders and parsers of the first recording. So each recording is opened for
 itself, by its place in the file:
@@ -8,12 +8,13 @@ itself, by its place in the file:
     parts     [0                           )
                                            [                      end)
 
-Tables: ISO/IEC 13818-1, sections 2.4.4.3 (PAT) and 2.4.4.8 (PMT).
+Tables: ISO/IEC 13818-1, sections 2.4.4.3 (PAT) and 2.4.4.8 (PMT). Of program streams, which have
+none, see `program_streams`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.decode.transport.program_streams import PACK, VideoKinds
 from vsrc.runtime.decode.transport.transport_packets import (
     HEAD_BYTES,
     PacketLayout,
@@ -68,9 +70,9 @@ class Part:
 
 
 def find_parts(path: Path) -> tuple[Part, ...]:
-    """Return the recordings of different codecs in a transport stream, in order; mostly one.
+    """Return the recordings of different codecs in a transport or program stream, in order.
 
-    The answer is kept until the file changes.
+    Of most files there is one. The answer is kept until the file changes.
     """
     status = path.stat()
     return _find_parts(path, status.st_mtime_ns, status.st_size)
@@ -79,22 +81,58 @@ def find_parts(path: Path) -> tuple[Part, ...]:
 @lru_cache(maxsize=32)
 def _find_parts(path: Path, _modified: int, size_bytes: int) -> tuple[Part, ...]:
     with path.open("rb") as file:
-        layout = find_layout(file.read(HEAD_BYTES))
-        if layout is None:
-            return (Part(0, 0),)
-        tables = _Tables(layout)
-        end = 0
-        for start, stop in _places(size_bytes):
-            before = len(tables.changes)
-            tables.read(file, start, stop)
-            if len(tables.changes) > before and start > end:
-                # The place of the change is between this sample and the one before.
-                tables.undo()
-                tables.read(file, end, stop)
-            end = stop
+        head = file.read(HEAD_BYTES)
+        layout = find_layout(head)
+        if layout is not None:
+            return _parts_of_transport(file, size_bytes, layout)
+        if head.startswith(PACK):
+            return _parts_of_program(file, size_bytes)
+    return (Part(0, 0),)
+
+
+def _parts_of_transport(file: IO[bytes], size_bytes: int, layout: PacketLayout) -> tuple[Part, ...]:
+    tables, end = _Tables(layout), 0
+    for start, stop in _places(size_bytes):
+        before = len(tables.changes)
+        _read(file, start, stop, tables.take)
+        if len(tables.changes) > before and start > end:
+            # The place of the change is between this sample and the one before.
+            tables.undo()
+            _read(file, end, stop, tables.take)
+        end = stop
     begins = [0, *(change.start for change in tables.changes)]
     stops = [*(change.stop for change in tables.changes), 0]
     return tuple(Part(begin, stop) for begin, stop in zip(begins, stops, strict=True))
+
+
+def _parts_of_program(file: IO[bytes], size_bytes: int) -> tuple[Part, ...]:
+    kinds, end = VideoKinds(), 0
+    for start, stop in _places(size_bytes):
+        kinds.begin()
+        _read(file, start, stop, kinds.take)
+        if kinds.has_changed and start > end:
+            kinds.undo()
+            _read(file, end, stop, kinds.take)
+        end = stop
+    begins, stops = [0, *kinds.changes], [*kinds.changes, 0]
+    return tuple(Part(begin, stop) for begin, stop in zip(begins, stops, strict=True))
+
+
+def _read(file: IO[bytes], start: int, stop: int, take: Callable[[bytes, int], int]) -> None:
+    """Read a file between two places.
+
+    Args:
+        file: The file.
+        start: First place.
+        stop: Place behind the last byte.
+        take: Function of bytes and their place, which returns how many of them it used.
+    """
+    file.seek(start)
+    rest, at = b"", start
+    while at < stop and (data := file.read(min(_CHUNK_BYTES, stop - at))):
+        taken = take(rest + data, at - len(rest))
+        at += len(data)
+        rest = (rest + data)[taken:]
 
 
 def _places(size_bytes: int) -> Iterator[tuple[int, int]]:
@@ -137,21 +175,12 @@ class _Tables:
     _before: dict[int, Codecs] = field(default_factory=dict)
     _pat: int = 0
 
-    def read(self, file: IO[bytes], start: int, stop: int) -> None:
-        """Take the tables of the packets between two places of the file."""
-        file.seek(start)
-        rest, at = b"", start
-        while at < stop and (data := file.read(min(_CHUNK_BYTES, stop - at))):
-            taken = self._take(rest + data, at - len(rest))
-            at += len(data)
-            rest = (rest + data)[taken:]
-
     def undo(self) -> None:
         """Forget the last change, so that it can be looked for more closely."""
         self.changes.pop()
         self._codecs = self._before
 
-    def _take(self, data: bytes, place: int) -> int:
+    def take(self, data: bytes, place: int) -> int:
         """Take the tables of the packets in `data`; return the bytes that were used."""
         runs, used = find_packets(data, self.layout)
         for run in runs:

@@ -27,6 +27,9 @@ H264 = f"{marked_clips.H264} -c:a mp2"
 HEVC = f"{marked_clips.HEVC} -c:a mp2"
 MPEG2 = f"{marked_clips.MPEG2} -b:v 2M -c:a mp2"
 
+NOISE = "-vf noise=alls=24:allf=t"
+"""Makes pictures so large that not all of them lie in the first sectors of a program stream."""
+
 JOINED = {
     "hevc-second.ts": (H264, HEVC),
     "hevc-first.ts": (HEVC, H264),
@@ -34,6 +37,9 @@ JOINED = {
     "mpeg2-first.ts": (MPEG2, f"{H264} -vf scale=128:96"),
     "other-ids.ts": (H264, f"{H264} -mpegts_start_pid 600 -mpegts_pmt_start_pid 5000"),
     "other-size.vob": (MPEG2, f"{MPEG2} -vf scale=128:96"),
+    "h264-second.vob": (f"{MPEG2} {NOISE}", f"{H264} {NOISE}"),
+    "h264-first.vob": (f"{H264} {NOISE}", f"{MPEG2} {NOISE}"),
+    "hevc-second.mpg": (f"-c:v mpeg1video -q:v 3 -bf 2 -c:a mp2 {NOISE}", f"{HEVC} {NOISE}"),
     "10-bits.ts": (H264, f"{H264} -pix_fmt yuv420p10le"),
 }
 
@@ -145,19 +151,15 @@ def check_cut(source: Path, output: Path) -> None:
     assert 0.9 * FRAME < steps.min() < steps.max() < 2.1 * FRAME  # a frame is lost at the cut
 
 
-NOISE = "-vf noise=alls=24:allf=t"
-"""Makes pictures so large that not all of them lie in the first sectors."""
-
-
 @pytest.mark.parametrize("skipped", [0.15, 0.27, 0.4])
-@pytest.mark.parametrize("words", [H264, MPEG2])
+@pytest.mark.parametrize(("first", "second"), [(H264, H264), (MPEG2, MPEG2), (MPEG2, H264)])
 def test_a_later_program_stream_that_begins_mid_gop_shows_no_broken_picture(
-    tmp_path: Path, words: str, skipped: float
+    tmp_path: Path, first: str, second: str, skipped: float
 ) -> None:
     """The rest of a picture at the cut does not replace rows of the last one before it."""
     parts = [
         make_clip(tmp_path / f"{n}.vob", f"{words} {NOISE}", first=25 * n).read_bytes()
-        for n in range(2)
+        for n, words in enumerate((first, second))
     ]
     source = tmp_path / "joined.vob"
     source.write_bytes(parts[0] + parts[1][int(len(parts[1]) * skipped) // 2048 * 2048 :])
@@ -189,16 +191,18 @@ def test_parts_begin_with_the_tables_of_other_codecs(tmp_path: Path, lost: int) 
     assert find_parts(clips[0]) == (Part(0, 0),)
 
 
+@pytest.mark.parametrize(("suffix", "words"), [("ts", (H264, HEVC)), ("vob", (MPEG2, H264))])
 def test_parts_of_a_large_file_are_found_by_samples(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, words: tuple[str, str]
 ) -> None:
-    clips = [make_clip(tmp_path / f"{n}.ts", words) for n, words in enumerate((H264, HEVC))]
+    clips = [make_clip(tmp_path / f"{n}.{suffix}", each) for n, each in enumerate(words)]
     first, second = (clip.read_bytes() for clip in clips)
     for repeats in ((4, 4), (7, 1), (1, 7)):
-        source = tmp_path / "joined.ts"
+        source = tmp_path / f"joined.{suffix}"
         source.write_bytes(first * repeats[0] + second * repeats[1])
         whole = find_parts(source)
         assert len(whole) == 2
+        assert 0 <= whole[1].start - repeats[0] * len(first) <= 188
         with monkeypatch.context() as patch:
             for name, value in (("WHOLE", 0), ("SAMPLE", 9000), ("SHORTEST", 20000)):
                 patch.setattr(program_parts, f"_{name}_BYTES", value)
