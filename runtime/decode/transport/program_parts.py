@@ -113,7 +113,7 @@ def _parts_of_program(file: IO[bytes], size_bytes: int) -> tuple[Part, ...]:
         if kinds.has_changed and start > end:
             kinds.undo()
             _read(file, end, stop, kinds.take)
-        end = stop
+        end = stop if kinds.has_headers else end
     begins, stops = [0, *kinds.changes], [*kinds.changes, 0]
     return tuple(Part(begin, stop) for begin, stop in zip(begins, stops, strict=True))
 

@@ -42,26 +42,24 @@ class VideoKinds:
 
     Attributes:
         changes: Places of the packs from which on the video is of another kind.
+        has_headers: Whether headers of video came since `begin`; a sample may lie between them.
+        has_changed: Whether the kind changed since `begin`.
     """
 
     changes: list[int] = field(default_factory=list)
+    has_headers: bool = False
+    has_changed: bool = False
     _kind: int | None = None
     _before: int | None = None
     _clock: int | None = None
     _restart: int | None = None
     _known: int = 0
-    _has_changed: bool = False
 
     def begin(self) -> None:
         """Prepare for packets that do not follow those before."""
         self._clock = self._restart = None
         self._before, self._known = self._kind, len(self.changes)
-        self._has_changed = False
-
-    @property
-    def has_changed(self) -> bool:
-        """Whether the kind changed since `begin`."""
-        return self._has_changed
+        self.has_changed = self.has_headers = False
 
     def undo(self) -> None:
         """Forget what changed since `begin`."""
@@ -91,11 +89,11 @@ class VideoKinds:
 
     def _take_kind(self, kind: int | None) -> None:
         if self._kind is not None and kind != self._kind:
-            self._has_changed = True
+            self.has_changed = True
             if self._restart is not None:
                 self.changes.append(self._restart)
                 self._restart = None
-        self._kind = kind
+        self._kind, self.has_headers = kind, True
 
 
 def _iter_packets(data: bytes) -> Iterator[tuple[int, int]]:

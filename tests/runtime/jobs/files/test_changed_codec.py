@@ -204,7 +204,7 @@ def test_parts_of_a_large_file_are_found_by_samples(
         assert len(whole) == 2
         assert 0 <= whole[1].start - repeats[0] * len(first) <= 188
         with monkeypatch.context() as patch:
-            for name, value in (("WHOLE", 0), ("SAMPLE", 9000), ("SHORTEST", 20000)):
+            for name, value in (("WHOLE", 0), ("SAMPLE", 30_000), ("SHORTEST", 60_000)):
                 patch.setattr(program_parts, f"_{name}_BYTES", value)
             program_parts._find_parts.cache_clear()
             assert find_parts(source) == whole
