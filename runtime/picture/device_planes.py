@@ -140,7 +140,7 @@ def read_planes(frame: av.VideoFrame, device: int) -> tuple[DevicePlane, DeviceP
 
 def layout_of(frame: av.VideoFrame) -> str:
     """FFmpeg's name of the pixel format of a frame's samples, wherever they are."""
-    inside = frame.sw_format
+    inside = getattr(frame, "sw_format", None)  # PyAV has it since frames stay on devices
     return frame.format.name if inside is None else inside.name
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.backends.device.gpu import Address, Event, Gpu, GpuStream, PitchedRows
-from vsrc.runtime.errors import HardwareError
+from vsrc.runtime.errors import HardwareError, VsrcError
 from vsrc.runtime.picture.device_planes import SAMPLE_BYTES, wrap_surface
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class SurfacePool:
         row = size[1] * SAMPLE_BYTES[layout]
         self.pitch = -(-row // _ALIGNMENT) * _ALIGNMENT
         self._unused: list[_Memory] = []
+        self._lent: set[_Memory] = set()  # to surfaces that no encoder has taken
         self._lock = threading.RLock()  # a frame may be freed by the collector, within `take`
         self._is_closed = False
         self._context: CudaContext | None = None
@@ -52,22 +54,34 @@ class SurfacePool:
             height = self.size[0]
             size_bytes = self.pitch * (height + height // 2)
             memory = _Memory(self._gpu.allocate(size_bytes), self._gpu.event())
+        with self._lock:
+            self._lent.add(memory)
         return DeviceSurface(self._gpu, self, memory)
+
+    def hand_over(self, memory: _Memory) -> None:
+        """Note that the encoder takes memory, which it gives back by `release`."""
+        with self._lock:
+            self._lent.remove(memory)
 
     def release(self, memory: _Memory) -> None:
         """Take memory back; called on any thread."""
         with self._lock:
             if not self._is_closed:
+                self._lent.discard(memory)
                 self._unused.append(memory)
                 return
-        self._free(memory)
+            is_free = memory in self._lent
+        if not is_free:
+            with suppress(VsrcError):  # the process may be about to end
+                self._free(memory)
 
     def close(self) -> None:
-        """Free the memory, now or when the encoder lets go of it."""
+        """Free the memory; what the encoder holds is freed when it lets go of it."""
         with self._lock:
             self._is_closed = True
-            unused, self._unused = self._unused, []
-        for memory in unused:
+            held_by_none = [*self._unused, *self._lent]
+            self._unused.clear()
+        for memory in held_by_none:
             self._free(memory)
 
     def context(self) -> CudaContext | None:
@@ -126,7 +140,9 @@ class DeviceSurface:
         assert not self._is_taken
         memory, pool = self._memory, self._pool
         self._gpu.wait(memory.written)
-        context, self._is_taken = pool.context(), True
+        context = pool.context()
+        pool.hand_over(memory)
+        self._is_taken = True
         return wrap_surface(
             memory.address,
             pitch=pool.pitch,
