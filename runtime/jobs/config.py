@@ -48,7 +48,8 @@ class InferConfig:
         fps: Frame rate of image sequences, frames/s.
         device: Index of the CUDA device, of those that CUDA_VISIBLE_DEVICES leaves.
         hwaccel: What decodes videos: `none` the CPU, `cuda` the decoder of the GPU where it can,
-            `auto` that decoder if `vsrc selftest` has passed on this GPU.
+            `auto` that decoder if `vsrc selftest` has passed on this GPU. With `cuda` and an
+            encoder of the GPU, frames stay there where that is possible.
     """
 
     inputs: tuple[str | Path, ...]
