@@ -426,12 +426,12 @@ def test_a_stopped_job_goes_on_only_with_frames_that_were_made_alike(
     hardware: Hardware,
     hwaccel: str,
 ) -> None:
-    source = clip_of(write_clip, moving, tmp_path / "a.mkv")
+    source = write_clip(tmp_path / "a.mkv", moving(30, *SIZE), pts=range(0, 300, 10))
     asked: dict[str, Any] = {"model": package, "codec": "nvenc", "precision": "fp32", "threads": 1}
     asked |= {"backend": "trt-rtx", "overwrite": True}
 
     def stop(now: InferProgress) -> None:
-        if now.done == 22:  # a segment has 20 frames here
+        if now.done == 28:  # a segment has 20 frames here, and at most 4 wait for the encoder
             raise KeyboardInterrupt
 
     whole = InferConfig((source,), tmp_path / "whole.mkv", hwaccel=hwaccel, **asked)
