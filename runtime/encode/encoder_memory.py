@@ -5,6 +5,8 @@ docs/results/memory.md has the table that the numbers are fitted to, and how wel
 
 from __future__ import annotations
 
+import math
+
 from vsrc.runtime.encode.encoders import ENCODERS
 
 _OF_A_MEGAPIXEL = 290e6
@@ -33,5 +35,5 @@ def encoder_bytes(codec: str, *, pixels: int, depth: int = 8) -> float:
     """
     names = {encoder.name: short for short, encoder in ENCODERS.items()}
     relative = _RELATIVE.get(names.get(codec, codec), 1.0) * (_DEEP if depth > 8 else 1.0)
-    of_x264 = max(_OF_A_MEGAPIXEL * (pixels / 1e6) ** _EXPONENT, _LEAST_OF_PIXEL * pixels)
+    of_x264 = max(_OF_A_MEGAPIXEL * math.pow(pixels / 1e6, _EXPONENT), _LEAST_OF_PIXEL * pixels)
     return relative * of_x264
