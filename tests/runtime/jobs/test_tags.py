@@ -219,3 +219,15 @@ def test_languages_are_kept(
     infer(InferConfig((source,), output), session=enlarger(scale=1))
     (audio,) = ffprobe(output, "-show_streams", "-select_streams", "a")["streams"]
     assert audio["tags"]["language"] == kept
+
+
+def test_a_date_that_was_never_set_is_no_tag(
+    tmp_path: Path, clip: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make
+) -> None:
+    """FFmpeg 9 reads the beginning of 1970 from ASF without a date; AVI has no such tag."""
+    for date, count in (("1970-01-01T00:00:00.000000Z", 0), ("2023-05-06T07:08:09.000000Z", 1)):
+        path = tagged(ffmpeg, clip, tmp_path / f"{count}.mkv", {"creation_time": date})
+        assert tags_of(ffprobe, path)["creation_time"] == date
+        notes = infer(InferConfig((path,), tmp_path / f"{count}.avi"), session=enlarger())
+        said = [note for note in notes.files[0].notes if "creation_time" in note]
+        assert len(said) == count

@@ -102,7 +102,7 @@ MORE = {
     "mpeg1.ts": "-c:v mpeg1video -q:v 3 -bf 2 -g 10 -c:a mp2",
     "mpeg1.avi": "-c:v mpeg1video -q:v 3 -bf 2 -g 10 -c:a mp2",
     "h263.3gp": "-c:v h263 -s 176x144 -q:v 3 -c:a aac",
-    "rv20.rm": "-c:v rv20 -c:a ac3",
+    "rv20.rm": "-c:v rv20 -g 1 -q:v 2 -c:a ac3",
     "vp9-hidden.avi": f"-c:v libvpx-vp9 {HIDDEN} -c:a libmp3lame",
     "vp8-hidden.ogv": f"-c:v libvpx {HIDDEN} -c:a libvorbis",
     "av1-10.mkv": f"{AV1} -pix_fmt yuv420p10le -c:a libopus",
