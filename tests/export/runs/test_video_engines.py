@@ -96,7 +96,7 @@ def test_samples_that_differ_by_more_than_one_are_refused(
 
         class Session:
             def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-                given = run(names, feeds)
+                given: list[np.ndarray] = run(names, feeds)
                 if name != "nv12-to-rgb-left":
                     return given
                 return [np.where(given[0] > 100, given[0] - offset, given[0])]
