@@ -63,9 +63,9 @@ STEPS = (
     TimedStep("machine", 30, is_quick=True),
     TimedStep("memory", 30),
     TimedStep("sensors", 30),
-    TimedStep("builds", 200, is_quick=True, needs_tensorrt=True),
+    TimedStep("builds", 220, is_quick=True, needs_tensorrt=True),
     TimedStep("pictures", 60, needs_tensorrt=True),
-    TimedStep("routes", 100),
+    TimedStep("routes", 80),
     TimedStep("bench", 30, needs_tensorrt=True),
 )
 
