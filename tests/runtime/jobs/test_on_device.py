@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +40,11 @@ from vsrc.runtime.errors import (
     DeviceMemoryError,
     HardwareError,
     MissingDependencyError,
-    StoppedError,
 )
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
-from vsrc.runtime.jobs.result import FileResult, InferProgress
+from vsrc.runtime.jobs.result import FileResult
 from vsrc.runtime.package import open_package
 from vsrc.runtime.picture.colour_matrix import Affine, rgb_from_yuv, yuv_from_rgb
 from vsrc.runtime.picture.device_planes import read_planes
@@ -415,34 +413,6 @@ def test_one_line_says_what_is_missing(
     if lacks == "engine":
         assert "--format trt-rtx --shape 72x80 --video" in why
     placed.memory.close()
-
-
-@pytest.mark.parametrize("hwaccel", ["cuda", "none"])
-def test_a_stopped_job_goes_on_only_with_frames_that_were_made_alike(
-    tmp_path: Path,
-    write_clip: Make,
-    moving: Make,
-    package: Path,
-    hardware: Hardware,
-    hwaccel: str,
-) -> None:
-    source = write_clip(tmp_path / "a.mkv", moving(30, *SIZE), pts=range(0, 300, 10))
-    asked: dict[str, Any] = {"model": package, "codec": "nvenc", "precision": "fp32", "threads": 1}
-    asked |= {"backend": "trt-rtx", "overwrite": True}
-
-    def stop(now: InferProgress) -> None:
-        if now.done == 28:  # a segment has 20 frames here, and at most 4 wait for the encoder
-            raise KeyboardInterrupt
-
-    whole = InferConfig((source,), tmp_path / "whole.mkv", hwaccel=hwaccel, **asked)
-    infer(whole)
-    stopped = InferConfig((source,), tmp_path / "b.mkv", hwaccel="cuda", **asked)
-    with pytest.raises(StoppedError, match="20 frames saved"):
-        infer(stopped, progress=stop)
-    (result,) = infer(replace(stopped, hwaccel=hwaccel)).files
-    assert result.kept_frames == (20 if hwaccel == "cuda" else 0)
-    assert whole.output.read_bytes() == stopped.output.read_bytes()
-    assert hardware.encoders
 
 
 def test_a_finished_file_of_a_folder_is_not_made_again(
