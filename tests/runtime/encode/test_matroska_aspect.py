@@ -54,6 +54,6 @@ def test_checksums_are_right_and_the_size_of_display_is_that_of_the_pixels(tmp_p
     data = output.read_bytes()
     assert b"\x54\xb0\x82" + (1024).to_bytes(2, "big") in data
     assert b"\x54\xba\x82" + (576).to_bytes(2, "big") in data
-    check = ["ffprobe", "-v", "warning", "-err_detect", "crccheck", "-show_streams", output]
+    check = ["ffprobe", "-v", "warning", "-err_detect", "crccheck", "-show_streams", str(output)]
     done = subprocess.run(check, capture_output=True, check=True)
     assert done.stderr == b""
