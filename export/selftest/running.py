@@ -60,10 +60,10 @@ class TimedStep:
 
 
 STEPS = (
-    TimedStep("machine", 30, is_quick=True),
+    TimedStep("machine", 45, is_quick=True),
     TimedStep("memory", 30),
     TimedStep("sensors", 30),
-    TimedStep("builds", 220, is_quick=True, needs_tensorrt=True),
+    TimedStep("builds", 205, is_quick=True, needs_tensorrt=True),
     TimedStep("pictures", 60, needs_tensorrt=True),
     TimedStep("routes", 80),
     TimedStep("bench", 30, needs_tensorrt=True),
