@@ -14,7 +14,7 @@ from vsrc.runtime.encode.device_encoder import create_device_encoder
 from vsrc.runtime.encode.encoders import Encoder, encoder_options, find_encoder, pixel_format
 from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS
 from vsrc.runtime.encode.refusal import describe_held
-from vsrc.runtime.errors import MediaError
+from vsrc.runtime.errors import MediaError, MissingDependencyError
 from vsrc.runtime.picture.colour import Colour, result_colour
 from vsrc.runtime.picture.device_planes import SEMI_PLANAR
 from vsrc.runtime.picture.orientation import CODED, Orientation
@@ -135,7 +135,7 @@ def add_video_stream(
 
     Raises:
         MediaError: The container or the encoder does not support it.
-        MissingDependencyError: This build of FFmpeg has no such encoder.
+        MissingDependencyError: This build of FFmpeg has no such encoder, or no GPU for it.
     """
     import av
 
@@ -229,6 +229,12 @@ def _open(stream: av.VideoStream, refusal: str, options: dict[str, str]) -> None
     try:
         _open_keeping_scheduling(stream.codec_context)
     except (av.FFmpegError, ValueError) as error:
+        name = stream.codec_context.name
+        if isinstance(error, PermissionError) and name.endswith("_nvenc"):
+            raise MissingDependencyError(
+                f"{name} needs an NVIDIA GPU and its driver, which FFmpeg cannot load; 'vsrc doctor' "
+                "shows what is there; --codec x264, x265 or av1 encode on the CPU"
+            ) from error
         asked = (
             ", ".join(
                 f"{name}={value}"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from support.decoded import frames_of, times_of
 from vsrc.runtime.decode.clips.clip_frames import read_picture
-from vsrc.runtime.errors import MediaError, MismatchError
+from vsrc.runtime.errors import MediaError, MismatchError, MissingDependencyError
 from vsrc.runtime.jobs.config import InferConfig, parse_seconds
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import InferProgress
@@ -266,6 +266,17 @@ def test_what_cannot_be_encoded_is_refused_before_the_first_frame(
     with pytest.raises(MediaError, match=words):
         infer(InferConfig((clip,), tmp_path / name, **options), session=session)  # type: ignore[arg-type]
     assert session.fed == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="NVENC may work here")
+@pytest.mark.parametrize("codec", ["nvenc", "nvenc-hevc", "nvenc-av1"])
+def test_nvenc_without_a_gpu_names_what_is_missing(
+    tmp_path: Path, clip: Path, enlarger: Make, codec: str
+) -> None:
+    with pytest.raises(MissingDependencyError) as caught:
+        infer(InferConfig((clip,), tmp_path / "a.mp4", codec=codec), session=enlarger(scale=4))
+    assert all(word in str(caught.value) for word in ("_nvenc", "NVIDIA", "vsrc doctor", "x264"))
     assert list(tmp_path.iterdir()) == []
 
 
