@@ -232,8 +232,8 @@ def _open(stream: av.VideoStream, refusal: str, options: dict[str, str]) -> None
         name = stream.codec_context.name
         if isinstance(error, PermissionError) and name.endswith("_nvenc"):
             raise MissingDependencyError(
-                f"{name} needs an NVIDIA GPU and its driver, which FFmpeg cannot load; 'vsrc doctor' "
-                "shows what is there; --codec x264, x265 or av1 encode on the CPU"
+                f"{name} needs an NVIDIA GPU and its driver, which FFmpeg cannot load; "
+                "'vsrc doctor' shows what is there; --codec x264, x265 or av1 encode on the CPU"
             ) from error
         asked = (
             ", ".join(
