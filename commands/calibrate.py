@@ -81,7 +81,8 @@ def calibrate_command(
     """Calibrate MODEL for INT8 on low-resolution clips.
 
     The clips should be like those that the network will upscale. The ranges of its activations are
-    stored in the package, for vsrc export --precision int8 and int8-cpu.
+    stored in the package, for vsrc export --precision int8 and int8-cpu. They are measured on the
+    fp32 graph, which is written first if there is none.
 
     MODEL may also be a shipped model, with -o, or a network without a package; see vsrc export.
     """
@@ -93,6 +94,7 @@ def calibrate_command(
     CalibrationConfig(package=model, **options)  # checks the options before anything is written
     package = writable(model, output, told, verb="calibrate").path
     config = CalibrationConfig(package=package, **options)
+    _add_fp32(config)
     headline = f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}"
     with CalibrationBar(headline) as bar:
         result = calibrate(config, progress=bar)
@@ -103,3 +105,23 @@ def calibrate_command(
         return
     echo(calibration_text(quoted(result)))
     echo_line(f"next: {next_export(package, '--precision int8')}", err=True)
+
+
+def _add_fp32(config: CalibrationConfig) -> None:
+    """Write the graph that is calibrated, if the package has none."""
+    from vsrc.calibration.scenes import lr_sources
+    from vsrc.runtime.errors import MediaError
+    from vsrc.runtime.package import open_package
+    from vsrc.runtime.text.missing_path import describe_missing
+
+    package = open_package(config.package)
+    if "fp32" in package.spec.graphs:
+        return
+    for source in lr_sources(config.clips, degradation=package.spec.degradation):
+        if not source.files[0].exists():
+            raise MediaError(describe_missing(source.files[0]))
+    from vsrc.export.config import ExportConfig
+    from vsrc.export.runs.exporting import export
+
+    echo_line(f"{package.path}: writing the fp32 graph", err=True)
+    export(ExportConfig(config.package, precision="fp32"))

@@ -2,8 +2,7 @@
 
 python benchmarks/train/ship.py TRAINED.vsrc runtime/zoo/NAME.vsrc --data FOLDER
                                 [--graphs fp32 fp16 int8 int8-cpu] [--float] [--clips CALIBRATION]
-                                [--float-layers encoder fusion] [--percentile 99.999]
-                                [--times measure|keep|later]
+                                [--float-layers encoder fusion] [--times measure|keep|later]
                                 [--recipe FILE] [--began-from NAME]
 """
 
@@ -64,7 +63,6 @@ def main() -> None:
         "differ in weights alone), or measured later by times.py, on a quiet machine",
     )
     parser.add_argument("--float-layers", nargs="*", default=[], help="no int8 in these")
-    parser.add_argument("--percentile", type=float, help="of int8 ranges  [default: minmax]")
     options = parser.parse_args()
     kept = read_times(options.shipped) if options.times == "keep" else {}
     recipe = options.recipe or f"recipes/ship-{options.shipped.stem}-cpu.yaml"
@@ -75,8 +73,6 @@ def main() -> None:
         windows=200,
         tile=(180, 320),
         float_layers=tuple(options.float_layers),
-        method="percentile" if options.percentile else "minmax",
-        percentile=options.percentile or 100.0,
     )
     add_graphs(options.shipped, options.graphs, options.float, ranges)
     report = evaluate(EvalConfig(data=options.data, models=(options.shipped,), precision="fp32"))
