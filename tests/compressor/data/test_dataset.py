@@ -54,6 +54,7 @@ def test_a_part_of_the_items_repeats_its_centre_frame(library: ClipLibrary) -> N
     assert 10 < repeated < 45
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
 def test_workers_deliver_the_same_batches_as_one_process(library: ClipLibrary) -> None:
     data = dataset(library)
     alone = list(DataLoader(data, batch_size=3, collate_fn=collate))
