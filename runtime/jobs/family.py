@@ -11,12 +11,12 @@ from vsrc.runtime.decode.sources import Source
 from vsrc.runtime.shipped_models import COMPRESSED_STUDENT, DEFAULT_STUDENT, shipped
 
 _LIMITS = {
-    "h264": 0.090,
+    "h264": 0.089,
     "hevc": 0.078,
     "mpeg2video": 0.36,
     "mpeg4": 0.26,
     "vp9": 0.089,
-    "av1": 0.052,
+    "av1": 0.077,
 }
 """Codec -> bits per pixel (of 640x360) below which the student for compressed video gives more
 PSNR; other codecs were not measured: docs/results/source-limits.md."""
