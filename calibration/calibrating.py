@@ -94,7 +94,7 @@ def calibrate(
             and the next start resumes from them.
         MissingDependencyError: onnx or onnxruntime is missing.
     """
-    require("vsrc calibrate", "onnx", "onnxruntime", extra="export")
+    require_packages()
     package = open_package(config.package)
     before = read_calibration(package.path)
     if before and not before.is_learnt and not config.overwrite:
@@ -130,6 +130,15 @@ def calibrate(
             stale = replace_calibration(package.path, done)
     file = package.path / CALIBRATION_FILE
     return CalibrationResult(file, done, tuple(ranked), stale)
+
+
+def require_packages() -> None:
+    """Check that what calibration needs is installed.
+
+    Raises:
+        MissingDependencyError: onnx or onnxruntime is missing.
+    """
+    require("vsrc calibrate", "onnx", "onnxruntime", extra="export")
 
 
 def _fp32(package: Package) -> tuple[onnx.ModelProto, GraphSpec]:

@@ -109,13 +109,13 @@ def calibrate_command(
 
 def _add_fp32(config: CalibrationConfig) -> None:
     """Write the graph that is calibrated, if the package has none."""
+    from vsrc.calibration.calibrating import require_packages
     from vsrc.calibration.scenes import lr_sources
     from vsrc.runtime.errors import MediaError
-    from vsrc.runtime.installation import require
     from vsrc.runtime.package import open_package
     from vsrc.runtime.text.missing_path import describe_missing
 
-    require("vsrc calibrate", "onnx", "onnxruntime", extra="export")
+    require_packages()
     package = open_package(config.package)
     if "fp32" in package.spec.graphs:
         return

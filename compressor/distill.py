@@ -160,7 +160,7 @@ def _distill_from_shards(
     shards = open_shards_for(config, folder, built)
     check_contract(built.distillation, config, device_of(config))
     teacher = built.distillation.objective.needs_teacher
-    check_shard_files(shards, with_teacher=teacher, report=report or (lambda _progress: None))
+    check_shard_files(shards, with_teacher=teacher, report=report)
     trainer = _make_trainer(
         config,
         built,

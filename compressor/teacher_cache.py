@@ -28,11 +28,11 @@ def open_shards_for(config: DistillConfig, folder: Path, built: Built) -> CropSh
             )
     if config.targets == "all":
         raise ValueError("targets='all': shards hold only the centre frame; expected 'centre'")
-    if built.distillation.objective.needs_teacher and not manifest.teachers:
+    needs_teacher = built.distillation.objective.needs_teacher
+    if needs_teacher and not manifest.teachers:
         raise ValueError(
             f"{folder} was made without a teacher, which objective {config.objective} needs: run "
             "vsrc shard on it again with --teacher"
         )
-    for kind in ("crops", "teacher") if built.distillation.objective.needs_teacher else ("crops",):
-        shards.files(kind)
+    shards.files_of_run(with_teacher=needs_teacher)  # raises if some are missing
     return shards

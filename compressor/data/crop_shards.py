@@ -176,6 +176,10 @@ class CropShards:
             )
         return paths
 
+    def files_of_run(self, *, with_teacher: bool) -> list[Path]:
+        """Paths of the files that a run reads; see `files`."""
+        return [*self.files("crops"), *(self.files("teacher") if with_teacher else ())]
+
     def _mapped(self, kind: str, record_bytes: int) -> tuple[Planes, ...]:
         shape = (self.manifest.shard_crops, record_bytes)
         paths = self.files(kind)
@@ -223,7 +227,7 @@ def check_shard_files(
     shards: CropShards,
     *,
     with_teacher: bool,
-    report: Callable[[IngestProgress], None] = lambda _progress: None,
+    report: Callable[[IngestProgress], None] | None = None,
 ) -> None:
     """Compare the files that a run reads with their recorded hashes.
 
@@ -235,7 +239,7 @@ def check_shard_files(
     Raises:
         DataError: Files are missing or damaged.
     """
-    paths = [*shards.files("crops"), *(shards.files("teacher") if with_teacher else ())]
+    paths = shards.files_of_run(with_teacher=with_teacher)
     held = shards.folder / HELD_FILE
     if held.is_file() and held.with_suffix(".json").is_file():  # older versions wrote no hash
         paths.append(held)
@@ -243,7 +247,8 @@ def check_shard_files(
     for done, path in enumerate(paths, start=1):
         if not path.is_file() or file_sha256(path) != _recorded_sha256(path.with_suffix(".json")):
             damaged.append(path)
-        report(IngestProgress(path.name, done, len(paths)))
+        if report is not None:
+            report(IngestProgress(path.name, done, len(paths)))
     if damaged:
         sidecars = ", ".join(path.with_suffix(".json").name for path in damaged)
         raise DataError(

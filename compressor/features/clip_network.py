@@ -11,6 +11,7 @@ from vsrc.compressor.features.taps import spec_of
 from vsrc.compressor.features.whole_clip import WholeClipNetwork
 from vsrc.compressor.networks.layers.carried_state import run_step, zero_state
 from vsrc.compressor.networks.layers.frame_encoder import FrameEncoder
+from vsrc.runtime.spec import NetworkSpec
 
 
 class ClipNetwork(nn.Module):
@@ -94,6 +95,11 @@ class ClipNetwork(nn.Module):
 def clip_for(network: nn.Module, *, lr: Tensor, hr: Tensor) -> Tensor:
     """Input of the network: HR for a teacher that takes the ground truth, else LR."""
     return hr if getattr(network, "sees_hr", False) else lr
+
+
+def clip_length(spec: NetworkSpec) -> int:
+    """Number of frames of the shortest clip of which one frame has all its neighbours."""
+    return spec.window if spec.time_scale == 1 else 2 * spec.window - 1
 
 
 def window_indices(frames: Sequence[int], *, length: int, window: int) -> Tensor:

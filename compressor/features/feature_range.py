@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.features.clip_network import ClipNetwork, clip_for, clip_length
 from vsrc.compressor.features.taps import open_taps, spec_of, unwrap
 from vsrc.runtime.sample import sample_frames
 
@@ -27,6 +27,7 @@ def teacher_factors(
     student: nn.Module,
     teacher: nn.Module,
     pairs: Sequence[tuple[str, str]],
+    given: float,
 ) -> tuple[float, ...]:
     """Factors that bring features of a teacher into the range of the student's.
 
@@ -38,11 +39,14 @@ def teacher_factors(
         student: Network that is trained, as it starts.
         teacher: Network that is imitated.
         pairs: Module paths in the student and in the teacher that are compared.
+        given: Factor of all pairs; 0 measures one for each.
 
     Returns:
-        A factor for each pair: 1 if the root mean squares of both features on the sample clip
-        differ by less than `MOST_RATIO`, else their ratio.
+        A factor for each pair. Measured ones are 1 if the root mean squares of both features on the
+        sample clip differ by less than `MOST_RATIO`, else their ratio.
     """
+    if given:
+        return (given,) * len(pairs)
     ours = _root_mean_squares(student, [path for path, _ in pairs])
     theirs = _root_mean_squares(teacher, [path for _, path in pairs])
     factors = []
@@ -62,7 +66,7 @@ def teacher_factors(
 def _root_mean_squares(network: nn.Module, paths: Sequence[str]) -> dict[str, float]:
     bare = unwrap(network)
     spec, device = spec_of(bare), next(bare.parameters()).device
-    length = spec.window if spec.time_scale == 1 else 2 * spec.window - 1
+    length = clip_length(spec)
     lr, hr = _clip(length, scale=spec.scale, multiple=spec.size_multiple)
     was_training = bare.training
     try:

@@ -9,7 +9,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
-from vsrc.compressor.features.clip_network import ClipNetwork, clip_for
+from vsrc.compressor.features.clip_network import ClipNetwork, clip_for, clip_length
 from vsrc.compressor.features.taps import open_taps, spec_of, unwrap
 from vsrc.compressor.networks.layers.counting import shape_twin
 from vsrc.runtime.spec import NetworkSpec
@@ -37,7 +37,7 @@ def tap_shapes(network: nn.Module, paths: Sequence[str]) -> Mapping[str, TapShap
     spec = spec_of(network)
     side = 16 * spec.size_multiple
     twin = ClipNetwork(shape_twin(unwrap(network)))
-    length = spec.window if spec.time_scale == 1 else 2 * spec.window - 1
+    length = clip_length(spec)
     frames = [length // 2] if spec.time_scale == 1 else list(range(length))
     lr = torch.empty(1, length, 3, side, side, device="meta")
     hr = torch.empty(1, length, 3, side * spec.scale, side * spec.scale, device="meta")

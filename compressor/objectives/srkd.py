@@ -65,10 +65,8 @@ class Srkd(Objective):
         self.student_taps = choose_taps(spec_of(student), depths=DEPTHS, named=student_taps)
         self.teacher_taps = choose_taps(spec_of(teacher), depths=DEPTHS, named=teacher_taps)
         pairs = list(zip(self.student_taps, self.teacher_taps, strict=True))
-        self.teacher_scales = (
-            (teacher_scale,) * len(pairs)
-            if teacher_scale
-            else teacher_factors("srkd", student=student, teacher=teacher, pairs=pairs)
+        self.teacher_scales = teacher_factors(
+            "srkd", student=student, teacher=teacher, pairs=pairs, given=teacher_scale
         )
 
     def forward(self, seen: Observation) -> dict[str, Tensor]:

@@ -97,17 +97,10 @@ class Std(Objective):
         self.student_tap = _student_tap(student, features)
         self.teacher_tap = _teacher_tap(teacher, features)
         self.student_taps, self.teacher_taps = (self.student_tap,), (self.teacher_tap,)
-        (measured,) = (
-            (teacher_scale,)
-            if teacher_scale
-            else teacher_factors(
-                "std",
-                student=student,
-                teacher=teacher,
-                pairs=[(self.student_tap, self.teacher_tap)],
-            )
+        pairs = [(self.student_tap, self.teacher_tap)]
+        (self.teacher_scale,) = teacher_factors(
+            "std", student=student, teacher=teacher, pairs=pairs, given=teacher_scale
         )
-        self.teacher_scale = measured
         source = tap_shapes(student, self.student_taps)[self.student_tap]
         target = tap_shapes(teacher, self.teacher_taps)[self.teacher_tap]
         self.adapter = None if source == target else SubPixelAdapter(source, target)

@@ -363,18 +363,21 @@ class VideoReader:
         info, own = self.info, colour_of(frame)
         matrix = info.colour.matrix if own.matrix == UNSPECIFIED else own.matrix
         key = matrix, own.range or info.colour.range
-        colour = replace(info.colour, matrix=key[0], range=key[1])
         if self._to_device is not None:
             if frame_data_types(frame):
                 raise HardwareError("captions or other data of single frames begin later")
             if key not in self._device_maps:
-                size = {"width": info.width, "height": info.height}
-                self._device_maps[key] = rgb_map(colour, depth=info.depth, **size)
+                self._device_maps[key] = rgb_map(
+                    replace(info.colour, matrix=key[0], range=key[1]),
+                    depth=info.depth,
+                    width=info.width,
+                    height=info.height,
+                )
             resident = self._to_device(frame, self._device_maps[key])
             return SourceFrame(resident.rgb, pts, resident=resident)
         if key not in self._converters:
             self._converters[key] = rgb_maker(
-                colour,
+                replace(info.colour, matrix=key[0], range=key[1]),
                 width=info.width,
                 height=info.height,
                 is_deep=self.is_deep,

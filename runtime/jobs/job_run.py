@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 
 from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
@@ -21,6 +22,9 @@ from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import upscale_frames
 
 InferCallback = Callable[[InferProgress], None]
+
+_IS_NEW = attrgetter("is_new")
+"""Whether a result was upscaled in this run; see `ResultFrame`."""
 
 
 class InferJob:
@@ -106,8 +110,8 @@ class InferJob:
         )
         pipeline.run(
             clock.source("decode", self._watched(self._opened.frames()), lambda read: read.wanted),
-            lambda read: self._counted(clock.between("upscale", read, upscale, _is_new)),
-            clock.sink("encode", self._write, _is_new),
+            lambda read: self._counted(clock.between("upscale", read, upscale, _IS_NEW)),
+            clock.sink("encode", self._write, _IS_NEW),
             depths=(pipeline.SOURCE_DEPTH, self._opened.session.queue),
         )
         if self._done == 0:
@@ -170,7 +174,7 @@ class InferJob:
             self._recomputed_frames += result.is_recomputed
             self._corrupted_frames += result.is_corrupted
             if result.counts:
-                self._count(is_new=_is_new(result))
+                self._count(is_new=result.is_new)
 
     def _count(self, *, is_new: bool) -> None:
         self._done += 1
@@ -191,7 +195,3 @@ class InferJob:
             self._progress(
                 replace(self._report, done=self._done, seconds=now - self._began, fps=fps)
             )
-
-
-def _is_new(result: ResultFrame) -> bool:
-    return result.is_new

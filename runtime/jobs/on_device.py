@@ -8,8 +8,8 @@ Where that is not possible, frames go through host memory; `open_device_path` sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.backends.device.device_frames import DeviceFrames
@@ -57,19 +57,13 @@ class DevicePath:
 
     def convert(self, frame: av.VideoFrame, to_rgb: Affine, /) -> ResidentFrame:
         """Convert a decoded frame; see `FrameConverter`."""
-        try:
+        with _hardware_failures():
             return self._frames(frame, to_rgb)
-        except HardwareError:
-            raise
-        except VsrcError as error:
-            raise HardwareError(str(error)) from error
 
     def start(self, frames: Sequence[ResidentFrame], /) -> Callable[[], Surface | None]:
         """Start to upscale a window; see `DeviceUpscaler`."""
-        try:
+        with _hardware_failures():
             return self._video.start(frames)
-        except VsrcError as error:
-            raise HardwareError(str(error)) from error
 
     def close(self) -> None:
         """Free all resources of the device."""
@@ -115,15 +109,23 @@ def open_device_path(
         raise HardwareError(obstacle)
     assert isinstance(session, DeviceSession)  # all others are an obstacle
     try:
-        create_device_encoder(plan.encoder.name, device)
-        return _open(package, session, info, plan, device)
+        with _hardware_failures(MissingDependencyError):
+            create_device_encoder(plan.encoder.name, device)
+            return _open(package, session, info, plan, device)
     except MissingDependencyError as error:
         size = f"{info.height}x{info.width}"
         line = advised_export(package.path, f"--format {_backend(session)} --shape {size} --video")
         raise HardwareError(f"{error}; build it: {line}") from error
-    except HardwareError:
-        raise
+
+
+@contextmanager
+def _hardware_failures(*besides: type[VsrcError]) -> Iterator[None]:
+    """Turn all errors of vsrc but `besides` into a `HardwareError`."""
+    try:
+        yield
     except VsrcError as error:
+        if isinstance(error, (HardwareError, *besides)):
+            raise
         raise HardwareError(str(error)) from error
 
 

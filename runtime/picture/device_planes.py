@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 CUDA = 2
 """Device type kDLCUDA."""
 
-SAMPLE_BYTES = {"nv12": 1, "p010le": 2}
-"""FFmpeg's pixel format of frames on a device -> bytes per sample."""
+SAMPLE_BITS = {"nv12": 8, "p010le": 10}
+"""FFmpeg's pixel format of frames on a device -> bits per sample."""
+
+SAMPLE_BYTES = {layout: -(-bits // 8) for layout, bits in SAMPLE_BITS.items()}
+"""The same -> bytes per sample."""
 
 SEMI_PLANAR = {
     "yuv420p": "nv12", "yuvj420p": "nv12", "nv12": "nv12",
     "yuv420p10le": "p010le", "p010le": "p010le",
 }  # fmt: skip
 """FFmpeg's pixel format in host memory -> that of the same samples on a device."""
-
-SAMPLE_BITS = {"nv12": 8, "p010le": 10}
-"""FFmpeg's pixel format of frames on a device -> bits per sample."""
 
 _UNSIGNED = 1
 _NAME = b"dltensor"

@@ -164,7 +164,7 @@ class _Tables:
     """The tables read so far.
 
     Attributes:
-        layout: PacketLayout of the packets.
+        layout: How packets lie in the file.
         changes: Places of tables with other codecs.
     """
 
