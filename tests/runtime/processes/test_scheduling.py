@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,26 @@ pytestmark = [
 
 
 def real_time_threads() -> list[int]:
-    threads = [int(task.name) for task in TASKS.iterdir()]
-    return [thread for thread in threads if os.sched_getscheduler(thread) != os.SCHED_OTHER]
+    """Threads of this process with a policy other than the usual one."""
+    found = []
+    for task in TASKS.iterdir():
+        with suppress(ProcessLookupError):  # it has ended since it was listed
+            if os.sched_getscheduler(int(task.name)) != os.SCHED_OTHER:
+                found.append(int(task.name))
+    return found
+
+
+def make_ordinary() -> None:
+    for thread in real_time_threads():
+        with suppress(ProcessLookupError):
+            os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(autouse=True)
 def _ordinary() -> Iterator[None]:
-    for thread in real_time_threads():
-        os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+    make_ordinary()
     yield
-    for thread in real_time_threads():
-        os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+    make_ordinary()
 
 
 def svt_av1() -> av.VideoCodecContext:
