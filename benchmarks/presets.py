@@ -47,6 +47,7 @@ MOST_TRIES = 5
 MOST_LOSS = 0.2
 """VMAF that another preset may lose at equal size."""
 
+TICK = Fraction(1, 24)
 TAGS = Colour(BT709, BT709, BT709, LIMITED)
 
 
@@ -108,13 +109,13 @@ def encode(pictures: Sequence[Pixels8], preset: str, crf: float) -> Encoding:
         stream = container.add_stream(X264.name, rate=24, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.time_base, stream.codec_context.thread_count = Fraction(1, 24), 8
+        stream.time_base, stream.codec_context.thread_count = TICK, 8
         stream.codec_context.thread_type = av.codec.context.ThreadType.FRAME
         sizes = []
         frames = [to_yuv(rgb) for rgb in pictures]
         began = time.process_time()
         for at, picture in enumerate(frames):
-            picture.pts, picture.time_base = at, stream.time_base
+            picture.pts, picture.time_base = at, TICK  # the muxer changes the stream's own
             packets = stream.encode(picture)
             sizes += [packet.size for packet in packets]
             container.mux(packets)
