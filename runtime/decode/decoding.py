@@ -16,7 +16,11 @@ from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recording_cuts import JOINT_PACKETS, RecordingCuts
 from vsrc.runtime.decode.recording_start import RecordingStart
 from vsrc.runtime.decode.recordings import iter_packets, stream_with_codec
-from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
+from vsrc.runtime.decode.stamps.continuous_clock import (
+    WITH_OWN_CLOCK,
+    on_one_clock,
+    open_clock,
+)
 from vsrc.runtime.decode.stamps.lost_frames import (
     ONE_FRAME_ONCE_DAMAGED,
     ONE_FRAME_PER_PACKET,
@@ -85,7 +89,8 @@ class Decoding:
         if is_interlaced:
             self.expect_fields()
         self._restamp = choose_restamping(container, stream)
-        self._clock = ContinuousClock() if container.format.name in WITH_OWN_CLOCK else None
+        self._clock = open_clock(container.format.name)
+        self._has_own_clock = container.format.name in WITH_OWN_CLOCK
         self._begin = begin
         self._corrupt: list[int] = []
         self._joint = self._refused = -JOINT_PACKETS - 1
@@ -151,9 +156,7 @@ class Decoding:
         """Yield the packets of the video, on a continuous clock; those of the rest go aside."""
         tracks = select_copied_tracks(self._container)
         demuxed = iter_packets(self._container, self._stream, tracks)
-        clock = self._clock
-        marked = clock.shifted(demuxed) if clock else ((packet, False) for packet in demuxed)
-        for packet, is_restart in marked:
+        for packet, is_restart in on_one_clock(demuxed, self._clock):
             steps_back = packet.stream is self._stream and self._steps_back(packet)
             if is_restart or steps_back:
                 self._excuse_joint()
@@ -198,7 +201,7 @@ class Decoding:
 
         The stamp of the second is extrapolated from that of the previous frame.
         """
-        is_parsed = self._clock is not None and self._codec in MPEG_CODECS
+        is_parsed = self._has_own_clock and self._codec in MPEG_CODECS
         if not is_parsed or not self.lost.one_per_packet or not packet.size:
             return [packet]
         if self._is_near(self._joint):  # the rest of the last picture, and the first of the next
@@ -242,7 +245,7 @@ class Decoding:
         is_key = packet.is_keyframe
         if not self.video_packets:
             # A damaged packet is none, but the index of the file may know that it was.
-            is_key |= self._clock is None and is_key_in_index(self._stream, packet)
+            is_key |= not self._has_own_clock and is_key_in_index(self._stream, packet)
         if is_key:
             self._colour_tags.sent_key(packet.pts)
         self._recording.sent(packet.pts, is_key=is_key)

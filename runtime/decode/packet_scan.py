@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.media_file import open_container, select_copied_tracks, video_stream
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recordings import iter_packets
-from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
+from vsrc.runtime.decode.stamps.continuous_clock import (
+    ContinuousClock,
+    on_one_clock,
+    open_clock,
+)
 from vsrc.runtime.decode.stamps.shown_frames import HIDING_CODECS, shows_frame
 from vsrc.runtime.pyav_versions import time_base
 
@@ -65,6 +69,7 @@ class PacketScan:
         longest_gap: Longest time between two frames, seconds.
         gap_begin: Time of the frame before it, seconds after the first.
         step: Greatest unit that all times between frames are multiples of, seconds.
+        restarts: Whether the clock of the file restarts.
         audio: Stream index -> times of an audio track.
     """
 
@@ -75,6 +80,7 @@ class PacketScan:
     longest_gap: Fraction
     gap_begin: Fraction
     step: Fraction
+    restarts: bool
     audio: dict[int, AudioTimes]
 
 
@@ -123,8 +129,9 @@ def _scan(path: Path, _modified: int, size_bytes: int) -> PacketScan | None:
         others = [one for one in select_copied_tracks(container) if one.type == "audio"]
         tracks = {one.index: _Stamps(time_base(one)) for one in (video, *others)}
         read_bytes = 0
+        clock = open_clock(container.format.name)
         try:
-            for packet in _packets(container, video, others):
+            for packet in _packets(container, video, others, clock):
                 read_bytes += packet.size
                 _take(packet, tracks[packet.stream.index], video)
                 if read_bytes > _MOST_BYTES:
@@ -135,16 +142,18 @@ def _scan(path: Path, _modified: int, size_bytes: int) -> PacketScan | None:
     if not shown.stamps:
         return None
     share = Fraction(size_bytes, read_bytes) if read_bytes > _MOST_BYTES else Fraction(1)
-    return _summary(shown, {index: _audio_times(one) for index, one in tracks.items()}, share)
+    audio = {index: _audio_times(one) for index, one in tracks.items()}
+    return _summary(shown, audio, share, restarts=bool(clock and clock.restarts))
 
 
 def _packets(
-    container: InputContainer, video: av.VideoStream, others: list[Stream]
+    container: InputContainer,
+    video: av.VideoStream,
+    others: list[Stream],
+    clock: ContinuousClock | None,
 ) -> Iterator[Packet[Stream]]:
-    packets = iter_packets(container, video, others)
-    if container.format.name in WITH_OWN_CLOCK:
-        packets = (packet for packet, _ in ContinuousClock().shifted(packets))
-    return (packet for packet in packets if packet.size)
+    packets = on_one_clock(iter_packets(container, video, others), clock)
+    return (packet for packet, _ in packets if packet.size)
 
 
 def _take(packet: Packet[Stream], track: _Stamps, video: av.VideoStream) -> None:
@@ -155,7 +164,9 @@ def _take(packet: Packet[Stream], track: _Stamps, video: av.VideoStream) -> None
         track.add(packet)
 
 
-def _summary(shown: _Stamps, audio: dict[int, AudioTimes | None], share: Fraction) -> PacketScan:
+def _summary(
+    shown: _Stamps, audio: dict[int, AudioTimes | None], share: Fraction, *, restarts: bool
+) -> PacketScan:
     stamps = sorted(shown.stamps)
     steps = [after - before for before, after in pairwise(stamps)]
     gap = max(steps, default=0)
@@ -169,6 +180,7 @@ def _summary(shown: _Stamps, audio: dict[int, AudioTimes | None], share: Fractio
         longest_gap=gap * shown.unit,
         gap_begin=(stamps[place] - stamps[0]) * shown.unit,
         step=math.gcd(*steps) * shown.unit,
+        restarts=restarts,
         audio={index: times for index, times in audio.items() if times is not None},
     )
 

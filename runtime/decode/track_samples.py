@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from vsrc.runtime.decode.media_file import open_again, path_of, select_copied_tracks
-from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, ContinuousClock
+from vsrc.runtime.decode.stamps.continuous_clock import on_one_clock, open_clock
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
@@ -53,10 +53,8 @@ def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet
 
 def _on_one_clock(container: InputContainer) -> Iterator[Packet[Stream]]:
     """Yield the packets of a file; where its clock restarts or wraps, their stamps run on."""
-    packets = container.demux()
-    if container.format.name in WITH_OWN_CLOCK:
-        return (packet for packet, _ in ContinuousClock().shifted(packets))
-    return packets
+    clock = open_clock(container.format.name)
+    return (packet for packet, _ in on_one_clock(container.demux(), clock))
 
 
 def decode_audio(packets: Sequence[Packet[Stream]]) -> list[AudioFrame]:

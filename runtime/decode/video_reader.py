@@ -26,7 +26,7 @@ from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
 from vsrc.runtime.decode.samples import has_interlaced
 from vsrc.runtime.decode.sources import PIPE, is_stream
-from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK
+from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, open_clock
 from vsrc.runtime.decode.stamps.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.stamps.frame_rate import needs_stamps
 from vsrc.runtime.decode.transparency import check_opaque
@@ -313,7 +313,7 @@ class VideoReader:
 
         is_interlaced = self.info.is_interlaced
         try:
-            if self._container.format.name in WITH_OWN_CLOCK:
+            if self._must_be_read_through():
                 # A place in time is known only after all packets before it: the clock may restart.
                 self._reopen()
                 self._start_decoding(is_interlaced=is_interlaced, begin=target)
@@ -330,6 +330,13 @@ class VideoReader:
             return False
         self._decoded = itertools.chain([first], decoded)
         return True
+
+    def _must_be_read_through(self) -> bool:
+        """Whether no index knows where a time is: the clock of the file may restart."""
+        if self._container.format.name in WITH_OWN_CLOCK:
+            return True
+        scan = scan_packets(self._path) if open_clock(self._container.format.name) else None
+        return scan is not None and scan.restarts
 
     def _refuse_interlaced(self, frame: av.VideoFrame) -> InterlacedError:
         place = "" if frame.pts is None else f" from {self._time(frame.pts)} on"

@@ -26,6 +26,10 @@ _LAYOUTS = {
     1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
 }  # fmt: skip
 
+_NEW_PARAMETERS = "new_extradata"
+"""Side data of packets with which a codec's parameters begin anew. FFmpeg's Matroska muxer would
+write those of AAC into the header, over what follows there; broadcasts in FLV repeat them."""
+
 _WEBVTT_HEADER = b"WEBVTT"
 
 
@@ -38,18 +42,34 @@ class CopiedTrack:
 
     def __init__(self, target: Stream) -> None:
         self._target = target
+        is_matroska = target.container.format.name in ("matroska", "webm")
+        self._keeps_parameters = is_matroska and codec_name(target) == "aac"
 
     def packets(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
         """Return the packet as one of the output."""
         own = stream_with_codec(packet)
         if own is not packet.stream and codec_name(own) != codec_name(packet.stream):
             return []
+        if self._keeps_parameters and packet.has_sidedata(_NEW_PARAMETERS):
+            packet = _without_new_parameters(packet)
         packet.stream = self._target
         return [packet]
 
     def rest(self) -> list[Packet[Stream]]:
         """Return no packets: none is held back."""
         return []
+
+
+def _without_new_parameters(packet: Packet[Stream]) -> Packet[Stream]:
+    import av
+
+    copy: Packet[Stream] = av.Packet(bytes(packet))
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+    for data in packet.iter_sidedata():
+        if data.data_type != _NEW_PARAMETERS:
+            copy.set_sidedata(data)
+    return copy
 
 
 def add_copied_stream(

@@ -1,7 +1,10 @@
-"""Make the time stamps of transport and program streams continuous.
+"""Make the time stamps of a file continuous.
 
-Their 33-bit clock need not run through: it restarts where two recordings were joined
-(`cat a.ts b.ts`) and between the parts of a DVD, and it wraps after 26.5 hours.
+The 33-bit clock of transport and program streams need not run through: it restarts where two
+recordings were joined (`cat a.ts b.ts`) and between the parts of a DVD, and it wraps after 26.5
+hours. Other containers have no such clock, but some of their files were joined, too: Flash video
+of a broadcast that was interrupted, and Matroska and RealMedia by `cat`. There a clock may only
+step back: what lies far ahead is a gap.
 
     clock of the file      1.4 ... 3.4 | 1.4 ... 3.4        clock of the second recording
     offset that is added   0           | + 2.0
@@ -30,10 +33,18 @@ if TYPE_CHECKING:
 WITH_OWN_CLOCK = frozenset(("mpeg", "mpegts"))
 """Containers with an arbitrary start time, such as the time of day of a recording."""
 
+_JOINED = frozenset(("flv", "live_flv", "matroska,webm", "rm"))
+"""Other containers of which FFmpeg reads on into a second file that was joined to the first."""
+
 _FORWARD = Fraction(10)
 _BACKWARD = Fraction(1, 10)
 """How far a clock may step forward and backward without being another one, seconds: FFmpeg's limits
 (`-dts_delta_threshold`)."""
+
+_ENDLESS = Fraction(1 << 64)
+_BACKWARD_WITH_GAPS = Fraction(1, 2)
+"""The same for containers without a clock of their own; FFmpeg makes some decoding times of theirs
+from the order of the pictures."""
 
 _WRAP = Fraction(1 << 33, 90_000)
 """Time after which the clock begins at 0 again, seconds."""
@@ -43,6 +54,9 @@ _OVERLAP = Fraction(2)
 
 _TAIL = Fraction(1)
 """By how much the audio of a recording may begin before its pictures, or outlast them, seconds."""
+
+_LONGEST_DURATION = Fraction(1)
+"""Most that is assumed of a packet without a duration, seconds."""
 
 _RECENT = 4
 _CONFIRMED = 3
@@ -91,6 +105,20 @@ class _Track:
     is_partial: bool
 
 
+def open_clock(container: str) -> ContinuousClock | None:
+    """Return a clock for files of a container, by FFmpeg's name of it; None if all run through."""
+    if container in WITH_OWN_CLOCK:
+        return ContinuousClock()
+    return ContinuousClock(has_gaps=True) if container in _JOINED else None
+
+
+def on_one_clock(
+    packets: Iterator[Packet[Stream]], clock: ContinuousClock | None
+) -> Iterator[tuple[Packet[Stream], bool]]:
+    """Yield the packets of a file with the offset added, and whether the clock restarts there."""
+    return clock.shifted(packets) if clock else ((packet, False) for packet in packets)
+
+
 class ContinuousClock:
     """Shifts the packets of one file, in the order in which they are read.
 
@@ -99,9 +127,15 @@ class ContinuousClock:
             seconds.
         is_joint: Whether the last packet is the first of its track on another clock, which is not
             the same one after it wrapped.
+
+    Args:
+        has_gaps: Whether any time may pass between two packets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_gaps: bool = False) -> None:
+        self._has_gaps = has_gaps
+        self._forward = _ENDLESS if has_gaps else _FORWARD
+        self._backward = _BACKWARD_WITH_GAPS if has_gaps else _BACKWARD
         self.joints: list[Fraction] = []
         self.is_joint = False
         self._used: dict[int, _Offset] = {}
@@ -128,7 +162,7 @@ class ContinuousClock:
             packets: Packets of all tracks, in the order of the file.
         """
         ahead: deque[Packet[Stream]] = deque()
-        source = map(_without_foreign_pts, packets)
+        source = map(self._without_foreign_pts, packets)
         while (packet := ahead.popleft() if ahead else next(source, None)) is not None:
             offset = self._find_offset(packet)
             is_restart = offset is None
@@ -136,6 +170,13 @@ class ContinuousClock:
                 offset = self._restart(packet, source, ahead)
             self._add(packet, offset)
             yield packet, is_restart
+
+    def _without_foreign_pts(self, packet: Packet[Stream]) -> Packet[Stream]:
+        """Remove a PTS that FFmpeg took from the packet after a restart."""
+        pts, dts = packet.pts, packet.dts
+        if pts is not None and dts is not None and (pts - dts) * time_base(packet) > self._forward:
+            packet.pts = None
+        return packet
 
     def _find_offset(self, packet: Packet[Stream]) -> _Offset | None:
         """Return the offset of the clock that a packet belongs to; None if that is a new one."""
@@ -151,11 +192,12 @@ class ContinuousClock:
             self._offsets = deque([newest], maxlen=_RECENT)
         # Tracks may pause while others run on, as the video of a slide show.
         latest = max(track.following, *(other.last for other in self._tracks.values()))
+        limit = latest + self._forward
         current = self._used[packet.stream.index]
         possible = [
             offset
             for offset in self._offsets
-            if self._earliest(offset, current, track) <= time + offset.value <= latest + _FORWARD
+            if self._earliest(offset, current, track) <= time + offset.value <= limit
         ]
         return min(possible, key=lambda one: abs(time + one.value - track.following), default=None)
 
@@ -168,10 +210,10 @@ class ContinuousClock:
             track: State of the track.
         """
         if offset is current or track.is_video:
-            return track.last - _BACKWARD
+            return track.last - self._backward
         if offset.begin > current.begin:  # the pictures of a recording need not come first
             return min(track.last, offset.begin - _TAIL)
-        return track.following - _BACKWARD
+        return track.following - self._backward
 
     def _restart(
         self,
@@ -233,7 +275,8 @@ class ContinuousClock:
 
     def _record(self, packet: Packet[Stream], track: _Track | None) -> None:
         state = _after(packet, track)
-        if track is not None and self._restarts and state.last <= track.written:
+        is_sorted = state.is_video and self._has_gaps  # by display; decoding times are guesses
+        if track is not None and self._restarts and state.last <= track.written and not is_sorted:
             # The end of one recording overlaps the beginning of the next in this track.
             unit = time_base(packet)
             dts = round(track.written / unit) + 1
@@ -243,14 +286,6 @@ class ContinuousClock:
                 packet.pts = max(packet.pts, dts) if state.is_video else dts
             state = replace(state, written=dts * unit)
         self._tracks[packet.stream.index] = state
-
-
-def _without_foreign_pts(packet: Packet[Stream]) -> Packet[Stream]:
-    """Remove a PTS that FFmpeg took from the packet after a restart."""
-    pts, dts = packet.pts, packet.dts
-    if pts is not None and dts is not None and (pts - dts) * time_base(packet) > _FORWARD:
-        packet.pts = None
-    return packet
 
 
 def _raw_time(packet: Packet[Stream]) -> Fraction | None:
@@ -329,6 +364,8 @@ def _after(packet: Packet[Stream], track: _Track | None, offset: Fraction = Frac
     dts = packet.dts if packet.dts is not None else packet.pts
     assert dts is not None
     duration = (packet.duration or 0) * unit
+    if not duration and track is not None:  # as long as the packet before
+        duration = min(max(Fraction(0), dts * unit + offset - track.last), _LONGEST_DURATION)
     delay = (packet.pts - dts) * unit if packet.pts is not None else Fraction(0)
     is_partial = packet.pts is None or (track is not None and track.is_partial)
     if track is not None:
