@@ -16,9 +16,10 @@ VIDEO_SUFFIXES = frozenset((
     ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogv", ".qt", ".rm", ".rmvb",
     ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ))
-PICTURE_SUFFIXES = frozenset(
-    (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
+PICTURE_SUFFIXES = frozenset((
+    ".avif", ".bmp", ".dpx", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi", ".tga", ".tif",
+    ".tiff", ".webp",
+))
 # fmt: on
 
 _SOURCE_CODE = frozenset((".mts", ".ts"))

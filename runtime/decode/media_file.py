@@ -7,7 +7,7 @@ import shlex
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.detection import is_animated_webp
@@ -32,6 +32,9 @@ FFmpeg estimates it, from the last time stamps or the size of what is there."""
 
 WITH_PARTS = frozenset(("mpeg", "mpegts"))
 """Containers of which files that were joined byte by byte are one."""
+
+_FAR = {"probesize": str(64 << 20), "analyzeduration": str(120_000_000)}
+"""Most bytes and microseconds that FFmpeg reads to learn what the tracks are."""
 
 _PART = re.compile(r"subfile,,start,(\d+),end,\d+,,:file:(.+)", re.DOTALL)
 
@@ -72,7 +75,7 @@ def _open_file(path: Path) -> InputContainer:
 
     try:
         # With "file:" a colon in a name is not parsed as a protocol.
-        container = open_input(f"file:{path}")
+        container = _open_name(f"file:{path}")
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
@@ -125,9 +128,21 @@ def begin_of(container: Container) -> int:
 
 
 def _open_name(name: str) -> InputContainer:
-    """Open a file, or a part of it, by the name that FFmpeg has for it."""
-    options = {"protocol_whitelist": "file,subfile"} if _PART.fullmatch(name) else None
-    return open_input(name, options=options)
+    """Open a file, or a part of it, by the name that FFmpeg has for it.
+
+    Where audio begins later than FFmpeg looks for its sample rate, it is let look farther.
+    """
+    options = {"protocol_whitelist": "file,subfile"} if _PART.fullmatch(name) else {}
+    container = open_input(name, options=options)
+    if container.format.name not in WITH_PARTS or all(map(_has_rate, container.streams.audio)):
+        return container
+    container.close()
+    return open_input(name, options=options | _FAR)
+
+
+def _has_rate(stream: Stream) -> bool:
+    context: Any = stream.codec_context  # None without a decoder
+    return context is None or bool(context.sample_rate)
 
 
 def describe_animated_webp(path: Path, reason: str) -> str:

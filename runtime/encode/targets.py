@@ -93,8 +93,8 @@ def _plan_images(source: Source, output: Path) -> Target:
     is_one = source.is_pictures and len(source.files) == 1 and "%" not in output.name
     if not is_one and (len(_NUMBERED.findall(output.name)) != 1 or output.name.count("%") != 1):
         raise ValueError(
-            f"{output} is one image and the input has several frames; number the images: "
-            "-o out/%08d.png"
+            f"{output} is one image and the input is a video or several images; number the "
+            "images: -o out/%08d.png"
         )
     return Target(source, output.parent, is_pictures=True, pattern=output.name)
 

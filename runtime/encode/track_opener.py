@@ -12,6 +12,7 @@ from vsrc.runtime.decode.media_file import find_start, path_of, select_copied_tr
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recordings import later_codecs
+from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
 from vsrc.runtime.encode.muxers import WITHOUT_STAMPS
@@ -87,11 +88,7 @@ class TrackOpener:
         if self._audio == "drop":
             return None
         if not _is_known(stream):
-            self.notes.append(
-                f"{_name(stream)} is left out: it is truncated or damaged, so that its sample rate "
-                "is unknown"
-            )
-            return None
+            return self._open_unknown(stream)
         is_asked = self._audio == "encode"
         can_hold_it = self._can_hold(stream)
         has_gaps = can_hold_it and self._would_move(stream)
@@ -111,6 +108,19 @@ class TrackOpener:
             return self._copy(stream)
         self._leave_out(stream, unless_taken="it is damaged or incomplete")
         return None
+
+    def _open_unknown(self, stream: Stream) -> TrackWriter | None:
+        """Encode audio whose sample rate only its packets say; None if none can be decoded."""
+        samples = self._samples.get(stream.index, ())
+        chosen = choose_format(self._muxer, stream, samples) if decode_audio(samples) else None
+        if chosen is None:
+            why = "it is truncated or damaged" if samples else "nothing of it is near the beginning"
+            self.notes.append(f"{_name(stream)} is left out: {why}, so its sample rate is unknown")
+            return None
+        copy = chosen.add_stream(self._target)
+        copy_tags(stream, copy)
+        self.notes.append(f"{_name(stream)} is encoded in {chosen.codec}: it begins late")
+        return EncodedTrack(copy, chosen)
 
     def _reason(self, stream: Stream, *, has_gaps: bool) -> str:
         """Say why audio is encoded that nobody asked to encode."""
