@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
 
-from vsrc.runtime.decode.colour_tags import ColourTags
 from vsrc.runtime.decode.decode_times import choose_restamping
 from vsrc.runtime.decode.frame import Packets
+from vsrc.runtime.decode.frames.colour_tags import ColourTags
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.mpeg_packets import MPEG_CODECS, coded_size, split_pictures
 from vsrc.runtime.decode.packet_decoder import DecoderOpener, StreamDecoder
@@ -50,6 +50,7 @@ class Decoding:
     Attributes:
         lost: Frames that the decoder has not returned.
         video_packets: Number of video packets that were read.
+        last_dts: DTS of the last of them.
         begin_seconds: Time of the first of all packets that were read, seconds.
         end_seconds: End time of the last of all packets that were read, seconds.
         is_complete: Whether the end was reached.
@@ -96,7 +97,7 @@ class Decoding:
         self._joint = self._refused = -JOINT_PACKETS - 1
         self._interlaced_run = 0
         self._colour_tags = ColourTags()
-        self._last_dts: int | None = None
+        self.last_dts: int | None = None
         self._cuts = RecordingCuts(container, stream, self._clock)
         self._start = self._recording = RecordingStart(self._codec)
         self._is_begun = True
@@ -300,7 +301,9 @@ class Decoding:
 
     def _steps_back(self, packet: Packet[Stream]) -> bool:
         """Whether a video packet is decoded no later than the one before."""
-        last, self._last_dts = self._last_dts, packet.dts
+        last = self.last_dts
+        if packet.dts is not None:
+            self.last_dts = packet.dts
         return last is not None and packet.dts is not None and packet.dts <= last
 
     def _excuse_joint(self) -> None:

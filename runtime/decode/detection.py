@@ -17,8 +17,8 @@ VIDEO_SUFFIXES = frozenset((
     ".ts", ".vob", ".webm", ".wmv", ".y4m",
 ))
 PICTURE_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".dpx", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi", ".tga", ".tif",
-    ".tiff", ".webp",
+    ".avif", ".bmp", ".dpx", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".qoi", ".tga",
+    ".tif", ".tiff", ".webp",
 ))
 # fmt: on
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.detection import is_animated_webp
+from vsrc.runtime.decode.iso_boxes import end_of_fragments, lacks_index
 from vsrc.runtime.decode.playlists import check_playlist
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.sources import PIPE, describe_refused_url, is_url
@@ -77,15 +78,28 @@ def _open_file(path: Path) -> InputContainer:
         # With "file:" a colon in a name is not parsed as a protocol.
         container = _open_name(f"file:{path}")
     except (av.FFmpegError, OSError, ValueError) as error:
+        if stop := end_of_fragments(path):  # FFmpeg reads none if the index of one is cut off
+            return open_part(path, Part(0, stop))
         reason = getattr(error, "strerror", None) or error
-        raise MediaError(
-            f"{path} is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
-        ) from error
+        raise MediaError(f"{path} {_describe_unreadable(path, f'{reason}')}") from error
     parts = find_parts(path) if container.format.name in WITH_PARTS else ()
     if len(parts) < 2:
         return container
     container.close()
     return open_part(path, parts[0])
+
+
+def _describe_unreadable(path: Path, reason: str) -> str:
+    """Say why FFmpeg cannot open a file."""
+    if not path.stat().st_size:
+        return "is empty: nothing was written to it; name another file"
+    if lacks_index(path):
+        return (
+            "has no index (moov), which is written at the end of a recording: it was cut off, or "
+            "is still being written or copied; wait for the end or copy it again, or let a tool "
+            "such as untrunc rebuild the index from a whole file of the same camera"
+        )
+    return f"is not a video that FFmpeg can read, or its beginning is damaged ({reason})"
 
 
 def open_part(path: Path, part: Part) -> InputContainer:

@@ -10,9 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.decode.frame_data import frame_data_types
+from vsrc.runtime.decode.frames.frame_data import frame_data_types
+from vsrc.runtime.decode.frames.transparency import is_transparent, remove_alpha_advice
 from vsrc.runtime.decode.stamps.frame_rate import choose_rate
-from vsrc.runtime.decode.transparency import is_transparent, remove_alpha_advice
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.picture.colour import FULL, Colour
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata

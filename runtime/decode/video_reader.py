@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.clean_start import CleanStart
 from vsrc.runtime.decode.decode_times import find_delay
 from vsrc.runtime.decode.decoding import Decoding
-from vsrc.runtime.decode.deinterlace import iter_deinterlaced, iter_progressive
 from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.decode.frame_data import frame_data_types, make_carrier
+from vsrc.runtime.decode.frames.deinterlace import iter_deinterlaced, iter_progressive
+from vsrc.runtime.decode.frames.frame_data import make_carrier
+from vsrc.runtime.decode.frames.transparency import check_opaque
 from vsrc.runtime.decode.media_file import (
     describe_unpiped,
     header_end,
@@ -23,21 +24,22 @@ from vsrc.runtime.decode.media_file import (
 )
 from vsrc.runtime.decode.packet_decoder import DecoderOpener, StreamDecoder
 from vsrc.runtime.decode.packet_scan import scan_packets
-from vsrc.runtime.decode.probe import VideoInfo, colour_of, from_stream
+from vsrc.runtime.decode.probe import VideoInfo, from_stream
+from vsrc.runtime.decode.rgb_frames import RgbFrames
 from vsrc.runtime.decode.samples import has_interlaced
+from vsrc.runtime.decode.source_notes import (
+    HeaderLength,
+    describe_damage,
+    describe_missing_end,
+    describe_times,
+)
 from vsrc.runtime.decode.sources import PIPE, is_stream
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, open_clock
 from vsrc.runtime.decode.stamps.display_order import DisplayOrder, TimedFrame
 from vsrc.runtime.decode.stamps.frame_rate import needs_stamps
-from vsrc.runtime.decode.transparency import check_opaque
 from vsrc.runtime.errors import HardwareError, InterlacedError, MediaError
 from vsrc.runtime.library_failure import library_failures_named
-from vsrc.runtime.picture.colour import UNSPECIFIED
-from vsrc.runtime.picture.colour_matrix import Affine
-from vsrc.runtime.picture.deep_colour import rgb_maker
-from vsrc.runtime.picture.device_colour import rgb_map
 from vsrc.runtime.picture.device_planes import FrameConverter
-from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.pyav_versions import fraction
 from vsrc.runtime.spec import LONGEST_WINDOW
 
@@ -47,12 +49,6 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS = 2
 """How far before the first needed frame a seek aims, so that a key frame is in between."""
-
-_LISTED = 4
-"""Most times that a line lists."""
-
-_TOLERANCE_SECONDS = Fraction(1, 2)
-"""Tolerance of file lengths: headers round them, and some count the last frame differently."""
 
 _RATE_FRAMES, _RATE_BYTES = 12, 64 << 20
 """Most frames that are decoded ahead to measure the frame rate, and their size, bytes."""
@@ -99,9 +95,7 @@ class VideoReader:
         self._open_decoder: DecoderOpener = StreamDecoder
         self._decoded: Iterator[av.VideoFrame]
         self._frames: Iterator[TimedFrame]
-        self._converters: dict[tuple[int, int], Callable[[av.VideoFrame], Pixels]] = {}
-        self._to_device: FrameConverter | None = None
-        self._device_maps: dict[tuple[int, int], Affine] = {}
+        self._rgb: RgbFrames
         name = "stdin" if str(path) == PIPE else str(path)
         with library_failures_named(name):
             self._prepare(name, find_interlaced=is_strict or deinterlace)
@@ -122,6 +116,7 @@ class VideoReader:
             skipped=self._clean.skipped,
         )
         self.info = replace(self.info, start=self._begin() + self._lead)
+        self._rgb = RgbFrames(self.info)
 
     def _begin(self) -> int:
         """Stamp the frames of a newly opened file; return the PTS of the first."""
@@ -146,7 +141,8 @@ class VideoReader:
         Raises:
             HardwareError: It is one of a GPU, and does not decode the first frames.
         """
-        self._open_decoder, self._to_device = open_decoder, to_device
+        self._open_decoder = open_decoder
+        self._rgb = RgbFrames(self.info, to_device)
         with library_failures_named(self.info.path):
             first = self._open()
             if (first.width, first.height) != (self.info.width, self.info.height):
@@ -223,20 +219,12 @@ class VideoReader:
                 f"{self._unclean} frames of recordings that begin in the middle of a group of "
                 "pictures are not clean, and were replaced by repeating the frame before"
             )
-        damaged = self._decoding.lost.damaged
-        if damaged:
-            notes.append(
-                f"{damaged} damaged packets; {self._repeated} frames that could not be "
-                "decoded were replaced by repeating their neighbours"
-            )
-        elif self._repeated:
-            notes.append(
-                f"{self._repeated} missing frames were replaced by repeating their neighbours"
-            )
+        if damage := describe_damage(self._decoding.lost.damaged, repeated=self._repeated):
+            notes.append(damage)
         if adjusted := self._restamped + self._order.adjusted:
             notes.append(f"{adjusted} time stamps did not increase and were adjusted")
         is_whole = self._decoding.is_complete and not self._is_sought
-        if is_whole and (short := self._missing_end()):
+        if is_whole and (short := describe_missing_end(self._decoding, self.info, self._length)):
             notes.append(short)
         return notes
 
@@ -255,7 +243,9 @@ class VideoReader:
             self._start_decoding()
             decoded = self._decoding.frames()
             self._clean = CleanStart(self._decoding, self._stream)
-            self._header_end = header_end(self._container, self._stream)
+            self._length = HeaderLength(
+                self._stream.frames, header_end(self._container, self._stream)
+            )
             first = self._clean.first(decoded)
             if first is None and str(self._path) == PIPE:
                 raise MediaError(describe_unpiped("no frame can be decoded"))
@@ -352,7 +342,7 @@ class VideoReader:
             if not self._drops_alpha:
                 seconds = (timed.pts + self._lead - self.info.start) * self.info.time_base
                 check_opaque(timed.frame, self.info.path, seconds=seconds)
-            new = self._converted(timed.frame, timed.pts + self._lead)
+            new = self._rgb.convert(timed.frame, timed.pts + self._lead, is_deep=self.is_deep)
             if timed.lost:
                 self._decoding.check_concealed("lacks frames")
             for missing in timed.lost:
@@ -364,33 +354,6 @@ class VideoReader:
             for missing in self._decoding.lost.rest():
                 self._decoding.check_concealed("lacks frames at its end")
                 yield self._repeat(last, missing + self._lead)
-
-    def _converted(self, frame: av.VideoFrame, pts: int) -> SourceFrame:
-        """Convert a frame by its own matrix and range, or by those of the first if it has none."""
-        info, own = self.info, colour_of(frame)
-        matrix = info.colour.matrix if own.matrix == UNSPECIFIED else own.matrix
-        key = matrix, own.range or info.colour.range
-        if self._to_device is not None:
-            if frame_data_types(frame):
-                raise HardwareError("captions or other data of single frames begin later")
-            if key not in self._device_maps:
-                self._device_maps[key] = rgb_map(
-                    replace(info.colour, matrix=key[0], range=key[1]),
-                    depth=info.depth,
-                    width=info.width,
-                    height=info.height,
-                )
-            resident = self._to_device(frame, self._device_maps[key])
-            return SourceFrame(resident.rgb, pts, resident=resident)
-        if key not in self._converters:
-            self._converters[key] = rgb_maker(
-                replace(info.colour, matrix=key[0], range=key[1]),
-                width=info.width,
-                height=info.height,
-                is_deep=self.is_deep,
-                is_left=info.has_left_chroma,
-            )
-        return SourceFrame(self._converters[key](frame), pts)
 
     def _repeat(self, frame: SourceFrame, pts: int) -> SourceFrame:
         is_unclean = any(one.is_before_clean(pts - self._lead) for one in self._decoding.later)
@@ -412,26 +375,8 @@ class VideoReader:
     def _step(self) -> int:
         return max(1, round(1 / (self.info.rate * self.info.time_base)))
 
-    def _times(self, places: list[Fraction]) -> str:
-        """Format times in seconds of PTS as times from the first frame."""
-        start = self.info.start * self.info.time_base
-        shown = [f"{float(place - start):.1f} s" for place in places[:_LISTED]]
-        more = len(places) - len(shown)
-        return ", ".join(shown) + (f" and {more} more times" if more else "")
-
     def _time(self, pts: int) -> str:
         return self._times([(pts + self._lead) * self.info.time_base])
 
-    def _missing_end(self) -> str:
-        """Return a message if the file is shorter than its header says, else an empty string."""
-        read = self._decoding
-        # AVI counts empty chunks, which stand for frames that an encoder skipped.
-        if self.info.container != "avi" and self.info.frames > read.video_packets:
-            return f"it is truncated: {read.video_packets} of {self.info.frames} frames are present"
-        end = self._header_end
-        if end is None or read.restarts or read.end_seconds + _TOLERANCE_SECONDS >= end:
-            return ""
-        return (
-            f"it is truncated: {float(read.end_seconds):.1f} of {float(end):.1f} seconds are "
-            "present"
-        )
+    def _times(self, places: list[Fraction]) -> str:
+        return describe_times(places, start=self.info.start * self.info.time_base)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsrc.runtime.decode.frame_data import FRAME_DATA, frame_data_types
+from vsrc.runtime.decode.frames.frame_data import FRAME_DATA, frame_data_types
 from vsrc.runtime.encode.encoders import ENCODERS
 
 if TYPE_CHECKING:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from fractions import Fraction
+from math import lcm
 from pathlib import Path
 
 from vsrc.runtime.errors import MediaError
@@ -48,9 +51,31 @@ def muxer_of(path: Path) -> str:
             f"{path}: GIF has 256 colours; write -o {shlex.quote(str(video_name))} and convert it: "
             f"{then}"
         )
+    if name == "yuv4mpegpipe":
+        raise MediaError(f"{path}: y4m is written to stdout: -o - > {shlex.quote(str(path))}")
     if video == "none" or name == "image2":
         raise MediaError(
             f"{path}: {path.suffix} cannot hold video; use .mkv, .mp4 or .mov, "
             "or images as out/%08d.png"
         )
     return name
+
+
+def muxer_options(muxer: str, units: Sequence[Fraction]) -> dict[str, str]:
+    """Return options of a muxer that keep time stamps unchanged and bytes reproducible.
+
+    Args:
+        muxer: FFmpeg's name of it.
+        units: Time bases of all tracks, seconds.
+    """
+    if muxer == "mpegts":  # it would add its buffering delay to all of them
+        return {"mpegts_copyts": "1"}
+    if muxer == "avi":  # it would delay all tracks by the priming samples of AAC
+        return {"avoid_negative_ts": "disabled"}
+    if muxer in ("matroska", "webm"):  # it would give each file random numbers as its name
+        return {"fflags": "+bitexact"}
+    if muxer not in MOV_FAMILY:
+        return {}
+    # Track start times are stored in the movie time scale, by default milliseconds.
+    common = lcm(*(unit.denominator for unit in units))
+    return {"movie_timescale": str(common if common < 1 << 31 else 1_000_000)}

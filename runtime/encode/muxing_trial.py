@@ -205,7 +205,7 @@ def can_hold_timecode(muxer: str, timecode: str, rate: Fraction) -> bool:
             with open_output(file, muxer) as target:
                 _mux_picture(target, encoder, rate=rate, timecode=timecode)
             with _open_back(file, muxer) as back:
-                tags = back.streams.video[0].metadata.items()
+                tags = [*back.streams.video[0].metadata.items(), *back.metadata.items()]
         except (av.FFmpegError, ValueError):
             continue
         return any(name.lower() == "timecode" and text == timecode for name, text in tags)

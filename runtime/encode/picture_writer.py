@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
-from vsrc.runtime.decode.frame_data import describe_frame_data
+from vsrc.runtime.decode.frames.frame_data import describe_frame_data
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
 from vsrc.runtime.encode.segments import SegmentStore, SegmentTotals, StoredPacket

@@ -28,7 +28,7 @@ _STATISTICS = ("bps", "number_of_frames", "number_of_bytes", "_statistics", "dur
 """Prefixes of the tags in which mkvmerge stores statistics."""
 
 _WITH_CHAPTERS = MOV_FAMILY | {"asf", "matroska", "nut", "ogg", "webm"}
-_WITH_TIMECODE = frozenset(("matroska", "mov", "mp4", "webm"))
+_WITH_TIMECODE = frozenset(("matroska", "mov", "mp4", "webm", "mxf"))
 """Containers that store chapters, and the timecode of the first frame."""
 
 _MAC_LANGUAGES = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.covers import attach_cover, is_cover
 from vsrc.runtime.decode.media_file import select_copied_tracks
+from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import open_track_samples
 from vsrc.runtime.encode.tags import is_chapter_track, is_timecode_track
 from vsrc.runtime.encode.track_opener import TrackOpener, TrackWriter
@@ -171,6 +172,8 @@ def _seconds(packet: Packet[Stream]) -> Fraction | None:
 def _is_left_out(stream: Stream, source: InputContainer, video: Stream) -> bool:
     """Whether a track is a second video, or data that is not in the result in another form."""
     if stream.type == "data":
+        if codec_name(stream) == "dvd_nav_packet":  # says where the pictures lie on that disc
+            return False
         return not (is_chapter_track(stream, source) or is_timecode_track(stream, video))
     return stream.type == "video" and stream is not video and not is_cover(stream)
 

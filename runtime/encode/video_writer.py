@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from math import lcm
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.frame import ResultFrame
 from vsrc.runtime.decode.media_file import find_start, select_copied_tracks
@@ -20,7 +19,7 @@ from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
 from vsrc.runtime.encode.matroska_aspect import DisplaySize
-from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS, muxer_of
+from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS, muxer_of, muxer_options
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import (
     SegmentedEncoder,
@@ -63,37 +62,6 @@ longer one. The next time stamp ends it anyway."""
 
 _LONG = 600
 """Length of a source from which on its gaps may be too long for a container, seconds."""
-
-
-class Writer(Protocol):
-    """Writer of upscaled frames.
-
-    Attributes:
-        summary: Format of the output, in a few words.
-        notes: Lines to report to the user; complete after `finish`.
-    """
-
-    summary: str
-    notes: list[str]
-
-    @property
-    def kept(self) -> SegmentTotals:
-        """Return what would be kept if the run were stopped now, including earlier runs."""
-
-    def is_kept(self, number: int, /) -> bool:
-        """Whether this frame of the result exists from an earlier run."""
-
-    def kept_states(self) -> KeptStates | None:
-        """Return the store of states of a network that carries one; None where nothing is kept."""
-
-    def write(self, frame: ResultFrame, /) -> None:
-        """Write the next frame."""
-
-    def finish(self) -> None:
-        """Complete the output and move it to its path."""
-
-    def discard(self) -> None:
-        """Remove unfinished output; after `finish` this does nothing."""
 
 
 class VideoWriter:
@@ -287,10 +255,11 @@ class VideoWriter:
         tags, tag_options, lost_tags = choose_tags(self._source, muxer)
         times = self._mov_times(muxer)
         self._settings = replace(self._settings, reorders=times.reorders)
+        units = [self._time_base, *(track_units(self._source) if self._source else ())]
         self._container = self._output = open_output(
             self._pending.file,
             muxer,
-            options=self._muxer_options(muxer) | tag_options | times.options,
+            options=muxer_options(muxer, units) | tag_options | times.options,
             buffer_bytes=_BUFFER_BYTES,
         )
         self._encoded = add_video_stream(self._output, self._info, self._settings)
@@ -352,22 +321,6 @@ class VideoWriter:
             self._shift = self._info.skipped or (
                 find_start(source) if muxer in WITHOUT_STAMPS else Fraction(0)
             )
-
-    def _muxer_options(self, muxer: str) -> dict[str, str]:
-        """Muxer options that keep time stamps unchanged and bytes reproducible."""
-        if muxer == "mpegts":  # it would add its buffering delay to all of them
-            return {"mpegts_copyts": "1"}
-        if muxer == avi.MUXER:  # it would delay all tracks by the priming samples of AAC
-            return {"avoid_negative_ts": "disabled"}
-        if muxer in ("matroska", "webm"):  # it would give each file random numbers as its name
-            return {"fflags": "+bitexact"}
-        if muxer not in MOV_FAMILY:
-            return {}
-        # Track start times are stored in the movie time scale, by default milliseconds.
-        units = [self._time_base.denominator]
-        units += [unit.denominator for unit in track_units(self._source)] if self._source else []
-        common = lcm(*units)
-        return {"movie_timescale": str(common if common < 1 << 31 else 1_000_000)}
 
     def _mov_times(self, muxer: str) -> MovTimes:
         """Choose how MP4 and MOV store the times of a source with a long gap.

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from vsrc.runtime.decode.frame import ResultFrame
-from vsrc.runtime.decode.frame_data import describe_frame_data
+from vsrc.runtime.decode.frames.frame_data import describe_frame_data
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.encode.segments import SegmentTotals
 from vsrc.runtime.errors import MediaError

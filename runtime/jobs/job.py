@@ -32,7 +32,7 @@ from vsrc.runtime.encode.segments import (
 )
 from vsrc.runtime.encode.targets import Target, check_space, prepare_folder
 from vsrc.runtime.encode.video_stream import VideoSettings
-from vsrc.runtime.encode.video_writer import VideoWriter, Writer
+from vsrc.runtime.encode.video_writer import VideoWriter
 from vsrc.runtime.encode.y4m_writer import Y4mWriter
 from vsrc.runtime.errors import HardwareError, MediaError
 from vsrc.runtime.hashing import ContentRecord, record_content
@@ -42,6 +42,7 @@ from vsrc.runtime.jobs.on_device import DevicePath, open_device_path, plan_devic
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.source_records import load_records, records_to_text
 from vsrc.runtime.jobs.tiling import add_tiles
+from vsrc.runtime.jobs.writer import Writer
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.package import Package
 from vsrc.runtime.spec import NetworkSpec

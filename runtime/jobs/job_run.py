@@ -11,12 +11,12 @@ from operator import attrgetter
 from vsrc.runtime.backends.graph_in_use import graph_of
 from vsrc.runtime.decode.frame import ResultFrame, SourceFrame
 from vsrc.runtime.encode.kept_states import KeptStates
-from vsrc.runtime.encode.video_writer import Writer
 from vsrc.runtime.errors import DiskFullError, InterlacedError, MediaError, StoppedError
 from vsrc.runtime.jobs import pipeline
 from vsrc.runtime.jobs.job import Job
 from vsrc.runtime.jobs.result import FileResult, InferProgress
 from vsrc.runtime.jobs.stage_clock import Untimed
+from vsrc.runtime.jobs.writer import Writer
 from vsrc.runtime.windows.lane_choice import LaneChoice
 from vsrc.runtime.windows.tiles import TiledSession
 from vsrc.runtime.windows.upscale import upscale_frames

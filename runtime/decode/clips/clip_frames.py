@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -130,8 +131,10 @@ def _check_learnable(info: VideoInfo) -> None:
     if info.colour.is_hdr:
         raise MediaError(f"{info.path} is HDR ({info.colour}); map it to SDR first")
     if info.is_interlaced:
+        path = Path(info.path)
         raise MediaError(
-            f"{info.path} is interlaced; deinterlace it first: ffmpeg -i IN -vf bwdif OUT"
+            f"{info.path} is interlaced; deinterlace it first: ffmpeg -i {shlex.quote(info.path)} "
+            f"-vf bwdif -c:v ffv1 -c:a copy {shlex.quote(f'{path.parent / path.stem}-bwdif.mkv')}"
         )
     if not info.colour.is_convertible:
         raise MediaError(f"{info.path} has an unsupported colour matrix ({info.colour})")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vsrc.runtime.decode.frame import SourceFrame
+from vsrc.runtime.decode.frames.transparency import remove_alpha_advice
 from vsrc.runtime.decode.media_file import describe_animated_webp, open_container
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
-from vsrc.runtime.decode.transparency import remove_alpha_advice
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.library_failure import library_failures_named
 from vsrc.runtime.numbering import describe_gaps

@@ -187,7 +187,7 @@ class ContinuousClock:
             return self._nearest(time)
         track, newest = self._tracks.get(packet.stream.index), self._offsets[-1]
         if track is None:
-            return newest
+            return newest if self._may_begin(time + newest.value) else None
         if newest.packets >= _CONFIRMED and track.last >= newest.begin + _OVERLAP:
             self._offsets = deque([newest], maxlen=_RECENT)
         # Tracks may pause while others run on, as the video of a slide show.
@@ -200,6 +200,13 @@ class ContinuousClock:
             if self._earliest(offset, current, track) <= time + offset.value <= limit
         ]
         return min(possible, key=lambda one: abs(time + one.value - track.following), default=None)
+
+    def _may_begin(self, time: Fraction) -> bool:
+        """Whether a track may begin at a continuous time, beside what the others have reached."""
+        if self._has_gaps or not self._tracks:  # one track may lie behind the other in the file
+            return True
+        now = max(track.last for track in self._tracks.values())
+        return abs(time - now) <= self._forward
 
     def _earliest(self, offset: _Offset, current: _Offset, track: _Track) -> Fraction:
         """Return when the next packet of a track may come at the earliest, with an offset.

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from vsrc.runtime.decode.transparency import is_transparent
+from vsrc.runtime.decode.frames.transparency import is_transparent
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
