@@ -145,6 +145,16 @@ def test_a_timecode_is_kept_without_a_word(
     assert ("tmcd" in [stream["codec_tag_string"] for stream in streams]) == is_track
 
 
+def test_mxf_keeps_the_timecode_of_the_whole_file(
+    tmp_path: Path, clip: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make
+) -> None:
+    source, output = tmp_path / "a.mov", tmp_path / "b.mxf"
+    ffmpeg("-i", clip, "-c", "copy", "-an", "-timecode", "01:02:03:04", source)
+    result = infer(InferConfig((source,), output), session=enlarger(scale=1))
+    assert result.files[0].notes == ()
+    assert ffprobe(output, "-show_format")["format"]["tags"]["timecode"] == "01:02:03:04"
+
+
 def test_a_timecode_that_a_container_refuses_costs_the_timecode(
     tmp_path: Path, clip: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make
 ) -> None:
