@@ -29,7 +29,7 @@ class HeaderLength:
     end: Fraction | None
 
 
-def describe_times(places: Sequence[Fraction], *, start: Fraction) -> str:
+def describe_places(places: Sequence[Fraction], *, start: Fraction) -> str:
     """Format times in seconds of PTS as times from the first frame, at `start`."""
     shown = [f"{float(place - start):.1f} s" for place in places[:_LISTED]]
     more = len(places) - len(shown)

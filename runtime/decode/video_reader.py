@@ -25,13 +25,13 @@ from vsrc.runtime.decode.media_file import (
 from vsrc.runtime.decode.packet_decoder import DecoderOpener, StreamDecoder
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import VideoInfo, from_stream
-from vsrc.runtime.decode.rgb_frames import RgbFrames
+from vsrc.runtime.decode.rgb_conversion import RgbConversion
 from vsrc.runtime.decode.samples import has_interlaced
 from vsrc.runtime.decode.source_notes import (
     HeaderLength,
     describe_damage,
     describe_missing_end,
-    describe_times,
+    describe_places,
 )
 from vsrc.runtime.decode.sources import PIPE, is_stream
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, open_clock
@@ -95,7 +95,7 @@ class VideoReader:
         self._open_decoder: DecoderOpener = StreamDecoder
         self._decoded: Iterator[av.VideoFrame]
         self._frames: Iterator[TimedFrame]
-        self._rgb: RgbFrames
+        self._rgb: RgbConversion
         name = "stdin" if str(path) == PIPE else str(path)
         with library_failures_named(name):
             self._prepare(name, find_interlaced=is_strict or deinterlace)
@@ -116,7 +116,7 @@ class VideoReader:
             skipped=self._clean.skipped,
         )
         self.info = replace(self.info, start=self._begin() + self._lead)
-        self._rgb = RgbFrames(self.info)
+        self._rgb = RgbConversion(self.info)
 
     def _begin(self) -> int:
         """Stamp the frames of a newly opened file; return the PTS of the first."""
@@ -142,7 +142,7 @@ class VideoReader:
             HardwareError: It is one of a GPU, and does not decode the first frames.
         """
         self._open_decoder = open_decoder
-        self._rgb = RgbFrames(self.info, to_device)
+        self._rgb = RgbConversion(self.info, to_device)
         with library_failures_named(self.info.path):
             first = self._open()
             if (first.width, first.height) != (self.info.width, self.info.height):
@@ -379,4 +379,4 @@ class VideoReader:
         return self._times([(pts + self._lead) * self.info.time_base])
 
     def _times(self, places: list[Fraction]) -> str:
-        return describe_times(places, start=self.info.start * self.info.time_base)
+        return describe_places(places, start=self.info.start * self.info.time_base)

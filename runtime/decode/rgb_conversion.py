@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import av
 
 
-class RgbFrames:
+class RgbConversion:
     """Converts the frames of one file.
 
     Args:
