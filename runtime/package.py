@@ -25,6 +25,8 @@ from vsrc.runtime.external_weights import external_weights
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs
+from vsrc.runtime.package_update import finish_update, open_update
+from vsrc.runtime.pending_claim import put_back
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.pending_folder import open_pending_folder
 from vsrc.runtime.shipped_models import list_shipped, shipped
@@ -150,7 +152,10 @@ def open_package(path: str | Path) -> Package:
     path = Path(path)
     spec_path = path / SPEC_FILE
     if not path.exists():
+        put_back(path)
+    if not path.exists():
         raise SpecError(f"{path} does not exist; {describe_models(path)}")
+    finish_update(path, last=SPEC_FILE)
     if not spec_path.is_file():
         raise SpecError(
             f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one; {MODEL_WAYS}"
@@ -265,6 +270,16 @@ def describe_file(folder: Path, name: str) -> FileSpec:
 def write_spec(folder: Path, spec: ModelSpec) -> None:
     """Write `model.json` into `folder` atomically."""
     write_file(folder / SPEC_FILE, spec_to_text(spec))
+
+
+@contextmanager
+def open_package_update(path: Path) -> Iterator[Path]:
+    """Create a folder whose files, `model.json` among them, replace those of a package together.
+
+    See `vsrc.runtime.package_update.open_update`.
+    """
+    with open_update(path, last=SPEC_FILE) as folder:
+        yield folder
 
 
 def check_new_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:

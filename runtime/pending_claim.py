@@ -20,6 +20,7 @@ from vsrc.runtime.file_lock import Lock, try_lock
 from vsrc.runtime.hidden_name import hidden_name
 
 _TOKEN_BYTES = 4
+_DIGITS = "[0-9a-f]" * 2 * _TOKEN_BYTES
 
 
 def random_token() -> str:
@@ -47,24 +48,34 @@ def remove_abandoned(path: Path, within: Path | None) -> None:
 
     A folder that was moved aside by `place_folder`, and not replaced, is moved back.
     """
-    digits = "[0-9a-f]" * 2 * _TOKEN_BYTES
-    token = "\0" * 2 * _TOKEN_BYTES
-    own, moved = (
-        glob.escape(hidden_name(path.name, f"{token}.{ending}")).replace(token, digits)
-        for ending in ("pending", "replaced")
-    )
-    for aside in path.parent.glob(moved):
+    for aside in path.parent.glob(_hidden_names(path, "replaced")):
         with _locked_if_abandoned(aside) as is_abandoned:
             if is_abandoned and not path.exists():
                 aside.rename(path)
             elif is_abandoned:
                 shutil.rmtree(aside, ignore_errors=True)
-    for pending in (within or path.parent).glob(f".*.{digits}.pending" if within else own):
+    names = f".*.{_DIGITS}.pending" if within else _hidden_names(path, "pending")
+    for pending in (within or path.parent).glob(names):
         with _locked_if_abandoned(pending) as is_abandoned:
             if is_abandoned and pending.is_dir():
                 shutil.rmtree(pending, ignore_errors=True)
             elif is_abandoned:
                 pending.unlink(missing_ok=True)
+
+
+def put_back(path: Path) -> None:
+    """Move back a folder that a killed process had moved aside to replace it, if there is one."""
+    for aside in path.parent.glob(_hidden_names(path, "replaced")):
+        with _locked_if_abandoned(aside) as is_abandoned:
+            if is_abandoned and not path.exists():
+                with contextlib.suppress(OSError):  # not ours: it stays missing
+                    aside.rename(path)
+
+
+def _hidden_names(path: Path, ending: str) -> str:
+    """Return a glob of the hidden names of a destination."""
+    token = "\0" * 2 * _TOKEN_BYTES
+    return glob.escape(hidden_name(path.name, f"{token}.{ending}")).replace(token, _DIGITS)
 
 
 @contextmanager

@@ -5,8 +5,10 @@ They are written, claimed and synced as files are; see `pending_file.py`.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,21 +95,6 @@ def open_pending_folder(
         pending.discard()
 
 
-@contextmanager
-def open_pending_files(path: Path) -> Iterator[Path]:
-    """Create a folder whose files are moved to the folder `path` if the block succeeds.
-
-    See `place_files`.
-    """
-    pending = PendingFolder(path / "files")
-    try:
-        yield pending.folder
-        pending.set_permissions()
-        place_files(pending.folder, path)
-    finally:
-        pending.discard()
-
-
 def place_folder(folder: Path, path: Path, *, overwrite: bool = False) -> None:
     """Sync a folder to disk and rename it.
 
@@ -119,7 +106,7 @@ def place_folder(folder: Path, path: Path, *, overwrite: bool = False) -> None:
     Raises:
         FileExistsError: The destination exists, and `overwrite` is off.
     """
-    _sync_tree(folder)
+    sync_tree(folder)
     if overwrite and path.is_dir():
         _swap_folders(folder, path)
     else:
@@ -133,7 +120,7 @@ def place_files(folder: Path, path: Path) -> None:
     `path` may contain other files. All files are synced to disk before the first is moved. During
     the moves a reader may see new and old files: a file that lists them must be written afterwards.
     """
-    _sync_tree(folder)
+    sync_tree(folder)
     for file in sorted(file for file in folder.rglob("*") if not file.is_dir()):
         place = path / file.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -143,8 +130,8 @@ def place_files(folder: Path, path: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _sync_tree(folder: Path) -> None:
-    """Sync all files of a folder to disk."""
+def sync_tree(folder: Path) -> None:
+    """Sync a folder to disk, with everything in it."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb+") as file:
@@ -164,7 +151,10 @@ def _set_permissions(folder: Path, mode: int) -> None:
 
 
 def _swap_folders(new: Path, old: Path) -> None:
-    """Replace `old` by `new`; for a moment neither exists."""
+    """Replace `old` by `new`; without an exchange of names, for a moment neither exists."""
+    if _exchange(new, old):
+        shutil.rmtree(new, ignore_errors=True)
+        return
     aside = old.with_name(hidden_name(old.name, f"{random_token()}.replaced"))
     descriptor = open_folder(old)
     try:
@@ -180,6 +170,15 @@ def _swap_folders(new: Path, old: Path) -> None:
         if descriptor is not None:
             os.close(descriptor)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:  # not Linux, or a C library older than glibc 2.28
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(exchange)) == 0
 
 
 def _rename_folder_to_free_name(pending: Path, path: Path) -> None:

@@ -15,8 +15,7 @@ from vsrc.export.graphs.tracing import TracedNetwork, is_named_stacked
 from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.export.runs.report import write_reports
 from vsrc.export.runs.result import ExportedGraph, ExportResult
-from vsrc.runtime.package import describe_file, open_package, write_spec
-from vsrc.runtime.pending_folder import open_pending_files
+from vsrc.runtime.package import describe_file, open_package, open_package_update, write_spec
 from vsrc.runtime.processes.stop_signal import delay_stop_signal
 from vsrc.runtime.spec import GraphSpec
 
@@ -24,30 +23,29 @@ from vsrc.runtime.spec import GraphSpec
 def add_to_package(
     source: TracedNetwork, drafts: Sequence[Draft], config: ExportConfig
 ) -> ExportResult:
-    """Move graphs and reports into the package; its description is written last."""
+    """Write graphs, reports and the description of them to the package, as one step."""
     path = source.package.path
     written: list[ExportedGraph] = []
     reports: list[Path] = []
     agreements: dict[str, tuple[Agreement, ...]] = {}
-    with delay_stop_signal():  # between the files and the description of them
-        with open_pending_files(path) as draft_of_package:
-            (draft_of_package / "graphs").mkdir()
-            for draft in drafts:
-                of_it = [
-                    _write_graph(source, draft, graph, config, draft_of_package)
-                    for graph in draft.graphs
-                ]
-                reports += write_reports(
-                    draft_of_package,
-                    draft,
-                    of_it,
-                    model=path.resolve().name.removesuffix(".vsrc"),
-                )
-                written += of_it
-                agreements |= draft.comparison.agreements
+    with delay_stop_signal(), open_package_update(path) as draft_of_package:
+        (draft_of_package / "graphs").mkdir()
+        for draft in drafts:
+            of_it = [
+                _write_graph(source, draft, graph, config, draft_of_package)
+                for graph in draft.graphs
+            ]
+            reports += write_reports(
+                draft_of_package,
+                draft,
+                of_it,
+                model=path.resolve().name.removesuffix(".vsrc"),
+            )
+            written += of_it
+            agreements |= draft.comparison.agreements
         spec = open_package(path).spec
         graphs = {**spec.graphs, **{graph.name: graph.graph for graph in written}}
-        write_spec(path, dataclasses.replace(spec, graphs=graphs))
+        write_spec(draft_of_package, dataclasses.replace(spec, graphs=graphs))
     there = tuple(path / report.relative_to(draft_of_package) for report in reports)
     return ExportResult(tuple(written), agreements, there, judge=source.reference.name)
 
