@@ -61,7 +61,7 @@ def _cuda(*, has_gpu: bool) -> Remedy:
     # JetPack brings the runtime; elsewhere a wheel does, unless one is there and something else is
     # wrong, which the finding says.
     has_wheel = any(find_version(name) is not None for name in _RUNTIMES)
-    if finding.state == "ok" or has_wheel or is_jetson_board():
+    if finding.state != "broken" or has_wheel or is_jetson_board():
         return Remedy(finding)
     return Remedy(finding, _install("nvidia-cuda-runtime", "trt"))
 

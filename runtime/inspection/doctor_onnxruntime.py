@@ -47,8 +47,9 @@ def examine_onnxruntime(*, has_gpu: bool) -> list[Remedy]:
     wheel = wheels[0]
     version, outcome = find_version(wheel) or "", run_trial("onnxruntime")
     if not outcome.works:
-        finding = Finding("run", wheel, "broken", version, outcome.said)
-        return [Remedy(finding, this_installation().reinstall(_requirement(wheel)))]
+        finding = with_outcome(Finding("run", wheel, "ok", version), outcome)
+        reinstall = this_installation().reinstall(_requirement(wheel))
+        return [Remedy(finding, reinstall if finding.state == "broken" else None)]
     return [
         _provider(wheel, version, name, has_gpu=has_gpu)
         for name in _PROVIDERS
@@ -61,7 +62,7 @@ def _provider(wheel: str, version: str, name: str, *, has_gpu: bool) -> Remedy:
     if name != "CPU" and not has_gpu:
         return Remedy(finding)
     finding = with_outcome(finding, run_trial("provider", _PROVIDERS[name]))
-    if finding.state == "ok" or (name != "CPU" and is_jetson_board()):
+    if finding.state != "broken" or (name != "CPU" and is_jetson_board()):
         return Remedy(finding)
     here = this_installation()
     if name == "CPU":

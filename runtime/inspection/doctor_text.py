@@ -18,6 +18,7 @@ _LABELS = {
     "untried": "untried",
     "old": "OLD",
     "broken": "BROKEN",
+    "slow": "SLOW",
 }
 _INDENT = 10
 _GROUPS = {
@@ -93,8 +94,11 @@ def _advice(diagnosis: Diagnosis) -> list[str]:
         lines += _lines([finding for finding in fixes if finding.unchecked == why])
     if not diagnosis.gpus and any(finding.name == "torch" for finding in fixes):
         lines += textwrap.wrap(f"{TORCH_SOURCE[0].upper()}{TORCH_SOURCE[1:]}.", WIDTH)
-    if any(finding.state in ("absent", "old", "broken") for finding in diagnosis.findings):
+    states = {finding.state for finding in diagnosis.findings}
+    if states & {"absent", "old", "broken"}:
         return lines or ["What is missing cannot be installed here."]
+    if "slow" in states:
+        return [*lines, "What is slow could not be checked; run vsrc doctor again."]
     return ["Everything is installed and works."]
 
 

@@ -9,7 +9,7 @@ from vsrc.runtime.dependencies import Dependency
 from vsrc.runtime.inspection.trials import Outcome
 from vsrc.runtime.installation import Command
 
-State = Literal["ok", "absent", "old", "broken", "untried", "no-gpu", "no-device"]
+State = Literal["ok", "absent", "old", "broken", "slow", "untried", "no-gpu", "no-device"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Finding:
         group: Group of the report: `base` (required), `run`, `nvidia`, `models`, or the name of an
             extra.
         name: Name of the package, model or device.
-        state: Whether it can be used. `untried`: the package that runs it is missing; `no-gpu`: it
-            needs an NVIDIA GPU, and there is none; `no-device`: a plugin of ONNX Runtime found no
-            device that it runs.
+        state: Whether it can be used. `slow`: its trial did not end in time; `untried`: the package
+            that runs it is missing; `no-gpu`: it needs an NVIDIA GPU, and there is none;
+            `no-device`: a plugin of ONNX Runtime found no device that it runs.
         version: Installed version, or empty.
         said: Result of the trial, or the error.
         fix: Command that fixes it, or None if nothing is to be done or no command would work.
@@ -61,4 +61,5 @@ def examine_package(group: str, package: Dependency) -> Finding:
 
 def with_outcome(finding: Finding, outcome: Outcome) -> Finding:
     """Return the finding with the outcome of its trial."""
-    return replace(finding, state="ok" if outcome.works else "broken", said=outcome.said)
+    failed: State = "slow" if outcome.is_late else "broken"
+    return replace(finding, state="ok" if outcome.works else failed, said=outcome.said)

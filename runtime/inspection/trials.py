@@ -36,10 +36,12 @@ class Outcome:
     Attributes:
         works: Whether the trial succeeded.
         said: Result, or the error, in one line.
+        is_late: Whether there was no result in time: a busy machine may be the reason.
     """
 
     works: bool
     said: str
+    is_late: bool = False
 
 
 def run_trial(name: str, argument: str = "") -> Outcome:
@@ -56,7 +58,8 @@ def run_trial(name: str, argument: str = "") -> Outcome:
             env=child.environment,
         )
     except subprocess.TimeoutExpired:
-        return Outcome(False, f"gave no answer within {_SECONDS} seconds")
+        said = f"gave no answer within {_SECONDS} seconds; try again when the machine is less busy"
+        return Outcome(False, said, is_late=True)
     last = done.stdout.strip().rpartition("\n")[2]
     if done.returncode or not last.startswith("{"):
         killed = oom_kills_since(before)

@@ -286,6 +286,30 @@ def test_on_a_jetson_no_line_installs_a_wheel_of_nvidias(
 
 
 @pytest.mark.usefixtures("wheel")
+def test_what_gives_no_answer_in_time_is_not_installed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = Outcome(False, "gave no answer within 60 seconds", is_late=True)
+    for module in (doctor, doctor_gpu, doctor_onnxruntime):
+        monkeypatch.setattr(module, "run_trial", lambda *_: late)
+    monkeypatch.setattr(doctor_gpu, "find_version", lambda _name: "1.0")
+    monkeypatch.setattr(doctor_gpu, "is_importable", lambda _name: True)
+    monkeypatch.setattr(doctor_onnxruntime, "providers_of", lambda _module: ["onnxruntime"])
+    av = Dependency("av", None, "av>=1", ">=1", "18.0")
+    remedies = [
+        *doctor_gpu.examine_nvidia(has_gpu=True),
+        *doctor_onnxruntime.examine_onnxruntime(has_gpu=True),
+        doctor._base(av, has_gpu=True),
+    ]
+    slow = [remedy for remedy in remedies if remedy.finding.state == "slow"]
+    assert {"tensorrt", "onnxruntime", "av"} <= {remedy.finding.name for remedy in slow}
+    assert [remedy.command for remedy in slow] == [None] * len(slow)
+    with pytest.raises(MissingDependencyError, match=r"av is slow \(gave no answer within 60"):
+        check_base(found(slow[-1].finding, GOOD_RUN))
+    assert "could not be checked; run vsrc doctor" in doctor_text(found(slow[-1].finding, GOOD_RUN))
+
+
+@pytest.mark.usefixtures("wheel")
 def test_on_a_jetson_tensorrt_comes_from_jetpack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_gpu, "find_version", lambda _name: None)
     monkeypatch.setattr(doctor_gpu, "is_importable", lambda _module: False)
