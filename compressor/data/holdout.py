@@ -87,7 +87,7 @@ def _choose_shots(library: ClipLibrary, fraction: float) -> set[Shot]:
         sha256 = library.clips[shot.clip].hr.entry.sha256
         by_file.setdefault(_rank(sha256), []).append(shot)
         by_shot.setdefault(_rank(f"{sha256} {shot.start}"), []).append(shot)
-    if len(by_file) < 4 and len(by_shot) < 2:
+    if len(by_file) < 4 and len(by_shot) < 2:  # copies of a file count once
         return set()
     groups = by_file if len(by_file) >= 4 else by_shot
     limit, held = fraction * library.frames, list[Shot]()
@@ -98,11 +98,13 @@ def _choose_shots(library: ClipLibrary, fraction: float) -> set[Shot]:
 
 
 def _split_one_shot(library: ClipLibrary, fraction: float) -> tuple[ClipLibrary, ClipLibrary]:
-    """One shot only: its end is held out."""
-    (shot,) = library.shots
-    cut = max(shot.start + 1, shot.stop - max(1, round(fraction * library.frames)))
-    kept = [Shot(shot.clip, cut, shot.stop)] if cut < shot.stop else []
-    return library.with_shots([Shot(shot.clip, shot.start, cut)]), library.with_shots(kept)
+    """One shot only, which copies of its file may repeat: its end is held out."""
+    copies = library.shots
+    length = copies[0].stop - copies[0].start
+    cut = max(1, length - max(1, round(fraction * length)))
+    rest = [Shot(shot.clip, shot.start, shot.start + cut) for shot in copies]
+    kept = [Shot(shot.clip, shot.start + cut, shot.stop) for shot in copies[:1] if cut < length]
+    return library.with_shots(rest), library.with_shots(kept)
 
 
 def _rank(text: str) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,19 @@ def test_no_frame_is_in_both_and_none_is_lost(videos: Make, tmp_path: Path, coun
     assert held.frames > 0
     assert not frames_of(training_clips) & frames_of(held)
     assert frames_of(training_clips) | frames_of(held) == frames_of(library)
+
+
+def test_copies_of_the_only_shot_lose_the_same_end(videos: Make, tmp_path: Path) -> None:
+    folder = videos(1)
+    (original,) = folder.iterdir()
+    shutil.copy(original, folder / f"copy{original.suffix}")
+    library = opened(folder, tmp_path)
+    training_clips, held = split_holdout(library, fraction=0.2)
+    assert len(library.shots) == 2
+    seen = {t for _, t in frames_of(training_clips)}
+    assert seen.isdisjoint({t for _, t in frames_of(held)})
+    assert held.frames > 0
+    assert training_clips.frames == 2 * len(seen)
 
 
 def test_whole_files_are_held_out_when_there_are_enough(videos: Make, tmp_path: Path) -> None:
