@@ -88,7 +88,11 @@ def _accelerated(codec: str, device: int, *, stays: bool) -> av.VideoCodecContex
     try:
         context = av.CodecContext.create(av.Codec(codec, "r"), "r", accel)
     except (av.FFmpegError, NotImplementedError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = (
+            "it loads no NVIDIA driver, or the driver finds no GPU"
+            if isinstance(error, PermissionError)  # what FFmpeg calls any failure of the driver
+            else getattr(error, "strerror", None) or error
+        )
         raise HardwareError(
             f"FFmpeg cannot open NVDEC on CUDA device {device}: {reason}"
         ) from error

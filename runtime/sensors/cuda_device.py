@@ -130,6 +130,6 @@ def _no_device(reason: str) -> str:
     visible = os.environ.get(_VISIBLE)
     hidden = "" if visible is None else f"{_VISIBLE}={visible} may hide it; "
     return (
-        f"there is no CUDA device 0 ({reason}); {hidden}this needs an NVIDIA GPU and its driver: "
+        f"no CUDA device can be used ({reason}); {hidden}this needs an NVIDIA GPU and its driver: "
         "nvidia-smi shows whether both are there"
     )
