@@ -209,8 +209,11 @@ def _check_models(
     model: Path | None, weights: Path | None, output: Path, report: Path | None
 ) -> None:
     """Raise if an output is a file of the model, before that is packed; the rest follows later."""
+    from vsrc.runtime.media_access import is_url
     from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
 
+    if is_url(output):
+        return  # what is raised later says how ffmpeg sends it
     outputs = [
         PlannedOutput(output, "-o"),
         *([PlannedOutput(report, "--report")] if report else []),

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vsrc.commands.json_output import echo_json
+from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.model_argument import MODEL
 from vsrc.commands.options.own_network import NOTHING_TOLD, packaged
 from vsrc.commands.options.sample_input import resolve_input
@@ -73,6 +74,7 @@ from vsrc.runtime.text.quoting import quoted
     show_default=True,
     help="Frame rate of inputs that are images, frames/s.",
 )
+@media_options
 @click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
 @click.option("--deinterlace", is_flag=True, help="Deinterlace interlaced video first.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing page.")

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 _FILES = "file"
 _STREAMS = (
@@ -36,6 +37,7 @@ _REFER_TO_ANYTHING = frozenset(
 """Demuxers that open what the file names, or run it as a script."""
 
 _MERGED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
+"""Beginning of a URL, after a `Path` has merged its slashes; drive letters are shorter."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,12 @@ def demuxers_except(refused: frozenset[str]) -> str:
 
     names = {name for name in map(_demuxer, av.formats_available) if name}
     return ",".join(sorted(names - refused))
+
+
+def is_url(path: Path) -> bool:
+    """Whether a path that was given is a URL, and no file or folder has this name."""
+    is_named = _MERGED.match(str(path)) is not None
+    return is_named and not path.exists() and not Path(path.parts[0]).is_dir()
 
 
 def restored_url(path: object) -> str:

@@ -26,6 +26,8 @@ from functools import partial
 from pathlib import Path
 
 from vsrc.runtime.errors import OutputError, VsrcError
+from vsrc.runtime.external_weights import external_weights
+from vsrc.runtime.media_access import is_url, restored_url
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.spec import SPEC_FILE, SPEC_LIMIT_BYTES
 
@@ -73,6 +75,12 @@ def check_outputs(
         OutputError: One of them must not be written; nothing was changed.
     """
     kept = [output for output in outputs if not _is_exempt(output.path)]
+    for output in kept:
+        if is_url(output.path):
+            raise OutputError(
+                f"{restored_url(output.path)} is a URL, and vsrc writes files only; give "
+                f"{output.name} the name of a file, and send that"
+            )
     read = [path for path in inputs if os.path.lexists(path)]
     identities = set(map(_identity, read))
     taken: dict[_Identity, PlannedOutput] = {}
@@ -163,8 +171,11 @@ def model_files(*models: str | Path | None) -> list[Path]:
             continue
         path = Path(model)
         paths.append(path)
+        if _is_package(path):  # for hard links to one of its files
+            paths += [file for file in sorted(path.rglob("*")) if file.is_file()]
         if (sidecar := _SIDECARS.get(path.suffix.lower())) is not None:
             paths.append(path.with_suffix(sidecar))
+        paths += [path.parent / name for name in external_weights(path)]
         if ":" in str(model) and not path.exists():
             paths.append(Path(*str(model).partition(":")[0].split(".")).with_suffix(".py"))
     return paths

@@ -25,6 +25,8 @@ def place(tmp_path: Path, tiny_package: Path, monkeypatch: pytest.MonkeyPatch) -
     shutil.copytree(tiny_package, tmp_path / "s.vsrc")
     shutil.copy(tiny_package / "graphs" / "fp32.onnx", tmp_path / "x.onnx")
     (tmp_path / "r.json").write_text("{}")
+    (tmp_path / "list.ffconcat").write_text("ffconcat version 1.0\nfile a.mp4\n")
+    (tmp_path / "link.json").hardlink_to(tmp_path / "s.vsrc" / "model.json")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,6 +58,13 @@ def run(line: str, *more: str) -> Result:
         "bench --compare r.json a.mp4 --json r.json",
         "compare a.mp4 b.mp4 -o a.mp4",
         "compare a.mp4 b.mp4 -o ./b.mp4",
+        "infer list.ffconcat --allow-playlist -m s.vsrc -o a.mp4",
+        "infer list.ffconcat --allow-playlist -m s.vsrc -o c.mp4 --report a.mp4",
+        "compare list.ffconcat b.mp4 --allow-playlist -o a.mp4",
+        "preview list.ffconcat --allow-playlist -m s.vsrc -o a.mp4",
+        "preview a.mp4 -m x.onnx -o x.onnx",
+        "preview a.mp4 -m s.vsrc -o s.vsrc/model.json",
+        "bench s.vsrc --json link.json",
         "pack s.vsrc -o s.vsrc",
         "export x.onnx -o s.vsrc --timing-cache x.onnx",
     ],
@@ -84,6 +93,15 @@ def test_a_file_of_somebody_else_needs_overwrite(place: Path, line: str) -> None
     done = run(line)
     assert (done.exit_code, hashes(place)) == (2, before)
     assert "r.json exists; add --overwrite" in done.stderr
+
+
+@pytest.mark.parametrize("line", ["infer a.mp4 -o {}", "infer a.mp4 -m s.vsrc -o {}",
+    "compare a.mp4 b.mp4 -o {}", "preview a.mp4 -o {}", "bench s.vsrc --json {}"])  # fmt: skip
+def test_a_url_as_output_is_refused_as_it_was_typed(place: Path, line: str) -> None:
+    before = hashes(place)
+    done = run(line.format("rtmp://host/live/key.mp4"))
+    assert (done.exit_code in (1, 2), hashes(place)) == (True, before)
+    assert "rtmp://host/live/key.mp4 is a URL" in done.stderr
 
 
 def test_a_repeated_command_replaces_its_own_reports(place: Path) -> None:

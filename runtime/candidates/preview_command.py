@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vsrc.runtime.candidates.preview_config import PreviewConfig
 from vsrc.runtime.encode.targets import kept_suffix
+from vsrc.runtime.media_access import media_access
 from vsrc.runtime.shipped_models import list_shipped, shipped
 
 _OPTIONS = ("backend", "precision", "threads", "codec", "crf", "preset", "fps")
@@ -32,6 +33,7 @@ def format_infer_command(config: PreviewConfig, label: str, package: Path) -> st
         for word in (f"--{option}", f"{value:g}" if isinstance(value, float) else str(value))
     ]
     options += [f"--{flag.replace('_', '-')}" for flag in _FLAGS if getattr(config, flag)]
+    options += ["--allow-playlist"] if media_access().playlists else []
     words = ["vsrc", "infer", str(config.video), "-m", name, *options]
     return shlex.join([*words, "-o", _output(config, label)])
 

@@ -25,6 +25,7 @@ from vsrc.runtime.candidates.preview_result import (
     steady_fps,
     whole_seconds,
 )
+from vsrc.runtime.decode.playlists import members_of
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.sources import Source, find_sources
 from vsrc.runtime.errors import MediaError, StoppedError
@@ -94,10 +95,12 @@ def preview(
     source = _find_source(config)
     trials = _plan_trials(config)
     job = hash_job("preview", replace(config, overwrite=False))
-    packages = [trial.package for trial in trials]
     check_outputs(
         [report_output(config.output, "-o", job=job)],
-        inputs=[*source.files, *model_files(*packages)],
+        inputs=[
+            *(file for each in source.files for file in members_of(each)),
+            *model_files(*(trial.package for trial in trials), *config.names),
+        ],
         overwrite=config.overwrite,
     )
     check_place(config.output)

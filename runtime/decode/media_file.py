@@ -14,10 +14,10 @@ from vsrc.runtime.decode.detection import is_animated_webp
 from vsrc.runtime.decode.iso_boxes import end_of_fragments, lacks_index
 from vsrc.runtime.decode.playlists import check_playlist
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.sources import PIPE, describe_refused_url, is_url
+from vsrc.runtime.decode.sources import PIPE, describe_refused_url
 from vsrc.runtime.decode.transport.program_parts import Part, find_parts
 from vsrc.runtime.errors import MediaError
-from vsrc.runtime.media_access import media_access, restored_url
+from vsrc.runtime.media_access import is_url, media_access, restored_url
 from vsrc.runtime.pyav_versions import open_input, time_base
 from vsrc.runtime.text.missing_path import describe_missing
 

@@ -69,6 +69,14 @@ def files_of(path: Path) -> list[Path]:
     return list(dict.fromkeys(_walk(path, path.resolve().parent, depth=0)))
 
 
+def members_of(path: Path) -> list[Path]:
+    """List a file, and what it names if it is a playlist that may be read; never raises."""
+    try:
+        return files_of(path)
+    except (MediaError, OSError):  # whoever opens it says so
+        return [path]
+
+
 def _walk(path: Path, folder: Path, *, depth: int) -> Iterator[Path]:
     if depth > _DEEPEST:
         raise MediaError(f"{path} is a playlist within {_DEEPEST} others; give one of those")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import itertools
 import os
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,15 +20,11 @@ from vsrc.runtime.decode.clip_layouts import (
 from vsrc.runtime.decode.clip_source import natural_key
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, is_picture_file, reason_to_skip
 from vsrc.runtime.errors import DataError, MediaError
-from vsrc.runtime.media_access import media_access
+from vsrc.runtime.media_access import is_url, media_access
 from vsrc.runtime.numbering import find_matching, is_pattern
 
 PIPE = "-"
 """As an input: read the video from stdin. As an output: write frames to stdout."""
-
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""Beginning of a URL, after a `Path` has merged its slashes; drive letters are shorter."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +49,6 @@ class Source:
     def is_pipe(self) -> bool:
         """Whether it is read once, as it comes: from stdin or the network."""
         return is_stream(self.files[0])
-
-
-def is_url(path: Path) -> bool:
-    """Whether a path that was given is a URL, and no file has this name."""
-    return _URL.match(str(path)) is not None and not path.exists()
 
 
 def is_stream(path: Path) -> bool:

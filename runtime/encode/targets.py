@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vsrc.runtime.decode.playlists import members_of
 from vsrc.runtime.decode.probe import VideoInfo
-from vsrc.runtime.decode.sources import PIPE, Source, is_url
+from vsrc.runtime.decode.sources import PIPE, Source
 from vsrc.runtime.errors import MediaError, OutputError
+from vsrc.runtime.media_access import is_url, restored_url
 
 _NUMBERED = re.compile(r"%0?\d*d")
 
@@ -72,8 +74,8 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
     """
     if is_url(output):
         raise MediaError(
-            f"{output} is a URL, and vsrc writes files and pipes only; let ffmpeg send it: "
-            "vsrc infer IN -o - | ffmpeg -i - -f FORMAT URL"
+            f"{restored_url(output)} is a URL, and vsrc writes files and pipes only; let ffmpeg "
+            "send it: vsrc infer IN -o - | ffmpeg -i - -f FORMAT URL"
         )
     if str(output) == PIPE:
         if len(sources) > 1:
@@ -169,8 +171,12 @@ def check_target(target: Target, *, overwrite: bool) -> None:
 
 
 def input_paths(targets: Sequence[Target]) -> list[Path]:
-    """List the files of the sources; of images that are written to a folder, their folder, too."""
-    files = [file for target in targets for file in target.source.files]
+    """List the files of the sources, with those that playlists name.
+
+    Of images that are written to a folder their folder is listed, too.
+    """
+    named = (file for target in targets for file in target.source.files)
+    files = [member for file in named for member in members_of(file)]
     pictures = (
         target
         for target in targets
