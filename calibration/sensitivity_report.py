@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vsrc.calibration.sensitivity import FloatLayers, LayerSensitivity
 from vsrc.runtime.dependencies import is_importable
+from vsrc.runtime.package import inside
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import to_json
 
@@ -29,8 +30,8 @@ def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[
 
 def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -> None:
     """Write `reports/sensitivity.json` and, if matplotlib is installed, `sensitivity.png`."""
-    folder = package / "reports"
-    folder.mkdir(exist_ok=True)
+    table, chart = (inside(package, f"reports/{NAME}.{suffix}") for suffix in ("json", "png"))
+    table.parent.mkdir(exist_ok=True)
     data = {
         "schema_version": 1,
         "what": "PSNR against fp32, of outputs before rounding, with one convolution int8",
@@ -38,9 +39,9 @@ def write_report(package: Path, ranked: Sequence[LayerSensitivity], choice: Floa
         "float_layers": to_json(choice.float_layers),
         "psnr_db": choice.psnr_db,
     }
-    write_file(folder / f"{NAME}.json", json.dumps(data, indent=2) + "\n")
+    write_file(table, json.dumps(data, indent=2) + "\n")
     if is_importable("matplotlib"):
-        _draw(folder / f"{NAME}.png", ranked, choice)
+        _draw(chart, ranked, choice)
 
 
 def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -> None:

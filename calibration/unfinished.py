@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vsrc.runtime.errors import StoppedError
+from vsrc.runtime.package import inside
 from vsrc.runtime.pending_file import write_file
 
 _FILE = ".calibration.vsrc-resume"
@@ -33,10 +34,13 @@ class Unfinished:
     Args:
         package: Package folder that holds the file.
         facts: Everything that determines the result, JSON-serialisable.
+
+    Raises:
+        SpecError: The file is a link that leads out of the package.
     """
 
     def __init__(self, package: Path, facts: object) -> None:
-        self._path = package / _FILE
+        self._path = inside(package, _FILE)
         text = json.dumps(facts, sort_keys=True).encode()
         self._key = hashlib.sha256(text).digest()
         self._saved = time.monotonic()

@@ -150,12 +150,12 @@ def open_package(path: str | Path) -> Package:
         SpecError: There is no package at `path`, or its `model.json` is invalid.
     """
     path = Path(path)
-    spec_path = path / SPEC_FILE
     if not path.exists():
         put_back(path)
     if not path.exists():
         raise SpecError(f"{path} does not exist; {describe_models(path)}")
     finish_update(path, last=SPEC_FILE)
+    spec_path = inside(path, SPEC_FILE)
     if not spec_path.is_file():
         raise SpecError(
             f"{path} has no {SPEC_FILE}: not a vsrc package, or an unfinished one; {MODEL_WAYS}"

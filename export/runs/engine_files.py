@@ -55,7 +55,7 @@ from vsrc.runtime.errors import (
 )
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.installation import missing_text
-from vsrc.runtime.package import Package
+from vsrc.runtime.package import Package, inside
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.processes.stop_signal import delay_stop_signal
 from vsrc.runtime.spec import GraphSpec, NetworkSpec, Precision
@@ -310,7 +310,7 @@ def _layers_text(drafts: list[_Draft]) -> str:
 
 
 def _file(package: Package, plan: EnginePlan) -> Path:
-    return package.path / "engines" / f"{plan.target.key}.engine"
+    return inside(package.path, f"engines/{plan.target.key}.engine")
 
 
 def write_engine(file: Path, made: BuiltEngine, spec: EngineSpec) -> None:

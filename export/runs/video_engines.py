@@ -38,7 +38,7 @@ from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.errors import GateError, MissingDependencyError
 from vsrc.runtime.hashing import bytes_sha256
 from vsrc.runtime.installation import missing_text
-from vsrc.runtime.package import Package
+from vsrc.runtime.package import Package, inside
 from vsrc.runtime.picture.colour_matrix import rgb_from_yuv, yuv_from_rgb
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _engine(
 
     sha256 = bytes_sha256(graph.read_bytes())
     target = builder.target(name, sha256, input_shapes(builder.backend, graph, shapes_of))
-    file = package.path / "engines" / f"{target.key}.engine"
+    file = inside(package.path, f"engines/{target.key}.engine")
     if file.is_file() and not config.overwrite:
         return ExportedEngine(file, check_engine(file, here=target), built=False)
     progress(ExportStep(f"building the {name} engine"))

@@ -235,6 +235,8 @@ class SegmentStore:
     def _is_of_this_job(self) -> bool:
         try:
             file = self.folder / _JOB_FILE
+            if any(each.is_symlink() for each in self.folder.rglob("*")):
+                return False  # vsrc makes none: what is saved there would be written elsewhere
             return file.is_file() and file.read_text() == self.job
         except (OSError, UnicodeDecodeError):
             return False

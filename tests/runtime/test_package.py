@@ -193,3 +193,32 @@ def test_the_next_export_has_the_permission_it_needs(
     write_spec(path, replace(spec, network=replace(spec.network, name=network)))
     command = next_export(path, "--format onnx")
     assert command == f"vsrc export '{path}' --format onnx{permission}"
+
+
+@pytest.mark.parametrize("name", ["model.json", ".calibration.vsrc-resume", "reports"])
+def test_nothing_is_written_through_a_link_out_of_a_package(
+    tmp_path: Path, tiny_package: Path, name: str
+) -> None:
+    from vsrc.calibration.sensitivity import FloatLayers
+    from vsrc.calibration.sensitivity_report import write_report
+    from vsrc.calibration.unfinished import Unfinished
+
+    package, outside = tmp_path / "a.vsrc", tmp_path / "outside"
+    shutil.copytree(tiny_package, package)
+    if name == "reports":
+        outside.mkdir()
+        shutil.rmtree(package / name, ignore_errors=True)
+    else:
+        shutil.copy(package / "model.json", outside)
+        (package / name).unlink(missing_ok=True)
+    (package / name).symlink_to(outside)
+    before = outside.read_bytes() if outside.is_file() else b""
+    write: dict[str, Callable[[], object]] = {
+        "model.json": lambda: open_package(package),
+        ".calibration.vsrc-resume": lambda: Unfinished(package, ["facts"]).save(1, b"statistics"),
+        "reports": lambda: write_report(package, (), FloatLayers((), None)),
+    }
+    with pytest.raises(SpecError, match="through a link"):
+        write[name]()
+    assert before == (outside.read_bytes() if outside.is_file() else b"")
+    assert outside.is_file() or not any(outside.iterdir())

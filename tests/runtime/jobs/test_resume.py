@@ -78,6 +78,21 @@ def test_only_segments_that_are_whole_count(tmp_path: Path, how: str) -> None:
     assert SegmentStore(tmp_path / "a.mp4", JOB).firsts == [0, 8, 24]
 
 
+@pytest.mark.parametrize("name", ["00000000-00000008.segment", "00000008.state", "pictures/02.png"])
+def test_a_link_where_an_interrupted_run_saves_is_not_followed(tmp_path: Path, name: str) -> None:
+    output, foreign = tmp_path / "a.mp4", tmp_path / "foreign"
+    foreign.write_text("foreign")
+    SegmentStore(output, JOB).save(16, 24, some_packets(2))
+    (folder,) = tmp_path.glob(".a.mp4.*resume")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(foreign)
+    store = SegmentStore(output, JOB)
+    assert store.firsts == []
+    store.save(0, 8, some_packets(0))
+    assert foreign.read_text() == "foreign"
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+
+
 def test_parts_are_short_enough_for_a_muxer_to_sort() -> None:
     assert frames_per_segment("libx264", width=1280, height=720, rate=Fraction(25)) == 120
     assert frames_per_segment("libx264", width=1280, height=720, rate=Fraction(5)) == 40
