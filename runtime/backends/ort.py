@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from vsrc.runtime.backends.device.engine_trust import check_no_engine_inside
 from vsrc.runtime.backends.ort_cuda import preload_cuda
 from vsrc.runtime.backends.ort_plugin import add_plugin, check_assignment
-from vsrc.runtime.backends.ort_provider import CPU, Provider, check_loaded, provider_list
+from vsrc.runtime.backends.ort_provider import (
+    CPU,
+    TENSORRT,
+    Provider,
+    check_loaded,
+    provider_list,
+)
 from vsrc.runtime.backends.ort_run import run_graph
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError, describe_error
+from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.installation import explain_missing, refuse_clashing_onnxruntimes
-from vsrc.runtime.machine import thread_count
+from vsrc.runtime.machine import cache_folder, thread_count
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 from vsrc.runtime.windows.graph_io import from_graph, to_graph
@@ -110,11 +118,14 @@ def open_ort(
         MissingDependencyError: ONNX Runtime is not installed, or twice, or the provider did not
             load.
         MismatchError: ONNX Runtime cannot load the graph, or a plugin cannot run all of it.
+        SpecError: The graph holds an engine, and is not trusted.
     """
+    if provider is not CPU:
+        check_no_engine_inside(path)
     refuse_clashing_onnxruntimes()  # first: a mixture of two builds may not import
     with explain_missing("onnxruntime"):
         import onnxruntime
-    cache = path.parent.parent / "engines" / "onnxruntime"
+    cache = _engine_cache(path) if provider.name == TENSORRT.name else None
     providers = None if provider.plugin else provider_list(onnxruntime, provider, cache)
     if provider.memory == "cuda":
         preload_cuda(onnxruntime)
@@ -141,6 +152,14 @@ def open_ort(
     if provider.plugin:
         check_assignment(session, provider)
     return session
+
+
+def _engine_cache(path: Path) -> Path:
+    """Folder for the engines of the TensorRT provider, which loads all that it finds there.
+
+    Loading an engine runs its code, so it is the user's own folder and not one of a package.
+    """
+    return cache_folder() / "onnxruntime" / file_sha256(path)
 
 
 _MEMORY_WORDS = ("failed to allocate", "bad_alloc", "bad allocation", "out of memory")

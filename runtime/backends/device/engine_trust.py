@@ -7,6 +7,7 @@ the user's cache folder says, or if the user trusts it (`--allow-code`).
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.machine import cache_folder
 
+_ENGINE_NODE = b"EPContext"
 _ALLOW = "VSRC_ALLOW_CODE"
 """Environment variable, so that processes that measure inherit it."""
 
@@ -42,6 +44,25 @@ def check_trusted(engine: Path, sha256: str) -> None:
             f"{engine} was not built on this machine, and loading an engine runs its code; add "
             "--allow-code if you trust it, or build it here with vsrc export --overwrite"
         )
+
+
+def check_no_engine_inside(graph: Path) -> None:
+    """Raise if an ONNX file holds a compiled engine, or names one, and is not trusted.
+
+    ONNX Runtime's providers for devices load the engine of an EPContext node by themselves.
+
+    Raises:
+        SpecError: It has such a node.
+    """
+    if are_all_engines_allowed() or not graph.is_file() or not graph.stat().st_size:
+        return
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data.find(_ENGINE_NODE) < 0:
+            return
+    raise SpecError(
+        f"{graph} holds an engine (a node EPContext), and loading an engine runs its code; add "
+        "--allow-code if you trust it, or use the graph that it was made of"
+    )
 
 
 def are_all_engines_allowed() -> bool:

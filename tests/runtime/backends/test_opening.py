@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from vsrc.runtime import installation
+from vsrc.runtime.backends import ort
 from vsrc.runtime.backends.graph_choice import best_precision
 from vsrc.runtime.backends.opening import (
     BACKENDS,
@@ -65,6 +66,26 @@ def test_tensorrt_keeps_its_engines_and_timings(tmp_path: Path) -> None:
     assert (name, rest) == (TENSORRT.name, [(CUDA.name, {"device_id": "0"}), CPU.name])
     assert options["trt_engine_cache_enable"] == options["trt_timing_cache_enable"] == "1"
     assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path)
+
+
+def test_tensorrt_loads_no_engines_from_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_package: Path
+) -> None:
+    """It loads whatever lies in the folder of its cache."""
+    seen: list[Path | None] = []
+
+    def providers(_runtime: Any, _provider: Any, cache: Path | None) -> list[str]:  # noqa: ANN401
+        seen.append(cache)
+        return [CPU.name]
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(ort, "provider_list", providers)
+    monkeypatch.setattr(ort, "preload_cuda", lambda _module: None)
+    with pytest.raises(MissingDependencyError):
+        ort.open_ort(tiny_package / "graphs" / "fp32.onnx", threads=1, provider=TENSORRT)
+    (folder,) = seen
+    assert folder is not None
+    assert folder.is_relative_to(tmp_path)
 
 
 def test_every_backend_is_known(tiny_package: Path) -> None:

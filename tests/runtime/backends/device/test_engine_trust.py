@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from vsrc.runtime.backends.device.engine_trust import allow_engines, check_trusted, remember_engine
+from support.optional import skip_without
+from vsrc.runtime.backends.device.engine_trust import (
+    allow_engines,
+    check_no_engine_inside,
+    check_trusted,
+    remember_engine,
+)
 from vsrc.runtime.errors import SpecError
 
 HASH = "0" * 64
@@ -39,3 +45,21 @@ def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     remember_engine(HASH)
     with pytest.raises(SpecError):
         check_trusted(Path("a.engine"), HASH)
+
+
+def test_a_graph_that_holds_an_engine_needs_permission(tmp_path: Path, tiny_package: Path) -> None:
+    skip_without("onnx")
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info(name, TensorProto.UINT8, [1]) for name in ("lr", "sr")]
+    node = helper.make_node(
+        "EPContext", ["lr"], ["sr"], domain="com.microsoft", ep_cache_context="x.engine"
+    )
+    path = tmp_path / "a.onnx"
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(SpecError, match=r"a\.onnx holds an engine .*--allow-code"):
+        check_no_engine_inside(path)
+    with allow_engines():
+        check_no_engine_inside(path)
+    check_no_engine_inside(tiny_package / "graphs" / "fp32.onnx")
