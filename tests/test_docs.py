@@ -19,7 +19,7 @@ import click
 import pytest
 
 from support.optional import skip_without
-from support.places import PACKAGE, find_in_checkout
+from support.places import PACKAGE, TESTS, find_in_checkout
 from vsrc.cli import main
 from vsrc.runtime.sample import SAMPLE_CLIP
 
@@ -177,6 +177,19 @@ def test_troubleshooting_lists_messages_that_exist() -> None:
     known = texts_of_the_code()
     parts = [part.strip() for message in messages for part in message.split("...")]
     assert [part for part in parts if part and part not in known] == []
+
+
+def test_threat_model_names_tests_that_exist() -> None:
+    page = (DOCS / "threat-model.md").read_text(encoding="utf-8")
+    cells = [line.rstrip("| ").rpartition("|")[2] for line in page.splitlines() if "test_" in line]
+    folder, names = Path(), []
+    for cell in cells:
+        for name in re.findall(r"`([\w/.]+\.py)`", cell):
+            place = TESTS.parent / name if name.startswith("tests/") else folder / name
+            folder = place.parent
+            names.append(place)
+    assert len(names) > 15
+    assert [str(name) for name in names if not name.is_file()] == []
 
 
 def test_settings_page_is_made_from_the_code() -> None:
