@@ -76,6 +76,17 @@ class CalibrationResult:
     stale: tuple[str, ...] = ()
 
 
+def replacing_measured(config: CalibrationConfig) -> CalibrationConfig:
+    """Return the settings for a copy of a package: the ranges measured in the source are replaced.
+
+    Learnt ranges are kept.
+    """
+    before = read_calibration(config.package)
+    if before is None or before.is_learnt:
+        return config
+    return dataclasses.replace(config, overwrite=True)
+
+
 def calibrate(
     config: CalibrationConfig, *, progress: CalibrationCallback = silent
 ) -> CalibrationResult:

@@ -86,14 +86,17 @@ def calibrate_command(
 
     MODEL may also be a shipped model, with -o, or a network without a package; see vsrc export.
     """
-    from vsrc.calibration.calibrating import calibrate
+    from vsrc.calibration.calibrating import calibrate, replacing_measured
     from vsrc.calibration.calibration_text import calibration_text
     from vsrc.runtime.package import next_export
 
     told = take_told(options)
     CalibrationConfig(package=model, **options)  # checks the options before anything is written
-    package = writable(model, output, told, verb="calibrate").path
+    place = writable(model, output, told, verb="calibrate")
+    package = place.path
     config = CalibrationConfig(package=package, **options)
+    if place.is_new:
+        config = replacing_measured(config)
     _add_fp32(config)
     headline = f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}"
     with CalibrationBar(headline) as bar:

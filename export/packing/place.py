@@ -10,7 +10,7 @@ from vsrc.export.packing.config import OwnNetwork
 from vsrc.export.packing.packing import SOURCE_SHA256, pack
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.hashing import file_sha256
-from vsrc.runtime.package import Package, is_kept_by_vsrc, open_package
+from vsrc.runtime.package import CALIBRATION_FILE, Package, is_kept_by_vsrc, open_package
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def find_writable(
 
 
 def _is_copy(there: Package, own: OwnNetwork) -> bool:
-    """Whether a package has the graphs of its source, and no engines that this lacks."""
+    """Whether a package has the graphs and ranges of its source, and no engines that this lacks."""
     if own.package is None:
         return False
     source = open_package(own.package)
@@ -83,7 +83,9 @@ def _is_copy(there: Package, own: OwnNetwork) -> bool:
         package.path: {path.name for path in package.path.glob("engines/*")}
         for package in (there, source)
     }
-    is_same = there.spec.graphs == source.spec.graphs
+    ranges = [package.path / CALIBRATION_FILE for package in (there, source)]
+    contents = [path.read_bytes() if path.is_file() else b"" for path in ranges]
+    is_same = there.spec.graphs == source.spec.graphs and contents[0] == contents[1]
     return is_same and names[there.path] <= names[source.path]
 
 
