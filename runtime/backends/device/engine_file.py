@@ -20,6 +20,7 @@ from typing import Literal
 
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.package import advised_export
 from vsrc.runtime.schema import from_json, to_json
 from vsrc.runtime.spec import GraphIo, GraphRole, Precision
 
@@ -162,8 +163,8 @@ def read_engine_spec(engine: Path) -> EngineSpec:
     path = engine.with_suffix(".json")
     if not path.is_file():
         raise SpecError(
-            f"{path} is missing: GPU and TensorRT of {engine.name} are unknown; build "
-            "it again with vsrc export"
+            f"{path} is missing: GPU and TensorRT of {engine.name} are unknown; remove the engine, "
+            "or build it again with vsrc export --overwrite"
         )
     if path.stat().st_size > _LIMIT_BYTES:
         raise SpecError(f"{path} is larger than any sidecar; build the engine again")
@@ -194,12 +195,12 @@ def check_engine(engine: Path, *, here: EngineTarget | None = None) -> EngineSpe
     if size != spec.size_bytes:
         raise SpecError(
             f"{engine} has {size} bytes, its sidecar says {spec.size_bytes}: it is truncated or "
-            "was changed; build it again with vsrc export --overwrite"
+            f"was changed; build it again: {_export_of(engine, spec.target)} --overwrite"
         )
     if file_sha256(engine) != spec.sha256:
         raise SpecError(
             f"{engine} is not the engine that its sidecar describes (sha256 differs); build it "
-            "again with vsrc export --overwrite"
+            f"again: {_export_of(engine, spec.target)} --overwrite"
         )
     if here is not None:
         check_fits(engine, spec.target, here)
@@ -219,15 +220,25 @@ def check_fits(engine: Path, built: EngineTarget, here: EngineTarget) -> None:
         if there is None and now is not None and entry.name in _HARDWARE:
             raise MismatchError(
                 f"{engine} was built by an older vsrc, whose engines do not record "
-                f"{', '.join(_HARDWARE.values())}; build it again: "
-                f"vsrc export --format {here.backend}"
+                f"{', '.join(_HARDWARE.values())}; build it again: {_export_of(engine, here)}"
             )
         if there != now:
             raise MismatchError(
                 f"{engine} was built for another {_words(entry.name)}: "
                 f"{_format_value(there)}, and here it is {_format_value(now)}; build it here: "
-                f"vsrc export --format {here.backend}"
+                + _export_of(engine, here)
             )
+
+
+def _export_of(engine: Path, target: EngineTarget) -> str:
+    """Command that builds an engine of a target in the package that an engine lies in."""
+    lr = target.shapes.get("lr", ())
+    row = -3 if target.io == "uint8" else -2
+    sizes = ",".join(f"{shape[row]}x{shape[row + 1]}" for shape in lr) or "HxW"
+    options = f"--format {target.backend} --precision {target.precision} --shape {sizes}"
+    if engine.parent.name != "engines":
+        return f"vsrc export MODEL {options}"
+    return advised_export(engine.parent.parent, options)
 
 
 def _words(name: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.reordering_gpu import ADA
+from vsrc.commands.export import export_command
 from vsrc.runtime.backends.device.engine_file import EngineTarget, ProfileShapes, check_fits
 from vsrc.runtime.backends.device.engines import Here
 from vsrc.runtime.errors import MismatchError
@@ -53,6 +55,21 @@ def test_an_engine_of_an_older_version_is_refused_in_one_line() -> None:
     with pytest.raises(MismatchError, match=r"older vsrc, .*SMs, board, memory .*--format trt"):
         check_fits(Path("a.engine"), old, ORIN)
     check_fits(Path("a.engine"), RTX, RTX)
+
+
+def test_the_line_that_builds_it_again_can_be_typed(tmp_path: Path) -> None:
+    engine = tmp_path / "a b.vsrc" / "engines" / "x.engine"
+    other = replace(
+        ORIN,
+        version="11.0",
+        shapes={"lr": ((1, 5, 90, 160, 3), (1, 5, 180, 320, 3), (1, 5, 540, 960, 3))},
+    )
+    with pytest.raises(MismatchError) as refused:
+        check_fits(engine, ORIN, other)
+    line = str(refused.value).partition("build it here: vsrc export ")[2]
+    assert line.endswith("--format trt --precision fp16 --shape 90x160,180x320,540x960")
+    context = export_command.make_context("export", shlex.split(line))
+    assert context.params["model"] == tmp_path / "a b.vsrc"
 
 
 def test_the_target_of_this_machine_has_the_chip_for_trt_alone() -> None:
