@@ -178,7 +178,8 @@ def _exchange(one: Path, other: Path) -> bool:
     if rename is None:  # not Linux, or a C library older than glibc 2.28
         return False
     here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
-    return rename(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(exchange)) == 0
+    names = here, os.fsencode(one), here, os.fsencode(other)
+    return int(rename(*names, ctypes.c_uint(exchange))) == 0
 
 
 def _rename_folder_to_free_name(pending: Path, path: Path) -> None:
