@@ -59,6 +59,12 @@ def write_picture(path: Path, picture: Frames) -> None:
 
 
 @pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Folder for decoded clips."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
 def moving_picture() -> Callable[..., Frames]:
     """`moving_picture(frames, height, width, seed=...)`."""
     return _moving_picture
