@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LEAST_OPSET = 11
 """First opset with Round and with bicubic Resize."""
+_LEAST_IR = 4
+"""First version of the file format in which constants need not be inputs, too."""
 
 
 def normalise(original: OriginalGraph, *, least_opset: int = LEAST_OPSET) -> OriginalGraph:
@@ -129,5 +131,6 @@ def _clean(model: onnx.ModelProto) -> None:
     inputs = [value for value in graph.input if value.name not in constants]
     del graph.input[:], graph.value_info[:], graph.output[1:], model.metadata_props[:]
     graph.input.extend(inputs)
+    model.ir_version = max(model.ir_version, _LEAST_IR)
     graph.ClearField("doc_string")
     model.ClearField("doc_string")

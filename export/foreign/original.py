@@ -52,8 +52,8 @@ class OriginalGraph:
         try:
             (given,) = run_graph(self._session, [self.output], {self.input: frames})
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            line = str(error).strip().split("\n")[0]
-            raise MismatchError(f"{self.name} does not run on {fed.shape}: {line}") from error
+            said = " ".join(str(error).split())
+            raise MismatchError(f"{self.name} does not run on {fed.shape}: {said}") from error
         return np.asarray(given, np.float32)
 
     @cached_property
@@ -67,8 +67,8 @@ class OriginalGraph:
                 self.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            line = str(error).strip().split("\n")[0]
-            raise MismatchError(f"{self.name}: ONNX Runtime cannot load it: {line}") from error
+            said = " ".join(str(error).split())
+            raise MismatchError(f"{self.name}: ONNX Runtime cannot load it: {said}") from error
 
 
 def read_original(path: Path) -> OriginalGraph:
@@ -100,7 +100,16 @@ def load_graph(path: Path) -> onnx.ModelProto:
         raise SpecError(f"{path} is not a complete ONNX file: {error}") from error
     if not model.graph.node:
         raise SpecError(f"{path} is not an ONNX file, or its graph is empty")
+    _free_axes(model)
     return model
+
+
+def _free_axes(model: onnx.ModelProto) -> None:
+    """Free the axes of inputs and outputs that are written as 0 or -1, as Paddle writes them."""
+    for value in (*model.graph.input, *model.graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and dim.dim_value <= 0:
+                dim.ClearField("dim_value")
 
 
 def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
@@ -110,14 +119,15 @@ def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
     if len(inputs) != 1 or not model.graph.output:
         given = ", ".join(value.name for value in inputs) or "none"
         raise MismatchError(
-            f"{name} has the inputs {given}; expected one, the frames. A network that carries a "
-            "state is exported for a window of frames first"
+            f"{name} has the inputs {given}; expected one, the frames: at its source, make a "
+            "setting a constant, and export a network that carries a state for a window of frames"
         )
     tensor = inputs[0].type.tensor_type
     if tensor.elem_type not in _FLOATS:
         raise MismatchError(
             f"{name}: its input {inputs[0].name} is {_type_name(tensor.elem_type)}; expected float "
-            "frames, (N, C, H, W) or (N, T, C, H, W)"
+            "frames, (N, C, H, W) or (N, T, C, H, W): export it anew without the conversion at its "
+            "start"
         )
     shape = tuple(
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None

@@ -18,8 +18,9 @@ from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.picture.bicubic import downscale, upscale
 from vsrc.runtime.sample import sample_frames
 
-_SIDES = (64, 96)
-"""H and W of the small picture where they are free, LR pixels."""
+_SIDES = (64, 128)
+"""H and W of the small picture where they are free, LR pixels: multiples of what most networks
+divide their input by."""
 _CLEAR_DB = 2.0
 """Least difference of two candidates for the better one to be taken."""
 _LIKE_DB = 15.0

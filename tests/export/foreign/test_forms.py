@@ -132,6 +132,55 @@ def test_weights_that_are_missing_beside_a_graph_are_an_error(tmp_path: Path) ->
         read_original(path)
 
 
+@pytest.mark.parametrize("free", [-1, 0])
+def test_axes_that_are_written_as_no_length_are_free(free: int, tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "g.onnx", CASES["rgb"])
+    model = onnx.load(path)
+    for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dim.dim_value = free
+    onnx.save(model, path)
+    original = read_original(path)
+    assert original.shape == (None, 3, None, None)
+    assert original.run(np.zeros((1, 3, 20, 28), np.float32)).shape == (1, 3, 40, 56)
+
+
+def test_a_file_of_the_time_when_constants_were_inputs(tmp_path: Path) -> None:
+    """PyTorch wrote version 3 of the format up to 1.2, and others still do."""
+    path = write_foreign(tmp_path / "g.onnx", ForeignCase(RGB, opset=11))
+    model = onnx.load(path)
+    model.ir_version = 3
+    for tensor in model.graph.initializer:
+        model.graph.input.append(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    original = read_original(path)
+    frames = real_frames_for(original, window=1, height=20, width=28)
+    graph = wrap(normalise(original), RGB, graph_io="float", layout="stacked")
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    (sr,) = session.run(None, {"lr": frames[:, 0]})
+    np.testing.assert_array_equal(sr, original.run(frames[:, 0]).clip(0, 1))
+
+
+@pytest.mark.parametrize("divisor", [32, 64])
+def test_sizes_are_found_for_a_graph_that_divides_its_frames(divisor: int, tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "g.onnx", CASES["rgb"])
+    model = onnx.load(path)
+    first = next(node for node in model.graph.node if "input" in node.input)
+    first.input[0] = "again"
+    for name, source, target in (
+        ("SpaceToDepth", "input", "blocks"),
+        ("DepthToSpace", "blocks", "again"),
+    ):
+        node = onnx.helper.make_node(name, [source], [target], blocksize=divisor)
+        model.graph.node.insert(list(model.graph.node).index(first), node)
+    onnx.save(model, path)
+    original = normalise(read_original(path))
+    spec = describe_foreign(original, find_form(original, Told()))
+    assert (spec.size_multiple, spec.scale) == (divisor, 2)
+
+
 def test_an_output_of_integers_is_refused(tmp_path: Path) -> None:
     model = onnx.load(write_foreign(tmp_path / "g.onnx", CASES["rgb"]))
     model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
