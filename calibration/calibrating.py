@@ -56,6 +56,8 @@ CHECK_WINDOWS = 8
 CHECK_TILE = (96, 160)
 """Number and largest size of the windows on which int8 and fp32 outputs are compared; they are
 spread evenly over the draw."""
+FEW_TO_HOLD_OUT = 2 * CHECK_WINDOWS
+"""Number of windows from which on those are held out: no range is observed on them."""
 
 
 @dataclass(frozen=True)
@@ -201,17 +203,23 @@ def _feed_windows(
     unfinished: Unfinished,
     progress: CalibrationCallback,
 ) -> list[NDArray[np.uint8]]:
-    """Feed the drawn windows to the observer; return those on which outputs are compared."""
+    """Feed the drawn windows to the observer; return those on which outputs are compared.
+
+    Ranges and factors that fit the windows they were found on need not fit others, so what is
+    compared is not observed. Of a few windows each is needed for both.
+    """
     unfinished.load(observer.restore)
     network, (_, graph) = package.spec.network, package.graph("fp32")
     wanted = set(np.linspace(0, draw.count - 1, CHECK_WINDOWS).round().astype(int).tolist())
+    held_out = wanted if draw.count >= FEW_TO_HOLD_OUT else set()
     check = []
     windows = iter_drawn_windows(clips, draw, network, graph, tile=config.tile, seed=config.seed)
     with note_stop_signal() as stop:
         for place, window in enumerate(windows):
             progress(CalibrationProgress("feed", window.clip, place, draw.count))
             if place >= unfinished.count:
-                observer.see(window.lr)
+                if place not in held_out:
+                    observer.see(window.lr)
                 if stop.requested or unfinished.is_due or place == draw.count - 1:
                     unfinished.save(place + 1, observer.state())
             if stop.requested:

@@ -14,13 +14,14 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from vsrc.calibration import CalibrationConfig, calibrate
+from vsrc.calibration import CalibrationConfig, calibrate, calibrating
 from vsrc.calibration.calibration_file import (
     QAT,
     Calibration,
     read_calibration,
     write_calibration,
 )
+from vsrc.calibration.fidelity import Fidelity
 from vsrc.calibration.memory import affordable_tile
 from vsrc.calibration.observer import Observer
 from vsrc.calibration.progress import CalibrationProgress
@@ -55,6 +56,37 @@ def test_ranges_hold_what_the_network_makes_of_the_drawn_windows(
     for key in KEYS:
         assert found.ranges[key] == (observer.inputs[key].low, observer.inputs[key].high)
         assert found.outputs[key] == (observer.outputs[key].low, observer.outputs[key].high)
+
+
+@pytest.mark.parametrize(("windows", "observed"), [(16, 8), (15, 15)])
+def test_ranges_are_judged_on_windows_that_they_were_not_found_on(
+    package: Path,
+    write_video: Callable[..., Path],
+    drifting: Callable[..., Frames],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    windows: int,
+    observed: int,
+) -> None:
+    seen: list[bytes] = []
+    judged: list[bytes] = []
+
+    class Watched(Observer):
+        def see(self, lr: Frames) -> None:
+            seen.append(lr.tobytes())
+            super().see(lr)
+
+    class Judge(Fidelity):
+        def __init__(self, model: onnx.ModelProto, windows: list[Frames], *, threads: int) -> None:
+            judged.extend(window.tobytes() for window in windows)
+            super().__init__(model, windows, threads=threads)
+
+    monkeypatch.setattr(calibrating, "Observer", Watched)
+    monkeypatch.setattr(calibrating, "Fidelity", Judge)
+    clip = write_video(tmp_path / "clip.mkv", [drifting(windows, seed=3)])
+    calibrate(_config(package, clip, windows=windows))
+    assert (len(seen), len(judged)) == (observed, 8)
+    assert set(seen).isdisjoint(judged) == (observed < windows)
 
 
 def test_record_says_what_was_fed(package: Path, two_shots: Path) -> None:
