@@ -1,7 +1,8 @@
 """Read the tensors of an untrusted checkpoint.
 
 Pickles go through torch's `weights_only` reader, which builds tensors and containers and
-runs no code; of a training checkpoint the averaged weights are taken.
+runs no code, TorchScript programs through `torchscript_file`, which does the same; of a training
+checkpoint the averaged weights are taken.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vsrc.compressor.networks.checkpoints.torchscript_file import read_torchscript
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.package import open_package
 
@@ -30,11 +32,26 @@ CONTAINERS = (
     "params",
     "state_dict",
     "model_state_dict",
+    "generator_ema",
+    "g_ema",
+    "generator",
+    "netG",
+    "net_g",
     "model",
     "network",
     "net",
 )
 """Keys under which trainers store a state dict, averaged weights before the last ones."""
+
+_GENERATORS = (
+    *("generator_ema", "netG_ema", "net_g_ema", "g_ema", "model_ema", "ema_model"),
+    *("generator", "netG", "net_g", "model", "network", "net"),
+)
+"""First parts of the names of the network in a file that holds losses beside it."""
+_BESIDE = re.compile(
+    r".*(loss|criterion|discriminator|metric|vgg|lpips|psnr|ssim|counter|net_?d).*", re.IGNORECASE
+)
+"""First parts of the names of what is only for training."""
 
 _DEEPEST = 8
 
@@ -43,8 +60,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint by their names in the file, to the CPU.
 
     Args:
-        path: `.pth`, `.pt` or any other name that torch.save was given, `.safetensors`, `.npz`
-            (NumPy arrays), or a model package (`student.vsrc`).
+        path: `.pth`, `.pt` or any other name that torch.save or torch.jit.save was given,
+            `.safetensors`, `.npz` (NumPy arrays), or a model package (`student.vsrc`).
 
     Raises:
         MismatchError: The file is not a plain checkpoint.
@@ -56,7 +73,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         path = open_package(path).weights()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    return _READERS.get(path.suffix, _read_pickle)(path)
+    return _READERS.get(path.suffix.lower(), _read_pickle)(path)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -83,6 +100,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # invalid pickles can raise anything: KeyError, EOFError...
+        if "TorchScript" in str(error):
+            return _read_program(path)
         raise MismatchError(f"{path} {_why_refused(str(error))}") from error
     state = _unwrap(content)
     if not state:
@@ -93,12 +112,21 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def _read_program(path: Path) -> dict[str, Tensor]:
+    try:
+        state = read_torchscript(path)
+    except Exception as error:  # as above
+        line = str(error).strip().split("\n")[0]
+        raise MismatchError(
+            f"{path} is a TorchScript program whose weights cannot be read ({line}): save the "
+            "state dict of the network that it was made from"
+        ) from error
+    if not state:
+        raise MismatchError(f"{path} is a TorchScript program without weights")
+    return state
+
+
 def _why_refused(error: str) -> str:
-    if "TorchScript" in error:
-        return (
-            "is a TorchScript program, not a checkpoint: save the state dict of the network that "
-            "it was made from"
-        )
     if match := re.search(r"GLOBAL ([\w.]+)", error):
         return (
             f"holds Python objects other than tensors ({match[1]}), which could run any code, so "
@@ -113,15 +141,44 @@ def _unwrap(content: object) -> dict[str, Tensor]:
     for _ in range(_DEEPEST):  # a pickled dict may contain itself
         if not isinstance(content, Mapping):
             break
-        inner = next((key for key in CONTAINERS if isinstance(content.get(key), Mapping)), None)
+        inner = _inner_key(content)
         if inner is None:
-            return {
-                str(key): tensor
-                for key, tensor in content.items()
-                if isinstance(tensor, Tensor) and key != "n_averaged"  # AveragedModel's counter
-            }
+            return _without_losses(
+                {
+                    str(key): tensor
+                    for key, tensor in content.items()
+                    if isinstance(tensor, Tensor) and key != "n_averaged"  # AveragedModel's counter
+                }
+            )
         content = content[inner]
     return {}
+
+
+def _inner_key(content: Mapping[object, object]) -> object | None:
+    """Key of the state dict among the other entries of a checkpoint; None if it is one itself."""
+    for key in CONTAINERS:
+        if isinstance(content.get(key), Mapping):
+            return key
+    if any(isinstance(value, Tensor) for value in content.values()):
+        return None
+    states = [key for key, value in content.items() if _is_state(value)]
+    return states[0] if len(states) == 1 else None
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, Mapping) and any(
+        isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in value.items()
+    )
+
+
+def _without_losses(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Keep the network alone where a trainer stored its losses and discriminator beside it."""
+    parts = {key.partition(".")[0] for key in state}
+    chosen = next((part for part in _GENERATORS if part in parts), None)
+    rest = parts - set(_GENERATORS)
+    if chosen is None or len(parts) == 1 or not all(map(_BESIDE.fullmatch, rest)):
+        return state
+    return {key: tensor for key, tensor in state.items() if key.startswith(f"{chosen}.")}
 
 
 def _describe(content: object) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,14 +84,68 @@ def test_every_container_is_opened(container: str, tmp_path: Path) -> None:
     assert read_weights(tmp_path / "tiny.pth").keys() == state.keys()
 
 
+@pytest.mark.parametrize("key", ["student", "whatever"])
+def test_a_single_state_under_any_key_is_found(key: str, tmp_path: Path) -> None:
+    state = tiny_state()
+    adam = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.1}]}
+    torch.save({"epoch": 3, key: state, "optimizer": adam}, tmp_path / "tiny.pth")
+    assert read_weights(tmp_path / "tiny.pth").keys() == state.keys()
+    torch.save({key: state, "other": state}, tmp_path / "two.pth")
+    with pytest.raises(MismatchError, match=f"{key}, other"):
+        read_weights(tmp_path / "two.pth")
+
+
+@pytest.mark.parametrize(
+    ("network", "beside"),
+    [
+        ("generator", ("step_counter", "perceptual_loss.vgg.0.weight")),
+        ("generator_ema", ("generator.head.weight", "discriminator.body.weight")),
+        ("netG", ("netD.0.weight", "lpips.lin0.weight")),
+        ("model", ("loss_fn.kernel", "val_metric.total")),
+    ],
+)
+def test_the_network_is_taken_from_a_file_with_losses_and_discriminators(
+    network: str, beside: tuple[str, ...], tmp_path: Path
+) -> None:
+    state = tiny_state()
+    stored = {**prefixed(state, f"{network}."), **{name: torch.ones(1) for name in beside}}
+    torch.save({"state_dict": stored, "pytorch-lightning_version": "2"}, tmp_path / "a.ckpt")
+    found = Tiny()
+    load_weights(found, tmp_path / "a.ckpt")
+    assert_holds(found, state)
+
+
+def test_a_part_called_model_beside_other_parts_of_a_network_stays(tmp_path: Path) -> None:
+    state = {"model.0.weight": torch.ones(1), "head.weight": torch.ones(1)}
+    torch.save(state, tmp_path / "own.pth")
+    assert read_weights(tmp_path / "own.pth").keys() == state.keys()
+
+
 def test_safetensors_and_the_old_torch_format_are_read(tmp_path: Path) -> None:
     state = tiny_state()
     save_file(state, tmp_path / "tiny.safetensors")
     torch.save(state, tmp_path / "tiny.pt", _use_new_zipfile_serialization=False)
-    for name in ("tiny.safetensors", "tiny.pt"):
+    save_file(state, tmp_path / "LOUD.SAFETENSORS")
+    for name in ("tiny.safetensors", "tiny.pt", "LOUD.SAFETENSORS"):
         network = Tiny()
         load_weights(network, str(tmp_path / name))
         assert_holds(network, state)
+
+
+@pytest.mark.parametrize("make", ["script", "trace"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_torchscript_program_gives_its_weights(make: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU()).half().eval()
+    lr = torch.rand(1, 3, 8, 8, dtype=torch.float16)
+    program = torch.jit.script(network) if make == "script" else torch.jit.trace(network, lr)
+    program.save(str(tmp_path / "program.pt"))
+    found, wanted = read_weights(tmp_path / "program.pt"), network.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+    assert {key: each.dtype for key, each in found.items()} == {
+        key: each.dtype for key, each in wanted.items()
+    }
 
 
 def test_a_model_package_gives_its_weights(untrained_package: Path) -> None:
@@ -146,6 +201,21 @@ class TestRefusals:
         for name in ("trap.pth", "trap.pkl"):
             with pytest.raises(MismatchError, match=r"trap\..*posix\.mkdir"):
                 load_weights(Tiny(), tmp_path / name)
+        assert not witness.exists()
+
+    def test_code_in_a_torchscript_program_does_not_run(self, tmp_path: Path) -> None:
+        witness = tmp_path / "ran"
+
+        class Trap:
+            def __reduce__(self) -> tuple[object, tuple[str, int]]:
+                return os.mkdir, (str(witness), 0o700)
+
+        with zipfile.ZipFile(tmp_path / "trap.pt", "w") as archive:
+            for name in ("data.pkl", "constants.pkl"):
+                archive.writestr(f"trap/{name}", pickle.dumps(Trap(), protocol=2))
+            archive.writestr("trap/version", "3")
+        with pytest.raises(MismatchError, match=r"trap\.pt .*posix\.mkdir"):
+            load_weights(Tiny(), tmp_path / "trap.pt")
         assert not witness.exists()
 
     def test_a_whole_module_is_refused(self, tmp_path: Path) -> None:
