@@ -1,7 +1,8 @@
-"""Any image super-resolution checkpoint that spandrel recognises, as a teacher.
+"""Any image super-resolution or restoration checkpoint that spandrel recognises.
 
 `create("spandrel:4x_something.pth")` detects the architecture from the names in the file
 (ESRGAN, SwinIR, HAT, SPAN, OmniSR and some thirty others), builds it and loads the weights.
+Restoration networks have scale 1; those of one channel get luma.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
+from vsrc.compressor.networks.layers.luma import LumaPath
 from vsrc.compressor.networks.layers.receptive_field import find_halo
 from vsrc.runtime.dependencies import find_version
 from vsrc.runtime.errors import MismatchError, MissingDependencyError
@@ -27,7 +29,7 @@ from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.spec import NetworkSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from spandrel import ImageModelDescriptor, SizeRequirements
 
@@ -37,6 +39,9 @@ SPANDREL = "spandrel:"
 _DESCRIBED = ("torchvision::nms", "torchvision::qnms")
 """Operators of torchvision that its Python code registers on import."""
 
+_PURPOSES = ("SR", "Restoration")
+_CHANNELS = ((3, 3), (1, 1))
+
 PACKED = "spandrel"
 """Name of such a network in a package: its architecture is recognised in the package's weights."""
 
@@ -45,7 +50,8 @@ class SpandrelImage(nn.Module):
     """A network loaded by spandrel, with our interface.
 
     Args:
-        descriptor: Spandrel's descriptor of a super-resolution network on RGB.
+        descriptor: Spandrel's descriptor of a network for super-resolution, or for restoration
+            (scale 1), on RGB or on luma.
         path: Path of the checkpoint, for the spec; empty for a network that was packed.
         hr_features: Module path inside the network whose output is the feature at output
             resolution right before the last convolution; empty where there is none.
@@ -68,6 +74,7 @@ class SpandrelImage(nn.Module):
         # Spandrel's own call runs in inference mode and clips, so it gives no
         # gradient; this is the function it calls between those two.
         self._call = descriptor._call_fn
+        self.luma_path = LumaPath(self.scale) if descriptor.input_channels == 1 else None
         self.taps = {"hr_features": hr_features, "stages": stages}
         for tap in filter(None, [hr_features, *stages.split(",")]):
             self._check_tap(tap)
@@ -94,6 +101,7 @@ class SpandrelImage(nn.Module):
             parameters=parameter_count(self.collapsed()),
             gmac_per_lr_pixel=gmac,
             size_multiple=self.needs.multiple_of,
+            colour="rgb" if self.luma_path is None else "y",
             hr_features=f"network.{hr_features}" if hr_features else None,
             stages=tuple(f"network.{tap}" for tap in stages.split(",") if tap),
         )
@@ -107,8 +115,14 @@ class SpandrelImage(nn.Module):
         Returns:
             `(N, 3, sH, sW)`, not clipped unless the network itself does.
         """
-        height, width = lr.shape[-2:]
-        sr: Tensor = self._call(self.network, _pad(lr, self.needs))
+        if self.luma_path is None:
+            return self._upscale(lr)
+        luma, chroma = self.luma_path.split(lr)
+        return self.luma_path.join(self._upscale(luma), chroma)
+
+    def _upscale(self, planes: Tensor) -> Tensor:
+        height, width = planes.shape[-2:]
+        sr: Tensor = self._call(self.network, _pad(planes, self.needs))
         return sr[..., : height * self.scale, : width * self.scale]
 
     def collapsed(self) -> SpandrelImage:
@@ -149,7 +163,8 @@ def from_spandrel(path: str, *, hr_features: str = "", stages: str = "") -> Span
 
     Raises:
         MissingDependencyError: Spandrel is not installed, or its torchvision does not load.
-        MismatchError: Unknown architecture, or not super-resolution on RGB.
+        MismatchError: Unknown architecture, or neither super-resolution nor restoration of
+            pictures.
     """
     return recognise(read_weights(path), path=path, hr_features=hr_features, stages=stages)
 
@@ -195,25 +210,56 @@ def recognise(
     state: Mapping[str, Tensor], *, path: str, hr_features: str = "", stages: str = ""
 ) -> SpandrelImage:
     """Load the network from tensors already read; `path` is their file."""
-    spandrel = import_spandrel()
-    try:
-        descriptor = spandrel.ModelLoader().load_from_state_dict(dict(state))
-    except spandrel.UnsupportedModelError as error:
-        raise MismatchError(
-            f"{path}: spandrel recognises no architecture in it; if it is one of vsrc's networks, "
-            "name it: create(NAME) and load_weights"
-        ) from error
+    broken = next((key for key, tensor in state.items() if not torch.isfinite(tensor).all()), None)
+    if broken is not None:
+        raise MismatchError(f"{path}: {broken} holds NaN or infinity; take another checkpoint")
+    descriptor = _descriptor(import_spandrel(), state, path)
     architecture = descriptor.architecture.name
-    if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose != "SR":
+    if descriptor.purpose not in _PURPOSES:
         raise MismatchError(
-            f"{path} is a {architecture} for {descriptor.purpose.lower()}; expected "
-            "super-resolution"
+            f"{path} is a {architecture} for {descriptor.purpose}; expected super-resolution or "
+            "restoration"
         )
     channels = (descriptor.input_channels, descriptor.output_channels)
-    if channels != (3, 3):
-        raise MismatchError(f"{path} is a {architecture} of {channels[0]} channels; expected RGB")
+    if channels not in _CHANNELS:
+        raise MismatchError(
+            f"{path} is a {architecture} from {channels[0]} channels to {channels[1]}; expected "
+            "RGB or luma"
+        )
     image = SpandrelImage(descriptor, path=path, hr_features=hr_features, stages=stages)
     return image.float().eval()
+
+
+def _descriptor(
+    spandrel: ModuleType, state: Mapping[str, Tensor], path: str
+) -> ImageModelDescriptor[nn.Module]:
+    """Let spandrel detect and load a network, whatever a trainer wrote before its names."""
+    load = spandrel.ModelLoader().load_from_state_dict
+    for named in _without_prefixes(state):
+        try:
+            descriptor: ImageModelDescriptor[nn.Module] = load(dict(named))
+        except spandrel.UnsupportedModelError:
+            continue
+        except Exception as error:  # names of a known network, and other shapes or fewer tensors
+            line = str(error).strip().split("\n")[0]
+            raise MismatchError(
+                f"{path}: spandrel recognises a network in it, and cannot load it: {line}"
+            ) from error
+        return descriptor
+    raise MismatchError(
+        f"{path}: spandrel recognises no architecture in it; if it is one of vsrc's networks, "
+        "name it: create(NAME) and load_weights"
+    )
+
+
+def _without_prefixes(state: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
+    """Yield tensors as they are named, then without one after the other shared first part."""
+    yield state
+    while state and all("." in key for key in state):
+        if len({key.partition(".")[0] for key in state}) > 1:
+            return
+        state = {key.partition(".")[2]: tensor for key, tensor in state.items()}
+        yield state
 
 
 def _pad(lr: Tensor, needs: SizeRequirements) -> Tensor:

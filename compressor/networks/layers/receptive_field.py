@@ -89,6 +89,7 @@ def find_halo(
 ) -> Halo:
     """Measure the halo from the gradient of an output pixel with respect to the frames.
 
+    Where a network has no gradient outside of training, a changed pixel takes its place.
     Where the receptive field fills the largest tested frame (pooling, attention) the halo holds
     99.9 % of the gradient, and is not exact.
 
@@ -121,9 +122,8 @@ def random_frames(window: int, *, height: int, width: int) -> Tensor:
 
 
 def _influence(network: nn.Module, *, window: int, scale: int, side: int, block: int) -> Tensor:
-    """Gradient by distance from a block of output pixels in the centre, `(distances,)`."""
+    """Influence by distance from a block of pixels in the centre, `(distances,)`."""
     first = side // 2 // block * block
-    inside = slice(first * scale, (first + block) * scale)
     places = torch.arange(side)
     distance = torch.maximum(first - places, places - (first + block - 1)).clamp(min=0)
     apart = torch.maximum(distance[:, None], distance[None, :])
@@ -131,14 +131,37 @@ def _influence(network: nn.Module, *, window: int, scale: int, side: int, block:
     for draw in range(_DRAWS):
         generator = torch.Generator().manual_seed(draw)
         shape = (1, window, 3, side, side) if window > 1 else (1, 3, side, side)
-        frames = torch.rand(shape, generator=generator).requires_grad_()
-        sr = network(frames)[..., inside, inside]
-        signs = torch.randn(sr.shape, generator=generator)
-        (gradient,) = torch.autograd.grad((sr * signs).sum(), frames)
-        energy = gradient.abs().double().flatten(0, -3).sum(0)
+        frames = torch.rand(shape, generator=generator)
+        inside = slice(first, first + block)
+        try:
+            energy = _gradient(network, frames, generator, inside=inside, scale=scale)
+        except RuntimeError:  # what is written in place, as in RealPLKSR, has none
+            energy = _change(network, frames, inside=inside, scale=scale)
         by_distance.index_add_(0, apart.flatten(), energy.flatten())
     # Beyond the nearer edge only one side is seen: what is there counts as reached, at its end.
     edge = int(torch.minimum(distance[0], distance[-1]))
     reached = by_distance[: edge + 1].clone()
     reached[-1] += by_distance[edge + 1 :].sum()
     return reached
+
+
+def _gradient(
+    network: nn.Module, frames: Tensor, generator: torch.Generator, *, inside: slice, scale: int
+) -> Tensor:
+    """Gradient of the SR of a block with respect to each LR pixel, `(H, W)`."""
+    frames = frames.clone().requires_grad_()
+    rows = slice(inside.start * scale, inside.stop * scale)
+    sr = network(frames)[..., rows, rows]
+    signs = torch.randn(sr.shape, generator=generator)
+    (gradient,) = torch.autograd.grad((sr * signs).sum(), frames)
+    return gradient.abs().double().flatten(0, -3).sum(0)
+
+
+def _change(network: nn.Module, frames: Tensor, *, inside: slice, scale: int) -> Tensor:
+    """Change of the SR of each LR pixel where a block of LR pixels changes, `(H, W)`."""
+    changed = frames.clone()
+    changed[..., inside, inside] = 1 - changed[..., inside, inside]
+    with torch.no_grad():
+        difference = (network(changed) - network(frames.clone())).abs().double()
+    rows, columns = frames.shape[-2:]
+    return difference.flatten(0, -3).sum(0).reshape(rows, scale, columns, scale).sum((1, 3))

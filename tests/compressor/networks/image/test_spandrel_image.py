@@ -68,9 +68,56 @@ def test_files_of_other_kinds_are_refused(spandrel: ModuleType, tmp_path: Path) 
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
     with pytest.raises(MismatchError, match=r"linear\.pth.*create\(NAME\)"):
         create(f"spandrel:{tmp_path / 'linear.pth'}")
-    grey = compact_file(spandrel, tmp_path, num_in_ch=1, num_out_ch=1)
-    with pytest.raises(MismatchError, match=r"Compact .*1 channels"):
-        create(f"spandrel:{grey}")
+    four = compact_file(spandrel, tmp_path, num_in_ch=4, num_out_ch=4)
+    with pytest.raises(MismatchError, match=r"Compact from 4 channels to 4"):
+        create(f"spandrel:{four}")
+
+
+def test_weights_that_spandrel_cannot_load_end_in_one_line(
+    spandrel: ModuleType, tmp_path: Path
+) -> None:
+    path = compact_file(spandrel, tmp_path)
+    state = torch.load(path)["params_ema"]
+    torch.save({key: state[key] for key in state if key != "body.2.bias"}, path)
+    with pytest.raises(MismatchError, match=r"compact\.pth: .*cannot load it"):
+        create(f"spandrel:{path}")
+    torch.save({**state, "body.2.bias": state["body.2.bias"] / 0}, path)
+    with pytest.raises(MismatchError, match=r"body\.2\.bias holds NaN"):
+        create(f"spandrel:{path}")
+
+
+def test_a_network_of_one_channel_gets_luma(spandrel: ModuleType, tmp_path: Path) -> None:
+    path = compact_file(spandrel, tmp_path, num_in_ch=1, num_out_ch=1)
+    network = create(f"spandrel:{path}")
+    assert spec_of(network).colour == "y"
+    lr = torch.rand(1, 3, 12, 16)
+    red, green, blue = lr.double().unbind(1)
+    luma = (16 + 65.481 * red + 128.553 * green + 24.966 * blue) / 255  # MATLAB's rgb2ycbcr
+    with torch.no_grad():
+        wanted = spandrel.ModelLoader().load_from_file(path).model(luma[:, None].float())
+        red, green, blue = network(lr).double().unbind(1)
+    found = (16 + 65.481 * red + 128.553 * green + 24.966 * blue) / 255
+    assert torch.allclose(found, wanted[:, 0].double(), atol=1e-5)
+
+
+def test_a_network_that_restores_has_scale_1(spandrel: ModuleType, tmp_path: Path) -> None:
+    network = spandrel.architectures.DnCNN.DnCNN(in_nc=3, out_nc=3, nc=8, nb=8, act_mode="R")
+    torch.save(network.state_dict(), tmp_path / "denoise.pth")
+    found, lr = create(f"spandrel:{tmp_path / 'denoise.pth'}"), torch.rand(1, 3, 9, 11)
+    assert spec_of(found).scale == 1
+    with torch.no_grad():
+        assert torch.equal(found(lr), network.eval()(lr))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "netG.", "model.", "_orig_mod.", "model.net."])
+def test_prefixes_of_trainers_are_taken_off(
+    spandrel: ModuleType, tmp_path: Path, prefix: str
+) -> None:
+    path = compact_file(spandrel, tmp_path)
+    plain, state = create(f"spandrel:{path}"), torch.load(path)["params_ema"]
+    torch.save({"state_dict": {f"{prefix}{key}": state[key] for key in state}}, path)
+    lr = torch.rand(1, 3, 5, 6)
+    assert torch.equal(create(f"spandrel:{path}")(lr), plain(lr))
 
 
 def test_a_tap_that_is_not_there_names_the_nearest(spandrel: ModuleType, tmp_path: Path) -> None:
