@@ -17,6 +17,7 @@ from vsrc.commands.options.own_network import (
     take_told,
     writable,
 )
+from vsrc.commands.options.sample_input import resolve_inputs
 from vsrc.commands.progress.calibration_bar import CalibrationBar
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.runtime.text.quoting import quoted
@@ -24,7 +25,7 @@ from vsrc.runtime.text.quoting import quoted
 
 @click.command("calibrate")
 @click.argument("model", type=MODEL)
-@click.argument("clips", nargs=-1, metavar="VIDEO|DIR...")
+@click.argument("clips", nargs=-1, metavar="VIDEO|DIR...", callback=resolve_inputs)
 @output_option
 @own_network_options
 @click.option(

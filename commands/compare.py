@@ -9,6 +9,7 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.sample_input import InputPath
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo
 from vsrc.runtime.quality.compare_config import CompareConfig
@@ -16,9 +17,9 @@ from vsrc.runtime.text.quoting import quoted
 
 
 @click.command("compare")
-@click.argument("left", type=click.Path(path_type=Path))
-@click.argument("right", type=click.Path(path_type=Path))
-@click.argument("reference", required=False, type=click.Path(path_type=Path))
+@click.argument("left", type=InputPath())
+@click.argument("right", type=InputPath())
+@click.argument("reference", required=False, type=InputPath())
 @click.option(
     "-o",
     "--output",

@@ -10,6 +10,7 @@ import click
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.lazy_group import LazyGroup
 from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.sample_input import InputPath
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.compressor.training.config import DistillConfig
@@ -22,7 +23,7 @@ def data_group() -> None:
 
 
 @data_group.command("check")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=InputPath())
 @click.option(
     "--scale", type=int, default=DistillConfig.scale, show_default=True, help="SR/LR side ratio."
 )

@@ -12,6 +12,7 @@ import click
 
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.option_groups import GroupedCommand
+from vsrc.commands.options.sample_input import resolve_inputs
 from vsrc.commands.options.shape_option import read_shapes
 from vsrc.commands.progress.training_bar import TrainingBar
 from vsrc.commands.text_output import echo, echo_line
@@ -42,7 +43,12 @@ _GROUPS = {
 @click.option(
     "--student", help=f"Name, package or module:function.  [default: {DistillConfig.student}]"
 )
-@click.option("--data", multiple=True, help="Folder of videos or frames; may be repeated.")
+@click.option(
+    "--data",
+    multiple=True,
+    callback=resolve_inputs,
+    help="Folder of videos or frames, or a video; may be repeated.",
+)
 @click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
 @click.option(
     "--objective",

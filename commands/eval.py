@@ -12,6 +12,7 @@ from vsrc.commands.options.device_argument import device_option
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.model_argument import MODEL
 from vsrc.commands.options.own_network import own_network_options, packaged, take_told
+from vsrc.commands.options.sample_input import InputPath
 from vsrc.commands.options.trust_options import allow_code_option
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
@@ -22,7 +23,7 @@ from vsrc.runtime.text.quoting import quoted
 @click.command("eval")
 @click.argument("models", nargs=-1, metavar="[MODEL]...", type=MODEL)
 @own_network_options
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="Folder of clips.")
+@click.option("--data", required=True, type=InputPath(), help="Folder of clips.")
 @click.option(
     "--metrics",
     default=",".join(EvalConfig.metrics),

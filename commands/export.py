@@ -20,6 +20,7 @@ from vsrc.commands.options.own_network import (
     take_told,
     writable,
 )
+from vsrc.commands.options.sample_input import InputPath
 from vsrc.commands.options.shape_option import read_shapes
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
@@ -107,7 +108,7 @@ _GROUPS = {
 @click.option(
     "--calib",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=InputPath(),
     metavar="CLIPS",
     help="Calibrate on these LR videos or folders first; may be repeated.",
 )

@@ -9,6 +9,7 @@ import click
 
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.sample_input import resolve_input
 from vsrc.commands.text_output import echo
 from vsrc.runtime.text.quoting import quoted
 
@@ -22,7 +23,7 @@ def inspect_command(path: Path, as_json: bool) -> None:
     from vsrc.export.inspection.any_file import inspect
     from vsrc.runtime.inspection.facts import check_intact, inspection_json, inspection_text
 
-    inspection = inspect(path)
+    inspection = inspect(Path(resolve_input(str(path))))
     if as_json:
         click.echo(json.dumps(inspection_json(inspection), indent=2))
     else:

@@ -13,6 +13,28 @@ from typing import Any
 import click
 
 
+_SYNONYMS = {
+    "upscale": "infer",
+    "run": "infer",
+    "enhance": "infer",
+    "train": "distill",
+    "quantize": "calibrate",
+    "quantise": "calibrate",
+    "convert": "export",
+    "build": "export",
+    "measure": "bench",
+    "evaluate": "eval",
+    "models": "zoo",
+    "list": "zoo",
+    "info": "inspect",
+    "show": "inspect",
+    "check": "doctor",
+    "test": "selftest",
+    "import": "pack",
+}
+"""Word that other programs use -> command."""
+
+
 @dataclass(frozen=True)
 class LazyCommand:
     """A command that is imported on first use.
@@ -71,6 +93,8 @@ class LazyGroup(click.Group):
 
     def _advise(self, ctx: click.Context, word: str) -> str:
         names = self.list_commands(ctx)
+        if _SYNONYMS.get(word) in names:
+            return f"did you mean '{ctx.command_path} {_SYNONYMS[word]}'?"
         if near := get_close_matches(word, names, n=1):
             return f"did you mean '{ctx.command_path} {near[0]}'?"
         if "infer" in names and Path(word).exists():

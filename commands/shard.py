@@ -7,12 +7,19 @@ from pathlib import Path
 import click
 
 from vsrc.commands.options.media_options import media_options
+from vsrc.commands.options.sample_input import resolve_inputs
 from vsrc.commands.text_output import echo_line
 from vsrc.compressor.shard_config import ShardConfig
 
 
 @click.command("shard")
-@click.option("--data", multiple=True, required=True, help="Folder of videos or frames.")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    callback=resolve_inputs,
+    help="Folder of videos or frames, or a video; may be repeated.",
+)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )

@@ -30,7 +30,9 @@ def test_help_is_a_word_too(words: tuple[str, ...]) -> None:
     [
         (("infr", "a.mp4"), "did you mean 'vsrc infer'?"),
         (("data", "chek"), "did you mean 'vsrc data check'?"),
-        (("upscale",), "there are: bench, calibrate, "),
+        (("upscale",), "did you mean 'vsrc infer'?"),
+        (("train",), "did you mean 'vsrc distill'?"),
+        (("banana",), "there are: bench, calibrate, "),
     ],
 )
 def test_an_unknown_command_names_the_nearest(words: tuple[str, ...], advice: str) -> None:
