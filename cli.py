@@ -64,7 +64,7 @@ class _Main(LazyGroup):
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, click.Abort):
-                _fail("interrupted; nothing is kept", 130)
+                _fail("interrupted; nothing was saved", 130)
             except click.exceptions.Exit:
                 raise
             except click.ClickException as error:
@@ -80,14 +80,27 @@ def _with_example(error: click.ClickException) -> str:
     example = EXAMPLES.get(name.partition(" ")[0])
     if isinstance(error, click.MissingParameter) and example:
         return f"{error.message} For example: {example}".strip()
+    if isinstance(error, click.BadOptionUsage) and (usage := _usage_of(error)):
+        return f"{error.message} Expected: {usage}"
     return error.message
+
+
+def _usage_of(error: click.BadOptionUsage) -> str:
+    """An option with its values, as in the help; empty where it cannot be found."""
+    if error.ctx is None:
+        return ""
+    for option in error.ctx.command.params:
+        record = option.get_help_record(error.ctx)
+        if record is not None and error.option_name in option.opts:
+            return record[0]
+    return ""
 
 
 _EXPLAINED: tuple[tuple[type[Exception], int, str], ...] = (
     (ValueError, 2, "{}"),
     (BrokenPipeError, 1, "the program that reads this output closed the pipe"),
     (OSError, 1, "{}"),
-    (MemoryError, 1, "memory ran out ({})"),
+    (MemoryError, 1, "out of memory ({})"),
 )
 """Class of an error, exit status, and the line; the first class that fits is taken."""
 

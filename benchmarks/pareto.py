@@ -275,7 +275,7 @@ def take_times(candidates: Sequence[Candidate], clip: Path, rounds: int) -> None
 def table(candidates: Sequence[Candidate]) -> Iterator[str]:
     """Markdown."""
     yield (
-        "| | parameters | GMAC a frame "
+        "| | parameters | GMAC per frame "
         f"| PSNR-Y, {CLEAN} | SSIM, {CLEAN} | LPIPS, {CLEAN} "
         f"| PSNR-Y, {CODED} | SSIM, {CODED} | LPIPS, {CODED} "
         f"| PSNR-Y int8-cpu, {CLEAN} | CPU ms fp32 | CPU ms int8-cpu |\n|---|" + "---:|" * 11
@@ -309,7 +309,7 @@ def draw(candidates: Sequence[Candidate], path: Path) -> None:
     for axes, kind in zip(both, (CLEAN, CODED), strict=True):
         for one in candidates:
             _draw_candidate(axes, one, kind)
-        axes.set(xscale="log", title=kind, xlabel="CPU ms a frame, 180x320 (HxW), one thread")
+        axes.set(xscale="log", title=kind, xlabel="CPU ms per frame, 180x320 (HxW), one thread")
         axes.grid(visible=True, alpha=0.3)
         axes.margins(x=0.35, y=0.12)
     both[0].set(ylabel="Y-PSNR, dB; ring: int8")

@@ -107,7 +107,7 @@ def _narrow_notes(
         if low and len(low) == len(used):
             notes.append(
                 f"all calibration clips are {words.split(',')[0]}: int8 would clip {other} video; "
-                f"add {other} clips, unless all that will be fed looks like these"
+                f"add {other} clips, unless all input will look like these"
             )
     return notes
 

@@ -303,7 +303,7 @@ def _compare(compared: tuple[Path, Path], files: _ReportFiles) -> None:
 
 def _bench_words(now: BenchProgress) -> tuple[str, str]:
     words = {
-        "idle": "watching the machine idle",
+        "idle": "measuring the idle machine",
         "load": "loading",
         "stages": "timing the stages",
         "machine": "measuring the machine",

@@ -5,19 +5,20 @@ from __future__ import annotations
 import click
 
 SHELLS = ("bash", "zsh", "fish")
+_HELP = """Print the completion script of a shell.
+
+\b
+bash  eval "$(vsrc completion bash)"       in ~/.bashrc
+zsh   eval "$(vsrc completion zsh)"        in ~/.zshrc, after compinit
+fish  vsrc completion fish | source        in ~/.config/fish/config.fish
+"""
 
 
-@click.command("completion")
+@click.command("completion", help=_HELP)
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion_command(context: click.Context, shell: str) -> None:
-    """Print the completion script of a shell.
-
-    \b
-    bash  eval "$(vsrc completion bash)"       in ~/.bashrc
-    zsh   eval "$(vsrc completion zsh)"        in ~/.zshrc, after compinit
-    fish  vsrc completion fish | source        in ~/.config/fish/config.fish
-    """
+    """Print the completion script of a shell."""
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

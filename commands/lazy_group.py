@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-
 _SYNONYMS = {
     "upscale": "infer",
     "run": "infer",

@@ -65,18 +65,20 @@ from vsrc.runtime.text.quoting import quoted
     "--threads", type=int, default=PreviewConfig.threads, help="CPU threads.  [default: all]"
 )
 @click.option("--codec", help="Codec of the results, as for vsrc infer; it changes time and size.")
-@click.option("--crf", type=int, help="Constant quality of the codec, smaller is better.")
+@click.option("--crf", type=int, help="Constant quality, lower is better.")
 @click.option("--preset", help="Preset of the encoder.")
 @click.option(
     "--fps",
     type=float,
     default=PreviewConfig.fps,
     show_default=True,
-    help="Frame rate of inputs that are images, frames/s.",
+    help="Frame rate of image sequences, frames/s.",
 )
 @media_options
-@click.option("--allow-hdr", is_flag=True, help="Upscale HDR as if its values were SDR.")
-@click.option("--deinterlace", is_flag=True, help="Deinterlace interlaced video first.")
+@click.option(
+    "--allow-hdr", is_flag=True, help="Upscale HDR without tone mapping, as if it were SDR."
+)
+@click.option("--deinterlace", is_flag=True, help="Deinterlace first (bwdif).")
 @click.option("--overwrite", is_flag=True, help="Replace an existing page.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def preview_command(

@@ -206,7 +206,7 @@ def _refuse_to_lose(config: DistillConfig) -> None:
         if not config.overwrite:
             raise OutputError(
                 f"{config.run_folder} holds a run already: add --resume to continue it, or "
-                "--overwrite to start anew"
+                "--overwrite to start over"
             )
         _clear(config.run_folder)
 

@@ -98,7 +98,7 @@ def _latency_line(timing: ShippedLatency) -> str:
     size = format_shape(timing.height_px, timing.width_px)
     threads = f"{timing.threads} thread{'s' if timing.threads > 1 else ''}"
     return (
-        f"{timing.p50_ms:.1f} ms a frame of {size} (median), {timing.session}, {threads}, "
+        f"{timing.p50_ms:.1f} ms per frame of {size} (median), {timing.session}, {threads}, "
         f"{timing.machine}"
     )
 

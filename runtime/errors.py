@@ -11,7 +11,7 @@
     ├── MismatchError           two things that must agree do not (checkpoint and network, ...)
     ├── TrainingError           a training run cannot continue (a loss that is not finite)
     ├── MissingDependencyError  exit status 3: a dependency is not installed or failed to load
-    ├── DeviceMemoryError       memory ran out while a network ran
+    ├── DeviceMemoryError       out of memory while running a network
     ├── GateError               exit status 4: a quality or latency limit was missed
     └── StoppedError            exit status 130: Ctrl+C or SIGTERM; what was done is saved
 
@@ -113,7 +113,7 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     elif isinstance(error, MemoryError) and not words:
-        text = "memory ran out"
+        text = "out of memory"
     else:
         text = f"{type(error).__name__}: {words}" if words else type(error).__name__
     text = " ".join(text.split())

@@ -39,7 +39,12 @@ class Machine:
 
     def __str__(self) -> str:
         """Processor, number of cores and operating system, for people."""
-        return f"{self.cpu or self.architecture}, {self.cores} cores, {self.system}"
+        return f"{self.cpu or self.architecture}, {cores_text(self.cores)}, {self.system}"
+
+
+def cores_text(cores: int) -> str:
+    """Format a number of cores: `1 core`, `8 cores`."""
+    return f"{cores} core{'' if cores == 1 else 's'}"
 
 
 def this_machine() -> Machine:

@@ -32,7 +32,7 @@ def raising(error: BaseException) -> click.Command:
         (GateError("missed"), 4, "vsrc: missed"),
         (ValueError("wrong"), 2, "vsrc: wrong"),
         (OSError(28, "No space left on device"), 1, "vsrc: [Errno 28] No space left on device"),
-        (KeyboardInterrupt(), 130, "vsrc: interrupted; nothing is kept"),
+        (KeyboardInterrupt(), 130, "vsrc: interrupted; nothing was saved"),
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
             3,
@@ -74,7 +74,7 @@ atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
 main(["wait"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (130, "vsrc: interrupted; nothing is kept\n")
+    assert (done.returncode, done.stderr) == (130, "vsrc: interrupted; nothing was saved\n")
 
 
 def test_a_mistake_of_our_own_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:

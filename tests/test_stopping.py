@@ -109,7 +109,7 @@ def test_export_leaves_the_package_as_it_was(
     package = Path(shutil.copytree(untrained_package, tmp_path / "student.vsrc"))
     before = {f"student.vsrc/{p.name}": p.read_bytes() for p in package.iterdir()}
     last, files = stopped(["export", package], "comparing", number, tmp_path)
-    assert last == "vsrc: interrupted; nothing is kept"
+    assert last == "vsrc: interrupted; nothing was saved"
     assert files == before
 
 
@@ -134,7 +134,7 @@ def test_bench_keeps_nothing_and_ends_its_child(
     report = tmp_path / "report.json"
     arguments = ["bench", package, "--shape", "32x32", "--json", report]
     last, files = stopped(arguments, "loading", number, tmp_path)
-    assert last == "vsrc: interrupted; nothing is kept"
+    assert last == "vsrc: interrupted; nothing was saved"
     assert [name for name in files if not name.startswith("student.vsrc/")] == []
 
 
@@ -144,7 +144,7 @@ def test_infer_says_that_nothing_is_kept(
 ) -> None:
     arguments = ["infer", clips / "b.mp4", "-m", package, "-o", tmp_path / "sr.mp4"]
     last, files = stopped(arguments, "64x64", number, tmp_path)
-    assert last == "vsrc: interrupted; nothing is kept"
+    assert last == "vsrc: interrupted; nothing was saved"
     assert [name for name in files if not name.startswith("student.vsrc/")] == []
 
 
@@ -154,8 +154,7 @@ def test_infer_says_how_many_results_are_complete(
     arguments = ["infer", clips, "-m", package, "-o", tmp_path / "out"]
     last, files = stopped(arguments, "b.mp4", signal.SIGTERM, tmp_path)
     assert last == (
-        "vsrc: interrupted; 1 of 2 results is complete; run the same command again to resume after "
-        "it"
+        "vsrc: interrupted; 1 of 2 results is complete; run the same command to resume after it"
     )
     results = [name for name in files if not name.startswith("student.vsrc/")]
     assert sorted(results) == ["out/a.mp4", "out/vsrc-manifest.json"]
@@ -188,5 +187,5 @@ def test_distill_saves_first(clips: Path, tmp_path: Path, number: signal.Signals
 def test_distill_keeps_nothing_before_its_first_step(clips: Path, tmp_path: Path) -> None:
     arguments = distill_command(clips, tmp_path, steps=9)
     last, files = stopped(arguments, "a.mp4: 1 of 2", signal.SIGTERM, tmp_path)
-    assert last == "vsrc: interrupted; nothing is kept"
+    assert last == "vsrc: interrupted; nothing was saved"
     assert files == {}

@@ -66,7 +66,7 @@ def _summary(spec: ModelSpec) -> str:
     network = spec.network
     return (
         f"`{network.name}` x{network.scale}, {network.window} frames fed, {network.parameters:,} "
-        f"parameters, {network.gmac_per_lr_pixel * 1e6:.1f} kMAC a LR pixel. Licence of the "
+        f"parameters, {network.gmac_per_lr_pixel * 1e6:.1f} kMAC per LR pixel. Licence of the "
         f"weights: {spec.provenance.licence}. They are in half precision, training branches merged."
     )
 

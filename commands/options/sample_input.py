@@ -16,9 +16,7 @@ class InputPath(click.Path):
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:  # noqa: ANN401  as click declares them
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  as click declares them
         """Return the path; for `sample` that of the clip that comes with vsrc."""
         return super().convert(resolve_input(str(value)), param, ctx)
 

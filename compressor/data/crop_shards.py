@@ -254,7 +254,7 @@ def check_shard_files(
         raise DataError(
             f"{shards.folder}: {damaged[0].name} differs from its hash ({len(damaged)} of "
             f"{len(paths)} files do): remove {sidecars} and run the vsrc shard that made them "
-            "again; it writes these anew"
+            "again; it writes these again"
         )
 
 

@@ -109,7 +109,7 @@ def load_last(folder: Path) -> tuple[Path, Checkpoint] | None:
     if not found:
         return None
     raise TrainingError(
-        f"all checkpoints in {folder} are damaged; copy them from a backup, or start anew with "
+        f"all checkpoints in {folder} are damaged; copy them from a backup, or start over with "
         "--overwrite"
     )
 

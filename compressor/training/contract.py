@@ -166,7 +166,7 @@ def _check_gradients(distillation: DistillationStep, spec: NetworkSpec) -> None:
         raise MismatchError(
             f"{spec.name}: no gradient reaches {len(missed)} of {len(trained)} trained parameters "
             f"({shown}); use them in forward without detach or no_grad, or set requires_grad=False "
-            "on those that shall stay"
+            "on those that should stay"
         )
     broken = [n for n, p in trained.items() if p.grad is not None and not p.grad.isfinite().all()]
     if broken:

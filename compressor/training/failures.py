@@ -56,7 +56,7 @@ def training_error(error: Exception, place: FailurePlace) -> TrainingError:
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """Whether memory ran out, of the machine or of a GPU."""
+    """Whether the machine or a GPU ran out of memory."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
@@ -76,10 +76,10 @@ def smaller_batch_advice(config: TrainerConfig) -> str:
 
 def _cause(error: Exception, place: FailurePlace) -> str:
     if death := _death(error):
-        memory = "; memory ran out" if oom_kills_since(place.oom_kills) else ""
+        memory = "; out of memory" if oom_kills_since(place.oom_kills) else ""
         return f"a data loading process died: {death}{memory}"
     if is_memory_error(error):
-        return f"memory ran out ({describe_error(error)})"
+        return f"out of memory ({describe_error(error)})"
     if _is_peer_lost(error, place):
         return "the connection to another process of the run was lost: it ended"
     return str(error) if isinstance(error, VsrcError) else describe_error(error)
@@ -92,7 +92,7 @@ def _advice(error: Exception, place: FailurePlace) -> str:
     if is_memory_error(error):
         return f"{smaller_batch_advice(place.config)}, and {again}"
     if _is_peer_lost(error, place):
-        return f"look at its own message, then continue with {again} on all processes"
+        return f"see its own message, then continue with {again} on all processes"
     return f"`vsrc -v distill ...` shows where it happened; once it is fixed, {again}"
 
 

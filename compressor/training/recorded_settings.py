@@ -34,7 +34,7 @@ def check_settings(recorded: str, wanted: str, *, where: Path) -> None:
         key = min(differing)
         raise MismatchError(
             f"{where} was made with {key}={old.get(key)!r}, this run has {new.get(key)!r}; give "
-            "the same setting to resume it, or another run folder (--run-dir) to start anew"
+            "the same setting to resume it, or another run folder (--run-dir) to start over"
         )
 
 

@@ -124,9 +124,9 @@ def check_gain(name: str, trial: EngineTrial, plain: EngineTrial, *, precision: 
     is_lossier = trial.worst_db < plain.worst_db - _LOSSIER_DB
     if not (is_faster or is_lossier):
         raise GateError(
-            f"TensorRT does not tell the precision of the {name} engine's layers; it is no faster "
-            f"than in fp32 ({trial.window_ms:.2f} and {plain.window_ms:.2f} ms a window) and gives "
-            f"the same pictures, so it is not {precision}; no engine was written: use "
+            f"TensorRT does not report the precision of the {name} engine's layers; it is no "
+            f"faster than in fp32 ({trial.window_ms:.2f} and {plain.window_ms:.2f} ms per window) "
+            f"and gives the same pictures, so it is not {precision}; no engine was written: use "
             "--precision fp32, or TensorRT 10 or newer"
         )
 

@@ -51,7 +51,7 @@ def _raised(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:
         line = str(error).strip().split("\n")[0]
         raise MismatchError(
             f"{name} is of opset {have}, and {opset} is needed here, but it cannot be converted: "
-            f"{line}; export it anew at its source with opset {opset} to 20"
+            f"{line}; export it again from its source with opset {opset} to 20"
         ) from error
 
 

@@ -136,14 +136,14 @@ def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
     if len(shape) in (4, 5) and shape[0] not in (None, 1):
         raise MismatchError(
             f"{name} takes {shape[0]} at once only (its first axis is fixed); expected any number, "
-            "or 1: export it anew with a free first axis"
+            "or 1: export it again with a free first axis"
         )
     output = model.graph.output[0]
     elem_type = output.type.tensor_type.elem_type
     if elem_type not in (*_FLOATS, 0):  # 0: the file does not say it
         raise MismatchError(
             f"{name}: its output {output.name} is {_type_name(elem_type)}; "
-            "expected float pictures: export it anew without the conversion at its end"
+            "expected float pictures: export it again without the conversion at its end"
         )
     return OriginalGraph(model, name, inputs[0].name, output.name, shape, tensor.elem_type == 10)
 

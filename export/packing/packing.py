@@ -132,6 +132,6 @@ def describe_spec(spec: NetworkSpec) -> str:
     own = [f"{key}={value}" for key, value in spec.arguments.items() if key not in ("scale",)]
     arguments = f" ({', '.join(own)})" if own else ""
     halo = f"halo {spec.halo}" if spec.halo_is_exact else f"halo about {spec.halo}"
-    work = f"{spec.parameters:,} parameters, {spec.gmac_per_lr_pixel * 1e6:.4g} kMAC a LR pixel"
+    work = f"{spec.parameters:,} parameters, {spec.gmac_per_lr_pixel * 1e6:.4g} kMAC per LR pixel"
     colour = spec.colour.upper()
     return f"{spec.name} x{spec.scale}{arguments}: {frames}, {colour}, {work}, {halo}"

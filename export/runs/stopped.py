@@ -40,7 +40,7 @@ def _complete(config: ExportConfig) -> set[tuple[str, str]]:
 
 
 def _kept(config: ExportConfig, names: list[str]) -> str:
-    words = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} complete and kept"
+    words = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} complete and saved"
     # Existing engines are not built again, and int8 is calibrated on the existing fp32 graph.
     goes_on = config.format != "onnx" or (names == ["fp32"] and config.precision[:4] == "int8")
     if goes_on and not config.overwrite:

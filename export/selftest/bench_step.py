@@ -41,7 +41,7 @@ def try_speed(context: Context) -> None:
             stages = session.stages(window, seconds=_SECONDS)
             session.close()
             median = statistics.median(stages.network_ms)
-            said.append(f"network {median:.3f} ms a frame of {USUAL_SIZE[1]}x{USUAL_SIZE[0]}")
+            said.append(f"network {median:.3f} ms per frame of {USUAL_SIZE[1]}x{USUAL_SIZE[0]}")
             said.append(_beside(context, name, engines[0]))
 
 

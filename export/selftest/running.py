@@ -154,7 +154,7 @@ def _run_step(
     """Run one step, or say why it is skipped."""
     number, step = of
     if config.quick and not step.is_quick:
-        return StepResult(number, step.name, "skipped", "it needs a GPU, and --quick leaves it out")
+        return StepResult(number, step.name, "skipped", "it needs a GPU; --quick skips it")
     if not config.quick and not report.has_device and number > 1:
         return StepResult(number, step.name, "skipped", "there is no CUDA device")
     if left < 1:

@@ -101,7 +101,7 @@ class Lanes(Generic[R]):
             windows: Number of windows that are finished with it.
 
         Returns:
-            Function that waits for the result. If memory ran out, it raises only after the other
+            Function that waits for the result. If memory runs out, it raises only after the other
             lanes have finished, so that a retry has all memory.
         """
         self._follow_trial()

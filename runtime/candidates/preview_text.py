@@ -9,7 +9,7 @@ from vsrc.runtime.report.before_after import Table
 from vsrc.runtime.text.size_text import size_text
 from vsrc.runtime.text.time_text import format_span
 
-_COLUMNS = ("", "whole video", "frames/s", "file", "runs on")
+_COLUMNS = ("", "whole video", "frames/s", "file size", "runs on")
 
 
 def preview_text(preview: Preview) -> str:
@@ -59,4 +59,4 @@ def describe_times(candidates: Sequence[PreviewCandidate]) -> str:
     if not known:
         return ""
     parts = [f"{item.label} {format_span(item.whole_seconds or 0.0)}" for item in known]
-    return f"For the whole video: {', '.join(parts)}. "
+    return f"Estimated for the whole video: {', '.join(parts)}. "

@@ -170,7 +170,7 @@ class _Run:
         self._clips: list[PageClip] = []
         choice = choose_family(source, info)
         self._recommended = choice.name
-        self._advice = f"for this video vsrc infer selects {choice.name} ({choice.reason})"
+        self._advice = f"for this video vsrc infer selects {choice.name}: {choice.reason}"
 
     def run(self) -> Preview:
         """Try every candidate; the page is written after each."""
@@ -201,7 +201,7 @@ class _Run:
     def describe_stop(self) -> str:
         """Say what the page of a run that was stopped shows."""
         if not self._candidates:
-            return "interrupted; nothing is kept"
+            return "interrupted; nothing was saved"
         labels = ", ".join(candidate.label for candidate in self._candidates)
         return f"interrupted; {self._config.output} shows what was finished: {labels}"
 

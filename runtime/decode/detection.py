@@ -115,7 +115,7 @@ def _reason(path: Path, _modified: int, size: int) -> str | None:
         options = {"format_whitelist": demuxers_except(_READ_NO_MORE)}
         with open_input(f"file:{path}", options=options) as container:
             if container.format.name.endswith(_STILLS):
-                return "a still picture of a kind that is not taken from folders"
+                return "a still image of a type that is not read from folders"
             streams = container.streams.video
             if not streams or streams[0].codec_context is None:
                 kinds = sorted({stream.type for stream in container.streams})

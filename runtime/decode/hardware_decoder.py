@@ -46,7 +46,7 @@ _TAG_LENGTH = 4
 def find_obstacle(path: Path, info: VideoInfo) -> str:
     """Return why a video is decoded on the CPU whatever the GPU; empty if there is no reason."""
     if is_stream(path):
-        return "what is piped cannot be read again from its beginning"
+        return "a pipe cannot be read again from its beginning"
     if info.is_interlaced:
         return "the video is interlaced"
     if info.frame_data:

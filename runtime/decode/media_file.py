@@ -115,7 +115,7 @@ def open_part(path: Path, part: Part) -> InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(
-            f"{path} goes on with other codecs behind byte {part.start}, and FFmpeg cannot read "
+            f"{path} changes to other codecs after byte {part.start}, and FFmpeg cannot read "
             f"that ({reason})"
         ) from error
 

@@ -47,7 +47,7 @@ def iter_packets(
     for packet in container.demux(video, *tracks):
         if is_pipe and packet.stream is video and codec_tag(video) != tag:
             raise MediaError(
-                "the stream goes on with another codec, which can only be followed in a file; "
+                "the stream changes to another codec, which can only be followed in a file; "
                 "save it, and name the file"
             )
         yield packet

@@ -68,7 +68,7 @@ class Y4mWriter:
         self._uneven = False
 
     def is_kept(self, _number: int, /) -> bool:
-        """Return False: nothing is kept of a pipe."""
+        """Return False: nothing was saved of a pipe."""
         return False
 
     def kept_states(self) -> None:

@@ -84,8 +84,8 @@ def examine(*, offline: bool = False) -> Diagnosis:
         needed = dependencies()
     except metadata.PackageNotFoundError as error:
         raise MissingDependencyError(
-            "vsrc runs from a folder and is not installed, so its needs are unknown; install it: "
-            f"{this_installation().install_itself().text}"
+            "vsrc runs from a folder and is not installed, so its dependencies are unknown; "
+            f"install it: {this_installation().install_itself().text}"
         ) from error
     board, gpus = board_model(), find_gpus()
     has_gpu = bool(gpus) or is_jetson_board() or _DRIVER_DEVICE.exists()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vsrc.runtime.inspection.doctor import EXTRAS, Diagnosis
 from vsrc.runtime.inspection.finding import Finding
 from vsrc.runtime.installation import TORCH_SOURCE
+from vsrc.runtime.machine import cores_text
 
 WIDTH = 80
 _LABELS = {
@@ -44,14 +45,14 @@ def _title_lines(diagnosis: Diagnosis) -> list[str]:
     memory = "" if machine.memory_bytes is None else f", {machine.memory_bytes / 1e9:.0f} GB"
     if diagnosis.free_bytes is not None:
         memory += f", {diagnosis.free_bytes / 1e9:.1f} GB free"
-    cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
     lines = [
         f"vsrc {diagnosis.vsrc}, Python {diagnosis.python}, {machine.system}",
-        f"{machine.cpu or 'unknown processor'} ({machine.architecture}), {cores}{memory}",
+        f"{machine.cpu or 'unknown processor'} ({machine.architecture}), "
+        f"{cores_text(machine.cores)}{memory}",
     ]
     if diagnosis.board:
         lines.append(diagnosis.board)
-    return lines + [f"GPU {gpu}" for gpu in diagnosis.gpus or ("none seen by nvidia-smi",)]
+    return lines + [f"GPU {gpu}" for gpu in diagnosis.gpus or ("none found by nvidia-smi",)]
 
 
 def _group(findings: Sequence[Finding]) -> list[str]:
@@ -96,7 +97,7 @@ def _advice(diagnosis: Diagnosis) -> list[str]:
         lines += textwrap.wrap(f"{TORCH_SOURCE[0].upper()}{TORCH_SOURCE[1:]}.", WIDTH)
     states = {finding.state for finding in diagnosis.findings}
     if states & {"absent", "old", "broken"}:
-        return lines or ["What is missing cannot be installed here."]
+        return lines or ["The missing packages cannot be installed here."]
     if "slow" in states:
         return [*lines, "What is slow could not be checked; run vsrc doctor again."]
     return ["Everything is installed and works."]

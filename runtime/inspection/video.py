@@ -73,7 +73,7 @@ def _time_text(info: VideoInfo) -> str:
     count = info.frames or info.counted
     frames = f"{count:,} frames" if count else "an unknown number of frames"
     length = "" if info.duration is None else f", {float(info.duration):.3f} s"
-    return f"{frames}, {float(info.rate):.6g} a second on average{length}"
+    return f"{frames}, {float(info.rate):.6g} per second on average{length}"
 
 
 def _refusal(info: VideoInfo) -> str | None:

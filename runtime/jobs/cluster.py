@@ -157,7 +157,7 @@ class _Run:
             for task in waiting:
                 ray.cancel(task, force=True)
             raise StoppedError(
-                "interrupted; finished segments are kept; run the same command again to resume"
+                "interrupted; finished segments are saved; run the same command to resume"
             ) from None
         return self._summed_up()
 

@@ -94,7 +94,7 @@ class FilePlan:
             f"{self.input}: {format_size(self.width, self.height)}, {frames} -> {self.output}: "
             f"{format_size(self.output_width, self.output_height)}",
             f"  {self.model}: {self.graph}, {fed}",
-            f"  network {self.frame_ms:.1f} ms a frame{duration}",
+            f"  network {self.frame_ms:.1f} ms per frame{duration}",
             f"  {', '.join(memory) or 'memory is not measured here'}",
             *(f"  {note}" for note in self.notes),
         )
@@ -156,7 +156,7 @@ def _plan(job: Job, free_before: int | None) -> FilePlan:
 def _model_name(job: Job) -> str:
     if job.config.model is not None:
         return str(job.config.model)
-    chosen = [note.split()[0] for note in job.said if " is chosen (" in note]
+    chosen = [note.split()[0] for note in job.said if " selected: " in note]
     return chosen[0] if chosen else DEFAULT_STUDENT
 
 

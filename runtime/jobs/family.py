@@ -40,7 +40,7 @@ class FamilyChoice:
         return shipped(self.name)
 
     def __str__(self) -> str:
-        return f"{self.name} is chosen ({self.reason}); -m selects another model"
+        return f"{self.name} selected: {self.reason}; -m selects another model"
 
 
 def choose_family(source: Source, info: VideoInfo) -> FamilyChoice:
@@ -55,8 +55,8 @@ def choose_family(source: Source, info: VideoInfo) -> FamilyChoice:
     if measured is None:
         return FamilyChoice(DEFAULT_STUDENT, "the bit rate of the source is unknown")
     is_compressed = measured < limit
-    relation = "below" if is_compressed else "not below"
+    relation = "below" if is_compressed else "at or above"
     return FamilyChoice(
         COMPRESSED_STUDENT if is_compressed else DEFAULT_STUDENT,
-        f"{info.codec} of {measured:.2g} bits per pixel as at 640x360, {relation} {limit}",
+        f"{info.codec} with {measured:.2g} bits per pixel (scaled to 640x360), {relation} {limit}",
     )

@@ -55,7 +55,7 @@ def _obstacle(target: Target, config: InferConfig, info: VideoInfo) -> str:
     if is_jetson_board():
         return "a Jetson's decoder is not NVDEC of desktop GPUs"
     if target.is_pipe:
-        return "frames that were piped cannot be taken back if NVDEC fails"
+        return "frames from a pipe cannot be decoded again if NVDEC fails"
     if config.shard is not None:
         return "shares of a video are decoded on the CPU"
     if config.deinterlace:

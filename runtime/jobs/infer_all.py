@@ -88,7 +88,7 @@ def infer(
 
 def _interrupted(done: int, count: int) -> str:
     if not done:
-        return "interrupted; nothing is kept"
+        return "interrupted; nothing was saved"
     verb, them = ("is", "it") if done == 1 else ("are", "them")
     return (
         f"interrupted; {done} of {count} results {verb} complete; run the same command again to "

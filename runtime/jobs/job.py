@@ -64,6 +64,7 @@ class Job:
         config: Settings of the run.
         reader: Reader of the input.
         session: Session of the network, tiled if necessary.
+        model: Name of the model.
         total: Number of frames of the result, 0 where unknown.
         guard: Check of frames computed in reduced precision; None for fp32.
         said: Notes on what was chosen, model and backend, and why.
@@ -76,6 +77,7 @@ class Job:
     config: InferConfig
     reader: Reader
     session: TiledSession | StateSession
+    model: str
     total: int
     guard: Guard | None = None
     said: tuple[str, ...] = ()
@@ -276,7 +278,11 @@ def open_job(
                 device.callback(path.close)
         said = [str(choice)] if choice else []
         said += [*network.new_notes(), *([note] if note else [])]
-        yield Job(target, config, reader, session, total, guard, tuple(said), known_sources, path)
+        model = network.model_name(choice)
+        yield Job(
+            *(target, config, reader, session, model, total, guard, tuple(said), known_sources),
+            path,
+        )
 
 
 def _stay_on_device(

@@ -162,7 +162,7 @@ def job_report(
         "peak_bytes": (peak, "no VmHWM in /proc/self/status"),
         "busy_w": (watts, "this machine has no power sensor"),
         "joule_per_frame": (watts, "this machine has no power sensor"),
-        "device.throttle_events": (events, "this machine has no counter of them"),
+        "device.throttle_events": (events, "this machine does not count them"),
     }
     reasons = {path: why for path, (value, why) in silent.items() if value is None}
     reasons |= {
@@ -204,7 +204,7 @@ def write_job_page(path: Path, report: JobReport) -> Path:
     values = {
         "title": _title(report),
         "badge": _badge(report),
-        "summary": f"{_graph_words(report)}Started {when(report.started_utc)}.",
+        "summary": f"{_model_words(report)}Started {when(report.started_utc)}.",
         "machine": str(report.machine),
         "notes": [Note(f"{name} could not be upscaled", bad=True) for name in report.failed],
         "groups": [
@@ -233,9 +233,12 @@ def _badge(report: JobReport) -> Badge:
     return Badge(f"{report.frames} frames at {report.fps:.3g} frames/s", "good")
 
 
-def _graph_words(report: JobReport) -> str:
-    """A sentence on what made the results; empty where nothing was made."""
-    return f"{', '.join(map(str, report.graphs))}. " if report.graphs else ""
+def _model_words(report: JobReport) -> str:
+    """A sentence on the models and graphs of the results; empty where there are none."""
+    if not report.graphs:
+        return ""
+    models = ", ".join(dict.fromkeys(file.model for file in report.files))
+    return f"{models} on {', '.join(map(str, report.graphs))}. "
 
 
 def _few(stages: tuple[JobStage, ...]) -> Iterator[tuple[str, str]]:
@@ -258,14 +261,14 @@ def _figures(report: JobReport) -> Iterator[Figure]:
         )
     for stage in report.stages:
         # Not the median: several windows run at once, and all but the first return immediately.
-        busy = f"in the mean; busy {stage.busy_share:.0%} of the time"
+        busy = f"mean; busy {stage.busy_share:.0%} of the time"
         value = f"{number(stage.latency_ms.mean)} ms"
-        yield Figure(f"{stage.name.capitalize()}, a frame", value, busy)
+        yield Figure(f"{stage.name.capitalize()}, per frame", value, busy)
     peak = report.peak_bytes
     yield Figure("Peak memory", "-" if peak is None else f"{peak / 1e6:.0f} MB")
     joule = report.joule_per_frame
     words = "no sensor to read" if joule is None else "idle included"
-    yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
+    yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J per frame", words)
 
 
 def _charts(report: JobReport) -> Iterator[Chart]:
@@ -274,20 +277,18 @@ def _charts(report: JobReport) -> Iterator[Chart]:
         mean = stage.latency_ms.mean
         bars.append(Bar(stage.name, 0.0, mean, f"{number(mean)} ms"))
     note = (
-        "Means; each on its own thread, without waiting for the others: the longest is the limit."
+        "Mean time per frame of each thread without waiting; the slowest thread limits the speed."
     )
-    yield Chart("Threads", waterfall(bars, name="Threads", x_label="ms a frame"), note=note)
+    yield Chart("Threads", waterfall(bars, name="Threads", x_label="ms per frame"), note=note)
     group = group_size(max((len(stage.samples_ms) for stage in report.stages), default=0))
     lines = [
         Line(stage.name, *mean_of_groups(stage.samples_ms, group))
         for stage in report.stages
-        if len(stage.samples_ms) >= group
+        if len(stage.samples_ms) >= 2 * group  # one mean is no line
     ]
     if lines:
-        svg = line_chart(lines, name="Threads over time", x_label="frame", y_label="ms a frame")
-        note = (
-            f"Means of {group} frames: single frames say little, as several are computed at once."
-        )
+        svg = line_chart(lines, name="Threads over time", x_label="frame", y_label="ms per frame")
+        note = f"Each point is the mean of {group} frames, because several are computed at once."
         yield Chart("Over time", svg, tuple(line.label for line in lines), note=note)
     yield from device_charts(report.device.readings)
 
@@ -309,10 +310,13 @@ def _runs(file: FileResult) -> str:
 
 def _tables(report: JobReport) -> Iterator[Table]:
     rows = tuple(
-        (file.input, str(file.frames), f"{file.fps:.1f}", f"{file.seconds:.1f}", _runs(file))
+        (
+            *(file.input, str(file.frames), f"{file.fps:.1f}", f"{file.seconds:.1f}"),
+            *(file.model, _runs(file)),
+        )
         for file in report.files
     )
-    yield Table("Inputs", ("", "frames", "frames/s", "s", "by"), rows)
+    yield Table("Inputs", ("", "frames", "frames/s", "seconds", "model", "backend"), rows)
     if tried := [rate for file in report.files if file.lanes for rate in file.lanes.rates]:
         rates = tuple(
             (str(rate.lanes), str(rate.threads), f"{rate.windows_per_s:.1f}") for rate in tried

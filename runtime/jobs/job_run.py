@@ -82,7 +82,7 @@ class InferJob:
         Raises:
             MediaError: No frame is in the requested range, or the input or output failed.
             StoppedError: Ctrl+C or SIGTERM; the message says what is kept.
-            KeyboardInterrupt: The same, if nothing is kept.
+            KeyboardInterrupt: The same, if nothing was saved.
         """
         try:
             self._run(clock)
@@ -138,6 +138,7 @@ class InferJob:
             first_frame_seconds=round(self._first_seconds, 3),
             fps=round(self._made / seconds, 3),
             runs=opened.session.label,
+            model=opened.model,
             graph=self._report.graph,
             lanes=self._lanes(),
             notes=(

@@ -65,6 +65,7 @@ class FileResult:
             the first frame reached the encoder.
         fps: Throughput of the frames that this run upscaled, frames/s; 0 where all existed.
         runs: Label of the session that ran the network.
+        model: Name of the model: of its package, or of a network without one.
         graph: Graph of the network, with its backend.
         lanes: Division of the CPU threads among windows; None on other devices, and for a network
             with a state, whose frames follow one another.
@@ -83,6 +84,7 @@ class FileResult:
     first_frame_seconds: float
     fps: float
     runs: str
+    model: str
     graph: GraphInUse
     lanes: LaneChoice | None = field(default=None, kw_only=True)
     notes: tuple[str, ...]

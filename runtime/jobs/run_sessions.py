@@ -50,6 +50,12 @@ class RunSessions:
             return None
         return choose_family(source, info)
 
+    def model_name(self, choice: FamilyChoice | None) -> str:
+        """Return the name of the model of an input: of its package, or of the given network."""
+        if self._given is not None:
+            return self._given.network.name
+        return choice.name if choice else (self._config.model or shipped()).stem
+
     def package(self, choice: FamilyChoice | None) -> Package:
         """Open the package of an input, whose session was not given."""
         return open_package(choice.package if choice else self._config.model or shipped())

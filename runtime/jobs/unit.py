@@ -199,6 +199,7 @@ def _find_finished(target: Target, work: Work) -> FileResult | None:
             first_frame_seconds=0.0,
             fps=0.0,
             runs=job.session.label,
+            model=job.model,
             graph=graph_of(job.session),
             notes=("skipped: it exists already, from a run with the same options",),
             recomputed_frames=of_this_job[0].recomputed_frames,
@@ -235,7 +236,7 @@ def _make(video: SplitVideo, piece: Piece, unit: Unit, work: Work) -> int:
         return make_piece(video, piece, tell)
     except KeyboardInterrupt:
         raise StoppedError(
-            "interrupted; finished segments are kept; run the same command again to resume"
+            "interrupted; finished segments are saved; run the same command to resume"
         ) from None
 
 

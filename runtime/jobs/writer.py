@@ -28,7 +28,7 @@ class Writer(Protocol):
         """Whether this frame of the result exists from an earlier run."""
 
     def kept_states(self) -> KeptStates | None:
-        """Return the store of states of a network that carries one; None where nothing is kept."""
+        """Return the store of states of a network that carries one; None without saved states."""
 
     def write(self, frame: ResultFrame, /) -> None:
         """Write the next frame."""

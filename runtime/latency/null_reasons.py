@@ -43,7 +43,7 @@ def reasons_of(
         "backend_rates": lambda name: measurement.backend_rates.missing[name],
         "soak": lambda name: _soak(name, measurement),
         "taken_share_per_run": lambda _: _why_no_contention(measurement),
-        "device": lambda _: "this machine has no counter of them",
+        "device": lambda _: "this machine does not count them",
     }
     reasons = {}
     for path in paths:

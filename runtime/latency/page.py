@@ -72,7 +72,7 @@ def write_comparison_page(path: Path, comparison: BenchComparison) -> Path:
     Raises:
         MissingDependencyError: jinja2 is missing.
     """
-    table = Table("Change by change", COMPARED, tuple(comparison_rows(comparison)), COMPARED_NOTE)
+    table = Table("Metrics", COMPARED, tuple(comparison_rows(comparison)), COMPARED_NOTE)
     worse = [Note(f"{change.metric} is worse", bad=True) for change in comparison.worse]
     values = {
         "title": f"{Path(comparison.new).name} against {Path(comparison.old).name}",
@@ -97,11 +97,11 @@ def _badge(reports: Sequence[BenchReport]) -> Badge:
     if missed := [gate for gate in gates if not gate.passed]:
         return Badge(f"{len(missed)} of {len(gates)} limits missed", "bad")
     if gates:
-        return Badge("limit kept" if len(gates) == 1 else f"all {len(gates)} limits kept", "good")
+        return Badge("limit met" if len(gates) == 1 else f"all {len(gates)} limits met", "good")
     fastest = min(reports, key=median_ms)
     if len(reports) == 1:
-        return Badge(f"{number(median_ms(fastest))} ms a frame")
-    return Badge(f"fastest: {_dot_label(fastest)}, {number(median_ms(fastest))} ms a frame")
+        return Badge(f"{number(median_ms(fastest))} ms per frame")
+    return Badge(f"fastest: {_dot_label(fastest)}, {number(median_ms(fastest))} ms per frame")
 
 
 def report_group(report: BenchReport, *, titled: bool) -> Group:
@@ -118,7 +118,7 @@ def report_group(report: BenchReport, *, titled: bool) -> Group:
 def _notes(report: BenchReport, *, named: bool) -> Iterator[Note]:
     for kind, words in report_notes(report):
         label = f"{report.subject.network}: " if named else ""
-        bad = kind in _BAD and not ("Gate" in kind and ": kept" in words)
+        bad = kind in _BAD and not ("Gate" in kind and ": met" in words)
         yield Note(f"{label}{kind}: {words}", bad)
 
 
@@ -161,7 +161,7 @@ def _figures(report: BenchReport) -> Iterator[Figure]:
     yield Figure("Peak memory", "-" if peak is None else f"{peak / 1e6:.0f} MB")
     joule = report.power.joule_per_frame
     words = f"{report.power.source}, without idle" if joule is not None else "no sensor to read"
-    yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J a frame", words)
+    yield Figure("Energy", "-" if joule is None else f"{joule:.3g} J per frame", words)
     share, rates = report.arithmetic.matmul_share, report.backend_rates
     if share is not None:
         backend = report.subject.session.split()[0]
@@ -253,7 +253,7 @@ def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
     if subject.parameters is not None:
         yield (
             "size",
-            f"{subject.parameters:,} parameters, {subject.gmac_per_frame:.3g} GMAC a frame",
+            f"{subject.parameters:,} parameters, {subject.gmac_per_frame:.3g} GMAC per frame",
         )
     if report.jitter_ms is not None:
         yield "jitter", f"{number(report.jitter_ms)} ms from one frame to the next"

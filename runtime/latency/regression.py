@@ -23,6 +23,7 @@ from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share, without_others
 from vsrc.runtime.latency.measurement import split_runs
 from vsrc.runtime.latency.report import COMPARABLE_VERSIONS, KIND, SCHEMA_VERSION
+from vsrc.runtime.machine import cores_text
 from vsrc.runtime.report.distribution import samples_needed
 from vsrc.runtime.report.interval import (
     LEAST_RUNS,
@@ -35,6 +36,7 @@ from vsrc.runtime.report.interval import (
     widen,
 )
 from vsrc.runtime.schema import to_json
+from vsrc.runtime.text.missing_path import describe_missing
 from vsrc.runtime.text.size_text import format_shape
 
 LEAST_CHANGE = 0.02
@@ -49,6 +51,7 @@ def _p(percent: float) -> Callable[[Floats], float]:
     return lambda values: float(np.percentile(values, percent))
 
 
+_EXPECTED = "expected a report that vsrc bench --json wrote"
 _FROM_SAMPLES: dict[str, tuple[Callable[[Floats], float], float]] = {
     "latency_ms.p50": (median, 50.0),
     "latency_ms.p95": (_p(95.0), 95.0),
@@ -208,7 +211,7 @@ def _describe_subject(report: dict[str, Any]) -> str:
     height, width = (_raw(report, f"feed.{name}") for name in ("height_px", "width_px"))
     cpu = _raw(report, "machine.cpu") or _raw(report, "machine.architecture")
     cores = _raw(report, "machine.cores")
-    return f"{network} on {session}, {format_shape(height, width)}, {cpu}, {cores} cores"
+    return f"{network} on {session}, {format_shape(height, width)}, {cpu}, {cores_text(cores)}"
 
 
 def _iter_sampled_changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
@@ -313,12 +316,9 @@ def _other_work(report: dict[str, Any]) -> str:
 
 
 def _report(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SpecError(f"{path}: not readable as a latency report: {error}") from error
+    data = _json(path)
     if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise SpecError(f"{path}: not a latency report; write one: vsrc bench --json {path}")
+        raise SpecError(f"{path} is not a latency report; {_EXPECTED}")
     if data.get("schema_version") not in COMPARABLE_VERSIONS:
         raise SpecError(
             f"{path}: schema version {data.get('schema_version')}, this vsrc reads {SCHEMA_VERSION}"
@@ -336,6 +336,17 @@ def _report(path: Path) -> dict[str, Any]:
     if len(shares) != len(lengths) or not all(0 <= share < 1 for share in shares):
         raise SpecError(f"{path}: taken_share_per_run must hold a share in [0, 1) for each run")
     return data
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401  JSON
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SpecError(describe_missing(path)) from error
+    except OSError as error:
+        raise SpecError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{path} is not JSON ({error}); {_EXPECTED}") from error
 
 
 def _raw(report: dict[str, Any], path: str) -> Any:  # noqa: ANN401  JSON

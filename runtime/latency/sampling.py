@@ -87,7 +87,7 @@ def take_samples(
         if met or plan.met_by(durations_ms, times=PATIENCE):
             wall = _subtract_ms(starts[warmup], starts[-1]) + durations_ms[-1]
             if wall == 0:
-                raise VsrcError("the clock stood still; nothing can be timed with it")
+                raise VsrcError("the clock did not advance; it cannot be used for timing")
             return Series(tuple(durations_ms[:warmup]), tuple(kept), wall / 1000, steady)
         missing_ms = plan.seconds * 1000 - sum(kept)
         goal = Plan(
@@ -133,7 +133,7 @@ def soak(
         elapsed = (starts[-1] - began) / 1e9 + durations_ms[-1] / 1000
         progress(len(durations_ms), elapsed)
         if len(starts) >= _STILL_SAMPLES and elapsed == 0:
-            raise VsrcError("the clock stood still; nothing can be timed with it")
+            raise VsrcError("the clock did not advance; it cannot be used for timing")
         if elapsed < SOAK_HEAD_SECONDS:
             head = len(durations_ms)
         if int(elapsed) > asked:

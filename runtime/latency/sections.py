@@ -161,7 +161,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Stages:
-    """Durations of the stages, each timed alone, ms a frame; None for a stage that does not exist.
+    """Durations of the stages, each timed alone, ms per frame; None for a stage that is absent.
 
     Attributes:
         decode_ms: Time to decode a frame of the sample clip at this size, on a separate thread.
@@ -267,4 +267,4 @@ class Gate:
     def __str__(self) -> str:
         value = "nothing" if self.measured is None else f"{self.measured:.4g}"
         option = "--" + self.name.replace("_", "-")
-        return f"{option} {self.limit:g}: {'kept' if self.passed else 'missed'}, measured {value}"
+        return f"{option} {self.limit:g}: {'met' if self.passed else 'missed'}, measured {value}"

@@ -60,7 +60,7 @@ def _title_lines(report: BenchReport) -> list[str]:
         f"{subject.network} x{subject.scale} on {subject.graph_words}, {threads}",
         f"{feed.height_px}x{feed.width_px} to {format_shape(sr_height, sr_width)}, "
         f"window {subject.window_frames}, {subject.parameters:,} parameters, "
-        f"{subject.gmac_per_frame:.3g} GMAC a frame",
+        f"{subject.gmac_per_frame:.3g} GMAC per frame",
     ]
 
 
@@ -69,7 +69,7 @@ def _latency_table(report: BenchReport) -> list[str]:
     widths = [max(len(name), len(value), 6) for name, value in cells]
     names = "  ".join(name.rjust(width) for (name, _), width in zip(cells, widths, strict=True))
     values = "  ".join(value.rjust(width) for (_, value), width in zip(cells, widths, strict=True))
-    taken = f"Latency in ms a frame, {_count(report.latency_ms.count, 'sample')}"
+    taken = f"Latency in ms per frame, {_count(report.latency_ms.count, 'sample')}"
     runs = len(report.samples_per_run)
     warm = f" after {len(report.warmup.samples_ms) + runs} of warm-up"
     where = f", {runs} processes" if runs > 1 else ""
@@ -181,7 +181,7 @@ def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
     moved = f"{arithmetic.frames_gb_per_s:.2g} GB/s in and out"
     if arithmetic.copy_share is not None:
         where = "main memory is" if is_on_cores(backend) else f"the memory of {backend} is"
-        moved += f", {arithmetic.copy_share:.1%} of the {rates.copy_gb_per_s:.0f} GB/s at which "
+        moved += f", {arithmetic.copy_share:.1%} of the {_ms(rates.copy_gb_per_s)} GB/s at which "
         moved += f"{where} copied"
     rows = [("Frames", moved)]
     if arithmetic.gflop_per_s is None:
@@ -201,7 +201,7 @@ def _power_words(report: BenchReport) -> str:
     if power.joule_per_frame is None or power.busy_w is None or power.idle_w is None:
         return f"unknown ({report.null_reasons.get('power.busy_w', 'no reading')})"
     return (
-        f"{power.joule_per_frame:.3g} J a frame ({power.source}: {power.busy_w:.1f} W, idle "
+        f"{power.joule_per_frame:.3g} J per frame ({power.source}: {power.busy_w:.1f} W, idle "
         f"{power.idle_w:.1f} W)"
     )
 
@@ -210,12 +210,12 @@ def report_notes(report: BenchReport) -> list[tuple[str, str]]:
     """Collect warnings and notes that affect how the numbers are to be read."""
     notes = [("Gate", str(gate)) for gate in report.gates]
     if report.warmup.steady is False:
-        notes.append(("Warning", "latency kept drifting: heat, changing clocks or other work"))
+        notes.append(("Warning", "latency drifted throughout: heat, changing clocks or other work"))
     if words := _other_work(report):
         notes.append(("Warning", words))
     for cause, times in (report.device.throttle_events or {}).items():
         if times:
-            notes.append(("Warning", f"clocks were held down: {cause}, {_count(times, 'time')}"))
+            notes.append(("Warning", f"clocks were throttled: {cause}, {_count(times, 'time')}"))
     dashes = [name for name, value in latency_cells(report) if value == "-"]
     if dashes:
         count = _count(report.latency_ms.count, "sample")

@@ -15,7 +15,7 @@ _OUT_OF_MEMORY = re.compile(
 _IS_MEMORY_ERROR = re.compile(
     r"[\w.]*MemoryError\b|RuntimeError: .*(out of memory|failed to allocate)", re.IGNORECASE
 )
-"""Beginning of the line of an exception that says that memory ran out."""
+"""Beginning of the line of an exception for lack of memory."""
 
 _FATAL = "Fatal Python error: "
 
@@ -35,7 +35,7 @@ def describe_end(status: int, stderr: str, *, oom_kills: int | None = None) -> s
         not is_exception or _IS_MEMORY_ERROR.match(words)
     )
     if is_out_of_memory or (status == -signal.SIGKILL and oom_kills):
-        return f"{text} (memory ran out: close other programs, or use smaller frames, --shape)"
+        return f"{text} (out of memory: close other programs, or use smaller frames, --shape)"
     if status == -signal.SIGKILL:
         count = "unknown" if oom_kills is None else "none"
         return f"{text} (sent by another process; kills by the kernel for lack of memory: {count})"

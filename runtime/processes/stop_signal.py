@@ -8,7 +8,7 @@
     a process that ends   ignore_stop_signals    a second signal changes nothing
 
 A library function that keeps partial results turns KeyboardInterrupt into `StoppedError`, whose
-message says what is kept and how to resume. Where nothing is kept, the cli reports that. Both exit
+message says what was saved and how to resume. Where nothing was, the cli reports that. Both exit
 with 130. `vsrc.runtime.processes.stop_watch` stops native code at the first signal, and ends the
 process at the second.
 """

@@ -107,7 +107,8 @@ def comparison_badge(sources: Sequence[Compared]) -> Badge:
     """Which of the two is closer to the reference; without one, that nothing is scored."""
     left, right = sources[:2]
     if not (left.psnr_y_db and right.psnr_y_db):
-        return Badge("not scored: no reference of the same size")
+        given = len(sources) > 2
+        return Badge(f"not scored: no reference {'of the same size' if given else 'given'}")
     values = [fmean(_infinite(source.psnr_y_db)) for source in (left, right)]
     if values[0] == values[1]:
         return Badge("both equally close to the reference")

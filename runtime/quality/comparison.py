@@ -191,7 +191,7 @@ def _write_pictures(
     table = likeness_table(sources, border_px=config.border)
     before_after_page(
         config.output,
-        title=f"{sources[0].label} and {sources[1].label}",
+        title=f"Comparison of {sources[0].label} and {sources[1].label}",
         badge=comparison_badge(sources),
         machine=str(this_machine()),
         pictures=[
@@ -212,7 +212,7 @@ def _write_clips(
     table = likeness_table(sources, border_px=config.border)
     before_after_clips_page(
         config.output,
-        title=f"{sources[0].label} and {sources[1].label}",
+        title=f"Comparison of {sources[0].label} and {sources[1].label}",
         badge=comparison_badge(sources),
         machine=str(this_machine()),
         summary=f"{gathered.count} frames from {config.start:g} s.",
@@ -229,5 +229,6 @@ def _write_clips(
         curves=likeness_curves(sources),
         worst=worst_frames(sources),
         tables=[table] if table else [],
-        credit="The clips on this page are H.264; the scores are of the files themselves.",
+        credit="The clips on this page are re-encoded in H.264"
+        + ("; the scores are of the files themselves." if table else "."),
     )

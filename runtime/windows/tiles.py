@@ -102,7 +102,7 @@ def iter_tiles(
 
 
 def halve_tile(tile: int, side: int, error: DeviceMemoryError) -> tuple[int, str]:
-    """Choose a smaller tile where memory ran out, and log it.
+    """Choose a smaller tile where out of memory, and log it.
 
     Args:
         tile: Side of the tile that was too large, LR pixels; 0 for a whole frame.
@@ -113,7 +113,7 @@ def halve_tile(tile: int, side: int, error: DeviceMemoryError) -> tuple[int, str
         Side of the next tile, and a line for the user.
     """
     half = (min(tile, side) if tile else side) // 2
-    note = f"memory ran out ({error}); continuing with tiles of {half} pixels"
+    note = f"out of memory ({error}); continuing with tiles of {half} pixels"
     logger.info("%s", note)
     return half, note
 

@@ -104,7 +104,7 @@ def test_the_table_fits_a_terminal_and_says_what_was_measured() -> None:
     assert "tiny: edge-s x4, teacher edvr-xs" in text
     assert "degradation bd, licence MIT, graphs fp32" in text
     assert "vid4/city: psnr_y 25.90\n    vid4: ssim 0.7000" in text
-    assert "51.3 ms a frame of 180x320 (HxW) (median), ort-cpu fp32, 2 threads, AMD EPYC" in text
+    assert "51.3 ms per frame of 180x320 (HxW) (median), ort-cpu fp32, 2 threads, AMD EPYC" in text
     assert "not measured" in text
     assert " ".join(text.split()).count("border of 4, mean over frames x4") == 4
     (edsr,) = (line for line in text.splitlines() if line.startswith("edsr"))

@@ -13,7 +13,7 @@ from vsrc.runtime.errors import describe_error
         (KeyError("a"), "KeyError: 'a'"),
         (ValueError(" one\n\ttwo "), "ValueError: one two"),
         (StopIteration(), "StopIteration"),
-        (MemoryError(), "memory ran out"),
+        (MemoryError(), "out of memory"),
         (MemoryError("894 GiB"), "MemoryError: 894 GiB"),
         (OSError(28, "No space left on device"), "No space left on device"),
         (FileNotFoundError(2, "No such file", "a\nb.mp4"), "No such file: a b.mp4"),

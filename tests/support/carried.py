@@ -89,7 +89,7 @@ def open_own_module(folder: Path) -> Iterator[str]:
 
 
 def slow_loop(network: nn.Module, frames: Frames, cuts: Sequence[int] = ()) -> Frames:
-    """Upscale frame by frame; the state, and the frame before, start anew at each cut.
+    """Upscale frame by frame; the state, and the frame before, start over at each cut.
 
     Args:
         network: A network with a state.

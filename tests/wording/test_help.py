@@ -77,6 +77,26 @@ def test_first_lines_are_short_and_shown_whole() -> None:
         assert first.removesuffix(".") in help_of(words[:-1]), first
 
 
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "vsrc")
+def test_help_shows_no_markup(words: tuple[str, ...]) -> None:
+    text = help_of(words)
+    assert "\\b" not in text
+    assert "\b" not in text
+
+
+def test_help_of_completion_has_a_line_for_each_shell() -> None:
+    starts = [line.split()[:1] for line in help_of(("completion",)).splitlines()]
+    assert [[shell] in starts for shell in SHELLS] == [True] * len(SHELLS)
+
+
+def test_help_fits_a_narrow_terminal() -> None:
+    for words in COMMANDS:
+        done = CliRunner().invoke(main, [*words, "--help"], prog_name="vsrc", terminal_width=60)
+        # A line of completion is copied as it stands.
+        lines = [line for line in done.stdout.splitlines() if "(vsrc completion" not in line]
+        assert max(map(len, lines)) <= 60, words
+
+
 def test_every_snapshot_is_of_a_command() -> None:
     names = {"-".join(words) or "vsrc" for words in COMMANDS}
     assert {path.stem for path in HELP.glob("*.txt")} == names

@@ -28,7 +28,7 @@ def allocation_error() -> RuntimeError:
 @pytest.mark.parametrize("error", [allocation_error(), MemoryError(), torch.OutOfMemoryError("?")])
 def test_memory_that_runs_out_asks_for_smaller_batches(error: Exception) -> None:
     text = str(training_error(error, PLACE))
-    assert text.startswith("step 7: memory ran out (")
+    assert text.startswith("step 7: out of memory (")
     assert "on a@0, b@3; last good checkpoint: run/step-00000005" in text
     assert "--set batch=3 --set accumulate=2" in text
     assert "--resume" in text

@@ -105,7 +105,7 @@ def test_time_of_the_whole_is_that_of_the_start_and_of_each_further_frame() -> N
     graph = GraphInUse("ort-cpu", "fp32", "graphs/fp32.onnx", "0" * 64)
     run = FileResult(
         "a", "b", frames=11, shots=1, seconds=7.0, first_frame_seconds=2.0, fps=11 / 7,
-        runs="ort-cpu fp32", graph=graph, notes=(),
+        runs="ort-cpu fp32", model="edge-s", graph=graph, notes=(),
     )  # fmt: skip
     assert steady_fps(run) == 2.0
     assert whole_seconds(run, 11) == 7.0
@@ -131,7 +131,7 @@ def test_stopped_run_leaves_a_page_of_what_was_finished(
 
         return stop
 
-    with pytest.raises(StoppedError, match="nothing is kept"):
+    with pytest.raises(StoppedError, match="nothing was saved"):
         preview(config, progress=stop_at(1))
     assert not page.exists()
     with pytest.raises(StoppedError, match="Lanczos, first") as stopped:

@@ -63,7 +63,7 @@ def test_the_text_names_sizes_model_backend_and_memory(
     assert "in.mkv: 40x24 (WxH), 7 frames -> " in done.stdout
     assert "80x48" in done.stdout
     assert f"{tiny_package}: ort-cpu fp32 (graphs/fp32.onnx), whole frames" in done.stdout
-    assert "ms a frame, about" in done.stdout
+    assert "ms per frame, about" in done.stdout
 
 
 def test_what_the_run_would_refuse_is_refused(

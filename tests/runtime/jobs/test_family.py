@@ -79,8 +79,8 @@ def test_every_file_of_a_run_gets_its_own(write_noise: Make, tmp_path: Path) -> 
         notes[Path(progress.input).stem] = " ".join(progress.notes)
 
     result = infer(InferConfig((tmp_path / "in",), tmp_path / "out"), progress=note)
-    assert f"{COMPRESSED_STUDENT} is chosen (h264" in notes["coarse"]
-    assert f"{DEFAULT_STUDENT} is chosen (the source is ffv1" in notes["fine"]
+    assert f"{COMPRESSED_STUDENT} selected: h264" in notes["coarse"]
+    assert f"{DEFAULT_STUDENT} selected: the source is ffv1" in notes["fine"]
     graphs = {Path(file.input).stem: file.graph for file in result.files}
     assert graphs["coarse"].sha256 != graphs["fine"].sha256
     manifest = json.loads((tmp_path / "out" / "vsrc-manifest.json").read_text())

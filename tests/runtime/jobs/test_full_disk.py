@@ -109,7 +109,7 @@ def test_the_command_says_it_in_one_line_with_status_1(
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1].count("No space left on device") == 1
-    assert left_on(disk) == []  # nothing was finished, so nothing is kept
+    assert left_on(disk) == []  # nothing was finished, so nothing was saved
 
 
 def test_the_frames_of_a_gap_in_time_need_no_disk(

@@ -81,7 +81,7 @@ def test_a_process_that_dies_at_work_is_described_by_what_it_said(
     code = f"{ANSWER}def work(request, tell):\n    {body}\nanswer(work)"
     with pytest.raises(VsrcError, match=expected) as caught:
         run(code)
-    assert ("memory ran out" in str(caught.value)) == ("MemoryError" in body)
+    assert ("out of memory" in str(caught.value)) == ("MemoryError" in body)
     if "status 1" in expected:
         assert "Traceback" in capfd.readouterr().err
 

@@ -56,7 +56,7 @@ def test_a_page_begins_with_its_subject_verdict_and_machine(
             path.write_bytes(png_bytes(frames[0]))
     compare(CompareConfig(sources[0], sources[1], sources[2], output))
     head, _, _ = output.read_text().partition("<main>")
-    names = " and ".join(path.name for path in sources[:2])
+    names = "Comparison of " + " and ".join(path.name for path in sources[:2])
     words = (f"<h1>{names}", f"{sources[1].name} is ", f"Machine: {this_machine()}<")
     places = [head.find(each) for each in words]
     assert -1 < places[0] < places[1] < places[2]

@@ -264,7 +264,7 @@ def test_a_desktop_tells_energy_over_the_end_of_its_counter(tmp_path: Path) -> N
     sensor = CpuSensor(root)
     assert sensor.total == ("rapl package-0",)
     before = sensor.read()
-    # 0.32885 J are left to the counter's largest value; then it starts anew and counts 2 J.
+    # 0.32885 J are left to the counter's largest value; then it starts over and counts 2 J.
     (root / "sys/class/powercap/intel-rapl:0/energy_uj").write_text("2000000\n")
     after = sensor.read()
     used = after.joules["rapl package-0"] - before.joules["rapl package-0"]

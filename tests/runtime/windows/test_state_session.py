@@ -1,4 +1,4 @@
-"""A state is carried over the frames of a shot, in tiles or not, and starts anew at a cut."""
+"""A state is carried over the frames of a shot, in tiles or not, and starts over at a cut."""
 
 from __future__ import annotations
 
