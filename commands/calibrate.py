@@ -11,7 +11,10 @@ from vsrc.calibration.calibration_config import METHODS, CalibrationConfig
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.model_argument import MODEL
+from vsrc.commands.options.option_groups import GroupedCommand
 from vsrc.commands.options.own_network import (
+    NETWORK_GROUP,
+    NETWORK_OPTIONS,
     output_option,
     own_network_options,
     take_told,
@@ -22,8 +25,19 @@ from vsrc.commands.progress.calibration_bar import CalibrationBar
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.runtime.text.quoting import quoted
 
+_GROUPS = {
+    "Calibration": (
+        *("--method", "--windows", "--percentile", "--seed", "--sensitivity", "--min-psnr"),
+        *("--float-layer", "--threads"),
+    ),
+    "Input and output": (
+        *("--output", "--overwrite", "--json", "--allow-network", "--allow-playlist"),
+    ),
+    NETWORK_GROUP: NETWORK_OPTIONS,
+}
 
-@click.command("calibrate")
+
+@click.command("calibrate", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("model", type=MODEL)
 @click.argument("clips", nargs=-1, metavar="VIDEO|DIR...", callback=resolve_inputs)
 @output_option

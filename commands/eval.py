@@ -11,7 +11,14 @@ from vsrc.commands.json_output import echo_json
 from vsrc.commands.options.device_argument import device_option
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.model_argument import MODEL
-from vsrc.commands.options.own_network import own_network_options, packaged, take_told
+from vsrc.commands.options.option_groups import GroupedCommand
+from vsrc.commands.options.own_network import (
+    NETWORK_GROUP,
+    NETWORK_OPTIONS,
+    own_network_options,
+    packaged,
+    take_told,
+)
 from vsrc.commands.options.sample_input import InputPath
 from vsrc.commands.options.trust_options import allow_code_option
 from vsrc.commands.progress.status_line import StatusLine
@@ -19,8 +26,17 @@ from vsrc.commands.text_output import echo, echo_line
 from vsrc.runtime.quality.eval_config import METRICS, EvalConfig
 from vsrc.runtime.text.quoting import quoted
 
+_GROUPS = {
+    "What to measure": (
+        *("--data", "--metrics", "--degradation", "--border", "--frames", "--lpips-vgg"),
+        *("--lpips-heads", "--allow-network", "--allow-playlist"),
+    ),
+    "Model": ("--backend", "--precision", "--device", "--threads", "--allow-code"),
+    NETWORK_GROUP: NETWORK_OPTIONS,
+}
 
-@click.command("eval")
+
+@click.command("eval", cls=GroupedCommand, groups=_GROUPS)
 @click.argument("models", nargs=-1, metavar="[MODEL]...", type=MODEL)
 @own_network_options
 @click.option("--data", required=True, type=InputPath(), help="Folder of clips.")

@@ -15,6 +15,8 @@ from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.model_argument import MODEL
 from vsrc.commands.options.option_groups import GroupedCommand
 from vsrc.commands.options.own_network import (
+    NETWORK_GROUP,
+    NETWORK_OPTIONS,
     output_option,
     own_network_options,
     take_told,
@@ -50,9 +52,7 @@ _GROUPS = {
     "INT8": (*("--calib", "--int8-with", "--quantizer", "--allow-network", "--allow-playlist"),),
     "Check": ("--min-psnr", "--max-loss", "--allow-lossy"),
     "TensorRT": ("--device", "--gpu", "--timing-cache", "--workspace", "--video"),
-    "Networks without a package": (
-        *("--network", "--weights", "--scale", "--window", "--range", "--colour"),
-    ),
+    NETWORK_GROUP: NETWORK_OPTIONS,
 }
 
 

@@ -146,8 +146,8 @@ def _check_engine(config: ExportConfig) -> None:
         )
     if not config.shape:
         raise ValueError(
-            "an engine is built for sizes: give --shape HxW for one, or HxW,HxW,HxW for the least, "
-            "usual and largest (LR pixels)"
+            "an engine is built for given sizes: add --shape HxW for one, or HxW,HxW,HxW for "
+            "minimum, optimum and maximum (LR pixels)"
         )
 
 

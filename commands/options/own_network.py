@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NETWORK_GROUP = "Networks without a package"
+"""Heading of these options in a help with groups."""
+
+NETWORK_OPTIONS = ("--network", "--weights", "--scale", "--window", "--range", "--colour")
+"""Their names, for a help with groups."""
+
 _OPTIONS = (
     click.option(
         "--network",

@@ -60,13 +60,17 @@ class Target:
         return self.path / self.pattern if self.is_one_picture else self.path
 
 
-def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
+def plan_targets(
+    sources: Sequence[Source], output: Path, *, frames: int | None = None
+) -> list[Target]:
     """Return a target for each source.
 
     Args:
         sources: One or more sources.
         output: A video file or `out/%08d.png` for one source, or a folder for any number; a path
             without suffix is taken as a folder.
+        frames: Number of frames to upscale of each source; None for all. A single one may go to an
+            image without a number.
 
     Raises:
         MediaError: The output is a URL.
@@ -86,17 +90,18 @@ def plan_targets(sources: Sequence[Source], output: Path) -> list[Target]:
     if len(sources) > 1:
         raise ValueError(f"{len(sources)} inputs need a folder as output, not {output}")
     if output.suffix.lower() == ".png":
-        return [_plan_images(sources[0], output)]
+        return [_plan_images(sources[0], output, frames)]
     return [Target(sources[0], output, is_pictures=False)]
 
 
-def _plan_images(source: Source, output: Path) -> Target:
-    """Return the target for `out/%08d.png`, or for the single image of a single image."""
-    is_one = source.is_pictures and len(source.files) == 1 and "%" not in output.name
+def _plan_images(source: Source, output: Path, frames: int | None) -> Target:
+    """Return the target for `out/%08d.png`, or for one image of a single frame."""
+    is_image = source.is_pictures and len(source.files) == 1
+    is_one = (is_image or frames == 1) and "%" not in output.name
     if not is_one and (len(_NUMBERED.findall(output.name)) != 1 or output.name.count("%") != 1):
         raise ValueError(
-            f"{output} is one image and the input is a video or several images; number the "
-            "images: -o out/%08d.png"
+            f"{output} is one image and the input has several frames; number the images: "
+            "-o out/%08d.png, or take one of them: --frames 1"
         )
     return Target(source, output.parent, is_pictures=True, pattern=output.name)
 

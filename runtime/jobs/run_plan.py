@@ -33,7 +33,8 @@ def plan_run(config: InferConfig, reports: Sequence[PlannedOutput] = ()) -> list
         MissingDependencyError: This build of FFmpeg has no such encoder.
         ValueError: The inputs and the output do not match, or the codec or its quality is invalid.
     """
-    targets = plan_targets(find_sources(config.inputs, output=config.output), config.output)
+    sources = find_sources(config.inputs, output=config.output)
+    targets = plan_targets(sources, config.output, frames=config.frames)
     inputs = [*input_paths(targets), *model_files(config.model)]
     results = [PlannedOutput(target.result_path, "-o") for target in targets]
     check_outputs([*results, *reports], inputs=inputs, overwrite=True)

@@ -233,7 +233,7 @@ def _stages_chart(stages: Stages) -> str:
 def _tables(report: BenchReport) -> Iterator[Table]:
     cells = latency_cells(report)
     names, values = zip(*cells, strict=True)
-    yield Table("Latency, ms", ("", *names), (("a frame", *values), *_stage_rows(report)))
+    yield Table("Latency, ms", ("", *names), (("frame", *values), *_stage_rows(report)))
     yield Table("What was measured", ("", ""), tuple(_facts(report)), words=True)
     if report.null_reasons:
         yield unknown_table(report.null_reasons)

@@ -93,7 +93,7 @@ def test_help_fits_a_narrow_terminal() -> None:
     for words in COMMANDS:
         done = CliRunner().invoke(main, [*words, "--help"], prog_name="vsrc", terminal_width=60)
         # A line of completion is copied as it stands.
-        lines = [line for line in done.stdout.splitlines() if "(vsrc completion" not in line]
+        lines = [line for line in done.stdout.splitlines() if "vsrc completion " not in line]
         assert max(map(len, lines)) <= 60, words
 
 

@@ -39,6 +39,14 @@ def test_pictures_need_one_number(name: str) -> None:
         plan_targets([video("a.mp4")], Path(name))
 
 
+def test_one_frame_of_a_video_goes_to_one_image() -> None:
+    (target,) = plan_targets([video("a.mp4")], Path("out/poster.png"), frames=1)
+    assert target.is_one_picture
+    assert target.result_path == Path("out/poster.png")
+    with pytest.raises(ValueError, match="--frames 1"):
+        plan_targets([video("a.mp4")], Path("out/poster.png"), frames=2)
+
+
 def test_a_folder_takes_each_source_under_its_name() -> None:
     sources = [video("x/a.mp4"), video("x/b.webm"), row("x/frames")]
     targets = plan_targets(sources, Path("out"))

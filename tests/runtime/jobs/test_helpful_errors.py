@@ -67,6 +67,18 @@ def test_a_picture_is_not_its_own_result(here: Path) -> None:
     assert (here / "picture.png").read_bytes() == before
 
 
+def test_one_frame_of_a_video_may_become_a_picture(here: Path) -> None:
+    from PIL import Image
+
+    clip = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=32x24:d=0.2", "clip.mkv"]
+    subprocess.run(clip, check=True)
+    assert "--frames 1" in run("infer clip.mkv -m student.vsrc -o one.png").stderr
+    assert run("infer clip.mkv -m student.vsrc -o one.png --frames 1").exit_code == 0
+    assert run("infer clip.mkv -m student.vsrc -o all/%02d.png").exit_code == 0
+    with Image.open(here / "one.png") as image, Image.open(here / "all" / "00.png") as first:
+        assert image.tobytes() == first.tobytes()
+
+
 @pytest.mark.usefixtures("here")
 def test_several_frames_do_not_fit_in_one_picture() -> None:
     shutil.copy("picture.png", "second.png")
