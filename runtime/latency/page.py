@@ -75,7 +75,7 @@ def write_comparison_page(path: Path, comparison: BenchComparison) -> Path:
     table = Table("Metrics", COMPARED, tuple(comparison_rows(comparison)), COMPARED_NOTE)
     worse = [Note(f"{change.metric} is worse", bad=True) for change in comparison.worse]
     values = {
-        "title": f"{Path(comparison.new).name} against {Path(comparison.old).name}",
+        "title": f"Latency of {Path(comparison.new).name} against {Path(comparison.old).name}",
         "badge": _comparison_badge(comparison),
         "summary": f"Old: {comparison.old_subject}. New: {comparison.new_subject}.",
         "notes": [*worse, *(Note(words) for words in comparison.notes)],
