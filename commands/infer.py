@@ -171,7 +171,7 @@ def infer_command(
     """Upscale videos and images.
 
     Audio, subtitles, chapters, metadata and timestamps are kept. Without -m a model that ships is
-    chosen for each source. An interrupted run is resumed by the same command. The input "sample"
+    selected for each source. An interrupted run is resumed by the same command. The input "sample"
     is the clip that comes with vsrc.
     """
     from vsrc.runtime.errors import MediaError

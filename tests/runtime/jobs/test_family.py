@@ -92,4 +92,4 @@ def test_a_model_that_is_named_is_taken(write_noise: Make, tmp_path: Path) -> No
     config = InferConfig((path,), tmp_path / "a.mkv", model=shipped("edge-s"))
     seen: list[InferProgress] = []
     infer(config, progress=seen.append)
-    assert not any("is chosen" in note for note in seen[0].notes)
+    assert not any("selected: " in note for note in seen[0].notes)
