@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recordings import stream_with_codec
@@ -26,7 +26,7 @@ _LAYOUTS = {
     1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
 }  # fmt: skip
 
-_NEW_PARAMETERS = "new_extradata"
+_NEW_PARAMETERS: Final = "new_extradata"
 """Side data of packets with which a codec's parameters begin anew. FFmpeg's Matroska muxer would
 write those of AAC into the header, over what follows there; broadcasts in FLV repeat them."""
 
