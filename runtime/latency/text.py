@@ -179,7 +179,7 @@ def _arithmetic_rows(report: BenchReport) -> list[tuple[str, str]]:
     arithmetic, rates = report.arithmetic, report.backend_rates
     backend = report.subject.session.split()[0]
     moved = f"{arithmetic.frames_gb_per_s:.2g} GB/s in and out"
-    if arithmetic.copy_share is not None:
+    if arithmetic.copy_share is not None and rates.copy_gb_per_s is not None:
         where = "main memory is" if is_on_cores(backend) else f"the memory of {backend} is"
         moved += f", {arithmetic.copy_share:.1%} of the {_ms(rates.copy_gb_per_s)} GB/s at which "
         moved += f"{where} copied"

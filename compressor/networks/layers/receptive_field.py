@@ -162,6 +162,6 @@ def _change(network: nn.Module, frames: Tensor, *, inside: slice, scale: int) ->
     changed = frames.clone()
     changed[..., inside, inside] = 1 - changed[..., inside, inside]
     with torch.no_grad():
-        difference = (network(changed) - network(frames.clone())).abs().double()
+        difference: Tensor = (network(changed) - network(frames.clone())).abs().double()
     rows, columns = frames.shape[-2:]
     return difference.flatten(0, -3).sum(0).reshape(rows, scale, columns, scale).sum((1, 3))

@@ -4,6 +4,7 @@ import argparse
 import os
 import pickle
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,7 +139,8 @@ def test_a_torchscript_program_gives_its_weights(make: str, tmp_path: Path) -> N
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU()).half().eval()
     lr = torch.rand(1, 3, 8, 8, dtype=torch.float16)
-    program = torch.jit.script(network) if make == "script" else torch.jit.trace(network, lr)
+    write = {"script": torch.jit.script, "trace": partial(torch.jit.trace, example_inputs=lr)}
+    program = write[make](network)
     program.save(str(tmp_path / "program.pt"))
     found, wanted = read_weights(tmp_path / "program.pt"), network.state_dict()
     assert found.keys() == wanted.keys()
