@@ -7,7 +7,10 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,14 +185,12 @@ def test_a_folder_is_there_at_every_moment_of_its_replacement(
 ) -> None:
     moments: list[dict[str, bytes]] = []
 
-    def look(folder: Path) -> None:
-        moments.append(contents(folder))
+    def after_a_look(call: Callable[..., Any], *words: Any, **named: Any) -> Any:
+        moments.append(contents(tmp_path / "a"))
+        return call(*words, **named)
 
     for module, name in ((os, "fsync"), (os, "rename"), (shutil, "rmtree")):
-        real = getattr(module, name)
-        monkeypatch.setattr(
-            module, name, lambda *a, real=real, **k: (look(tmp_path / "a"), real(*a, **k))[1]
-        )
+        monkeypatch.setattr(module, name, partial(after_a_look, getattr(module, name)))
     with open_pending_folder(tmp_path / "a") as folder:
         (folder / "old").touch()
     moments.clear()

@@ -139,8 +139,8 @@ def test_a_torchscript_program_gives_its_weights(make: str, tmp_path: Path) -> N
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.PReLU()).half().eval()
     lr = torch.rand(1, 3, 8, 8, dtype=torch.float16)
-    write = {"script": torch.jit.script, "trace": partial(torch.jit.trace, example_inputs=lr)}
-    program = write[make](network)
+    trace = partial(torch.jit.trace, example_inputs=lr)
+    program = torch.jit.script(network) if make == "script" else trace(network)
     program.save(str(tmp_path / "program.pt"))
     found, wanted = read_weights(tmp_path / "program.pt"), network.state_dict()
     assert found.keys() == wanted.keys()
