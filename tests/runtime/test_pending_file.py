@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -185,7 +184,7 @@ def test_a_folder_is_there_at_every_moment_of_its_replacement(
 ) -> None:
     moments: list[dict[str, bytes]] = []
 
-    def after_a_look(call: Callable[..., Any], *words: Any, **named: Any) -> Any:
+    def after_a_look(call: Callable[..., object], *words: object, **named: object) -> object:
         moments.append(contents(tmp_path / "a"))
         return call(*words, **named)
 
