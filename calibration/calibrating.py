@@ -21,7 +21,7 @@ from vsrc.calibration.calibration_file import (
 )
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.draw import Draw, draw_windows
-from vsrc.calibration.equalise import balance, equalise
+from vsrc.calibration.equalise import SHARES, USUAL_SHARE, balance, equalise
 from vsrc.calibration.feed import iter_drawn_windows
 from vsrc.calibration.fidelity import Fidelity, psnr_or_none
 from vsrc.calibration.histogram import Histogram
@@ -129,7 +129,8 @@ def calibrate(
             calibration = _with_learnt(calibration, learnt)
         fidelity = Fidelity(model, check, threads=config.threads)
         if not learnt and config.method == "minmax":
-            calibration = _balance_channels(model, observer, calibration, fidelity)
+            shares = SHARES if draw.count >= FEW_TO_HOLD_OUT else (USUAL_SHARE,)
+            calibration = _balance_channels(model, observer, calibration, fidelity, shares=shares)
         ranked, choice = _choose_float_layers(config, model, calibration, fidelity, progress)
         done = dataclasses.replace(
             calibration,
@@ -289,19 +290,29 @@ def _calibration(
 
 
 def _balance_channels(
-    model: onnx.ModelProto, observer: Observer, calibration: Calibration, fidelity: Fidelity
+    model: onnx.ModelProto,
+    observer: Observer,
+    calibration: Calibration,
+    fidelity: Fidelity,
+    *,
+    shares: Sequence[float],
 ) -> Calibration:
-    """Balance channels if that reduces the error of int8 enough."""
+    """Balance channels as far as reduces the error of int8 most, if it does so enough."""
 
     def error(calibration: Calibration) -> float:
         changed, ranges = _as_calibrated(model, calibration)
         return int8_error(changed, ranges, fidelity, only=set(ranges))
 
-    factors = balance(model, observer)
-    balanced = dataclasses.replace(calibration, equalised=factors)
-    if factors and error(balanced) < WORTHWHILE * error(calibration):
-        return balanced
-    return calibration
+    chosen, least = calibration, None
+    for share in shares:
+        factors = balance(model, observer, share=share)
+        if not factors:
+            break
+        least = error(calibration) if least is None else least
+        balanced = dataclasses.replace(calibration, equalised=factors)
+        if (here := error(balanced)) < WORTHWHILE * least:
+            chosen, least = balanced, here
+    return chosen
 
 
 def _as_calibrated(
