@@ -67,7 +67,7 @@ def test_a_signal_without_a_name_is_told_by_its_number() -> None:
     ],
 )
 def test_memory_is_blamed_on_evidence(status: int, said: str, oom_kills: int | None) -> None:
-    assert "out of memory" in describe_end(status, said, oom_kills=oom_kills)
+    assert "(out of memory: close" in describe_end(status, said, oom_kills=oom_kills)
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_memory_is_blamed_on_evidence(status: int, said: str, oom_kills: int | N
     ],
 )
 def test_memory_is_not_blamed_without(status: int, said: str, oom_kills: int | None) -> None:
-    assert "out of memory" not in describe_end(status, said, oom_kills=oom_kills)
+    assert "(out of memory: close" not in describe_end(status, said, oom_kills=oom_kills)
