@@ -40,7 +40,7 @@ def test_where_the_device_fails_the_cpu_begins_again(
         patch_third_allocation(monkeypatch)
     if part == "captions":
         monkeypatch.setattr(
-            "vsrc.runtime.decode.video_reader.frame_data_types",
+            "vsrc.runtime.decode.rgb_conversion.frame_data_types",
             lambda frame: frozenset({"A53_CC"}) if frame.pts >= 6400 else frozenset(),
         )
     result = upscale(source, package, tmp_path / "b.mkv")
