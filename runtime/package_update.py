@@ -4,7 +4,8 @@
 
 The rename decides: before it the package is the old one, after it the new one. If a process is
 killed during the moves, the next one that opens the package does the rest. A lock on the folder of
-the package makes other processes wait.
+the package makes other processes wait; a package that this process is still writing is locked
+already.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.file_lock import Lock, try_lock
 from vsrc.runtime.pending_claim import open_folder, sync_folder
-from vsrc.runtime.pending_folder import PendingFolder, sync_tree
+from vsrc.runtime.pending_folder import PendingFolder, is_own_draft, sync_tree
 
 _FOLDER = ".vsrc-update"
 _WAIT_SECONDS = 60.0
@@ -111,6 +112,9 @@ def _files_of(update: Path, *, last: str) -> list[Path]:
 @contextmanager
 def _hold(path: Path) -> Iterator[None]:
     """Hold the lock of a package; without waiting where the system has no locks on folders."""
+    if is_own_draft(path):
+        yield
+        return
     descriptor = open_folder(path)
     try:
         stop = time.monotonic() + _WAIT_SECONDS

@@ -26,6 +26,14 @@ from vsrc.runtime.pending_claim import (
     without_link,
 )
 
+_DRAFTS: set[str] = set()
+"""Real paths of the folders that this process is writing, and whose locks it holds."""
+
+
+def is_own_draft(folder: Path) -> bool:
+    """Whether a folder is one that this process is writing: no other process changes it."""
+    return os.path.realpath(folder) in _DRAFTS
+
 
 class PendingFolder:
     """A folder that is being written.
@@ -51,8 +59,10 @@ class PendingFolder:
             self._mode = self.folder.stat().st_mode & 0o777  # that of the umask
             self._descriptor = open_folder(self.folder)
             if self._descriptor is None or claim(self._descriptor, self.folder) is not None:
+                self._draft = os.path.realpath(self.folder)
+                _DRAFTS.add(self._draft)
                 return
-            self._unlock()
+            os.close(self._descriptor)
 
     def commit(self, *, overwrite: bool = True) -> None:
         """Sync the folder to disk and move it to its destination.
@@ -77,6 +87,7 @@ class PendingFolder:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _unlock(self) -> None:
+        _DRAFTS.discard(self._draft)
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

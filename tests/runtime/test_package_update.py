@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from vsrc.runtime import package_update
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.package import describe_file, open_package
 from vsrc.runtime.package_update import open_update
+from vsrc.runtime.pending_folder import open_pending_folder
 
 UPDATE = """
 import dataclasses, os, shutil, signal, sys
@@ -129,3 +131,16 @@ def test_an_exception_leaves_the_package_as_it_was(package: Path) -> None:
     with pytest.raises(FileNotFoundError), open_update(package, last="model.json") as folder:
         shutil.copy(package / "none", folder)
     assert sorted(os.walk(package)) == before
+
+
+def test_a_package_that_is_being_written_is_updated_without_waiting(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package_update, "_WAIT_SECONDS", 0.0)
+    with open_pending_folder(tmp_path / "b.vsrc") as draft:
+        shutil.copytree(package, draft, dirs_exist_ok=True)
+        with open_update(draft, last="model.json") as folder:
+            shutil.copy(package / "model.json", folder)
+            (folder / "new").touch()
+    assert (tmp_path / "b.vsrc" / "new").exists()
+    open_package(tmp_path / "b.vsrc")
