@@ -154,7 +154,8 @@ def test_infer_says_how_many_results_are_complete(
     arguments = ["infer", clips, "-m", package, "-o", tmp_path / "out"]
     last, files = stopped(arguments, "b.mp4", signal.SIGTERM, tmp_path)
     assert last == (
-        "vsrc: interrupted; 1 of 2 results is complete; run the same command to resume after it"
+        "vsrc: interrupted; 1 of 2 results is complete; "
+        "run the same command again to resume after it"
     )
     results = [name for name in files if not name.startswith("student.vsrc/")]
     assert sorted(results) == ["out/a.mp4", "out/vsrc-manifest.json"]

@@ -43,7 +43,9 @@ def test_broken_files_are_named_and_the_rest_is_used(videos: Make, cache: Path) 
         "videos/broken.mp4",
         "videos/empty.mp4",
     ]
-    assert all("not a video that FFmpeg can read" in skipped.reason for skipped in library.skipped)
+    broken, empty = (skipped.reason for skipped in library.skipped)
+    assert "not a video that FFmpeg can read" in broken
+    assert "empty.mp4 is empty" in empty
 
 
 def test_a_folder_of_broken_files_alone_is_an_error(tmp_path: Path, cache: Path) -> None:

@@ -114,7 +114,7 @@ def test_neither_torch_nor_onnx_is_needed_where_graphs_are_there(copy: Path) -> 
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ((), 2, "give --shape HxW"),
+        ((), 2, "add --shape HxW"),
         (("--shape", "12x16", "--precision", "auto"), 2, "an engine is fp32, fp16 or int8"),
         (("--shape", "12x16", "--gpu", "8.7"), 1, "not for 8.7; .* --format trt on that GPU"),
         (("--shape", "12x9000"), 2, "must lie in"),

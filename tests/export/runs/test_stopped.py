@@ -31,7 +31,7 @@ def package(untrained_package: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"precision": "int8"}, "kept; run the same command to resume"),
+        ({"precision": "int8"}, "saved; run the same command to resume"),
         ({"precision": "int8", "overwrite": True}, "run the same command with --overwrite"),
         ({"precision": "auto"}, "run the same command with --overwrite"),
     ],

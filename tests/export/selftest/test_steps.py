@@ -112,8 +112,8 @@ def test_sensors_must_rise_under_load(
 
     monkeypatch.setattr(CudaGpu, "copy", counted)
     monkeypatch.setattr(sensor_step, "_COPY_BYTES", 1 << 12)
-    monkeypatch.setattr(sensor_step, "_IDLE_SECONDS", 0.8)
-    monkeypatch.setattr(sensor_step, "_LOAD_SECONDS", 2.2)
+    monkeypatch.setattr(sensor_step, "_IDLE_SECONDS", 2.0)
+    monkeypatch.setattr(sensor_step, "_LOAD_SECONDS", 4.0)
     meter = Meter(copies, follows=follows)
     monkeypatch.setattr(sensor_step, "find_sensors", lambda **_: ([meter], {}))
     sensor_step.try_sensors(context)
