@@ -103,6 +103,11 @@ def is_of_onnxruntime(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] == "onnxruntime"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says of an error; others are often dumps."""
+    return str(error).strip().split("\n")[0]
+
+
 def describe_error(error: BaseException) -> str:
     """Describe an exception in one line of limited length, for a longer message.
 

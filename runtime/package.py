@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -151,7 +151,8 @@ def open_package(path: str | Path) -> Package:
     """
     path = Path(path)
     if not path.exists():
-        put_back(path)
+        with suppress(OSError):  # not ours: it stays missing
+            put_back(path)
     if not path.exists():
         raise SpecError(f"{path} does not exist; {describe_models(path)}")
     finish_update(path, last=SPEC_FILE)
@@ -272,14 +273,12 @@ def write_spec(folder: Path, spec: ModelSpec) -> None:
     write_file(folder / SPEC_FILE, spec_to_text(spec))
 
 
-@contextmanager
-def open_package_update(path: Path) -> Iterator[Path]:
+def open_package_update(path: Path) -> AbstractContextManager[Path]:
     """Create a folder whose files, `model.json` among them, replace those of a package together.
 
     See `vsrc.runtime.package_update.open_update`.
     """
-    with open_update(path, last=SPEC_FILE) as folder:
-        yield folder
+    return open_update(path, last=SPEC_FILE)
 
 
 def check_new_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:

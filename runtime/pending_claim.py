@@ -48,11 +48,10 @@ def remove_abandoned(path: Path, within: Path | None) -> None:
 
     A folder that was moved aside by `place_folder`, and not replaced, is moved back.
     """
+    put_back(path)
     for aside in path.parent.glob(_hidden_names(path, "replaced")):
         with _locked_if_abandoned(aside) as is_abandoned:
-            if is_abandoned and not path.exists():
-                aside.rename(path)
-            elif is_abandoned:
+            if is_abandoned:
                 shutil.rmtree(aside, ignore_errors=True)
     names = f".*.{_DIGITS}.pending" if within else _hidden_names(path, "pending")
     for pending in (within or path.parent).glob(names):
@@ -64,12 +63,15 @@ def remove_abandoned(path: Path, within: Path | None) -> None:
 
 
 def put_back(path: Path) -> None:
-    """Move back a folder that a killed process had moved aside to replace it, if there is one."""
+    """Move back a folder that a killed process had moved aside to replace it, if there is one.
+
+    Raises:
+        OSError: It cannot be moved.
+    """
     for aside in path.parent.glob(_hidden_names(path, "replaced")):
         with _locked_if_abandoned(aside) as is_abandoned:
             if is_abandoned and not path.exists():
-                with contextlib.suppress(OSError):  # not ours: it stays missing
-                    aside.rename(path)
+                aside.rename(path)
 
 
 def _hidden_names(path: Path, ending: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsrc.export.foreign.original import OriginalGraph, opset_of_model, original_of
-from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.errors import MismatchError, first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -48,7 +48,7 @@ def _raised(model: onnx.ModelProto, opset: int, name: str) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(model, opset)
     except Exception as error:  # the converter raises RuntimeError, among others
-        line = str(error).strip().split("\n")[0]
+        line = first_line(error)
         raise MismatchError(
             f"{name} is of opset {have}, and {opset} is needed here, but it cannot be converted: "
             f"{line}; export it again from its source with opset {opset} to 20"

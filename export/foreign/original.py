@@ -126,8 +126,8 @@ def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
     if tensor.elem_type not in _FLOATS:
         raise MismatchError(
             f"{name}: its input {inputs[0].name} is {_type_name(tensor.elem_type)}; expected float "
-            "frames, (N, C, H, W) or (N, T, C, H, W): export it anew without the conversion at its "
-            "start"
+            "frames, (N, C, H, W) or (N, T, C, H, W): export it again without the conversion at "
+            "its start"
         )
     shape = tuple(
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None

@@ -25,7 +25,7 @@ from vsrc.runtime.candidates.preview_result import (
     steady_fps,
     whole_seconds,
 )
-from vsrc.runtime.decode.playlists import members_of
+from vsrc.runtime.decode.playlists import with_members
 from vsrc.runtime.decode.probe import VideoInfo, check_supported
 from vsrc.runtime.decode.sources import Source, find_sources
 from vsrc.runtime.errors import MediaError, StoppedError
@@ -98,7 +98,7 @@ def preview(
     check_outputs(
         [report_output(config.output, "-o", job=job)],
         inputs=[
-            *(file for each in source.files for file in members_of(each)),
+            *with_members(source.files),
             *model_files(*(trial.package for trial in trials), *config.names),
         ],
         overwrite=config.overwrite,

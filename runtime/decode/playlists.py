@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vsrc.runtime.errors import MediaError
@@ -69,8 +69,12 @@ def files_of(path: Path) -> list[Path]:
     return list(dict.fromkeys(_walk(path, path.resolve().parent, depth=0)))
 
 
-def members_of(path: Path) -> list[Path]:
-    """List a file, and what it names if it is a playlist that may be read; never raises."""
+def with_members(paths: Iterable[Path]) -> list[Path]:
+    """List files, and what those of them that are playlists and may be read name; never raises."""
+    return [member for path in paths for member in _members_of(path)]
+
+
+def _members_of(path: Path) -> list[Path]:
     try:
         return files_of(path)
     except (MediaError, OSError):  # whoever opens it says so

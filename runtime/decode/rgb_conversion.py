@@ -46,16 +46,14 @@ class RgbConversion:
         Raises:
             HardwareError: A frame on a device carries data that only the CPU keeps.
         """
-        own = colour_of(frame)
-        colour = self._info.colour
-        matrix = colour.matrix if own.matrix == UNSPECIFIED else own.matrix
-        colour = replace(colour, matrix=matrix, range=own.range or colour.range)
+        own, usual = colour_of(frame), self._info.colour
+        matrix = usual.matrix if own.matrix == UNSPECIFIED else own.matrix
+        key = matrix, own.range or usual.range
         if self._to_device is not None:
-            return self._convert_on_device(self._to_device, frame, pts, colour)
-        key = colour.matrix, colour.range
+            return self._convert_on_device(self._to_device, frame, pts, key)
         if key not in self._converters:
             self._converters[key] = rgb_maker(
-                colour,
+                self._colour(key),
                 width=self._info.width,
                 height=self._info.height,
                 is_deep=is_deep,
@@ -64,15 +62,18 @@ class RgbConversion:
         return SourceFrame(self._converters[key](frame), pts)
 
     def _convert_on_device(
-        self, to_device: FrameConverter, frame: av.VideoFrame, pts: int, colour: Colour
+        self, to_device: FrameConverter, frame: av.VideoFrame, pts: int, key: tuple[int, int]
     ) -> SourceFrame:
         if frame_data_types(frame):
             raise HardwareError("captions or other data of single frames begin later")
-        key = colour.matrix, colour.range
         if key not in self._device_maps:
             info = self._info
             self._device_maps[key] = rgb_map(
-                colour, depth=info.depth, width=info.width, height=info.height
+                self._colour(key), depth=info.depth, width=info.width, height=info.height
             )
         resident = to_device(frame, self._device_maps[key])
         return SourceFrame(resident.rgb, pts, resident=resident)
+
+    def _colour(self, key: tuple[int, int]) -> Colour:
+        """Colour of the file with another matrix and range."""
+        return replace(self._info.colour, matrix=key[0], range=key[1])

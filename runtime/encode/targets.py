@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vsrc.runtime.decode.playlists import members_of
+from vsrc.runtime.decode.playlists import with_members
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.sources import PIPE, Source
 from vsrc.runtime.errors import MediaError, OutputError
@@ -180,8 +180,7 @@ def input_paths(targets: Sequence[Target]) -> list[Path]:
 
     Of images that are written to a folder their folder is listed, too.
     """
-    named = (file for target in targets for file in target.source.files)
-    files = [member for file in named for member in members_of(file)]
+    files = with_members(file for target in targets for file in target.source.files)
     pictures = (
         target
         for target in targets

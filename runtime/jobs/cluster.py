@@ -43,7 +43,7 @@ from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResu
 from vsrc.runtime.jobs.run_plan import plan_run
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit
-from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_unit
+from vsrc.runtime.jobs.unit import SEGMENTS_SAVED, Work, count_frames, split_target, upscale_unit
 from vsrc.runtime.memory import give_frames_back
 from vsrc.runtime.processes.child_process import show_safe_folders
 
@@ -156,9 +156,7 @@ class _Run:
         except KeyboardInterrupt:
             for task in waiting:
                 ray.cancel(task, force=True)
-            raise StoppedError(
-                "interrupted; finished segments are saved; run the same command to resume"
-            ) from None
+            raise StoppedError(SEGMENTS_SAVED) from None
         return self._summed_up()
 
     def _take(self, task: ObjectRef[Any]) -> None:

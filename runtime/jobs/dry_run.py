@@ -25,7 +25,6 @@ from vsrc.runtime.jobs.tiling import memory_of_encoder
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.sensors.cuda_device import cuda_device
-from vsrc.runtime.shipped_models import DEFAULT_STUDENT
 from vsrc.runtime.text.size_text import format_size
 from vsrc.runtime.windows.session import PendingPixels
 
@@ -154,10 +153,7 @@ def _plan(job: Job, free_before: int | None) -> FilePlan:
 
 
 def _model_name(job: Job) -> str:
-    if job.config.model is not None:
-        return str(job.config.model)
-    chosen = [note.split()[0] for note in job.said if " selected: " in note]
-    return chosen[0] if chosen else DEFAULT_STUDENT
+    return job.model if job.config.model is None else str(job.config.model)
 
 
 def _time_frame(job: Job) -> float:

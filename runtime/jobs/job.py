@@ -280,8 +280,7 @@ def open_job(
         said += [*network.new_notes(), *([note] if note else [])]
         model = network.model_name(choice)
         yield Job(
-            *(target, config, reader, session, model, total, guard, tuple(said), known_sources),
-            path,
+            target, config, reader, session, model, total, guard, tuple(said), known_sources, path
         )
 
 

@@ -311,8 +311,12 @@ def _runs(file: FileResult) -> str:
 def _tables(report: JobReport) -> Iterator[Table]:
     rows = tuple(
         (
-            *(file.input, str(file.frames), f"{file.fps:.1f}", f"{file.seconds:.1f}"),
-            *(file.model, _runs(file)),
+            file.input,
+            str(file.frames),
+            f"{file.fps:.1f}",
+            f"{file.seconds:.1f}",
+            file.model,
+            _runs(file),
         )
         for file in report.files
     )

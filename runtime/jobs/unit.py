@@ -31,6 +31,9 @@ from vsrc.runtime.library_failure import library_failures_named
 LEAST_PIECE = 480
 """Smallest number of frames of a piece: four segments."""
 
+SEGMENTS_SAVED = "interrupted; finished segments are saved; run the same command to resume"
+"""What is said of pieces that were stopped."""
+
 _LOCK_FILE = "join.lock"
 
 
@@ -235,9 +238,7 @@ def _make(video: SplitVideo, piece: Piece, unit: Unit, work: Work) -> int:
     try:
         return make_piece(video, piece, tell)
     except KeyboardInterrupt:
-        raise StoppedError(
-            "interrupted; finished segments are saved; run the same command to resume"
-        ) from None
+        raise StoppedError(SEGMENTS_SAVED) from None
 
 
 def _join(video: SplitVideo, work: Work) -> FileResult | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES
-from vsrc.runtime.decode.playlists import members_of
+from vsrc.runtime.decode.playlists import with_members
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.encode.page_video import PageVideo
@@ -77,8 +77,7 @@ def compare(
     check_pages("vsrc compare")
     job = hash_job("compare", replace(config, overwrite=False))
     page = report_output(config.output, "-o", job=job)
-    inputs = [file for source in config.sources for file in members_of(source)]
-    check_outputs([page], inputs=inputs, overwrite=config.overwrite)
+    check_outputs([page], inputs=with_members(config.sources), overwrite=config.overwrite)
     of_pictures = [path.suffix.lower() in PICTURE_SUFFIXES for path in config.sources]
     if any(of_pictures) and not all(of_pictures):
         names = ", ".join(path.name for path in config.sources)

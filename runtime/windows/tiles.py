@@ -102,7 +102,7 @@ def iter_tiles(
 
 
 def halve_tile(tile: int, side: int, error: DeviceMemoryError) -> tuple[int, str]:
-    """Choose a smaller tile where out of memory, and log it.
+    """Choose a smaller tile after running out of memory, and log it.
 
     Args:
         tile: Side of the tile that was too large, LR pixels; 0 for a whole frame.

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from vsrc.runtime.decode.frame import SourceFrame
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.pixels import Pixels
+
+
+def read(path: Path, *, deinterlace: bool = False) -> tuple[VideoReader, list[SourceFrame]]:
+    """Read a video to its end; the reader is closed, and has its notes."""
+    with closing(VideoReader(path, deinterlace=deinterlace)) as reader:
+        return reader, list(reader)
 
 
 def frames_of(path: Path, *, is_deep: bool = False) -> Pixels:

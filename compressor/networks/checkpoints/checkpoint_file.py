@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from vsrc.compressor.networks.checkpoints.torchscript_file import read_torchscript
-from vsrc.runtime.errors import MismatchError
+from vsrc.runtime.errors import MismatchError, first_line
 from vsrc.runtime.package import open_package
 
 CONTAINERS = (
@@ -116,7 +116,7 @@ def _read_program(path: Path) -> dict[str, Tensor]:
     try:
         state = read_torchscript(path)
     except Exception as error:  # as above
-        line = str(error).strip().split("\n")[0]
+        line = first_line(error)
         raise MismatchError(
             f"{path} is a TorchScript program whose weights cannot be read ({line}): save the "
             "state dict of the network that it was made from"

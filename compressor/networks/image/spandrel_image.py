@@ -24,7 +24,7 @@ from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, paramete
 from vsrc.compressor.networks.layers.luma import LumaPath
 from vsrc.compressor.networks.layers.receptive_field import find_halo
 from vsrc.runtime.dependencies import find_version
-from vsrc.runtime.errors import MismatchError, MissingDependencyError
+from vsrc.runtime.errors import MismatchError, MissingDependencyError, first_line
 from vsrc.runtime.installation import explain_missing
 from vsrc.runtime.spec import NetworkSpec
 
@@ -241,7 +241,7 @@ def _descriptor(
         except spandrel.UnsupportedModelError:
             continue
         except Exception as error:  # names of a known network, and other shapes or fewer tensors
-            line = str(error).strip().split("\n")[0]
+            line = first_line(error)
             raise MismatchError(
                 f"{path}: spandrel recognises a network in it, and cannot load it: {line}"
             ) from error

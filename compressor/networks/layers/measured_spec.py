@@ -14,6 +14,7 @@ from vsrc.compressor.networks.layers.receptive_field import (
     find_scale,
     find_size_multiple,
 )
+from vsrc.runtime.errors import first_line
 from vsrc.runtime.spec import Argument, NetworkSpec
 
 _UNKNOWN_HALO = Halo(32, is_exact=False)
@@ -83,7 +84,7 @@ def _find_scale(network: nn.Module, name: str, window: int) -> int:
         raise
     except Exception as error:  # what a foreign network raises is not known
         shape = "(1, 3, H, W)" if window == 1 else f"(1, {window}, 3, H, W)"
-        line = str(error).strip().split("\n")[0]
+        line = first_line(error)
         raise ValueError(
             f"{name} fails on frames {shape} in [0, 1]: {type(error).__name__}: {line}; if it "
             "takes another number of frames, set it with --window, or as its attribute `window`"

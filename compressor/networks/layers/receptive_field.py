@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vsrc.runtime.errors import first_line
+
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 _SIDES = (48, 96, 160)
 """LR pixels; the next one is tried where the receptive field fills the frame."""
@@ -71,7 +73,7 @@ def find_size_multiple(network: nn.Module, *, window: int, scale: int) -> int:
             with torch.no_grad():
                 sr = network(random_frames(window, height=height, width=width))
         except Exception as error:
-            reason = str(error).strip().split("\n")[0]
+            reason = first_line(error)
             continue
         if isinstance(sr, Tensor) and tuple(sr.shape[-2:]) == (scale * height, scale * width):
             return multiple

@@ -12,18 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.decode.frame import SourceFrame
-from vsrc.runtime.decode.video_reader import VideoReader
+from support.decoded import read
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]
-
-
-def read(path: Path, *, deinterlace: bool = False) -> tuple[VideoReader, list[SourceFrame]]:
-    reader = VideoReader(path, deinterlace=deinterlace)
-    frames = list(reader)
-    reader.close()
-    return reader, frames
 
 
 def packets_of(path: Path) -> list[tuple[int, int]]:

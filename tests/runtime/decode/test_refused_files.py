@@ -11,20 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrc.runtime.decode.frame import SourceFrame
+from support.decoded import read
 from vsrc.runtime.decode.probe import check_supported
 from vsrc.runtime.decode.video_reader import VideoReader
 from vsrc.runtime.errors import MediaError
 
 Frames = NDArray[np.uint8]
 Make = Callable[..., Any]
-
-
-def read(path: Path, *, deinterlace: bool = False) -> tuple[VideoReader, list[SourceFrame]]:
-    reader = VideoReader(path, deinterlace=deinterlace)
-    frames = list(reader)
-    reader.close()
-    return reader, frames
 
 
 def audio_with_cover(path: Path, moving: Make) -> Path:
