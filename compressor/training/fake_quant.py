@@ -11,12 +11,44 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vsrc.calibration.qdq import LEVELS
 
 _CANDIDATES = 20
 _SAMPLE = 1 << 16
+
+
+def activation_levels(x: Tensor, log_range: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Quantise a tensor to the whole numbers that its int8 values are.
+
+    Args:
+        x: Any shape, float32.
+        log_range: Natural logarithm of the value that the largest int8 stands for; trainable.
+        dtype: Of the levels. Bfloat16 holds each of them exactly.
+
+    Returns:
+        Levels from -128 to 127, and the step, a scalar that they are multiples of.
+    """
+    # Its gradient is a sum over all values: LSQ scales it, section 2.2.
+    share = 1 / math.sqrt(x.numel() * LEVELS)
+    log_range = log_range * share + (log_range * (1 - share)).detach()
+    step = log_range.exp() / LEVELS
+    clipped = F.hardtanh(x * (1 / step), -LEVELS - 1, LEVELS)
+    return _straight_through(clipped, clipped.detach().round()).to(dtype), step
+
+
+def weight_levels(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantise a kernel, `(O, I, kh, kw)` float32, to whole numbers from -127 to 127.
+
+    Returns:
+        Levels, of the kernel's shape, and steps, `(O,)`.
+    """
+    steps = weight.detach().abs().amax(dim=(1, 2, 3)) / LEVELS
+    steps = steps.clamp_min(torch.finfo(steps.dtype).tiny)
+    scaled = weight / steps.view(-1, 1, 1, 1)
+    return _straight_through(scaled, scaled.detach().round()), steps
 
 
 def fake_activation(x: Tensor, log_range: Tensor) -> Tensor:
@@ -26,20 +58,19 @@ def fake_activation(x: Tensor, log_range: Tensor) -> Tensor:
         x: Any shape, float32.
         log_range: Natural logarithm of the value that the largest int8 stands for; trainable.
     """
-    # Its gradient is a sum over all values: LSQ scales it, section 2.2.
-    share = 1 / math.sqrt(x.numel() * LEVELS)
-    log_range = log_range * share + (log_range * (1 - share)).detach()
-    step = log_range.exp() / LEVELS
-    scaled = (x / step).clamp(-LEVELS - 1, LEVELS)
-    return (scaled + (scaled.round() - scaled).detach()) * step
+    levels, step = activation_levels(x, log_range, x.dtype)
+    return levels * step
 
 
 def fake_weight(weight: Tensor) -> Tensor:
     """Fake-quantise a kernel, `(O, I, kh, kw)` float32."""
-    step = weight.detach().abs().amax(dim=(1, 2, 3)) / LEVELS
-    step = step.clamp_min(torch.finfo(step.dtype).tiny)
-    zero = torch.zeros_like(step, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weight, step, zero, 0, -LEVELS, LEVELS)
+    levels, steps = weight_levels(weight)
+    return levels * steps.view(-1, 1, 1, 1)
+
+
+def _straight_through(value: Tensor, rounded: Tensor) -> Tensor:
+    """Return `rounded` with the gradient of `value`."""
+    return value + (rounded - value.detach())
 
 
 def best_range(x: Tensor) -> float:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from vsrc.calibration.calibration_file import QAT, Calibration
 from vsrc.compressor.features.taps import unwrap
-from vsrc.compressor.training.fake_quant import best_range, fake_activation, fake_weight
+from vsrc.compressor.training.fake_quant import activation_levels, best_range, weight_levels
 
 
 @runtime_checkable
@@ -31,7 +31,10 @@ class Merging(Protocol):
     def kernel(self) -> Tensor:
         """Kernel of the merged convolution."""
 
-    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
+    def bias(self) -> Tensor:
+        """Bias of the merged convolution."""
+
+    def convolved(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve the input with a kernel."""
 
 
@@ -104,17 +107,28 @@ class Quantiser(nn.Module):
         )
 
     def _convolve(self, index: int, module: nn.Module, x: Tensor) -> Tensor:
-        # Bfloat16 has eight bits of precision: an int8 times a step would be rounded again.
+        # Whole numbers up to 128 are exact in bfloat16, a multiple of a step would be rounded: the
+        # convolution takes the whole numbers, and its sums are multiplied by the steps in float32.
+        dtype = _compute_dtype(x.device.type)
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             if index not in self._begun:  # read once: `seen` may be on another device
                 self._begin(index, x)
-            x_int8 = fake_activation(x, self.log_ranges[index])
+            levels, step = activation_levels(x, self.log_ranges[index], dtype)
             if isinstance(module, Merging):
-                y = module.convolved(x_int8, fake_weight(module.kernel()))
+                kernel, steps = weight_levels(module.kernel())
+                bias: Tensor | None = module.bias()
+                sums = module.convolved(levels, kernel.to(dtype), None)
             else:
                 assert isinstance(module, nn.Conv2d)
-                y = module._conv_forward(x_int8, fake_weight(module.weight), module.bias)
+                kernel, steps = weight_levels(module.weight)
+                bias = module.bias
+                sums = module._conv_forward(levels, kernel.to(dtype), None)
+            scale = (steps * step).view(-1, 1, 1)
+            if bias is None:
+                y = sums.float() * scale
+            else:
+                y = torch.addcmul(bias.view(-1, 1, 1), sums.float(), scale)
         if torch.is_grad_enabled():
             self._note(index, x, y)
         return y
@@ -134,10 +148,21 @@ class Quantiser(nn.Module):
 
     @torch.no_grad()
     def _note(self, index: int, x: Tensor, y: Tensor) -> None:
-        self.signed[index] |= (x < 0).any()
+        self.signed[index] |= x.amin() < 0
         low, high = torch.aminmax(y)
         self.outputs[index, 0] = torch.minimum(self.outputs[index, 0], low)
         self.outputs[index, 1] = torch.maximum(self.outputs[index, 1], high)
+
+
+def _compute_dtype(device: str) -> torch.dtype:
+    """Type that convolutions compute in: bfloat16 where autocast asks for it, else float32.
+
+    In float16 the sums of products of whole numbers would overflow.
+    """
+    if not torch.is_autocast_enabled(device):
+        return torch.float32
+    dtype = torch.get_autocast_dtype(device)
+    return dtype if dtype == torch.bfloat16 else torch.float32
 
 
 def convolution_paths(network: nn.Module) -> tuple[str, ...]:

@@ -56,11 +56,11 @@ class Merged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(N, I, H, W)` to `(N, O, H, W)`."""
-        return self.convolved(x, self.kernel())
+        return self.convolved(x, self.kernel(), self.bias())
 
-    def convolved(self, x: Tensor, kernel: Tensor) -> Tensor:
+    def convolved(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve the input with the plain kernel or a variant of it (such as its int8 values)."""
-        return F.conv2d(x, kernel, self.bias(), padding=1)
+        return F.conv2d(x, kernel, bias, padding=1)
 
     def collapsed(self) -> nn.Conv2d:
         """Return a plain convolution with the same output."""
