@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from vsrc.benchmarks.train.card import card
 from vsrc.benchmarks.train.sources import GATHERED
 from vsrc.calibration import CalibrationConfig, calibrate
+from vsrc.calibration.calibration_file import read_calibration, write_calibration
 from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 from vsrc.export import ExportConfig, export
 from vsrc.export.config import AskedPrecision
@@ -74,7 +75,8 @@ def main() -> None:
         tile=(180, 320),
         float_layers=tuple(options.float_layers),
     )
-    add_graphs(options.shipped, options.graphs, options.float, ranges)
+    learnt = keep_learnt_ranges(options.trained, options.shipped)
+    add_graphs(options.shipped, options.graphs, options.float, None if learnt else ranges)
     report = evaluate(EvalConfig(data=options.data, models=(options.shipped,), precision="fp32"))
     print(eval_text(report))
     spec = open_package(options.shipped).spec
@@ -117,6 +119,18 @@ def merge(trained: Path, shipped: Path, *, recipe_file: str, began_from: str | N
         write_spec(folder, spec)
 
 
+def keep_learnt_ranges(trained: Path, shipped: Path) -> bool:
+    """Take over the int8 ranges that training for int8 has learnt; return whether there are any."""
+    calibration = read_calibration(trained)
+    if calibration is None or not calibration.is_learnt:
+        return False
+
+    weights = open_package(shipped).spec.weights
+    assert weights is not None
+    write_calibration(shipped, replace(calibration, weights_sha256=weights.sha256))
+    return True
+
+
 def measured(report: EvalReport) -> tuple[Quality, ...]:
     """What the last row of an evaluation says, clip by clip."""
     protocol = "; ".join(report.protocol)
@@ -132,14 +146,17 @@ def add_graphs(
     package: Path,
     precisions: Sequence[AskedPrecision],
     float_too: bool,
-    ranges: CalibrationConfig,
+    ranges: CalibrationConfig | None,
 ) -> None:
-    """Whole graphs only: the halves of an edge student save nothing on a CPU."""
+    """Whole graphs only: the halves of an edge student save nothing on a CPU.
+
+    Int8 ranges are found first, unless `ranges` is None: the package has them.
+    """
     int8 = [precision for precision in precisions if precision.startswith("int8")]
     for precision in precisions:
         if precision not in int8:
             export(ExportConfig(package, precision=precision, halves=False))
-    if int8:
+    if int8 and ranges is not None:
         calibrate(ranges)
         _drop_folders(package / CALIBRATION_FILE, ranges.clips)
     for precision in int8:
