@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile
 PAGES := $(BIN)/pytest -m browser --timeout 120 --timeout-method thread
 
 .PHONY: demo test check docs fix typing unit wheel schemas
@@ -19,7 +20,7 @@ check: $(INSTALLED) typing
 
 unit: $(INSTALLED) typing
 	-$(MAKE) --silent .stubs  # without them one test skips
-	$(BIN)/pytest -m "not browser"
+	$(BIN)/pytest -m "not browser" $(SIDE_BY_SIDE)
 	$(PAGES) || $(PAGES)  # Chromium may hang as it starts; a page that is wrong is so twice
 
 fix: $(INSTALLED)

@@ -48,7 +48,8 @@ def commands(page: Path) -> Iterator[list[str]]:
 def parse(words: list[str]) -> None:
     """Have click judge options and choices, without running or opening anything."""
     command: click.Command = main
-    context = click.Context(main, info_name="vsrc")
+    # A command keeps the names of its help option from its first context: give it its parent's.
+    context = click.Context(main, info_name="vsrc", **main.context_settings)
     while isinstance(command, click.Group):
         while words and words[0].startswith("-"):
             words = words[1:]

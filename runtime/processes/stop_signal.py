@@ -16,6 +16,7 @@ process at the second.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ from types import FrameType
 from vsrc.runtime.processes.stop_watch import STOP_SIGNALS, let_runs_finish
 
 _AT_ONCE_SECONDS = 1.0
+_AGAIN_SECONDS = 0.02
+"""Until a signal that was lost is sent again: by then the destructor has ended."""
+
 _Handler = Callable[[int, FrameType | None], object]
 
 
@@ -44,17 +48,39 @@ def raise_on_stop_signal() -> Iterator[None]:
     """Turn the first stop signal into `KeyboardInterrupt`; further signals are ignored.
 
     Cleanup in the block takes little time, and a second signal (`timeout` and service managers send
-    several) would interrupt it.
+    several) would interrupt it. An exception in a destructor, or in a callback of a weak reference,
+    does not leave it: if the signal came there, it is sent again.
     """
+    came = 0
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in before:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = number
+        for other in before:
             # Not SIG_IGN: for a signal that is already pending, Python would print a traceback.
-            signal.signal(number, _do_nothing)
+            signal.signal(other, _do_nothing)
         raise KeyboardInterrupt
 
+    def send_again(lost: sys.UnraisableHookArgs) -> None:
+        if not came or lost.exc_type is not KeyboardInterrupt:
+            hook_before(lost)
+            return
+        for other in before:
+            signal.signal(other, interrupt)
+        once_more = (threading.main_thread().ident, came)
+        timer = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, once_more)
+        timer.daemon = True
+        timer.start()
+
+    hook_before = sys.unraisablehook
     with _handled_by(interrupt) as before:
-        yield
+        if before:
+            sys.unraisablehook = send_again
+        try:
+            yield
+        finally:
+            if sys.unraisablehook is send_again:
+                sys.unraisablehook = hook_before
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -40,6 +42,28 @@ def test_the_first_signal_raises_and_more_are_ignored(number: signal.Signals) ->
         end_slowly()
     assert raised.value.__context__ is None
     assert {signal.getsignal(each) for each in NUMBERS} == {signal.SIG_DFL}
+
+
+class _Stopped:
+    """A signal comes while its destructor runs."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_that_a_destructor_lost_comes_again(capsys: pytest.CaptureFixture[str]) -> None:
+    def go_on() -> None:
+        with raise_on_stop_signal():
+            _Stopped()
+            while time.monotonic() < ends:
+                time.sleep(0.001)
+
+    hook = sys.unraisablehook
+    ends = time.monotonic() + 30
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
+    assert capsys.readouterr().err == ""
+    assert sys.unraisablehook is hook
 
 
 @pytest.mark.parametrize("number", NUMBERS)
