@@ -111,7 +111,9 @@ class FrameCache:
         if (clip := _open_clip(folder)) is not None:
             return clip
         size_bytes = _estimate_bytes(source, max_height)
-        with whole_folder(folder, cache=self.folder, size_bytes=size_bytes) as partial:
+        with whole_folder(
+            folder, cache=self.folder, size_bytes=size_bytes, is_whole=_is_whole
+        ) as partial:
             frames = ClipFrames(source)
             planes = _iter_reporting(_shrunk(frames, max_height), progress)
             with (partial / "hr.u8").open("wb") as file:
@@ -183,6 +185,10 @@ def _open_clip(folder: Path) -> CachedClip | None:
         logger.warning("%s is damaged (%d bytes in hr.u8); decoding again", folder, size_bytes)
         return None
     return clip
+
+
+def _is_whole(folder: Path) -> bool:
+    return _open_clip(folder) is not None
 
 
 def _read_shots(path: Path) -> list[int] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -22,22 +22,26 @@ _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
-def whole_folder(folder: Path, *, cache: Path, size_bytes: int) -> Iterator[Path]:
+def whole_folder(
+    folder: Path, *, cache: Path, size_bytes: int, is_whole: Callable[[Path], bool]
+) -> Iterator[Path]:
     """Yield a folder to fill; it then becomes `folder`, unless another process was faster.
 
-    What lies there at the start is removed: it is a damaged one.
+    A damaged one that lies there at the start is removed. A whole one is kept: another process
+    wrote it since the caller looked, and may use it.
 
     Args:
         folder: Final path.
         cache: Root of the cache.
         size_bytes: Estimated size of the data, bytes.
+        is_whole: Whether a folder at the final path is complete and undamaged.
 
     Raises:
         DataError: The disk is too small or cannot be written.
     """
     with _partial(cache, size_bytes) as within:
-        # Not at the end: by then another process may have put a whole one there, and use it.
-        shutil.rmtree(folder, ignore_errors=True)
+        if not is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
         pending = PendingFolder(folder, within=within)
         try:
             yield pending.folder

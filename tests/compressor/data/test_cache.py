@@ -160,3 +160,21 @@ def test_what_the_faster_process_derived_stays(
     monkeypatch.setattr(cache_module, "_write", overtaken)
     opened(folder, cache)
     assert derived[0].exists()  # the folder was not removed under the one that uses it
+
+
+def test_a_clip_that_came_after_the_look_is_kept(
+    videos: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = videos(1)
+    estimate, faster = cache_module._estimate_bytes, []
+
+    def overtaken(*arguments: Any) -> Any:  # noqa: ANN401
+        monkeypatch.setattr(cache_module, "_estimate_bytes", estimate)
+        (clip,) = opened(folder, cache).clips
+        (clip.hr.folder / "mark").touch()
+        faster.append(clip.hr.folder / "mark")
+        return estimate(*arguments)
+
+    monkeypatch.setattr(cache_module, "_estimate_bytes", overtaken)
+    assert opened(folder, cache).frames == 12
+    assert faster[0].exists()
