@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vsrc.compressor.networks.checkpoints.checkpoint_file import read_weights
+from vsrc.compressor.networks.image.foreign_windows import free_batch_of_windows
 from vsrc.compressor.networks.layers.counting import gmac_per_lr_pixel, parameter_count
 from vsrc.compressor.networks.layers.luma import LumaPath
 from vsrc.compressor.networks.layers.receptive_field import find_halo
@@ -68,6 +69,7 @@ class SpandrelImage(nn.Module):
     ) -> None:
         super().__init__()
         self.network = descriptor.model
+        free_batch_of_windows(self.network)
         self.path, self.scale = path, descriptor.scale
         self.architecture = descriptor.architecture.name
         self.needs = descriptor.size_requirements
