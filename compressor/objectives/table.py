@@ -97,6 +97,17 @@ def _create_one(
     if isinstance(builder, type) and issubclass(builder, Objective):
         _check_teacher(name, builder, teacher, pictures_kept)  # before it misses one
     networks = {"student": student, "teacher": teacher}
+    missing = [
+        key
+        for key, parameter in _options_of(name).items()
+        if parameter.default is parameter.empty and key not in options
+    ]
+    if missing:
+        raise ValueError(
+            f"{name} has the parameters {', '.join(missing)}, which have no default: expected "
+            "student, teacher and options, and an Objective in return; a loss of two pictures "
+            "belongs in the forward of an Objective (vsrc.compressor.objectives.objective)"
+        )
     objective = builder(**{k: v for k, v in networks.items() if k in parameters}, **options)
     if not isinstance(objective, Objective):
         raise ValueError(

@@ -112,6 +112,10 @@ def no_objective() -> nn.Module:
     return nn.ReLU()
 
 
+def loss_of_pictures(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+    return (sr - hr).abs().mean()
+
+
 def wants_features() -> Objective:
     return Objective()
 
@@ -147,6 +151,7 @@ def test_an_objective_may_come_from_outside(mine: str, function: str) -> None:
         ("Edgse", {}, "'losses.mine:Edgse' cannot be imported"),
         ("Edges", {"wait": 1.0}, "has no option 'wait'; did you mean weight"),
         ("no_objective", {}, "returns a ReLU; expected an Objective"),
+        ("loss_of_pictures", {}, "has the parameters sr, hr, which have no default"),
         ("wants_features", {}, "needs a teacher: give one with --teacher"),
     ],
 )
