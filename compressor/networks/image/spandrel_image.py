@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import importlib
 import sys
+import warnings
 from difflib import get_close_matches
 from functools import cached_property
 from types import ModuleType
@@ -239,7 +240,9 @@ def _descriptor(
     load = spandrel.ModelLoader().load_from_state_dict
     for named in _without_prefixes(state):
         try:
-            descriptor: ImageModelDescriptor[nn.Module] = load(dict(named))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)  # Swin's
+                descriptor: ImageModelDescriptor[nn.Module] = load(dict(named))
         except spandrel.UnsupportedModelError:
             continue
         except Exception as error:  # names of a known network, and other shapes or fewer tensors
