@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,10 +12,12 @@ import numpy as np
 
 from vsrc.runtime.decode.clip_source import ClipSource, Layout
 from vsrc.runtime.decode.clips.clip_frames import ClipFrames
-from vsrc.runtime.errors import DataError
+from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import WHOLE_FRAME, Guess, guess_degradation
 from vsrc.runtime.quality.eval_config import EvalDegradation
+
+logger = logging.getLogger(__name__)
 
 LrName = Literal["bi", "bd", "given"]
 
@@ -63,6 +66,9 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale:
     """
     named = [set(clip.twins) for clip in layout.clips]
     common = set.intersection(*named)
+    # DIV2K and REDS have LR files of several scales: those of another one are made here instead.
+    unfit = {name for name in common - {"given"} if not _is_at(layout.clips[0], name, scale)}
+    common -= unfit
     if wanted == "given" and not common:
         lacking = next(clip.name for clip in layout.clips if not clip.twins)
         raise DataError(f"{layout.root}: {lacking} has no LR files, which 'given' needs")
@@ -73,11 +79,24 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale:
     else:
         name = "bd" if trained_for == "bd" else "bi"
     from_twin = name in common
+    if name in unfit:
+        logger.warning("the LR files (%s) of %s are not of %s", name, layout.root, f"{scale=}")
     known_as: str | None = name
     if name == "given":
         guess = _guess(layout.clips[0])
         known_as = guess.name if guess.is_sure else None
     return LrPlan(name, from_twin, scale, known_as)
+
+
+def _is_at(clip: ClipSource, name: str, scale: int) -> bool:
+    """Whether LR files are of this scale; those that cannot be read, so that this is reported."""
+    try:
+        (_, height, width), (_, *low) = (
+            ClipFrames(source).estimate() for source in (clip, clip.twins[name])
+        )
+    except MediaError:
+        return True
+    return low == [height // scale, width // scale]
 
 
 def _guess(clip: ClipSource) -> Guess:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
+from skimage.io import imsave
 
 from support.recurrence import recurrence, slow_recurrence
 from vsrc.cli import main
@@ -205,6 +206,24 @@ class TestLr:
         assert len(list(clip.lr())) == 3  # made anew: the twin is not looked at
         with pytest.raises(DataError, match=r"a\.mkv: .*48x32 .*24x18"):
             clips_of(layout.root)
+
+    def test_lr_files_of_another_scale_are_left_for_lr_made_here(
+        self, tmp_path: Path, moving: Moving, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        hr = moving(3, seed=0)
+        for place, frames in (
+            ("train_sharp/000", hr),
+            ("train_sharp_bicubic/X4/000", downscale(hr, 4)),
+        ):
+            (tmp_path / place).mkdir(parents=True)
+            for at, frame in enumerate(frames):
+                imsave(tmp_path / place / f"{at:08d}.png", frame, check_contrast=False)
+        (clip,) = clips_of(tmp_path, scale=4)
+        np.testing.assert_array_equal(np.stack(list(clip.lr())), downscale(hr, 4))
+        assert not caplog.messages
+        (clip,) = clips_of(tmp_path, scale=2)
+        np.testing.assert_array_equal(np.stack(list(clip.lr())), downscale(hr, 2))
+        assert "are not of scale=2" in caplog.text
 
     def test_twins_of_another_length_are_refused(self, pairs: Callable[..., Path]) -> None:
         (clip,) = clips_of(pairs(frames=2))
