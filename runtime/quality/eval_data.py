@@ -68,7 +68,8 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale:
     common = set.intersection(*named)
     # DIV2K and REDS have LR files of several scales: those of another one are made here instead.
     unfit = {name for name in common - {"given"} if not _is_at(layout.clips[0], name, scale)}
-    common -= unfit
+    if wanted != "given":
+        common -= unfit
     if wanted == "given" and not common:
         lacking = next(clip.name for clip in layout.clips if not clip.twins)
         raise DataError(f"{layout.root}: {lacking} has no LR files, which 'given' needs")
@@ -79,7 +80,7 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale:
     else:
         name = "bd" if trained_for == "bd" else "bi"
     from_twin = name in common
-    if name in unfit:
+    if name in unfit and not from_twin:
         logger.warning("the LR files (%s) of %s are not of %s", name, layout.root, f"{scale=}")
     known_as: str | None = name
     if name == "given":
@@ -88,7 +89,7 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale:
     return LrPlan(name, from_twin, scale, known_as)
 
 
-def _is_at(clip: ClipSource, name: str, scale: int) -> bool:
+def _is_at(clip: ClipSource, name: LrName, scale: int) -> bool:
     """Whether LR files are of this scale; those that cannot be read, so that this is reported."""
     try:
         (_, height, width), (_, *low) = (

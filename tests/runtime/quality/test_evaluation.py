@@ -224,6 +224,9 @@ class TestLr:
         (clip,) = clips_of(tmp_path, scale=2)
         np.testing.assert_array_equal(np.stack(list(clip.lr())), downscale(hr, 2))
         assert "are not of scale=2" in caplog.text
+        (clip,) = clips_of(tmp_path, scale=2, wanted="given")
+        with pytest.raises(DataError, match="not a pair at scale=2"):
+            list(clip.lr())
 
     def test_twins_of_another_length_are_refused(self, pairs: Callable[..., Path]) -> None:
         (clip,) = clips_of(pairs(frames=2))
