@@ -31,10 +31,14 @@ _NONE = "none"
 
 _REFER_TO_FILES = frozenset(("concat", "hls"))
 _REFER_TO_ANYTHING = frozenset(
-    ("avisynth", "dash", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "vapoursynth",
-     "webm_dash_manifest")
+    ("avisynth", "dash", "imf", "lavfi", "mlv", "rtp", "rtsp", "sap", "sdp", "vapoursynth",
+     "vobsub", "webm_dash_manifest")
 )  # fmt: skip
-"""Demuxers that open what the file names, or run it as a script."""
+"""Demuxers that open what the file names, or files beside it (`film.m00` of MLV, `film.sub` of
+VobSub), or run it as a script."""
+
+REFER_TO_OTHERS = _REFER_TO_FILES | _REFER_TO_ANYTHING
+"""Demuxers that open more than the file itself."""
 
 _MERGED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
 """Beginning of a URL, after a `Path` has merged its slashes; drive letters are shorter."""

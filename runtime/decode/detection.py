@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vsrc.runtime.decode.covers import is_cover
-from vsrc.runtime.media_access import demuxers_except
+from vsrc.runtime.media_access import REFER_TO_OTHERS, demuxers_except
 from vsrc.runtime.pyav_versions import open_input
 
 # fmt: off
@@ -38,11 +38,10 @@ _PLAYLISTS = (
 _TEXT_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _HEAD_BYTES = 4096
 
-_READ_NO_MORE = frozenset((
-    "adf", "ass", "bin", "concat", "data", "dvbsub", "dvbtxt", "ffmetadata", "hls", "idf", "image2",
-    "image2pipe", "jacosub", "lavfi", "lrc", "microdvd", "mpl2", "mpsub", "pjs", "rawvideo",
-    "realtext", "rtp", "rtsp", "sami", "sap", "scc", "sdp", "srt", "stl", "subviewer",
-    "subviewer1", "sup", "tedcaptions", "tty", "txd", "vobsub", "vplayer", "webm_dash_manifest",
+_READ_NO_MORE = REFER_TO_OTHERS | frozenset((
+    "adf", "ass", "bin", "data", "dvbsub", "dvbtxt", "ffmetadata", "idf", "image2", "image2pipe",
+    "jacosub", "lrc", "microdvd", "mpl2", "mpsub", "pjs", "rawvideo", "realtext", "sami", "scc",
+    "srt", "stl", "subviewer", "subviewer1", "sup", "tedcaptions", "tty", "txd", "vplayer",
     "webvtt", "xbin",
 ))  # fmt: skip
 """Demuxers of playlists, streams of a network, text, subtitles, and of anything at all."""
@@ -92,7 +91,7 @@ def _kind_of_text(path: Path) -> str | None:
     if not head or head.startswith(b"YUV4MPEG2"):
         return None
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(_PLAYLISTS) or b"<MPD" in head:
+    if start.startswith(_PLAYLISTS) or b"<mpd" in head.lower():
         return "a playlist"
     if head.startswith(_TEXT_MARKS):
         return "text"

@@ -39,7 +39,7 @@ def is_playlist(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     start = head.removeprefix(_BOM).lstrip()
-    return start.startswith((b"#EXTM3U", b"ffconcat", *_OTHERS)) or b"<MPD" in head
+    return start.startswith((b"#EXTM3U", b"ffconcat", *_OTHERS)) or b"<mpd" in head.lower()
 
 
 def check_playlist(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import io
+import os
 import shutil
 import socket
 import threading
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
+from vsrc.runtime.decode.detection import reason_to_skip
 from vsrc.runtime.decode.media_file import open_container
 from vsrc.runtime.decode.playlists import files_of
 from vsrc.runtime.errors import MediaError
@@ -48,6 +50,27 @@ def test_a_playlist_is_refused_whatever_its_suffix(folder: Path, text: str, name
     (folder / name).write_text(text.format("a.ts"))
     with pytest.raises(MediaError, match=rf"{name} is a playlist.*--allow-playlist"):
         open_container(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("head", "beside"),
+    [
+        (b"# VobSub index file, v7 (do not modify this line!)\n", "film.sub"),
+        (b"MLVI\x34\0\0\0v2.0\0".ljust(4096, b"\0"), "film.m00"),
+    ],
+    ids=["vobsub", "mlv"],
+)
+@pytest.mark.parametrize("allowed", [False, True])
+def test_files_beside_a_video_are_not_opened(
+    tmp_path: Path, head: bytes, beside: str, allowed: bool
+) -> None:
+    (tmp_path / "film.mp4").write_bytes(head)
+    os.mkfifo(tmp_path / beside)  # opened, it would wait for its writer
+    with allow_media(playlists=allowed), pytest.raises((MediaError, av.FFmpegError)):
+        open_container(tmp_path / "film.mp4")
+    assert reason_to_skip(tmp_path / "film.mp4") is None  # named as a video: it is an error
+    shutil.move(tmp_path / "film.mp4", tmp_path / "film.bin")
+    assert reason_to_skip(tmp_path / "film.bin") is not None
 
 
 @pytest.mark.parametrize("text", [M3U8, CONCAT])
