@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 PARTS = ("student", "ema", "beside")
 _HASHES_FILE = "hashes.json"
+_NAME = re.compile(r"step-\d+")
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,16 @@ def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
         hashes = {file.name: file_sha256(file) for file in sorted(pending.iterdir())}
         (pending / _HASHES_FILE).write_text(json.dumps(hashes, indent=1) + "\n")
     # Later ones are damaged, and the run that is resumed will write them again.
-    earlier = [path for path in find_checkpoints(folder) if path.name <= target.name]
+    earlier = [path for path in find_checkpoints(folder) if step_of(path) <= checkpoint.step]
     for old in earlier[:-keep]:
         shutil.rmtree(old)
     return target
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints below `folder`, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if (path / "state.pt").is_file())
+    """Checkpoints below `folder`, oldest first, with damaged ones; other names are ignored."""
+    found = (path for path in folder.glob("step-*") if _NAME.fullmatch(path.name))
+    return sorted((path for path in found if path.is_dir()), key=step_of)
 
 
 def step_of(path: Path) -> int:
@@ -132,8 +135,9 @@ def _check_hashes(path: Path) -> None:
     file = path / _HASHES_FILE
     if not file.exists():
         return
-    for name, sha256 in json.loads(file.read_text()).items():
-        if file_sha256(path / name) != sha256:
+    hashes = json.loads(file.read_text())
+    for name in (*(f"{part}.safetensors" for part in PARTS), "state.pt"):
+        if file_sha256(path / name) != hashes[name]:
             raise ValueError(f"{name} differs from its hash")
 
 

@@ -124,6 +124,8 @@ def test_resumed_is_the_same_to_the_bit_as_never_stopped(
     [
         ("state.pt", "truncated"),
         ("state.pt", "flipped"),
+        ("state.pt", "gone"),
+        ("hashes.json", "truncated"),
         ("student.safetensors", "truncated"),
         ("ema.safetensors", "flipped"),
         ("beside.safetensors", "gone"),
@@ -139,6 +141,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_line(
     config = replace(CONFIG, checkpoint_every=2)
     whole = make_trainer(tmp_path, noise_clips(), config).run()
     good, damaged = find_checkpoints(tmp_path / "checkpoints")
+    shutil.copytree(good, good.with_name(f"{damaged.name}.bak"))  # a name that is not ours
     damage(damaged / name, how)
     trainer = make_trainer(tmp_path, noise_clips(), config)
     assert trainer.resume() == 4
