@@ -88,9 +88,11 @@ def find_code(
     values = _mapping(find_recipe(path))
     found = {}
     for field in _MAY_BE_CODE:
-        parts = str(values.get(field, "")).split("+") if field == "objective" else []
-        names = parts or [str(values.get(field, ""))]
-        code = [name for name in names if ":" in name and not name.startswith("spandrel:")]
+        value = str(values.get(field, ""))
+        if field == "objective":
+            code = [name for name in value.split("+") if ":" in name]
+        else:  # of networks, this prefix is followed by a checkpoint
+            code = [value] if ":" in value and not value.startswith("spandrel:") else []
         if code and field not in typed:
             found[field] = " + ".join(code)
     return found

@@ -152,7 +152,7 @@ def import_function(name: str) -> Callable[..., Any]:
     search_working_directory()
     try:
         builder = getattr(importlib.import_module(module_name), function)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError, TypeError) as error:
         raise ValueError(f"{name!r} cannot be imported: {error}") from error
     if not callable(builder):
         raise ValueError(f"{name!r} is not a function")

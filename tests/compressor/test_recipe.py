@@ -129,6 +129,8 @@ def test_what_is_typed_is_not_code_of_the_recipe(tmp_path: Path) -> None:
     assert find_code(recipe, options={"teacher": "e:f"}) == {"objective": "c:d"}
     assert find_code(recipe, settings=["objective=g:h"]) == {"teacher": "a:b"}
     assert find_code(None, settings=["teacher=a:b"]) == {}
+    recipe.write_text("objective: spandrel:run\n")  # a prefix of networks, not of objectives
+    assert find_code(recipe) == {"objective": "spandrel:run"}
 
 
 def test_a_recipe_cannot_allow_its_own_code(tmp_path: Path) -> None:
