@@ -222,15 +222,21 @@ def _check_models(
 
 
 def _show_plan(config: InferConfig, *, as_json: bool) -> None:
-    from vsrc.runtime.jobs.dry_run import estimate_run, format_estimates
+    from vsrc.runtime.errors import MediaError
+    from vsrc.runtime.jobs.dry_run import estimate_run, format_estimate
 
     with StatusLine() as status:
         status("trying the network on frames of noise")
-        plans = estimate_run(config)
+        estimate = estimate_run(config)
     if as_json:
-        echo_json({"plans": plans})
+        echo_json(estimate)
     else:
-        echo("\n".join(format_estimates(plans)))
+        echo("\n".join(format_estimate(estimate)))
+    for failure in estimate.failures:
+        echo_line(failure.error, err=True)
+    if failed := len(estimate.failures):
+        total = failed + len(estimate.plans) + len(estimate.done)
+        raise MediaError(f"{failed} of {total} inputs could not be upscaled")
 
 
 def _show(result: InferResult, bar: InferBar, *, as_json: bool, frames_on_stdout: bool) -> None:

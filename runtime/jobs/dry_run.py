@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -18,10 +17,13 @@ from vsrc.runtime.backends.graph_in_use import GraphInUse, graph_of
 from vsrc.runtime.encode.targets import check_target
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.jobs.config import InferConfig
+from vsrc.runtime.jobs.infer_all import OF_THE_RUN, manifest_of
 from vsrc.runtime.jobs.job import Job, open_job
+from vsrc.runtime.jobs.result import Failure, FileResult, describe_failure
 from vsrc.runtime.jobs.run_plan import plan_run
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.tiling import memory_of_encoder
+from vsrc.runtime.jobs.unit import Work, find_finished
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.sensors.cuda_device import cuda_device
@@ -99,7 +101,22 @@ class FilePlan:
         )
 
 
-def estimate_run(config: InferConfig) -> tuple[FilePlan, ...]:
+@dataclass(frozen=True)
+class RunEstimate:
+    """What a run would do, each in the order of the inputs.
+
+    Attributes:
+        plans: Plan of each input that would be upscaled.
+        done: Results of an earlier run, which would be skipped.
+        failures: Inputs that could not be upscaled, where there are several.
+    """
+
+    plans: tuple[FilePlan, ...]
+    done: tuple[FileResult, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def estimate_run(config: InferConfig) -> RunEstimate:
     """Plan a run over videos as `infer` would do it, without writing anything.
 
     Raises:
@@ -107,14 +124,27 @@ def estimate_run(config: InferConfig) -> tuple[FilePlan, ...]:
         ValueError: As for `infer`.
     """
     targets = plan_run(config)
-    plans = []
+    plans: list[FilePlan] = []
+    done: list[FileResult] = []
+    failures: list[Failure] = []
     before = _free_on_device(config)
     with closing(RunSessions(config, None)) as network:
+        work = Work(config, network, manifest_of(config, targets))
         for target in targets:
-            check_target(target, overwrite=config.overwrite)
-            with open_job(target, config, network) as job:
-                plans.append(_plan(job, before))
-    return tuple(plans)
+            try:
+                if (finished := find_finished(target, work)) is not None:
+                    done.append(finished)
+                    continue
+                check_target(target, overwrite=config.overwrite)
+                with open_job(target, config, network) as job:
+                    plans.append(_plan(job, before))
+            except OF_THE_RUN:
+                raise
+            except Exception as error:
+                if len(targets) == 1:
+                    raise
+                failures.append(describe_failure(target.source.name, error))
+    return RunEstimate(tuple(plans), tuple(done), tuple(failures))
 
 
 def _plan(job: Job, free_before: int | None) -> FilePlan:
@@ -203,6 +233,7 @@ def _free_on_device(config: InferConfig) -> int | None:
         return None
 
 
-def format_estimates(plans: Sequence[FilePlan]) -> list[str]:
-    """Format plans as text."""
-    return [line for plan in plans for line in plan.lines]
+def format_estimate(estimate: RunEstimate) -> list[str]:
+    """Format the plans of a run, and what it would skip, as text."""
+    done = [f"{file.input}: {note}" for file in estimate.done for note in file.notes]
+    return [*(line for plan in estimate.plans for line in plan.lines), *done]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import closing
 
 from vsrc.runtime.decode.sources import find_skipped_of
 from vsrc.runtime.encode.targets import Target
-from vsrc.runtime.errors import (
-    MissingDependencyError,
-    SpecError,
-    StoppedError,
-    VsrcError,
-    describe_error,
-)
+from vsrc.runtime.errors import MissingDependencyError, SpecError, StoppedError
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.job_run import InferCallback
 from vsrc.runtime.jobs.manifest import Item, Manifest
-from vsrc.runtime.jobs.result import Failure, FileResult, InferResult, PieceResult
+from vsrc.runtime.jobs.result import (
+    Failure,
+    FileResult,
+    InferResult,
+    PieceResult,
+    describe_failure,
+)
 from vsrc.runtime.jobs.run_plan import manifest_place, plan_run
 from vsrc.runtime.jobs.run_sessions import RunSessions
 from vsrc.runtime.jobs.share import Unit, select_share
@@ -27,9 +26,7 @@ from vsrc.runtime.jobs.unit import Work, count_frames, split_target, upscale_uni
 from vsrc.runtime.output_guard import PlannedOutput
 from vsrc.runtime.windows.session import Session
 
-logger = logging.getLogger(__name__)
-
-_OF_THE_RUN = (SpecError, MissingDependencyError, StoppedError)
+OF_THE_RUN = (SpecError, MissingDependencyError, StoppedError)
 """Errors that every input would meet; any other exception is the failure of its input alone."""
 
 
@@ -72,7 +69,7 @@ def infer(
                 done.append(upscale_unit(unit, work))
             except KeyboardInterrupt:
                 raise StoppedError(_interrupted(len(done), len(units))) from None
-            except _OF_THE_RUN:
+            except OF_THE_RUN:
                 raise
             except Exception as error:
                 if len(targets) == 1:
@@ -103,13 +100,9 @@ def manifest_of(config: InferConfig, targets: Sequence[Target]) -> Manifest | No
 
 
 def _failure(unit: Unit, work: Work, error: Exception) -> Failure:
-    """Describe and record the failure of an input, whatever it raised."""
-    source = unit.target.source.name
-    if isinstance(error, VsrcError):
-        words = str(error)
-    else:
-        logger.info("%s failed", source, exc_info=error)
-        words = f"{source} cannot be processed: {describe_error(error)}"
+    """Describe and record the failure of an input."""
+    failure = describe_failure(unit.target.source.name, error)
     if work.manifest is not None:
-        work.manifest.record(Item(source, work.manifest.name(unit.target), error=words))
-    return Failure(source, words)
+        name = work.manifest.name(unit.target)
+        work.manifest.record(Item(failure.input, name, error=failure.error))
+    return failure

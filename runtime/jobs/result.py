@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.decode.clip_layouts import SkippedFile
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.errors import VsrcError, describe_error
 from vsrc.runtime.windows.lane_choice import LaneChoice
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,14 @@ class Failure:
 
     input: str
     error: str
+
+
+def describe_failure(source: str, error: Exception) -> Failure:
+    """Describe the failure of an input, whatever it raised."""
+    if isinstance(error, VsrcError):
+        return Failure(source, str(error))
+    logger.info("%s failed", source, exc_info=error)
+    return Failure(source, f"{source} cannot be processed: {describe_error(error)}")
 
 
 @dataclass(frozen=True)

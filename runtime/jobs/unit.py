@@ -93,7 +93,7 @@ def upscale_file(target: Target, work: Work) -> FileResult:
         OutputError: The result exists, and is not to be replaced.
     """
     began = time.perf_counter()
-    done = _find_finished(target, work)
+    done = find_finished(target, work)
     if done is not None:
         return done
     try:
@@ -144,7 +144,7 @@ def _run(job: Job, work: Work, began: float, *, joins: bool = False) -> FileResu
 def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
     """Upscale a piece of a long input, decoded on the CPU; join the pieces if none is missing."""
     work, target = replace(work, config=replace(work.config, hwaccel="none")), unit.target
-    done = _find_finished(target, work)
+    done = find_finished(target, work)
     if done is not None:
         return done
     check_target(target, overwrite=work.config.overwrite)
@@ -179,7 +179,7 @@ def upscale_piece(unit: Unit, work: Work) -> FileResult | PieceResult:
         return replace(joined, kept_frames=joined.frames - made, fps=result.fps)
 
 
-def _find_finished(target: Target, work: Work) -> FileResult | None:
+def find_finished(target: Target, work: Work) -> FileResult | None:
     """Return the result of a target if the same job has finished it and it is unchanged."""
     if work.manifest is None or not target.path.exists():
         return None

@@ -86,13 +86,14 @@ def test_offsets_of_deformable_convolutions_stay_float() -> None:
 def test_bfloat16_convolves_the_same_int8_values() -> None:
     """Only the sums are rounded; values of 8 bits times a step would be, too."""
     torch.manual_seed(0)
-    network, x = nn.Sequential(nn.Conv2d(16, 8, 3, bias=False)), torch.randn(1, 16, 12, 12)
+    convolution, x = nn.Conv2d(16, 8, 3, bias=False), torch.randn(1, 16, 12, 12)
+    network = nn.Sequential(convolution)
     quantiser = Quantiser(network, ())
     with torch.no_grad(), quantiser.applied(network):
         expected = network(x)
         with torch.autocast("cpu", torch.bfloat16):
             found = network(x)
-            rounded = torch.nn.functional.conv2d(x, network[0].weight)
+            rounded = torch.nn.functional.conv2d(x, convolution.weight)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=2**-8, atol=1e-6)
     assert not torch.allclose(rounded.float(), expected, rtol=2**-8, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from vsrc.cli import main
 from vsrc.runtime.jobs import dry_run
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.dry_run import estimate_run
+from vsrc.runtime.jobs.infer_all import infer
 
 Make = Callable[..., Any]
 
@@ -85,6 +87,29 @@ def test_memory_of_the_device_is_what_became_less_there(
     free = iter([9 << 30, 8 << 30])
     monkeypatch.setattr(dry_run, "cuda_device", lambda _: replace(ADA, free_bytes=next(free)))
     config = InferConfig((clip,), tmp_path / "out.mkv", model=tiny_package, threads=1)
-    (planned,) = estimate_run(config)
+    (planned,) = estimate_run(config).plans
     assert planned.device_bytes == 1 << 30
     assert "GPU memory 1.07 GB" in "\n".join(planned.lines)
+
+
+def test_one_input_that_fails_leaves_the_plans_of_the_others(
+    clip: Path, tiny_package: Path, tmp_path: Path
+) -> None:
+    library, results = tmp_path / "library", tmp_path / "results"
+    library.mkdir()
+    for name in ("done.mkv", "new.mkv"):
+        shutil.copy(clip, library / name)
+    config = InferConfig((library,), results, model=tiny_package, threads=1)
+    infer(config)
+    (results / "new.mkv").unlink()
+    (library / "broken.mkv").write_bytes(b"\0" * 4000)
+    before = {file: file.read_bytes() for file in results.rglob("*")}
+    estimate = estimate_run(config)
+    assert [plan.input for plan in estimate.plans] == ["new.mkv"]
+    assert [result.input for result in estimate.done] == ["done.mkv"]
+    assert [failure.input for failure in estimate.failures] == ["broken.mkv"]
+    assert {file: file.read_bytes() for file in results.rglob("*")} == before
+    asked = ask(library, tiny_package, results)
+    assert asked.exit_code == 1
+    assert "broken.mkv" in asked.stderr
+    assert "new.mkv" in asked.stdout
