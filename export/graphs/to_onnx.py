@@ -61,7 +61,7 @@ def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
     # The exporter prints to stdout and warns of its internals; neither is for the user.
     with (
         contextlib.redirect_stdout(io.StringIO()),
-        _errors_alone(logging.getLogger("torch.onnx")),
+        _silenced(logging.getLogger("torch")),
         warnings.catch_warnings(),
         torch.no_grad(),
     ):
@@ -87,10 +87,10 @@ def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
 
 
 @contextlib.contextmanager
-def _errors_alone(log: logging.Logger) -> Iterator[None]:
-    """Silence the warnings of a logger: torch writes one for each operator of torchvision."""
+def _silenced(log: logging.Logger) -> Iterator[None]:
+    """Silence a logger: torch warns of each operator of torchvision, and logs what it raises."""
     before = log.level
-    log.setLevel(logging.ERROR)
+    log.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

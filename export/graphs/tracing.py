@@ -13,6 +13,7 @@ from vsrc.export.foreign.form import FOREIGN, form_of
 from vsrc.export.foreign.normalising import LEAST_OPSET, normalise
 from vsrc.export.foreign.original import read_original
 from vsrc.export.foreign.wrapping import wrap
+from vsrc.export.graphs.accepted_extent import accepted_extent
 from vsrc.export.graphs.answers import Reference, foreign_reference, torch_reference
 from vsrc.export.graphs.check_frames import CheckedFrames, check_frames
 from vsrc.export.graphs.graph_name import graph_name
@@ -65,6 +66,8 @@ def trace(
         return trace_foreign(package, config, precisions, progress)
     network = _exportable(package, config)
     extent = shape_range_of(config.shape, multiple=spec.size_multiple)
+    if not config.shape:
+        extent = accepted_extent(network, spec, extent)
     layout = config.layout_of(spec.window)
     plans = _plans(network, spec, config, extent)
     check_new_graphs(package, config, precisions, [plan.role for plan in plans])

@@ -109,6 +109,11 @@ class SpandrelImage(nn.Module):
             stages=tuple(f"network.{tap}" for tap in stages.split(",") if tap),
         )
 
+    @property
+    def least_side(self) -> int:
+        """The smallest H or W that the graph takes, LR pixels."""
+        return int(self.needs.minimum)
+
     def forward(self, lr: Tensor) -> Tensor:
         """Upscale an image.
 
