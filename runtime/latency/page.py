@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+from vsrc.runtime.latency.model_names import model_names, with_network
 from vsrc.runtime.latency.regression import COLUMNS as COMPARED
 from vsrc.runtime.latency.regression import LEAST_CHANGE, BenchComparison, comparison_rows
 from vsrc.runtime.latency.report import BenchReport
@@ -50,19 +51,20 @@ def write_bench_page(path: Path, reports: Sequence[BenchReport]) -> Path:
     """
     first = reports[0]
     feed, machine = first.feed, first.machine
-    names = list(dict.fromkeys(report.subject.network for report in reports))
-    title = f"Latency of {', '.join(names)}"
+    names = model_names(reports)
+    title = f"Latency of {', '.join(dict.fromkeys(names))}"
     runs = list(dict.fromkeys(report.subject.graph_words for report in reports))
     summary = (
         f"{', '.join(runs)}. LR frames of {format_shape(feed.height_px, feed.width_px)}. "
         f"Measured {when(first.started_utc)}."
     )
     several = len(reports) > 1
-    groups = [_overview(reports)] if several else []
-    groups += [report_group(report, titled=several) for report in reports]
-    notes = [note for report in reports for note in _notes(report, named=several)]
-    head = {"title": title, "badge": _badge(reports), "summary": summary, "machine": str(machine)}
-    values = {**head, "notes": notes, "groups": groups}
+    groups = [_overview(reports, names)] if several else []
+    named = list(zip(reports, names, strict=True))
+    groups += [report_group(report, name=name if several else "") for report, name in named]
+    notes = [note for report, name in named for note in _notes(report, name if several else "")]
+    head = {"title": title, "badge": _badge(reports, names), "summary": summary}
+    values = {**head, "machine": str(machine), "notes": notes, "groups": groups}
     return write_page(path, "bench.html", values)
 
 
@@ -91,42 +93,42 @@ def _comparison_badge(comparison: BenchComparison) -> Badge:
     return Badge(comparison.result, "good" if is_better else "plain")
 
 
-def _badge(reports: Sequence[BenchReport]) -> Badge:
+def _badge(reports: Sequence[BenchReport], names: Sequence[str]) -> Badge:
     """Whether the gates were kept; without gates the median latency."""
     gates = [gate for report in reports for gate in report.gates]
     if missed := [gate for gate in gates if not gate.passed]:
         return Badge(f"{len(missed)} of {len(gates)} limits missed", "bad")
     if gates:
         return Badge("limit met" if len(gates) == 1 else f"all {len(gates)} limits met", "good")
-    fastest = min(reports, key=median_ms)
+    fastest, name = min(zip(reports, names, strict=True), key=lambda pair: median_ms(pair[0]))
     if len(reports) == 1:
         return Badge(f"{number(median_ms(fastest))} ms per frame")
-    return Badge(f"fastest: {_dot_label(fastest)}, {number(median_ms(fastest))} ms per frame")
+    return Badge(f"fastest: {_dot_label(fastest, name)}, {number(median_ms(fastest))} ms per frame")
 
 
-def report_group(report: BenchReport, *, titled: bool) -> Group:
-    """Build the section of a page for one report."""
+def report_group(report: BenchReport, *, name: str = "") -> Group:
+    """Build the section of a page for one report; with a name it has a title."""
     subject = report.subject
     return Group(
-        title=f"{subject.network} on {subject.graph_words}" if titled else "",
+        title=f"{with_network(name, report)} on {subject.graph_words}" if name else "",
         figures=tuple(_figures(report)),
         charts=tuple(chart for chart in _charts(report) if chart.svg),
         tables=tuple(_tables(report)),
     )
 
 
-def _notes(report: BenchReport, *, named: bool) -> Iterator[Note]:
+def _notes(report: BenchReport, name: str) -> Iterator[Note]:
     for kind, words in report_notes(report):
-        label = f"{report.subject.network}: " if named else ""
+        label = f"{name}: " if name else ""
         bad = kind in _BAD and not ("Gate" in kind and ": met" in words)
         yield Note(f"{label}{kind}: {words}", bad)
 
 
-def _overview(reports: Sequence[BenchReport]) -> Group:
+def _overview(reports: Sequence[BenchReport], names: Sequence[str]) -> Group:
     table = Table("Side by side", COLUMNS, tuple(table_rows(reports)))
     dots = [
-        Dot(_dot_label(report), median_ms(report), report.subject.quality_db, is_on)
-        for report, is_on in zip(reports, on_front(reports), strict=True)
+        Dot(_dot_label(report, name), median_ms(report), report.subject.quality_db, is_on)
+        for report, name, is_on in zip(reports, names, on_front(reports), strict=True)
         if report.subject.quality_db is not None
     ]
     if not dots:
@@ -137,8 +139,8 @@ def _overview(reports: Sequence[BenchReport]) -> Group:
     return Group(tables=(table,), charts=(Chart(title, svg, note=note),))
 
 
-def _dot_label(report: BenchReport) -> str:
-    return f"{report.subject.network} {report.subject.precision or ''}".strip()
+def _dot_label(report: BenchReport, name: str) -> str:
+    return f"{name} {report.subject.precision or ''}".strip()
 
 
 def _figures(report: BenchReport) -> Iterator[Figure]:

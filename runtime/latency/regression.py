@@ -22,6 +22,7 @@ import numpy as np
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share, without_others
 from vsrc.runtime.latency.measurement import split_runs
+from vsrc.runtime.latency.model_names import name_of_path, named_with
 from vsrc.runtime.latency.report import COMPARABLE_VERSIONS, KIND, SCHEMA_VERSION
 from vsrc.runtime.machine import cores_text
 from vsrc.runtime.report.distribution import samples_needed
@@ -206,12 +207,14 @@ def comparison_to_text(comparison: BenchComparison) -> str:
 
 
 def _describe_subject(report: dict[str, Any]) -> str:
-    """Network, session, shape and machine of a report."""
-    network, session = (_raw(report, f"subject.{name}") for name in ("network", "session"))
+    """Model, network, session, shape and machine of a report."""
+    model, session = (_raw(report, f"subject.{name}") for name in ("model", "session"))
+    network, scale = (_raw(report, f"subject.{name}") for name in ("network", "scale"))
+    named = named_with(name_of_path(model), network, scale=scale)
     height, width = (_raw(report, f"feed.{name}") for name in ("height_px", "width_px"))
     cpu = _raw(report, "machine.cpu") or _raw(report, "machine.architecture")
     cores = _raw(report, "machine.cores")
-    return f"{network} on {session}, {format_shape(height, width)}, {cpu}, {cores_text(cores)}"
+    return f"{named} on {session}, {format_shape(height, width)}, {cpu}, {cores_text(cores)}"
 
 
 def _iter_sampled_changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

@@ -14,6 +14,7 @@ from vsrc.runtime.latency.assembly import assemble
 from vsrc.runtime.latency.child import request_for
 from vsrc.runtime.latency.config import BenchConfig, BenchProgress
 from vsrc.runtime.latency.measurement import Measurement, join_measurements
+from vsrc.runtime.latency.model_names import model_names
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.sections import Gate
 from vsrc.runtime.latency.subject import ENGINE_SUFFIXES
@@ -96,8 +97,8 @@ def check_gates(*reports: BenchReport) -> None:
         GateError: A limit was missed; names all of them with the measured values.
     """
     missed = [
-        (f"{report.subject.network}: " if len(reports) > 1 else "") + f"{gate}{_why(gate, report)}"
-        for report in reports
+        (f"{name}: " if len(reports) > 1 else "") + f"{gate}{_why(gate, report)}"
+        for report, name in zip(reports, model_names(reports), strict=True)
         for gate in report.gates
         if not gate.passed
     ]

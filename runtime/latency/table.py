@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vsrc.runtime.latency.model_names import model_names, with_network
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.text.size_text import format_shape
 
 COLUMNS = (
-    "network",
+    "model",
     "precision",
     "backend",
     "params",
@@ -23,7 +24,9 @@ COLUMNS = (
 
 def table_rows(reports: Sequence[BenchReport]) -> list[tuple[str, ...]]:
     """Format a row of cells for each report, in the order of `COLUMNS`; a dash where unknown."""
-    return [_cells(report) for report in reports]
+    return [
+        _cells(report, name) for report, name in zip(reports, model_names(reports), strict=True)
+    ]
 
 
 def table_text(reports: Sequence[BenchReport]) -> str:
@@ -73,8 +76,10 @@ def _dominates(report: BenchReport, other: BenchReport) -> bool:
 
 def _front_lines(reports: Sequence[BenchReport]) -> list[str]:
     front = [
-        f"{report.subject.network} {report.subject.precision}"
-        for report, is_on in zip(reports, on_front(reports), strict=True)
+        f"{name} {report.subject.precision}"
+        for report, name, is_on in zip(
+            reports, model_names(reports), on_front(reports), strict=True
+        )
         if is_on
     ]
     return [f"Pareto-optimal in latency and dB: {', '.join(front)}."] if front else []
@@ -98,11 +103,11 @@ def _or(names: set[str | None]) -> str:
     return " or ".join(sorted(filter(None, names)))
 
 
-def _cells(report: BenchReport) -> tuple[str, ...]:
+def _cells(report: BenchReport, name: str) -> tuple[str, ...]:
     subject, latency = report.subject, report.latency_ms
     joule = report.power.joule_per_frame
     return (
-        f"{subject.network} x{subject.scale}" if subject.scale else subject.network,
+        with_network(name, report),
         subject.precision or "-",
         f"{subject.session.split()[0]}, {subject.threads} thr",
         "-" if subject.parameters is None else f"{subject.parameters:,}",

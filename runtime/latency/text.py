@@ -7,6 +7,7 @@ import textwrap
 from vsrc.runtime.backends.graph_in_use import is_on_cores
 from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share
 from vsrc.runtime.latency.measurement import split_runs
+from vsrc.runtime.latency.model_names import model_name, with_network
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.report.distribution import Distribution
 from vsrc.runtime.report.interval import Interval
@@ -51,13 +52,14 @@ def latency_cells(
 
 def _title_lines(report: BenchReport) -> list[str]:
     subject, feed = report.subject, report.feed
+    named = with_network(model_name(report), report)
     threads = _count(subject.threads, "thread")
     if subject.scale is None or subject.window_frames is None:
         size = format_shape(feed.height_px, feed.width_px)
-        return [f"{subject.network} on {subject.graph_words}, {threads}", size]
+        return [f"{named} on {subject.graph_words}, {threads}", size]
     sr_height, sr_width = feed.height_px * subject.scale, feed.width_px * subject.scale
     return [
-        f"{subject.network} x{subject.scale} on {subject.graph_words}, {threads}",
+        f"{named} on {subject.graph_words}, {threads}",
         f"{feed.height_px}x{feed.width_px} to {format_shape(sr_height, sr_width)}, "
         f"window {subject.window_frames}, {subject.parameters:,} parameters, "
         f"{subject.gmac_per_frame:.3g} GMAC per frame",
