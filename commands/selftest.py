@@ -14,6 +14,7 @@ from vsrc.export.selftest.result import SelftestConfig
 @click.command("selftest")
 @click.option("--quick", is_flag=True, help="Run only the steps that need no GPU.")
 @click.option(
+    "-o",
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=SelftestConfig.out,
