@@ -103,7 +103,7 @@ def calibrate_command(
     """
     from vsrc.calibration.calibrating import calibrate, replacing_measured
     from vsrc.calibration.calibration_text import calibration_text
-    from vsrc.runtime.package import next_export
+    from vsrc.runtime.package import advised_export
 
     told = take_told(options)
     CalibrationConfig(package=model, **options)  # checks the options before anything is written
@@ -122,7 +122,7 @@ def calibrate_command(
         echo_json(result)
         return
     echo(calibration_text(quoted(result)))
-    echo_line(f"next: {next_export(package, '--precision int8')}", err=True)
+    echo_line(f"next: {advised_export(package, '--precision int8')}", err=True)
 
 
 def _add_fp32(config: CalibrationConfig) -> None:

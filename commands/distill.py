@@ -114,7 +114,7 @@ def distill_command(
     from vsrc.compressor.plan import plan
     from vsrc.compressor.recipe import find_code, read_recipe
     from vsrc.compressor.training.processes import end_together, process_rank
-    from vsrc.runtime.package import next_export
+    from vsrc.runtime.package import advised_export
 
     given = {key: value for key, value in options.items() if value not in (None, ())}
     if (code := find_code(recipe, settings=settings, options=given)) and not given.get(
@@ -137,7 +137,7 @@ def distill_command(
         path = distill(config, report=bar, announce=announce, command=command)
     if first:
         echo_line(path)
-        echo_line(f"next: {next_export(path, '--format onnx')}", err=True)
+        echo_line(f"next: {advised_export(path, '--format onnx')}", err=True)
 
 
 def _refuse_code(recipe: Path | None, code: dict[str, str], *, dry_run: bool) -> None:

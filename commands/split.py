@@ -19,10 +19,10 @@ from vsrc.commands.text_output import echo_line
 def split_command(package: Path, width: float, output: Path, overwrite: bool) -> None:
     """Cut a narrower student from a package trained with csd."""
     from vsrc.runtime.installation import require_installed
-    from vsrc.runtime.package import next_export, open_package
+    from vsrc.runtime.package import advised_export, open_package
 
     require_installed("vsrc split", "torch", "safetensors", extra="compress")
     from vsrc.compressor.split import split
 
     echo_line(split(open_package(package), width=width, output=output, overwrite=overwrite))
-    echo_line(f"next: {next_export(output, '--format onnx')}", err=True)
+    echo_line(f"next: {advised_export(output, '--format onnx')}", err=True)

@@ -20,7 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
-from vsrc.runtime.errors import OutputError, SpecError
+from vsrc.runtime.errors import OutputError, SpecError, VsrcError
 from vsrc.runtime.external_weights import external_weights
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.machine import cache_folder
@@ -208,26 +208,19 @@ def is_kept_by_vsrc(path: Path) -> bool:
     return any(path.resolve().is_relative_to(home.resolve()) for home in homes)
 
 
-def next_export(path: Path, options: str) -> str:
-    """Return the command that exports a package, with the permission that it needs.
-
-    Args:
-        path: Folder of the package.
-        options: Options of `vsrc export`.
-    """
-    runs_code = ":" in open_package(path).spec.network.name
-    return advised_export(path, f"{options} --allow-code" if runs_code else options)
-
-
 def advised_export(path: Path, options: str) -> str:
     """Return the command that adds a graph or an engine to a package, as typed.
 
-    For a package of vsrc's own it works on a copy in the working directory.
+    For a package of vsrc's own it works on a copy in the working directory; for one whose network
+    is code, it has the permission to run it.
 
     Args:
         path: Folder of the package.
         options: Options of `vsrc export`.
     """
+    with suppress(VsrcError):  # what cannot be opened, the command itself reports
+        if ":" in open_package(path).spec.network.name:
+            options = f"{options} --allow-code"
     if not is_kept_by_vsrc(path):
         return f"vsrc export {shlex.quote(str(path))} {options}"
     is_shipped = path.stem in list_shipped() and path.resolve() == shipped(path.stem).resolve()

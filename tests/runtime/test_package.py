@@ -15,10 +15,10 @@ from vsrc.runtime.errors import OutputError, SpecError
 from vsrc.runtime.package import (
     SPEC_FILE,
     SPEC_LIMIT_BYTES,
+    advised_export,
     describe_file,
     inside,
     new_folder,
-    next_export,
     open_package,
     write_spec,
 )
@@ -185,13 +185,13 @@ def test_an_existing_package_needs_overwrite_and_a_foreign_folder_is_left_alone(
 @pytest.mark.parametrize(
     ("network", "permission"), [("edge-s", ""), ("mine:build", " --allow-code")]
 )
-def test_the_next_export_has_the_permission_it_needs(
+def test_the_advised_export_has_the_permission_it_needs(
     untrained_package: Path, tmp_path: Path, network: str, permission: str
 ) -> None:
     path = Path(shutil.copytree(untrained_package, tmp_path / "my own.vsrc"))
     spec = open_package(path).spec
     write_spec(path, replace(spec, network=replace(spec.network, name=network)))
-    command = next_export(path, "--format onnx")
+    command = advised_export(path, "--format onnx")
     assert command == f"vsrc export '{path}' --format onnx{permission}"
 
 
