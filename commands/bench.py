@@ -146,10 +146,11 @@ def bench_command(
     with --weights. Without one the model that ships is measured; several are compared in a table.
     """
     from vsrc.runtime.output_guard import hash_job
-    from vsrc.runtime.report.template import check_pages
+    from vsrc.runtime.report.template import check_page_name, check_pages
 
     _check_options(bool(models))
     if html_file:
+        check_page_name(html_file, "--html")
         check_pages("--html")
     if compare:
         files = _ReportFiles(json_file, html_file, hash_job("bench --compare", *compare))

@@ -46,7 +46,7 @@ from vsrc.runtime.output_guard import (
 from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.report.before_after import PageClip
-from vsrc.runtime.report.template import check_pages
+from vsrc.runtime.report.template import check_page_name, check_pages
 from vsrc.runtime.shipped_models import COMPRESSED_STUDENT, DEFAULT_STUDENT, shipped
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.text.size_text import format_size
@@ -91,6 +91,7 @@ def preview(
         SpecError: A model is not a package.
         ValueError: The input is not one video.
     """
+    check_page_name(config.output, "-o")
     check_pages("vsrc preview")
     source = _find_source(config)
     trials = _plan_trials(config)

@@ -35,7 +35,7 @@ from vsrc.runtime.report.page_parts import (
     unknown_table,
     when,
 )
-from vsrc.runtime.report.template import Badge, check_pages, write_page
+from vsrc.runtime.report.template import Badge, check_page_name, check_pages, write_page
 from vsrc.runtime.schema import UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 from vsrc.runtime.sensors.power import mean_watts, throttle_events
@@ -122,6 +122,7 @@ def infer_with_report(
     job = hash_job("infer", replace(config, overwrite=False))
     is_page = path.suffix.lower() != ".json"
     if is_page:
+        check_page_name(path, "--report", others=(".json",))
         check_pages(f"--report {path}")
     started, clock, telemetry = (
         datetime.now(timezone.utc),
@@ -137,6 +138,7 @@ def infer_with_report(
         telemetry.stop()
     report = job_report(result, clock, telemetry, started=started)
     if is_page:
+        check_page_name(path, "--report", others=(".json",))
         write_job_page(path, report)
     else:
         write_file(path, job_report_to_text(report))

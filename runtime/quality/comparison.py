@@ -36,7 +36,7 @@ from vsrc.runtime.report.before_after import (
     before_after_clips_page,
     before_after_page,
 )
-from vsrc.runtime.report.template import check_pages
+from vsrc.runtime.report.template import check_page_name, check_pages
 
 Row = tuple[Pixels8, ...]
 """The same frame of every source."""
@@ -74,6 +74,7 @@ def compare(
             `overwrite` is off.
         VsrcError: The page cannot be written.
     """
+    check_page_name(config.output, "-o")
     check_pages("vsrc compare")
     job = hash_job("compare", replace(config, overwrite=False))
     page = report_output(config.output, "-o", job=job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,28 @@ class Badge:
 
     text: str
     kind: Literal["good", "bad", "plain"] = "plain"
+
+
+PAGE_SUFFIXES = (".html", ".htm")
+
+
+def check_page_name(path: Path, option: str, *, others: Sequence[str] = ()) -> None:
+    """Check that the name of a page is one of HTML, before any work.
+
+    Args:
+        path: Path of the page.
+        option: Option that it comes from: "-o".
+        others: Further suffixes that the option takes.
+
+    Raises:
+        ValueError: It has another suffix.
+    """
+    if path.suffix.lower() not in (*PAGE_SUFFIXES, *others):
+        kinds = " or ".join([".html", *others])
+        raise ValueError(
+            f"{option} {path}: the page is HTML, so its name ends in {kinds}; "
+            f"write {option} {path.with_suffix('.html') if path.suffix else f'{path}.html'}"
+        )
 
 
 def check_pages(purpose: str) -> None:

@@ -298,3 +298,13 @@ def test_clips_for_training_and_evaluation_are_upright(lying: tuple[Path, Path])
     turned, upright = (list(clip) for clip in clips)
     assert np.array_equal(turned, upright)
     assert clips[0].estimate() == (3, 48, 32)
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "page", "page.html.png"])
+def test_a_page_under_another_suffix_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
+    page = tmp_path / name
+    sources = [str(tmp_path / "absent.mp4"), str(tmp_path / "absent2.mp4")]
+    done = CliRunner().invoke(main, ["compare", *sources, "-o", str(page)])
+    assert done.exit_code == 2
+    assert f"write -o {page.with_suffix('.html')}" in done.output
+    assert not page.exists()
