@@ -279,9 +279,7 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
         reason = " ".join(str(error).split())
         if not is_importable(module):
             text = missing_text(module, extra=extra)
-            raise MissingDependencyError(
-                f"{module} is not importable ({reason}): {text}"
-            ) from error
+            raise MissingDependencyError(text.replace(", which is", " is", 1)) from error
         absent = (getattr(error, "name", None) or "").partition(".")[0]
         wanted = [dependency.requirement for dependency in _bringing(module, extra)] or [module]
         again = this_installation()
