@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from vsrc.runtime.errors import VsrcError
@@ -21,6 +23,10 @@ _REASONS = {
 """Clock event reasons that count as throttling; being idle or set by the user does not."""
 
 
+_DRIVER = Path("/proc/driver/nvidia")
+"""Folder that the driver has under Linux."""
+
+
 def open_nvidia(device: int = 0, *, wanted: Collection[str] | None = None) -> NvidiaSensor | str:
     """Return the sensor of a GPU, or the reason why there is none.
 
@@ -34,6 +40,8 @@ def open_nvidia(device: int = 0, *, wanted: Collection[str] | None = None) -> Nv
     try:
         import pynvml
     except ImportError:
+        if shutil.which("nvidia-smi") is None and not _DRIVER.exists():
+            return "there is no NVIDIA driver"
         line = this_installation().install("nvidia-ml-py").text
         return f"nvidia-ml-py is not installed; install it: {line}"
     try:

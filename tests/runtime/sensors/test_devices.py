@@ -151,6 +151,12 @@ def test_where_cuda_cannot_tell_only_a_single_gpu_is_read(
         assert not several.is_open
 
 
-def test_a_sensor_that_is_not_installed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sensor_that_is_not_installed_is_advised_only_where_a_driver_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
+    monkeypatch.setattr("vsrc.runtime.sensors.nvidia._DRIVER", tmp_path)
     assert "nvidia-ml-py is not installed" in str(open_nvidia())
+    monkeypatch.setattr("vsrc.runtime.sensors.nvidia._DRIVER", tmp_path / "absent")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert open_nvidia() == "there is no NVIDIA driver"
