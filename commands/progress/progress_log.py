@@ -62,6 +62,12 @@ class ProgressLog:
             self._wait = SHORTEST_SECONDS
             self._write(text)
 
+    def say(self, text: str) -> None:
+        """Write a line at once that is no progress, so that it is not written again later."""
+        with self._lock:
+            self._wait = SHORTEST_SECONDS
+            self._write(text)
+
     def restart(self) -> None:
         """Count the time from now: a line was written by other means."""
         with self._lock:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from vsrc.commands.progress.progress_log import ProgressLog
+from vsrc.runtime.text.decibels import format_gain
 from vsrc.runtime.text.quoting import printable
 from vsrc.runtime.text.time_text import format_span
 
@@ -45,7 +46,7 @@ class TrainingBar:
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         if self._progress.disable:
-            self._log.start(line)
+            self._log.say(line)
         else:
             self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
@@ -89,7 +90,7 @@ def _format_training(now: TrainProgress) -> str:
     terms = " ".join(f"{name} {value:.4g}" for name, value in now.terms.items())
     psnr = "" if now.psnr is None else f"  PSNR {now.psnr:.2f} dB"
     if now.psnr is not None and now.bicubic_psnr is not None:
-        psnr += f" ({now.psnr - now.bicubic_psnr:+.2f} over bicubic)"
+        psnr += f" ({format_gain(now.psnr - now.bicubic_psnr, digits=2)} against bicubic)"
     return (
         f"loss {now.loss:.4g} ({terms}){psnr}  {now.images_per_second:.1f} images/s  "
         f"data {now.wait_share:.0%}  ETA {format_span(now.eta_seconds)}"

@@ -81,3 +81,13 @@ def test_nothing_is_written_on_a_terminal(lines: list[str]) -> None:
 )  # fmt: skip
 def test_spans_read_well(seconds: float, text: str) -> None:
     assert format_span(seconds) == text
+
+
+def test_a_header_is_not_written_again(lines: list[str]) -> None:
+    clock = Clock()
+    log = ProgressLog(clock=clock)
+    log.say("writes to student.vsrc")
+    clock.now += LONGEST_SECONDS
+    log.tick()
+    assert lines[0] == "writes to student.vsrc"
+    assert lines[1].startswith("starting")
