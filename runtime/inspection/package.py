@@ -96,7 +96,8 @@ def _quality_rows(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     for protocol, scores in itertools.groupby(spec.quality, lambda score: score.protocol):
         by_data: dict[str, list[str]] = {}
         for score in scores:
-            by_data.setdefault(score.data, []).append(f"{score.metric} {score.value:.4g}")
+            unit = " dB" if score.metric.startswith("psnr") else ""
+            by_data.setdefault(score.data, []).append(f"{score.metric} {score.value:.4g}{unit}")
         for data, values in by_data.items():
             yield label, f"{', '.join(values)} on {data}"
             label = ""

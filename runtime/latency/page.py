@@ -251,7 +251,10 @@ def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
     subject, startup = report.subject, report.startup
     yield "model", subject.model
     yield "graph", subject.graph_sha256[:16]
-    yield "runs on", f"{subject.session}, {subject.threads} threads"
+    yield (
+        "runs on",
+        f"{subject.session}, {subject.threads} thread{'s' if subject.threads > 1 else ''}",
+    )
     if subject.parameters is not None:
         yield (
             "size",
