@@ -263,11 +263,13 @@ def _may_be_timing_cache(path: Path) -> bool:
 
 
 def _export(config: ExportConfig) -> ExportResult:
-    from vsrc.export.runs.exporting import export
-    from vsrc.export.runs.stopped import open_stoppable
+    with StatusLine() as show:
+        show("starting")  # the imports of torch take seconds
+        from vsrc.export.runs.exporting import export
+        from vsrc.export.runs.stopped import open_stoppable
 
-    with StatusLine() as show, open_stoppable(config):
-        return export(config, lambda step: show(step.words, _count(step.done, step.total)))
+        with open_stoppable(config):
+            return export(config, lambda step: show(step.words, _count(step.done, step.total)))
 
 
 def _is_there(config: ExportConfig) -> bool:

@@ -54,6 +54,8 @@ class TrainingBar:
         """Print what is going to be trained."""
         for line in header.lines():
             self.say(line)
+        self._progress.update(self._task, note="opening the clips")
+        self._log.start("opening the clips")
 
     def __call__(self, now: IngestProgress | TrainProgress) -> None:
         """Show the progress."""
