@@ -125,7 +125,9 @@ def check_new_graphs(
     graphs = package.spec.graphs
     there = [name for name in names if name in graphs and not graphs[name].stale]
     if there and not config.overwrite:
-        raise OutputError(f"{package.path} has a {there[0]} graph; add --overwrite to replace it")
+        raise OutputError(
+            f"{package.path} already has its {there[0]} graph; add --overwrite to replace it"
+        )
 
 
 def is_named_stacked(spec: NetworkSpec, config: ExportConfig) -> bool:

@@ -89,7 +89,7 @@ def _check_lone(path: Path, network: NetworkSpec, graph: GraphSpec) -> None:
         )
     if graph.io == "float" and (network.time_scale != 1 or graph.precision.startswith("int8")):
         raise MismatchError(
-            f"{path} is a {graph.precision} graph of {network.name} with float frames; pack the "
+            f"{path} is the {graph.precision} graph of {network.name} with float frames; pack the "
             "one with uint8 pictures, or take the package that it came from"
         )
 
