@@ -210,7 +210,7 @@ def _describe_subject(report: dict[str, Any]) -> str:
     """Model, network, session, shape and machine of a report."""
     model, session = (_raw(report, f"subject.{name}") for name in ("model", "session"))
     network, scale = (_raw(report, f"subject.{name}") for name in ("network", "scale"))
-    named = named_with(name_of_path(model), network, scale=scale)
+    named = named_with(name_of_path(model) if model else network, network, scale=scale)
     height, width = (_raw(report, f"feed.{name}") for name in ("height_px", "width_px"))
     cpu = _raw(report, "machine.cpu") or _raw(report, "machine.architecture")
     cores = _raw(report, "machine.cores")
