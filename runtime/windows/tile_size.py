@@ -220,6 +220,14 @@ def _choose(memory: _Memory, *, height: int, width: int, network: NetworkSpec) -
             f"{width}x{height} needs {need:.1f} GB even in tiles of {tile} pixels, more than the "
             f"{gigabytes}; close other programs, or set --tile to try a size anyway"
         )
+    if tile >= max(height, width):
+        need = (held + memory.kept + whole * memory.of_pixel) / 1e9
+        return TileChoice(
+            0,
+            f"{width}x{height} may take {need:.1f} GB, most of it for frames in the encoder, of "
+            f"the {gigabytes}: should memory run out, use --codec prores or ffv1, which keep few",
+            queue=QUEUE_DEPTHS[-1],
+        )
     more = tiling_cost(height, width, tile=tile, network=network)
     return TileChoice(
         tile,

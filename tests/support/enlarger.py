@@ -1,13 +1,17 @@
-"""A network that anyone can check by eye."""
+"""Sessions that anyone can check by eye: one enlarges, one runs out of memory."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.errors import DeviceMemoryError
 from vsrc.runtime.spec import GraphSpec, NetworkSpec
 
 Frames = NDArray[np.uint8]
+
+ANY = GraphSpec("none", "", 0, "fp32", "uint8", 18, (1, 9999), (1, 9999), (1, 99))
+"""A graph that takes frames of any size."""
 
 
 class Enlarger:
@@ -39,3 +43,21 @@ class Enlarger:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Hungry:
+    """Copies the centre, unless it is asked for more pixels than it has memory for."""
+
+    label, graph = "hungry", ANY
+    network = NetworkSpec("hungry", {}, 1, 1, halo=2, parameters=0, gmac_per_lr_pixel=0)
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self, lr: Frames, /) -> Frames:
+        if lr.shape[2] * lr.shape[3] > self.most:
+            raise DeviceMemoryError("no more memory")
+        return lr[:, 0]
+
+    def close(self) -> None:
+        pass
