@@ -12,7 +12,8 @@ from pathlib import Path
 
 from vsrc.runtime.jobs import job_report
 from vsrc.runtime.json_schema import Schema, report_schema, schema_rows
-from vsrc.runtime.latency import profile, report
+from vsrc.runtime.latency import report
+from vsrc.runtime.latency.profile import latency_profile
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "runtime" / "assets"
@@ -41,10 +42,10 @@ def schemas() -> dict[str, Schema]:
             description=f"What one run of vsrc infer took. {_MAY_GROW}",
         ),
         "latency-profile": report_schema(
-            profile.LatencyProfile,
-            name=profile.KIND,
+            latency_profile.LatencyProfile,
+            name=latency_profile.KIND,
             report="latency-profile",
-            version=profile.SCHEMA_VERSION,
+            version=latency_profile.SCHEMA_VERSION,
             description=(
                 "What vsrc bench --profile measured: the latency of sizes of the edge family on "
                 f"one device. {_MAY_GROW}"

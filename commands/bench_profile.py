@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo
-from vsrc.runtime.latency.profile_config import ProfileConfig, parse_sizes
+from vsrc.runtime.latency.profile.config import ProfileConfig, parse_sizes
 from vsrc.runtime.text.quoting import quoted
 
 if TYPE_CHECKING:
-    from vsrc.runtime.latency.profile_config import ProfileProgress
+    from vsrc.runtime.latency.profile.config import ProfileProgress
 
 
 SECONDS_A_SIZE = ProfileConfig.seconds * ProfileConfig.rounds
@@ -38,7 +38,7 @@ def profile_config(
 def run_profile(config: ProfileConfig, path: Path, *, overwrite: bool) -> None:
     """Measure, write the profile to `path` and print it as a table."""
     from vsrc.export.profiles.latency_profile import profile_family
-    from vsrc.runtime.latency.profile_text import profile_text
+    from vsrc.runtime.latency.profile.text import profile_text
     from vsrc.runtime.output_guard import (
         check_outputs,
         check_place,

@@ -16,7 +16,7 @@ from pathlib import Path
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
-from vsrc.runtime.latency.profile import LatencyProfile, Prediction
+from vsrc.runtime.latency.profile.latency_profile import LatencyProfile, Prediction
 from vsrc.runtime.report.choice_table import ChoiceRow, choice_table
 from vsrc.runtime.text.size_text import format_shape, size_text
 

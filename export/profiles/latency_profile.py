@@ -9,9 +9,9 @@ from pathlib import Path
 from vsrc.export.config import EXPORT_MODULES
 from vsrc.export.profiles.profile_graphs import write_profile_packages
 from vsrc.runtime.installation import require_installed
-from vsrc.runtime.latency.profile import LatencyProfile
-from vsrc.runtime.latency.profile_config import ProfileConfig, ProfileProgress
-from vsrc.runtime.latency.profile_runs import measure_profile
+from vsrc.runtime.latency.profile.config import ProfileConfig, ProfileProgress
+from vsrc.runtime.latency.profile.latency_profile import LatencyProfile
+from vsrc.runtime.latency.profile.runs import measure_profile
 
 
 def profile_family(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.runtime.latency.edge_size import EdgeSize
-from vsrc.runtime.latency.profile_config import ProfileConfig, ProfileProgress
+from vsrc.runtime.latency.profile.config import ProfileConfig, ProfileProgress
 from vsrc.runtime.spec import GraphSpec, ModelSpec
 
 if TYPE_CHECKING:

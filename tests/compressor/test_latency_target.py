@@ -18,7 +18,7 @@ from vsrc.compressor.networks import create
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import MismatchError
 from vsrc.runtime.latency.edge_size import EdgeSize
-from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint, with_left_out
+from vsrc.runtime.latency.profile.latency_profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.sample import SAMPLE_CLIP

@@ -14,8 +14,8 @@ from vsrc.cli import main
 from vsrc.compressor.networks.video.edge import build_edge
 from vsrc.export.profiles.profile_graphs import write_profile_packages
 from vsrc.runtime.latency.edge_size import EdgeSize
-from vsrc.runtime.latency.profile import LatencyProfile
-from vsrc.runtime.latency.profile_config import ProfileConfig
+from vsrc.runtime.latency.profile.config import ProfileConfig
+from vsrc.runtime.latency.profile.latency_profile import LatencyProfile
 from vsrc.runtime.package import open_package
 from vsrc.runtime.spec import Precision
 

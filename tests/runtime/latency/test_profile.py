@@ -12,9 +12,9 @@ import pytest
 from support.places import ASSETS
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.latency.edge_size import EdgeSize
-from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint, with_left_out
-from vsrc.runtime.latency.profile_config import ProfileConfig, parse_sizes
-from vsrc.runtime.latency.profile_text import profile_text
+from vsrc.runtime.latency.profile.config import ProfileConfig, parse_sizes
+from vsrc.runtime.latency.profile.latency_profile import LatencyProfile, ProfilePoint, with_left_out
+from vsrc.runtime.latency.profile.text import profile_text
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.report.interval import Interval

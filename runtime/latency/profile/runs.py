@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from vsrc.runtime.latency.edge_size import EdgeSize
-from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint, with_left_out
-from vsrc.runtime.latency.profile_config import ProfileConfig, ProfileProgress
+from vsrc.runtime.latency.profile.config import ProfileConfig, ProfileProgress
+from vsrc.runtime.latency.profile.latency_profile import LatencyProfile, ProfilePoint, with_left_out
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.machine import machine_null_reasons, this_machine
 from vsrc.runtime.package import open_package
@@ -50,7 +50,7 @@ def measure_profile(
         "seconds": config.seconds,
     }
     answer = ask(
-        "vsrc.runtime.latency.profile_child",
+        "vsrc.runtime.latency.profile.child",
         request,
         lambda step: progress(ProfileProgress(**step)),
     )

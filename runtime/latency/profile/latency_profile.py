@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from vsrc.runtime.errors import MismatchError, SpecError
 from vsrc.runtime.latency.edge_size import EdgeSize
-from vsrc.runtime.latency.profile_fit import LatencyFit, LeftOut, fit_latency, left_out
+from vsrc.runtime.latency.profile.fit import LatencyFit, LeftOut, fit_latency, left_out
 from vsrc.runtime.latency.rates import Rates
 from vsrc.runtime.machine import Machine
 from vsrc.runtime.pending_file import write_file

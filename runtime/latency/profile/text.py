@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vsrc.runtime.latency.contention import LOADED
-from vsrc.runtime.latency.profile import LatencyProfile, ProfilePoint
+from vsrc.runtime.latency.profile.latency_profile import LatencyProfile, ProfilePoint
 
 
 def profile_text(profile: LatencyProfile) -> str:
