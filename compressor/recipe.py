@@ -64,7 +64,11 @@ def read_recipe(
     try:
         return from_json(DistillConfig, _to_tuples(values), where=where)
     except SpecError as error:
-        raise ValueError(str(error)) from error
+        text = str(error)
+        for name in options or {}:  # named as it was typed
+            option = f"--{name.removesuffix('_ms').replace('_', '-')}"
+            text = text.replace(f"{where}: {name}=", f"{option} ", 1)
+        raise ValueError(text) from error
 
 
 def find_code(

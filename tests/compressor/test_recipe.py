@@ -138,3 +138,10 @@ def test_a_recipe_cannot_allow_its_own_code(tmp_path: Path) -> None:
     recipe.write_text("data: [.]\nallow_code: true\n")
     with pytest.raises(ValueError, match="--allow-code"):
         read_recipe(recipe)
+
+
+def test_a_wrong_value_is_named_as_it_was_typed() -> None:
+    with pytest.raises(ValueError, match=r"^--steps -5 must be 1 or more$"):
+        read_recipe(None, options={"steps": -5})
+    with pytest.raises(ValueError, match=r"^--set: steps=-5 must be 1 or more$"):
+        read_recipe(None, settings=["steps=-5"])
