@@ -55,10 +55,14 @@ class PendingFile:
         remove_abandoned(path, within)
         while True:
             self._pending = pending_name(path, within)
-            self.file: IO[bytes] = self._pending.open("xb+")
-            if (lock := claim(self.file.fileno(), self._pending)) is not None:
-                self._is_locked = lock is Lock.HELD
-                return
+            try:
+                self.file: IO[bytes] = self._pending.open("xb+")
+                if (lock := claim(self.file.fileno(), self._pending)) is not None:
+                    self._is_locked = lock is Lock.HELD
+                    return
+            except KeyboardInterrupt:
+                self._pending.unlink(missing_ok=True)
+                raise
             self.file.close()
 
     def commit(self, *, overwrite: bool = True) -> None:

@@ -91,7 +91,6 @@ def preview(
         SpecError: A model is not a package.
         ValueError: The input is not one video.
     """
-    check_page_name(config.output, "-o")
     check_pages("vsrc preview")
     source = _find_source(config)
     trials = _plan_trials(config)
@@ -104,6 +103,7 @@ def preview(
         ],
         overwrite=config.overwrite,
     )
+    check_page_name(config.output, "-o")
     check_place(config.output)
     info = _probe(source, config)
     run = _Run(config, job, source, info, trials, progress)

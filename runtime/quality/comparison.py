@@ -74,11 +74,11 @@ def compare(
             `overwrite` is off.
         VsrcError: The page cannot be written.
     """
-    check_page_name(config.output, "-o")
     check_pages("vsrc compare")
     job = hash_job("compare", replace(config, overwrite=False))
     page = report_output(config.output, "-o", job=job)
     check_outputs([page], inputs=with_members(config.sources), overwrite=config.overwrite)
+    check_page_name(config.output, "-o")
     of_pictures = [path.suffix.lower() in PICTURE_SUFFIXES for path in config.sources]
     if any(of_pictures) and not all(of_pictures):
         names = ", ".join(path.name for path in config.sources)

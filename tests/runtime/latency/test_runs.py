@@ -275,7 +275,7 @@ def test_the_command_wants_one_shape(tiny_package: Path) -> None:
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     option: str, tmp_path: Path
 ) -> None:
-    place = str(tmp_path / "none" / "file")
+    place = str(tmp_path / "none" / "file.html")
     done = CliRunner().invoke(main, ["bench", option, place])
     assert done.exit_code == 1
-    assert "none/file " in done.stderr
+    assert "none/file.html " in done.stderr
