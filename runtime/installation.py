@@ -278,8 +278,8 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
     except (ImportError, OSError) as error:  # OSError: a linked library is missing
         reason = " ".join(str(error).split())
         if not is_importable(module):
-            text = missing_text(module, extra=extra)
-            raise MissingDependencyError(text.replace(", which is", " is", 1)) from error
+            text = missing_text(module, extra=extra, is_sentence=True)
+            raise MissingDependencyError(text) from error
         absent = (getattr(error, "name", None) or "").partition(".")[0]
         wanted = [dependency.requirement for dependency in _bringing(module, extra)] or [module]
         again = this_installation()
@@ -290,8 +290,14 @@ def explain_missing(module: str, *, extra: str | None = None) -> Iterator[None]:
         ) from error
 
 
-def missing_text(*modules: str, extra: str | None = None) -> str:
-    """Return what is missing and the command: "jinja2, which is not installed; install it: ..."."""
+def missing_text(*modules: str, extra: str | None = None, is_sentence: bool = False) -> str:
+    """Return what is missing and the command: "jinja2, which is not installed; install it: ...".
+
+    Args:
+        modules: Modules that are missing.
+        extra: Extra of vsrc to install; see `require`.
+        is_sentence: Whether it stands alone: "jinja2 is not installed; ...".
+    """
     dependencies = {module: _bringing(module, extra) for module in modules}
     wanted = [dependency for several in dependencies.values() for dependency in several]
     extras = list(dict.fromkeys(dependency.extra for dependency in wanted if dependency.extra))
@@ -307,7 +313,8 @@ def missing_text(*modules: str, extra: str | None = None) -> str:
     notes = [_other_onnxruntime()] if "onnxruntime" in modules else []
     notes += [TORCH_SOURCE] if "torch" in modules and not has_nvidia_gpu() else []
     said = "".join(f" ({note})" for note in notes)
-    return f"{names}, which {verb} not installed{said}; install {what}: {command.text}"
+    which = "" if is_sentence else ", which"
+    return f"{names}{which} {verb} not installed{said}; install {what}: {command.text}"
 
 
 def reinstall_module(module: str) -> Command:

@@ -19,7 +19,7 @@ from vsrc.compressor.data.library import (
 )
 from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.runtime.decode.clip_source import ClipSource, Layout
-from vsrc.runtime.decode.clips.clip_frames import ClipFrames
+from vsrc.runtime.decode.clips.clip_frames import is_at_scale
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.quality.degradation import WHOLE_FRAME
@@ -146,14 +146,7 @@ def twin_at_scale(
     A file that cannot be decoded is taken for one, so that its own error is reported.
     """
     twin = source.twins.get(degradation) if degradation in ("bi", "bd") else None
-    if twin is None:
-        return None
-    try:
-        sizes = [ClipFrames(each).estimate()[1:] for each in (source, twin)]
-    except MediaError:
-        return twin
-    (height, width), low = sizes
-    return twin if low == (height // scale, width // scale) else None
+    return twin if twin is not None and is_at_scale(source, twin, scale) else None
 
 
 def _say_scales(

@@ -62,12 +62,6 @@ def fake_activation(x: Tensor, log_range: Tensor) -> Tensor:
     return levels * step
 
 
-def fake_weight(weight: Tensor) -> Tensor:
-    """Fake-quantise a kernel, `(O, I, kh, kw)` float32."""
-    levels, steps = weight_levels(weight)
-    return levels * steps.view(-1, 1, 1, 1)
-
-
 def _straight_through(value: Tensor, rounded: Tensor) -> Tensor:
     """Return `rounded` with the gradient of `value`."""
     return value + (rounded - value.detach())

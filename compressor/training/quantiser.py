@@ -11,7 +11,7 @@ keep their names, and outside of `applied` it computes in float.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -115,15 +115,15 @@ class Quantiser(nn.Module):
             if index not in self._begun:  # read once: `seen` may be on another device
                 self._begin(index, x)
             levels, step = activation_levels(x, self.log_ranges[index], dtype)
+            bias: Tensor | None
+            convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor]
             if isinstance(module, Merging):
-                kernel, steps = weight_levels(module.kernel())
-                bias: Tensor | None = module.bias()
-                sums = module.convolved(levels, kernel.to(dtype), None)
+                kernel, bias, convolve = module.kernel(), module.bias(), module.convolved
             else:
                 assert isinstance(module, nn.Conv2d)
-                kernel, steps = weight_levels(module.weight)
-                bias = module.bias
-                sums = module._conv_forward(levels, kernel.to(dtype), None)
+                kernel, bias, convolve = module.weight, module.bias, module._conv_forward
+            kernel_levels, steps = weight_levels(kernel)
+            sums = convolve(levels, kernel_levels.to(dtype), None)
             scale = (steps * step).view(-1, 1, 1)
             if bias is None:
                 y = sums.float() * scale
@@ -159,10 +159,8 @@ def _compute_dtype(device: str) -> torch.dtype:
 
     In float16 the sums of products of whole numbers would overflow.
     """
-    if not torch.is_autocast_enabled(device):
-        return torch.float32
-    dtype = torch.get_autocast_dtype(device)
-    return dtype if dtype == torch.bfloat16 else torch.float32
+    asked = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
+    return torch.bfloat16 if asked == torch.bfloat16 else torch.float32
 
 
 def convolution_paths(network: nn.Module) -> tuple[str, ...]:

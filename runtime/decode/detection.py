@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vsrc.runtime.decode.covers import is_cover
+from vsrc.runtime.decode.playlists import begins_a_playlist
 from vsrc.runtime.media_access import REFER_TO_OTHERS, demuxers_except
 from vsrc.runtime.pyav_versions import open_input
 
@@ -25,16 +26,6 @@ PICTURE_SUFFIXES = frozenset((
 _SOURCE_CODE = frozenset((".mts", ".ts"))
 """Suffixes of transport streams that TypeScript has, too."""
 
-_PLAYLISTS = (
-    b"#EXTM3U",
-    b"ffconcat",
-    b"[playlist]",
-    b"v=0\r",
-    b"v=0\n",
-    b"<?wpl",
-    b"<asx",
-    b"<ASX",
-)
 _TEXT_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _HEAD_BYTES = 4096
 
@@ -90,8 +81,7 @@ def _kind_of_text(path: Path) -> str | None:
         head = file.read(_HEAD_BYTES)
     if not head or head.startswith(b"YUV4MPEG2"):
         return None
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(_PLAYLISTS) or b"<mpd" in head.lower():
+    if begins_a_playlist(head):
         return "a playlist"
     if head.startswith(_TEXT_MARKS):
         return "text"

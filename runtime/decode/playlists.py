@@ -38,6 +38,11 @@ def is_playlist(path: Path) -> bool:
     """Whether a file begins as a playlist, a concat script or a description of a stream does."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
+    return begins_a_playlist(head)
+
+
+def begins_a_playlist(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a playlist, as `is_playlist` tells."""
     start = head.removeprefix(_BOM).lstrip()
     return start.startswith((b"#EXTM3U", b"ffconcat", *_OTHERS)) or b"<mpd" in head.lower()
 

@@ -138,7 +138,6 @@ def infer_with_report(
         telemetry.stop()
     report = job_report(result, clock, telemetry, started=started)
     if is_page:
-        check_page_name(path, "--report", others=(".json",))
         write_job_page(path, report)
     else:
         write_file(path, job_report_to_text(report))

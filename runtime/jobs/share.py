@@ -25,10 +25,8 @@ class Share:
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
-            raise ValueError(
-                f"share {self.index}/{self.count} does not exist; write "
-                f"1/{max(self.count, 1)} to {max(self.count, 1)}/{max(self.count, 1)}"
-            )
+            last = max(self.count, 1)
+            raise ValueError(f"share {self} does not exist; write 1/{last} to {last}/{last}")
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

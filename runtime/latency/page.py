@@ -12,7 +12,7 @@ from vsrc.runtime.latency.regression import LEAST_CHANGE, BenchComparison, compa
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.sections import Stages
 from vsrc.runtime.latency.table import COLUMNS, median_ms, on_front, table_rows
-from vsrc.runtime.latency.text import SOAK_WORDS, latency_cells, report_notes
+from vsrc.runtime.latency.text import SOAK_WORDS, count_text, latency_cells, report_notes
 from vsrc.runtime.report.before_after import Table
 from vsrc.runtime.report.chart import (
     Bar,
@@ -251,10 +251,7 @@ def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
     subject, startup = report.subject, report.startup
     yield "model", subject.model
     yield "graph", subject.graph_sha256[:16]
-    yield (
-        "runs on",
-        f"{subject.session}, {subject.threads} thread{'s' if subject.threads > 1 else ''}",
-    )
+    yield "runs on", f"{subject.session}, {count_text(subject.threads, 'thread')}"
     if subject.parameters is not None:
         yield (
             "size",

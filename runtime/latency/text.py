@@ -53,7 +53,7 @@ def latency_cells(
 def _title_lines(report: BenchReport) -> list[str]:
     subject, feed = report.subject, report.feed
     named = with_network(model_name(report), report)
-    threads = _count(subject.threads, "thread")
+    threads = count_text(subject.threads, "thread")
     if subject.scale is None or subject.window_frames is None:
         size = format_shape(feed.height_px, feed.width_px)
         return [f"{named} on {subject.graph_words}, {threads}", size]
@@ -71,7 +71,7 @@ def _latency_table(report: BenchReport) -> list[str]:
     widths = [max(len(name), len(value), 6) for name, value in cells]
     names = "  ".join(name.rjust(width) for (name, _), width in zip(cells, widths, strict=True))
     values = "  ".join(value.rjust(width) for (_, value), width in zip(cells, widths, strict=True))
-    taken = f"Latency in ms per frame, {_count(report.latency_ms.count, 'sample')}"
+    taken = f"Latency in ms per frame, {count_text(report.latency_ms.count, 'sample')}"
     runs = len(report.samples_per_run)
     warm = f" after {len(report.warmup.samples_ms) + runs} of warm-up"
     where = f", {runs} processes" if runs > 1 else ""
@@ -121,7 +121,7 @@ def _stream_rows(report: BenchReport) -> list[tuple[str, str]]:
     )
     rows = [(f"At {stream.fps:g} frames/s", missed)]
     if stream.lookahead_ms is not None:
-        frames = _count(report.subject.lookahead_frames or 0, "frame")
+        frames = count_text(report.subject.lookahead_frames or 0, "frame")
         rows.append(("Look-ahead", f"{_ms(stream.lookahead_ms)} ms: {frames} must come first"))
     return rows
 
@@ -164,7 +164,7 @@ def _cost_rows(report: BenchReport) -> list[tuple[str, str]]:
     total = machine.memory_bytes
     facts = [
         machine.cpu or machine.architecture,
-        _count(machine.cores, "core"),
+        count_text(machine.cores, "core"),
         "memory unknown" if total is None else f"{total / 1e9:.0f} GB",
     ]
     peak = f"{_mb(memory.peak_bytes)}, {_mb(memory.before_load_bytes)} of it before loading"
@@ -217,10 +217,12 @@ def report_notes(report: BenchReport) -> list[tuple[str, str]]:
         notes.append(("Warning", words))
     for cause, times in (report.device.throttle_events or {}).items():
         if times:
-            notes.append(("Warning", f"clocks were throttled: {cause}, {_count(times, 'time')}"))
+            notes.append(
+                ("Warning", f"clocks were throttled: {cause}, {count_text(times, 'time')}")
+            )
     dashes = [name for name, value in latency_cells(report) if value == "-"]
     if dashes:
-        count = _count(report.latency_ms.count, "sample")
+        count = count_text(report.latency_ms.count, "sample")
         notes.append(("Note", f"{count}: too few for {', '.join(dashes)}; add --seconds"))
     return notes
 
@@ -261,5 +263,6 @@ def _mb(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else f"{size_bytes / 1e6:.0f} MB"
 
 
-def _count(number: int, noun: str) -> str:
+def count_text(number: int, noun: str) -> str:
+    """Format a number of things: "1 thread", "2 threads"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from vsrc.runtime.decode.clip_source import ClipSource, Layout
-from vsrc.runtime.decode.clips.clip_frames import ClipFrames
-from vsrc.runtime.errors import DataError, MediaError
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames, is_at_scale
+from vsrc.runtime.errors import DataError
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import WHOLE_FRAME, Guess, guess_degradation
 from vsrc.runtime.quality.eval_config import EvalDegradation
@@ -67,7 +67,9 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale:
     named = [set(clip.twins) for clip in layout.clips]
     common = set.intersection(*named)
     # DIV2K and REDS have LR files of several scales: those of another one are made here instead.
-    unfit = {name for name in common - {"given"} if not _is_at(layout.clips[0], name, scale)}
+    first = layout.clips[0]
+    made = common - {"given"}
+    unfit = {name for name in made if not is_at_scale(first, first.twins[name], scale)}
     if wanted != "given":
         common -= unfit
     if wanted == "given" and not common:
@@ -87,17 +89,6 @@ def plan_lr(layout: Layout, *, wanted: EvalDegradation, trained_for: str, scale:
         guess = _guess(layout.clips[0])
         known_as = guess.name if guess.is_sure else None
     return LrPlan(name, from_twin, scale, known_as)
-
-
-def _is_at(clip: ClipSource, name: LrName, scale: int) -> bool:
-    """Whether LR files are of this scale; those that cannot be read, so that this is reported."""
-    try:
-        (_, height, width), (_, *low) = (
-            ClipFrames(source).estimate() for source in (clip, clip.twins[name])
-        )
-    except MediaError:
-        return True
-    return low == [height // scale, width // scale]
 
 
 def _guess(clip: ClipSource) -> Guess:

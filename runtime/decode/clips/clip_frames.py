@@ -138,3 +138,15 @@ def _check_learnable(info: VideoInfo) -> None:
         )
     if not info.colour.is_convertible:
         raise MediaError(f"{info.path} has an unsupported colour matrix ({info.colour})")
+
+
+def is_at_scale(clip: ClipSource, lr: ClipSource, scale: int) -> bool:
+    """Whether LR frames have a clip's size divided by a scale, by the first frame of each.
+
+    What cannot be decoded is taken to have, so that its own error is reported.
+    """
+    try:
+        (_, height, width), (_, *low) = (ClipFrames(each).estimate() for each in (clip, lr))
+    except MediaError:
+        return True
+    return low == [height // scale, width // scale]

@@ -144,37 +144,20 @@ def test_two_processes_may_decode_the_same_clip_at_once(
     assert np.array(clip.hr.frames()).shape[0] == 12
 
 
+@pytest.mark.parametrize("moment", ["_write", "_estimate_bytes"])  # the second: after the look
 def test_what_the_faster_process_derived_stays(
-    videos: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
+    videos: Make, cache: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     folder = videos(1)
-    write, derived = cache_module._write, []
+    original, derived = getattr(cache_module, moment), []
 
     def overtaken(*arguments: Any) -> Any:  # noqa: ANN401
-        monkeypatch.setattr(cache_module, "_write", write)
+        monkeypatch.setattr(cache_module, moment, original)
         (clip,) = opened(folder, cache).clips
         (clip.hr.folder / "mark").touch()
         derived.append(clip.hr.folder / "mark")
-        return write(*arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(cache_module, "_write", overtaken)
-    opened(folder, cache)
-    assert derived[0].exists()  # the folder was not removed under the one that uses it
-
-
-def test_a_clip_that_came_after_the_look_is_kept(
-    videos: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = videos(1)
-    estimate, faster = cache_module._estimate_bytes, []
-
-    def overtaken(*arguments: Any) -> Any:  # noqa: ANN401
-        monkeypatch.setattr(cache_module, "_estimate_bytes", estimate)
-        (clip,) = opened(folder, cache).clips
-        (clip.hr.folder / "mark").touch()
-        faster.append(clip.hr.folder / "mark")
-        return estimate(*arguments)
-
-    monkeypatch.setattr(cache_module, "_estimate_bytes", overtaken)
+    monkeypatch.setattr(cache_module, moment, overtaken)
     assert opened(folder, cache).frames == 12
-    assert faster[0].exists()
+    assert derived[0].exists()  # the folder was not removed under the one that uses it

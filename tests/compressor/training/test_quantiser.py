@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vsrc.compressor.networks import create
-from vsrc.compressor.training.fake_quant import best_range, fake_activation, fake_weight
+from vsrc.compressor.training.fake_quant import best_range, fake_activation, weight_levels
 from vsrc.compressor.training.quantiser import Quantiser, convolution_paths, edges
 
 
@@ -30,7 +30,8 @@ def test_an_activation_is_the_nearest_of_256_steps() -> None:
 def test_a_weight_has_a_step_for_each_output_channel() -> None:
     torch.manual_seed(0)
     weight = torch.randn(5, 3, 3, 3) * torch.tensor([1e-3, 1.0, 50.0, 0.0, 2.0]).view(-1, 1, 1, 1)
-    found = fake_weight(weight)
+    levels, steps = weight_levels(weight)
+    found = levels * steps.view(-1, 1, 1, 1)
     for channel, exact in zip(found, weight, strict=True):
         step = float(exact.abs().max()) / 127
         wholes = channel / max(step, 1e-30)
