@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import multiprocessing.util
 import os
 import signal
@@ -76,7 +77,8 @@ def batches_from(
         for items in iterator:
             yield collate(_read(items))
     finally:
-        _kill(getattr(iterator, "_workers", ()))
+        if workers:
+            _end_workers(iterator)
 
 
 def _choose_socket_folder() -> None:
@@ -122,6 +124,14 @@ def _read(items: Sequence[ClipItem | _Unread]) -> list[ClipItem]:
         if isinstance(item, _Unread):
             raise DataError(item.message) from RuntimeError(item.traceback)
     return [item for item in items if isinstance(item, ClipItem)]
+
+
+def _end_workers(iterator: object) -> None:
+    """End the data loading processes of torch's iterator, and let it end without waiting."""
+    _kill(getattr(iterator, "_workers", ()))
+    # Torch sets this event as the iterator is freed. A process that was killed as it looked at the
+    # old one holds its lock for ever.
+    setattr(iterator, "_workers_done_event", multiprocessing.Event())  # noqa: B010  not declared
 
 
 def _kill(workers: Sequence[BaseProcess]) -> None:

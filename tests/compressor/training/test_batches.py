@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from itertools import islice
+from multiprocessing import synchronize
 from pathlib import Path
 from typing import cast
 
@@ -113,6 +115,21 @@ def failing_stream(act: Callable[[], object], *, workers: int) -> Generator[Clip
 def test_a_clip_that_cannot_be_read_is_named(workers: int) -> None:
     with pytest.raises(DataError, match=r"^FileNotFoundError: clip 0 is gone$"):
         next(failing_stream(lambda: None, workers=workers))
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.timeout(120)
+def test_locks_that_a_killed_worker_held_are_not_waited_for() -> None:
+    def hold() -> None:
+        for one in gc.get_objects():
+            if type(one) is synchronize.Event:
+                vars(one)["_cond"].acquire()  # as where it looks whether to go on
+
+    stream = failing_stream(hold, workers=1)
+    with pytest.raises(DataError, match="clip 0 is gone"):
+        next(stream)
+    del stream
+    gc.collect()  # torch's iterator, which the traceback kept
     assert multiprocessing.active_children() == []
 
 
