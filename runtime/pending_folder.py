@@ -53,16 +53,24 @@ class PendingFolder:
     def __init__(self, path: Path, *, within: Path | None = None) -> None:
         self.path = path = without_link(path)
         remove_abandoned(path, within)
-        while True:
-            self.folder = pending_name(path, within)
-            self.folder.mkdir()
-            self._mode = self.folder.stat().st_mode & 0o777  # that of the umask
-            self._descriptor = open_folder(self.folder)
-            if self._descriptor is None or claim(self._descriptor, self.folder) is not None:
-                self._draft = os.path.realpath(self.folder)
-                _DRAFTS.add(self._draft)
-                return
+        while not self._create(within):
+            pass
+        self._draft = os.path.realpath(self.folder)
+        _DRAFTS.add(self._draft)
+
+    def _create(self, within: Path | None) -> bool:
+        """Create and lock the folder; False if another process removed it as abandoned before."""
+        self.folder = pending_name(self.path, within)
+        self.folder.mkdir()
+        self._descriptor = open_folder(self.folder)
+        if self._descriptor is not None and claim(self._descriptor, self.folder) is None:
             os.close(self._descriptor)
+            return False
+        try:
+            self._mode = self.folder.stat().st_mode & 0o777  # that of the umask
+        except FileNotFoundError:  # removed before it was opened
+            return False
+        return True
 
     def commit(self, *, overwrite: bool = True) -> None:
         """Sync the folder to disk and move it to its destination.

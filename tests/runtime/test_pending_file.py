@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from vsrc.runtime import pending_folder
 from vsrc.runtime.errors import VsrcError
+from vsrc.runtime.pending_claim import open_folder, remove_abandoned
 from vsrc.runtime.pending_file import PendingFile, open_pending_file, write_file
 from vsrc.runtime.pending_folder import PendingFolder, open_pending_folder
 
@@ -108,6 +110,34 @@ def test_a_folder_in_use_is_not_taken_for_abandoned(tmp_path: Path) -> None:
         (second / "x").touch()
     assert first.folder.is_dir()
     first.discard()
+    assert contents(tmp_path) == {"a/x": b""}
+
+
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked"])
+def test_a_folder_that_is_taken_for_abandoned_as_it_is_created_is_created_again(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = Path.mkdir
+    first: list[Path] = []
+
+    def make_and_lose(folder: Path) -> None:
+        mkdir(folder)
+        if moment == "before it is opened" and not first:
+            first.append(folder)
+            remove_abandoned(tmp_path / "a", None)
+
+    def open_and_lose(folder: Path) -> int | None:
+        descriptor = open_folder(folder)
+        if moment == "before it is locked" and not first:
+            first.append(folder)
+            remove_abandoned(tmp_path / "a", None)
+        return descriptor
+
+    monkeypatch.setattr(Path, "mkdir", make_and_lose)
+    monkeypatch.setattr(pending_folder, "open_folder", open_and_lose)
+    with open_pending_folder(tmp_path / "a") as folder:
+        (folder / "x").touch()
+    assert first[0] != folder
     assert contents(tmp_path) == {"a/x": b""}
 
 
