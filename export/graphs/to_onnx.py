@@ -62,6 +62,7 @@ def _export(plan: GraphPlan, opset: int) -> onnx.ModelProto:
     with (
         contextlib.redirect_stdout(io.StringIO()),
         _silenced(logging.getLogger("torch")),
+        _silenced(logging.getLogger("onnxscript")),
         warnings.catch_warnings(),
         torch.no_grad(),
     ):
@@ -128,7 +129,8 @@ def _check_free_axes(model: onnx.ModelProto, plan: GraphPlan) -> None:
                 raise MismatchError(
                     f"axis {axis} of {value.name} came out fixed at {dims[axis].dim_value}: the "
                     "network converts its length to int, as len(x) and int(x.shape[0]) do; "
-                    "use x.shape directly, or fix the size with --shape HxW"
+                    "use x.shape directly, or make a graph of one size: --shape HxW of vsrc pack "
+                    "(of a file), of vsrc export (of a package)"
                 )
 
 

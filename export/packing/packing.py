@@ -12,6 +12,7 @@ from vsrc.export.config import (
     ExportConfig,
     ExportProgress,
     ExportStep,
+    Size,
 )
 from vsrc.export.packing.config import OwnNetwork
 from vsrc.export.packing.graph import write_graph_package
@@ -54,6 +55,7 @@ def pack(
     output: Path,
     *,
     overwrite: bool = False,
+    shape: tuple[Size, ...] = (),
     command: str = "",
     progress: ExportProgress = lambda _: None,
 ) -> PackResult:
@@ -63,6 +65,7 @@ def pack(
         own: What is packed.
         output: Folder of the package.
         overwrite: Whether a package in its place is replaced.
+        shape: Sizes that the graph takes, as in `ExportConfig`.
         command: Command line, for the provenance.
         progress: Called at each step.
 
@@ -91,7 +94,7 @@ def pack(
         else:
             words = _write_network(own, folder, origin)
         if not open_package(folder).spec.graphs:
-            export_onnx(ExportConfig(folder, allow_code=True), progress)
+            export_onnx(ExportConfig(folder, shape=shape, allow_code=True), progress)
         graphs = tuple(open_package(folder).spec.graphs)
     return PackResult(output, words, graphs)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsrc.runtime.encode.encoder_memory import encoder_bytes
-from vsrc.runtime.errors import DeviceMemoryError
+from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.memory import free_bytes, peak_growth
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.windows.feature_ring import RingSession
@@ -102,6 +102,7 @@ def choose_tile(
 
     Raises:
         DeviceMemoryError: The smallest tile does not fit.
+        MismatchError: The graph takes frames no larger than its halo.
     """
     choice = _limited(session, height=height, width=width) if tile is None else TileChoice(tile)
     side = (choice.tile if choice else 0) or max(height, width)
@@ -133,6 +134,14 @@ def _limited(session: Session, *, height: int, width: int) -> TileChoice | None:
         return None
     side = min(graph.height[1], graph.width[1])
     limit = f"{graph.width[1]}x{graph.height[1]}"
+    network = session.network
+    context = -(-network.halo // network.size_multiple) * network.size_multiple
+    if side < 2 * context + network.size_multiple:
+        raise MismatchError(
+            f"{session.label} takes at most {limit}, and tiles of {width}x{height} need {context} "
+            f"pixels more on each side than they keep: write a graph with --shape {height}x{width} "
+            f"(HxW), or one whose sides are well above {2 * context}"
+        )
     note = f"{session.label} takes at most {limit}: using tiles of {side} for {width}x{height}"
     return TileChoice(side, note)
 

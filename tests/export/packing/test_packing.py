@@ -11,11 +11,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from support.foreign import ForeignCase, write_foreign
 from vsrc.calibration.calibrating import calibrate
 from vsrc.calibration.calibration_config import CalibrationConfig
+from vsrc.cli import main
 from vsrc.compressor.networks import create
 from vsrc.export.config import ExportConfig
 from vsrc.export.foreign.form import ForeignForm
@@ -192,6 +194,41 @@ def test_code_of_ones_own_without_a_spec(tmp_path: Path, monkeypatch: pytest.Mon
     assert spec.parameters == 12 * 28
     lr = np.zeros((1, 1, 20, 24, 3), np.uint8)
     assert open_package("my.vsrc").session(backend="ort")(lr).shape == (1, 40, 48, 3)
+
+
+FIXED = """
+import torch
+from torch.nn import functional as F
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 3, 3, padding=1)
+    def forward(self, x):
+        rows = int(torch.as_tensor(x.shape[-2]))
+        return F.interpolate(self.conv(x)[..., :rows, :], scale_factor=2.0)
+
+def network():
+    torch.manual_seed(0)
+    return Net()
+"""
+"""A network that fixes the height of its graph: it makes an integer of a length."""
+
+
+def test_a_network_that_fixes_its_size_is_packed_as_the_error_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lr: Picture
+) -> None:
+    (tmp_path / "fixed_network.py").write_text(FIXED)
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(main, ["pack", "fixed_network:network", "-o", "my.vsrc"])
+    assert refused.exit_code == 1
+    assert "--shape HxW of vsrc pack" in refused.output
+    arguments = ["pack", "fixed_network:network", "-o", "my.vsrc", "--shape", "40x56"]
+    made = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert made.exit_code == 0
+    graph = open_package(tmp_path / "my.vsrc").spec.graphs["fp32"]
+    assert (graph.height, graph.width) == ((40, 40), (56, 56))
+    assert session_picture(tmp_path / "my.vsrc", "fp32", lr).shape == (80, 112, 3)
 
 
 def test_a_scale_that_only_the_picture_tells(tmp_path: Path) -> None:

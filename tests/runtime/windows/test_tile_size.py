@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from support.enlarger import Frames, Hungry
-from vsrc.runtime.errors import DeviceMemoryError
+from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.windows import tile_size
 from vsrc.runtime.windows.tile_size import choose_tile, fit_tile, good_tile, tiling_cost
 
@@ -16,6 +16,16 @@ from vsrc.runtime.windows.tile_size import choose_tile, fit_tile, good_tile, til
 def test_small_frames_are_never_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_size, "free_bytes", lambda: 1)
     assert choose_tile(Hungry(0), height=480, width=640, batch=1).tile == 0
+
+
+@pytest.mark.parametrize("side", [16, 64, 128])
+def test_a_graph_no_larger_than_its_halo_is_refused_with_the_shape_that_works(side: int) -> None:
+    session = Hungry(1)
+    session.graph = replace(session.graph, height=(16, side), width=(16, side))
+    session.network = replace(session.network, halo=64, size_multiple=4)
+    with pytest.raises(MismatchError, match=r"takes at most .*--shape 180x320 \(HxW\).* above 128"):
+        choose_tile(session, height=180, width=320, batch=1)
+    assert choose_tile(session, height=16, width=16, batch=1).tile == 0
 
 
 @pytest.mark.parametrize(("free_gb", "fits"), [(10, True), (3.5, True), (3, False), (1, False)])
