@@ -123,8 +123,8 @@ class ContinuousClock:
     """Shifts the packets of one file, in the order in which they are read.
 
     Attributes:
-        joints: Continuous times of the last and the first packet of each track at a restart,
-            seconds.
+        joints: Continuous times of the last and the first packet of each track where recordings
+            were joined, seconds.
         is_joint: Whether the last packet is the first of its track on another clock, which is not
             the same one after it wrapped.
 
@@ -154,6 +154,10 @@ class ContinuousClock:
             if before is None or not _is_same_restart(before, offset):
                 confirmed.append(offset)
         return [offset.begin for offset in confirmed]
+
+    def note_join(self) -> None:
+        """Note that a recording ends here, although the clock runs on."""
+        self.joints += [track.last for track in self._tracks.values()]
 
     def shifted(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
         """Yield the packets with the offset added, and whether the clock restarts with each.
@@ -283,7 +287,8 @@ class ContinuousClock:
     def _record(self, packet: Packet[Stream], track: _Track | None) -> None:
         state = _after(packet, track)
         is_sorted = state.is_video and self._has_gaps  # by display; decoding times are guesses
-        if track is not None and self._restarts and state.last <= track.written and not is_sorted:
+        may_overlap = self._restarts or not (state.is_video or self._has_gaps)
+        if track is not None and may_overlap and state.last <= track.written and not is_sorted:
             # The end of one recording overlaps the beginning of the next in this track.
             unit = time_base(packet)
             dts = round(track.written / unit) + 1
