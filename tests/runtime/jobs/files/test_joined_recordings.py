@@ -98,6 +98,49 @@ def test_a_recording_whose_clock_hardly_differs_is_not_damaged(
     assert abs(second - probe(parts[1]).offset) < FRAME
 
 
+@pytest.mark.parametrize("seconds", [1, 2, 12])
+@pytest.mark.parametrize("delay", [0.2, 0.6])
+@pytest.mark.parametrize("suffix", ["ts", "vob"])
+def test_audio_that_begins_with_a_later_recording_stays_with_its_pictures(
+    tmp_path: Path, suffix: str, delay: float, seconds: int
+) -> None:
+    """Also where its packets come before the pictures, by which the clock is known."""
+    codec = f"{H264} -c:a aac" if suffix == "ts" else f"{MPEG2_2M} {NOISE} -c:a mp2"
+    silent = make_clip(tmp_path / f"silent.{suffix}", f"{codec} -an", seconds=seconds)
+    later = tmp_path / f"later.{suffix}"
+    run_program(
+        "ffmpeg", "-itsoffset", str(delay), "-f", "lavfi", "-i", MARKS, "-f", "lavfi", "-i",
+        "sine=f=440:r=48000", "-t", "2", *codec.split(), later,
+    )  # fmt: skip
+    source = join(tmp_path / f"joined.{suffix}", silent.read_bytes(), later.read_bytes())
+    notes = upscale(source, tmp_path / "out.mkv")
+    assert notes == [f"the clock restarts at {seconds}.0 s"]
+    after = probe(tmp_path / "out.mkv")
+    assert abs(after.times[25 * seconds] - after.sound[0] - probe(later).offset) < FRAME
+
+
+def test_a_second_audio_track_of_a_later_recording_is_found(tmp_path: Path) -> None:
+    """FFmpeg knows of it from the beginning, but not its sample rate."""
+    first = make_clip(tmp_path / "first.ts", f"{H264} -c:a mp2", seconds=15)
+    words = f"-filter_complex asplit[a][b] -map 0:v -map [a] -map [b] {H264} -c:a mp2"
+    later = make_clip(tmp_path / "later.ts", words, seconds=2, first=25)
+    source = join(tmp_path / "joined.ts", first.read_bytes(), later.read_bytes())
+    assert upscale(source, tmp_path / "out.mkv") == ["the clock restarts at 15.0 s"]
+    after = probe(tmp_path / "out.mkv")
+    assert len(after.tracks) == 3
+    assert len(after.sound) >= len(probe(source).sound)
+
+
+def test_audio_that_only_a_later_recording_of_other_codecs_has_is_named(tmp_path: Path) -> None:
+    silent = make_clip(tmp_path / "silent.ts", f"{H264} -an")
+    later = make_clip(tmp_path / "later.ts", f"{HEVC} -c:a aac", first=25)
+    source = join(tmp_path / "joined.ts", silent.read_bytes(), later.read_bytes())
+    notes = upscale(source, tmp_path / "out.mkv")
+    assert "the clock restarts at 1.0 s" in notes
+    assert [note for note in notes if note.startswith("audio (aac) of a later recording")]
+    assert read_marks(tmp_path / "out.mkv") == list(range(50))
+
+
 SMALL = {
     "behind": (5, 1, "the clock restarts at "),
     "overlap": (5, 6.7, "the clock restarts at "),
