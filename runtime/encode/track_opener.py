@@ -94,6 +94,11 @@ class TrackOpener:
             return None
         if not has_rate(stream):
             return self._open_unknown(stream)
+        if self._source.format.name == "wtv" and _is_raw_aac(stream):
+            self.notes.append(
+                f"{_name(stream)} is incomplete: FFmpeg cannot read all of the AAC that it "
+                "writes to .wtv"
+            )
         is_asked = self._audio == "encode"
         can_hold_it = self._can_hold(stream)
         has_gaps = can_hold_it and self._would_move(stream)
@@ -205,3 +210,8 @@ def _name(stream: Stream) -> str:
     codec = "webvtt" if is_webvtt(stream) else codec_name(stream)
     kind = "cover" if is_cover(stream) else f"{stream.type} track"
     return f"the {kind} {stream.index} ({codec})"
+
+
+def _is_raw_aac(stream: Stream) -> bool:
+    """Whether the frames of AAC lack the headers (ADTS) by which a parser finds them."""
+    return codec_name(stream) == "aac" and bool(stream.codec_context.extradata)

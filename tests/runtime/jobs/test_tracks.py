@@ -56,13 +56,20 @@ AUDIO = [
     ),
     Case(
         "-c:v mpeg4 -c:a flac", "flac.mkv", "flac",
-        {"mkv": "flac", "mp4": "flac", "mov": "pcm_s24le", "webm": "opus", "ts": "aac"},
+        {
+            "mkv": "flac", "mp4": "flac", "mov": "pcm_s24le", "webm": "opus", "ts": "aac",
+            "flv": "aac",
+        },
     ),
     Case("-c:v mpeg4 -c:a wavpack", "wv.mkv", "wavpack", {"mkv": "wavpack", "mp4": "flac"}),
     Case("-c:v mpeg4 -c:a truehd -strict -2", "hd.mkv", "truehd", {"mp4": "flac", "ts": "aac"}),
+    Case("-c:v mpeg4 -c:a aac", "a.mp4", "aac", {"wtv": "ac3", "flv": "aac"}),
     Case("-c:v mpeg4 -c:a libopus -ar 48000", "o.mkv", "opus", {"mov": "aac", "webm": "opus"}),
     Case("-c:v mpeg4 -c:a libvorbis", "v.mkv", "vorbis", {"mp4": "vorbis", "ts": "aac"}),
-    Case("-c:v mpeg2video -c:a ac3", "a.ts", "ac3", {"mp4": "ac3", "mkv": "ac3", "webm": "opus"}),
+    Case(
+        "-c:v mpeg2video -c:a ac3", "a.ts", "ac3",
+        {"mp4": "ac3", "mkv": "ac3", "webm": "opus", "flv": "aac", "wtv": "ac3"},
+    ),
     Case("-c:v mpeg2video -c:a mp2", "a.mpg", "mp2", {"mkv": "mp2", "ts": "mp2"}),
 ]  # fmt: skip
 
@@ -130,6 +137,19 @@ def test_audio_is_copied_or_encoded_as_the_container_allows(
     assert beep_of(tmp_path, ffmpeg, output) == pytest.approx(
         beep_of(tmp_path, ffmpeg, source), abs=0.04
     )
+
+
+def test_aac_that_cannot_be_read_whole_is_named(
+    tmp_path: Path, ffmpeg: Make, enlarger: Make
+) -> None:
+    """FFmpeg writes AAC to WTV without the headers that its reader looks for."""
+    whole, raw = tmp_path / "whole.ts", tmp_path / "raw.wtv"
+    ffmpeg(*PICTURE.split(), *BEEP.split(), "-c:v", "mpeg2video", "-c:a", "aac", whole)
+    ffmpeg("-i", whole, "-c", "copy", tmp_path / "whole.wtv")
+    ffmpeg(*PICTURE.split(), *BEEP.split(), "-c:v", "mpeg2video", "-c:a", "aac", raw)
+    assert upscale(tmp_path / "whole.wtv", tmp_path / "whole.mkv", enlarger(scale=1)) == ()
+    (note,) = upscale(raw, tmp_path / "raw.mkv", enlarger(scale=1))
+    assert note.startswith("the audio track 1 (aac) is incomplete")
 
 
 def beep_of(tmp_path: Path, ffmpeg: Make, path: Path) -> float:
