@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from support.bitmap_subtitles import write_sup
 from support.cases import find_case
 from support.decoded import times_of
 from vsrc.runtime.jobs.config import InferConfig
@@ -179,6 +180,34 @@ def test_subtitles_are_copied_or_converted_as_the_container_allows(
         shown = tmp_path / "shown.srt"
         ffmpeg("-i", output, "-map", "0:s", shown)
         assert shown.read_text().strip() == text.read_text().strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "results"),
+    [
+        ("a.mkv", "-c:v mpeg4 -c:s copy", {"mkv": 4, "mp4": 0, "webm": 0}),
+        ("a.vob", "-c:v mpeg2video -c:s dvdsub", {"mkv": 2, "mp4": 2, "webm": 0}),
+        ("a.ts", "-c:v mpeg2video -c:s dvbsub", {"mkv": 4, "ts": 4, "mp4": 0}),
+    ],
+)
+def test_subtitles_that_are_images_are_copied_or_left_out_with_a_word(
+    tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make, name: str, words: str,
+    results: dict[str, int],
+) -> None:  # fmt: skip
+    """Those of discs have no duration, and the last one is kept all the same."""
+    images, source = write_sup(tmp_path / "a.sup", [(0.1, 0.8), (1.0, 1.7)]), tmp_path / name
+    picture = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2"]  # the size of the images' screen
+    beep = f"{BEEP[:-1]}2".split()
+    both = tmp_path / "both.mkv"
+    ffmpeg(*picture, "-i", images, "-map", "0", "-map", "1", "-c:v", "mpeg4", "-c:s", "copy", both)
+    maps = ["-map", "0", "-map", "1", "-map", "2:s", "-c:a", "mp2"]
+    ffmpeg(*picture, *beep, "-i", both, *maps, *words.split(), source)
+    for suffix, count in results.items():
+        output = tmp_path / f"out.{suffix}"
+        notes = upscale(source, output, enlarger(scale=1))
+        found = ffprobe(output, "-show_packets", "-select_streams", "s")["packets"]
+        assert len(found) == count
+        assert any("the subtitle track 2" in note for note in notes) is (not count)
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mkv", "subrip"), ("mp4", "mov_text"), ("ts", "")])
