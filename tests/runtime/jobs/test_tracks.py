@@ -64,6 +64,8 @@ AUDIO = [
     ),
     Case("-c:v mpeg4 -c:a wavpack", "wv.mkv", "wavpack", {"mkv": "wavpack", "mp4": "flac"}),
     Case("-c:v mpeg4 -c:a truehd -strict -2", "hd.mkv", "truehd", {"mp4": "flac", "ts": "aac"}),
+    Case("-c:v mpeg4 -c:a pcm_s24le", "p.mov", "pcm_s24le", {"mov": "pcm_s24le", "mp4": "flac"}),
+    Case("-c:v mpeg4 -c:a pcm_s16be", "q.mov", "pcm_s16be", {"mp4": "flac", "mkv": "pcm_s16be"}),
     Case("-c:v mpeg4 -c:a aac", "a.mp4", "aac", {"wtv": "ac3", "flv": "aac"}),
     Case("-c:v mpeg4 -c:a libopus -ar 48000", "o.mkv", "opus", {"mov": "aac", "webm": "opus"}),
     Case("-c:v mpeg4 -c:a libvorbis", "v.mkv", "vorbis", {"mp4": "vorbis", "ts": "aac"}),
