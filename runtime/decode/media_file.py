@@ -34,7 +34,8 @@ FFmpeg estimates it, from the last time stamps or the size of what is there."""
 WITH_PARTS = frozenset(("mpeg", "mpegts"))
 """Containers of which files that were joined byte by byte are one."""
 
-_FAR = {"probesize": str(64 << 20), "analyzeduration": str(120_000_000)}
+FAR_BYTES = 64 << 20
+_FAR = {"probesize": str(FAR_BYTES), "analyzeduration": str(120_000_000)}
 """Most bytes and microseconds that FFmpeg reads to learn what the tracks are."""
 
 _PART = re.compile(r"subfile,,start,(\d+),end,\d+,,:file:(.+)", re.DOTALL)
@@ -148,13 +149,14 @@ def _open_name(name: str) -> InputContainer:
     """
     options = {"protocol_whitelist": "file,subfile"} if _PART.fullmatch(name) else {}
     container = open_input(name, options=options)
-    if container.format.name not in WITH_PARTS or all(map(_has_rate, container.streams.audio)):
+    if container.format.name not in WITH_PARTS or all(map(has_rate, container.streams.audio)):
         return container
     container.close()
     return open_input(name, options=options | _FAR)
 
 
-def _has_rate(stream: Stream) -> bool:
+def has_rate(stream: Stream) -> bool:
+    """Whether the parameters of an audio track are known; without a decoder nothing can be."""
     context: Any = stream.codec_context  # None without a decoder
     return context is None or bool(context.sample_rate)
 

@@ -87,6 +87,16 @@ def later_codecs(container: InputContainer) -> dict[int, list[str]]:
     return codecs
 
 
+def find_added_tracks(container: InputContainer) -> list[str]:
+    """Describe the tracks of later recordings that the first one lacks, such as `audio (aac)`."""
+    added: dict[str, None] = {}
+    for later in _iter_later(container):
+        same = _same_tracks(later, container)
+        tracks = (one for one in select_copied_tracks(later) if one.index not in same)
+        added |= dict.fromkeys(f"{one.type} ({codec_name(one)})" for one in tracks)
+    return list(added)
+
+
 def _iter_later(container: InputContainer) -> Iterator[InputContainer]:
     """Open the recordings after the first, one after the other."""
     path = path_of(container)

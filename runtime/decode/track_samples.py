@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
-from vsrc.runtime.decode.media_file import open_again, path_of, select_copied_tracks
+from vsrc.runtime.decode.media_file import (
+    FAR_BYTES,
+    has_rate,
+    open_again,
+    path_of,
+    select_copied_tracks,
+)
 from vsrc.runtime.decode.stamps.continuous_clock import on_one_clock, open_clock
 
 if TYPE_CHECKING:
@@ -19,7 +25,8 @@ if TYPE_CHECKING:
 
 _PACKETS = 16
 _MOST_READ = 600
-"""Packets kept of each track, and packets of all tracks that are read to find them."""
+"""Packets kept of each track, and packets of all tracks that are read to find them; more where only
+they say what the audio is."""
 
 
 @contextmanager
@@ -40,13 +47,17 @@ def open_track_samples(source: InputContainer) -> Iterator[dict[int, list[Packet
         yield samples
         return
     with open_again(source) as again:
+        unknown = {stream.index for stream in again.streams.audio if not has_rate(stream)}
+        read_bytes = 0
         with suppress(av.FFmpegError):
             for count, packet in enumerate(_on_one_clock(again)):
+                read_bytes += packet.size
                 if packet.size and packet.stream.index in wanted:
                     samples.setdefault(packet.stream.index, []).append(packet)
                     if len(samples[packet.stream.index]) == _PACKETS:
                         wanted.remove(packet.stream.index)
-                if not wanted or count == _MOST_READ:
+                is_far = count >= _MOST_READ and unknown.isdisjoint(wanted)
+                if not wanted or is_far or read_bytes > FAR_BYTES:
                     break
         yield samples
 

@@ -265,7 +265,12 @@ class VideoReader:
         most = max(4, min(_RATE_FRAMES, _RATE_BYTES // (4 * first.width * first.height)))
         begun = list(itertools.islice(self._decoded, most))
         self._decoded = itertools.chain(begun, self._decoded)
-        return [frame.pts for frame in begun if frame.pts is not None]
+        stamps = [frame.pts for frame in begun if frame.pts is not None]
+        durations = [frame.duration or 0 for frame in begun]
+        if 2 * len(stamps) < len(begun) and all(durations):
+            # Packets of program streams hold many small pictures, and the time of the first one.
+            return list(itertools.accumulate(durations))
+        return stamps
 
     def _reopen(self) -> None:
         """Open the file at its beginning; what a writer copies from stays open."""

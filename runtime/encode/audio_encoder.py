@@ -44,6 +44,9 @@ _MOSTLY_LOSSLESS = frozenset(("wavpack",))
 _LOSSY_IN = {"avi": ("libmp3lame", "ac3", "mp2"), "mxf": ("pcm_s16le",)}
 """The lossy ones of a container that differs; AVI has no time stamps, which AAC needs."""
 
+_ENCODERS_IN = {"flv": ("aac", "libmp3lame"), "wtv": ("ac3", "mp2")}
+"""All of a container that are played, whatever FFmpeg writes; see `can_hold`."""
+
 _RATE_IN = {"mxf": 48_000}
 """The only sample rate of a container, Hz."""
 
@@ -236,6 +239,8 @@ def _make_graph(frame: AudioFrame, chosen: AudioFormat, target: AudioStream) -> 
 
 
 def _encoders(muxer: str, stream: Stream) -> tuple[str, ...]:
+    if muxer in _ENCODERS_IN:
+        return _ENCODERS_IN[muxer]
     lossy = _LOSSY_IN.get(muxer, _LOSSY)
     if not _is_lossless(stream):
         return lossy

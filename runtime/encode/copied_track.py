@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recordings import stream_with_codec
 from vsrc.runtime.encode.avi_audio import open_avi_template, set_avi_rate
+from vsrc.runtime.encode.muxers import MOV_FAMILY
 from vsrc.runtime.pyav_versions import open_output, time_base
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class CopiedTrack:
         self._target = target
         is_matroska = target.container.format.name in ("matroska", "webm")
         self._keeps_parameters = is_matroska and codec_name(target) == "aac"
+        self._needs_duration = (
+            target.type == "subtitle" and target.container.format.name in MOV_FAMILY
+        )
 
     def packets(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
         """Return the packet as one of the output."""
@@ -52,6 +56,9 @@ class CopiedTrack:
             return []
         if self._keeps_parameters and packet.has_sidedata(_NEW_PARAMETERS):
             packet = _without_new_parameters(packet)
+        if self._needs_duration and not packet.duration:
+            # The last one would end as it begins, and not be read.
+            packet.duration = max(1, round(1 / time_base(packet)))
         packet.stream = self._target
         return [packet]
 

@@ -30,11 +30,17 @@ if TYPE_CHECKING:
 _VIDEO_ENCODERS = ("mpeg4", "mpeg2video", "libvpx", "libvpx-vp9", "mjpeg")
 """Fast encoders, of which every container that vsrc writes supports one."""
 
-_SAFE_CODECS = {"flv": frozenset(("aac", "ac3", "eac3", "flac", "mp3", "opus"))}
-"""Audio codecs that may be tried; FFmpeg 8's FLV muxer aborts the process for all others."""
+_SAFE_CODECS = {"flv": frozenset(("aac", "mp3"))}
+"""Audio codecs that may be tried. FFmpeg 8's FLV muxer writes some others as Enhanced RTMP, which
+its older versions and most players do not know, and aborts the process for the rest."""
 
-_UNPLAYABLE = frozenset((("avi", "flac"),))
-"""Containers and audio codecs that FFmpeg writes, and its older versions do not play."""
+_UNPLAYABLE = frozenset((("avi", "flac"), ("wtv", "aac")))
+"""Containers and audio codecs that FFmpeg writes, and its older versions do not play. AAC in WTV
+lacks the headers by which any version finds its frames."""
+
+_ONE_PCM = {"mp4": "pcm_s16le"}
+"""Containers of whose uncompressed audio FFmpeg's older versions do not read the depth (ISO/IEC
+23003-5), and what they take all of it for."""
 
 _DEMUXERS = {"webm": "matroska", "dvd": "mpeg", "svcd": "mpeg", "vcd": "mpeg", "vob": "mpeg"}
 """FFmpeg's name of a muxer -> that of the demuxer, where they differ."""
@@ -81,7 +87,8 @@ def can_hold(muxer: str, stream: Stream, packets: Sequence[Packet[Stream]]) -> b
     codec = codec_name(stream)
     if stream.type == "audio" and codec not in _SAFE_CODECS.get(muxer, (codec,)):
         return False
-    if (muxer, codec) in _UNPLAYABLE:
+    is_other_pcm = codec.startswith("pcm_") and codec != _ONE_PCM.get(muxer, codec)
+    if is_other_pcm or (muxer, codec) in _UNPLAYABLE:
         return False
     back: list[_Track] | None = None
     if stream.type == "subtitle" and not packets:

@@ -32,8 +32,10 @@ _WITH_TIMECODE = frozenset(("matroska", "mov", "mp4", "webm", "mxf"))
 """Containers that store chapters, and the timecode of the first frame."""
 
 _MAC_LANGUAGES = {
-    "deu": "ger", "ell": "gre", "isl": "ice", "mkd": "mac",
-    "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi",
+    "cym": "wel", "cze": "ces", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per",
+    "fre": "fra", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac", "msa": "may",
+    "mya": "bur", "nld": "dut", "bod": "tib", "rum": "ron", "slo": "slk", "sqi": "alb",
+    "swe": "sve", "zho": "chi",
 }  # fmt: skip
 """ISO 639-2 code of a language -> the one by which FFmpeg's MOV muxer knows its Macintosh code; it
 drops the others."""
@@ -78,9 +80,16 @@ def copy_tags(source: Stream, target: Stream) -> None:
         for name, text in source.metadata.items()
         if not _is_structural(name, text) and not name.lower().startswith(_STATISTICS)
     }
+    if "title" not in tags and _is_of_mov(source):
+        tags |= {"title": tags.pop("name")} if "name" in tags else {}
     if target.container.format.name == "mov" and tags.get("language") in _MAC_LANGUAGES:
         tags["language"] = _MAC_LANGUAGES[tags["language"]]
     target.metadata.update(tags)
+
+
+def _is_of_mov(stream: Stream) -> bool:
+    """Whether a track is one of MP4 or MOV, whose titles FFmpeg reads as names."""
+    return stream.container.format.name.startswith("mov")
 
 
 def check_timecode(tags: dict[str, str], muxer: str, rate: Fraction) -> str:

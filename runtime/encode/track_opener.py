@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vsrc.runtime.decode.covers import is_cover
-from vsrc.runtime.decode.media_file import find_start, path_of, select_copied_tracks
+from vsrc.runtime.decode.media_file import (
+    find_start,
+    has_rate,
+    path_of,
+    select_copied_tracks,
+)
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.recordings import later_codecs
@@ -87,8 +92,13 @@ class TrackOpener:
     def _open_audio(self, stream: Stream) -> TrackWriter | None:
         if self._audio == "drop":
             return None
-        if not _is_known(stream):
+        if not has_rate(stream):
             return self._open_unknown(stream)
+        if self._source.format.name == "wtv" and _is_raw_aac(stream):
+            self.notes.append(
+                f"{_name(stream)} is incomplete: FFmpeg cannot read all of the AAC that it "
+                "writes to .wtv"
+            )
         is_asked = self._audio == "encode"
         can_hold_it = self._can_hold(stream)
         has_gaps = can_hold_it and self._would_move(stream)
@@ -188,7 +198,8 @@ class TrackOpener:
     @cached_property
     def _take_all(self) -> frozenset[str]:
         """Suffixes of the containers that can hold every track as it is."""
-        tracks = [stream for stream in select_copied_tracks(self._source) if _is_known(stream)]
+        copied = select_copied_tracks(self._source)
+        tracks = [one for one in copied if one.type != "audio" or has_rate(one)]
         tracks += self._source.streams.attachments
         return frozenset.intersection(
             frozenset(_CONTAINERS), *(frozenset(self._takers(stream)) for stream in tracks)
@@ -201,8 +212,6 @@ def _name(stream: Stream) -> str:
     return f"the {kind} {stream.index} ({codec})"
 
 
-def _is_known(stream: Stream) -> bool:
-    """Whether the parameters of a track that a muxer needs are known."""
-    # Without a decoder there is no context to read the parameters from.
-    context: Any = stream.codec_context
-    return stream.type != "audio" or context is None or bool(context.sample_rate)
+def _is_raw_aac(stream: Stream) -> bool:
+    """Whether the frames of AAC lack the headers (ADTS) by which a parser finds them."""
+    return codec_name(stream) == "aac" and bool(stream.codec_context.extradata)

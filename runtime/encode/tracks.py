@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.covers import attach_cover, is_cover
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
+from vsrc.runtime.decode.recordings import find_added_tracks
 from vsrc.runtime.decode.track_samples import open_track_samples
 from vsrc.runtime.encode.tags import is_chapter_track, is_timecode_track
 from vsrc.runtime.encode.track_opener import TrackOpener, TrackWriter
@@ -77,6 +78,11 @@ class TrackCopier:
             for stream in source.streams.attachments if is_matroska else ():
                 self._open(opener, stream)
         self.notes += opener.notes
+        self.notes += [
+            f"{track} of a later recording is left out: the first one has no such track"
+            for track in find_added_tracks(source)
+            if audio != "drop" or not track.startswith("audio")
+        ]
         if source.streams.attachments and not is_matroska:
             self.notes.append("attachments are left out: only .mkv can carry them")
         self.notes += [

@@ -19,6 +19,9 @@ HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=10:min
 MPEG2 = "-c:v mpeg2video -bf 2 -g 10 -sc_threshold 1000000000"
 """Words for ffmpeg: video with a key frame each 10 frames, with B-frames but for the second."""
 
+NOISE = "-vf noise=alls=24:allf=t"
+"""Makes pictures so large that each has a packet, and a time, of its own in a program stream."""
+
 MARKS = (
     f"nullsrc=s={WIDTH}x{HEIGHT}:r=25,format=yuv420p,"
     rf"geq=lum=16+219*mod(floor(N/pow(2\,floor(X*{BITS}/W)))\,2):cb=128:cr=128"

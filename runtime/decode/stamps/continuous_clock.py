@@ -24,6 +24,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from vsrc.runtime.decode.stamps.clock_restart import (
+    BACKWARD,
+    FORWARD,
+    OVERLAP,
+    NewPictures,
+    find_restart_behind,
+    iter_ahead,
+)
+from vsrc.runtime.decode.stamps.track_times import TrackTimes, after, has_clock, raw_time
 from vsrc.runtime.pyav_versions import time_base
 
 if TYPE_CHECKING:
@@ -36,11 +45,6 @@ WITH_OWN_CLOCK = frozenset(("mpeg", "mpegts"))
 _JOINED = frozenset(("flv", "live_flv", "matroska,webm", "rm"))
 """Other containers of which FFmpeg reads on into a second file that was joined to the first."""
 
-_FORWARD = Fraction(10)
-_BACKWARD = Fraction(1, 10)
-"""How far a clock may step forward and backward without being another one, seconds: FFmpeg's limits
-(`-dts_delta_threshold`)."""
-
 _ENDLESS = Fraction(1 << 64)
 _BACKWARD_WITH_GAPS = Fraction(1, 2)
 """The same for containers without a clock of their own; FFmpeg makes some decoding times of theirs
@@ -49,22 +53,16 @@ from the order of the pictures."""
 _WRAP = Fraction(1 << 33, 90_000)
 """Time after which the clock begins at 0 again, seconds."""
 
-_OVERLAP = Fraction(2)
-"""How long packets of the clock before may follow a restart, seconds."""
-
 _TAIL = Fraction(1)
 """By how much the audio of a recording may begin before its pictures, or outlast them, seconds."""
 
-_LONGEST_DURATION = Fraction(1)
-"""Most that is assumed of a packet without a duration, seconds."""
+_NEAR = Fraction(1, 2)
+"""How far from the packets of the other tracks a track may begin on the same clock, seconds; where
+it is farther, what follows tells."""
 
 _RECENT = 4
 _CONFIRMED = 3
 """Packets after which a restart is no damaged time stamp."""
-
-_AHEAD_VIDEO, _AHEAD_ALL, _AHEAD_BYTES = 17, 400, 64 << 20
-"""Most packets of the video and of all tracks that are read ahead, and their size, bytes; H.264 and
-HEVC delay 16 pictures at most."""
 
 
 @dataclass
@@ -80,29 +78,6 @@ class _Offset:
     value: Fraction
     begin: Fraction = Fraction(0)
     packets: int = 0
-
-
-@dataclass
-class _Track:
-    """The last packet of a track, in continuous time, seconds.
-
-    Attributes:
-        last: Its decoding time.
-        written: The same, or a tick above that of the packet before where recordings overlap.
-        following: The decoding time at which the next packet is expected.
-        is_video: Whether it is the video.
-        end: End of the display of all packets so far.
-        delay: Time between decoding and display of the first picture.
-        is_partial: Whether some packets have a time of decoding only.
-    """
-
-    last: Fraction
-    written: Fraction
-    following: Fraction
-    is_video: bool
-    end: Fraction
-    delay: Fraction
-    is_partial: bool
 
 
 def open_clock(container: str) -> ContinuousClock | None:
@@ -123,8 +98,8 @@ class ContinuousClock:
     """Shifts the packets of one file, in the order in which they are read.
 
     Attributes:
-        joints: Continuous times of the last and the first packet of each track at a restart,
-            seconds.
+        joints: Continuous times of the last and the first packet of each track where recordings
+            were joined, seconds.
         is_joint: Whether the last packet is the first of its track on another clock, which is not
             the same one after it wrapped.
 
@@ -134,14 +109,14 @@ class ContinuousClock:
 
     def __init__(self, *, has_gaps: bool = False) -> None:
         self._has_gaps = has_gaps
-        self._forward = _ENDLESS if has_gaps else _FORWARD
-        self._backward = _BACKWARD_WITH_GAPS if has_gaps else _BACKWARD
+        self._forward = _ENDLESS if has_gaps else FORWARD
+        self._backward = _BACKWARD_WITH_GAPS if has_gaps else BACKWARD
         self.joints: list[Fraction] = []
         self.is_joint = False
         self._used: dict[int, _Offset] = {}
         self._offsets: deque[_Offset] = deque([_Offset(Fraction(0))], maxlen=_RECENT)
         self._restarts: list[_Offset] = []
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, TrackTimes] = {}
 
     @property
     def restarts(self) -> list[Fraction]:
@@ -155,6 +130,10 @@ class ContinuousClock:
                 confirmed.append(offset)
         return [offset.begin for offset in confirmed]
 
+    def note_join(self) -> None:
+        """Note that a recording ends here, although the clock runs on."""
+        self.joints += [track.last for track in self._tracks.values()]
+
     def shifted(self, packets: Iterable[Packet[Stream]]) -> Iterator[tuple[Packet[Stream], bool]]:
         """Yield the packets with the offset added, and whether the clock restarts with each.
 
@@ -165,6 +144,8 @@ class ContinuousClock:
         source = map(self._without_foreign_pts, packets)
         while (packet := ahead.popleft() if ahead else next(source, None)) is not None:
             offset = self._find_offset(packet)
+            if offset is not None and self._begins_at_restart(packet, offset, source, ahead):
+                offset = None
             is_restart = offset is None
             if offset is None:
                 offset = self._restart(packet, source, ahead)
@@ -180,15 +161,15 @@ class ContinuousClock:
 
     def _find_offset(self, packet: Packet[Stream]) -> _Offset | None:
         """Return the offset of the clock that a packet belongs to; None if that is a new one."""
-        time = _raw_time(packet)
+        time = raw_time(packet)
         if time is None:
             return self._offsets[-1]
-        if not _has_clock(packet):
+        if not has_clock(packet):
             return self._nearest(time)
         track, newest = self._tracks.get(packet.stream.index), self._offsets[-1]
         if track is None:
             return newest if self._may_begin(time + newest.value) else None
-        if newest.packets >= _CONFIRMED and track.last >= newest.begin + _OVERLAP:
+        if newest.packets >= _CONFIRMED and track.last >= newest.begin + OVERLAP:
             self._offsets = deque([newest], maxlen=_RECENT)
         # Tracks may pause while others run on, as the video of a slide show.
         latest = max(track.following, *(other.last for other in self._tracks.values()))
@@ -205,10 +186,41 @@ class ContinuousClock:
         """Whether a track may begin at a continuous time, beside what the others have reached."""
         if self._has_gaps or not self._tracks:  # one track may lie behind the other in the file
             return True
-        now = max(track.last for track in self._tracks.values())
-        return abs(time - now) <= self._forward
+        return abs(time - self._now()) <= self._forward
 
-    def _earliest(self, offset: _Offset, current: _Offset, track: _Track) -> Fraction:
+    def _begins_at_restart(
+        self,
+        packet: Packet[Stream],
+        offset: _Offset,
+        source: Iterator[Packet[Stream]],
+        ahead: deque[Packet[Stream]],
+    ) -> bool:
+        """Whether a track begins with a packet, and on the new clock of pictures that follow.
+
+        Some of the clock before may come first: a demuxer returns a picture when the next begins.
+        """
+        begin = raw_time(packet)
+        if begin is None or not self._is_apart(packet, begin + offset.value):
+            return False
+        restart = find_restart_behind(
+            packet, iter_ahead(source, ahead), lambda one: self._find_offset(one) is None
+        )
+        if restart is None:
+            return False
+        last, picture = restart
+        return abs(picture - last) < abs(last + offset.value - self._now())
+
+    def _is_apart(self, packet: Packet[Stream], time: Fraction) -> bool:
+        """Whether a track begins with a packet, and far from the packets of others, seconds."""
+        is_first = packet.stream.index not in self._tracks and has_clock(packet)
+        is_alone = self._has_gaps or not self._tracks
+        return is_first and not is_alone and abs(time - self._now()) > _NEAR
+
+    def _now(self) -> Fraction:
+        """Return the latest time of a packet of any track, seconds."""
+        return max(track.last for track in self._tracks.values())
+
+    def _earliest(self, offset: _Offset, current: _Offset, track: TrackTimes) -> Fraction:
         """Return when the next packet of a track may come at the earliest, with an offset.
 
         Args:
@@ -233,17 +245,14 @@ class ContinuousClock:
         Packets are read ahead until the earliest picture of the clock must be among them.
         """
         video = next((track for track in self._tracks.values() if track.is_video), None)
-        pictures = _NewPictures(packet, video, self._offsets[-1].value)
-        size = sum(map(pictures.add, ahead))
-        while not pictures.is_complete and len(ahead) < _AHEAD_ALL and size < _AHEAD_BYTES:
-            following = next(source, None)
-            if following is None:
+        pictures = NewPictures(packet, video, self._offsets[-1].value)
+        for following in iter_ahead(source, ahead):
+            pictures.add(following)
+            if pictures.is_complete:
                 break
-            ahead.append(following)
-            size += pictures.add(following)
         begin, stamp = pictures.end, pictures.earliest
         if begin is None or stamp is None:
-            begin, stamp = self._tracks[packet.stream.index].following, _raw_time(packet)
+            begin, stamp = self._tracks[packet.stream.index].following, raw_time(packet)
         assert stamp is not None
         new = _Offset(begin - stamp, begin)
         self._offsets.append(new)
@@ -254,11 +263,11 @@ class ContinuousClock:
         """Return the offset with which a packet of a sparse track is nearest to the others."""
         if not self._tracks:
             return self._offsets[-1]
-        now = max(track.last for track in self._tracks.values())
+        now = self._now()
         return min(self._offsets, key=lambda one: abs(time + one.value - now))
 
     def _add(self, packet: Packet[Stream], offset: _Offset) -> None:
-        time, self.is_joint = _raw_time(packet), False
+        time, self.is_joint = raw_time(packet), False
         if time is None:
             return
         offset.packets += 1
@@ -267,23 +276,26 @@ class ContinuousClock:
             packet.pts += ticks
         if ticks and packet.dts is not None:
             packet.dts += ticks
-        if _has_clock(packet):
+        if has_clock(packet):
             track = self._tracks.get(packet.stream.index)
             self._note_joint(packet, track, offset)
             self._record(packet, track)
 
-    def _note_joint(self, packet: Packet[Stream], track: _Track | None, offset: _Offset) -> None:
+    def _note_joint(
+        self, packet: Packet[Stream], track: TrackTimes | None, offset: _Offset
+    ) -> None:
         before = self._used.get(packet.stream.index)
         self._used[packet.stream.index] = offset
-        time = _raw_time(packet)
+        time = raw_time(packet)
         if track is not None and time is not None and before is not None and before is not offset:
             self.joints += [track.last, time]
-            self.is_joint = abs(abs(offset.value - before.value) - _WRAP) > _BACKWARD
+            self.is_joint = abs(abs(offset.value - before.value) - _WRAP) > BACKWARD
 
-    def _record(self, packet: Packet[Stream], track: _Track | None) -> None:
-        state = _after(packet, track)
+    def _record(self, packet: Packet[Stream], track: TrackTimes | None) -> None:
+        state = after(packet, track)
         is_sorted = state.is_video and self._has_gaps  # by display; decoding times are guesses
-        if track is not None and self._restarts and state.last <= track.written and not is_sorted:
+        may_overlap = self._restarts or not (state.is_video or self._has_gaps)
+        if track is not None and may_overlap and state.last <= track.written and not is_sorted:
             # The end of one recording overlaps the beginning of the next in this track.
             unit = time_base(packet)
             dts = round(track.written / unit) + 1
@@ -295,103 +307,7 @@ class ContinuousClock:
         self._tracks[packet.stream.index] = state
 
 
-def _raw_time(packet: Packet[Stream]) -> Fraction | None:
-    """Return when a packet is decoded, by the clock of the file, seconds."""
-    stamp = packet.dts if packet.dts is not None else packet.pts
-    return None if stamp is None else stamp * time_base(packet)
-
-
-def _has_clock(packet: Packet[Stream]) -> bool:
-    """Whether a packet follows the one before it in time, as those of subtitles need not."""
-    kind = packet.stream.type
-    return kind == "audio" or (kind == "video" and packet.dts is not None)
-
-
-class _NewPictures:
-    """The first packets of the video of a new clock.
-
-    Attributes:
-        earliest: Least PTS of them by their own clock, or DTS if no PTS is known, seconds.
-        end: Continuous end of the display of all pictures before them, seconds.
-        is_complete: Whether the earliest must be known.
-
-    Args:
-        trigger: First packet of the new clock, of any track.
-        video: Last packet of the video before that; None if there is none.
-        offset: Offset of the clock before, seconds.
-    """
-
-    def __init__(self, trigger: Packet[Stream], video: _Track | None, offset: Fraction) -> None:
-        begin = _raw_time(trigger)
-        assert begin is not None
-        self._begin, self._before, self._offset = begin, video, offset
-        self._last = begin - _OVERLAP
-        self._count = 0
-        self._has_pts = False
-        self.earliest: Fraction | None = None
-        self.is_complete = False
-        self.add(trigger)
-
-    @property
-    def end(self) -> Fraction | None:
-        return self._before.end if self._before else None
-
-    def add(self, packet: Packet[Stream]) -> int:
-        """Take the next packet of the file; return its size, bytes."""
-        if packet.stream.type == "video" and packet.dts is not None and not self.is_complete:
-            time = packet.dts * time_base(packet)
-            if self._before is not None and self._is_of_clock_before(time, self._before):
-                self._before = _after(packet, self._before, self._offset)
-            elif self._begin - _OVERLAP <= time <= self._begin + _FORWARD:
-                self._add_picture(packet, time)
-        return packet.size
-
-    def _is_of_clock_before(self, time: Fraction, track: _Track) -> bool:
-        is_next = abs(time + self._offset - track.following) <= _BACKWARD
-        return is_next and not self._count
-
-    def _add_picture(self, packet: Packet[Stream], time: Fraction) -> None:
-        if time <= self._last:  # the clock restarts once more
-            self.is_complete = True
-            return
-        self._last = time
-        if packet.pts is not None:
-            shown = packet.pts * time_base(packet)
-            earliest = self.earliest if self._has_pts and self.earliest is not None else shown
-            self.earliest, self._has_pts = min(earliest, shown), True
-        elif self.earliest is None:
-            self.earliest = time
-        self._count += 1
-        self.is_complete = self._count >= _AHEAD_VIDEO
-
-
-def _after(packet: Packet[Stream], track: _Track | None, offset: Fraction = Fraction(0)) -> _Track:
-    """Return the state of a track behind a packet whose stamps lack an offset, seconds."""
-    unit = time_base(packet)
-    dts = packet.dts if packet.dts is not None else packet.pts
-    assert dts is not None
-    duration = (packet.duration or 0) * unit
-    if not duration and track is not None:  # as long as the packet before
-        duration = min(max(Fraction(0), dts * unit + offset - track.last), _LONGEST_DURATION)
-    delay = (packet.pts - dts) * unit if packet.pts is not None else Fraction(0)
-    is_partial = packet.pts is None or (track is not None and track.is_partial)
-    if track is not None:
-        delay = track.delay
-    end = (dts if packet.pts is None else packet.pts) * unit + duration
-    if is_partial:  # the last picture may be one of those whose times are not known
-        end = max(end, dts * unit + delay + duration)
-    return _Track(
-        last=dts * unit + offset,
-        written=dts * unit + offset,
-        following=dts * unit + duration + offset,
-        is_video=packet.stream.type == "video",
-        end=end + offset if track is None else max(track.end, end + offset),
-        delay=delay,
-        is_partial=is_partial,
-    )
-
-
 def _is_same_restart(before: _Offset, offset: _Offset) -> bool:
     """Whether two tracks made an offset each for one restart."""
-    is_near = offset.begin - before.begin < _BACKWARD
-    return is_near or abs(offset.value - before.value) < _BACKWARD
+    is_near = offset.begin - before.begin < BACKWARD
+    return is_near or abs(offset.value - before.value) < BACKWARD

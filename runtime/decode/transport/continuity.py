@@ -9,7 +9,8 @@ chance; but those of the tables, the audio and the video hardly do so together:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ _AROUND_BYTES = 1 << 19
 
 _MOST_BYTES = 64 << 20
 
-_NULL = 0x1FFF
-"""ID of packets that fill the stream, and have no counter."""
+_PROGRAMS, _NULL = 0, 0x1FFF
+"""IDs of the table of programs, and of packets that fill the stream and have no counter."""
 
 _COMPARED_BYTES = 64
 """Last bytes of a packet: one that is sent twice has another clock reference, which comes first."""
@@ -42,36 +43,109 @@ def is_interrupted(path: Path, start: int, stop: int) -> bool:
         start: Place of a packet before the interruption.
         stop: Place of a packet behind it.
     """
+    around = _read_around(path, start, stop)
+    return around is not None and (_is_out_of_step(around) or _misses_packets(around))
+
+
+def begins_recording(path: Path, start: int, stop: int) -> bool:
+    """Whether another recording begins between two places, where packets seem to be missing.
+
+    It begins with its tables, and the next packet of the video begins a picture:
+
+        packets    PAT 3  PMT 3  video 7  audio 2 | PAT 0  PMT 0  video 0  audio 0
+
+    Packets that are lost may end right before tables, too; but rarely so many that other tables
+    are among them, or packets of two tracks.
+
+    Args:
+        path: File with a transport stream.
+        start: Place of the last packet of the video before it.
+        stop: Place of the packet with which the next picture begins.
+    """
+    around = _read_around(path, start, stop)
+    return around is not None and any(_is_beginning(around, at) for at in _tables(around))
+
+
+@dataclass(frozen=True)
+class _Around:
+    """Bytes around two places of a file.
+
+    Attributes:
+        runs: Packets in them.
+        size: Distance of two packets, bytes.
+        start: The first place.
+        stop: The second one; both are counted from the first of the bytes.
+    """
+
+    runs: list[PacketRun]
+    size: int
+    start: int
+    stop: int
+
+    def packets(self) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+        """Yield place, packet ID and bytes of each packet that has a counter."""
+        for run in self.runs:
+            places = range(run.place, run.place + len(run.packets) * self.size, self.size)
+            identifiers = run.identifiers.tolist()
+            for place, identifier, packet in zip(places, identifiers, run.packets, strict=True):
+                if identifier != _NULL:
+                    yield place, identifier, packet
+
+
+def _read_around(path: Path, start: int, stop: int) -> _Around | None:
     start = max(start, stop - _MOST_BYTES)
     begin = max(0, start - _AROUND_BYTES)
     with path.open("rb") as file:
         layout = find_layout(file.read(HEAD_BYTES))
         if layout is None:
-            return False
+            return None
         file.seek(begin)
         data = file.read(stop + _AROUND_BYTES - begin)
     runs, _ = find_packets(data, layout)
-    first, last = start - begin, stop - begin
-    return _is_out_of_step(runs[1:], first, last) or _misses_packets(runs, layout.size, first, last)
+    return _Around(runs, layout.size, start - begin, stop - begin)
 
 
-def _is_out_of_step(runs: Iterable[PacketRun], start: int, stop: int) -> bool:
-    return any(start < run.place <= stop for run in runs)
+def _is_out_of_step(around: _Around) -> bool:
+    return any(around.start < run.place <= around.stop for run in around.runs[1:])
 
 
-def _misses_packets(runs: Iterable[PacketRun], size: int, start: int, stop: int) -> bool:
+def _misses_packets(around: _Around) -> bool:
     """Whether a counter does not go on between its last packet before and its first behind."""
     before: dict[int, tuple[int, NDArray[np.uint8]]] = {}
-    for run in runs:
-        places = range(run.place, run.place + len(run.packets) * size, size)
-        identifiers = run.identifiers.tolist()
-        for place, identifier, packet in zip(places, identifiers, run.packets, strict=True):
-            earlier, known = before.get(identifier, (place, packet))
-            before[identifier] = place, packet
-            is_around = earlier < stop and place > start and identifier != _NULL
-            if is_around and known is not packet and not _goes_on(known, packet):
-                return True
+    for place, identifier, packet in around.packets():
+        earlier, known = before.get(identifier, (place, packet))
+        before[identifier] = place, packet
+        is_around = earlier < around.stop and place > around.start
+        if is_around and known is not packet and not _goes_on(known, packet):
+            return True
     return False
+
+
+def _tables(around: _Around) -> list[int]:
+    """Return the places of the tables of programs (PAT) between the two places."""
+    return [
+        place
+        for place, identifier, _ in around.packets()
+        if identifier == _PROGRAMS and around.start < place <= around.stop
+    ]
+
+
+def _is_beginning(around: _Around, place: int) -> bool:
+    """Whether a recording begins with the packet at a place."""
+    before: dict[int, NDArray[np.uint8]] = {}
+    behind: dict[int, tuple[int, NDArray[np.uint8]]] = {}
+    video: int | None = None
+    for at, identifier, packet in around.packets():
+        if at < place:
+            before[identifier] = packet
+        else:
+            behind.setdefault(identifier, (at, packet))
+        if abs(at - around.stop) < around.size and packet[1] & 0x40:
+            video = identifier
+    if video is None or behind[video][0] + around.size <= around.stop:
+        return False  # the picture before goes on behind the tables
+    jumps = [one for one in before.keys() & behind if not _goes_on(before[one], behind[one][1])]
+    return _PROGRAMS in jumps or len(jumps) > 1
 
 
 def _goes_on(before: NDArray[np.uint8], packet: NDArray[np.uint8]) -> bool:

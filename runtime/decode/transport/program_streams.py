@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 
 PACK = b"\0\0\1\xba"
 """Beginning of a program stream."""
@@ -30,6 +32,10 @@ _HEADERS = re.compile(
 
 _LONGEST_BYTES = 1 << 17
 """More than a packet has."""
+
+_MOST_BYTES = 64 << 20
+
+_LONGEST_PACK = 32
 
 _CLOCK_HERTZ = 90_000
 _FORWARD = 10 * _CLOCK_HERTZ
@@ -83,7 +89,7 @@ class VideoKinds:
         clock = _read_clock(pack)
         if clock is None:
             return
-        if self._clock is not None and (clock - self._clock) % _WRAP > _FORWARD:
+        if self._clock is not None and _is_restart(self._clock, clock):
             self._restart = place
         self._clock = clock
 
@@ -94,6 +100,30 @@ class VideoKinds:
                 self.changes.append(self._restart)
                 self._restart = None
         self._kind, self.has_headers = kind, True
+
+
+def restarts_clock(path: Path, start: int, stop: int) -> bool:
+    """Whether the clock of the packs steps back or far ahead between two places of a file.
+
+    Args:
+        path: File with a program stream.
+        start: Place of a packet before the step.
+        stop: Place of a packet behind it.
+    """
+    begin = max(0, start - _LONGEST_BYTES, stop - _MOST_BYTES)
+    with path.open("rb") as file:
+        file.seek(begin)
+        data = file.read(stop - begin + _LONGEST_PACK)
+    packs = ((at, data[at + 4 : end]) for at, end in _iter_packets(data) if data[at + 3] == _PACK)
+    clocks = [(at, clock) for at, pack in packs if (clock := _read_clock(pack)) is not None]
+    return any(
+        start < begin + at < stop and _is_restart(before, clock)
+        for (_, before), (at, clock) in pairwise(clocks)
+    )
+
+
+def _is_restart(before: int, clock: int) -> bool:
+    return (clock - before) % _WRAP > _FORWARD
 
 
 def _iter_packets(data: bytes) -> Iterator[tuple[int, int]]:

@@ -217,18 +217,53 @@ def test_real_files_keep_tags_and_chapters(
 
 @pytest.mark.parametrize(
     ("suffix", "language", "kept"),
-    [("mov", "deu", "ger"), ("mov", "nld", "dut"), ("mov", "fra", "fra"), ("mp4", "deu", "deu")],
+    [
+        ("mov", "deu", "ger"),
+        ("mov", "nld", "dut"),
+        ("mov", "fra", "fra"),
+        ("mov", "fre", "fra"),
+        ("mov", "cze", "ces"),
+        ("mov", "rum", "ron"),
+        ("mov", "fas", "per"),
+        ("mp4", "deu", "deu"),
+        ("mp4", "fre", "fre"),
+    ],
 )
 def test_languages_are_kept(
     tmp_path: Path, clip: Path, enlarger: Make, ffmpeg: Make, ffprobe: Make, suffix: str,
     language: str, kept: str,
 ) -> None:  # fmt: skip
-    """MOV stores Macintosh codes, which FFmpeg knows by the older names of some languages."""
+    """MOV stores Macintosh codes, which FFmpeg knows by one of two names of some languages."""
     source, output = tmp_path / "a.mkv", tmp_path / f"b.{suffix}"
     ffmpeg("-i", clip, "-c", "copy", "-metadata:s:a:0", f"language={language}", source)
     infer(InferConfig((source,), output), session=enlarger(scale=1))
     (audio,) = ffprobe(output, "-show_streams", "-select_streams", "a")["streams"]
     assert audio["tags"]["language"] == kept
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
+def test_names_of_several_tracks_are_kept(
+    tmp_path: Path, clip: Path, enlarger: Make, ffmpeg: Make, ffprobe: Make, suffix: str
+) -> None:
+    """FFmpeg reads the titles that it writes to MP4 under another name."""
+    source, output = tmp_path / "a.mp4", tmp_path / f"b.{suffix}"
+    words = (
+        "-map 0:v -map 0:a -map 0:a -c copy -metadata:s:a:0 title=First -metadata:s:a:1 "
+        "title=Second -metadata:s:a:0 handler_name=Main -metadata:s:a:1 handler_name=Other "
+        "-disposition:a:0 0 -disposition:a:1 default"
+    )
+    ffmpeg("-i", clip, *words.split(), source)
+    assert infer(InferConfig((source,), output), session=enlarger(scale=1)).files[0].notes == ()
+    audio = ffprobe(output, "-show_streams", "-select_streams", "a")["streams"]
+    assert [one["disposition"]["default"] for one in audio] == [0, 1]
+    tags = [{name.lower(): text for name, text in one["tags"].items()} for one in audio]
+    assert [one["handler_name"] for one in tags] == ["Main", "Other"]
+    if suffix == "mkv":
+        assert [one["title"] for one in tags] == ["First", "Second"]
+        return
+    data = output.read_bytes()
+    for title in (b"First", b"Second"):  # ISO base media files: a box in that of user data
+        assert b"name" + title in data
 
 
 def test_a_date_that_was_never_set_is_no_tag(

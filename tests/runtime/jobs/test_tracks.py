@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from support.bitmap_subtitles import write_sup
 from support.cases import find_case
 from support.decoded import times_of
 from vsrc.runtime.jobs.config import InferConfig
@@ -56,13 +57,22 @@ AUDIO = [
     ),
     Case(
         "-c:v mpeg4 -c:a flac", "flac.mkv", "flac",
-        {"mkv": "flac", "mp4": "flac", "mov": "pcm_s24le", "webm": "opus", "ts": "aac"},
+        {
+            "mkv": "flac", "mp4": "flac", "mov": "pcm_s24le", "webm": "opus", "ts": "aac",
+            "flv": "aac",
+        },
     ),
     Case("-c:v mpeg4 -c:a wavpack", "wv.mkv", "wavpack", {"mkv": "wavpack", "mp4": "flac"}),
     Case("-c:v mpeg4 -c:a truehd -strict -2", "hd.mkv", "truehd", {"mp4": "flac", "ts": "aac"}),
+    Case("-c:v mpeg4 -c:a pcm_s24le", "p.mov", "pcm_s24le", {"mov": "pcm_s24le", "mp4": "flac"}),
+    Case("-c:v mpeg4 -c:a pcm_s16be", "q.mov", "pcm_s16be", {"mp4": "flac", "mkv": "pcm_s16be"}),
+    Case("-c:v mpeg4 -c:a aac", "a.mp4", "aac", {"wtv": "ac3", "flv": "aac"}),
     Case("-c:v mpeg4 -c:a libopus -ar 48000", "o.mkv", "opus", {"mov": "aac", "webm": "opus"}),
     Case("-c:v mpeg4 -c:a libvorbis", "v.mkv", "vorbis", {"mp4": "vorbis", "ts": "aac"}),
-    Case("-c:v mpeg2video -c:a ac3", "a.ts", "ac3", {"mp4": "ac3", "mkv": "ac3", "webm": "opus"}),
+    Case(
+        "-c:v mpeg2video -c:a ac3", "a.ts", "ac3",
+        {"mp4": "ac3", "mkv": "ac3", "webm": "opus", "flv": "aac", "wtv": "ac3"},
+    ),
     Case("-c:v mpeg2video -c:a mp2", "a.mpg", "mp2", {"mkv": "mp2", "ts": "mp2"}),
 ]  # fmt: skip
 
@@ -132,6 +142,19 @@ def test_audio_is_copied_or_encoded_as_the_container_allows(
     )
 
 
+def test_aac_that_cannot_be_read_whole_is_named(
+    tmp_path: Path, ffmpeg: Make, enlarger: Make
+) -> None:
+    """FFmpeg writes AAC to WTV without the headers that its reader looks for."""
+    whole, raw = tmp_path / "whole.ts", tmp_path / "raw.wtv"
+    ffmpeg(*PICTURE.split(), *BEEP.split(), "-c:v", "mpeg2video", "-c:a", "aac", whole)
+    ffmpeg("-i", whole, "-c", "copy", tmp_path / "whole.wtv")
+    ffmpeg(*PICTURE.split(), *BEEP.split(), "-c:v", "mpeg2video", "-c:a", "aac", raw)
+    assert upscale(tmp_path / "whole.wtv", tmp_path / "whole.mkv", enlarger(scale=1)) == ()
+    (note,) = upscale(raw, tmp_path / "raw.mkv", enlarger(scale=1))
+    assert note.startswith("the audio track 1 (aac) is incomplete")
+
+
 def beep_of(tmp_path: Path, ffmpeg: Make, path: Path) -> float:
     """When the beep begins, seconds after the first frame."""
     raw = tmp_path / "raw.f32"
@@ -159,6 +182,34 @@ def test_subtitles_are_copied_or_converted_as_the_container_allows(
         shown = tmp_path / "shown.srt"
         ffmpeg("-i", output, "-map", "0:s", shown)
         assert shown.read_text().strip() == text.read_text().strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "results"),
+    [
+        ("a.mkv", "-c:v mpeg4 -c:s copy", {"mkv": 4, "mp4": 0, "webm": 0}),
+        ("a.vob", "-c:v mpeg2video -c:s dvdsub", {"mkv": 2, "mp4": 2, "webm": 0}),
+        ("a.ts", "-c:v mpeg2video -c:s dvbsub", {"mkv": 4, "ts": 4, "mp4": 0}),
+    ],
+)
+def test_subtitles_that_are_images_are_copied_or_left_out_with_a_word(
+    tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make, name: str, words: str,
+    results: dict[str, int],
+) -> None:  # fmt: skip
+    """Those of discs have no duration, and the last one is kept all the same."""
+    images, source = write_sup(tmp_path / "a.sup", [(0.1, 0.8), (1.0, 1.7)]), tmp_path / name
+    picture = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2"]  # the size of the images' screen
+    beep = f"{BEEP[:-1]}2".split()
+    both = tmp_path / "both.mkv"
+    ffmpeg(*picture, "-i", images, "-map", "0", "-map", "1", "-c:v", "mpeg4", "-c:s", "copy", both)
+    maps = ["-map", "0", "-map", "1", "-map", "2:s", "-c:a", "mp2"]
+    ffmpeg(*picture, *beep, "-i", both, *maps, *words.split(), source)
+    for suffix, count in results.items():
+        output = tmp_path / f"out.{suffix}"
+        notes = upscale(source, output, enlarger(scale=1))
+        found = ffprobe(output, "-show_packets", "-select_streams", "s")["packets"]
+        assert len(found) == count
+        assert any("the subtitle track 2" in note for note in notes) is (not count)
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mkv", "subrip"), ("mp4", "mov_text"), ("ts", "")])

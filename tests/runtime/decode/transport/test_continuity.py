@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from support.marked_clips import H264, make_clip
-from vsrc.runtime.decode.transport.continuity import is_interrupted
+from vsrc.runtime.decode.transport.continuity import begins_recording, is_interrupted
 
 SIZE = 188
 
@@ -71,3 +72,45 @@ def test_an_announced_jump_of_a_counter_is_no_gap(tmp_path: Path, packets: list[
     later[5] &= 0x7F
     jumped[at] = bytes(later)
     assert is_gap(tmp_path, jumped, at=at)
+
+
+def counted_from(packets: list[bytes], first: int) -> list[bytes]:
+    """Packets whose counters are ahead by `first`."""
+    ahead = [bytearray(packet) for packet in packets]
+    for packet in ahead:
+        packet[3] = packet[3] & 0xF0 | (packet[3] + first) & 0x0F
+    return [bytes(packet) for packet in ahead]
+
+
+def find_pictures(packets: list[bytes]) -> list[int]:
+    """Numbers of the packets with which pictures begin."""
+    return [n for n, packet in enumerate(packets) if packet[1:3] == b"\x41\x00"]
+
+
+def is_begin(tmp_path: Path, packets: list[bytes], start: int, stop: int) -> bool:
+    path = tmp_path / "b.ts"
+    path.write_bytes(b"".join(packets))
+    return begins_recording(path, SIZE * start, SIZE * stop)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 7])
+@pytest.mark.parametrize("first", range(16))
+def test_a_recording_begins_with_its_tables(
+    tmp_path: Path, packets: list[bytes], first: int, lost: int
+) -> None:
+    """Whatever its counters say, and whether the one before is whole."""
+    before = packets[: len(packets) - lost]
+    start = find_pictures(before)[-1]
+    stop = len(before) + find_pictures(packets)[0]
+    assert is_begin(tmp_path, [*before, *counted_from(packets, first)], start, stop)
+
+
+def test_lost_packets_are_no_recording(tmp_path: Path, packets: list[bytes]) -> None:
+    """Also where they lie right before tables."""
+    pictures = find_pictures(packets)
+    for start, stop in pairwise(pictures[4:-4]):
+        for at in range(start + 1, stop - 1):
+            rest = packets[:at] + packets[at + 1 :]
+            assert is_gap(tmp_path, rest, at=at)
+            assert not is_begin(tmp_path, rest, start, stop - 1)
+        assert not is_begin(tmp_path, packets, start, stop)

@@ -13,7 +13,7 @@ import pytest
 
 from support import marked_clips
 from support.enlarger import Enlarger
-from support.marked_clips import make_clip, probe, read_marks
+from support.marked_clips import NOISE, make_clip, probe, read_marks
 from vsrc.runtime.decode.recordings import iter_packets
 from vsrc.runtime.decode.transport import program_parts
 from vsrc.runtime.decode.transport.program_parts import Part, find_parts
@@ -26,9 +26,6 @@ FRAME = 0.04
 H264 = f"{marked_clips.H264} -c:a mp2"
 HEVC = f"{marked_clips.HEVC} -c:a mp2"
 MPEG2 = f"{marked_clips.MPEG2} -b:v 2M -c:a mp2"
-
-NOISE = "-vf noise=alls=24:allf=t"
-"""Makes pictures so large that not all of them lie in the first sectors of a program stream."""
 
 JOINED = {
     "hevc-second.ts": (H264, HEVC),

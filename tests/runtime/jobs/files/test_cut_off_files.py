@@ -36,6 +36,19 @@ def test_avi_with_empty_chunks_is_whole(tmp_path: Path) -> None:
     assert said(upscale(source, tmp_path / "out.mkv")) == []
 
 
+@pytest.mark.parametrize("missing", [2, 200, 0.3, 0.9])
+def test_a_part_of_a_picture_at_the_end_is_shown(tmp_path: Path, missing: float) -> None:
+    """FFmpeg decodes what is there, and calls no frame corrupt for it."""
+    whole = make(tmp_path / "whole.mjpeg", "-c:v mjpeg -pix_fmt yuvj420p -vf scale=320:240 -an")
+    last = whole.stat().st_size - whole.read_bytes().rindex(b"\xff\xd8\xff")
+    lost = int(missing if missing >= 1 else missing * last)
+    source = cut(whole, tmp_path / "cut.mjpeg", whole.stat().st_size - lost)
+    result = upscale(source, tmp_path / "out.mkv")
+    assert read_marks(tmp_path / "out.mkv")[:24] == list(range(24))
+    assert result.frames == 25  # where FFmpeg decodes nothing, the frame before is repeated
+    assert bool(said(result)) is (len(probe(source).times) < 25)
+
+
 def boxes(data: bytes) -> list[tuple[bytes, int]]:
     """Name and first byte of each outermost box."""
     found, place = [], 0

@@ -174,6 +174,18 @@ def test_pictures_without_times_are_shown_one_after_the_other(tmp_path: Path, na
     assert read_marks(tmp_path / "part.mkv") == list(range(10, 15))
 
 
+def test_the_rate_of_small_pictures_in_a_program_stream_is_that_of_the_codec(
+    tmp_path: Path,
+) -> None:
+    """Many of them share a packet, and a time: FFmpeg guesses a rate from times seconds apart."""
+    source = make(tmp_path / "a.mpg", f"{H264} -c:a mp2", seconds=4)
+    upscale(source, tmp_path / "out.mkv")
+    after = probe(tmp_path / "out.mkv")
+    assert read_marks(tmp_path / "out.mkv") == list(range(100))
+    length = after.times[-1] - after.times[0]
+    assert length == pytest.approx(99 * FRAME, abs=0.2)  # FFmpeg gives times to later pictures
+
+
 UNEVEN = "-vf setpts=(N+2*floor(N/5))/25/TB -fps_mode vfr"
 """Each fifth frame is shown for three."""
 

@@ -14,6 +14,7 @@ from support.marked_clips import (
     HEVC,
     MARKS,
     MPEG2,
+    NOISE,
     make_clip,
     probe,
     read_marks,
@@ -68,6 +69,104 @@ def test_a_recording_that_was_cut_off_is_not_damaged(
     steps = np.diff(after.times)
     assert steps.min() > 0.9 * FRAME
     assert read_marks(tmp_path / "out.mkv")[-25:] == list(range(50, 75))
+
+
+NEAR = {"overlap": 6.98, "at once": 7.0, "gap": 7.06, "ahead": 15.0}
+"""Time at which the second recording begins, seconds; the first one lasts from 5 to 7."""
+
+
+@pytest.mark.parametrize("begin", NEAR.values(), ids=NEAR)
+@pytest.mark.parametrize("name", KINDS)
+def test_a_recording_whose_clock_hardly_differs_is_not_damaged(
+    tmp_path: Path, name: str, begin: float
+) -> None:
+    """No clock says that it is another one; its times are kept, as FFmpeg does."""
+    words = f"{KINDS[name]} {NOISE if name.endswith('vob') else ''} -output_ts_offset"
+    parts = [
+        make_clip(tmp_path / f"{n}-{name}", f"{words} {offset}", seconds=2, first=50 * n)
+        for n, offset in enumerate((5, begin))
+    ]
+    source = join(tmp_path / name, *(part.read_bytes() for part in parts))
+    assert upscale(source, tmp_path / "out.mkv") == []
+    after, sound = probe(tmp_path / "out.mkv"), [probe(part).sound for part in parts]
+    assert read_marks(tmp_path / "out.mkv") == list(range(100))
+    steps = np.diff(after.times)
+    assert steps[49] == pytest.approx(max(begin - 7, 0) + FRAME, abs=FRAME)
+    np.testing.assert_allclose(np.delete(steps, 49), FRAME, atol=0.002)
+    assert len(after.sound) == sum(map(len, sound))
+    second = after.times[50] - after.sound[len(sound[0])]
+    assert abs(second - probe(parts[1]).offset) < FRAME
+
+
+@pytest.mark.parametrize("seconds", [1, 2, 12])
+@pytest.mark.parametrize("delay", [0.2, 0.6])
+@pytest.mark.parametrize("suffix", ["ts", "vob"])
+def test_audio_that_begins_with_a_later_recording_stays_with_its_pictures(
+    tmp_path: Path, suffix: str, delay: float, seconds: int
+) -> None:
+    """Also where its packets come before the pictures, by which the clock is known."""
+    codec = f"{H264} -c:a aac" if suffix == "ts" else f"{MPEG2_2M} {NOISE} -c:a mp2"
+    silent = make_clip(tmp_path / f"silent.{suffix}", f"{codec} -an", seconds=seconds)
+    later = tmp_path / f"later.{suffix}"
+    run_program(
+        "ffmpeg", "-itsoffset", str(delay), "-f", "lavfi", "-i", MARKS, "-f", "lavfi", "-i",
+        "sine=f=440:r=48000", "-t", "2", *codec.split(), later,
+    )  # fmt: skip
+    source = join(tmp_path / f"joined.{suffix}", silent.read_bytes(), later.read_bytes())
+    notes = upscale(source, tmp_path / "out.mkv")
+    assert notes == [f"the clock restarts at {seconds}.0 s"]
+    after = probe(tmp_path / "out.mkv")
+    assert abs(after.times[25 * seconds] - after.sound[0] - probe(later).offset) < FRAME
+
+
+def test_a_second_audio_track_of_a_later_recording_is_found(tmp_path: Path) -> None:
+    """FFmpeg knows of it from the beginning, but not its sample rate."""
+    first = make_clip(tmp_path / "first.ts", f"{H264} -c:a mp2", seconds=15)
+    words = f"-filter_complex asplit[a][b] -map 0:v -map [a] -map [b] {H264} -c:a mp2"
+    later = make_clip(tmp_path / "later.ts", words, seconds=2, first=25)
+    source = join(tmp_path / "joined.ts", first.read_bytes(), later.read_bytes())
+    assert upscale(source, tmp_path / "out.mkv") == ["the clock restarts at 15.0 s"]
+    after = probe(tmp_path / "out.mkv")
+    assert len(after.tracks) == 3
+    assert len(after.sound) >= len(probe(source).sound)
+
+
+def test_audio_that_only_a_later_recording_of_other_codecs_has_is_named(tmp_path: Path) -> None:
+    silent = make_clip(tmp_path / "silent.ts", f"{H264} -an")
+    later = make_clip(tmp_path / "later.ts", f"{HEVC} -c:a aac", first=25)
+    source = join(tmp_path / "joined.ts", silent.read_bytes(), later.read_bytes())
+    notes = upscale(source, tmp_path / "out.mkv")
+    assert "the clock restarts at 1.0 s" in notes
+    assert [note for note in notes if note.startswith("audio (aac) of a later recording")]
+    assert read_marks(tmp_path / "out.mkv") == list(range(50))
+
+
+SMALL = {
+    "behind": (5, 1, "the clock restarts at "),
+    "overlap": (5, 6.7, "the clock restarts at "),
+    "at once": (5, 7, ""),
+    "ahead": (0, 4, ""),
+}
+"""Times at which two recordings begin, seconds, and what is said."""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_pictures_of_a_program_stream_are_kept_at_a_joint(tmp_path: Path, name: str) -> None:
+    """Few of them have a time, so that the rate and the joint cannot be told from these."""
+    *begins, said = SMALL[name]
+    words = f"{H264} -c:a mp2 -output_ts_offset"
+    parts = [
+        make_clip(tmp_path / f"{n}.mpg", f"{words} {begin}", seconds=2, first=50 * n).read_bytes()
+        for n, begin in enumerate(begins)
+    ]
+    source = join(tmp_path / "joined.mpg", *parts)
+    notes = [note for note in upscale(source, tmp_path / "out.mkv") if "not increase" not in note]
+    assert [note[: len(said)] for note in notes] == ([said] if said else [])
+    assert read_marks(tmp_path / "out.mkv") == list(range(100))
+    steps = np.diff(probe(tmp_path / "out.mkv").times)
+    assert np.median(steps) == pytest.approx(FRAME, abs=0.002)
+    gap = max(0, begins[1] - begins[0] - 2)
+    assert steps.sum() == pytest.approx(99 * FRAME + gap, abs=0.7)
 
 
 def test_every_restart_is_named_however_short_the_recordings_are(tmp_path: Path) -> None:
