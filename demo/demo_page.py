@@ -12,6 +12,7 @@ from vsrc.runtime.latency.text import latency_cells
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sample import SAMPLE_CREDIT
+from vsrc.runtime.text.decibels import format_gain
 from vsrc.runtime.text.size_text import format_size
 
 BICUBIC_LABEL = "Bicubic"
@@ -78,7 +79,7 @@ def _badge(scores: Sequence[UpscalerScore]) -> Badge:
     """How far the student that was trained just now is above bicubic."""
     by_label = {score.label: score.psnr_db for score in scores}
     gain = by_label[TRAINED_LABEL] - by_label[BICUBIC_LABEL]
-    words = f"trained student {gain:+.2f} dB against bicubic"
+    words = f"trained student {format_gain(gain)} against bicubic"
     return Badge(words, "good" if gain > 0 else "bad")
 
 
