@@ -69,9 +69,11 @@ class CalibrationBar:
         if now.stage != self._stage or (now.stage == "survey" and now.done == 0):
             self._stage = now.stage
             self._progress.reset(self._task, total=total, description=words, note="")
-        self._progress.update(self._task, completed=now.done, total=total, note=printable(now.name))
+        name = f"{now.clip} of {now.clips}  {now.name}, frame" if now.clips else now.name
+        self._progress.update(self._task, completed=now.done, total=total, note=printable(name))
         count = f"{now.done} of {total}" if total else str(now.done)
-        self._log.show(f"{words}: {count}  {now.name}".rstrip())
+        text = f"{name} {count}" if now.clips else f"{count}  {name}"
+        self._log.show(f"{words}: {text}".rstrip())
 
     def _begin(self, line: str) -> None:
         if self._progress.disable:
