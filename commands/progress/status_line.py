@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class StatusLine:
-    """One updated line on stderr while a job runs; without a terminal, a line now and then."""
+    """One updated line on stderr while a job runs; without a terminal, lines: the first at once."""
 
     def __enter__(self) -> StatusLine:
         from rich.console import Console
@@ -21,6 +21,7 @@ class StatusLine:
         self._status.start()
         self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
         self._step = ""
+        self._has_begun = False
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,4 +42,5 @@ class StatusLine:
 
         text = f"{step} {detail}".rstrip()
         self._status.update(Text(printable(text)))
-        self._log.show(text)
+        (self._log.show if self._has_begun else self._log.start)(text)
+        self._has_begun = True
