@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from vsrc.commands.progress.live_console import open_console
 from vsrc.commands.progress.progress_log import ProgressLog
 from vsrc.runtime.text.decibels import format_gain
 from vsrc.runtime.text.quoting import printable
@@ -22,19 +23,17 @@ class TrainingBar:
     """Progress bar on stderr; without a terminal, lines now and then."""
 
     def __enter__(self) -> TrainingBar:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         note = TextColumn("{task.fields[note]}", markup=False)
         columns = (TextColumn("{task.description}"), BarColumn(), note)
-        self._console = Console(stderr=True)
-        is_terminal = self._console.is_terminal
+        self._console, is_live = open_console()
         self._progress = Progress(
-            *columns, console=self._console, transient=True, disable=not is_terminal
+            *columns, console=self._console, transient=True, disable=not is_live
         )
         self._task = self._progress.add_task("data", note="", total=None)
         self._progress.start()
-        self._log = ProgressLog(is_on=not is_terminal).__enter__()
+        self._log = ProgressLog(is_on=not is_live).__enter__()
         self._source = ""
         self._has_steps = False
         return self
