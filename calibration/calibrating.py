@@ -180,7 +180,10 @@ def _survey_clips(
     config: CalibrationConfig, package: Package, progress: CalibrationCallback
 ) -> list[Scenes]:
     sources = lr_sources(config.clips, degradation=package.spec.degradation)
-    return [survey(source, progress=progress) for source in sources]
+    return [
+        survey(source, place=(number, len(sources)), progress=progress)
+        for number, source in enumerate(sources, 1)
+    ]
 
 
 def _unfinished(

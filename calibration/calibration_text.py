@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vsrc.calibration.calibrating import CalibrationResult
 from vsrc.calibration.sensitivity_report import sensitivity_text
+from vsrc.runtime.text.count_text import count_text
+from vsrc.runtime.text.decibels import format_psnr
 
 
 def calibration_text(result: CalibrationResult) -> str:
@@ -13,17 +15,18 @@ def calibration_text(result: CalibrationResult) -> str:
     if result.sensitivities:
         blocks.append(sensitivity_text(result.sensitivities, calibration.float_layers))
     shots = sum(clip.shots for clip in calibration.clips)
-    windows, clips = _count(calibration.windows, "window"), _count(len(calibration.clips), "clip")
-    fed = f"{windows} from {_count(shots, 'shot')} of {clips}"
+    windows = count_text(calibration.windows, "window")
+    clips = count_text(len(calibration.clips), "clip")
+    fed = f"{windows} from {count_text(shots, 'shot')} of {clips}"
     how = (
         "ranges learnt in training" if calibration.is_learnt else f"ranges by {calibration.method}"
     )
-    psnr = "as fp32" if calibration.psnr_db is None else f"{calibration.psnr_db:.2f} dB to fp32"
+    psnr = f"{format_psnr(calibration.psnr_db, digits=2)} to fp32"
     blocks.append(f"{result.file}  {how}, {fed}")
     blocks.append(f"int8 outputs: {psnr}; layers in float: {_layers(calibration.float_layers)}")
     if calibration.equalised:
         blocks.append(
-            f"channels between {_count(len(calibration.equalised), 'pair')} were balanced"
+            f"channels between {count_text(len(calibration.equalised), 'pair')} were balanced"
         )
     if result.stale:
         blocks.append(f"stale, not run until exported again: {', '.join(result.stale)}")
@@ -32,7 +35,3 @@ def calibration_text(result: CalibrationResult) -> str:
 
 def _layers(float_layers: tuple[str, ...]) -> str:
     return ", ".join(float_layers) or "none"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

@@ -19,12 +19,16 @@ class CalibrationProgress:
         name: Current clip or convolution.
         done: Number of frames, windows or convolutions so far.
         total: Their final number, 0 if unknown.
+        clip: Number of the current clip of a survey, from 1; 0 for other stages.
+        clips: Number of clips that are surveyed; 0 for other stages.
     """
 
     stage: Stage
     name: str
     done: int
     total: int
+    clip: int = 0
+    clips: int = 0
 
 
 CalibrationCallback = Callable[[CalibrationProgress], None]

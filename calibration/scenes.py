@@ -91,8 +91,15 @@ def _low(clip: ClipSource, degradation: str) -> ClipSource:
     return clip
 
 
-def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
+def survey(
+    source: Source, *, place: tuple[int, int] = (1, 1), progress: CalibrationCallback = silent
+) -> Scenes:
     """Decode a clip once and measure shots, motion, brightness and contrast.
+
+    Args:
+        source: The clip.
+        place: Its number, from 1, and the number of all clips, for the progress.
+        progress: Called now and then.
 
     Raises:
         MediaError: It cannot be decoded, or the runtime would reject it (HDR, interlaced).
@@ -118,7 +125,7 @@ def survey(source: Source, *, progress: CalibrationCallback = silent) -> Scenes:
             pts.append(frame.pts)
             last = small
             if index % _TELL_EVERY == 0:
-                progress(CalibrationProgress("survey", source.name, index, total))
+                progress(CalibrationProgress("survey", source.name, index, total, *place))
     return Scenes(
         source=source,
         sha256=_hash(source.files),

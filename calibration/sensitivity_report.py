@@ -11,6 +11,7 @@ from vsrc.runtime.dependencies import is_importable
 from vsrc.runtime.package import inside
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.schema import to_json
+from vsrc.runtime.text.decibels import format_psnr
 
 NAME = "sensitivity"
 _INT8, _FLOAT = "#3b6ea5", "#c8553d"
@@ -22,7 +23,7 @@ def sensitivity_text(ranked: Sequence[LayerSensitivity], float_layers: Sequence[
     width = max(len("convolution"), *(len(layer.key) for layer in ranked))
     lines = [f"{'convolution':{width}}  PSNR, it alone int8  share of error"]
     for layer in ranked:
-        psnr = "equal" if layer.psnr_db is None else f"{layer.psnr_db:.2f} dB"
+        psnr = format_psnr(layer.psnr_db, digits=2)
         kept = "  stays float" if layer.key in float_layers else ""
         lines.append(f"{layer.key:{width}}  {psnr:>19}  {layer.share:>14.1%}{kept}")
     return "\n".join(lines)
@@ -53,13 +54,13 @@ def _draw(path: Path, ranked: Sequence[LayerSensitivity], choice: FloatLayers) -
     places = range(len(ranked))
     colours = [_FLOAT if layer.key in choice.float_layers else _INT8 for layer in ranked]
     bars = axes.barh(places, [100 * layer.share for layer in ranked], color=colours)
-    labels = ["equal" if layer.psnr_db is None else f"{layer.psnr_db:.1f} dB" for layer in ranked]
+    labels = [format_psnr(layer.psnr_db) for layer in ranked]
     axes.bar_label(bars, labels, padding=3, fontsize=8)
     axes.set_yticks(places, [layer.key for layer in ranked], fontsize=8)
     axes.set_ylim(len(ranked) - 0.4, -0.6)
     axes.margins(x=0.12)
     axes.set_xlabel("share of the error, %; beside it the PSNR against fp32 with it alone int8")
-    whole = "equal to fp32" if choice.psnr_db is None else f"{choice.psnr_db:.1f} dB from fp32"
+    whole = f"{format_psnr(choice.psnr_db)} from fp32"
     kept = len(choice.float_layers)
     axes.set_title(f"int8{f', {kept} in float (orange)' if kept else ''}: {whole}", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

@@ -104,6 +104,8 @@ def calibrate_command(
     from vsrc.calibration.calibrating import calibrate, replacing_measured
     from vsrc.calibration.calibration_text import calibration_text
     from vsrc.runtime.package import advised_export
+    from vsrc.runtime.sample import typed_input
+    from vsrc.runtime.text.count_text import count_text
 
     told = take_told(options)
     CalibrationConfig(package=model, **options)  # checks the options before anything is written
@@ -113,7 +115,8 @@ def calibrate_command(
     if place.is_new:
         config = replacing_measured(config)
     _add_fp32(config)
-    headline = f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}"
+    clips = " ".join(map(typed_input, config.clips))
+    headline = f"{package}: {count_text(config.windows, 'window')} of {clips}"
     with CalibrationBar(headline) as bar:
         result = calibrate(config, progress=bar)
     for note in result.calibration.notes:

@@ -64,7 +64,11 @@ def data_check_command(folder: Path, as_json: bool, **needs: Any) -> None:  # no
 
     with StatusLine() as status:
         report = check_folder(
-            folder, needs=TrainingNeeds(**needs), progress=lambda clip: status(clip.name)
+            folder,
+            needs=TrainingNeeds(**needs),
+            progress=lambda now: status(
+                "checking the clips:", f"{now.done} of {now.total}  {now.name}"
+            ),
         )
     if as_json:
         echo_json(report)

@@ -111,7 +111,7 @@ def eval_command(metrics: str, as_json: bool, **options: Any) -> None:  # noqa: 
         report = evaluate(
             config,
             extra=extra,
-            progress=lambda now: status(f"{now.model}  {now.clip}", f" frame {now.frames}"),
+            progress=lambda now: status(f"{now.model}:", str(now)),
         )
     for warning in report.warnings:
         echo_line(f"warning: {warning}", err=True)

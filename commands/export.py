@@ -264,7 +264,9 @@ def _may_be_timing_cache(path: Path) -> bool:
 
 def _export(config: ExportConfig) -> ExportResult:
     with StatusLine() as show:
-        show("starting")  # the imports of torch take seconds
+        format_ = "ONNX" if config.format == "onnx" else config.format
+        precision = "all precisions" if config.precision == "auto" else config.precision
+        show(f"{config.package}: export to {format_}, {precision}")  # before torch is imported
         from vsrc.export.runs.exporting import export
         from vsrc.export.runs.stopped import open_stoppable
 

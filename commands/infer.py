@@ -197,6 +197,11 @@ def infer_command(
         raise click.UsageError(
             "--ray distributes the work by itself: leave out --shard, --device and --report"
         )
+    if as_json and str(config.output) == "-":
+        raise click.UsageError(
+            "-o - writes frames to stdout, where --json prints the result: give -o a file, or "
+            "leave out --json"
+        )
     with InferBar() as bar:
         result = _run_infer(config, bar, report, address)
     _show(result, bar, as_json=as_json, frames_on_stdout=str(config.output) == "-")

@@ -119,6 +119,6 @@ def preview_command(
 
 def _name(model: Path, package: Path) -> str:
     """Model as typed, or the name of a shipped one."""
-    from vsrc.runtime.candidates.preview_command import typed_name
+    from vsrc.runtime.shipped_models import typed_name
 
     return typed_name(package) if model == package else str(model)

@@ -39,8 +39,9 @@ def selftest_command(
     serial numbers.
     """
     from vsrc.export.selftest.result import report_json, report_lines
-    from vsrc.export.selftest.running import PAGE_FILE, selftest
-    from vsrc.export.selftest.verdict import check_report, record_result
+    from vsrc.export.selftest.running import PAGE_FILE, REPORT_FILE, STEPS, selftest
+    from vsrc.export.selftest.verdict import check_report, record_result, verdict_badge
+    from vsrc.runtime.installation import missing_text
     from vsrc.runtime.output_guard import check_place
     from vsrc.runtime.pending_file import write_file
 
@@ -52,9 +53,15 @@ def selftest_command(
     if str(json_file) == "-":
         click.echo(report_json(report), nl=False)
     else:
-        click.echo("\n".join(report_lines(report)))
+        result = verdict_badge(report, planned=len(STEPS)).text
+        click.echo("\n".join([*report_lines(report), result]))
     if json_file is not None and str(json_file) != "-":
         write_file(json_file, report_json(report))
     record_result(report, device)
-    click.echo(f"evidence: {out / PAGE_FILE}", err=True)
+    if (out / PAGE_FILE).exists():
+        click.echo(f"evidence: {out / PAGE_FILE}", err=True)
+    else:
+        click.echo(
+            f"evidence: {out / REPORT_FILE}; a page needs {missing_text('jinja2')}", err=True
+        )
     check_report(report, out)

@@ -88,7 +88,7 @@ def plan(config: DistillConfig) -> DistillPlan:
         teacher=None if built.teacher is None else built.teacher.spec,
         objective_parameters=parameter_count(built.distillation.objective),
         data=(
-            *(f"{lay.root}: {lay.kind}, {len(lay.clips)} clips" for lay in layouts),
+            *map(str, layouts),
             *(shards.text() for shards in kept),
         ),
         images_per_step=upscaled * config.batch * config.accumulate,

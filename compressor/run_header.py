@@ -8,7 +8,9 @@ from vsrc.compressor.build import Built
 from vsrc.compressor.training.checkpoint import find_checkpoints, step_of
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.processes import device_of
+from vsrc.runtime.sample import typed_input
 from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.text.count_text import count_text
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,10 @@ def run_header(config: DistillConfig, built: Built) -> RunHeader:
         student=describe_network(built.student.spec),
         teacher=teacher,
         objective=config.objective,
-        data=", ".join(map(str, source)),
+        data=", ".join(map(typed_input, source)),
         steps=(
-            f"{config.steps} updates of {clips} clips of {config.clip_length} frames, "
+            f"{count_text(config.steps, 'update')} of {count_text(clips, 'clip')} of "
+            f"{count_text(config.clip_length, 'frame')}, "
             f"{config.patch} x {config.patch} HR pixels"
         ),
         device=f"{device_of(config)}, {config.precision}",

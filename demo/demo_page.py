@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsrc.demo.material import FIRST_JUDGED, Frames, Material
+from vsrc.runtime.latency.model_names import model_name
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.text import latency_cells
 from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sample import SAMPLE_CREDIT
+from vsrc.runtime.text.decibels import format_gain
 from vsrc.runtime.text.size_text import format_size
 
 BICUBIC_LABEL = "Bicubic"
@@ -67,7 +69,7 @@ def write_demo_page(
                 title="Latency, ms per frame",
                 columns=("", *columns),
                 rows=((_latency_label(latency), *cells),),
-                note=f"{latency.throughput_fps:.1f} frames/s; {latency.subject.graph_words}.",
+                note=f"{latency.throughput_fps:.1f} frames/s, on this machine.",
             ),
         ],
         credit=SAMPLE_CREDIT,
@@ -78,16 +80,17 @@ def _badge(scores: Sequence[UpscalerScore]) -> Badge:
     """How far the student that was trained just now is above bicubic."""
     by_label = {score.label: score.psnr_db for score in scores}
     gain = by_label[TRAINED_LABEL] - by_label[BICUBIC_LABEL]
-    words = f"trained student {gain:+.2f} dB against bicubic"
+    words = f"trained student {format_gain(gain)} against bicubic"
     return Badge(words, "good" if gain > 0 else "bad")
 
 
 def _latency_label(latency: BenchReport) -> str:
-    """The network that was measured, and the sizes of its frames."""
-    feed, scale = latency.feed, latency.subject.scale
-    width, height = feed.width_px, feed.height_px
+    """What ran: model, precision, backend, and the sizes of its frames."""
+    feed, subject = latency.feed, latency.subject
+    width, height, scale = feed.width_px, feed.height_px, subject.scale
     larger = f" to {format_size(width * scale, height * scale)}" if scale else ""
-    return f"{latency.subject.network}, {format_size(width, height)}{larger}"
+    size = f"{format_size(width, height)}{larger}"
+    return f"{model_name(latency)}, {subject.graph_words}, {size}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ SAMPLE_CREDIT = (
 """Attribution to show with its frames."""
 
 
+def typed_input(path: str | Path) -> str:
+    """Name an input as it was typed: `sample` for the sample clip, else its path."""
+    return "sample" if Path(path) == SAMPLE_CLIP else str(path)
+
+
 def sample_frames(count: int) -> NDArray[np.uint8]:
     """Return the first frames of the clip, `(count, 360, 640, 3)` uint8 RGB."""
     import av

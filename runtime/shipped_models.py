@@ -31,3 +31,9 @@ def list_shipped() -> list[str]:
     """Return the names of the packages included in vsrc, sorted."""
     home = Path(__file__).resolve().parent / "zoo"
     return sorted(path.stem for path in home.glob("*.vsrc"))
+
+
+def typed_name(model: Path) -> str:
+    """Name of a shipped model, path of any other: what to type after `-m`."""
+    is_shipped = model.stem in list_shipped() and model == shipped(model.stem)
+    return model.stem if is_shipped else str(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from vsrc.commands.progress.live_console import open_console
 from vsrc.commands.progress.progress_log import ProgressLog
 from vsrc.runtime.text.quoting import printable
 
@@ -32,7 +33,6 @@ class CalibrationBar:
         self._headline = headline
 
     def __enter__(self) -> CalibrationBar:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeRemainingColumn as Remaining
 
@@ -43,12 +43,10 @@ class CalibrationBar:
             TextColumn("{task.fields[note]}  ETA"),
             Remaining(),
         )
-        console = Console(stderr=True)
-        self._progress = Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        )
+        console, is_live = open_console()
+        self._progress = Progress(*columns, console=console, transient=True, disable=not is_live)
         self._task = self._progress.add_task("", note="", total=None)
-        self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
+        self._log = ProgressLog(is_on=not is_live).__enter__()
         self._stage = ""
         self._progress.start()
         return self
@@ -69,9 +67,11 @@ class CalibrationBar:
         if now.stage != self._stage or (now.stage == "survey" and now.done == 0):
             self._stage = now.stage
             self._progress.reset(self._task, total=total, description=words, note="")
-        self._progress.update(self._task, completed=now.done, total=total, note=printable(now.name))
+        name = f"{now.clip} of {now.clips}  {now.name}, frame" if now.clips else now.name
+        self._progress.update(self._task, completed=now.done, total=total, note=printable(name))
         count = f"{now.done} of {total}" if total else str(now.done)
-        self._log.show(f"{words}: {count}  {now.name}".rstrip())
+        text = f"{name} {count}" if now.clips else f"{count}  {name}"
+        self._log.show(f"{words}: {text}".rstrip())
 
     def _begin(self, line: str) -> None:
         if self._progress.disable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vsrc.commands.progress.live_console import open_console
 from vsrc.commands.progress.progress_log import ProgressLog
 from vsrc.runtime.text.quoting import printable
 from vsrc.runtime.text.time_text import format_span
@@ -21,16 +22,13 @@ class InferBar:
     """
 
     def __enter__(self) -> InferBar:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
-        console = Console(stderr=True)
-        self._progress = Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        )
+        console, is_live = open_console()
+        self._progress = Progress(*columns, console=console, transient=True, disable=not is_live)
         self._task = self._progress.add_task("", total=None, pace="")
-        self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
+        self._log = ProgressLog(is_on=not is_live).__enter__()
         self.shown: set[str] = set()
         self._nodes = 0
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from vsrc.commands.progress.live_console import open_console
 from vsrc.commands.progress.progress_log import ProgressLog
 from vsrc.runtime.text.quoting import printable
 
@@ -11,16 +12,16 @@ logger = logging.getLogger(__name__)
 
 
 class StatusLine:
-    """One updated line on stderr while a job runs; without a terminal, a line now and then."""
+    """One updated line on stderr while a job runs; without a terminal, lines: the first at once."""
 
     def __enter__(self) -> StatusLine:
-        from rich.console import Console
-
-        console = Console(stderr=True)
+        console, is_live = open_console()
         self._status = console.status("starting")
-        self._status.start()
-        self._log = ProgressLog(is_on=not console.is_terminal).__enter__()
+        if is_live:
+            self._status.start()
+        self._log = ProgressLog(is_on=not is_live).__enter__()
         self._step = ""
+        self._has_begun = False
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,4 +42,5 @@ class StatusLine:
 
         text = f"{step} {detail}".rstrip()
         self._status.update(Text(printable(text)))
-        self._log.show(text)
+        (self._log.show if self._has_begun else self._log.start)(text)
+        self._has_begun = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from vsrc.commands.progress.live_console import open_console
 from vsrc.commands.progress.progress_log import ProgressLog
 from vsrc.runtime.text.decibels import format_gain
 from vsrc.runtime.text.quoting import printable
@@ -22,19 +23,17 @@ class TrainingBar:
     """Progress bar on stderr; without a terminal, lines now and then."""
 
     def __enter__(self) -> TrainingBar:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         note = TextColumn("{task.fields[note]}", markup=False)
         columns = (TextColumn("{task.description}"), BarColumn(), note)
-        self._console = Console(stderr=True)
-        is_terminal = self._console.is_terminal
+        self._console, is_live = open_console()
         self._progress = Progress(
-            *columns, console=self._console, transient=True, disable=not is_terminal
+            *columns, console=self._console, transient=True, disable=not is_live
         )
         self._task = self._progress.add_task("data", note="", total=None)
         self._progress.start()
-        self._log = ProgressLog(is_on=not is_terminal).__enter__()
+        self._log = ProgressLog(is_on=not is_live).__enter__()
         self._source = ""
         self._has_steps = False
         return self
@@ -69,10 +68,10 @@ class TrainingBar:
     def _show_data(self, now: IngestProgress) -> None:
         if now.name != self._source:
             self._source = now.name
-            logger.info("%s: %d of %d sources decoded", now.name, now.done, now.total)
+            logger.info("%s: %d of %d clips opened", now.name, now.done, now.total)
         note = f"{now.name}, frame {now.frames}" if now.frames else now.name
         self._progress.update(self._task, completed=now.done, total=now.total, note=printable(note))
-        self._log.show(f"data: {now.done} of {now.total} sources  {note}")
+        self._log.show(f"opening the clips: {now.done} of {now.total}  {note}")
 
     def _show_step(self, now: TrainProgress) -> None:
         if now.notice:
@@ -92,7 +91,7 @@ def _format_training(now: TrainProgress) -> str:
     terms = " ".join(f"{name} {value:.4g}" for name, value in now.terms.items())
     psnr = "" if now.psnr is None else f"  PSNR {now.psnr:.2f} dB"
     if now.psnr is not None and now.bicubic_psnr is not None:
-        psnr += f" ({format_gain(now.psnr - now.bicubic_psnr, digits=2)} against bicubic)"
+        psnr += f" ({format_gain(now.psnr - now.bicubic_psnr)} against bicubic)"
     return (
         f"loss {now.loss:.4g} ({terms}){psnr}  {now.images_per_second:.1f} images/s  "
         f"data {now.wait_share:.0%}  ETA {format_span(now.eta_seconds)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vsrc.compressor.data.ingest import twin_at_scale
-from vsrc.compressor.data.library import DataDegradation
+from vsrc.compressor.data.library import DataDegradation, IngestProgress
 from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.runtime.decode.clip_source import ClipSource
 from vsrc.runtime.decode.clips.clip_frames import ClipFrames
@@ -20,6 +20,8 @@ from vsrc.runtime.numbering import describe_gaps
 from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.pixels import Pixels8
 from vsrc.runtime.quality.degradation import guess_degradation
+from vsrc.runtime.sample import typed_input
+from vsrc.runtime.text.count_text import count_text
 from vsrc.runtime.text.size_text import format_size
 
 _PAIRS = 2
@@ -70,8 +72,8 @@ class ClipReport:
     def __str__(self) -> str:
         if self.error:
             return f"{self.name}: BROKEN: {self.error}"
-        shots = "1 shot" if not self.cuts else f"{len(self.cuts) + 1} shots"
-        line = f"{self.name}: {format_size(self.width, self.height)}, {self.frames} frames, {shots}"
+        shots, frames = count_text(len(self.cuts) + 1, "shot"), count_text(self.frames, "frame")
+        line = f"{self.name}: {format_size(self.width, self.height)}, {frames}, {shots}"
         if self.subset != "any":
             line += f", for {self.subset}"
         pairs = [f"LR version ({twin.named}) looks like {twin.guess}" for twin in self.twins]
@@ -107,8 +109,9 @@ class DataReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.folder}: {self.layout}, {self.clips} clips, {self.frames} frames, "
-            f"{self.shots} shots; {self.broken} broken, {self.damaged} damaged, "
+            f"{typed_input(self.folder)}: {self.layout}, {count_text(self.clips, 'clip')}, "
+            f"{count_text(self.frames, 'frame')}, {count_text(self.shots, 'shot')}; "
+            f"{self.broken} broken, {self.damaged} damaged, "
             f"{self.refused} not used"
         )
 
@@ -134,24 +137,24 @@ def check_folder(
     folder: Path,
     *,
     needs: TrainingNeeds | None = None,
-    progress: Callable[[ClipReport], None] | None = None,
+    progress: Callable[[IngestProgress], None] | None = None,
 ) -> DataReport:
     """Decode everything in a folder once, without storing it.
 
     Args:
         folder: A data folder of any layout.
         needs: What the training needs for which the clips are checked, too; None for no training.
-        progress: Called after each clip.
+        progress: Called before each clip.
 
     Raises:
         DataError: The folder holds no clips.
     """
     layout = find_training_clips(folder, scale=None if needs is None else needs.scale)
     details = []
-    for source in layout.clips:
-        details.append(_clip(source, needs))
+    for done, source in enumerate(layout.clips):
         if progress:
-            progress(details[-1])
+            progress(IngestProgress(source.name, done, len(layout.clips)))
+        details.append(_clip(source, needs))
     good = [report for report in details if not report.error]
     return DataReport(
         folder=str(folder),

@@ -174,7 +174,7 @@ def _name(layout: Layout, clip: ClipSource) -> str:
 
 def _layout_line(layout: Layout, degradation: DataDegradation) -> str:
     twins = sorted({name for clip in layout.clips for name in clip.twins})
-    line = f"{layout.root}: {layout.kind}, {len(layout.clips)} clips"
+    line = str(layout)
     if twins and degradation != "given" and degradation not in twins:
         line += f"; its LR versions ({', '.join(twins)}) are not used: degradation is {degradation}"
     return line

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -138,8 +139,15 @@ def builder_of(name: str) -> Callable[..., nn.Module]:
         return partial(from_spandrel, name.removeprefix(SPANDREL))
     if ":" in name:
         return import_function(name)
-    near = get_close_matches(name, NETWORKS, n=3) or list(NETWORKS)
-    raise ValueError(f"there is no network {name!r}; did you mean {', '.join(near)}?")
+    if Path(name).is_file():
+        raise ValueError(
+            f"{name} is a file, not the name of a network: write {SPANDREL}{name} if spandrel "
+            f"recognises it (vsrc inspect {name} shows it), else the name of its network or "
+            "module:function, with the file as its weights (--teacher-weights)"
+        )
+    if near := get_close_matches(name, NETWORKS, n=3):
+        raise ValueError(f"there is no network {name!r}; did you mean {', '.join(near)}?")
+    raise ValueError(f"there is no network {name!r}; expected one of: {', '.join(NETWORKS)}")
 
 
 def import_function(name: str) -> Callable[..., Any]:

@@ -104,7 +104,7 @@ def check_agreement(
             assert limits.gain_db is not None
             truth, gain = agreement.truth_psnr_db, agreement.gain_db
             problem = (
-                f"{name} has {format_gain(gain, digits=2)} against ground truth at {size} "
+                f"{name} has {format_gain(gain)} against ground truth at {size} "
                 f"({truth + gain:.2f} instead of {truth:.2f} dB), the limit is "
                 f"{limits.gain_db:g} dB (--max-loss {-limits.gain_db:g})"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,7 +62,10 @@ def load_checkpoint(own: OwnNetwork) -> LoadedNetwork:
     if not fits and own.network is not None:
         scale = {} if own.scale is None else {"scale": own.scale}
         network = create(own.network, **scale)
-        load_state(network, state, where=str(path))  # raises, and says what differs
+        try:
+            load_state(network, state, where=str(path))  # raises, and says what differs
+        except MismatchError as error:
+            raise MismatchError(f"{error}. {_describe_own_code(path)}") from error
     if not fits:
         return _by_spandrel(state, path, own)
     return _choose(fits, state, path)
@@ -97,19 +101,24 @@ def _by_spandrel(state: Mapping[str, Tensor], path: Path, own: OwnNetwork) -> Lo
         network = recognise(state, path=str(path)).eval()
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"{path} fits no network of vsrc; spandrel supports many more: {error}"
+            f"{path} fits no network of vsrc. {_describe_own_code(path)}. Spandrel supports many "
+            f"more networks: {error}"
         ) from error
     except MismatchError as error:
         nearest = describe_nearest(state, nn.Identity())
         raise MismatchError(
-            f"{error}. {nearest}. To load it with your own code: "
-            f"vsrc pack module:function --weights {path} -o {path.stem}.vsrc"
+            f"{error}. {nearest}; to name it: --network NAME. {_describe_own_code(path)}"
         ) from error
     network.path = ""  # a package recognises it in its own weights
     spec = network.spec
     if own.scale not in (None, spec.scale):
         raise ValueError(f"{path} upscales by {spec.scale}, not by {own.scale}")
     return LoadedNetwork(network, spec)
+
+
+def _describe_own_code(path: Path) -> str:
+    words = ["vsrc", "pack", "module:function", "--weights", str(path), "-o", f"{path.stem}.vsrc"]
+    return f"To load it with your own code: {shlex.join(words)}"
 
 
 def _choose(fits: list[Fit], state: Mapping[str, Tensor], path: Path) -> LoadedNetwork:

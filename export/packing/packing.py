@@ -29,6 +29,7 @@ from vsrc.runtime.package import (
     open_package,
     write_spec,
 )
+from vsrc.runtime.shipped_models import typed_name
 from vsrc.runtime.spec import ModelSpec, NetworkSpec, Provenance
 
 SOURCE_SHA256 = "source_sha256"
@@ -105,9 +106,8 @@ def _copy(own: OwnNetwork, output: Path, *, overwrite: bool) -> PackResult:
     with new_folder(output, overwrite=overwrite) as folder:
         shutil.copytree(package.path, folder, dirs_exist_ok=True)
     spec = package.spec
-    return PackResult(
-        output, f"copy of {own.source}, {describe_spec(spec.network)}", tuple(spec.graphs)
-    )
+    words = f"copy of {typed_name(package.path)}, {describe_spec(spec.network)}"
+    return PackResult(output, words, tuple(spec.graphs))
 
 
 def _origin(own: OwnNetwork, command: str) -> Provenance:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vsrc.runtime.spec import Precision
-from vsrc.runtime.text.decibels import format_gain
+from vsrc.runtime.text.decibels import format_gain, format_psnr
 
 _WORTH = 0.95
 """Maximum latency relative to fp32 for a precision to be recommended."""
@@ -76,9 +76,8 @@ def choose_precision(
         gain = ""
         if best.gain_db is not None:
             gain = f", {format_gain(best.gain_db)} against ground truth"
-        reason = (
-            f"{_ratio(best, base):.2f} x the time of fp32, {_decibels(best.psnr_db)} from it{gain}"
-        )
+        ratio, agreement = _ratio(best, base), format_psnr(best.psnr_db)
+        reason = f"{ratio:.2f} x the time of fp32, {agreement} from it{gain}"
     names = tuple(candidate.precision for candidate in efficient)
     return PrecisionChoice(backend, height, width, tuple(candidates), names, best.precision, reason)
 
@@ -100,7 +99,3 @@ def _time(candidate: PrecisionCandidate) -> float:
 
 def _agreement(candidate: PrecisionCandidate) -> float:
     return float("inf") if candidate.psnr_db is None else candidate.psnr_db
-
-
-def _decibels(value: float | None) -> str:
-    return "no difference" if value is None else f"{value:.1f} dB"

@@ -21,7 +21,7 @@ from vsrc.runtime.report.before_after import Picture, Table, before_after_page
 from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sample import SAMPLE_CREDIT
 from vsrc.runtime.schema import to_json
-from vsrc.runtime.text.decibels import format_gain
+from vsrc.runtime.text.decibels import format_gain, format_psnr
 from vsrc.runtime.text.size_text import size_text
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _page(path: Path, model: str, draft: Draft, data: dict[str, Any]) -> Path:
         ),
         default=None,
     )
-    agreement = "equal" if worst is None else f"{worst:.1f} dB"
+    agreement = format_psnr(worst)
     difference, factor = _difference(truth, here)
     return before_after_page(
         path,
@@ -176,7 +176,7 @@ def _tables(data: dict[str, Any]) -> list[Table]:
                 (
                     name,
                     f"{agreed['height']}x{agreed['width']}",
-                    "equal" if agreed["psnr_db"] is None else f"{agreed['psnr_db']:.2f} dB",
+                    format_psnr(agreed["psnr_db"], digits=2),
                     f"{agreed['largest_difference'] or 0:.3f}",
                     f"{100 * agreed['differing_share']:.2f} %",
                     gain,

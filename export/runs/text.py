@@ -10,7 +10,7 @@ from vsrc.export.runs.precision_choice import PrecisionCandidate, PrecisionChoic
 from vsrc.export.runs.result import ExportedGraph, ExportResult
 from vsrc.runtime.backends.device.engine_file import EngineSpec, EngineTarget
 from vsrc.runtime.report.choice_table import ChoiceRow, choice_table
-from vsrc.runtime.text.decibels import format_gain
+from vsrc.runtime.text.decibels import format_gain, format_psnr
 from vsrc.runtime.text.size_text import format_shape, size_text
 
 
@@ -26,7 +26,7 @@ def export_text(result: ExportResult, package: Path) -> str:
         gains = [agreement.gain_db for agreement in agreements if agreement.gain_db is not None]
         gain = f", {format_gain(min(gains))} against ground truth" if gains else ""
         lines.append(
-            f"{name}: {worst_db(agreements):.1f} dB to {result.judge} before rounding{gain}"
+            f"{name}: {format_psnr(worst_db(agreements))} to {result.judge} before rounding{gain}"
         )
     for graph in result.graphs:
         lines += _float_lines(graph)
@@ -70,9 +70,7 @@ def _engine_lines(spec: EngineSpec) -> list[str]:
     lines = [told[spec.precision_from]] if spec.target.precision != "fp32" else []
     if spec.compared:
         sizes = ", ".join(
-            f"{'equal' if one.psnr_db is None else f'{one.psnr_db:.1f} dB'} at "
-            f"{one.height}x{one.width}"
-            for one in spec.compared
+            f"{format_psnr(one.psnr_db)} at {one.height}x{one.width}" for one in spec.compared
         )
         lines.append(f"output: {sizes}, against the same graph on the CPU")
     elif spec.not_compared:
@@ -108,12 +106,11 @@ def choice_lines(choice: PrecisionChoice, package: Path) -> list[str]:
 def _row(candidate: PrecisionCandidate, choice: PrecisionChoice) -> ChoiceRow:
     if candidate.latency_ms is None:
         return ChoiceRow(candidate.precision, None, None, "", f"not written: {candidate.refused}")
-    agreement = "equal" if candidate.psnr_db is None else f"{candidate.psnr_db:.1f} dB"
     return ChoiceRow(
         candidate.precision,
         candidate.latency_ms,
         candidate.gain_db,
         size_text(candidate.size_bytes),
-        f"{agreement} to torch",
+        f"{format_psnr(candidate.psnr_db)} to torch",
         is_recommended=candidate.precision == choice.recommended,
     )

@@ -15,6 +15,7 @@ from vsrc.runtime.backends.device.engine_file import EngineBackend
 from vsrc.runtime.backends.device.tensorrt_api import FIRST_STRONG, tensorrt_module
 from vsrc.runtime.dependencies import version_numbers
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
+from vsrc.runtime.text.decibels import format_psnr
 
 _ASSETS = Path(__file__).resolve().parents[2] / "runtime" / "assets"
 PACKAGE = "selftest.vsrc"
@@ -119,7 +120,7 @@ def _text(result: ExportResult) -> str:
     for each in result.engines:
         spec = each.spec
         worst = [one.psnr_db for one in spec.compared if one.psnr_db is not None]
-        pictures = f"{min(worst):.1f} dB" if worst else "equal" if spec.compared else "not compared"
+        pictures = format_psnr(min(worst, default=None)) if spec.compared else "not compared"
         parts.append(f"{spec.role} {spec.build_seconds:.1f} s, pictures {pictures}")
     return "; ".join(parts)
 

@@ -28,10 +28,10 @@ def try_machine(context: Context) -> None:
     with context.attempt("CUDA runtime and driver") as said:
         library = load_cuda()
         facts["cuda runtime"] = f"{version_text(library.versions.runtime)} ({library.path})"
-        facts["cuda driver"] = version_text(library.versions.driver)
-        said.append(f"runtime {facts['cuda runtime']}, driver for {facts['cuda driver']}")
         if library.versions.driver == (0, 0):
             raise MissingDependencyError("there is no NVIDIA driver")
+        facts["cuda driver"] = version_text(library.versions.driver)
+        said.append(f"runtime {facts['cuda runtime']}, driver for {facts['cuda driver']}")
     with context.attempt("devices") as said:
         for device in list_devices():
             text = f"{device}, {device.multiprocessors} SMs, {device.total_bytes / 2**30:.1f} GiB"

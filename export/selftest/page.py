@@ -1,50 +1,81 @@
-"""The page of a self-test, which needs no package to be written."""
+"""The page of a self-test: the verdict, a table of the steps, and one of the checks of each."""
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Iterator
+from pathlib import Path
 
-from vsrc.export.selftest.result import SelftestReport, StepResult
+from vsrc.export.selftest.result import SelftestReport, StepResult, count_checks
+from vsrc.export.selftest.verdict import verdict_badge
+from vsrc.runtime.machine import cores_text
+from vsrc.runtime.report.before_after import Table
+from vsrc.runtime.report.page_parts import Group, Note, when
+from vsrc.runtime.report.template import write_page
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em }
-table { border-collapse: collapse; margin: 1em 0; width: 100% }
-td, th { border-bottom: 1px solid #ccc; padding: .3em .6em; text-align: left; vertical-align: top }
-.passed { color: #06621b } .failed { color: #b00020; font-weight: bold } .skipped { color: #555 }
-@media (prefers-color-scheme: dark) {
-  body { background: #121212; color: #eee } .passed { color: #7ddc8d }
-  .failed { color: #ff8a93 } .skipped { color: #aaa }
-}
-"""
+_NAMES = {"cuda driver": "CUDA driver", "cuda runtime": "CUDA runtime", "l4t": "L4T"}
 
 
-def page_html(report: SelftestReport) -> str:
-    """Format a report as one HTML file."""
-    facts = "".join(_row(name, escape(text)) for name, text in report.facts.items())
-    steps = "".join(_step(step) for step in report.steps)
+def write_selftest_page(path: Path, report: SelftestReport, *, planned: int) -> Path:
+    """Write the page; an existing file is replaced.
+
+    Args:
+        path: Path of the page.
+        report: Results so far.
+        planned: Number of steps of a whole self-test.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
     how = " (--quick)" if report.quick else ""
-    end = " <strong>It was interrupted.</strong>" if report.interrupted else ""
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>vsrc selftest</title>"
-        f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>"
-        f"<h1>Self-test of vsrc {escape(report.vsrc)}{how}</h1>"
-        f"<p>{escape(report.started_utc)}, {report.seconds:.0f} s.{end}</p>"
-        f"<table>{facts}</table>{steps}</html>\n"
-    )
+    values = {
+        "title": f"Self-test of vsrc {report.vsrc}{how}",
+        "badge": verdict_badge(report, planned=planned),
+        "summary": f"Started {when(report.started_utc)}, took {report.seconds:.0f} s.",
+        "machine": _machine(report.facts),
+        "notes": [*_notes(report)],
+        "groups": [Group(tables=tuple(_tables(report)))],
+    }
+    return write_page(path, "bench.html", values)
 
 
-def _step(step: StepResult) -> str:
-    said = f"<p>{escape(step.said)}</p>" if step.said else ""
-    rows = "".join(
-        f"<tr><td>{escape(check.name)}<td class={check.state}>{check.state}<td>{escape(check.said)}"
-        for check in step.checks
-    )
-    table = f"<table>{rows}</table>" if rows else ""
-    return (
-        f"<h2>{step.number}. {escape(step.name)}: <span class={step.state}>{step.state}</span>"
-        f" <small>{step.seconds:.1f} s</small></h2>{said}{table}"
-    )
+def _machine(facts: dict[str, str]) -> str:
+    """Board or processor, number of cores, system, and the GPU that was tested."""
+    cores = cores_text(int(facts["cores"])) if "cores" in facts else ""
+    name = facts.get("board") or facts.get("processor") or facts.get("architecture", "")
+    parts = (name, cores, facts.get("system", ""), facts.get("device", ""))
+    return ", ".join(part for part in parts if part)
 
 
-def _row(name: str, text: str) -> str:
-    return f"<tr><th>{escape(name)}<td>{text}"
+def _notes(report: SelftestReport) -> Iterator[Note]:
+    for step in report.steps:
+        if step.state == "failed" and step.said:
+            yield Note(f"{_name(step)}: {step.said}", bad=True)
+        for check in step.checks:
+            if check.state == "failed":
+                yield Note(f"{_name(step)}: {check.name}: {check.said}", bad=True)
+
+
+def _tables(report: SelftestReport) -> Iterator[Table]:
+    # Two columns: in three, the words of the narrow ones would be broken on a phone.
+    if report.steps:
+        rows = tuple((_name(step), _result(step)) for step in report.steps)
+        yield Table("Steps", ("", ""), rows, words=True)
+    for step in report.steps:
+        if step.checks:
+            rows = tuple(
+                (check.name, ": ".join(filter(None, (check.state, check.said))))
+                for check in step.checks
+            )
+            yield Table(f"Checks of step {_name(step)}", ("", ""), rows, words=True)
+    if report.facts:
+        facts = tuple((_NAMES.get(name, name), text) for name, text in report.facts.items())
+        yield Table("Machine and versions", ("", ""), facts, words=True)
+
+
+def _result(step: StepResult) -> str:
+    took = f" in {step.seconds:.1f} s" if step.state != "skipped" else ""
+    return ": ".join(filter(None, (f"{step.state}{took}", step.said or count_checks(step))))
+
+
+def _name(step: StepResult) -> str:
+    return f"{step.number} ({step.name})"

@@ -121,12 +121,17 @@ def report_json(report: SelftestReport) -> str:
     return json.dumps({**head, **to_json(report)}, indent=2) + "\n"
 
 
+def count_checks(step: StepResult) -> str:
+    """Format how many checks of a step passed: "2 of 5 checks passed"; empty without checks."""
+    passed = sum(check.state == "passed" for check in step.checks)
+    return f"{passed} of {len(step.checks)} checks passed" if step.checks else ""
+
+
 def report_lines(report: SelftestReport) -> list[str]:
     """Format a report as text: a line for each step, and one for each check that did not pass."""
     lines = []
     for step in report.steps:
-        count = sum(check.state == "passed" for check in step.checks)
-        passed = f" ({count} of {len(step.checks)} checks)" if step.checks else ""
+        passed = f" ({count_checks(step)})" if step.checks else ""
         said = f": {step.said}" if step.said else ""
         lines.append(
             f"{step.number} {step.name:<10} {step.state:<8}{step.seconds:6.1f} s{passed}{said}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vsrc import __version__
-from vsrc.export.selftest.page import page_html
+from vsrc.export.selftest.page import write_selftest_page
 from vsrc.export.selftest.privacy import anonymize, anonymize_files
 from vsrc.export.selftest.result import (
     KIND,
@@ -73,7 +73,7 @@ SelftestProgress = Callable[[str], None]
 
 
 def selftest(config: SelftestConfig, progress: SelftestProgress = lambda _: None) -> SelftestReport:
-    """Run the self-test, and write JSON, page and raw evidence to `config.out`.
+    """Run the self-test, and write JSON and raw evidence to `config.out`, and with jinja2 a page.
 
     Args:
         config: What to test.
@@ -208,4 +208,8 @@ def _with_facts(config: SelftestConfig, report: SelftestReport) -> SelftestRepor
 
 def _write(config: SelftestConfig, report: SelftestReport) -> None:
     write_file(config.out / REPORT_FILE, report_json(report))
-    write_file(config.out / PAGE_FILE, page_html(report))
+    page = config.out / PAGE_FILE
+    try:
+        write_selftest_page(page, report, planned=len(STEPS))
+    except MissingDependencyError:
+        page.unlink(missing_ok=True)  # that of an earlier self-test

@@ -1,4 +1,4 @@
-"""What a self-test proves: the error that ends the command, if any."""
+"""What a self-test proves: its verdict, and the error that ends the command, if any."""
 
 from __future__ import annotations
 
@@ -7,8 +7,32 @@ from pathlib import Path
 
 from vsrc.export.selftest.result import ROUND_TRIPS, SelftestReport
 from vsrc.runtime.errors import GateError, MissingDependencyError, StoppedError
+from vsrc.runtime.report.template import Badge
 from vsrc.runtime.sensors.cuda_device import find_device
 from vsrc.runtime.sensors.selftest_record import forget_selftest, remember_selftest
+
+
+def verdict_badge(report: SelftestReport, *, planned: int) -> Badge:
+    """The result of a self-test in a few words.
+
+    Args:
+        report: Results so far.
+        planned: Number of steps of a whole self-test.
+    """
+    if report.interrupted:
+        return Badge(f"interrupted in step {len(report.steps)} of {planned}", "bad")
+    if report.failed:
+        names = ", ".join(f"{step.number} ({step.name})" for step in report.failed)
+        return Badge(f"failed: step{'s'[: len(report.failed) > 1]} {names}", "bad")
+    if len(report.steps) < planned:
+        return Badge(f"unfinished: {len(report.steps)} of {planned} steps were run")
+    states = [step.state for step in report.steps]
+    counts = f"{states.count('passed')} of {planned} steps passed"
+    if skipped := states.count("skipped"):
+        counts += f", {skipped} skipped"
+    if not report.has_device and not report.quick:
+        return Badge(f"no CUDA device to test: {counts}", "bad")
+    return Badge(counts, "good")
 
 
 def check_report(report: SelftestReport, out: Path) -> None:

@@ -66,7 +66,7 @@ def require_same_pictures(session: Session, open_reference: Callable[[], Session
     if not check.passed:
         raise GateError(
             f"{session.label} differs from {label} on the sample clip: {check.psnr_db:.1f} dB "
-            f"(the limit is {LEAST_DB:.0f} dB), {format_gain(check.gain_db, digits=2)} against "
+            f"(the limit is {LEAST_DB:.0f} dB), {format_gain(check.gain_db)} against "
             f"ground truth (the limit is {LEAST_GAIN_DB} dB); use --backend ort"
         )
 

@@ -8,16 +8,11 @@ from pathlib import Path
 from vsrc.runtime.candidates.preview_config import PreviewConfig
 from vsrc.runtime.encode.targets import kept_suffix
 from vsrc.runtime.media_access import media_access
-from vsrc.runtime.shipped_models import list_shipped, shipped
+from vsrc.runtime.sample import typed_input
+from vsrc.runtime.shipped_models import typed_name
 
 _OPTIONS = ("backend", "precision", "threads", "codec", "crf", "preset", "fps")
 _FLAGS = ("allow_hdr", "deinterlace")
-
-
-def typed_name(model: Path) -> str:
-    """Name of a shipped model, path of any other: what to type after `-m`."""
-    is_shipped = model.stem in list_shipped() and model == shipped(model.stem)
-    return model.stem if is_shipped else str(model)
 
 
 def format_infer_command(config: PreviewConfig, label: str, package: Path) -> str:
@@ -34,7 +29,7 @@ def format_infer_command(config: PreviewConfig, label: str, package: Path) -> st
     ]
     options += [f"--{flag.replace('_', '-')}" for flag in _FLAGS if getattr(config, flag)]
     options += ["--allow-playlist"] if media_access().playlists else []
-    words = ["vsrc", "infer", str(config.video), "-m", name, *options]
+    words = ["vsrc", "infer", typed_input(config.video), "-m", name, *options]
     return shlex.join([*words, "-o", _output(config, label)])
 
 

@@ -11,6 +11,7 @@ from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.report.before_after import ClipShape, PageClip, before_after_clips_page
 from vsrc.runtime.report.template import Badge
+from vsrc.runtime.sample import typed_input
 from vsrc.runtime.text.size_text import format_size
 from vsrc.runtime.text.time_text import format_span
 
@@ -37,7 +38,7 @@ def write_preview_page(
     width, height = size
     return before_after_clips_page(
         path,
-        title=f"Preview of {Path(preview.video).name}",
+        title=f"Preview of {Path(typed_input(preview.video)).name}",
         summary=_summary(preview, info, is_cut=is_cut),
         badge=Badge(f"vsrc infer selects {preview.recommended}"),
         machine=str(this_machine()),

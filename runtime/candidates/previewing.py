@@ -12,11 +12,7 @@ from pathlib import Path
 
 from vsrc.runtime.candidates.lanczos import LanczosSession
 from vsrc.runtime.candidates.page_frames import Cut, choose_cut, encode_for_page, iter_result
-from vsrc.runtime.candidates.preview_command import (
-    format_ffmpeg_command,
-    format_infer_command,
-    typed_name,
-)
+from vsrc.runtime.candidates.preview_command import format_ffmpeg_command, format_infer_command
 from vsrc.runtime.candidates.preview_config import PreviewConfig, PreviewProgress
 from vsrc.runtime.candidates.preview_page import write_preview_page
 from vsrc.runtime.candidates.preview_result import (
@@ -47,7 +43,13 @@ from vsrc.runtime.package import open_package
 from vsrc.runtime.pixels import Pixels
 from vsrc.runtime.report.before_after import PageClip
 from vsrc.runtime.report.template import check_page_name, check_pages
-from vsrc.runtime.shipped_models import COMPRESSED_STUDENT, DEFAULT_STUDENT, shipped
+from vsrc.runtime.sample import typed_input
+from vsrc.runtime.shipped_models import (
+    COMPRESSED_STUDENT,
+    DEFAULT_STUDENT,
+    shipped,
+    typed_name,
+)
 from vsrc.runtime.spec import NetworkSpec
 from vsrc.runtime.text.size_text import format_size
 
@@ -180,7 +182,7 @@ class _Run:
         )
         if not frames:
             raise MediaError(
-                f"{self._config.video}: no frame at or after {self._excerpt.start:g} s"
+                f"{typed_input(self._config.video)}: no frame at or after {self._excerpt.start:g} s"
             )
         width, height = self._info.upright_size
         source = PageClip("source", original, format_size(width, height))

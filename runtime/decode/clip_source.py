@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES
+from vsrc.runtime.sample import typed_input
+from vsrc.runtime.text.count_text import count_text
 
 Subset = Literal["train", "test", "any"]
 Twin = Literal["bi", "bd", "given"]
@@ -63,6 +65,10 @@ class Layout:
     kind: str
     root: Path
     clips: tuple[ClipSource, ...]
+
+    def __str__(self) -> str:
+        """Folder, layout and number of clips."""
+        return f"{typed_input(self.root)}: {self.kind}, {count_text(len(self.clips), 'clip')}"
 
 
 def list_pictures(folder: Path) -> tuple[Path, ...]:

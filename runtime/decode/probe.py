@@ -168,7 +168,7 @@ class VideoInfo:
             f"{self.codec} {format_size(self.width, self.height)}",
             f"{float(self.rate):.6g} fps",
             self._frames_text,
-            f"{self.pix_fmt} {self.colour}",
+            f"{self.pix_fmt} {self.colour}".removesuffix(" unknown"),
         ]
         if self.sample_aspect_ratio not in (None, 1):
             parts.append(f"pixel aspect {self.sample_aspect_ratio}")

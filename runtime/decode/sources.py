@@ -22,6 +22,7 @@ from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, is_picture_file, rea
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.media_access import is_url, media_access
 from vsrc.runtime.numbering import find_matching, is_pattern
+from vsrc.runtime.sample import typed_input
 
 PIPE = "-"
 """As an input: read the video from stdin. As an output: write frames to stdout."""
@@ -106,7 +107,7 @@ def _find(text: str | Path, output: str | Path | None = None) -> Iterator[Source
     elif not path.exists() and is_pattern(path):
         yield Source(_folder_name(path.parent), tuple(find_matching(path)), is_pictures=True)
     elif path.exists() or not glob.has_magic(str(text)):
-        yield Source(str(path), (path,), is_pictures=False)
+        yield Source(typed_input(path), (path,), is_pictures=False)
     else:
         yield from _match(str(text), output)
 

@@ -12,7 +12,7 @@ from vsrc.runtime.latency.regression import LEAST_CHANGE, BenchComparison, compa
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.latency.sections import Stages
 from vsrc.runtime.latency.table import COLUMNS, median_ms, on_front, table_rows
-from vsrc.runtime.latency.text import SOAK_WORDS, count_text, latency_cells, report_notes
+from vsrc.runtime.latency.text import SOAK_WORDS, latency_cells, report_notes
 from vsrc.runtime.report.before_after import Table
 from vsrc.runtime.report.chart import (
     Bar,
@@ -34,6 +34,7 @@ from vsrc.runtime.report.page_parts import (
     when,
 )
 from vsrc.runtime.report.template import Badge, write_page
+from vsrc.runtime.text.count_text import count_text
 from vsrc.runtime.text.size_text import format_shape
 
 STAGE_NAMES = ("decode", "upload", "pre", "network", "post", "download", "encode")

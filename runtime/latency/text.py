@@ -11,6 +11,7 @@ from vsrc.runtime.latency.model_names import model_name, with_network
 from vsrc.runtime.latency.report import BenchReport
 from vsrc.runtime.report.distribution import Distribution
 from vsrc.runtime.report.interval import Interval
+from vsrc.runtime.text.count_text import count_text
 from vsrc.runtime.text.size_text import format_shape
 
 WIDTH = 80
@@ -261,8 +262,3 @@ def _ms(value: float) -> str:
 
 def _mb(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else f"{size_bytes / 1e6:.0f} MB"
-
-
-def count_text(number: int, noun: str) -> str:
-    """Format a number of things: "1 thread", "2 threads"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

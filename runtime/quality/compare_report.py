@@ -14,6 +14,7 @@ from vsrc.runtime.picture.likeness import SSIM_WINDOW, psnr, ssim
 from vsrc.runtime.report.before_after import Curve, Table, WorstFrames
 from vsrc.runtime.report.chart import Line
 from vsrc.runtime.report.template import Badge
+from vsrc.runtime.text.decibels import format_psnr
 from vsrc.runtime.text.size_text import format_size
 
 
@@ -42,7 +43,7 @@ class Compared:
     @property
     def psnr_text(self) -> str:
         """Mean over the frames, as text."""
-        return f"{fmean(_infinite(self.psnr_y_db)):.2f} dB"
+        return format_psnr(fmean(_infinite(self.psnr_y_db)), digits=2)
 
     @property
     def detail(self) -> str:
@@ -54,7 +55,9 @@ class Compared:
         values = _infinite(self.psnr_y_db)
         worst = min(range(len(values)), key=values.__getitem__)
         mean_ssim = f"{fmean(self.ssim_y):.4f}" if self.ssim_y else "-"
-        return (self.label, self.psnr_text, mean_ssim, f"{values[worst]:.2f} dB, frame {worst + 1}")
+        lowest = format_psnr(values[worst], digits=2)
+        place = "" if math.isinf(values[worst]) else f", frame {worst + 1}"
+        return (self.label, self.psnr_text, mean_ssim, f"{lowest}{place}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 from vsrc.runtime.decode.detection import PICTURE_SUFFIXES
 from vsrc.runtime.decode.playlists import with_members
@@ -37,6 +38,7 @@ from vsrc.runtime.report.before_after import (
     before_after_page,
 )
 from vsrc.runtime.report.template import check_page_name, check_pages
+from vsrc.runtime.sample import typed_input
 
 Row = tuple[Pixels8, ...]
 """The same frame of every source."""
@@ -177,12 +179,12 @@ def _labels(config: CompareConfig) -> list[str]:
     Raises:
         ValueError: Two of them are the same file.
     """
-    paths = [path.resolve() for path in config.sources]
+    paths = [Path(typed_input(path)).resolve() for path in config.sources]
     for depth in range(1, 1 + max(len(path.parts) for path in paths)):
         labels = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(labels)) == len(labels):
             return labels
-    raise ValueError(f"{config.left} is compared with itself; name different files")
+    raise ValueError(f"{typed_input(config.left)} is compared with itself; name different files")
 
 
 def _write_pictures(

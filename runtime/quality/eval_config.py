@@ -60,8 +60,23 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class EvalProgress:
-    """Progress of an evaluation: model, clip, and frames of that clip."""
+    """Progress of an evaluation.
+
+    Attributes:
+        model: Upscaler that is scored.
+        clip: Name of the current clip.
+        frames: Number of its frames that are scored.
+        number: Number of the clip, from 1.
+        clips: Number of clips.
+    """
 
     model: str
     clip: str
     frames: int
+    number: int
+    clips: int
+
+    def __str__(self) -> str:
+        """Clip and frame: "2 of 11 clips  calendar  frame 3"."""
+        clip = f"{self.number} of {self.clips} clips  {self.clip}"
+        return f"{clip}  frame {self.frames}"

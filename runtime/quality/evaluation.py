@@ -155,7 +155,7 @@ def score_upscaler(
         progress: Called after each frame.
     """
     scores = []
-    for clip in clips:
+    for number, clip in enumerate(clips, 1):
         metrics = [kind.create(border) for kind in kinds.values()]
         count = 0
         pairs = zip(clip.truth(), upscaler.upscale_clip(clip), strict=not upscaler.doubles)
@@ -163,7 +163,7 @@ def score_upscaler(
             for metric in metrics:
                 metric.add(sr, truth)
             count += 1
-            progress(EvalProgress(upscaler.label, clip.name, count))
+            progress(EvalProgress(upscaler.label, clip.name, count, number, len(clips)))
         if not count:
             raise DataError(f"{clip.name} has no frames")
         values = {name: v for metric in metrics for name, v in metric.result().items()}

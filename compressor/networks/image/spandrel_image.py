@@ -257,8 +257,8 @@ def _descriptor(
             ) from error
         return descriptor
     raise MismatchError(
-        f"{path}: spandrel recognises no architecture in it; if it is one of vsrc's networks, "
-        "name it: create(NAME) and load_weights"
+        f"{path}: spandrel recognises no architecture in it; name its network, one of vsrc or "
+        "module:function, and give this file as its weights"
     )
 
 

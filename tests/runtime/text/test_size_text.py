@@ -4,7 +4,6 @@ import pytest
 from click.testing import CliRunner
 
 from vsrc.cli import main
-from vsrc.runtime.text.decibels import format_gain
 from vsrc.runtime.text.size_text import format_shape, format_size, hint_at_swapped_shape
 
 
@@ -33,11 +32,3 @@ def test_the_hint_comes_once_and_changes_nothing() -> None:
     assert done.exit_code == 1  # for the model that does not exist
     done = CliRunner().invoke(main, ["bench", "no.vsrc", "--shape", "1080x1920"])
     assert "portrait" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("gain", "text"),
-    [(-0.0185, "-0.0185 dB"), (0.0185, "+0.0185 dB"), (-0.00001, "0.0000 dB"), (0, "0.0000 dB")],
-)
-def test_a_loss_is_negative_and_zero_has_no_sign(gain: float, text: str) -> None:
-    assert format_gain(gain) == text

@@ -1,0 +1,54 @@
+"""The name `sample` is shown as it was typed, not as a path inside the installed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from vsrc.cli import main
+from vsrc.runtime.sample import SAMPLE_CLIP
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("infer", "sample", "-m", "edge-s", "-o", "a.mp4", "--dry-run"),
+        ("infer", "sample", "-m", "edge-s", "-o", "out/", "--dry-run"),
+        ("infer", "sample", "-m", "edge-s", "-o", "a.mp4", "--frames", "1"),
+        ("infer", "sample", "-m", "edge-s", "-o", "a.mp4", "--start", "500"),
+        ("preview", "sample", "-m", "edge-s", "-o", "a.html", "--start", "500"),
+        ("compare", "sample", "sample", "-o", "a.html"),
+        ("calibrate", "edge-s", "sample", "-o", "a.vsrc", "--windows", "1"),
+        ("data", "check", "sample"),
+        (
+            "distill",
+            "--student",
+            "edge-s",
+            "--objective",
+            "none",
+            "--data",
+            "sample",
+            "-o",
+            "a.vsrc",
+            "--dry-run",
+        ),
+    ],
+)
+def test_messages_name_it_sample(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = CliRunner().invoke(main, words, prog_name="vsrc").output
+    assert "sample" in output
+    assert str(SAMPLE_CLIP.parent) not in output
+
+
+def test_a_copy_of_a_shipped_model_names_it_as_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["pack", "edge-s", "-o", "a.vsrc"], prog_name="vsrc")
+    assert done.exit_code == 0, done.output
+    assert "copy of edge-s" in done.output
