@@ -2,7 +2,7 @@
 
     python benchmarks/pareto.py --data CLIPS --weights FOLDER --animevideo WHEEL
                                 --lpips-vgg vgg16.safetensors --lpips-heads FILE
-                                [--picture docs/images/pareto.png]
+                                [--picture docs/images/pareto.png] [--rows docs/results/pareto.json]
 
 CLIPS is a folder of HR clips that nothing was trained or chosen on. FOLDER holds the official
 weights of `PEERS`; they become packages by `vsrc pack` and run through the same graphs and the same
@@ -11,17 +11,21 @@ runtime as the students. WHEEL: see benchmarks/animevideo.py; VGG16: see benchma
 LR is made by MATLAB's bicubic, and is restored as it is and coded by x264 at CRF 28. PSNR and SSIM
 are of Y, without the outermost 4 pixels. Times are CPU time of one thread, least of several rounds
 in turn, so that other work on the machine disturbs them little.
+
+With --rows, figures are kept in a file, and what is not measured again is taken from it: after new
+weights of a student, `--students NAME.vsrc --peers --rounds 0` measures their quality alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -144,12 +148,14 @@ def main() -> None:
     parser.add_argument("--lpips-vgg", type=Path)
     parser.add_argument("--lpips-heads", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=Path, help="JSON of all figures, read and written")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), help="names in the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vsrc-pareto-") as name:
         folder = Path(name)
+        students = ours() if options.students is None else options.students
         candidates = [Candidate("bicubic", {BICUBIC: bicubic(4)})]
-        candidates += [of_package(with_int8(path, folder)) for path in options.students or ours()]
+        candidates += [of_package(with_int8(path, folder)) for path in students]
         candidates += [official(name, options.weights, folder) for name in options.peers]
         if options.animevideo:
             candidates.append(of_peer(AnimeVideo(options.animevideo, threads=1)))
@@ -158,7 +164,10 @@ def main() -> None:
         if options.lpips_vgg:
             lpips = {"lpips": lpips_kind(options.lpips_vgg, options.lpips_heads)}
             judge(candidates, clips_of(options.data, options.lpips_frames), lpips, exact_only=True)
-        take_times(candidates, options.clip, options.rounds)
+        if options.rounds:
+            take_times(candidates, options.clip, options.rounds)
+    if options.rows:
+        candidates = with_kept_rows(candidates, options.rows)
     print("\n".join(table(candidates)))
     if options.picture:
         draw(candidates, options.picture)
@@ -270,6 +279,41 @@ def take_times(candidates: Sequence[Candidate], clip: Path, rounds: int) -> None
                 seconds = time.process_time() - started
                 if at:  # the first round warms up
                     candidate.ms.setdefault(way, []).append(seconds / len(frames) * 1000)
+
+
+def with_kept_rows(candidates: Sequence[Candidate], path: Path) -> list[Candidate]:
+    """Add the figures of a file that were not measured again, and write all to it."""
+    rows = {row.name: row for row in read_rows(path)} if path.exists() else {}
+    for one in candidates:
+        before = rows.get(one.name)
+        rows[one.name] = replace(one, ms=before.ms) if before and not one.ms else one
+    found = list(rows.values())
+    written = [
+        {
+            "name": one.name,
+            "ways": list(one.upscalers),
+            "parameters": one.parameters,
+            "gmac": one.gmac,
+            "values": [[*key, dict(values)] for key, values in one.values.items()],
+            "ms": one.ms,
+        }
+        for one in found
+    ]
+    path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    return found
+
+
+def read_rows(path: Path) -> Iterator[Candidate]:
+    """Read candidates that can be shown, but not run."""
+    for row in json.loads(path.read_text(encoding="utf-8")):
+        yield Candidate(
+            row["name"],
+            dict.fromkeys(row["ways"], Upscaler(row["name"], lambda _: iter(()))),
+            row["parameters"],
+            row["gmac"],
+            values={(way, kind): values for way, kind, values in row["values"]},
+            ms=row["ms"],
+        )
 
 
 def table(candidates: Sequence[Candidate]) -> Iterator[str]:
