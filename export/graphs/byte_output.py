@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsrc.export.graphs.graph_index import GraphIndex
+from vsrc.export.graphs.graph_index import GraphIndex, drop_unread_constants
 
 if TYPE_CHECKING:
     import onnx
@@ -57,7 +57,8 @@ def quantise_output(model: onnx.ModelProto) -> int:
     )
     if turned is not None:
         turned.output[0] = output.name
-    gone = {node.name for node in (chain[0], rounding, clip, scaling)}
+    removed = (chain[0], rounding, clip, scaling)
+    gone = {node.name for node in removed}
     kept = [node for node in graph.node if node.name not in gone]
     at = len(kept) if turned is None else kept.index(turned)
     stale = {name for node in chain for name in node.output} - {output.name}
@@ -65,5 +66,6 @@ def quantise_output(model: onnx.ModelProto) -> int:
     del graph.node[:], graph.value_info[:]
     graph.node.extend([*kept[:at], quantise, *kept[at:]])
     graph.value_info.extend(known)
+    drop_unread_constants(graph, (name for node in removed for name in node.input))
     logger.info("the output is rounded and clipped by QuantizeLinear")
     return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +75,15 @@ def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     from onnx import helper
 
     return {each.name: helper.get_attribute_value(each) for each in node.attribute}
+
+
+def drop_unread_constants(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    """Remove those of the named initializers that no node reads any more."""
+    read = {name for node in graph.node for name in node.input}
+    unread = set(names) - read
+    kept = [tensor for tensor in graph.initializer if tensor.name not in unread]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def has_values(array: NDArray[Any] | None, *values: float) -> bool:

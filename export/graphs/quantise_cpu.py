@@ -23,6 +23,7 @@ from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution, convolutions
 from vsrc.calibration.qdq import LEVELS, quantise_weight
 from vsrc.calibration.rounding import round_keeping_sums
+from vsrc.export.graphs.graph_index import drop_unread_constants
 
 if TYPE_CHECKING:
     import onnx
@@ -241,9 +242,7 @@ class _Writer:
             ordered += self._after.get(node.name, [])
         del graph.node[:]
         graph.node.extend(ordered)
-        read = {name for node in graph.node for name in node.input}
-        for name in sorted(self._replaced - read):
-            graph.initializer.remove(self._tensors[name])
+        drop_unread_constants(graph, self._replaced)
 
     def _pair(self, tensor: str, stem: str, value_range: Range) -> list[onnx.NodeProto]:
         from onnx import helper

@@ -37,6 +37,8 @@ def test_images_are_the_same(traced: Traced, folds: bool) -> None:
     kinds = [node.op_type for node in model.graph.node]
     assert not {"Round", "Clip"} & set(kinds)
     assert kinds.count("Cast") == 1  # of the input
+    read = {name for node in model.graph.node for name in node.input}
+    assert {tensor.name for tensor in model.graph.initializer} <= read  # or a warning of each
     found = _run(model, lr)
     ties = np.abs(np.moveaxis(exact, 1, -1) % 1 - 0.5) < 1e-4
     np.testing.assert_array_equal(found[~ties], expected[~ties])
