@@ -190,3 +190,40 @@ def test_distill_keeps_nothing_before_its_first_step(clips: Path, tmp_path: Path
     last, files = stopped(arguments, "a.mp4: 1 of 2", signal.SIGTERM, tmp_path)
     assert last == "vsrc: interrupted; nothing was saved"
     assert files == {}
+
+
+AT_AN_IMPORT = """
+import os, signal, sys
+for name in ("SIGINT", "SIGHUP"):  # as at a terminal, whatever started the tests
+    signal.signal(getattr(signal, name), signal.default_int_handler)
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.Signals[number])
+
+module, number = sys.argv.pop(1), sys.argv.pop(1)
+sys.meta_path.insert(0, Finder())
+from vsrc.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "vsrc.cli",
+        "click",
+        "vsrc.runtime.processes.stop_signal",
+        "vsrc.runtime.processes.stop_watch",
+        "vsrc.commands.zoo",
+        "vsrc.compressor.zoo",
+    ],
+)
+def test_a_signal_while_vsrc_is_imported_is_no_traceback(module: str, number: str) -> None:
+    command = [sys.executable, "-c", AT_AN_IMPORT, module, number, "zoo", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert re.fullmatch(r"vsrc: interrupted.*\n", done.stderr), done.stderr
+    assert done.stdout == ""
