@@ -8,6 +8,8 @@ modules of its own, so in a folder that is not yours use `vsrc`, or `python -P -
 import os
 import sys
 
+_STOPPED = 130
+
 
 def main() -> None:
     """Run the command line; a stop signal ends it with 130 also while it is being imported."""
@@ -20,13 +22,30 @@ def main() -> None:
 
     from vsrc.cli import main as run_command
 
-    run_command()
+    try:
+        run_command()
+    except SystemExit as ending:
+        if ending.code == _STOPPED:
+            _end_quickly()
+        raise
 
 
 def _end(_number: int, _frame: object) -> None:
     """End the process; only before a command begins and after it has ended."""
     os.write(2, b"vsrc: interrupted\n")
-    os._exit(130)
+    os._exit(_STOPPED)
+
+
+def _end_quickly() -> None:
+    """End a stopped command without waiting for its threads and the end of torch's modules."""
+    import atexit
+    from contextlib import suppress
+
+    atexit._run_exitfuncs()  # temporary files, workers, what was logged
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or there was none
+            stream.flush()
+    os._exit(_STOPPED)
 
 
 if __name__ == "__main__":

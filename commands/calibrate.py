@@ -103,6 +103,7 @@ def calibrate_command(
     """
     from vsrc.calibration.calibrating import calibrate, replacing_measured
     from vsrc.calibration.calibration_text import calibration_text
+    from vsrc.export.packing.place import open_made
     from vsrc.runtime.package import advised_export
 
     told = take_told(options)
@@ -112,9 +113,9 @@ def calibrate_command(
     config = CalibrationConfig(package=package, **options)
     if place.is_new:
         config = replacing_measured(config)
-    _add_fp32(config)
     headline = f"{package}: {config.windows} windows of {' '.join(map(str, config.clips))}"
-    with CalibrationBar(headline) as bar:
+    with open_made(place), CalibrationBar(headline) as bar:
+        _add_fp32(config)
         result = calibrate(config, progress=bar)
     for note in result.calibration.notes:
         echo_line(f"warning: {note}", err=True)
