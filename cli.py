@@ -58,20 +58,27 @@ class _Main(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click declares it
         from vsrc.runtime.processes.stop_signal import raise_on_stop_signal
         from vsrc.runtime.processes.stop_watch import watch_stop_signals
+
+        try:
+            with watch_stop_signals(), raise_on_stop_signal():
+                return self._invoke_explained(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            _fail("interrupted; nothing was saved", 130)
+
+    def _invoke_explained(self, ctx: click.Context) -> Any:  # noqa: ANN401
         from vsrc.runtime.text.quoting import printable_lines
 
-        with watch_stop_signals(), raise_on_stop_signal():
-            try:
-                return super().invoke(ctx)
-            except (KeyboardInterrupt, click.Abort):
-                _fail("interrupted; nothing was saved", 130)
-            except click.exceptions.Exit:
-                raise
-            except click.ClickException as error:
-                error.message = printable_lines(_with_example(error))  # type: ignore[misc]
-                raise
-            except Exception as error:
-                _fail(*_explain(error))
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            _fail("interrupted; nothing was saved", 130)
+        except click.exceptions.Exit:
+            raise
+        except click.ClickException as error:
+            error.message = printable_lines(_with_example(error))  # type: ignore[misc]
+            raise
+        except Exception as error:
+            _fail(*_explain(error))
 
 
 def _with_example(error: click.ClickException) -> str:

@@ -1,10 +1,12 @@
-"""Commands that are killed (SIGKILL) at any moment: nothing is lost, and a second run ends well.
+"""Commands that are killed or stopped at any moment: nothing is lost, and a second run ends well.
 
-    python benchmarks/kills.py [--kills 60] [--seed 0] [--only infer,compare] [--json FILE]
+    python benchmarks/kills.py [--how kill|once|twice] [--kills 60] [--seed 0] [--only infer,pack]
+                               [--json FILE]
 
 Each command runs once undisturbed, which gives its files and its duration; then, in fresh folders,
-it is killed with all its children at a random moment of that duration and run again. A kill is a
-failure if
+it is ended at a random moment of that duration and run again: by SIGKILL, or, as by Ctrl+C at a
+terminal, by SIGINT to the process and its children, once, or again after 1.2 seconds if it is
+still there. A run is a failure if
 
     torn        a file of the result is there and is not the whole file
     input       an input or the model was changed
@@ -12,6 +14,10 @@ failure if
     different   its result is another one than that of the undisturbed run
     left over   hidden files of the killed run are there after it
     alive       a process of the killed run is there two seconds later
+    status      SIGINT: the status is not 130, unless the result is whole (0, or as Python ends)
+    slow        SIGINT: it takes more than two seconds, or one after the second
+    traceback   SIGINT: there is one on stderr
+    pending     SIGINT: an unfinished file or folder is there
 """
 
 from __future__ import annotations
@@ -31,6 +37,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vsrc.compressor.network_package import write_package
 from vsrc.compressor.networks import create
@@ -42,6 +49,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.small_clip import write_small_clip
 
 INPUTS = ("a.mp4", "b.mp4", "lib", "s.vsrc/model.json", "s.vsrc/graphs", "csd.vsrc")
+How = Literal["kill", "once", "twice"]
+STDERR = ".stderr"
+LIMIT_SECONDS = 2.0
+AGAIN_SECONDS = 1.2  # signals closer than a second are one wish
 TRAINING = "--set batch=1 --set patch=16 --set workers=0 --set threads=1"
 
 
@@ -117,10 +128,11 @@ COMMANDS = {
 
 @dataclass(frozen=True)
 class Kill:
-    """One killed command and what was wrong; empty for nothing."""
+    """One command that was ended and what was wrong; empty for nothing."""
 
     command: str
     seconds: float
+    ended_seconds: float
     failures: tuple[str, ...]
 
 
@@ -139,12 +151,17 @@ def main() -> None:
             if name not in whole:
                 whole[name] = undisturbed(material, Path(folder) / name, name)
             place = Path(folder) / f"{number}-{name}"
-            kills.append(kill(material, place, name, whole[name], draw))
+            seconds = draw.uniform(0, whole[name][0])
+            kills.append(kill(material, place, name, whole[name], seconds, options.how))
             shutil.rmtree(place)
             print(f"{number + 1} of {options.kills}: {kills[-1]}", file=sys.stderr, flush=True)
     failed = [vars(each) for each in kills if each.failures]
     counts = {name: sum(each.command == name for each in kills) for name in whole}
-    report = {"kills": len(kills), "seed": options.seed, "commands": counts, "failed": failed}
+    longest = max((each.ended_seconds for each in kills), default=0.0)
+    report = {
+        "how": options.how, "kills": len(kills), "seed": options.seed, "commands": counts,
+        "longest_seconds": longest, "failed": failed,
+    }  # fmt: skip
     text = json.dumps(report, indent=2)
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")
@@ -155,6 +172,7 @@ def main() -> None:
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--how", choices=("kill", "once", "twice"), default="kill")
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="only these commands, with commas")
@@ -182,38 +200,98 @@ def undisturbed(material: Path, place: Path, name: str) -> tuple[float, dict[str
 
 
 def kill(
-    material: Path, place: Path, name: str, whole: tuple[float, dict[str, str]], draw: random.Random
+    material: Path,
+    place: Path,
+    name: str,
+    whole: tuple[float, dict[str, str]],
+    seconds: float,
+    how: How,
 ) -> Kill:
-    """Kill a command and run it again."""
+    """End a command and run it again."""
     command = COMMANDS[name]
     shutil.copytree(material, place)
     inputs = [each for each in INPUTS if not each.startswith(command.results)]
     before = hashes(place, inputs)
-    seconds = draw.uniform(0, whole[0])
-    failures = []
-    with started(place, command.line) as process:
-        time.sleep(seconds)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        time.sleep(2)
-        if any(members(process.pid)):
-            failures.append("alive")
-            os.killpg(process.pid, signal.SIGKILL)
+    ended, status, failures = end(place, command.line, seconds, how)
     torn = hashes(place, command.results)
+    is_whole = torn.keys() == whole[1].keys()
+    if how != "kill":
+        failures += stopping_failures(place, ended, status, is_whole=is_whole)
     if differs(torn, whole[1], command) and not command.line.endswith("--overwrite"):
         failures.append("torn")
     with started(place, f"{command.line} {command.again}") as process:
-        if process.wait():
-            is_there = bool(command.results) and torn.keys() == whole[1].keys()  # was complete
-            failures += [] if is_there else ["second run"]
+        if process.wait() and not (command.results and is_whole):  # was complete
+            failures.append("second run")
     after = hashes(place, command.results)
     if after.keys() != whole[1].keys() or differs(after, whole[1], command):
         failures.append("different")
     if hashes(place, inputs) != before:
         failures.append("input")
-    if any(path.name.startswith(".") and path.name != MARKER for path in place.rglob("*")):
+    if any(path.name not in (MARKER, STDERR) for path in place.rglob(".*")):
         failures.append("left over")
-    return Kill(name, round(seconds, 3), tuple(failures))
+    return Kill(name, round(seconds, 3), round(ended, 3), tuple(failures))
+
+
+def end(place: Path, line: str, seconds: float, how: How) -> tuple[float, int, list[str]]:
+    """End a command after some time; return the seconds that it takes, its status and failures."""
+    ended = 0.0
+    with started(place, line) as process:
+        if how == "kill":
+            time.sleep(seconds)
+            os.kill(process.pid, signal.SIGKILL)
+            status = process.wait()
+        else:
+            wait_for_handlers(process)
+            time.sleep(seconds)
+            ended, status = interrupt(process, is_twice=how == "twice")
+        time.sleep(2)
+        is_alive = any(members(process.pid))
+        if is_alive:
+            os.killpg(process.pid, signal.SIGKILL)
+    return ended, status, ["alive"] if is_alive else []
+
+
+def wait_for_handlers(process: subprocess.Popen[bytes]) -> None:
+    """Wait until vsrc handles SIGTERM: before that, Python itself answers SIGINT."""
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        caught = int(status.read_text().partition("SigCgt:")[2].split()[0], 16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.005)
+
+
+def interrupt(process: subprocess.Popen[bytes], *, is_twice: bool) -> tuple[float, int]:
+    """Send SIGINT to a group; return the seconds that it takes, since the last, and the status."""
+    for wait in (AGAIN_SECONDS if is_twice else 60.0, 60.0):
+        began = time.perf_counter()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        try:
+            status = process.wait(wait)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+        status = process.wait()
+    return time.perf_counter() - began, status
+
+
+def stopping_failures(place: Path, ended: float, status: int, *, is_whole: bool) -> list[str]:
+    """What is wrong with the end of a command that was interrupted."""
+    words = (place / STDERR).read_text(errors="replace")
+    pending = [path for path in place.rglob("*") if ".pending" in path.name]
+    checks = {
+        "status": status == 130 or (status in (0, -signal.SIGINT) and is_whole),
+        "slow": ended <= LIMIT_SECONDS,
+        "traceback": not ("Traceback" in words or "Aborted!" in words),
+        "pending": not pending,
+    }
+    failures = [name for name, is_good in checks.items() if not is_good]
+    if failures:
+        print(f"{failures}: {status=} {pending=} {words[-2000:]}", file=sys.stderr)
+    return failures
 
 
 def differs(files: dict[str, str], whole: dict[str, str], command: Command) -> bool:
@@ -227,12 +305,18 @@ def differs(files: dict[str, str], whole: dict[str, str], command: Command) -> b
 
 def started(place: Path, line: str) -> subprocess.Popen[bytes]:
     """Start a command as the leader of a group of processes."""
-    child = prepare_child("from vsrc.cli import main; main()", *line.split())
+    child = prepare_child("from vsrc.__main__ import main; main()", *line.split())
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(
-        child.command, env=child.environment, cwd=place, start_new_session=True, stdin=quiet,
-        stdout=quiet, stderr=quiet,
-    )  # fmt: skip
+    with (place / STDERR).open("wb") as errors:
+        return subprocess.Popen(
+            child.command, env=child.environment, cwd=place, start_new_session=True, stdin=quiet,
+            stdout=quiet, stderr=errors, preexec_fn=heed_interrupts,
+        )  # fmt: skip
+
+
+def heed_interrupts() -> None:
+    """Undo that a shell lets what it starts in the background ignore Ctrl+C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def members(group: int) -> Iterator[int]:

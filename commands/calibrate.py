@@ -103,6 +103,7 @@ def calibrate_command(
     """
     from vsrc.calibration.calibrating import calibrate, replacing_measured
     from vsrc.calibration.calibration_text import calibration_text
+    from vsrc.export.packing.place import open_made
     from vsrc.runtime.package import advised_export
     from vsrc.runtime.sample import typed_input
     from vsrc.runtime.text.count_text import count_text
@@ -114,10 +115,10 @@ def calibrate_command(
     config = CalibrationConfig(package=package, **options)
     if place.is_new:
         config = replacing_measured(config)
-    _add_fp32(config)
     clips = " ".join(map(typed_input, config.clips))
     headline = f"{package}: {count_text(config.windows, 'window')} of {clips}"
-    with CalibrationBar(headline) as bar:
+    with open_made(place), CalibrationBar(headline) as bar:
+        _add_fp32(config)
         result = calibrate(config, progress=bar)
     for note in result.calibration.notes:
         echo_line(f"warning: {note}", err=True)

@@ -56,6 +56,7 @@ def data_check_command(folder: Path, as_json: bool, **needs: Any) -> None:  # no
     Lists layout, clips, frames, cuts, damaged files, how LR files were made, and what training with
     these settings of vsrc distill would leave out.
     """
+    from vsrc.runtime.decode.clip_layouts import describe_skipped
     from vsrc.runtime.errors import DataError
     from vsrc.runtime.installation import require_installed
 
@@ -76,6 +77,8 @@ def data_check_command(folder: Path, as_json: bool, **needs: Any) -> None:  # no
         for clip in report.details:
             echo_line(clip)
         echo(quoted(report))
+    for line in describe_skipped(report.skipped):
+        echo_line(line, err=True)
     if report.broken or report.refused:
         raise DataError(
             f"{report.broken} of {len(report.details)} clips cannot be used, and training would "

@@ -238,13 +238,16 @@ def export_command(
         video=video,
         allow_code=allow_code,
     )
+    from vsrc.export.packing.place import open_made
+
     place = writable(model, output, told, verb="export")
     is_typed = any(":" in str(name) for name in (model, told["network"]) if name is not None)
     config = replace(config, package=place.path, allow_code=allow_code or is_typed)
     if place.is_new and _is_there(config):
         result = ExportResult((), {})
     else:
-        result = _export(replace(config, overwrite=overwrite or place.is_new))
+        with open_made(place):
+            result = _export(replace(config, overwrite=overwrite or place.is_new))
     if as_json:
         echo_json(result)
     else:

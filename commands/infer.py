@@ -227,6 +227,7 @@ def _check_models(
 
 
 def _show_plan(config: InferConfig, *, as_json: bool) -> None:
+    from vsrc.runtime.decode.clip_layouts import describe_skipped
     from vsrc.runtime.errors import MediaError
     from vsrc.runtime.jobs.dry_run import estimate_run, format_estimate
 
@@ -237,8 +238,9 @@ def _show_plan(config: InferConfig, *, as_json: bool) -> None:
         echo_json(estimate)
     else:
         echo("\n".join(format_estimate(estimate)))
-    for failure in estimate.failures:
-        echo_line(failure.error, err=True)
+    failures = [failure.error for failure in estimate.failures]
+    for line in (*describe_skipped(estimate.skipped), *failures):
+        echo_line(line, err=True)
     if failed := len(estimate.failures):
         total = failed + len(estimate.plans) + len(estimate.done)
         raise MediaError(f"{failed} of {total} inputs could not be upscaled")

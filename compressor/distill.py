@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +31,7 @@ from vsrc.compressor.results import (
     write_results,
 )
 from vsrc.compressor.run_header import RunHeader, run_header
+from vsrc.compressor.run_outputs import prepare_outputs
 from vsrc.compressor.teacher_cache import open_shards_for
 from vsrc.compressor.training.batches import batches_from
 from vsrc.compressor.training.checkpoint import find_checkpoints as checkpoints_in
@@ -42,20 +41,10 @@ from vsrc.compressor.training.processes import device_of
 from vsrc.compressor.training.progress import TrainProgress
 from vsrc.compressor.training.trainer import Trainer, stopped_message
 from vsrc.compressor.training.validation import bicubic_psnr_on, psnr_on, side_by_side
-from vsrc.runtime.errors import (
-    OutputError,
-    StoppedError,
-    TrainingError,
-    VsrcError,
-    describe_error,
-)
-from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
-from vsrc.runtime.package import check_new_folder
+from vsrc.runtime.errors import StoppedError, TrainingError, VsrcError, describe_error
 from vsrc.runtime.schema import to_json
 
 logger = logging.getLogger(__name__)
-
-_FOLDERS_OF_A_RUN = ("checkpoints", "tensorboard", "teacher.vsrc")
 
 DistillCallback = Callable[[IngestProgress | TrainProgress], None]
 HeaderCallback = Callable[[RunHeader], None]
@@ -127,7 +116,7 @@ def _distill(
     announce: HeaderCallback | None,
     command: str,
 ) -> None:
-    _refuse_to_lose(config)
+    prepare_outputs(config)
     if config.degradation == "real":
         check_codecs()
     built = build(config)
@@ -186,44 +175,6 @@ def _run(
     if trainer.accelerator.is_main_process:
         write_results(config, built, network, data=data, command=command, psnr=trainer.psnr)
     trainer.accelerator.wait_for_everyone()
-
-
-def _refuse_to_lose(config: DistillConfig) -> None:
-    """Refuse early to overwrite an existing run, or what this one reads."""
-    if int(os.environ.get("RANK", "0")) > 0:
-        return  # only the first process checks and removes
-    started = bool(checkpoints_in(config.run_folder / "checkpoints"))
-    inputs = _inputs(config)
-    overwrite = config.overwrite or (config.resume and started)
-    check_new_folder(config.output, overwrite=overwrite, inputs=inputs)
-    cleared = _FOLDERS_OF_A_RUN if not config.resume else ("teacher.vsrc",)
-    replaced = [
-        PlannedOutput(config.run_folder / name, "--run-dir", replaces_folder=True)
-        for name in cleared
-    ]
-    check_outputs(replaced, inputs=inputs, overwrite=True)
-    if started and not config.resume:
-        if not config.overwrite:
-            raise OutputError(
-                f"{config.run_folder} holds a run already: add --resume to continue it, or "
-                "--overwrite to start over"
-            )
-        _clear(config.run_folder)
-
-
-def _inputs(config: DistillConfig) -> list[Path]:
-    """List all that a run reads, apart from its recipe."""
-    files = (config.teacher_weights, config.student_weights, config.device_profile)
-    folders = (*config.data, config.teacher_cache)
-    models = model_files(config.student, config.teacher)
-    return [*models, *(path for path in (*files, *folders) if path is not None)]
-
-
-def _clear(run_folder: Path) -> None:
-    """Remove the files of a run and nothing else: the folder may hold other files of the user."""
-    for name in _FOLDERS_OF_A_RUN:
-        shutil.rmtree(run_folder / name, ignore_errors=True)
-    (run_folder / "log.jsonl").unlink(missing_ok=True)
 
 
 def _trainer(

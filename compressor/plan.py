@@ -10,11 +10,15 @@ from dataclasses import dataclass
 import torch
 
 from vsrc.compressor.build import build
+from vsrc.compressor.data.ingest import find_unreadable
+from vsrc.compressor.data.library import Skipped
+from vsrc.compressor.data.real import check_codecs
 from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.compressor.latency_target import resolve_target
 from vsrc.compressor.networks.layers.counting import parameter_count
 from vsrc.compressor.patch_size import round_patch
 from vsrc.compressor.run_header import describe_network
+from vsrc.compressor.run_outputs import check_run_outputs
 from vsrc.compressor.teacher_cache import open_shards_for
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.contract import check_contract, noise_clips
@@ -34,6 +38,7 @@ class DistillPlan:
         teacher: Description of the teacher, if there is one.
         objective_parameters: Number of weights trained along and not kept.
         data: One line per data folder: the recognised layout.
+        skipped: Clips that cannot be opened, which the run would skip.
         images_per_step: Number of HR frames upscaled in one step of one process.
         steps: Number of updates of the run.
         step_seconds: Time of a step on noise, seconds; the shortest of a few.
@@ -45,6 +50,7 @@ class DistillPlan:
     teacher: NetworkSpec | None
     objective_parameters: int
     data: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
     images_per_step: int
     steps: int
     step_seconds: float
@@ -60,6 +66,7 @@ class DistillPlan:
                 f"teacher    {'none' if self.teacher is None else describe_network(self.teacher)}",
                 f"objective  {self.objective_parameters:,} parameters outside of the student",
                 *(f"data       {line}" for line in self.data),
+                *(f"skipped    {clip.name}: {clip.reason}" for clip in self.skipped),
                 f"step       {self.images_per_step} images, {self.step_seconds:.3g} s",
                 f"total      {hours} h {minutes:02d} min for {self.steps} steps",
                 f"memory     {self.peak_bytes / 1e9:.2f} GB peak",
@@ -71,16 +78,20 @@ def plan(config: DistillConfig) -> DistillPlan:
     """Build the networks, find the data, and time a few steps on noise.
 
     Raises:
-        VsrcError: As `distill` would, of the networks and of data that is not found; the data is
-            not decoded.
+        VsrcError: As `distill` would, of the outputs, the networks, and data that is not found or
+            cannot be opened; of the data only the start is decoded.
     """
     config, _ = resolve_target(round_patch(config))
+    check_run_outputs(config)
+    if config.degradation == "real":
+        check_codecs()
     built = build(config)
     cache = config.teacher_cache
     kept = [] if cache is None else [open_shards_for(config, cache, built)]
     device = device_of(config)
     check_contract(built.distillation, config, device)
     layouts = [find_training_clips(folder, scale=config.scale) for folder in config.data]
+    skipped = find_unreadable(layouts) if cache is None else ()
     seconds = min(_step_seconds(built.distillation, config, device) for _ in range(MEASURED_STEPS))
     upscaled = built.distillation.count_upscaled_frames(config.clip_length)
     return DistillPlan(
@@ -91,6 +102,7 @@ def plan(config: DistillConfig) -> DistillPlan:
             *map(str, layouts),
             *(shards.text() for shards in kept),
         ),
+        skipped=skipped,
         images_per_step=upscaled * config.batch * config.accumulate,
         steps=config.steps,
         step_seconds=seconds,

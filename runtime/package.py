@@ -287,13 +287,22 @@ def check_new_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()
             or contains, an input.
         OSError: Its parent folder cannot be created or written.
     """
+    check_replaceable(path, overwrite=overwrite, inputs=inputs)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path.parent} cannot be written to")
+
+
+def check_replaceable(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Check what `check_new_folder` does of what exists at `path`; nothing is created.
+
+    Raises:
+        OutputError: As for `check_new_folder`.
+    """
     output = PlannedOutput(path, "-o", replaces_folder=True)
     check_outputs([output], inputs=inputs, overwrite=overwrite)
     if path.exists() and not (path / SPEC_FILE).is_file():
         raise OutputError(f"{path} exists and is not a vsrc package: it is not overwritten")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"{path.parent} cannot be written to")
 
 
 @contextmanager

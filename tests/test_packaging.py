@@ -116,6 +116,14 @@ def test_the_wheel_holds_every_module_and_file_of_the_rooms(contents: dict[str, 
 
 
 @pytest.mark.slow
+def test_the_program_begins_with_the_module_that_handles_stop_signals(
+    contents: dict[str, bytes],
+) -> None:
+    (text,) = (text for name, text in contents.items() if name.endswith("/entry_points.txt"))
+    assert text.decode().split("\n", 1)[1].strip() == "vsrc = vsrc.__main__:main"
+
+
+@pytest.mark.slow
 def test_the_source_distribution_and_the_tree_give_the_same_wheel(
     contents: dict[str, bytes], tree: Path, tmp_path: Path
 ) -> None:

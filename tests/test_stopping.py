@@ -113,6 +113,18 @@ def test_export_leaves_the_package_as_it_was(
     assert files == before
 
 
+def test_export_names_the_copy_that_it_has_made(untrained_package: Path, tmp_path: Path) -> None:
+    package = Path(shutil.copytree(untrained_package, tmp_path / "student.vsrc"))
+    copy = tmp_path / "copy.vsrc"
+    last, files = stopped(["export", package, "-o", copy], "comparing", signal.SIGINT, tmp_path)
+    assert last == (
+        f"vsrc: interrupted; {copy} is saved without the result of this command; run the same "
+        "command to resume"
+    )
+    assert "copy.vsrc/model.json" in files
+    assert [name for name in files if name.endswith(".onnx")] == []
+
+
 @both
 def test_calibrate_keeps_what_it_has_seen(
     package: Path, clips: Path, tmp_path: Path, number: signal.Signals
@@ -190,3 +202,53 @@ def test_distill_keeps_nothing_before_its_first_step(clips: Path, tmp_path: Path
     last, files = stopped(arguments, "a.mp4: 1 of 2", signal.SIGTERM, tmp_path)
     assert last == "vsrc: interrupted; nothing was saved"
     assert files == {}
+
+
+AT_AN_IMPORT = """
+import os, signal, sys
+for name in ("SIGINT", "SIGHUP"):  # as at a terminal, whatever started the tests
+    signal.signal(getattr(signal, name), signal.default_int_handler)
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.Signals[number])
+
+module, number = sys.argv.pop(1), sys.argv.pop(1)
+sys.meta_path.insert(0, Finder())
+from vsrc.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "vsrc.cli",
+        "click",
+        "vsrc.runtime.processes.stop_signal",
+        "vsrc.runtime.processes.stop_watch",
+        "vsrc.commands.zoo",
+        "vsrc.compressor.zoo",
+    ],
+)
+def test_a_signal_while_vsrc_is_imported_is_no_traceback(module: str, number: str) -> None:
+    command = [sys.executable, "-c", AT_AN_IMPORT, module, number, "zoo", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert re.fullmatch(r"vsrc: interrupted.*\n", done.stderr), done.stderr
+    assert done.stdout == ""
+
+
+def test_a_stopped_command_does_not_wait_for_its_threads() -> None:
+    code = (
+        "import atexit, sys, threading, time; import vsrc.cli; from vsrc.__main__ import main\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "atexit.register(print, 'tidied')\n"
+        "vsrc.cli.main = lambda: sys.exit(130)\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "tidied\n", "")

@@ -33,7 +33,7 @@ from vsrc.runtime.decode.clips.lmdb_frames import database_of, lmdb_sha256
 from vsrc.runtime.decode.cuts import VERSION as CUTS_VERSION
 from vsrc.runtime.decode.cuts import first_frames
 from vsrc.runtime.errors import MediaError, SpecError
-from vsrc.runtime.hashing import file_sha256
+from vsrc.runtime.hashing import file_sha256, sample_sha256
 from vsrc.runtime.picture.fast_resize import Planes
 from vsrc.runtime.schema import from_json, to_json
 
@@ -156,9 +156,9 @@ class FrameCache:
         return path
 
     def _sha256(self, source: ClipSource) -> str:
-        """SHA-256 of the source's bytes, cached by path, size and modification time."""
+        """SHA-256 of the source's bytes, cached by path, size, time and samples."""
         try:
-            memo = self.folder / "seen" / _fingerprint(source.files)
+            memo = self.folder / "seen" / _fingerprint(source)
             if memo.is_file() and len(text := memo.read_text()) == 64:
                 return text
             hashes = [_content_sha256(file) for file in source.files]
@@ -240,11 +240,12 @@ def _resize(planes: Planes, *, height: int, width: int) -> Planes:
     return np.asarray(resized.round_().clamp_(0, 255).to(torch.uint8).numpy())
 
 
-def _fingerprint(files: Iterable[Path]) -> str:
-    """Hash of path, size and modification time: changes with a file, without reading it."""
-    places = [(file.resolve(), database_of(file)) for file in files]
+def _fingerprint(source: ClipSource) -> str:
+    """Hash of path, size, modification time, and samples of a video: changes with a file."""
+    places = [(file.resolve(), database_of(file)) for file in source.files]
     stats = ((at, at.stat() if kept is None else (kept / "data.mdb").stat()) for at, kept in places)
-    return _hash_of(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats)
+    lines = [f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats]
+    return _hash_of([*lines, sample_sha256(source.files[0])] if source.is_video else lines)
 
 
 def _content_sha256(file: Path) -> str:

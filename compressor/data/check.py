@@ -12,7 +12,8 @@ import numpy as np
 from vsrc.compressor.data.ingest import twin_at_scale
 from vsrc.compressor.data.library import DataDegradation, IngestProgress
 from vsrc.compressor.data.training_clips import find_training_clips
-from vsrc.runtime.decode.clip_source import ClipSource
+from vsrc.runtime.decode.clip_layouts import SkippedFile, find_skipped
+from vsrc.runtime.decode.clip_source import ClipSource, Layout
 from vsrc.runtime.decode.clips.clip_frames import ClipFrames
 from vsrc.runtime.decode.cuts import CutDetector
 from vsrc.runtime.errors import MediaError
@@ -95,6 +96,7 @@ class DataReport:
         frames: Number of frames of all usable clips.
         shots: Number of shots of all usable clips.
         details: One report per clip, sorted by name.
+        skipped: What is in the folder and is neither a video nor an image.
     """
 
     folder: str
@@ -106,6 +108,7 @@ class DataReport:
     frames: int
     shots: int
     details: tuple[ClipReport, ...]
+    skipped: tuple[SkippedFile, ...] = ()
 
     def __str__(self) -> str:
         return (
@@ -166,7 +169,13 @@ def check_folder(
         frames=sum(report.frames for report in good),
         shots=sum(len(report.cuts) + 1 for report in good),
         details=tuple(details),
+        skipped=() if _has_other_files(layout) else tuple(find_skipped(folder)),
     )
+
+
+def _has_other_files(layout: Layout) -> bool:
+    """Whether files that are neither videos nor images belong to a layout: lists, databases."""
+    return layout.kind.startswith(("LMDB", "Vimeo"))
 
 
 def _clip(source: ClipSource, needs: TrainingNeeds | None) -> ClipReport:

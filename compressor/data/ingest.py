@@ -19,7 +19,7 @@ from vsrc.compressor.data.library import (
 )
 from vsrc.compressor.data.training_clips import find_training_clips
 from vsrc.runtime.decode.clip_source import ClipSource, Layout
-from vsrc.runtime.decode.clips.clip_frames import is_at_scale
+from vsrc.runtime.decode.clips.clip_frames import ClipFrames, is_at_scale
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.machine import cache_folder
 from vsrc.runtime.quality.degradation import WHOLE_FRAME
@@ -72,10 +72,7 @@ def open_library(
             skipped.append(Skipped(name, str(error)))
         report(name, done + 1)
     if not clips:
-        raise DataError(
-            f"none of the {len(sources)} clips in {', '.join(map(str, folders))} can be used; "
-            f"the first: {skipped[0].reason}"
-        )
+        raise _no_clip(folders, skipped)
     return ClipLibrary(
         clips=tuple(clips),
         shots=tuple(shots),
@@ -83,6 +80,35 @@ def open_library(
         degradation=degradation,
         layouts=tuple(_layout_line(layout, degradation) for layout in layouts),
         skipped=tuple(skipped),
+    )
+
+
+def find_unreadable(layouts: Sequence[Layout]) -> tuple[Skipped, ...]:
+    """List the clips that cannot be opened, which training would skip; their start is decoded.
+
+    Raises:
+        DataError: It is all of them.
+    """
+    sources = [(_name(layout, clip), clip) for layout in layouts for clip in layout.clips]
+    skipped = [Skipped(name, reason) for name, clip in sources if (reason := _why_unreadable(clip))]
+    if len(skipped) == len(sources):
+        raise _no_clip([layout.root for layout in layouts], skipped)
+    return tuple(skipped)
+
+
+def _why_unreadable(clip: ClipSource) -> str:
+    """Return why a clip cannot be opened; empty if it can."""
+    try:
+        ClipFrames(clip).check()
+    except MediaError as error:
+        return str(error)
+    return ""
+
+
+def _no_clip(folders: Sequence[Path], skipped: Sequence[Skipped]) -> DataError:
+    return DataError(
+        f"none of the {len(skipped)} clips in {', '.join(map(str, folders))} can be used; "
+        f"the first: {skipped[0].reason}"
     )
 
 

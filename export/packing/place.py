@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsrc.export.config import ExportProgress
 from vsrc.export.packing.config import OwnNetwork
 from vsrc.export.packing.packing import SOURCE_SHA256, pack
-from vsrc.runtime.errors import SpecError
+from vsrc.runtime.errors import SpecError, StoppedError
 from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.package import CALIBRATION_FILE, Package, is_kept_by_vsrc, open_package
 
@@ -72,6 +74,24 @@ def find_writable(
         return WritablePackage(output, is_new=_is_copy(there, own))
     made = pack(own, output, command=command, progress=progress)
     return WritablePackage(output, made.words, is_new=True)
+
+
+@contextmanager
+def open_made(place: WritablePackage) -> Iterator[None]:
+    """Context for a command that adds to a package: Ctrl+C names what was packed or copied.
+
+    Raises:
+        StoppedError: Instead of KeyboardInterrupt, if the package was made just now.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not place.words:
+            raise
+        raise StoppedError(
+            f"interrupted; {place.path} is saved without the result of this command; run the same "
+            "command to resume"
+        ) from None
 
 
 def _is_copy(there: Package, own: OwnNetwork) -> bool:

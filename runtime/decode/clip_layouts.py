@@ -18,6 +18,7 @@ The first layout that matches is used. Hidden files are skipped.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,14 +107,28 @@ def is_video_file(path: Path) -> bool:
 
 
 def find_skipped(root: Path) -> list[SkippedFile]:
-    """List the files below a folder that are neither videos nor images, in natural order."""
-    found = []
-    for path in sorted(root.rglob("*"), key=natural_key):
-        if is_hidden(path.relative_to(root)) or not path.is_file():
-            continue
-        if path.suffix.lower() not in PICTURE_SUFFIXES and (reason := reason_to_skip(path)):
-            found.append(SkippedFile(_name(path, root), reason))
-    return found
+    """List what lies below a folder and is neither a video nor an image, in natural order."""
+    return [
+        SkippedFile(_name(path, root), reason)
+        for path in sorted(root.rglob("*"), key=natural_key)
+        if not is_hidden(path.relative_to(root)) and (reason := why_skipped(path))
+    ]
+
+
+def why_skipped(path: Path) -> str | None:
+    """Return why a path in a folder is neither a video nor an image; None if it is, or a folder."""
+    if path.is_file():
+        return None if path.suffix.lower() in PICTURE_SUFFIXES else reason_to_skip(path)
+    if path.is_dir():
+        return _why_not_searched(path)
+    return "a link to nothing" if path.is_symlink() else "a pipe, a socket or a device"
+
+
+def _why_not_searched(folder: Path) -> str | None:
+    """Return why the files of a folder are not searched: links are not followed, and rights."""
+    if folder.is_symlink():  # its images are a clip, see `_below`
+        return None if list_pictures(folder) else "a link to a folder, which is not searched"
+    return None if os.access(folder, os.R_OK | os.X_OK) else "a folder that cannot be read"
 
 
 def describe_skipped(skipped: Sequence[SkippedFile]) -> list[str]:

@@ -72,11 +72,11 @@ class Layout:
 
 
 def list_pictures(folder: Path) -> tuple[Path, ...]:
-    """Images directly in a folder, in natural order; empty if there is no such folder."""
+    """Image files directly in a folder, in natural order; empty if there is no such folder."""
     if not folder.is_dir():
         return ()
     pictures = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    shown = (path for path in pictures if not is_hidden(Path(path.name)))
+    shown = (path for path in pictures if not is_hidden(Path(path.name)) and path.is_file())
     return tuple(sorted(shown, key=natural_key))
 
 

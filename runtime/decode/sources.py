@@ -15,10 +15,10 @@ from vsrc.runtime.decode.clip_layouts import (
     describe_skipped,
     find_clips,
     find_skipped,
-    is_video_file,
+    why_skipped,
 )
 from vsrc.runtime.decode.clip_source import natural_key
-from vsrc.runtime.decode.detection import PICTURE_SUFFIXES, is_picture_file, reason_to_skip
+from vsrc.runtime.decode.detection import is_picture_file
 from vsrc.runtime.errors import DataError, MediaError
 from vsrc.runtime.media_access import is_url, media_access
 from vsrc.runtime.numbering import find_matching, is_pattern
@@ -165,7 +165,7 @@ def _is_result(path: Path, root: Path, output: str | Path | None) -> bool:
 
 def _match(pattern: str, output: str | Path | None) -> Iterator[Source]:
     files = _glob(pattern, output)
-    known = [path for path in files if _is_picture(path) or is_video_file(path)]
+    known = [path for path in files if why_skipped(path) is None and not path.is_dir()]
     if not known:
         what = f"{len(files)} files, none of them a video or image" if files else "no file"
         skipped = "".join(f"; {line}" for line in describe_skipped(_skipped_of(files)))
@@ -183,12 +183,8 @@ def _glob(pattern: str, output: str | Path | None) -> list[Path]:
 
 
 def _skipped_of(files: Sequence[Path]) -> list[SkippedFile]:
-    others = [path for path in files if path.is_file() and not _is_picture(path)]
-    return [SkippedFile(str(path), reason) for path in others if (reason := reason_to_skip(path))]
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
+    others = [path for path in files if not path.is_dir()]
+    return [SkippedFile(str(path), reason) for path in others if (reason := why_skipped(path))]
 
 
 def _continues(last: Source, source: Source) -> bool:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsrc.runtime.backends.graph_in_use import GraphInUse, graph_of
+from vsrc.runtime.decode.clip_layouts import SkippedFile
+from vsrc.runtime.decode.sources import find_skipped_of
 from vsrc.runtime.encode.targets import check_target
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.jobs.config import InferConfig
@@ -109,11 +111,13 @@ class RunEstimate:
         plans: Plan of each input that would be upscaled.
         done: Results of an earlier run, which would be skipped.
         failures: Inputs that could not be upscaled, where there are several.
+        skipped: What is in folders and globs and is neither a video nor an image.
     """
 
     plans: tuple[FilePlan, ...]
     done: tuple[FileResult, ...] = ()
     failures: tuple[Failure, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
 
 
 def estimate_run(config: InferConfig) -> RunEstimate:
@@ -144,7 +148,8 @@ def estimate_run(config: InferConfig) -> RunEstimate:
                 if len(targets) == 1:
                     raise
                 failures.append(describe_failure(target.source.name, error))
-    return RunEstimate(tuple(plans), tuple(done), tuple(failures))
+    skipped = tuple(find_skipped_of(config.inputs, output=config.output))
+    return RunEstimate(tuple(plans), tuple(done), tuple(failures), skipped)
 
 
 def _plan(job: Job, free_before: int | None) -> FilePlan:

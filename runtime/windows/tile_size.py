@@ -4,7 +4,9 @@
     |--- margin ---|-- encoder --|-- queue, pictures at work --|-- features --|-- windows ------|
                      its lookahead                                              whole, or tiles
 
-If whole frames do not fit, the queue becomes shorter first; then frames are fed in tiles.
+If whole frames do not fit, the queue becomes shorter first; then frames are fed in tiles: of those
+that fit, large ones that compute few pixels twice. All tiles have one size, and where the largest
+that fits does not divide the frame well, its neighbours overlap by more than their halos.
 """
 
 from __future__ import annotations
@@ -56,6 +58,9 @@ QUEUE_DEPTHS = (QUEUE_DEPTH, 1)
 
 _HALO_SHARE = 1 / 3
 """Largest share of halo among the computed pixels, where memory allows it."""
+
+_NEARLY = 0.05
+"""Pixels that a larger tile may compute beyond those of the best one, as a share of the frame."""
 
 _UNMEASURED_LANES = 4
 """Largest number of windows computed in parallel where the free memory is unknown."""
@@ -132,9 +137,8 @@ def _limited(session: Session, *, height: int, width: int) -> TileChoice | None:
     graph = session.graph
     if height <= graph.height[1] and width <= graph.width[1]:
         return None
-    side = min(graph.height[1], graph.width[1])
+    side, network = min(graph.height[1], graph.width[1]), session.network
     limit = f"{graph.width[1]}x{graph.height[1]}"
-    network = session.network
     context = -(-network.halo // network.size_multiple) * network.size_multiple
     if side < 2 * context + network.size_multiple:
         raise MismatchError(
@@ -142,6 +146,8 @@ def _limited(session: Session, *, height: int, width: int) -> TileChoice | None:
             f"pixels more on each side than they keep: write a graph with --shape {height}x{width} "
             f"(HxW), or one whose sides are well above {2 * context}"
         )
+    cheapest = cheapest_tile(side, height=height, width=width, network=network)
+    side = cheapest if cheapest >= max(graph.height[0], graph.width[0]) else side
     note = f"{session.label} takes at most {limit}: using tiles of {side} for {width}x{height}"
     return TileChoice(side, note)
 
@@ -237,6 +243,7 @@ def _choose(memory: _Memory, *, height: int, width: int, network: NetworkSpec) -
             f"the {gigabytes}: should memory run out, use --codec prores or ffv1, which keep few",
             queue=QUEUE_DEPTHS[-1],
         )
+    tile = cheapest_tile(tile, height=height, width=width, network=network)
     more = tiling_cost(height, width, tile=tile, network=network)
     return TileChoice(
         tile,
@@ -252,6 +259,32 @@ def good_tile(network: NetworkSpec) -> int:
     side = 2 * halo / (1 - math.sqrt(1 - _HALO_SHARE))
     least = max(side, 2 * halo + network.size_multiple)
     return -(-math.ceil(least) // network.size_multiple) * network.size_multiple
+
+
+def cheapest_tile(most: int, *, height: int, width: int, network: NetworkSpec) -> int:
+    """Side of the largest tile that computes nearly as few pixels as the best, LR pixels.
+
+    The candidates divide an axis into equal parts: n tiles of (size - 2 halo) / n and their halos.
+
+    Args:
+        most: Largest side.
+        height: Height of the frame, LR pixels.
+        width: Width of the frame, LR pixels.
+        network: Network with its halo and size multiple.
+    """
+    multiple = network.size_multiple
+    halo = -(-network.halo // multiple) * multiple
+    least = min(most, good_tile(network))
+    sides = {most}
+    for size in padded_size((height, width), multiple=multiple):
+        inner = max(0, size - 2 * halo)
+        counts = range(1, 2 + inner // max(1, least - 2 * halo))
+        equal = (-(-(-(-inner // count) + 2 * halo) // multiple) * multiple for count in counts)
+        sides.update(side for side in equal if least <= side <= most)
+
+    costs = {side: tiling_cost(height, width, tile=side, network=network) for side in sides}
+    limit = min(costs.values()) + _NEARLY
+    return max(side for side, cost in costs.items() if cost <= limit)
 
 
 def tiling_cost(height: int, width: int, *, tile: int, network: NetworkSpec) -> float:

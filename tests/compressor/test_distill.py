@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -276,6 +277,39 @@ def test_a_plan_counts_without_teaching(config: DistillConfig) -> None:
     assert "folder of videos" in found.data[0] or "2 clips" in found.data[0]
     assert not config.run_folder.exists()
     assert not (config.cache or Path()).exists()
+
+
+@pytest.mark.parametrize("run", [plan, distill])
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile 'a.mp4'\n", "no video"])
+def test_a_plan_ends_as_the_run_where_no_clip_can_be_opened(
+    config: DistillConfig, tmp_path: Path, run: Callable[..., object], text: str
+) -> None:
+    folder = tmp_path / "refused"
+    folder.mkdir()
+    (folder / "list.mp4").write_text(text)
+    with pytest.raises(DataError, match=r"none of the 1 clips in \S+refused can be used"):
+        run(replace(config, data=(folder,)))
+
+
+def test_a_plan_names_the_clips_that_are_skipped(config: DistillConfig, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(config.data[0], tmp_path / "mixed"))
+    (folder / "list.mp4").write_text("ffconcat version 1.0\nfile 'a.mp4'\n")
+    found = plan(replace(config, data=(folder,)))
+    (skipped,) = found.skipped
+    assert skipped.name.endswith("list.mp4")
+    assert f"skipped    {skipped.name}: " in found.text()
+
+
+@pytest.mark.parametrize("run", [plan, distill])
+def test_a_plan_refuses_the_output_that_the_run_refuses(
+    config: DistillConfig, run: Callable[..., object]
+) -> None:
+    config.output.mkdir()
+    with pytest.raises(OutputError, match=str(config.output)):
+        run(config)
+    config.output.rmdir()
+    plan(replace(config, output=config.output / "deep" / "s.vsrc"))
+    assert not config.output.exists()
 
 
 @pytest.mark.parametrize("flag", ["--dry-run", "--overwrite"])

@@ -50,6 +50,19 @@ class ClipFrames:
         width, height = reader.info.upright_size
         return reader.info.estimated_frames, height, width
 
+    def check(self) -> None:
+        """Open the clip, and decode the first frame of a sequence of images.
+
+        Raises:
+            MediaError: Its frames could not be learned from, as far as can be told from the start.
+        """
+        if not self._source.is_video:
+            next(self._pictures())
+            return
+        reader = VideoReader(self._source.files[0])
+        reader.close()
+        _check_learnable(reader.info)
+
     def __iter__(self) -> Iterator[Pixels8]:
         """Yield `(H, W, 3)` uint8 RGB frames, upright, all of one size.
 

@@ -54,6 +54,19 @@ def test_the_cache_knows_a_file_by_its_contents(videos: Make, cache: Path) -> No
     assert twice == before.clips[1].hr.folder
 
 
+def test_a_video_replaced_with_size_and_time_kept_is_decoded_again(
+    videos: Make, cache: Path
+) -> None:
+    folder = videos(1)
+    path = folder / "0.mkv"
+    before, status = opened(folder, cache), path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert opened(folder, cache).clips[0].hr.folder != before.clips[0].hr.folder
+
+
 @pytest.mark.parametrize("damage", ["short frames", "no json", "broken json", "odd json"])
 def test_a_damaged_cache_is_decoded_again(
     videos: Make, cache: Path, damage: str, caplog: pytest.LogCaptureFixture

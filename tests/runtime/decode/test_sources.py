@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,31 @@ def test_a_folder_named_by_two_dots_has_a_name(
     for text in ("../im1.png", "../*.png", "../im%d.png", ".."):
         (source,) = find_sources([text])
         assert (source.below or Path(source.name)) == Path("frames")
+
+
+def test_what_is_no_file_is_named_among_the_skipped(tmp_path: Path) -> None:
+    library, elsewhere = tmp_path / "lib", tmp_path / "elsewhere"
+    for folder in (library / "deep", elsewhere / "deeper"):
+        folder.mkdir(parents=True)
+    (elsewhere / "deeper" / "a.mp4").write_bytes(b"")
+    videos = [library / "a.mp4", library / "deep" / "b.mp4"]
+    for path in videos:
+        path.write_bytes(b"")
+    for name in ("gone.mp4", "gone.png", "deep/gone"):
+        (library / name).symlink_to("nothing")
+    (library / "loop.mkv").symlink_to("loop.mkv")
+    for name in ("pipe.mp4", "pipe.png", "deep/pipe"):
+        os.mkfifo(library / name)
+    (library / "linked").symlink_to(elsewhere)
+    wanted = {
+        "a link to nothing": {"gone.mp4", "gone.png", "deep/gone", "loop.mkv"},
+        "a pipe, a socket or a device": {"pipe.mp4", "pipe.png", "deep/pipe"},
+    }
+    not_searched = {"a link to a folder, which is not searched": {"linked"}}
+    for given, links in (([library], not_searched), ([f"{library}/*", f"{library}/deep/*"], {})):
+        found: dict[str, set[str]] = {}
+        for skipped in find_skipped_of(given):
+            name = skipped.name.removeprefix(f"{library}/")
+            found.setdefault(skipped.reason, set()).add(name)
+        assert found == wanted | links
+        assert [source.files for source in find_sources(given)] == [(path,) for path in videos]

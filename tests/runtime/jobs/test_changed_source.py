@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.infer_all import infer
 from vsrc.runtime.jobs.result import InferResult
 from vsrc.runtime.jobs.share import Share
+from vsrc.runtime.media_access import allow_media
 
 Make = Callable[..., Any]
 
@@ -150,3 +153,91 @@ def test_a_record_is_known_by_size_time_and_samples(tmp_path: Path) -> None:
     assert record_content(path, [forged], verify=True) == first
     os.utime(path, (1, 1))
     assert record_content(path, [forged]).sha256 == first.sha256
+
+
+def write_raw(path: Path, first: int = 0) -> Path:
+    """24 frames of raw noise, in a video or one PPM each: all files have one size.
+
+    Args:
+        path: Video, or folder of images.
+        first: Number of the first frame that another noise replaces; 0 for none.
+    """
+    frames = np.random.default_rng(5).integers(0, 256, (24, 64, 96, 3), dtype=np.uint8)
+    if first:
+        frames[first : first + 10] = 255 - frames[first : first + 10]
+    if path.suffix:
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("rawvideo", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 96, 64, "bgr24"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        return path
+    path.mkdir(exist_ok=True)
+    for number, frame in enumerate(frames):
+        (path / f"{number:02}.ppm").write_bytes(b"P6 96 64 255\n" + frame.tobytes())
+    return path
+
+
+def set_times(place: Path, seconds: int) -> None:
+    for path in (place, *place.rglob("*")):
+        os.utime(path, (seconds, seconds))
+
+
+KINDS = {"video": "film.avi", "images": "film", "playlist": "list.ffconcat"}
+
+
+@pytest.fixture(params=KINDS)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A source in a folder of its own, with times of its files long ago."""
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    write_raw(folder / ("film" if request.param == "images" else "film.avi"))
+    (folder / "list.ffconcat").write_text("ffconcat version 1.0\nfile film.avi\n")
+    set_times(folder, 10**9)
+    with allow_media(playlists=True):
+        yield folder / KINDS[request.param]
+
+
+CHANGES = {  # whether frames are replaced, time of the files after it, whether it is another source
+    "nothing": (False, 10**9, False),
+    "touched": (False, 10**9 + 5, False),
+    "replaced, with the old time": (True, 10**9, True),
+    "replaced": (True, 10**9 + 5, True),
+}
+
+
+def change(source: Path, name: str) -> bool:
+    replaces, seconds, is_other = CHANGES[name]
+    film = source.with_name("film" if source.is_dir() else "film.avi")
+    write_raw(film, first=9 if replaces else 0)
+    set_times(source.parent, seconds)
+    return is_other
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_batch_notices_a_change_of_any_source(source: Path, enlarger: Make, name: str) -> None:
+    other = write_raw(source.parent.parent / "other.avi")
+    config = InferConfig((source, other), source.parent.parent / "out", preset="ultrafast")
+    assert infer(config, session=enlarger()).failures == ()
+    is_other = change(source, name)
+    again = infer(config, session=enlarger())
+    assert skipped(again) == ([] if is_other else [source.name]) + ["other.avi"]
+    assert ["add --overwrite" in failure.error for failure in again.failures] == [True] * is_other
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_resumed_run_notices_a_change_of_any_source(
+    source: Path, enlarger: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(segment_encoder, "_FRAMES", 8)
+    output = source.parent.parent / "a.mp4"
+    config = InferConfig((source,), output, preset="ultrafast")
+    with pytest.raises(StoppedError):
+        infer(config, session=Stopping(enlarger()))
+    is_other = change(source, name)
+    session = enlarger()
+    infer(config, session=session)
+    assert (len(session.fed) == 24) == is_other
+    whole = replace(config, output=output.with_name("whole.mp4"))
+    infer(whole, session=enlarger())
+    assert output.read_bytes() == whole.output.read_bytes()

@@ -39,7 +39,9 @@ def test_large_frames_are_fed_in_what_memory_allows(
     assert (choice.tile == 0) is fits
     if not fits:
         assert min(choice.tile, 1080) * min(choice.tile, 1920) * 1000 <= 0.85 * free_gb * 1e9
-        assert choice.tile >= 450
+        assert choice.tile >= 350
+        cost = tiling_cost(1080, 1920, tile=choice.tile, network=session.network)
+        assert cost <= 0.1
         assert f"the {free_gb:.1f} GB that are free" in choice.note
 
 
@@ -122,6 +124,36 @@ def test_tiles_are_not_mostly_halo_where_memory_allows_more(
     assert choice.queue == 1
     cost = tiling_cost(height, width, tile=choice.tile, network=EDGE)
     assert f"{cost:.0%} more" in choice.note
+
+
+@pytest.mark.parametrize("free_gb", [1.5, 2, 4, 6, 8, 12, 16, 24])
+@pytest.mark.parametrize(
+    ("height", "width"), [(2160, 3840), (4320, 7680), (3840, 2160), (1080, 1920), (100, 16000)]
+)
+def test_no_smaller_tile_would_compute_less(
+    monkeypatch: pytest.MonkeyPatch, free_gb: float, height: int, width: int
+) -> None:
+    monkeypatch.setattr(tile_size, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
+    monkeypatch.setattr(tile_size, "free_bytes", lambda: int(free_gb * 1e9))
+    choice = choose_tile(LikeEdge(1 << 40), height=height, width=width, batch=1)
+    if not choice.tile:
+        return
+    cost = tiling_cost(height, width, tile=choice.tile, network=EDGE)
+    others = range(good_tile(EDGE), choice.tile)
+    least = min(tiling_cost(height, width, tile=side, network=EDGE) for side in others)
+    assert cost <= least + 0.05
+    # Two tiles of nearly the whole frame, side by side, would compute nearly twice as much.
+    assert cost <= 0.5
+
+
+def test_tiles_of_a_limited_graph_divide_the_frame() -> None:
+    graph = replace(Hungry.graph, height=(1, 8192), width=(1, 8192))
+    session = LikeEdge(1 << 40)
+    session.graph = graph
+    choice = choose_tile(session, height=1, width=10000, batch=1)
+    assert choice.tile == 5007  # two of (10000 - 14) / 2 and a halo on both sides
+    session.graph = replace(graph, height=(8192, 8192), width=(8192, 8192))
+    assert choose_tile(session, height=1, width=10000, batch=1).tile == 8192
 
 
 def test_the_queue_shrinks_before_tiles_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,13 @@ SEEDS = {
     "rv20.rm": "-c:v rv20 -g 6 -c:a ac3",
     "flv1.swf": "-c:v flv1 -g 6 -ar 44100 -c:a libmp3lame",
     "mpeg2.wtv": "-c:v mpeg2video -g 6 -c:a mp2",
+    "mpeg4.3gp": "-c:v mpeg4 -g 6 -c:a aac",
+    "mpeg2.vob": "-c:v mpeg2video -g 6 -bf 2 -c:a mp2",
+    "av1.obu": "-c:v libaom-av1 -cpu-used 8 -usage realtime -g 6 -an",
+    "h264.h264": "-c:v libx264 -g 6 -bf 2 -an",
+    "amv.amv": "-c:v amv -pix_fmt yuvj420p -ar 22050 -ac 1 -c:a adpcm_ima_amv -block_size 882",
+    "gif.gif": "-pix_fmt rgb8 -an",
+    "jpeg2000.mj2": "-c:v jpeg2000 -an -f mov",
 }
 """Clips and the words that make ffmpeg write them."""
 
