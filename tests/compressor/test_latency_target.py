@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_contradictions_are_refused(
 
 
 def test_the_command_says_its_choice_before_it_plans(config: DistillConfig, tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_bytes(b"")
+    shutil.copy(SAMPLE_CLIP, tmp_path / "clip.mp4")
     arguments = ["distill", "--data", str(tmp_path), "--objective", "none", "--dry-run"]
     arguments += ["--target-latency", "20", "--shape", "90x160"]
     arguments += ["--device-profile", str(config.device_profile), "--set", "batch=1"]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from support.error_lines import error_line
 from vsrc.calibration.calibrating import calibrate
 from vsrc.calibration.calibration_config import CalibrationConfig
 from vsrc.calibration.calibration_file import read_calibration, write_calibration
@@ -185,7 +186,7 @@ def test_layers_stay_in_float_until_little_is_lost(
 def test_without_ranges_the_line_names_the_command(tiny_package: Path) -> None:
     done = CliRunner().invoke(main, ["export", str(tiny_package), "--precision", "int8-cpu"])
     assert done.exit_code == 1
-    (line,) = done.stderr.strip().splitlines()
+    line = error_line(done.stderr)
     assert "has no ranges, and int8 needs them: run vsrc calibrate" in line
     assert "--calib" in line
 

@@ -62,10 +62,10 @@ def test_a_loss_has_one_sign() -> None:
     equal = PrecisionCandidate("fp16", psnr_db=99.0, latency_ms=90.0, gain_db=-0.00001)
     found = choose_precision([BASE, equal, small], backend="ort-cpu", height=180, width=320)
     text = "\n".join(choice_lines(found, Path("a.vsrc")))
-    assert "-0.0185 dB against ground truth" in found.reason
-    assert " -0.0185 " in text
-    assert " 0.0000 " in text
-    assert "-0.0000" not in text
+    assert "-0.02 dB against ground truth" in found.reason
+    assert " -0.02 " in text
+    assert " +0.00 " in text
+    assert "-0.00 " not in text
 
 
 @pytest.mark.slow

@@ -94,7 +94,7 @@ def test_several_inputs_do_not_fit_one_pipe(clip: Path) -> None:
 def test_frames_come_on_stdin_and_go_to_stdout(clip: Path, tiny_package: Path) -> None:
     data, _ = written(clip)
     command = [sys.executable, "-c", "from vsrc.cli import main; main()", "infer", "-"]
-    command += ["-m", str(tiny_package), "-o", "-", "--json", "--start", "0.4"]
+    command += ["-m", str(tiny_package), "-o", "-", "--start", "0.4"]
     done = subprocess.run(command, input=data, capture_output=True, check=True)
     with av.open(io.BytesIO(done.stdout), "r") as pipe:
         frames = list(pipe.decode(video=0))
