@@ -151,6 +151,7 @@ def test_what_was_found_before_an_interruption_is_kept(
     data = read(tmp_path / "evidence")
     assert data["interrupted"]
     assert [step["state"] for step in data["steps"]] == ["passed"] * 3 + ["failed"]
+    assert [check["name"] for check in data["steps"][-1]["checks"]] == ["one"]
     assert (tmp_path / "evidence" / "builds" / "log.txt").is_file()
     assert "interrupted" in (tmp_path / "evidence" / "selftest.html").read_text()
 
