@@ -142,6 +142,8 @@ def main() -> None:
     with stand_in() if options.stand_in else contextlib.nullcontext(CudaGpu) as kind:
         checks = selftest_steps(options.out, options.device)
         gpu = kind(cuda_device(options.device))
+        if not options.stand_in:
+            torch.cuda.set_device(options.device)
         checks += try_sessions(gpu, (height, width))
         errors = getattr(gpu, "errors", [])
     for check in checks:

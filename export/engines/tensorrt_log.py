@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,6 @@ from vsrc.export.config import ExportProgress, ExportStep
 from vsrc.runtime.backends.device.tensorrt_api import Messages
 from vsrc.runtime.errors import VsrcError
 from vsrc.runtime.processes.stop_signal import StopSignal
-
-_NO_MEMORY = re.compile(
-    r"out ?of ?memory|cudaErrorMemoryAllocation|insufficient memory|failed to allocate|bad_alloc|"
-    r"memory allocation",
-    re.IGNORECASE,
-)
 
 
 class Phases:
@@ -75,7 +68,7 @@ def build_error(graph: Path, messages: Messages, raised: str = "") -> VsrcError:
     """Build the error of a failed build."""
     cause = messages.errors[0] if messages.errors else raised or "TensorRT gave no reason"
     text = " ".join(cause.split())
-    if any(_NO_MEMORY.search(message) for message in (*messages.errors, raised)):
+    if messages.are_of_memory(raised):
         return VsrcError(
             f"not enough memory to build an engine of {graph.name} ({text}); nothing was "
             "written. Close other programs that use the GPU, or use a smaller largest --shape, "

@@ -103,10 +103,12 @@ def selftest(config: SelftestConfig, progress: SelftestProgress = lambda _: None
         for number, step in enumerate(STEPS, 1):
             progress(f"step {number} of {len(STEPS)}: {step.name}")
             left = LIMIT_SECONDS - (time.monotonic() - began)
+            checks: list[Check] = []
             try:
-                result = _run_step(config, report, (number, step), Path(work), left)
+                result = _run_step(config, report, (number, step), Path(work), left, checks)
             except KeyboardInterrupt:
-                stopped = StepResult(number, step.name, "failed", "interrupted")
+                done = tuple(checks)
+                stopped = StepResult(number, step.name, "failed", "interrupted", checks=done)
                 report = replace(report, steps=(*report.steps, stopped), interrupted=True)
                 break
             finally:
@@ -150,8 +152,9 @@ def _run_step(
     of: tuple[int, TimedStep],
     work: Path,
     left: float,
+    checks: list[Check],
 ) -> StepResult:
-    """Run one step, or say why it is skipped."""
+    """Run one step, or say why it is skipped; each check is added to `checks` as it ends."""
     number, step = of
     if config.quick and not step.is_quick:
         return StepResult(number, step.name, "skipped", "it needs a GPU; --quick skips it")
@@ -165,7 +168,6 @@ def _run_step(
         evidence.unlink()
     shutil.rmtree(evidence, ignore_errors=True)  # that of an earlier self-test
     evidence.mkdir()
-    checks: list[Check] = []
 
     def tell(message: Message) -> None:
         checks.append(Check(**{**message, "said": anonymize(message["said"])}))

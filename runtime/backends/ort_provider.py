@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from vsrc.runtime.installation import is_jetson_board, replace_onnxruntime
 
 if TYPE_CHECKING:
     import onnxruntime
+
+_FIRST_PYTHON_ON_ARM = (3, 11)
+"""First Python of the aarch64 wheels of onnxruntime-gpu, which began with 1.29."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,13 @@ def provider_list(
 
 
 def _how_to_get_it() -> str:
-    if is_jetson_board() or platform.machine().lower() in ("aarch64", "arm64"):
+    is_arm = platform.machine().lower() in ("aarch64", "arm64")
+    if is_jetson_board() or (is_arm and sys.version_info < _FIRST_PYTHON_ON_ARM):
+        python = "{}.{}".format(*_FIRST_PYTHON_ON_ARM)
         return (
-            "; onnxruntime-gpu has no aarch64 wheel on the package index: use --backend trt "
-            "(docs/jetson.md), or ort, which is the CPU"
+            "; use --backend trt (docs/jetson.md), or ort, which is the CPU: for aarch64 the index "
+            f"has onnxruntime-gpu for CUDA 13 and Python {python} or newer alone, and it was not "
+            "tried on a Jetson"
         )
     line = replace_onnxruntime("onnxruntime", extra="gpu").text
     return f"; replace it by the build for NVIDIA GPUs: {line}"

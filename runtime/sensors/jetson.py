@@ -91,7 +91,7 @@ class JetsonSensor:
 def _over_current_files(root: Path) -> list[tuple[str, Path]]:
     """Return the counters of over-current events, on which the board throttles its clocks."""
     files = []
-    for path in sorted(root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")):
+    for path in sorted(root.glob("sys/class/hwmon/hwmon*/oc[0-9]*_event_cnt")):
         number = re.findall(r"\d+", path.name)[0]
         files.append((f"over-current {number}", path))
     return files

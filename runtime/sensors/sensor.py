@@ -6,6 +6,7 @@ Quantities that cannot be read are missing, never zero, and `Sensor.unreadable` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,12 +83,12 @@ def file_text(path: Path) -> str | None:
 
 
 def file_number(path: Path) -> float | None:
-    """Return the number in a sysfs or procfs file; None if there is none."""
-    text = file_text(path)
+    """Return the number in a sysfs or procfs file; None if there is none, or no finite one."""
     try:
-        return None if text is None else float(text)
+        number = float(file_text(path) or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def why_unreadable(path: Path) -> str:

@@ -158,6 +158,7 @@ def test_how_a_copy_came_here_is_read_from_what_pip_noted(
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vsrc-edge\nVersion: 1\n")
     monkeypatch.setattr(installation, "_PACKAGE", site / "vsrc")
+    monkeypatch.setattr(installation, "_pip", lambda: (("pip",), ()))
     found = metadata.PathDistribution(info)
     monkeypatch.setattr(metadata, "distribution", lambda _name: found)
     assert this_installation().source is None  # an index, or a folder of wheels
@@ -176,14 +177,21 @@ def test_how_a_copy_came_here_is_read_from_what_pip_noted(
 def test_a_pip_that_is_not_on_the_path_is_named_in_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scripts = tmp_path / "scripts"  # as pip's installation makes them, in environments that have it
+    scripts.mkdir()
+    for name in ("pip", "pip{}.{}".format(*sys.version_info)):
+        (scripts / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
+        (scripts / name).chmod(0o755)
+    paths = sysconfig.get_paths()
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: paths | {"scripts": str(scripts)})
+    monkeypatch.setenv("PATH", str(scripts))
     assert this_installation().pip == ("pip",)
     monkeypatch.setenv("PATH", str(tmp_path))
     (program,) = this_installation().pip
-    assert Path(program).parent == Path(sys.executable).parent
+    assert Path(program).parent == scripts
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     assert said.stdout.startswith("pip ")
-    paths = sysconfig.get_paths() | {"scripts": str(tmp_path)}
-    monkeypatch.setattr(sysconfig, "get_paths", lambda: paths)
+    monkeypatch.setattr(sysconfig, "get_paths", lambda: paths | {"scripts": str(tmp_path)})
     assert this_installation().pip[0] == sys.executable
     assert this_installation().pip[-2:] == ("-m", "pip")
     (tmp_path / "uv").write_text("#!/bin/sh\n")

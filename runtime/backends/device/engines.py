@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vsrc.runtime.backends.device.engine_check import check_halves, check_whole
 from vsrc.runtime.backends.device.engine_file import (
@@ -27,6 +27,7 @@ from vsrc.runtime.errors import (
     MismatchError,
     MissingDependencyError,
     SpecError,
+    VsrcError,
 )
 from vsrc.runtime.machine import board_model
 from vsrc.runtime.package import advised_export
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from vsrc.runtime.windows.session import Session
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Opened = TypeVar("Opened")
 
 ENGINE_BACKENDS: tuple[EngineBackend, ...] = ("trt", "trt-rtx")
 
@@ -100,14 +104,16 @@ def open_engines(
     names = [f"{graph}-float" for graph in wanted if is_deep] + list(wanted)
     reasons: list[str] = []
     for name in names:
-        pair, engines = _pair(package, name, here, size), []
-        if pair is None or not keeps_features:
+        pairs, engines = _pairs(package, name, here, size), []
+        if not pairs or not keeps_features:
             engines = find_engines(package, name, here, reasons)
         try:
             if engines:
                 return open_whole(package.spec.network, here, _fitting_first(engines, size))
-            if pair:
-                return open_halves(package.spec.network, here, *pair)
+            if pairs:
+                return _open_first(
+                    pairs, lambda pair: open_halves(package.spec.network, here, *pair)
+                )[0]
         except MismatchError as error:
             reasons.append(str(error))
     why = reasons[0] if reasons else f"it has none of {', '.join(names)}"
@@ -238,12 +244,12 @@ def _ends(shapes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], tuple[i
     return shapes[0], shapes[-1]
 
 
-def _pair(
+def _pairs(
     package: Package, name: str, here: Here, size: tuple[int, int] | None
-) -> tuple[FoundEngine, FoundEngine] | None:
-    """Find encode and fuse engines for the same sizes: the closest fit, else the largest."""
+) -> list[tuple[FoundEngine, FoundEngine]]:
+    """Find encode and fuse engines for the same sizes: the closest fit first, else the largest."""
     if name.endswith("-float"):
-        return None  # encode graphs have uint8 inputs
+        return []  # encode graphs have uint8 inputs
     fuses = find_engines(package, f"fuse-{name}", here, [])
     pairs = [
         (encode, fuse)
@@ -251,9 +257,7 @@ def _pair(
         for fuse in fuses
         if (encode.graph.height, encode.graph.width) == (fuse.graph.height, fuse.graph.width)
     ]
-    pairs.sort(key=lambda pair: pair[0].graph.height[1] * pair[0].graph.width[1])
-    fitting = [pair for pair in pairs if size is not None and pair[0].takes(size)]
-    return fitting[0] if fitting else pairs[-1] if pairs else None
+    return sorted(pairs, key=lambda pair: _rank(pair[0], size))
 
 
 def open_halves(
@@ -266,7 +270,9 @@ def open_halves(
     from vsrc.runtime.windows.feature_ring import RingSession
 
     gpu = CudaGpu(here.device)
-    first, second = (TrtEngine(each.path, here.backend) for each in (encode, fuse))
+    first = TrtEngine(encode.path, here.backend)
+    with _closed_on_error(first):
+        second = TrtEngine(fuse.path, here.backend)
     with _closed_on_error(first, second):
         check_halves((encode.path, fuse.path), (first, second), network, encode.graph)
     label = f"{here.backend} {encode.graph.precision}"
@@ -308,34 +314,32 @@ def open_whole(network: NetworkSpec, here: Here, engines: list[FoundEngine]) -> 
 
 @contextmanager
 def _closed_on_error(*engines: Engine) -> Iterator[None]:
-    """Free engines that are refused."""
+    """Free engines that are refused, or beside which there is no memory for another."""
     try:
         yield
-    except MismatchError:
+    except VsrcError:
         for engine in engines:
             engine.close()
         raise
 
 
 def _fitting_first(engines: list[FoundEngine], size: tuple[int, int] | None) -> list[FoundEngine]:
-    """Order engines by what they are for frames of a size: the closest fit, then the larger ones.
+    """Order engines by what they are for frames of a size, if that is known."""
+    return engines if size is None else sorted(engines, key=lambda engine: _rank(engine, size))
 
-    Those that are too small come last, the largest first: frames are fed to them in tiles.
+
+def _rank(engine: FoundEngine, size: tuple[int, int] | None) -> tuple[bool, int]:
+    """Order of engines: the closest fit to frames of a size, then the larger ones.
+
+    Those that are too small come last, the largest first: frames are fed to them in tiles. So do
+    all where the size is unknown.
     """
-    if size is None:
-        return engines
-
-    def rank(engine: FoundEngine) -> tuple[bool, int]:
-        area = engine.graph.height[1] * engine.graph.width[1]
-        return (False, area) if engine.takes(size) else (True, -area)
-
-    return sorted(engines, key=rank)
+    area = engine.graph.height[1] * engine.graph.width[1]
+    return (False, area) if size is not None and engine.takes(size) else (True, -area)
 
 
-def _open_first(
-    engines: list[FoundEngine], open_one: Callable[[FoundEngine], Engine]
-) -> tuple[Engine, list[FoundEngine]]:
-    """Open the first engine that fits in memory; return it, and it with those after it.
+def _open_first(engines: list[T], open_one: Callable[[T], Opened]) -> tuple[Opened, list[T]]:
+    """Open the first engine, or pair, that fits in memory; return it, and it with those after it.
 
     Raises:
         DeviceMemoryError: None fits.

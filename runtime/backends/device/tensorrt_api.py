@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,12 @@ from vsrc.runtime.installation import is_jetson_board, open_to_system_packages, 
 MODULES: dict[EngineBackend, str] = {"trt": "tensorrt", "trt-rtx": "tensorrt_rtx"}
 """Backend -> name of its module."""
 _KNOWN_BAD: dict[tuple[int, ...], str] = {(10, 2): "it builds engines that give wrong values"}
+
+_NO_MEMORY = re.compile(
+    r"out ?of ?memory|cudaErrorMemoryAllocation|insufficient memory|failed to allocate|bad_alloc|"
+    r"memory allocation",
+    re.IGNORECASE,
+)
 
 FIRST_STRONG = (10,)
 """First version whose networks can be strongly typed."""
@@ -80,6 +87,10 @@ class Messages:
     def cause(self) -> str:
         """The first error in one line; empty if there was none."""
         return " ".join(self.errors[0].split()) if self.errors else ""
+
+    def are_of_memory(self, raised: str = "") -> bool:
+        """Whether one of the errors, or what was raised beside them, says that memory ran out."""
+        return any(_NO_MEMORY.search(text) for text in (*self.errors, raised))
 
 
 def listener(module: Any, messages: Messages) -> Any:  # noqa: ANN401  classes of TensorRT

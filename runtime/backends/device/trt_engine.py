@@ -18,6 +18,11 @@ from vsrc.runtime.pending_file import write_file
 if TYPE_CHECKING:
     import tensorrt as trt
 
+_MORE_MEMORY = (
+    "close other programs that use the GPU, or build one with a smaller largest --shape: frames "
+    "are then processed in tiles"
+)
+
 
 class TrtEngine:
     """A loaded engine with its execution context; see `Engine`.
@@ -34,6 +39,10 @@ class TrtEngine:
         # Mapped, not read: on a Jetson a copy in main memory is taken from the GPU's.
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             engine: trt.ICudaEngine | None = runtime.deserialize_cuda_engine(content)
+        if engine is None and self._messages.are_of_memory():
+            raise DeviceMemoryError(
+                f"no memory to load {path.name} ({self._messages.cause()}); {_MORE_MEMORY}"
+            )
         if engine is None:
             raise MismatchError(
                 f"TensorRT {module.__version__} cannot load {path} ({self._messages.cause()}); "
@@ -52,8 +61,7 @@ class TrtEngine:
         if context is None:
             raise DeviceMemoryError(
                 f"no memory to run {path.name}, which takes {_megabytes(engine)} beside its "
-                f"weights ({self._messages.cause()}); close other programs that use the GPU, or "
-                "build one with a smaller largest --shape: frames are then processed in tiles"
+                f"weights ({self._messages.cause()}); {_MORE_MEMORY}"
             )
         # A context needs its engine, an engine its runtime, and a runtime its logger.
         self._held: tuple[object, ...] = (logger, runtime, engine)
@@ -82,12 +90,21 @@ class TrtEngine:
             raise VsrcError(f"{self._path.name} has no tensor {name}")
 
     def enqueue(self, stream: GpuStream) -> None:
-        """See `Engine`."""
-        if not self._open().execute_async_v3(stream):
-            raise VsrcError(
-                f"TensorRT could not run {self._path.name} ({self._messages.cause()}); "
-                "run vsrc doctor to check the GPU"
-            )
+        """See `Engine`.
+
+        Raises:
+            DeviceMemoryError: There is not enough memory.
+            VsrcError: The run could not be enqueued.
+        """
+        if self._open().execute_async_v3(stream):
+            return
+        cause, is_of_memory = self._messages.cause(), self._messages.are_of_memory()
+        self._messages.errors.clear()  # the next run may be of a smaller frame
+        if is_of_memory:
+            raise DeviceMemoryError(f"no memory to run {self._path.name} ({cause}); {_MORE_MEMORY}")
+        raise VsrcError(
+            f"TensorRT could not run {self._path.name} ({cause}); run vsrc doctor to check the GPU"
+        )
 
     def close(self) -> None:
         """See `Engine`; saves the kernels compiled so far for the next start."""

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 
 from vsrc.cli import main
 from vsrc.export.selftest import running
-from vsrc.export.selftest.privacy import anonymize
+from vsrc.export.selftest.context import Context
+from vsrc.export.selftest.privacy import anonymize, anonymize_files
 from vsrc.export.selftest.result import SelftestConfig
 from vsrc.export.selftest.running import LIMIT_SECONDS, STEPS, selftest
 from vsrc.runtime.errors import MissingDependencyError, VsrcError
@@ -151,6 +152,7 @@ def test_what_was_found_before_an_interruption_is_kept(
     data = read(tmp_path / "evidence")
     assert data["interrupted"]
     assert [step["state"] for step in data["steps"]] == ["passed"] * 3 + ["failed"]
+    assert [check["name"] for check in data["steps"][-1]["checks"]] == ["one"]
     assert (tmp_path / "evidence" / "builds" / "log.txt").is_file()
     assert "interrupted" in (tmp_path / "evidence" / "selftest.html").read_text()
 
@@ -218,10 +220,31 @@ def test_evidence_names_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert "ada.lovelace" not in text
 
 
+def test_json_hides_no_name_and_stays_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "gerät")
+    monkeypatch.setattr(getpass, "getuser", lambda: "jürgen")
+    monkeypatch.setenv("HOME", "/home/Jürgen Ö")
+    facts = {
+        "cuda runtime": "13.0 (/home/Jürgen Ö/venv/libcudart.so.13)",
+        "host": "gerät of jürgen",
+        "serial_number": "1422520000123",
+        "said": "Serial Number: 1422520000124",
+    }
+    context = Context(tmp_path, tmp_path, 0, True, lambda _: None)
+    context.keep("facts.json", facts)
+    anonymize_files(tmp_path)
+    assert json.loads((tmp_path / "facts.json").read_text()) == {
+        "cuda runtime": "13.0 (~/venv/libcudart.so.13)",
+        "host": "HOST of USER",
+        "serial_number": "REMOVED",
+        "said": "Serial Number: REMOVED",
+    }
+
+
 def test_identifiers_are_removed_and_words_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "pipe")
     monkeypatch.setattr(getpass, "getuser", lambda: "ada")
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/ada"))
+    monkeypatch.setenv("HOME", "/home/ada")
     text = (
         "pipe: the pipeline of ada ran in /home/ada/vsrc\n"
         "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f Serial Number: 1422520000123\n"

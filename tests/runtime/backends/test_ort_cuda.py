@@ -10,6 +10,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from vsrc.runtime.backends import ort_provider
 from vsrc.runtime.backends.ort import open_ort
 from vsrc.runtime.backends.ort_cuda import preload_cuda
 from vsrc.runtime.backends.ort_provider import CPU, CUDA
@@ -45,11 +46,25 @@ def test_they_are_loaded_before_the_session(monkeypatch: pytest.MonkeyPatch) -> 
     assert calls[2:] == ["session"]
 
 
-def test_on_another_processor_the_line_installs_no_wheel_that_does_not_exist(
+def test_on_a_jetson_the_line_installs_no_wheel_of_another_cuda(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ort_provider, "is_jetson_board", lambda: True)
+    assert "pip" not in what_is_missing(monkeypatch, r"--backend trt .*CUDA 13")
+
+
+@pytest.mark.parametrize(("first_python", "has_wheel"), [((3, 99), False), ((3, 0), True)])
+def test_on_another_processor_the_line_installs_no_wheel_that_does_not_exist(
+    first_python: tuple[int, int], has_wheel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(ort_provider, "_FIRST_PYTHON_ON_ARM", first_python)
+    words = "replace it by the build for NVIDIA GPUs" if has_wheel else "--backend trt"
+    assert ("pip" in what_is_missing(monkeypatch, words)) == has_wheel
+
+
+def what_is_missing(monkeypatch: pytest.MonkeyPatch, words: str) -> str:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU.name])
-    with pytest.raises(MissingDependencyError, match=r"no aarch64 wheel .*--backend trt") as caught:
+    with pytest.raises(MissingDependencyError, match=words) as caught:
         open_ort(Path(MATMUL_GRAPH), threads=1, provider=CUDA)
-    assert "pip" not in str(caught.value)
+    return str(caught.value)

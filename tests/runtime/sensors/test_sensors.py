@@ -237,6 +237,22 @@ def test_a_board_that_tells_nothing_says_why(tmp_path: Path) -> None:
     assert "ina3221 does not exist" in sensor.unreadable["power rails"]
 
 
+def test_what_is_no_number_is_missing_and_the_rest_is_read(tmp_path: Path) -> None:
+    odd = {
+        f"{INA}/curr1_input": "nan",
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "inf",
+        "sys/class/thermal/thermal_zone0/temp": "1e999",
+        "sys/class/hwmon/hwmon5/oc_total_event_cnt": "7",
+        "sys/class/hwmon/hwmon5/oc3_event_cnt": "-nan",
+    }
+    root = tree(tmp_path, ORIN | odd)
+    jetson, processor = JetsonSensor(root, power_mode=lambda: "15W").read(), CpuSensor(root).read()
+    assert jetson.watts == pytest.approx({"VDD_CPU_GPU_CV": 2.495})
+    assert "over-current 3" not in jetson.throttle_counts
+    assert processor.mhz == {"cpu": 1190.4}
+    assert processor.celsius.keys() == {"gpu-thermal"}
+
+
 def test_a_board_whose_rails_go_away_is_lost_and_the_rest_goes_on(tmp_path: Path) -> None:
     root = tree(tmp_path, ORIN)
     jetson = JetsonSensor(root, power_mode=lambda: "15W")

@@ -22,10 +22,10 @@ from click.testing import CliRunner, Result
 from support.decoded import frames_of
 from support.reordering_gpu import ADA, ReorderingGpu
 from vsrc.cli import main
-from vsrc.runtime.backends.device import engines
+from vsrc.runtime.backends.device import engines, trt_engine
 from vsrc.runtime.backends.device.engine_file import engine_text, read_engine_spec
 from vsrc.runtime.backends.device.engines import Here, find_engines, open_engines
-from vsrc.runtime.errors import MissingDependencyError
+from vsrc.runtime.errors import DeviceMemoryError, MissingDependencyError
 from vsrc.runtime.package import open_package
 
 trt_rtx = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
@@ -166,6 +166,40 @@ def test_frames_that_are_too_large_for_the_engine_are_fed_in_tiles(
     done = infer(clip, copy, found, "--backend", "trt-rtx")
     assert re.search("trt-rtx fp32 takes at most 96x64: using tiles of 64 for 152x104", done.stderr)
     assert np.abs(frames_of(found).astype(int) - frames_of(exact)).max() <= 2
+
+
+@pytest.mark.parametrize("short", ["encode", "fuse"])
+def test_halves_that_do_not_fit_in_memory_give_way_to_smaller_ones(
+    copy: Path,
+    tmp_path: Path,
+    write_clip: Make,
+    moving: Make,
+    stand_in: Callable[[Path], list[ReorderingGpu]],
+    monkeypatch: pytest.MonkeyPatch,
+    short: str,
+) -> None:
+    clip = write_clip(tmp_path / "in.mkv", moving(3, 40, 56), codec="ffv1")
+    exact, found = tmp_path / "exact.mkv", tmp_path / "found.mkv"
+    infer(clip, copy, exact, "--backend", "ort")
+    stand_in(copy)
+    make: Make = trt_engine.TrtEngine
+    opened: list[Any] = []
+
+    def engine(path: Path, backend: str) -> Any:  # noqa: ANN401
+        target = read_engine_spec(path).target
+        if target.graph.startswith(short) and len(next(iter(target.shapes.values()))) == 3:
+            raise DeviceMemoryError("no memory")
+        opened.append(make(path, backend))
+        return opened[-1]
+
+    monkeypatch.setattr(trt_engine, "TrtEngine", engine)
+    done = infer(clip, copy, found, "--backend", "trt-rtx")
+    assert "trt-rtx fp32 takes at most 32x24: using tiles of 24 for 56x40" in done.stderr
+    # At the right edge tiles are padded to the only width that the engine takes.
+    inside = np.s_[:, :, :96]
+    assert np.abs(frames_of(found).astype(int) - frames_of(exact))[inside].max() <= 2
+    assert len(opened) == 2 + (short == "fuse")
+    assert all(each.closed for each in opened)
 
 
 def test_what_has_more_than_8_bits_goes_through_an_engine_with_float_edges(
