@@ -309,6 +309,8 @@ def _bench_words(now: BenchProgress) -> tuple[str, str]:
         "stages": "timing the stages",
         "machine": "measuring the machine",
     }
+    turn = f", process {now.process} of {now.processes}" if now.processes > 1 else ""
+    subject = f"{now.model}{turn}: "
     if now.stage in words:
-        return words[now.stage], ""
-    return "timing frames:", f"{now.samples} in {now.seconds:.1f} s"
+        return subject + words[now.stage], ""
+    return f"{subject}timing frames:", f"{now.samples} in {now.seconds:.1f} s"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.options.sample_input import OutputPath
 from vsrc.commands.progress.training_bar import TrainingBar
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.demo.demo_config import DemoConfig
@@ -16,7 +17,7 @@ from vsrc.runtime.text.quoting import quoted
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     default=DemoConfig.output,
     show_default=True,
     help="Folder for the results.",

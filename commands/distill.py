@@ -12,7 +12,7 @@ import click
 
 from vsrc.commands.options.media_options import media_options
 from vsrc.commands.options.option_groups import GroupedCommand
-from vsrc.commands.options.sample_input import resolve_inputs
+from vsrc.commands.options.sample_input import OutputPath, resolve_inputs
 from vsrc.commands.options.shape_option import read_shapes
 from vsrc.commands.progress.training_bar import TrainingBar
 from vsrc.commands.text_output import echo, echo_line
@@ -49,7 +49,12 @@ _GROUPS = {
     callback=resolve_inputs,
     help="Folder of videos or frames, or a video; may be repeated.",
 )
-@click.option("-o", "--output", help=f"Package to write.  [default: {DistillConfig.output}]")
+@click.option(
+    "-o",
+    "--output",
+    type=OutputPath(),
+    help=f"Package to write.  [default: {DistillConfig.output}]",
+)
 @click.option(
     "--objective",
     help=f"{', '.join(OBJECTIVE_NAMES)}, or module:function; several joined by +.  "

@@ -18,7 +18,7 @@ from vsrc.commands.options.own_network import (
     require_model,
     take_told,
 )
-from vsrc.commands.options.sample_input import resolve_input
+from vsrc.commands.options.sample_input import OutputPath, resolve_input
 from vsrc.commands.options.trust_options import allow_code_option
 from vsrc.commands.progress.infer_bar import InferBar
 from vsrc.commands.progress.status_line import StatusLine
@@ -62,7 +62,7 @@ _GROUPS = {
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     help="Video, one.png, out/%08d.png, a folder for several inputs, or - for y4m.",
 )
 @click.option(

@@ -11,6 +11,7 @@ import click
 
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.options.own_network import own_network_options, take_told
+from vsrc.commands.options.sample_input import OutputPath
 from vsrc.commands.options.shape_option import read_shapes
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo_line
@@ -21,7 +22,7 @@ from vsrc.commands.text_output import echo_line
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputPath(),
     help="Package to write.  [default: NAME.vsrc]",
 )
 @own_network_options

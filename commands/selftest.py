@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vsrc.commands.options.device_argument import device_option
+from vsrc.commands.options.sample_input import OutputPath
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.export.selftest.result import SelftestConfig
 
@@ -16,7 +17,7 @@ from vsrc.export.selftest.result import SelftestConfig
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=OutputPath(file_okay=False),
     default=SelftestConfig.out,
     show_default=True,
     help="Folder for the page, JSON and raw evidence.",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from vsrc.commands.options.media_options import media_options
-from vsrc.commands.options.sample_input import resolve_inputs
+from vsrc.commands.options.sample_input import OutputPath, resolve_inputs
 from vsrc.commands.text_output import echo_line
 from vsrc.compressor.shard_config import ShardConfig
 
@@ -20,9 +18,7 @@ from vsrc.compressor.shard_config import ShardConfig
     callback=resolve_inputs,
     help="Folder of videos or frames, or a video; may be repeated.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to write."
-)
+@click.option("-o", "--output", required=True, type=OutputPath(), help="Folder to write.")
 @click.option("--teacher", "teachers", multiple=True, help="Name, package, or module:function.")
 @click.option("--teacher-weights", multiple=True, help="Checkpoint of the teacher; one for each.")
 @click.option(

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import click
 
+from vsrc.commands.options.sample_input import OutputPath
 from vsrc.commands.text_output import echo_line
 
 
 @click.command("split")
 @click.argument("package", type=click.Path(path_type=Path))
 @click.option("--width", type=float, required=True, help="Fraction of the channels to keep.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Package to write."
-)
+@click.option("-o", "--output", type=OutputPath(), required=True, help="Package to write.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing package.")
 def split_command(package: Path, width: float, output: Path, overwrite: bool) -> None:
     """Cut a narrower student from a package trained with csd."""

@@ -13,6 +13,7 @@ from vsrc.compressor.objectives.table import create as create_objective
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.quantiser import Quantiser
+from vsrc.runtime.text.missing_path import describe_missing
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,16 @@ def build(config: DistillConfig) -> Built:
 def _teacher(config: DistillConfig) -> FoundNetwork | None:
     if config.teacher is None:
         return None
+    weights = config.teacher_weights
+    if weights is not None and not weights.exists():
+        raise FileNotFoundError(
+            f"{describe_missing(weights)}; name the checkpoint of teacher {config.teacher} with "
+            "--teacher-weights FILE"
+        )
     return find_teacher(
         config.teacher,
         scale=config.scale,
-        weights=config.teacher_weights,
+        weights=weights,
         arguments=config.teacher_arguments,
         allow_code=config.allow_code,
     )

@@ -21,6 +21,24 @@ class InputPath(click.Path):
         return super().convert(resolve_input(str(value)), param, ctx)
 
 
+class OutputPath(click.Path):
+    """Type of an option that names what is written; a `Path`."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  as click declares them
+        """Return the path; refuse a new `sample`, which would replace the clip as an input."""
+        if str(value) == NAME and not Path(NAME).exists():
+            self.fail(
+                f"{NAME!r} names the clip that comes with vsrc, and a file or folder of that name "
+                f"would replace it as an input; choose another name, for example {NAME}-out",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 def resolve_inputs(
     _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.probe import VideoInfo
+from vsrc.runtime.text.count_text import count_text
 
 _LISTED = 4
 """Most times that a line lists."""
@@ -38,13 +39,15 @@ def describe_places(places: Sequence[Fraction], *, start: Fraction) -> str:
 
 def describe_damage(damaged: int, *, repeated: int) -> str:
     """Return a message on damaged packets and repeated frames; empty if there are none."""
+    verb, whose = ("was", "its") if repeated == 1 else ("were", "their")
+    replaced = f"{verb} replaced by repeating {whose} neighbours"
     if damaged:
         return (
-            f"{damaged} damaged packets; {repeated} frames that could not be decoded were "
-            "replaced by repeating their neighbours"
+            f"{count_text(damaged, 'damaged packet')}; {count_text(repeated, 'frame')} that could "
+            f"not be decoded {replaced}"
         )
     if repeated:
-        return f"{repeated} missing frames were replaced by repeating their neighbours"
+        return f"{count_text(repeated, 'missing frame')} {replaced}"
     return ""
 
 

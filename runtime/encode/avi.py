@@ -16,6 +16,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import IO
 
+from vsrc.runtime.text.count_text import count_text
+
 MUXER = "avi"
 
 _HEADER_BYTES = 1 << 16
@@ -81,9 +83,10 @@ class FrameGrid:
         if not self._moved:
             return []
         name = "AVI" if self._has_gaps else "MXF"
+        moved = f"{count_text(self._moved, 'frame')} {'is' if self._moved == 1 else 'are'}"
         most_ms = float(self._furthest / self._rate * 1000)
         return [
-            f"{name} has a constant frame rate, here {float(self._rate):.6g} fps: {self._moved} "
-            f"frames are shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep "
+            f"{name} has a constant frame rate, here {float(self._rate):.6g} fps: {moved} "
+            f"shown up to {most_ms:.0f} ms earlier or later; .mkv and .mp4 keep "
             "their times"
         ]

@@ -16,6 +16,7 @@ from vsrc.runtime.decode.track_samples import open_track_samples
 from vsrc.runtime.encode.tags import is_chapter_track, is_timecode_track
 from vsrc.runtime.encode.track_opener import TrackOpener, TrackWriter
 from vsrc.runtime.pyav_versions import time_base
+from vsrc.runtime.text.count_text import count_text
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -132,7 +133,8 @@ class TrackCopier:
             if not any(refusal.is_near(joint) for joint in joints)
         )
         return [
-            f"{count} damaged packets of the {kind} track {index} are left out"
+            f"{count_text(count, 'damaged packet')} of the {kind} track {index} "
+            f"{'is' if count == 1 else 'are'} left out"
             for (index, kind), count in sorted(counts.items())
         ]
 

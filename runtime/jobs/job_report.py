@@ -40,6 +40,7 @@ from vsrc.runtime.schema import UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 from vsrc.runtime.sensors.power import mean_watts, throttle_events
 from vsrc.runtime.sensors.telemetry import Telemetry, find_sensors
+from vsrc.runtime.text.count_text import count_text
 
 KIND = "vsrc-infer-report"
 SCHEMA_VERSION = 2
@@ -230,8 +231,8 @@ def _badge(report: JobReport) -> Badge:
         return Badge(f"{len(report.failed)} of the inputs failed", "bad")
     corrupted = sum(file.corrupted_frames for file in report.files)
     if corrupted:
-        return Badge(f"{corrupted} frames are black or white", "bad")
-    return Badge(f"{report.frames} frames at {report.fps:.3g} frames/s", "good")
+        return Badge(f"black or white: {count_text(corrupted, 'frame')}", "bad")
+    return Badge(f"{count_text(report.frames, 'frame')} at {report.fps:.3g} frames/s", "good")
 
 
 def _model_words(report: JobReport) -> str:
@@ -257,7 +258,7 @@ def _figures(report: JobReport) -> Iterator[Figure]:
     if report.recomputed_frames:
         yield Figure(
             "Recomputed in fp32",
-            f"{report.recomputed_frames} frames",
+            count_text(report.recomputed_frames, "frame"),
             "corrupted by reduced precision",
         )
     for stage in report.stages:

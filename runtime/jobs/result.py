@@ -9,6 +9,7 @@ from vsrc.runtime.backends.graph_in_use import GraphInUse
 from vsrc.runtime.decode.clip_layouts import SkippedFile
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.errors import VsrcError, describe_error
+from vsrc.runtime.text.count_text import count_text
 from vsrc.runtime.windows.lane_choice import LaneChoice
 
 logger = logging.getLogger(__name__)
@@ -101,12 +102,13 @@ class FileResult:
         """What there is to say at the end."""
         words = describe_corruption(self.recomputed_frames, self.corrupted_frames)
         made = self.frames - self.kept_frames
+        frames = count_text(self.frames, "frame")
         if not self.kept_frames:
-            work = f"{self.frames} frames, {self.fps:.3g} fps"
+            work = f"{frames}, {self.fps:.3g} fps"
         elif made:
-            work = f"{self.frames} frames, {made} of them upscaled now at {self.fps:.3g} fps"
+            work = f"{frames}, {made} of them upscaled now at {self.fps:.3g} fps"
         else:
-            work = f"{self.frames} frames, all of them upscaled before"
+            work = f"{frames}, all of them upscaled before"
         return f"{self.output}  {work}{words}"
 
 

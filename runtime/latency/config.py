@@ -109,8 +109,14 @@ class BenchProgress:
         stage: Current step.
         samples: Number of frames timed so far.
         seconds: Time spent on these frames.
+        model: Name of the measured model, as it was typed.
+        process: Number of the measuring process of this model, from 1.
+        processes: How many processes measure this model.
     """
 
     stage: Literal["idle", "load", "sample", "stages", "machine"]
     samples: int = 0
     seconds: float = 0.0
+    model: str = ""
+    process: int = 1
+    processes: int = 1

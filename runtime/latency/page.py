@@ -34,6 +34,7 @@ from vsrc.runtime.report.page_parts import (
     when,
 )
 from vsrc.runtime.report.template import Badge, write_page
+from vsrc.runtime.shipped_models import typed_name
 from vsrc.runtime.text.count_text import count_text
 from vsrc.runtime.text.size_text import format_shape
 
@@ -250,7 +251,7 @@ def _stage_rows(report: BenchReport) -> Iterator[tuple[str, ...]]:
 
 def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
     subject, startup = report.subject, report.startup
-    yield "model", subject.model
+    yield "model", typed_name(Path(subject.model))
     yield "graph", subject.graph_sha256[:16]
     yield "runs on", f"{subject.session}, {count_text(subject.threads, 'thread')}"
     if subject.parameters is not None:

@@ -23,7 +23,7 @@ from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share, without_others
 from vsrc.runtime.latency.measurement import split_runs
 from vsrc.runtime.latency.model_names import name_of_path, named_with
-from vsrc.runtime.latency.report import COMPARABLE_VERSIONS, KIND, SCHEMA_VERSION
+from vsrc.runtime.latency.report import COMPARABLE_VERSIONS, KIND, SCHEMA_VERSION, SET_KIND
 from vsrc.runtime.machine import cores_text
 from vsrc.runtime.report.distribution import samples_needed
 from vsrc.runtime.report.interval import (
@@ -52,7 +52,7 @@ def _p(percent: float) -> Callable[[Floats], float]:
     return lambda values: float(np.percentile(values, percent))
 
 
-_EXPECTED = "expected a report that vsrc bench --json wrote"
+_EXPECTED = "expected a report that vsrc bench MODEL --json wrote"
 _FROM_SAMPLES: dict[str, tuple[Callable[[Floats], float], float]] = {
     "latency_ms.p50": (median, 50.0),
     "latency_ms.p95": (_p(95.0), 95.0),
@@ -320,6 +320,11 @@ def _other_work(report: dict[str, Any]) -> str:
 
 def _report(path: Path) -> dict[str, Any]:
     data = _json(path)
+    if isinstance(data, dict) and data.get("kind") == SET_KIND:
+        raise SpecError(
+            f"{path} holds the reports of several models, and the reports of two are compared; "
+            "measure each alone: vsrc bench MODEL --json FILE"
+        )
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise SpecError(f"{path} is not a latency report; {_EXPECTED}")
     if data.get("schema_version") not in COMPARABLE_VERSIONS:

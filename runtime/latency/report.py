@@ -35,6 +35,7 @@ from vsrc.runtime.schema import Limits, Positive, UtcTime, to_json
 from vsrc.runtime.sensors.device_record import Device
 
 KIND = "vsrc-bench"
+SET_KIND = f"{KIND}-set"
 SCHEMA_VERSION = 2
 """Schema version of the JSON. 2: `arithmetic.matmul_share` is of the rate in the arithmetic of the
 graph, no longer of the float32 rate."""
@@ -112,7 +113,7 @@ def reports_to_text(reports: Sequence[BenchReport]) -> str:
         return report_to_text(reports[0])
     return _text(
         {
-            "kind": f"{KIND}-set",
+            "kind": SET_KIND,
             "schema_version": SCHEMA_VERSION,
             "reports": [_data(report) for report in reports],
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -11,7 +11,7 @@ from vsrc.runtime.backends.device.engine_file import read_engine_spec
 from vsrc.runtime.backends.opening import require_backend
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.latency.assembly import assemble
-from vsrc.runtime.latency.child import request_for
+from vsrc.runtime.latency.child import BenchCallback, request_for
 from vsrc.runtime.latency.config import BenchConfig, BenchProgress
 from vsrc.runtime.latency.measurement import Measurement, join_measurements
 from vsrc.runtime.latency.model_names import model_names
@@ -21,7 +21,7 @@ from vsrc.runtime.latency.subject import ENGINE_SUFFIXES
 from vsrc.runtime.machine import this_machine
 from vsrc.runtime.processes.fresh_process import Message, ask
 from vsrc.runtime.schema import from_json
-from vsrc.runtime.shipped_models import shipped
+from vsrc.runtime.shipped_models import shipped, typed_name
 
 _MEASURED_BY = {
     "max_p99_ms": "latency_ms.p99",
@@ -32,9 +32,7 @@ _MEASURED_BY = {
 """Gate -> field of the report that it limits."""
 
 
-def bench(
-    config: BenchConfig, *, progress: Callable[[BenchProgress], None] = lambda _step: None
-) -> BenchReport:
+def bench(config: BenchConfig, *, progress: BenchCallback = lambda _step: None) -> BenchReport:
     """Measure a package in fresh processes and return the report.
 
     Missed limits do not raise: they are part of the report. `check_gates` raises.
@@ -53,7 +51,7 @@ def bench(
 def bench_all(
     configs: Sequence[BenchConfig],
     *,
-    progress: Callable[[BenchProgress], None] = lambda _step: None,
+    progress: BenchCallback = lambda _step: None,
 ) -> list[BenchReport]:
     """Measure several packages; see `bench`.
 
@@ -67,16 +65,28 @@ def bench_all(
     measurements: list[list[Measurement]] = [[] for _ in configs]
     for turn in range(max(config.run_count for config in configs)):
         for at, config in enumerate(configs):
+            tell = _told_of(config, turn, progress)
             if turn == 0:
                 started[at] = datetime.now(timezone.utc)
-                measurements[at].append(_measure_apart(request_for(config), progress))
+                measurements[at].append(_measure_apart(request_for(config), tell))
             elif turn < config.run_count:
                 again = request_for(replace(config, stages=False), measurements[at][0])
-                measurements[at].append(_measure_apart(again, progress))
+                measurements[at].append(_measure_apart(again, tell))
     return [
         assemble(config, join_measurements(all_runs), machine=machine, started=when)
         for config, all_runs, when in zip(configs, measurements, started, strict=True)
     ]
+
+
+def _told_of(config: BenchConfig, turn: int, progress: BenchCallback) -> BenchCallback:
+    """Return a callback that adds to the progress whose it is."""
+    assert config.model is not None
+    model = typed_name(config.model)
+
+    def tell(now: BenchProgress) -> None:
+        progress(replace(now, model=model, process=turn + 1, processes=config.run_count))
+
+    return tell
 
 
 def _backend_of(config: BenchConfig) -> str:
@@ -112,7 +122,7 @@ def _why(gate: Gate, report: BenchReport) -> str:
     return f" ({reason})" if gate.measured is None and reason else ""
 
 
-def _measure_apart(request: Message, progress: Callable[[BenchProgress], None]) -> Measurement:
+def _measure_apart(request: Message, progress: BenchCallback) -> Measurement:
     answer = ask(
         "vsrc.runtime.latency.child", request, lambda step: progress(BenchProgress(**step))
     )

@@ -44,6 +44,11 @@ def check_page_name(path: Path, option: str, *, others: Sequence[str] = ()) -> N
     """
     if path.suffix.lower() not in (*PAGE_SUFFIXES, *others):
         kinds = " or ".join([".html", *others])
+        if str(path) == "-":
+            raise ValueError(
+                f"{option} {path}: the page is written to a file, not to stdout; name a file that "
+                f"ends in {kinds}"
+            )
         raise ValueError(
             f"{option} {path}: the page is HTML, so its name ends in {kinds}; "
             f"write {option} {path.with_suffix('.html') if path.suffix else f'{path}.html'}"

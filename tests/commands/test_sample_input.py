@@ -45,6 +45,38 @@ def test_messages_name_it_sample(
     assert str(SAMPLE_CLIP.parent) not in output
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("infer", "sample"),
+        ("demo",),
+        ("selftest",),
+        ("pack", "edge-s"),
+        ("split", "edge-s", "--width", "0.5"),
+        ("shard", "--data", "sample", "--crops", "1"),
+        ("distill", "--data", "sample", "--objective", "none"),
+    ],
+)
+def test_no_output_replaces_the_name_of_the_clip(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, [*words, "-o", "sample"], prog_name="vsrc")
+    assert done.exit_code == 2
+    assert "sample-out" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_that_name_stays_an_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "a.png").write_bytes(b"")
+    done = CliRunner().invoke(main, ["infer", "a.png", "-o", "sample"], prog_name="vsrc")
+    assert "sample-out" not in done.stderr
+
+
 def test_a_copy_of_a_shipped_model_names_it_as_it_was_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

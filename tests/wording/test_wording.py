@@ -49,6 +49,7 @@ def folder(
     (root / "kind.yaml").write_text("steps: many")
     (root / "broken.json").write_text("{")
     (root / "other.json").write_text("{}")
+    (root / "set.json").write_text('{"kind": "vsrc-bench-set"}')
     return root
 
 

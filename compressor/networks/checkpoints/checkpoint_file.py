@@ -21,6 +21,7 @@ from torch import Tensor
 from vsrc.compressor.networks.checkpoints.torchscript_file import read_torchscript
 from vsrc.runtime.errors import MismatchError, first_line
 from vsrc.runtime.package import open_package
+from vsrc.runtime.text.missing_path import describe_missing
 
 CONTAINERS = (
     "params_ema",
@@ -72,7 +73,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if path.is_dir():
         path = open_package(path).weights()
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(describe_missing(path))
     return _READERS.get(path.suffix.lower(), _read_pickle)(path)
 
 

@@ -27,6 +27,6 @@ def test_export(tmp_path: Path, tiny_package: Path, precision: str) -> None:
 
 
 def test_a_line_of_the_first_step(tiny_package: Path) -> None:
-    assert first_line(
-        "bench", str(tiny_package), "--shape", "16x16", "--runs", "1", "--iterations", "2"
-    ).startswith("load")
+    words = ("bench", str(tiny_package), "--shape", "16x16", "--iterations", "2")
+    assert first_line(*words, "--runs", "1") == f"{tiny_package}: loading"
+    assert first_line(*words, "--runs", "2") == f"{tiny_package}, process 1 of 2: loading"

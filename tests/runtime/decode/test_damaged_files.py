@@ -46,7 +46,7 @@ def test_damaged_packets_are_counted_and_no_frame_is_missing(
         overwrite(path, place + header, b"\xff" * (size - header))
     reader, frames = read(path)
     assert [frame.pts for frame in frames] == good
-    assert "damaged packets" in " ".join(reader.notes())
+    assert "damaged packet" in " ".join(reader.notes())
 
 
 CODECS = {
@@ -107,7 +107,7 @@ def test_two_pictures_that_a_damaged_header_made_one_are_two(
     path.write_bytes(data)
     reader, frames = read(path)
     assert [frame.pts for frame in frames] == good
-    assert "1 damaged packets" in " ".join(reader.notes())
+    assert "1 damaged packet; 0 frames" in " ".join(reader.notes())
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -89,5 +89,5 @@ def test_the_first_frame_sets_the_phase_and_no_two_share_a_chunk() -> None:
     grid = FrameGrid(Fraction(25), Fraction(1, 1000), first=21)
     assert [grid.place(pts) for pts in (21, 61, 101, 102, 181)] == [0, 1, 2, 3, 4]
     (note,) = grid.notes()
-    assert "1 frames" in note
+    assert "1 frame is shown" in note
     assert "39 ms" in note

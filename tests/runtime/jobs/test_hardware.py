@@ -152,7 +152,7 @@ def test_damage_is_concealed_by_the_cpu(
     damaged[place : place + size] = b"\xff" * size
     source.write_bytes(damaged)
     expected = upscale(source, tmp_path / "cpu.mkv", "none")
-    assert any("damaged packets" in note for note in expected.notes)
+    assert any("damaged packet" in note for note in expected.notes)
     nvdec_on_the_cpu(monkeypatch)
     result = upscale(source, tmp_path / "gpu.mkv", "cuda")
     assert result.notes[0].startswith("decoded on the CPU from the last finished segment on")

@@ -128,4 +128,4 @@ def test_damage_is_reported_and_the_job_done(
     result = run(path, "-m", tiny_package, "-o", tmp_path / "b.mp4")
     assert result.exit_code == 0
     assert "30 frames" in result.stdout
-    assert "damaged packets" in result.stderr
+    assert "damaged packet" in result.stderr

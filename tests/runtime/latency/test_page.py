@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from vsrc.runtime.report.chart import (
     waterfall,
 )
 from vsrc.runtime.sensors.telemetry import Reading
+from vsrc.runtime.shipped_models import shipped
 from vsrc.runtime.spec import Quality
 
 if TYPE_CHECKING:
@@ -88,6 +90,15 @@ def test_unknown_cells_are_dashes() -> None:
     power = dataclasses.replace(bare.power, joule_per_frame=None)
     line = table_text([dataclasses.replace(bare, power=power)]).splitlines()[3]
     assert line.split()[-2:] == ["-", "-"]
+
+
+def test_the_page_names_a_shipped_model_as_it_is_typed(tmp_path: Path) -> None:
+    found = report("edge-s", 10.0, 25.0)
+    subject = dataclasses.replace(found.subject, model=str(shipped("edge-s")))
+    page = write_bench_page(tmp_path / "a.html", [dataclasses.replace(found, subject=subject)])
+    text = page.read_text(encoding="utf-8")
+    assert str(shipped("edge-s").parent) not in text
+    assert re.search(r"<t[hd][^>]*>model</t[hd]>\s*<td[^>]*>edge-s</td>", text)
 
 
 # --- Charts ---------------------------------------------------------------------------------------

@@ -214,8 +214,12 @@ def test_reports_of_two_networks_say_so(write: Write) -> None:
     ("content", "message"),
     [
         ("", r"wrong\.json .*line 1 column 1"),
-        ("[1]", r"wrong\.json .*vsrc bench --json"),
-        ('{"kind": "vsrc-bench-set"}', r"wrong\.json .*vsrc bench --json"),
+        ("[1]", r"wrong\.json .*vsrc bench MODEL --json"),
+        (
+            '{"kind": "vsrc-bench-set"}',
+            r"wrong\.json .*several models.*vsrc bench MODEL ",
+        ),
+        ('{"kind": "other"}', r"wrong\.json .*vsrc bench MODEL --json"),
         ('{"kind": "vsrc-bench", "schema_version": 9}', "schema version 9"),
         ('{"kind": "vsrc-bench", "schema_version": 1}', r"wrong\.json: samples_ms "),
         (

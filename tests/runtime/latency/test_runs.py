@@ -246,6 +246,15 @@ def test_progress_reaches_the_caller(tiny_package: Path) -> None:
     assert samples
 
 
+def test_progress_names_the_model_and_the_process(tiny_package: Path) -> None:
+    told: list[BenchProgress] = []
+    config = BenchConfig(model=tiny_package, shape=(24, 32), seconds=0.1, runs=2, stages=False)
+    bench(config, progress=told.append)
+    assert {step.model for step in told} == {str(tiny_package)}
+    steps = dict.fromkeys((step.process, step.processes) for step in told)
+    assert list(steps) == [(1, 2), (2, 2)]
+
+
 def test_the_command_prints_one_json_document_and_fails_at_a_gate(
     tiny_package: Path, schema: dict[str, Any]
 ) -> None:

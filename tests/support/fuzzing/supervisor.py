@@ -146,7 +146,7 @@ def judged(file: Damaged, answer: dict[str, object] | str) -> Outcome:
     elif answer["left_over"]:
         outcome.failure = "left over"
     elif outcome.status == 0 and file.frames is not None:
-        found = re.search(r"  (\d+) frames, ", outcome.line)
+        found = re.search(r"  (\d+) frames?, ", outcome.line)
         if found is None or int(found[1]) != file.frames:
             outcome.failure, outcome.detail = "count", f"{file.frames} frames are due; {err}"
     return outcome
