@@ -68,12 +68,8 @@ class DistillPlan:
                 f"teacher    {'none' if self.teacher is None else describe_network(self.teacher)}",
                 f"objective  {self.objective_parameters:,} parameters outside of the student",
                 *(f"data       {line}" for line in self.data),
-<<<<<<< HEAD
                 *(f"skipped    {clip.name}: {clip.reason}" for clip in self.skipped),
-                f"step       {self.images_per_step} images, {self.step_seconds:.3g} s",
-=======
                 f"step       {images}, {self.step_seconds:.3g} s",
->>>>>>> 10ebcdad2e091c4c99a3f85f4d3d71e76b93c565
                 f"total      {hours} h {minutes:02d} min for {self.steps} steps",
                 f"memory     {self.peak_bytes / 1e9:.2f} GB peak",
             ]
