@@ -93,6 +93,7 @@ def test_unknown_cells_are_dashes() -> None:
 
 
 def test_the_page_names_a_shipped_model_as_it_is_typed(tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
     found = report("edge-s", 10.0, 25.0)
     subject = dataclasses.replace(found.subject, model=str(shipped("edge-s")))
     page = write_bench_page(tmp_path / "a.html", [dataclasses.replace(found, subject=subject)])
