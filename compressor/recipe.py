@@ -64,11 +64,24 @@ def read_recipe(
     try:
         return from_json(DistillConfig, _to_tuples(values), where=where)
     except SpecError as error:
-        text = str(error)
-        for name in options or {}:  # named as it was typed
-            option = f"--{name.removesuffix('_ms').replace('_', '-')}"
-            text = text.replace(f"{where}: {name}=", f"{option} ", 1)
-        raise ValueError(text) from error
+        raise ValueError(name_as_typed(str(error), where, settings, options or {})) from error
+
+
+def name_as_typed(
+    text: str, where: str, settings: Sequence[str], options: Mapping[str, object]
+) -> str:
+    """Name a wrong value by the option that was typed, not by the field of the configuration.
+
+    Args:
+        text: Message that begins with `where`.
+        where: "--set" or the path of a recipe.
+        settings: Values of `--set`.
+        options: Fields from command line options.
+    """
+    for name in options:
+        option = f"--{name.removesuffix('_ms').replace('_', '-')}"
+        text = text.replace(f"{where}: {name}=", f"{option} ", 1)
+    return text if settings else text.removeprefix("--set: ")
 
 
 def find_code(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from vsrc.compressor.recipe import parse_value
+from vsrc.compressor.recipe import name_as_typed, parse_value
 from vsrc.compressor.shard_config import ShardConfig
 from vsrc.runtime.errors import SpecError
 from vsrc.runtime.schema import from_json
@@ -43,7 +43,7 @@ def read_shard_config(
     try:
         return from_json(ShardConfig, values, where="--set")
     except SpecError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(name_as_typed(str(error), "--set", settings, options)) from error
 
 
 def _plain(value: object) -> object:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -31,7 +32,10 @@ from vsrc.compressor.networks.video.stdan import stdan
 from vsrc.compressor.networks.video.vespcn import Vespcn
 from vsrc.compressor.networks.video.vsrnet import Vsrnet
 from vsrc.runtime.spec import Argument, NetworkSpec
-from vsrc.runtime.user_code import search_working_directory
+from vsrc.runtime.user_code import describe_python_file, search_working_directory
+
+_MOST_NAMES = 8
+"""Names of a module that an error lists."""
 
 
 class Network(Protocol):
@@ -139,6 +143,8 @@ def builder_of(name: str) -> Callable[..., nn.Module]:
         return partial(from_spandrel, name.removeprefix(SPANDREL))
     if ":" in name:
         return import_function(name)
+    if Path(name).suffix == ".py":
+        raise ValueError(describe_python_file(Path(name)))
     if Path(name).is_file():
         raise ValueError(
             f"{name} is a file, not the name of a network: write {SPANDREL}{name} if spandrel "
@@ -159,9 +165,25 @@ def import_function(name: str) -> Callable[..., Any]:
     module_name, _, function = name.partition(":")
     search_working_directory()
     try:
-        builder = getattr(importlib.import_module(module_name), function)
+        module = importlib.import_module(module_name)
     except (ImportError, AttributeError, SyntaxError, TypeError) as error:
         raise ValueError(f"{name!r} cannot be imported: {error}") from error
+    builder = getattr(module, function, None)
+    if builder is None:
+        raise ValueError(f"{name!r} does not exist; {_suggest(module, function)}")
     if not callable(builder):
         raise ValueError(f"{name!r} is not a function")
     return builder  # type: ignore[no-any-return]
+
+
+def _suggest(module: ModuleType, function: str) -> str:
+    """Name the functions and classes of a module that may have been meant."""
+    names = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", "") == module.__name__
+    ]
+    if near := get_close_matches(function, names, n=3):
+        return f"did you mean {', '.join(near)}?"
+    listed = ", ".join(names[:_MOST_NAMES]) or "no function and no class"
+    return f"the module defines {listed}{', ...' if len(names) > _MOST_NAMES else ''}"

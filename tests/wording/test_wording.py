@@ -48,6 +48,7 @@ def folder(
     (root / "typo.yaml").write_text("learning_rat: 1")
     (root / "kind.yaml").write_text("steps: many")
     (root / "broken.json").write_text("{")
+    (root / "mine.py").write_text("def make(scale=4): ...")
     (root / "other.json").write_text("{}")
     (root / "set.json").write_text('{"kind": "vsrc-bench-set"}')
     return root

@@ -22,6 +22,7 @@ from vsrc.compressor.networks.checkpoints.torchscript_file import read_torchscri
 from vsrc.runtime.errors import MismatchError, first_line
 from vsrc.runtime.package import open_package
 from vsrc.runtime.text.missing_path import describe_missing
+from vsrc.runtime.user_code import describe_python_file
 
 CONTAINERS = (
     "params_ema",
@@ -74,6 +75,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         path = open_package(path).weights()
     if not path.is_file():
         raise FileNotFoundError(describe_missing(path))
+    if path.suffix == ".py":
+        raise MismatchError(describe_python_file(path))
     return _READERS.get(path.suffix.lower(), _read_pickle)(path)
 
 

@@ -148,7 +148,7 @@ def test_an_objective_may_come_from_outside(mine: str, function: str) -> None:
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
-        ("Edgse", {}, "'losses.mine:Edgse' cannot be imported"),
+        ("Edgse", {}, "'losses.mine:Edgse' does not exist; did you mean Edges"),
         ("Edges", {"wait": 1.0}, "has no option 'wait'; did you mean weight"),
         ("no_objective", {}, "returns a ReLU; expected an Objective"),
         ("loss_of_pictures", {}, "has the parameters sr, hr, which have no default"),
