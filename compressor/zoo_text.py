@@ -81,8 +81,17 @@ def _packages(packages: Sequence[ShippedPackage]) -> list[str]:
             *(f"    {line}" for line in _quality_lines(package.quality)),
             *(f"    {_latency_line(timing)}" for timing in package.latency),
         ]
-    protocols = dict.fromkeys(q.protocol for package in packages for q in package.quality)
+    protocols = _protocols([q.protocol for package in packages for q in package.quality])
     return lines + [line for protocol in protocols for line in ("", *_wrap(protocol))]
+
+
+def _protocols(protocols: Sequence[str]) -> list[str]:
+    """Each protocol once: those that differ in the scale, which begins them, are one."""
+    scales: dict[str, dict[str, None]] = {}
+    for protocol in protocols:
+        scale, _, rest = protocol.partition(", ")
+        scales.setdefault(rest, {})[scale] = None
+    return [f"{' and '.join(each)}, {rest}" for rest, each in scales.items()]
 
 
 def _quality_lines(quality: Sequence[Quality]) -> list[str]:

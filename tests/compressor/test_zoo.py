@@ -111,6 +111,12 @@ def test_the_table_fits_a_terminal_and_says_what_was_measured() -> None:
     assert edsr.split()[1:] == ["43,089,923", "50,252.5", "1", "x1", "1-4,", "8", "rgb", "whole"]
 
 
+def test_a_protocol_is_printed_once_for_all_scales() -> None:
+    text = zoo_text(zoo())
+    (line,) = [line for line in text.splitlines() if "Measured:" in line]
+    assert "x4 and x2, LR: made from HR by bi" in line
+
+
 def test_the_command_gives_json() -> None:
     done = CliRunner().invoke(main, ["zoo", "--json"])
     assert done.exit_code == 0
