@@ -91,7 +91,7 @@ def _protocols(protocols: Sequence[str]) -> list[str]:
     for protocol in protocols:
         scale, _, rest = protocol.partition(", ")
         scales.setdefault(rest, {})[scale] = None
-    return [f"{' and '.join(each)}, {rest}" for rest, each in scales.items()]
+    return [", ".join(filter(None, (" and ".join(each), rest))) for rest, each in scales.items()]
 
 
 def _quality_lines(quality: Sequence[Quality]) -> list[str]:
