@@ -70,9 +70,7 @@ class _Main(LazyGroup):
 
         try:
             return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):
-            _fail("interrupted; nothing was saved", 130)
-        except click.exceptions.Exit:
+        except (click.Abort, click.exceptions.Exit):
             raise
         except click.ClickException as error:
             error.message = printable_lines(_with_example(error))  # type: ignore[misc]

@@ -23,7 +23,7 @@ from vsrc.commands.options.own_network import (
     writable,
 )
 from vsrc.commands.options.sample_input import InputPath
-from vsrc.commands.options.shape_option import read_shapes
+from vsrc.commands.options.shape_option import graph_shape_option
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo, echo_line
 from vsrc.export.config import (
@@ -89,12 +89,7 @@ _GROUPS = {
     help="With --io float: window is (N, T, 3, H, W), stacked (N, 3T, H, W); auto is stacked for "
     "image networks.",
 )
-@click.option(
-    "--shape",
-    default="",
-    metavar="HxW[,HxW,HxW]",
-    help="LR size: one is fixed, three are minimum, optimum and maximum.  [default: any]",
-)
+@graph_shape_option
 @click.option(
     "--opset", type=int, default=ExportConfig.opset, show_default=True, help="ONNX opset."
 )
@@ -184,7 +179,7 @@ def export_command(
     precision: AskedPrecision,
     io: GraphIo,
     layout: GraphLayout | Literal["auto"],
-    shape: str,
+    shape: tuple[tuple[int, int], ...],
     opset: int,
     overwrite: bool,
     halves: bool,
@@ -221,7 +216,7 @@ def export_command(
         precision=precision,
         io=io,
         layout=layout,
-        shape=read_shapes(shape) if shape else (),
+        shape=shape,
         opset=opset,
         overwrite=overwrite,
         halves=halves,

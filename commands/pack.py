@@ -12,7 +12,7 @@ import click
 from vsrc.commands.json_output import echo_json
 from vsrc.commands.options.own_network import own_network_options, take_told
 from vsrc.commands.options.sample_input import OutputPath
-from vsrc.commands.options.shape_option import read_shapes
+from vsrc.commands.options.shape_option import graph_shape_option
 from vsrc.commands.progress.status_line import StatusLine
 from vsrc.commands.text_output import echo_line
 
@@ -26,19 +26,13 @@ from vsrc.commands.text_output import echo_line
     help="Package to write.  [default: NAME.vsrc]",
 )
 @own_network_options
-@click.option(
-    "--shape",
-    default="",
-    metavar="HxW[,HxW,HxW]",
-    help="LR size of the graph: one is fixed, three are minimum, optimum and maximum.  "
-    "[default: any]",
-)
+@graph_shape_option
 @click.option("--overwrite", is_flag=True, help="Replace an existing package.")
 @click.option("--json", "as_json", is_flag=True, help="Result as JSON.")
 def pack_command(
     source: str,
     output: Path | None,
-    shape: str,
+    shape: tuple[tuple[int, int], ...],
     overwrite: bool,
     as_json: bool,
     **options: Any,  # noqa: ANN401
@@ -59,7 +53,7 @@ def pack_command(
             own,
             output,
             overwrite=overwrite,
-            shape=read_shapes(shape) if shape else (),
+            shape=shape,
             command=shlex.join(["vsrc", *sys.argv[1:]]),
             progress=lambda step: show(step.words),
         )

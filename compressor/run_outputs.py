@@ -10,7 +10,7 @@ from vsrc.compressor.training.checkpoint import find_checkpoints
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.errors import OutputError
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
-from vsrc.runtime.package import check_new_folder, check_replaceable
+from vsrc.runtime.package import check_replaceable, create_parent
 
 _FOLDERS_OF_A_RUN = ("checkpoints", "tensorboard", "teacher.vsrc")
 
@@ -21,15 +21,16 @@ def check_run_outputs(config: DistillConfig) -> None:
     Raises:
         OutputError: It would.
     """
-    inputs = _inputs(config)
-    check_replaceable(config.output, overwrite=_overwrites(config), inputs=inputs)
+    inputs, has_started = _inputs(config), _has_started(config)
+    overwrite = config.overwrite or (config.resume and has_started)
+    check_replaceable(config.output, overwrite=overwrite, inputs=inputs)
     cleared = _FOLDERS_OF_A_RUN if not config.resume else ("teacher.vsrc",)
     replaced = [
         PlannedOutput(config.run_folder / name, "--run-dir", replaces_folder=True)
         for name in cleared
     ]
     check_outputs(replaced, inputs=inputs, overwrite=True)
-    if _has_started(config) and not (config.resume or config.overwrite):
+    if has_started and not (config.resume or config.overwrite):
         raise OutputError(
             f"{config.run_folder} holds a run already: add --resume to continue it, or "
             "--overwrite to start over"
@@ -46,13 +47,9 @@ def prepare_outputs(config: DistillConfig) -> None:
     if int(os.environ.get("RANK", "0")) > 0:
         return  # only the first process checks and removes
     check_run_outputs(config)
-    check_new_folder(config.output, overwrite=_overwrites(config))
+    create_parent(config.output)
     if _has_started(config) and not config.resume:
         _clear(config.run_folder)
-
-
-def _overwrites(config: DistillConfig) -> bool:
-    return config.overwrite or (config.resume and _has_started(config))
 
 
 def _has_started(config: DistillConfig) -> bool:

@@ -288,6 +288,15 @@ def check_new_folder(path: Path, *, overwrite: bool, inputs: Iterable[Path] = ()
         OSError: Its parent folder cannot be created or written.
     """
     check_replaceable(path, overwrite=overwrite, inputs=inputs)
+    create_parent(path)
+
+
+def create_parent(path: Path) -> None:
+    """Create the folder that `path` lies in.
+
+    Raises:
+        OSError: It cannot be created or written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{path.parent} cannot be written to")

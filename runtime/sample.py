@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
+SAMPLE_NAME = "sample"
+"""What the clip is called as an input of a command."""
 SAMPLE_CLIP = Path(__file__).resolve().parent / "assets" / "big_buck_bunny.mp4"
 """Excerpt of "Big Buck Bunny" (CC BY 3.0, Blender Foundation): 640x360, 121 frames, with audio."""
 SAMPLE_CREDIT = (
@@ -18,12 +22,13 @@ SAMPLE_CREDIT = (
 
 def typed_input(path: str | Path) -> str:
     """Name an input as it was typed: `sample` for the sample clip, else its path."""
-    return "sample" if Path(path) == SAMPLE_CLIP else str(path)
+    return SAMPLE_NAME if Path(path) == SAMPLE_CLIP else str(path)
 
 
 def sample_frames(count: int) -> NDArray[np.uint8]:
     """Return the first frames of the clip, `(count, 360, 640, 3)` uint8 RGB."""
     import av
+    import numpy as np
 
     frames: list[NDArray[np.uint8]] = []
     with av.open(str(SAMPLE_CLIP)) as container:

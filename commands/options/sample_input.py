@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-NAME = "sample"
+from vsrc.runtime.sample import SAMPLE_CLIP, SAMPLE_NAME
 
 
 class InputPath(click.Path):
@@ -29,10 +29,11 @@ class OutputPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401  as click declares them
         """Return the path; refuse a new `sample`, which would replace the clip as an input."""
-        if str(value) == NAME and not Path(NAME).exists():
+        if str(value) == SAMPLE_NAME and not Path(SAMPLE_NAME).exists():
             self.fail(
-                f"{NAME!r} names the clip that comes with vsrc, and a file or folder of that name "
-                f"would replace it as an input; choose another name, for example {NAME}-out",
+                f"{SAMPLE_NAME!r} names the clip that comes with vsrc, and a file or folder of that "
+                f"name would replace it as an input; choose another name, for example "
+                f"{SAMPLE_NAME}-out",
                 param,
                 ctx,
             )
@@ -48,8 +49,6 @@ def resolve_inputs(
 
 def resolve_input(text: str) -> str:
     """Return the path of an input: of the sample clip for `sample`, unless such a file exists."""
-    if text != NAME or Path(text).exists():
+    if text != SAMPLE_NAME or Path(text).exists():
         return text
-    from vsrc.runtime.sample import SAMPLE_CLIP
-
     return str(SAMPLE_CLIP)

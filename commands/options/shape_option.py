@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from vsrc.export.config import parse_shape
@@ -18,3 +21,20 @@ def read_shapes(text: str) -> tuple[tuple[int, int], ...]:
     for hint in {hint_at_swapped_shape(*shape) for shape in shapes} - {None}:
         click.echo(f"note: {hint}", err=True)
     return shapes
+
+
+def _read_graph_shape(
+    _context: click.Context, _option: click.Parameter, text: str
+) -> tuple[tuple[int, int], ...]:
+    return read_shapes(text) if text else ()
+
+
+graph_shape_option: Callable[[Any], Any] = click.option(
+    "--shape",
+    default="",
+    metavar="HxW[,HxW,HxW]",
+    callback=_read_graph_shape,
+    help="LR size of the graph: one is fixed, three are minimum, optimum and maximum.  "
+    "[default: any]",
+)
+"""Sizes that a written graph takes, as `tuple[tuple[int, int], ...]`; empty for any."""

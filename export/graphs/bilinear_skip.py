@@ -28,7 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrc.calibration.convolutions import BILINEAR
-from vsrc.export.graphs.graph_index import GraphIndex, attributes_of, has_values
+from vsrc.export.graphs.graph_index import (
+    GraphIndex,
+    attributes_of,
+    drop_unread_constants,
+    has_values,
+)
 from vsrc.export.node_writer import NodeWriter
 
 if TYPE_CHECKING:
@@ -204,11 +209,10 @@ def _replace_nodes(
     before = [node for node in graph.node[:at] if node.name not in names]
     after = [node for node in graph.node[at:] if node.name not in names]
     kept = [*before, *writer.nodes, *after]
-    constants = [*graph.initializer, *writer.constants]
-    read = {name for node in kept for name in node.input}
-    del graph.node[:], graph.initializer[:]
+    del graph.node[:]
     graph.node.extend(kept)
-    graph.initializer.extend(tensor for tensor in constants if tensor.name in read)
+    graph.initializer.extend(writer.constants)
+    drop_unread_constants(graph, [tensor.name for tensor in graph.initializer])
     _forget_shapes(model, gone)
 
 

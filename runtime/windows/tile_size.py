@@ -25,7 +25,7 @@ from vsrc.runtime.windows.graph_io import padded_size
 from vsrc.runtime.windows.lane_choice import ParallelSession
 from vsrc.runtime.windows.session import AsyncSession, RenewableSession, Session
 from vsrc.runtime.windows.state_session import StateSession
-from vsrc.runtime.windows.tiles import QUEUE_DEPTH, spans
+from vsrc.runtime.windows.tiles import QUEUE_DEPTH, rounded_halo, spans
 
 _SURE_PIXELS = 640 * 480
 """LR pixels of all windows computed at once, up to which memory is not measured."""
@@ -139,12 +139,12 @@ def _limited(session: Session, *, height: int, width: int) -> TileChoice | None:
         return None
     side, network = min(graph.height[1], graph.width[1]), session.network
     limit = f"{graph.width[1]}x{graph.height[1]}"
-    context = -(-network.halo // network.size_multiple) * network.size_multiple
-    if side < 2 * context + network.size_multiple:
+    halo = rounded_halo(network)
+    if side < 2 * halo + network.size_multiple:
         raise MismatchError(
-            f"{session.label} takes at most {limit}, and tiles of {width}x{height} need {context} "
+            f"{session.label} takes at most {limit}, and tiles of {width}x{height} need {halo} "
             f"pixels more on each side than they keep: write a graph with --shape {height}x{width} "
-            f"(HxW), or one whose sides are well above {2 * context}"
+            f"(HxW), or one whose sides are well above {2 * halo}"
         )
     cheapest = cheapest_tile(side, height=height, width=width, network=network)
     side = cheapest if cheapest >= max(graph.height[0], graph.width[0]) else side
@@ -255,7 +255,7 @@ def _choose(memory: _Memory, *, height: int, width: int, network: NetworkSpec) -
 
 def good_tile(network: NetworkSpec) -> int:
     """Side of the smallest tile of whose pixels at most a third are halo, LR pixels."""
-    halo = -(-network.halo // network.size_multiple) * network.size_multiple
+    halo = rounded_halo(network)
     side = 2 * halo / (1 - math.sqrt(1 - _HALO_SHARE))
     least = max(side, 2 * halo + network.size_multiple)
     return -(-math.ceil(least) // network.size_multiple) * network.size_multiple
@@ -273,7 +273,7 @@ def cheapest_tile(most: int, *, height: int, width: int, network: NetworkSpec) -
         network: Network with its halo and size multiple.
     """
     multiple = network.size_multiple
-    halo = -(-network.halo // multiple) * multiple
+    halo = rounded_halo(network)
     least = min(most, good_tile(network))
     sides = {most}
     for size in padded_size((height, width), multiple=multiple):
@@ -314,7 +314,7 @@ def check_tile(tile: int, network: NetworkSpec) -> None:
 def fit_tile(pixels: int, *, height: int, width: int, network: NetworkSpec) -> int:
     """Side of a tile of at most `pixels`, but at least what the halo requires, LR pixels."""
     multiple = network.size_multiple
-    halo = -(-network.halo // multiple) * multiple
+    halo = rounded_halo(network)
     least = 2 * halo + max(multiple, halo)
     shorter = min(height, width)
     # A tile longer than the shorter side of the frame becomes a strip.

@@ -62,6 +62,11 @@ class Span:
         return slice(self.keep_start * up // down, self.keep_stop * up // down)
 
 
+def rounded_halo(network: NetworkSpec) -> int:
+    """Context that a tile needs on each side: the halo, rounded up to the size multiple."""
+    return -(-network.halo // network.size_multiple) * network.size_multiple
+
+
 def spans(size: int, *, tile: int, halo: int, multiple: int) -> list[Span]:
     """Split an axis into tiles of one length whose kept parts cover it exactly once.
 

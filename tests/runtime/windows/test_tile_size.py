@@ -10,7 +10,7 @@ import pytest
 from support.enlarger import Frames, Hungry
 from vsrc.runtime.errors import DeviceMemoryError, MismatchError
 from vsrc.runtime.windows import tile_size
-from vsrc.runtime.windows.tile_size import choose_tile, fit_tile, good_tile, tiling_cost
+from vsrc.runtime.windows.tile_size import TileChoice, choose_tile, fit_tile, good_tile, tiling_cost
 
 
 def test_small_frames_are_never_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +107,21 @@ class LikeEdge(Hungry):
     network = EDGE
 
 
+def choose_with(
+    free_gb: float, monkeypatch: pytest.MonkeyPatch, *, height: int, width: int
+) -> TileChoice:
+    """Choose the tile of `LikeEdge` for frames of a size, with so much free memory."""
+    monkeypatch.setattr(tile_size, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
+    monkeypatch.setattr(tile_size, "free_bytes", lambda: int(free_gb * 1e9))
+    return choose_tile(LikeEdge(1 << 40), height=height, width=width, batch=1)
+
+
 @pytest.mark.parametrize("free_gb", [1.5, 2, 3, 4, 6, 8, 12, 16, 20, 23, 28, 40])
 @pytest.mark.parametrize(("height", "width"), [(2160, 4096), (1080, 1920), (720, 1280)])
 def test_tiles_are_not_mostly_halo_where_memory_allows_more(
     monkeypatch: pytest.MonkeyPatch, free_gb: float, height: int, width: int
 ) -> None:
-    monkeypatch.setattr(tile_size, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
-    monkeypatch.setattr(tile_size, "free_bytes", lambda: int(free_gb * 1e9))
-    choice = choose_tile(LikeEdge(1 << 40), height=height, width=width, batch=1)
+    choice = choose_with(free_gb, monkeypatch, height=height, width=width)
     if not choice.tile:
         return
     side = min(choice.tile, height), min(choice.tile, width)
@@ -133,9 +140,7 @@ def test_tiles_are_not_mostly_halo_where_memory_allows_more(
 def test_no_smaller_tile_would_compute_less(
     monkeypatch: pytest.MonkeyPatch, free_gb: float, height: int, width: int
 ) -> None:
-    monkeypatch.setattr(tile_size, "peak_growth", lambda work: (work(), 128**2 * 1000)[1])
-    monkeypatch.setattr(tile_size, "free_bytes", lambda: int(free_gb * 1e9))
-    choice = choose_tile(LikeEdge(1 << 40), height=height, width=width, batch=1)
+    choice = choose_with(free_gb, monkeypatch, height=height, width=width)
     if not choice.tile:
         return
     cost = tiling_cost(height, width, tile=choice.tile, network=EDGE)
