@@ -41,6 +41,7 @@ def insert_qdq(
     *,
     only: Collection[str] | None = None,
     rounding: Rounding = round_keeping_sums,
+    roundings: Mapping[str, Rounding] | None = None,
 ) -> int:
     """Make convolutions int8, in place.
 
@@ -52,11 +53,12 @@ def insert_qdq(
         only: Convolutions to make int8; None for all.
         rounding: Function that rounds the weights of a `Conv`; those of a `ConvTranspose`, of
             whose kernel each output pixel reads a part, are rounded to the nearest.
+        roundings: Convolution -> function that rounds its weights instead.
 
     Returns:
         Number of convolutions made int8.
     """
-    writer = _Writer(model, rounding)
+    writer = _Writer(model, rounding, roundings or {})
     changed = 0
     for convolution in convolutions(model.graph):
         chosen = only is None or convolution.key in only
@@ -101,8 +103,10 @@ def quantise_weight(
 class _Writer:
     """A graph whose convolutions are being rewritten."""
 
-    def __init__(self, model: onnx.ModelProto, rounding: Rounding) -> None:
-        self._model, self._rounding = model, rounding
+    def __init__(
+        self, model: onnx.ModelProto, rounding: Rounding, roundings: Mapping[str, Rounding]
+    ) -> None:
+        self._model, self._rounding, self._roundings = model, rounding, roundings
         self._nodes = {node.name: node for node in model.graph.node}
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._pairs: dict[tuple[str, float], str] = {}
@@ -159,7 +163,8 @@ class _Writer:
         name = convolution.weight
         if name not in self._weights:
             axis = convolution.channel_axis
-            rounding = self._rounding if convolution.op == "Conv" else np.rint
+            usual = self._rounding if convolution.op == "Conv" else np.rint
+            rounding = self._roundings.get(convolution.key, usual)
             small, scales = quantise_weight(weight, axis=axis, rounding=rounding)
             inputs = [
                 self._constant(f"{name}_int8", small),

@@ -31,8 +31,8 @@ class OutputPath(click.Path):
         """Return the path; refuse a new `sample`, which would replace the clip as an input."""
         if str(value) == SAMPLE_NAME and not Path(SAMPLE_NAME).exists():
             self.fail(
-                f"{SAMPLE_NAME!r} names the clip that comes with vsrc, and a file or folder of that "
-                f"name would replace it as an input; choose another name, for example "
+                f"{SAMPLE_NAME!r} names the clip that comes with vsrc, and a file or folder of "
+                "that name would replace it as an input; choose another name, for example "
                 f"{SAMPLE_NAME}-out",
                 param,
                 ctx,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsrc.calibration.compensated_rounding import CompensatedRounding
+from vsrc.calibration.moments import measure_moments
 from vsrc.export.checks.agreement import (
     Agreement,
     ComparedGraph,
@@ -29,7 +31,7 @@ from vsrc.export.checks.quality_gate import (
 from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.foreign.wrapping import EDGES
-from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed
+from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed, rounding_frames
 from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.ranges import ranges_for
 from vsrc.export.graphs.tracing import TracedNetwork, is_named_stacked
@@ -110,9 +112,12 @@ def _draft_int8(
     config: ExportConfig,
     progress: ExportProgress,
 ) -> Draft:
+    progress(ExportStep("measuring what convolutions read"))
+    roundings = _find_roundings(source, config)
+
     def write(float_layers: tuple[str, ...]) -> Draft:
         wanted = replace(calibration, float_layers=float_layers)
-        graphs = _in_precision(source, precision, config, progress, wanted)
+        graphs = _in_precision(source, precision, config, progress, wanted, roundings)
         draft = _compare(source, precision, graphs, config, progress)
         draft = replace(draft, float_layers=float_layers)
         return _with_share(draft, source, config)
@@ -122,7 +127,7 @@ def _draft_int8(
         return first
     target: Int8Target = "cpu" if precision == "int8-cpu" else "nvidia"
     fed = _fed(source, config, source.frames[0])
-    trial = Trial(source.traced[0], calibration, target, fed)
+    trial = Trial(source.traced[0], calibration, target, fed, roundings)
     for float_layers in iter_float_layers(trial, first.agreements, first.limits, progress):
         try:
             draft = write(float_layers)
@@ -145,6 +150,7 @@ def _in_precision(
     config: ExportConfig,
     progress: ExportProgress,
     calibration: Calibration | None = None,
+    roundings: Mapping[str, CompensatedRounding] | None = None,
 ) -> list[TypedGraph]:
     progress(ExportStep(f"writing {precision}"))
     return in_precision(
@@ -153,7 +159,17 @@ def _in_precision(
         frames=_fed(source, config, source.frames[-1]),
         calibration=calibration,
         int8_with=config.int8_with,
+        roundings=roundings,
     )
+
+
+def _find_roundings(source: TracedNetwork, config: ExportConfig) -> dict[str, CompensatedRounding]:
+    """How the weights of each convolution are rounded, by frames that no graph is compared on."""
+    whole, spec = source.traced[0], source.package.spec
+    windows = rounding_frames(spec.network, source.extent, degradation=spec.degradation)
+    fed = [as_fed(lr, graph_io=config.io, layout=source.layout) for lr in windows]
+    moments = measure_moments(whole.model, [feeds_of([whole], each)[0] for each in fed])
+    return {key: CompensatedRounding(each) for key, each in moments.items()}
 
 
 def _fed(source: TracedNetwork, config: ExportConfig, frames: CheckedFrames) -> Array:

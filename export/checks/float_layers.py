@@ -8,7 +8,7 @@ a layer takes with it, counts here.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import onnx
 
     from vsrc.calibration.calibration_file import Calibration
+    from vsrc.calibration.compensated_rounding import CompensatedRounding
 
 _PASSES = 8
 """Each pass over the convolutions leaves at least one in this many of them in float."""
@@ -48,12 +49,14 @@ class Trial:
         calibration: Ranges; its `fixed_float_layers` stay in float in any case.
         target: Runtime that the int8 graph is for.
         fed: Window of real frames, see `in_precision`.
+        roundings: Convolution -> function that rounds its weights.
     """
 
     whole: TypedGraph
     calibration: Calibration
     target: Int8Target
     fed: Array
+    roundings: Mapping[str, CompensatedRounding]
 
     @cached_property
     def exact(self) -> NDArray[np.float64]:
@@ -64,7 +67,9 @@ class Trial:
         """Mean squared error with these layers in float; 0 if none is left to quantise."""
         wanted = replace(self.calibration, float_layers=tuple(layers))
         try:
-            model = int8_graph(self.whole.model, wanted, target=self.target)
+            model = int8_graph(
+                self.whole.model, wanted, target=self.target, roundings=self.roundings
+            )
         except MismatchError:
             return 0.0
         return float(np.mean((self._answer(model) - self.exact) ** 2))

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution
+from vsrc.calibration.rounding import Rounding, round_keeping_sums
 from vsrc.export.graphs.bilinear_skip import COLOURS
 from vsrc.export.graphs.byte_chain import ByteChain
 from vsrc.export.graphs.byte_tail import ByteTail, quantise_tail
@@ -38,13 +39,19 @@ _ALIGNED = 4
 _IMAGE_STEP = np.float32(1 / 255)
 
 
-def write_byte_graph(model: onnx.ModelProto, chain: ByteChain, ranges: Mapping[str, Range]) -> bool:
+def write_byte_graph(
+    model: onnx.ModelProto,
+    chain: ByteChain,
+    ranges: Mapping[str, Range],
+    roundings: Mapping[str, Rounding],
+) -> bool:
     """Replace the nodes of a folded fp32 graph by int8 convolutions on bytes.
 
     Args:
         model: Graph of the chain; unchanged if False is returned.
         chain: Its convolutions.
         ranges: Convolution -> range of its input.
+        roundings: Convolution -> function that rounds its weights, instead of the usual one.
 
     Returns:
         False if a range is missing, or the last convolution cannot be written this way.
@@ -54,10 +61,11 @@ def write_byte_graph(model: onnx.ModelProto, chain: ByteChain, ranges: Mapping[s
     weight = index.constant(chain.convolutions[-1].weight)
     if weight is None or min(reaches) <= 0:
         return False
-    tail = quantise_tail(weight, reach=reaches[-1], scale=chain.scale)
+    rounding = roundings.get(chain.convolutions[-1].key, round_keeping_sums)
+    tail = quantise_tail(weight, reach=reaches[-1], scale=chain.scale, rounding=rounding)
     if tail is None:
         return False
-    writer = _ChainWriter(model, index, chain)
+    writer = _ChainWriter(model, index, chain, roundings)
     scales = [float(_IMAGE_STEP), *(reach / 255 for reach in reaches[:-1]), tail.feature_scale]
     frames = writer.write_frames()
     value = writer.write_stack(frames)
@@ -72,8 +80,15 @@ def write_byte_graph(model: onnx.ModelProto, chain: ByteChain, ranges: Mapping[s
 class _ChainWriter:
     """Writes the nodes of a chain, in order."""
 
-    def __init__(self, model: onnx.ModelProto, index: GraphIndex, chain: ByteChain) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        index: GraphIndex,
+        chain: ByteChain,
+        roundings: Mapping[str, Rounding],
+    ) -> None:
         self._model, self._index, self._chain = model, index, chain
+        self._roundings = roundings
         self._writer = NodeWriter("bytes")
         self._lr = model.graph.input[0].name
         self._zero = self._writer.constant(np.uint8(0))
@@ -97,7 +112,8 @@ class _ChainWriter:
         weight = self._array(conv.weight)
         missing = -weight.shape[1] % _ALIGNED if conv is self._chain.convolutions[0] else 0
         padded = np.pad(weight, ((0, 0), (0, missing), (0, 0), (0, 0)))
-        whole, steps = quantise_cpu_weight(padded)
+        rounding = self._roundings.get(conv.key, round_keeping_sums)
+        whole, steps = quantise_cpu_weight(padded, rounding=rounding)
         pads = [side // 2 for side in weight.shape[2:]] * 2
         product = self._write_product(conv, value, whole, steps, scale=read, pads=pads)
         rectified = self._writer.node("Relu", [product])

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrc.calibration.rounding import round_keeping_sums
+from vsrc.calibration.rounding import Rounding, round_keeping_sums
 from vsrc.export.graphs.bilinear_skip import COLOURS, bilinear_taps
 from vsrc.export.graphs.quantise_cpu import WEIGHT_LEVELS
 
@@ -48,7 +48,13 @@ class ByteTail:
     feature_scale: float
 
 
-def quantise_tail(weight: NDArray[np.float32], *, reach: float, scale: int) -> ByteTail | None:
+def quantise_tail(
+    weight: NDArray[np.float32],
+    *,
+    reach: float,
+    scale: int,
+    rounding: Rounding = round_keeping_sums,
+) -> ByteTail | None:
     """Quantise weights of features and add those of the frame.
 
     Args:
@@ -56,6 +62,7 @@ def quantise_tail(weight: NDArray[np.float32], *, reach: float, scale: int) -> B
             up the channels, in this order.
         reach: Largest value of the features, which are not negative.
         scale: s.
+        rounding: Function that rounds the weights of the features.
 
     Returns:
         None if the steps that the bilinear taps permit do not reach the weights, if the taps do not
@@ -90,7 +97,7 @@ def quantise_tail(weight: NDArray[np.float32], *, reach: float, scale: int) -> B
     if not np.isfinite(error(gain)):
         return None
     steps = coarse / parts(gain)
-    features = round_keeping_sums(exact * gain / steps[:, None, None, None])
+    features = rounding(exact * gain / steps[:, None, None, None])
     frame = np.zeros((len(weight), COLOURS, *weight.shape[2:]), np.int8)
     rows, columns = (slice(side // 2 - 1, side // 2 + 2) for side in weight.shape[2:])
     for channel, count in enumerate(parts(gain)):

@@ -1,4 +1,4 @@
-"""Real frames for the comparison of graphs, at two sizes."""
+"""Real frames of the sample clip: to compare graphs on at two sizes, and to round weights by."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ Array = NDArray[np.uint8] | NDArray[np.float32]
 STEPS = 12
 """Number of consecutive frames on which a network with a state is checked: errors of a precision
 add up in the state."""
+
+_ROUNDING_STARTS = range(24, 114, 6)
+"""First frames of the windows that weights are rounded by, behind those of the comparison."""
 
 _SHRINK = {"bi": bicubic_down, "bd": gaussian_down}
 """Degradation -> function that makes an LR frame."""
@@ -80,6 +83,38 @@ def check_frames(
     return tuple(made)
 
 
+def rounding_frames(
+    spec: NetworkSpec, extent: ShapeRange, *, degradation: Degradation
+) -> list[NDArray[np.uint8]]:
+    """Cut windows of one size from frames that `check_frames` does not use.
+
+    They show the clip downscaled, as in `check_frames`, and as it is in turn: LR frames are both
+    sharp and soft.
+
+    Args:
+        spec: Spec of the network.
+        extent: Shapes that the graphs accept.
+        degradation: Degradation of its training data.
+
+    Returns:
+        Windows, `(1, T, H, W, 3)`; with a state those of consecutive frames, `(L, T, H, W, 3)`.
+    """
+    shrink = _SHRINK.get(degradation, bicubic_down)
+    height, width = check_sizes(extent, multiple=spec.size_multiple)[-1]
+    order = window_order(spec)
+    clip = sample_frames(_ROUNDING_STARTS[-1] + int(order.max()) + 1)
+    cut = []
+    for number, start in enumerate(_ROUNDING_STARTS):
+        frames = clip[start : start + int(order.max()) + 1]
+        if number % 2:
+            frames = np.moveaxis(shrink(np.moveaxis(frames, -1, 1), spec.scale), 1, -1)
+        top = max(0, (frames.shape[1] - height) // 2)
+        left = max(0, (frames.shape[2] - width) // 2)
+        frames = frames[:, top:, left:]
+        cut.append(_tile(frames, height=height, width=width)[order])
+    return cut
+
+
 def window_order(spec: NetworkSpec) -> NDArray[np.int64]:
     """Frames of each window that is checked, `(L, T)`: one window, or with a state the first L."""
     if not spec.state:
@@ -98,8 +133,13 @@ def real_window(window: int, *, height: int, width: int) -> NDArray[np.uint8]:
     frames = sample_frames(window)
     if height <= 90 and width <= 160:
         frames = downscale(frames, 4)
+    return _tile(frames, height=height, width=width)[None]
+
+
+def _tile(frames: NDArray[np.uint8], *, height: int, width: int) -> NDArray[np.uint8]:
+    """Cut `(T, height, width, 3)` from frames, which are repeated where they are smaller."""
     repeat = (1, -(-height // frames.shape[1]), -(-width // frames.shape[2]), 1)
-    return np.ascontiguousarray(np.tile(frames, repeat)[None, :, :height, :width])
+    return np.ascontiguousarray(np.tile(frames, repeat)[:, :height, :width])
 
 
 def as_float(lr: NDArray[np.uint8]) -> NDArray[np.float32]:

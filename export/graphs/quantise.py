@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from vsrc.calibration.calibration_file import Calibration, Range
+from vsrc.calibration.compensated_rounding import CompensatedRounding
 from vsrc.calibration.convolutions import convolutions
 from vsrc.calibration.equalise import equalise
 from vsrc.calibration.qdq import insert_qdq
+from vsrc.calibration.rounding import Rounding
 from vsrc.export.graphs.byte_chain import find_byte_chain
 from vsrc.export.graphs.byte_graph import write_byte_graph
 from vsrc.export.graphs.byte_output import quantise_output
@@ -42,7 +44,11 @@ _METADATA_KEY = "vsrc"
 
 
 def int8_graph(
-    model: onnx.ModelProto, calibration: Calibration, *, target: Int8Target
+    model: onnx.ModelProto,
+    calibration: Calibration,
+    *,
+    target: Int8Target,
+    roundings: Mapping[str, CompensatedRounding] | None = None,
 ) -> onnx.ModelProto:
     """Return a copy with int8 convolutions; deterministic to the byte.
 
@@ -51,6 +57,7 @@ def int8_graph(
             int8 then keep.
         calibration: Ranges, and the convolutions that stay in float.
         target: Runtime that the graph is for.
+        roundings: Convolution -> function that rounds its weights, instead of the usual one.
 
     Raises:
         MismatchError: No convolution of the graph has a range.
@@ -59,14 +66,18 @@ def int8_graph(
     result.CopyFrom(model)
     keys = {convolution.key for convolution in convolutions(result.graph)}
     chosen = keys - set(calibration.float_layers)
-    ranges, outputs = calibration.ranges_with(equalise(result, calibration.equalised))
+    applied = equalise(result, calibration.equalised)
+    ranges, outputs = calibration.ranges_with(applied)
+    roundings = _balance(roundings or {}, calibration, applied)
     if target == "nvidia":
-        changed = insert_qdq(result, ranges, only=chosen, rounding=calibration.rounding)
-    elif chosen == keys and _write_bytes(result, ranges):
+        usual = calibration.rounding
+        others = {} if calibration.is_learnt else roundings  # training rounded to these levels
+        changed = insert_qdq(result, ranges, only=chosen, rounding=usual, roundings=others)
+    elif chosen == keys and _write_bytes(result, ranges, roundings):
         changed = len(keys)
     else:
         replace_transposed(result)
-        changed = insert_cpu_qdq(result, ranges, outputs, only=chosen)
+        changed = insert_cpu_qdq(result, ranges, outputs, only=chosen, roundings=roundings)
         quantise_output(result)
         keep_float_weights(result)
     if not changed:
@@ -76,10 +87,23 @@ def int8_graph(
     return result
 
 
-def _write_bytes(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> bool:
+def _balance(
+    roundings: Mapping[str, CompensatedRounding], calibration: Calibration, applied: Iterable[str]
+) -> dict[str, CompensatedRounding]:
+    """Roundings for a graph in which these convolutions of the calibration are balanced."""
+    balanced = dict(roundings)
+    for pair in (calibration.equalised[first] for first in applied):
+        if pair.second in balanced:
+            balanced[pair.second] = balanced[pair.second].balanced(pair.scales)
+    return balanced
+
+
+def _write_bytes(
+    model: onnx.ModelProto, ranges: Mapping[str, Range], roundings: Mapping[str, Rounding]
+) -> bool:
     """Write a graph of bytes in place, if the network has a form that permits it."""
     chain = find_byte_chain(model)
-    return chain is not None and write_byte_graph(model, chain, ranges)
+    return chain is not None and write_byte_graph(model, chain, ranges, roundings)
 
 
 def _reason(keys: set[str], calibration: Calibration) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vsrc.calibration.calibration_file import Range
 from vsrc.calibration.convolutions import Convolution, convolutions
 from vsrc.calibration.qdq import LEVELS, quantise_weight
-from vsrc.calibration.rounding import round_keeping_sums
+from vsrc.calibration.rounding import Rounding, round_keeping_sums
 from vsrc.export.graphs.graph_index import drop_unread_constants
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def insert_cpu_qdq(
     outputs: Mapping[str, Range],
     *,
     only: Collection[str],
+    roundings: Mapping[str, Rounding] | None = None,
 ) -> int:
     """Quantise convolutions to int8 in place.
 
@@ -51,11 +52,12 @@ def insert_cpu_qdq(
         outputs: Convolution -> range of its output, before any activation. A convolution without an
             output range stays float: it would run in float with coarser weights.
         only: Convolutions to quantise.
+        roundings: Convolution -> function that rounds its weights, instead of the usual one.
 
     Returns:
         Number of quantised convolutions.
     """
-    writer = _Writer(model)
+    writer = _Writer(model, roundings or {})
     chosen = {
         conv.node: conv
         for conv in convolutions(model.graph)
@@ -99,7 +101,7 @@ def uint8_step(value_range: Range) -> tuple[np.float32, np.uint8]:
 
 
 def quantise_cpu_weight(
-    weight: NDArray[np.float32],
+    weight: NDArray[np.float32], *, rounding: Rounding = round_keeping_sums
 ) -> tuple[NDArray[np.int8], NDArray[np.floating]]:
     """Quantise the weight of a convolution, `(O, I, ...)`, with a scale for each O.
 
@@ -109,7 +111,7 @@ def quantise_cpu_weight(
     """
     levels = _whole_levels(weight.astype(np.float64))
     while True:
-        whole, steps = quantise_weight(weight, axis=0, levels=levels, rounding=round_keeping_sums)
+        whole, steps = quantise_weight(weight, axis=0, levels=levels, rounding=rounding)
         beyond = _largest_pair(whole.astype(np.int64)) > _PAIR  # by rounding up
         if not beyond.any():
             return whole, steps
@@ -155,8 +157,8 @@ def quantise_bias(
 class _Writer:
     """A graph whose convolutions are being rewritten."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
+    def __init__(self, model: onnx.ModelProto, roundings: Mapping[str, Rounding]) -> None:
+        self._model, self._roundings = model, roundings
         self._nodes = {node.name: node for node in model.graph.node}
         self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
         self._readers: dict[str, list[onnx.NodeProto]] = {}
@@ -189,7 +191,8 @@ class _Writer:
             self._read[conv.input] = pair[-1].output[0]
         node.input[0] = self._read[conv.input]
         weight = numpy_helper.to_array(self._tensors[conv.weight])
-        small, steps = quantise_cpu_weight(weight)
+        rounding = self._roundings.get(conv.key, round_keeping_sums)
+        small, steps = quantise_cpu_weight(weight, rounding=rounding)
         # Not shared: convolutions with the same weights may have inputs of different scale.
         before.append(self._constants(f"{conv.node}_weight", small, steps))
         self._replaced.add(conv.weight)

@@ -7,7 +7,7 @@ torch ── trace ── fp32 ─┬─ half where accurate ─── fp16 ─�
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
     from vsrc.calibration.calibration_file import Calibration
+    from vsrc.calibration.compensated_rounding import CompensatedRounding
     from vsrc.export.graphs.quantise import Int8Target
 
 
@@ -53,6 +54,7 @@ def in_precision(
     frames: Array,
     calibration: Calibration | None = None,
     int8_with: Precision = "fp16",
+    roundings: Mapping[str, CompensatedRounding] | None = None,
 ) -> list[TypedGraph]:
     """Convert graphs to another precision.
 
@@ -63,6 +65,7 @@ def in_precision(
             precision; for a network with a state the windows of consecutive frames, `(L, T, ...)`.
         calibration: Ranges for int8.
         int8_with: Precision of the rest of an int8 graph for NVIDIA: fp16 or fp32.
+        roundings: Convolution -> function that rounds its weights to int8.
 
     Raises:
         SpecError: int8 without ranges.
@@ -80,7 +83,10 @@ def in_precision(
     halved = int8_with == "fp16" and target == "nvidia"
     base = _halve(traced, frames) if halved else traced
     return [
-        replace(graph, model=int8_graph(graph.model, calibration, target=target)) for graph in base
+        replace(
+            graph, model=int8_graph(graph.model, calibration, target=target, roundings=roundings)
+        )
+        for graph in base
     ]
 
 
