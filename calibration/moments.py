@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SIDE = 96
 """Rows and columns of each tensor that patches are taken from: whole ones stay in the graph."""
-_MOST_PATCHES = 2000
+_MOST_PATCHES = 1000
 """Largest number of patches of a window for each convolution."""
 _MOST_WEIGHTS = 1200
 """Convolutions with more weights for each output channel are left out: the time grows with the
@@ -48,19 +48,18 @@ class _Reader:
     strides: tuple[int, int]
     pads: tuple[int, int]
 
-    def patches(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    def patches(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take patches, `(P, I kh kw)`, of the corner of an input, `(N, I, H, W)`."""
         (top, left), (rows, columns) = self.pads, self.kernel
         padded = np.pad(values, ((0, 0), (0, 0), (top, 0), (left, 0)))
         if padded.shape[2] < rows or padded.shape[3] < columns:
-            return np.empty((0, values.shape[1] * rows * columns))
+            return np.empty((0, values.shape[1] * rows * columns), np.float32)
         views = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axis=(2, 3))
         views = np.moveaxis(views[:, :, :: self.strides[0], :: self.strides[1]], 1, 3)
         places = views.shape[:3]
         count = int(np.prod(places))
         chosen = np.linspace(0, count - 1, min(count, _MOST_PATCHES)).astype(np.int64)
-        taken = views[np.unravel_index(chosen, places)]
-        return taken.reshape(len(chosen), -1).astype(np.float64)
+        return views[np.unravel_index(chosen, places)].reshape(len(chosen), -1)
 
 
 def measure_moments(
