@@ -72,7 +72,7 @@ class _Offset:
     Attributes:
         value: The offset, seconds.
         begin: Continuous time of the first picture, seconds.
-        jump: By how much the clock is ahead of the one before, seconds; 0 where it is behind.
+        jump: By how much the clock is ahead of the one before, seconds; 0 if it is not, or hardly.
         packets: Number of packets that got it.
     """
 
@@ -318,7 +318,7 @@ class ContinuousClock:
 
 
 def _jump(expected: Fraction, stamp: Fraction) -> Fraction:
-    """Return by how much a clock is ahead of the one before, seconds; 0 if it is behind.
+    """Return by how much a clock is ahead of the one before, seconds; 0 if it is not, or hardly.
 
     FFmpeg adds the length of the clock's range to stamps far behind the first one.
 
@@ -329,7 +329,7 @@ def _jump(expected: Fraction, stamp: Fraction) -> Fraction:
     jump = stamp - expected
     if expected < _WRAP <= stamp:
         jump -= _WRAP
-    return max(jump, Fraction(0))
+    return jump if jump > FORWARD else Fraction(0)
 
 
 def _is_same_restart(before: _Offset, offset: _Offset) -> bool:
