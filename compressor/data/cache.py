@@ -5,7 +5,7 @@
         hr.u8              (T, 3, H, W) uint8 RGB
         shots-1.json       first frame of each shot, by version of the cut detector
         lr-bi-x4.u8        (T, 3, H/4, W/4) uint8, one file per degradation and scale
-    <cache>/seen/...       path, size and time of a source -> its sha256, so that it is hashed once
+    <cache>/seen/...       path, size, time, samples of a source -> its sha256, to hash it once
     <cache>/partial/...    work in progress; moved into place when complete
 
 Planar, as networks take planes: a crop is then copied without rearranging bytes.
@@ -241,11 +241,17 @@ def _resize(planes: Planes, *, height: int, width: int) -> Planes:
 
 
 def _fingerprint(source: ClipSource) -> str:
-    """Hash of path, size, modification time, and samples of a video: changes with a file."""
-    places = [(file.resolve(), database_of(file)) for file in source.files]
-    stats = ((at, at.stat() if kept is None else (kept / "data.mdb").stat()) for at, kept in places)
-    lines = [f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}" for path, stat in stats]
-    return _hash_of([*lines, sample_sha256(source.files[0])] if source.is_video else lines)
+    """Hash of path, size, modification time and samples of each file: changes with any."""
+    lines = []
+    sampled: dict[Path, str] = {}
+    for file in source.files:
+        path, database = file.resolve(), database_of(file)
+        content = path if database is None else database / "data.mdb"
+        if content not in sampled:
+            sampled[content] = sample_sha256(content)
+        status = content.stat()
+        lines.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{sampled[content]}")
+    return _hash_of(lines)
 
 
 def _content_sha256(file: Path) -> str:

@@ -116,6 +116,11 @@ class Decoding:
         return self._clock.restarts if self._clock else []
 
     @property
+    def jumps(self) -> list[tuple[Fraction, Fraction]]:
+        """Return those of the restarts that are jumps ahead, and by how much, seconds."""
+        return self._clock.jumps if self._clock else []
+
+    @property
     def joints(self) -> list[Fraction]:
         """Return when a recording ends or another begins in a track, seconds."""
         return self._clock.joints if self._clock else []

@@ -216,10 +216,11 @@ def video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     if not streams:
         kinds = sorted({stream.type for stream in container.streams})
         raise MediaError(f"{path} has no video track (it has: {', '.join(kinds) or 'nothing'})")
+    streams = [stream for stream in streams if codec_name(stream) != "unknown"]
+    if not streams:
+        raise MediaError(f"{path}: this build of FFmpeg has no decoder for its video track")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if stream is best), streams[0])
-    if codec_name(stream) == "unknown":
-        raise MediaError(f"{path}: this build of FFmpeg has no decoder for its video track")
     # Output frames with concealed damage: they keep the frame count and the time stamps.
     stream.codec_context.flags |= int(Flags.output_corrupt)
     return stream

@@ -9,6 +9,7 @@ from fractions import Fraction
 from vsrc.runtime.decode.decoding import Decoding
 from vsrc.runtime.decode.probe import VideoInfo
 from vsrc.runtime.text.count_text import count_text
+from vsrc.runtime.text.time_text import format_span
 
 _LISTED = 4
 """Most times that a line lists."""
@@ -35,6 +36,47 @@ def describe_places(places: Sequence[Fraction], *, start: Fraction) -> str:
     shown = [f"{float(place - start):.1f} s" for place in places[:_LISTED]]
     more = len(places) - len(shown)
     return ", ".join(shown) + (f" and {more} more times" if more else "")
+
+
+def describe_restarts(
+    restarts: Sequence[Fraction], jumps: Sequence[tuple[Fraction, Fraction]], *, start: Fraction
+) -> list[str]:
+    """Return messages on restarts of the clock, at most one on each kind.
+
+    Args:
+        restarts: Continuous times at which the clock restarted, seconds.
+        jumps: Those of them that are jumps ahead, and by how much, seconds.
+        start: Time of the first frame, seconds.
+    """
+    ahead = dict(jumps)
+    messages = []
+    if back := [time for time in restarts if time not in ahead]:
+        messages.append(f"the clock restarts at {describe_places(back, start=start)}")
+    if ahead:
+        spans = ", ".join(format_span(float(jump)) for jump in list(ahead.values())[:_LISTED])
+        messages.append(
+            f"the clock jumps ahead at {describe_places(list(ahead), start=start)}, by {spans}: "
+            "what follows counts as another recording and is joined without a gap"
+        )
+    return messages
+
+
+def describe_left_out(count: int, seconds: Fraction) -> str:
+    """Return a message on frames before the first clean picture, which take some seconds."""
+    return (
+        f"it begins in the middle of a group of pictures: {count_text(count, 'frame')} "
+        f"({float(seconds):.2g} s) before the first clean picture {'is' if count == 1 else 'are'} "
+        f"left out, and the other tracks with {'it' if count == 1 else 'them'}"
+    )
+
+
+def describe_unclean(count: int) -> str:
+    """Return a message on frames of joined recordings that begin in the middle of a group."""
+    verbs = "is not clean, and was" if count == 1 else "are not clean, and were"
+    return (
+        f"{count_text(count, 'frame')} of recordings that begin in the middle of a group of "
+        f"pictures {verbs} replaced by repeating the frame before"
+    )
 
 
 def describe_damage(damaged: int, *, repeated: int) -> str:

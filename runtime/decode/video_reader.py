@@ -30,8 +30,11 @@ from vsrc.runtime.decode.samples import has_interlaced
 from vsrc.runtime.decode.source_notes import (
     HeaderLength,
     describe_damage,
+    describe_left_out,
     describe_missing_end,
     describe_places,
+    describe_restarts,
+    describe_unclean,
 )
 from vsrc.runtime.decode.sources import PIPE, is_stream
 from vsrc.runtime.decode.stamps.continuous_clock import WITH_OWN_CLOCK, open_clock
@@ -207,18 +210,11 @@ class VideoReader:
         """Return lines to report about the file, after the iteration."""
         notes = []
         if self._clean.left_out:
-            notes.append(
-                f"it begins in the middle of a group of pictures: {self._clean.left_out} frames "
-                f"({float(self._clean.skipped):.2g} s) before the first clean picture are left "
-                "out, and the other tracks with them"
-            )
-        if restarts := self._decoding.restarts:
-            notes.append(f"the clock restarts at {self._times(restarts)}")
+            notes.append(describe_left_out(self._clean.left_out, self._clean.skipped))
+        begin = self.info.start * self.info.time_base
+        notes += describe_restarts(self._decoding.restarts, self._decoding.jumps, start=begin)
         if self._unclean:
-            notes.append(
-                f"{self._unclean} frames of recordings that begin in the middle of a group of "
-                "pictures are not clean, and were replaced by repeating the frame before"
-            )
+            notes.append(describe_unclean(self._unclean))
         if damage := describe_damage(self._decoding.lost.damaged, repeated=self._repeated):
             notes.append(damage)
         if adjusted := self._restamped + self._order.adjusted:

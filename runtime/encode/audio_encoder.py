@@ -122,7 +122,10 @@ def choose_format(
     if frame is None and (packets or not _opens(context)):
         return None
     rate = _RATE_IN.get(muxer) or (frame or context).sample_rate or _DEFAULT_RATE
-    is_deep = (frame or context).format.bytes > 2 and _is_lossless(stream)
+    sample_format = (frame or context).format
+    if sample_format is None:  # contrary to PyAV's stubs, for a damaged header
+        return None
+    is_deep = sample_format.bytes > 2 and _is_lossless(stream)
     for name in _layouts((frame or context).layout):
         for encoder in _encoders(muxer, stream):
             chosen = _format(encoder, rate, name, is_deep=is_deep)

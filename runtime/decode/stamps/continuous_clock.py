@@ -72,11 +72,13 @@ class _Offset:
     Attributes:
         value: The offset, seconds.
         begin: Continuous time of the first picture, seconds.
+        jump: By how much the clock is ahead of the one before, seconds; 0 if it is not, or hardly.
         packets: Number of packets that got it.
     """
 
     value: Fraction
     begin: Fraction = Fraction(0)
+    jump: Fraction = Fraction(0)
     packets: int = 0
 
 
@@ -121,6 +123,14 @@ class ContinuousClock:
     @property
     def restarts(self) -> list[Fraction]:
         """Return the continuous times at which the clock restarted, seconds."""
+        return [offset.begin for offset in self._confirmed()]
+
+    @property
+    def jumps(self) -> list[tuple[Fraction, Fraction]]:
+        """Return those of the restarts that are jumps ahead, and by how much, seconds."""
+        return [(offset.begin, offset.jump) for offset in self._confirmed() if offset.jump]
+
+    def _confirmed(self) -> list[_Offset]:
         confirmed: list[_Offset] = []
         for offset in self._restarts:
             if offset.packets < _CONFIRMED:
@@ -128,7 +138,7 @@ class ContinuousClock:
             before = confirmed[-1] if confirmed else None
             if before is None or not _is_same_restart(before, offset):
                 confirmed.append(offset)
-        return [offset.begin for offset in confirmed]
+        return confirmed
 
     def note_join(self) -> None:
         """Note that a recording ends here, although the clock runs on."""
@@ -254,7 +264,7 @@ class ContinuousClock:
         if begin is None or stamp is None:
             begin, stamp = self._tracks[packet.stream.index].following, raw_time(packet)
         assert stamp is not None
-        new = _Offset(begin - stamp, begin)
+        new = _Offset(begin - stamp, begin, _jump(begin - self._offsets[-1].value, stamp))
         self._offsets.append(new)
         self._restarts.append(new)
         return new
@@ -305,6 +315,21 @@ class ContinuousClock:
                 packet.pts = max(packet.pts, dts) if state.is_video else dts
             state = replace(state, written=dts * unit)
         self._tracks[packet.stream.index] = state
+
+
+def _jump(expected: Fraction, stamp: Fraction) -> Fraction:
+    """Return by how much a clock is ahead of the one before, seconds; 0 if it is not, or hardly.
+
+    FFmpeg adds the length of the clock's range to stamps far behind the first one.
+
+    Args:
+        expected: Time of the first picture by the clock before, seconds.
+        stamp: The same by its own clock, seconds.
+    """
+    jump = stamp - expected
+    if expected < _WRAP <= stamp:
+        jump -= _WRAP
+    return jump if jump > FORWARD else Fraction(0)
 
 
 def _is_same_restart(before: _Offset, offset: _Offset) -> bool:

@@ -67,6 +67,22 @@ def test_a_video_replaced_with_size_and_time_kept_is_decoded_again(
     assert opened(folder, cache).clips[0].hr.folder != before.clips[0].hr.folder
 
 
+def test_an_image_replaced_with_size_and_time_kept_is_decoded_again(
+    write_pictures: Make, moving_picture: Moving, tmp_path: Path, cache: Path
+) -> None:
+    folder = write_pictures(tmp_path / "data" / "clip", moving_picture(4, 48, 64, seed=0))
+    path = folder / "00000002.png"
+    before, status = opened(folder.parent, cache), path.stat()
+    data = bytearray(path.read_bytes())
+    place = data.index(b"IEND") - 9  # of the last byte of the compressed picture
+    data[place] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = opened(folder.parent, cache)
+    assert after.clips[0].hr.folder != before.clips[0].hr.folder
+    assert after.sha256 != before.sha256
+
+
 @pytest.mark.parametrize("damage", ["short frames", "no json", "broken json", "odd json"])
 def test_a_damaged_cache_is_decoded_again(
     videos: Make, cache: Path, damage: str, caplog: pytest.LogCaptureFixture

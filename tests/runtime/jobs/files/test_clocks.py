@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.marked_clips import FLAT, H264, HEVC, MPEG2, probe, read_marks
+from support.marked_clips import FLAT, H264, HEVC, MPEG2, NOISE, probe, read_marks, run_program
 from support.marked_runs import FRAME, TICK, VP8, make, said, upscale
 
 
@@ -42,7 +42,11 @@ def test_joined_recordings_run_on(tmp_path: Path, name: str) -> None:
     result = upscale(source, tmp_path / "out.mkv")
     after = probe(tmp_path / "out.mkv")
     assert read_marks(tmp_path / "out.mkv") == list(range(50))
-    assert said(result) == ["the clock restarts at 1.0 s"]
+    ahead = (
+        "the clock jumps ahead at 1.0 s, by 1 min 39 s: what follows counts as another recording"
+    )
+    (note,) = said(result)
+    assert note.startswith(ahead if name == "ahead.ts" else "the clock restarts at 1.0 s")
     np.testing.assert_allclose(np.diff(after.times), FRAME, atol=2 * TICK)
     assert len(after.sound) == sum(len(probe(part).sound) for part in parts)
     assert abs(after.offset - probe(parts[0]).offset) < FRAME
@@ -72,6 +76,51 @@ def test_a_clock_that_wraps_runs_on(tmp_path: Path, name: str) -> None:
     assert read_marks(tmp_path / "out.mkv") == list(range(50))
     np.testing.assert_allclose(np.diff(after.times), FRAME, atol=2 * TICK)
     assert [note for note in said(result) if "restarts" not in note] == []
+
+
+GAP = f"{NOISE},setpts=N/25/TB+gte(N\\,10)*72000/TB -fps_mode vfr -an -t 80000 -frames:v 25"
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mpg", "vob"])
+def test_a_jump_of_hours_is_joined_as_ffmpeg_does_and_named(tmp_path: Path, suffix: str) -> None:
+    words = f"{FLAT if suffix == 'ts' else f'{MPEG2} -bf 0 -b:v 2M'} {GAP}"
+    source = make(tmp_path / f"gap.{suffix}", words, seconds=1)
+    run_program("ffmpeg", "-i", source, "-c:v", "ffv1", "-fps_mode", "vfr", tmp_path / "ffmpeg.mkv")
+    (note,) = said(upscale(source, tmp_path / "out.mkv"))
+    assert note.startswith("the clock jumps ahead at 0.4 s, by 20 h 00 min: ")
+    times = probe(tmp_path / "out.mkv").times
+    assert read_marks(tmp_path / "out.mkv") == list(range(25))
+    np.testing.assert_allclose(np.diff(times), FRAME, atol=TICK)
+    if suffix == "ts":  # of .mpg and .vob ffmpeg drops the frames behind the jump
+        np.testing.assert_allclose(times, probe(tmp_path / "ffmpeg.mkv").times, atol=TICK)
+
+
+def test_the_documented_copy_of_a_stream_keeps_a_jump_as_a_gap(tmp_path: Path) -> None:
+    source = make(tmp_path / "gap.ts", f"{FLAT} {GAP}", seconds=1)
+    run_program("ffmpeg", "-copyts", "-i", source, "-c", "copy", tmp_path / "gap.mkv")
+    assert said(upscale(tmp_path / "gap.mkv", tmp_path / "out.mkv")) == []
+    steps = np.diff(probe(tmp_path / "out.mkv").times)
+    assert steps[9] == pytest.approx(72000 + FRAME, abs=TICK)
+    np.testing.assert_allclose(np.delete(steps, 9), FRAME, atol=TICK)
+
+
+TRUE_TIMES = {
+    "mp4": FLAT, "mov": FLAT, "mkv": FLAT, "webm": VP8,
+    "flv": FLAT, "nut": FLAT, "wmv": "-c:v wmv2", "asf": "-c:v wmv2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", TRUE_TIMES)
+def test_containers_with_true_times_keep_a_gap_of_hours(tmp_path: Path, suffix: str) -> None:
+    """Compared with ffprobe's times of the source; the estimate of the disk counts the packets."""
+    words = f"{TRUE_TIMES[suffix]} {GAP}"
+    source = make(tmp_path / f"gap.{suffix}", words, seconds=1)
+    result = upscale(source, tmp_path / "out.mkv")
+    before, after = probe(source).times, probe(tmp_path / "out.mkv").times
+    assert len(after) == 25
+    np.testing.assert_allclose(np.diff(after), np.diff(before), atol=2 * TICK)
+    assert max(np.diff(after)) == pytest.approx(72000 + FRAME, abs=2 * TICK)
+    assert said(result) == []
 
 
 # Containers without a clock of their own, whose files were joined all the same.
