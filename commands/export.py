@@ -290,7 +290,7 @@ def _count(done: int, total: int) -> str:
 def _show(result: ExportResult, package: Path) -> None:
     from vsrc.export.runs.text import export_text
 
-    if result.graphs or result.engines:
+    if result.graphs or result.engines or result.kept:
         echo(export_text(quoted(result), package))
     else:
         from vsrc.runtime.package import open_package

@@ -13,6 +13,8 @@ from vsrc.runtime.text.quoting import quoted
 @click.option("--json", "as_json", is_flag=True, help="List as JSON.")
 def zoo_command(as_json: bool) -> None:
     """List networks, and the models that ship with vsrc."""
+    import shutil
+
     from vsrc.compressor.zoo import zoo
     from vsrc.compressor.zoo_text import zoo_text
 
@@ -20,4 +22,4 @@ def zoo_command(as_json: bool) -> None:
     if as_json:
         echo_json(overview)
     else:
-        echo(zoo_text(quoted(overview)))
+        echo(zoo_text(quoted(overview), width=shutil.get_terminal_size().columns))

@@ -202,14 +202,23 @@ def test_settings_page_is_made_from_the_code() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # eleven commands, one of which trains
 def test_readme_can_be_followed(folder_with_a_clip: Path) -> None:
     (folder_with_a_clip / "holiday.mp4").rename(folder_with_a_clip / "YOUR_VIDEO.mp4")
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     script = "\n".join(line for line in lines if not line.startswith("pip install"))
     run_script(script, folder_with_a_clip)
-    for name in ("sample-x4.mp4", "preview.html", "YOUR_VIDEO-x4.mp4", "compare.html"):
+    for name in (
+        "sample-x4.mp4",
+        "preview.html",
+        "YOUR_VIDEO-x4.mp4",
+        "compare.html",
+        "mine-x4.mp4",
+    ):
         assert (folder_with_a_clip / name).exists(), name
+    graphs = folder_with_a_clip / "student.vsrc" / "graphs"
+    assert {file.stem for file in graphs.iterdir()} == {"fp32", "fp16", "int8-cpu"}
 
 
 PUBLIC = {

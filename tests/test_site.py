@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 MKDOCS = find_in_checkout("mkdocs.yml")
-PAGES = ("index", "api", "settings", "troubleshooting")
+PAGES = ("index", "api", "settings", "troubleshooting", "tutorial")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-P", "-m", "mkdocs", "build", "--strict", "--quiet"]
     subprocess.run([*command, "--site-dir", folder], cwd=MKDOCS.parent, check=True)
     return folder
+
+
+@pytest.mark.slow
+def test_the_notebook_is_a_page_with_all_its_code(site: Path) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", "", (site / "tutorial.html").read_text("utf-8")))
+    notebook = json.loads((MKDOCS.parent / "docs" / "tutorial.ipynb").read_text("utf-8"))
+    code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    for source in code:
+        assert source in text
+    for name in ("index", "getting-started"):
+        assert 'href="tutorial.html"' in (site / f"{name}.html").read_text("utf-8")
+    assert (site / "tutorial.ipynb").is_file(), "the page links to the notebook"
 
 
 @pytest.mark.browser

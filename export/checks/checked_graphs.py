@@ -32,9 +32,10 @@ from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.foreign.wrapping import EDGES
 from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed, rounding_frames
-from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.graph_name import graph_name, is_named_stacked
+from vsrc.export.graphs.kept_graphs import read_kept
 from vsrc.export.graphs.ranges import ranges_for
-from vsrc.export.graphs.tracing import TracedNetwork, is_named_stacked
+from vsrc.export.graphs.tracing import TracedNetwork
 from vsrc.export.graphs.typed_graphs import TypedGraph, feeds_of, in_precision
 from vsrc.export.multiply_accumulates import count_macs, int8_share
 from vsrc.runtime.errors import GateError, MismatchError
@@ -103,6 +104,22 @@ def draft_graphs(
         return _accept(draft, config)
     calibration = ranges_for(source.package, config, progress)
     return _draft_int8(source, precision, calibration, config, progress)
+
+
+def draft_kept(
+    source: TracedNetwork, precision: Precision, config: ExportConfig, progress: ExportProgress
+) -> Draft:
+    """Compare the graphs that the package has already with torch.
+
+    Raises:
+        GateError: They miss a limit and `allow_lossy` is off, or do not run.
+    """
+    plans = [graph.plan for graph in source.traced]
+    graphs = read_kept(source.package, precision, config, plans)
+    draft = _compare(source, precision, graphs, config, progress)
+    if precision in ("int8", "int8-cpu"):
+        draft = _with_share(draft, source, config)
+    return _accept(draft, config)
 
 
 def _draft_int8(

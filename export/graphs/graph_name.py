@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vsrc.runtime.spec import GraphIo, GraphRole, Precision
+from vsrc.export.config import ExportConfig
+from vsrc.runtime.spec import GraphIo, GraphRole, NetworkSpec, Precision
 
 METADATA_KEY = "vsrc"
 """Key of the spec in the ONNX metadata, so that a graph runs without its package."""
@@ -26,3 +27,8 @@ def graph_name(
     ending = "stacked" if is_stacked else graph_io
     name = precision if graph_io == "uint8" else f"{precision}-{ending}"
     return name if role == "whole" else f"{role}-{name}"
+
+
+def is_named_stacked(spec: NetworkSpec, config: ExportConfig) -> bool:
+    """Whether several frames are stacked in the channels, which the name of the graph says."""
+    return spec.window > 1 and config.layout_of(spec.window) == "stacked"

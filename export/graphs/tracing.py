@@ -16,8 +16,8 @@ from vsrc.export.foreign.wrapping import wrap
 from vsrc.export.graphs.accepted_extent import accepted_extent
 from vsrc.export.graphs.answers import Reference, foreign_reference, torch_reference
 from vsrc.export.graphs.check_frames import CheckedFrames, check_frames
-from vsrc.export.graphs.graph_name import graph_name
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
+from vsrc.export.graphs.kept_graphs import graph_names, is_kept
 from vsrc.export.graphs.metadata import describe_graph
 from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.export.shape_range import ShapeRange, shape_range_of
@@ -70,7 +70,8 @@ def trace(
         extent = accepted_extent(network, spec, extent)
     layout = config.layout_of(spec.window)
     plans = _plans(network, spec, config, extent)
-    check_new_graphs(package, config, precisions, [plan.role for plan in plans])
+    roles = [plan.role for plan in plans]
+    check_new_graphs(package, config, precisions, roles=roles, extent=extent)
     traced = []
     for done, plan in enumerate(plans):
         progress(ExportStep(f"tracing the {plan.role} graph", done, len(plans)))
@@ -88,7 +89,6 @@ def trace_foreign(
 ) -> TracedNetwork:
     """Write the graph of a package that was made from a foreign one; torch is not needed."""
     spec = package.spec.network
-    check_new_graphs(package, config, precisions, ["whole"])
     progress(ExportStep("writing the graph"))
     if not spec.arguments:
         raise MismatchError(
@@ -99,6 +99,7 @@ def trace_foreign(
     needed = INT8_OPSET if {"int8", "int8-cpu"} & set(precisions) else LEAST_OPSET
     original = normalise(read_original(package.weights()), least_opset=needed)
     extent = foreign_extent(original, spec, config.shape)
+    check_new_graphs(package, config, precisions, roles=["whole"], extent=extent)
     model = wrap(original, form, graph_io=config.io, layout=layout)
     plan = GraphPlan("whole", None, (), (), ("lr",), ("sr",))
     opset = opset_of(model)
@@ -113,14 +114,16 @@ def check_new_graphs(
     package: Package,
     config: ExportConfig,
     precisions: Sequence[Precision],
+    *,
     roles: Sequence[GraphRole],
+    extent: ShapeRange,
 ) -> None:
     """Raise if the package has one of the graphs, up to date, and it is not to be replaced."""
-    stacked = is_named_stacked(package.spec.network, config)
     names = [
-        graph_name(precision, config.io, role, is_stacked=stacked)
+        name
         for precision in precisions
-        for role in roles
+        if not is_kept(package, precision, config, roles=roles, extent=extent)
+        for name in graph_names(package, precision, config, roles)
     ]
     graphs = package.spec.graphs
     there = [name for name in names if name in graphs and not graphs[name].stale]
@@ -128,11 +131,6 @@ def check_new_graphs(
         raise OutputError(
             f"{package.path} already has its {there[0]} graph; add --overwrite to replace it"
         )
-
-
-def is_named_stacked(spec: NetworkSpec, config: ExportConfig) -> bool:
-    """Whether several frames are stacked in the channels, which the name of the graph says."""
-    return spec.window > 1 and config.layout_of(spec.window) == "stacked"
 
 
 def _exportable(package: Package, config: ExportConfig) -> nn.Module:

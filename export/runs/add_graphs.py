@@ -10,8 +10,8 @@ from vsrc.export.checks.agreement import Agreement
 from vsrc.export.checks.checked_graphs import Draft
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import ExportConfig
-from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.tracing import TracedNetwork, is_named_stacked
+from vsrc.export.graphs.graph_name import graph_name, is_named_stacked
+from vsrc.export.graphs.tracing import TracedNetwork
 from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
 from vsrc.export.runs.report import write_reports
 from vsrc.export.runs.result import ExportedGraph, ExportResult

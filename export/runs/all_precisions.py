@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from vsrc.export.checks.checked_graphs import Draft, draft_graphs
+from vsrc.export.checks.checked_graphs import Draft, draft_graphs, draft_kept
 from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.config import PRECISIONS, ExportConfig, ExportProgress, ExportStep
 from vsrc.export.graphs.graph_name import graph_name
+from vsrc.export.graphs.kept_graphs import is_kept
 from vsrc.export.graphs.ranges import ranges_for
 from vsrc.export.graphs.tracing import TracedNetwork, trace
 from vsrc.export.runs.add_graphs import add_to_package
@@ -31,6 +32,7 @@ _LEAST_ROUNDS, _MOST_ROUNDS, _SECONDS = 5, 50, 8.0
 def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
     """Export every precision; those that miss their limit, or lack ranges, are skipped.
 
+    Graphs that the package has already are kept and measured, unless they are to be replaced.
     Precisions are timed alternately, frame by frame, so that other load on the machine affects all
     alike.
 
@@ -38,12 +40,16 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
         GateError: fp32 itself misses its limit.
     """
     source = trace(config, PRECISIONS, progress)
+    kept = _kept(source, config)
     drafts: list[Draft] = []
     refused: dict[Precision, str] = {}
     for precision in PRECISIONS:
-        if precision != "fp32" and config.calib and len(drafts) == 1:
+        if precision != "fp32" and config.calib and len(drafts) == 1 and not kept:
             add_to_package(source, drafts, config)  # calibration runs the fp32 graph
         try:
+            if precision in kept:
+                drafts.append(draft_kept(source, precision, config, progress))
+                continue
             if precision in ("int8", "int8-cpu"):
                 config = _calibrate_once(config, progress)
             drafts.append(draft_graphs(source, precision, config, progress))
@@ -51,11 +57,36 @@ def export_all(config: ExportConfig, progress: ExportProgress) -> ExportResult:
             if precision == "fp32":
                 raise
             refused[precision] = str(error)
-    result = add_to_package(source, drafts, config)
+    result = _add_new(source, drafts, kept, config)
     if config.io != "uint8":
         return result  # a session needs uint8 graphs
     choice = _choice(source, drafts, refused, config, progress)
     return replace(result, choice=choice)
+
+
+def _kept(source: TracedNetwork, config: ExportConfig) -> tuple[Precision, ...]:
+    """Precisions that the package has already."""
+    roles = [graph.plan.role for graph in source.traced]
+    return tuple(
+        precision
+        for precision in PRECISIONS
+        if is_kept(source.package, precision, config, roles=roles, extent=source.extent)
+    )
+
+
+def _add_new(
+    source: TracedNetwork,
+    drafts: Sequence[Draft],
+    kept: tuple[Precision, ...],
+    config: ExportConfig,
+) -> ExportResult:
+    """Add what is new to the package; the result has the agreement of what was kept, too."""
+    agreements = {name: of for draft in drafts for name, of in draft.comparison.agreements.items()}
+    new = [draft for draft in drafts if draft.precision not in kept]
+    result = ExportResult((), {}, judge=source.reference.name)
+    if new:
+        result = add_to_package(source, new, config)
+    return replace(result, agreements=agreements, kept=kept)
 
 
 def _calibrate_once(config: ExportConfig, progress: ExportProgress) -> ExportConfig:

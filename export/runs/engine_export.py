@@ -23,8 +23,7 @@ from vsrc.export.engines.engine_build import (
 )
 from vsrc.export.engines.half_scales import advise_on_half_scales
 from vsrc.export.foreign.form import FOREIGN
-from vsrc.export.graphs.graph_name import graph_name
-from vsrc.export.graphs.tracing import is_named_stacked
+from vsrc.export.graphs.graph_name import graph_name, is_named_stacked
 from vsrc.export.runs.engine_files import EnginePlan, build_engines
 from vsrc.export.runs.result import ExportResult
 from vsrc.export.runs.video_engines import build_video_engines

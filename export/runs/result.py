@@ -10,7 +10,7 @@ from vsrc.export.checks.quality_gate import worst_db
 from vsrc.export.graphs.overflow import Float32Node
 from vsrc.export.runs.precision_choice import PrecisionChoice
 from vsrc.runtime.backends.device.engine_file import EngineSpec
-from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.spec import GraphSpec, Precision
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class ExportResult:
         engines: Engines of the whole, encode and fuse graphs.
         choice: Result of `--precision auto`; None otherwise.
         judge: What the graphs were compared with.
+        kept: Precisions whose graphs the package had already, which `--precision auto` keeps.
     """
 
     graphs: tuple[ExportedGraph, ...]
@@ -71,6 +72,7 @@ class ExportResult:
     engines: tuple[ExportedEngine, ...] = ()
     choice: PrecisionChoice | None = None
     judge: str = "torch"
+    kept: tuple[Precision, ...] = ()
 
     @property
     def worst_db(self) -> float:

@@ -41,8 +41,13 @@ def _complete(config: ExportConfig) -> set[tuple[str, str]]:
 
 def _kept(config: ExportConfig, names: list[str]) -> str:
     words = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} complete and saved"
-    # Existing engines are not built again, and int8 is calibrated on the existing fp32 graph.
-    goes_on = config.format != "onnx" or (names == ["fp32"] and config.precision[:4] == "int8")
+    # Existing engines, and graphs of `auto`, are kept; int8 is calibrated on the existing fp32.
+    has_int8 = any("int8" in name for name in names)
+    goes_on = (
+        config.format != "onnx"
+        or (config.precision == "auto" and not (config.calib and has_int8))
+        or (names == ["fp32"] and config.precision[:4] == "int8")
+    )
     if goes_on and not config.overwrite:
         return f"{words}; run the same command to resume"
     return f"{words}; to export the others, run the same command with --overwrite"

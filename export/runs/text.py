@@ -22,6 +22,8 @@ def export_text(result: ExportResult, package: Path) -> str:
         lines.append(
             f"{graph.file}  {size_text(graph.graph.size_bytes)}, {graph.nodes} nodes{mark}"
         )
+    if result.kept:
+        lines.append(f"kept: {', '.join(result.kept)} (--overwrite replaces them)")
     for name, agreements in result.agreements.items():
         gains = [agreement.gain_db for agreement in agreements if agreement.gain_db is not None]
         gain = f", {format_gain(min(gains))} against ground truth" if gains else ""

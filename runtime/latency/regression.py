@@ -22,7 +22,7 @@ import numpy as np
 from vsrc.runtime.errors import GateError, SpecError
 from vsrc.runtime.latency.contention import BUSY_SHARE, LOADED, overall_share, without_others
 from vsrc.runtime.latency.measurement import split_runs
-from vsrc.runtime.latency.model_names import name_of_path, named_with
+from vsrc.runtime.latency.model_names import named_with
 from vsrc.runtime.latency.report import COMPARABLE_VERSIONS, KIND, SCHEMA_VERSION, SET_KIND
 from vsrc.runtime.machine import cores_text
 from vsrc.runtime.report.distribution import samples_needed
@@ -38,6 +38,7 @@ from vsrc.runtime.report.interval import (
 )
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.text.missing_path import describe_missing
+from vsrc.runtime.text.path_names import name_of_path
 from vsrc.runtime.text.size_text import format_shape
 
 LEAST_CHANGE = 0.02
@@ -210,7 +211,7 @@ def _describe_subject(report: dict[str, Any]) -> str:
     """Model, network, session, shape and machine of a report."""
     model, session = (_raw(report, f"subject.{name}") for name in ("model", "session"))
     network, scale = (_raw(report, f"subject.{name}") for name in ("network", "scale"))
-    named = named_with(name_of_path(model) if model else network, network, scale=scale)
+    named = named_with(name_of_path(Path(model)) if model else network, network, scale=scale)
     height, width = (_raw(report, f"feed.{name}") for name in ("height_px", "width_px"))
     cpu = _raw(report, "machine.cpu") or _raw(report, "machine.architecture")
     cores = _raw(report, "machine.cores")

@@ -38,6 +38,7 @@ from vsrc.runtime.quality.flow_metrics import TEMPORAL
 from vsrc.runtime.quality.metrics import FIDELITY, MetricKind
 from vsrc.runtime.quality.vmaf import VMAF
 from vsrc.runtime.shipped_models import shipped
+from vsrc.runtime.text.path_names import names_of_paths
 from vsrc.runtime.windows.feature_ring import RingSession
 from vsrc.runtime.windows.session import Session
 from vsrc.runtime.windows.upscale import upscale_frames
@@ -96,12 +97,13 @@ def evaluate(
     clips = [EvalClip(source, plan, most=config.frames) for source in layout.clips]
     for package in packages:  # report missing dependencies before the first row
         _open_session(package, config).close()
+    labels = _labels(packages)
     models: list[EvalModel] = []
     rows = [score_upscaler(bicubic(plan.scale), clips, kinds, border=border, progress=progress)]
-    for package in packages:
+    for package, label in zip(packages, labels, strict=True):
         with closing(_open_session(package, config)) as session:
-            models.append(EvalModel(package.path.name, graph_of(session)))
-            upscaler = by_session(package.path.name, session)
+            models.append(EvalModel(label, graph_of(session)))
+            upscaler = by_session(label, session)
             rows.append(score_upscaler(upscaler, clips, kinds, border=border, progress=progress))
     return EvalReport(
         models=tuple(models),
@@ -191,11 +193,17 @@ def _open_session(package: Package, config: EvalConfig) -> Session:
 
 
 def _common_scale(packages: Sequence[Package]) -> int:
-    scales = {package.path.name: package.spec.network.scale for package in packages}
-    if len(set(scales.values())) > 1:
-        listed = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
+    scales = [package.spec.network.scale for package in packages]
+    if len(set(scales)) > 1:
+        pairs = zip(_labels(packages), scales, strict=True)
+        listed = ", ".join(f"{name} x{scale}" for name, scale in pairs)
         raise MismatchError(f"all models must have the same scale, these are: {listed}")
-    return next(iter(scales.values()))
+    return scales[0]
+
+
+def _labels(packages: Sequence[Package]) -> list[str]:
+    """Names of the models, as those of `bench`."""
+    return names_of_paths([package.path for package in packages])
 
 
 def _border(wanted: int | None, layout: Layout, scale: int) -> int:
@@ -212,15 +220,15 @@ def _protocol(kinds: Mapping[str, MetricKind], plan: LrPlan, border: int) -> tup
 
 
 def _warnings(packages: Sequence[Package], plan: LrPlan) -> Iterator[str]:
-    for package in packages:
+    for package, label in zip(packages, _labels(packages), strict=True):
         trained_for = package.spec.degradation
         if plan.known_as is None:
             yield (
-                f"{package.path.name} was trained for {trained_for}, and the degradation of the LR "
+                f"{label} was trained for {trained_for}, and the degradation of the LR "
                 "files is unknown; if it differs, this alone can reduce PSNR by several dB"
             )
         elif trained_for not in (plan.known_as, "none"):
             yield (
-                f"{package.path.name} was trained for {trained_for}, but LR is {plan.known_as}: "
+                f"{label} was trained for {trained_for}, but LR is {plan.known_as}: "
                 "this alone can reduce PSNR by several dB"
             )

@@ -99,7 +99,7 @@ def test_the_table_fits_a_terminal_and_says_what_was_measured() -> None:
         ShippedPackage("tiny", "edge-s", 4, "bd", ("fp32",), "edvr-xs", "MIT", quality, times),
         ShippedPackage("bare", "edvr-xs", 4, "bi", (), None, "CC0-1.0", (), ()),
     )
-    text = zoo_text(Zoo(zoo().networks, packages))
+    text = zoo_text(Zoo(zoo().networks, packages), width=100)
     assert max(map(len, text.splitlines())) <= 100
     assert "tiny: edge-s x4, teacher edvr-xs" in text
     assert "degradation bd, licence MIT, graphs fp32" in text
@@ -112,9 +112,25 @@ def test_the_table_fits_a_terminal_and_says_what_was_measured() -> None:
 
 
 def test_a_protocol_is_printed_once_for_all_scales() -> None:
-    text = zoo_text(zoo())
+    text = zoo_text(zoo(), width=100)
     (line,) = [line for line in text.splitlines() if "Measured:" in line]
     assert "x4 and x2, LR: made from HR by bi" in line
+
+
+@pytest.mark.parametrize("columns", [60, 80, 132])
+def test_it_fits_the_terminal_and_loses_nothing(columns: int) -> None:
+    done = CliRunner().invoke(main, ["zoo"], env={"COLUMNS": str(columns)})
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    said = " ".join(done.stdout.split())
+    for row in ROWS:
+        for value in (row.name, f"{row.parameters:,}", f"{row.kmac_per_lr_pixel:,.1f}"):
+            assert value in said
+    for package in zoo().packages:
+        assert f"{package.name}: {package.network} x{package.scale}" in said
+        for timing in package.latency:
+            assert f"{timing.p50_ms:.1f} ms per frame" in said
+            assert timing.machine in said
 
 
 def test_the_command_gives_json() -> None:

@@ -85,3 +85,38 @@ def test_auto_writes_what_passes_and_measures_it(untrained_package: Path, tmp_pa
     run = CliRunner().invoke(main, [*(files.get(word, word) for word in words), "--frames", "2"])
     assert run.exit_code == 0, run.output
     assert made.is_file()
+
+
+@pytest.mark.slow
+def test_auto_keeps_and_measures_the_graphs_that_are_there(
+    untrained_package: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(untrained_package, tmp_path / "copy.vsrc"))
+    asked = ["export", str(path), "--no-halves", "--shape", "24x32"]
+    first = CliRunner().invoke(main, asked)
+    assert first.exit_code == 0, first.stderr
+    before = (path / "graphs" / "fp32.onnx").stat()
+    auto = CliRunner().invoke(main, [*asked, "--precision", "auto"])
+    assert auto.exit_code == 0, auto.stderr
+    assert sorted(file.name for file in (path / "graphs").iterdir()) == ["fp16.onnx", "fp32.onnx"]
+    kept = (path / "graphs" / "fp32.onnx").stat()
+    assert (kept.st_ino, kept.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    (agreement,) = (line for line in first.stdout.splitlines() if line.startswith("fp32: "))
+    assert agreement in auto.stdout, "the graph that was kept is measured again"
+    assert "kept: fp32 " in auto.stdout
+    again = CliRunner().invoke(main, [*asked, "--precision", "auto"])
+    assert again.exit_code == 0, again.stderr
+    assert "kept: fp32, fp16 " in again.stdout
+
+
+@pytest.mark.parametrize(
+    "other", [("--shape", "12x16"), ("--opset", "19")], ids=lambda each: each[0]
+)
+def test_auto_replaces_graphs_of_other_shapes_and_opsets_only_when_asked(
+    tiny_package: Path, other: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(tiny_package, tmp_path / "copy.vsrc"))
+    asked = ["export", str(path), "--precision", "auto", *other]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 2
+    assert "--overwrite" in done.stderr

@@ -33,7 +33,8 @@ def package(untrained_package: Path, tmp_path: Path) -> Path:
     [
         ({"precision": "int8"}, "saved; run the same command to resume"),
         ({"precision": "int8", "overwrite": True}, "run the same command with --overwrite"),
-        ({"precision": "auto"}, "run the same command with --overwrite"),
+        ({"precision": "auto"}, "saved; run the same command to resume"),
+        ({"precision": "auto", "overwrite": True}, "run the same command with --overwrite"),
     ],
 )
 def test_what_is_complete_is_named_with_a_command_that_goes_on(

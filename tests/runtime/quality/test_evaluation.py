@@ -84,7 +84,7 @@ def test_bicubic_is_the_first_row_and_models_follow_in_order(
     seen: list[EvalProgress] = []
     config = EvalConfig(models=(tiny_package, tiny_package), data=folder)
     report = evaluate(config, progress=seen.append)
-    assert [row.label for row in report.rows] == ["bicubic", "student.vsrc", "student.vsrc"]
+    assert [row.label for row in report.rows] == ["bicubic", "student", "student"]
     assert [(each.clip, each.frames) for each in report.rows[1].clips] == [
         ("4.mkv", 4),
         ("5.mkv", 5),
@@ -239,7 +239,7 @@ class TestLr:
         report = evaluate(EvalConfig(models=(tiny_package,), data=pairs(blurred=True)))
         assert report.degradation == "LR files of the data set, which look like bd"
         (warning,) = report.warnings
-        assert re.match("student.vsrc .*bi, .*bd", warning)
+        assert re.match("student .*bi, .*bd", warning)
 
     def test_twins_of_unknown_making_are_warned_of(
         self, pairs: Callable[..., Path], tiny_package: Path
@@ -250,7 +250,7 @@ class TestLr:
     def test_lr_as_trained_brings_no_warning(self, folder: Path, tiny_package: Path) -> None:
         assert evaluate(EvalConfig(models=(tiny_package,), data=folder)).warnings == ()
         other = EvalConfig(models=(tiny_package,), data=folder, degradation="bd", frames=1)
-        assert re.match("student.vsrc .*bi, .*bd", evaluate(other).warnings[0])
+        assert re.match("student .*bi, .*bd", evaluate(other).warnings[0])
 
 
 def test_models_of_two_scales_are_refused(folder: Path, tiny_package: Path, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_models_of_two_scales_are_refused(folder: Path, tiny_package: Path, tmp_
     spec = open_package(other).spec
     network = dataclasses.replace(spec.network, scale=4)
     (other / "model.json").write_text(spec_to_text(dataclasses.replace(spec, network=network)))
-    with pytest.raises(MismatchError, match=r"student.vsrc x2, other.vsrc x4"):
+    with pytest.raises(MismatchError, match=r"student x2, other x4"):
         evaluate(EvalConfig(models=(tiny_package, other), data=folder))
 
 
@@ -337,9 +337,9 @@ def test_the_command_prints_json_and_warnings_apart(folder: Path, tiny_package: 
     assert result.exit_code == 0
     assert [row["label"] for row in json.loads(result.stdout)["rows"]] == [
         "bicubic",
-        "student.vsrc",
+        "student",
     ]
-    assert "warning: student.vsrc " in result.stderr
+    assert "warning: student " in result.stderr
     table = CliRunner().invoke(main, arguments)
     assert "mean of 2 clips" in table.stdout
 
