@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,6 +99,35 @@ def test_a_recording_whose_clock_hardly_differs_is_not_damaged(
     assert len(after.sound) == sum(map(len, sound))
     second = after.times[50] - after.sound[len(sound[0])]
     assert abs(second - probe(parts[1]).offset) < FRAME
+
+
+class Pipe(io.BytesIO):
+    """A stream that cannot go back."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("skipped", [0, 0.32])
+@pytest.mark.parametrize("begin", [*NEAR.values(), 5])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_pipe_gives_what_a_file_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, begin: float, skipped: float
+) -> None:
+    """Also where the second recording begins in the middle of a group of pictures."""
+    words = f"{KINDS[name]} {NOISE if name.endswith('vob') else ''} -output_ts_offset"
+    parts = [
+        make_clip(tmp_path / f"{n}-{name}", f"{words} {offset}", seconds=2, first=50 * n)
+        for n, offset in enumerate((5, begin))
+    ]
+    unit = 188 if name.endswith("ts") else 2048
+    first, second = (part.read_bytes() for part in parts)
+    source = join(tmp_path / name, first, second[int(len(second) * skipped) // unit * unit :])
+    notes = upscale(source, tmp_path / "file.mkv")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Pipe(source.read_bytes())))
+    assert upscale(Path("-"), tmp_path / "pipe.mkv") == notes
+    assert probe(tmp_path / "pipe.mkv") == probe(tmp_path / "file.mkv")
+    assert read_marks(tmp_path / "pipe.mkv") == read_marks(tmp_path / "file.mkv")
 
 
 @pytest.mark.parametrize("seconds", [1, 2, 12])
