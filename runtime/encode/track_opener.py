@@ -16,7 +16,6 @@ from vsrc.runtime.decode.media_file import (
 )
 from vsrc.runtime.decode.packet_scan import scan_packets
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.recordings import later_codecs
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
@@ -58,6 +57,8 @@ class TrackOpener:
         source: Container to copy from.
         target: Container to copy to.
         samples: Stream index -> some packets of it, as from `open_track_samples`.
+        later: Stream index -> other codecs that it has in later recordings, as from
+            `find_later_tracks`.
         audio: `copy`, `encode` or `drop`, as in `InferConfig`.
     """
 
@@ -66,9 +67,11 @@ class TrackOpener:
         source: InputContainer,
         target: OutputContainer,
         samples: Mapping[int, Sequence[Packet[Stream]]],
+        later: Mapping[int, Sequence[str]],
         audio: str,
     ) -> None:
         self.notes: list[str] = []
+        self._later = later
         self._source, self._target, self._samples, self._audio = source, target, samples, audio
         self._muxer = target.format.name
 
@@ -102,7 +105,7 @@ class TrackOpener:
         is_asked = self._audio == "encode"
         can_hold_it = self._can_hold(stream)
         has_gaps = can_hold_it and self._would_move(stream)
-        later = self._other_codecs(stream)
+        later = self._later.get(stream.index, ())
         if can_hold_it and not is_asked and not has_gaps and not later:
             return self._copy(stream)
         chosen = choose_format(self._muxer, stream, self._samples.get(stream.index, ()))
@@ -136,19 +139,10 @@ class TrackOpener:
         """Say why audio is encoded that nobody asked to encode."""
         if has_gaps:
             return f" with silence in its gaps: {self._muxer} stores no times (.mkv does)"
-        later = self._other_codecs(stream)
+        later = self._later.get(stream.index, ())
         if later and self._can_hold(stream):
             return f": it is {codec_name(stream)} first and {' and '.join(later)} later"
         return f": {self._refusal(stream)}"
-
-    def _other_codecs(self, stream: Stream) -> list[str]:
-        """Codecs that a track has in later recordings only; see `later_codecs`."""
-        names = dict.fromkeys(self._later_codecs.get(stream.index, ()))
-        return [name for name in names if name != codec_name(stream)]
-
-    @cached_property
-    def _later_codecs(self) -> dict[int, list[str]]:
-        return later_codecs(self._source)
 
     def _would_move(self, stream: Stream) -> bool:
         """Whether copied audio would be played at other times, as its gaps are not stored."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.covers import attach_cover, is_cover
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.recordings import find_added_tracks
+from vsrc.runtime.decode.recordings import find_later_tracks
 from vsrc.runtime.decode.track_samples import open_track_samples
 from vsrc.runtime.encode.tags import is_chapter_track, is_timecode_track
 from vsrc.runtime.encode.track_opener import TrackOpener, TrackWriter
@@ -71,8 +71,9 @@ class TrackCopier:
         self._refused: list[_Refusal] = []
         self._held: list[Packet[Stream]] = []
         is_matroska = target.format.name == "matroska"
+        later = find_later_tracks(source)
         with open_track_samples(source) as samples:
-            opener = TrackOpener(source, target, samples, audio)
+            opener = TrackOpener(source, target, samples, later.codecs, audio)
             for stream in select_copied_tracks(source):
                 if not (is_matroska and is_cover(stream) and attach_cover(source, stream, target)):
                     self._open(opener, stream)
@@ -81,7 +82,7 @@ class TrackCopier:
         self.notes += opener.notes
         self.notes += [
             f"{track} of a later recording is left out: the first one has no such track"
-            for track in find_added_tracks(source)
+            for track in later.added
             if audio != "drop" or not track.startswith("audio")
         ]
         if source.streams.attachments and not is_matroska:
