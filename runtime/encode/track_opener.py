@@ -19,7 +19,7 @@ from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
-from vsrc.runtime.encode.muxers import WITHOUT_STAMPS
+from vsrc.runtime.encode.muxers import WITHOUT_STAMPS, WITHOUT_START
 from vsrc.runtime.encode.muxing_trial import can_hold
 from vsrc.runtime.encode.subtitle_converter import open_converter
 from vsrc.runtime.encode.tags import copy_tags
@@ -151,10 +151,10 @@ class TrackOpener:
         path = path_of(self._source)
         scan = scan_packets(path) if path else None
         times = scan.audio.get(stream.index) if scan else None
-        if times is None:
+        if scan is None or times is None:
             return False
-        late = times.begin - find_start(self._source)
-        return max(late, times.displaced) > _MOST_MOVED
+        begin = scan.begin if self._muxer in WITHOUT_START else find_start(self._source)
+        return max(abs(times.begin - begin), times.displaced) > _MOST_MOVED
 
     def _copy(self, stream: Stream) -> TrackWriter:
         packets = self._samples.get(stream.index, ())

@@ -19,7 +19,14 @@ from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
 from vsrc.runtime.encode.matroska_aspect import DisplaySize
-from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS, muxer_of, muxer_options
+from vsrc.runtime.encode.muxers import (
+    MOV_FAMILY,
+    SMOOTH,
+    WITHOUT_STAMPS,
+    WITHOUT_START,
+    muxer_of,
+    muxer_options,
+)
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import (
     SegmentedEncoder,
@@ -315,7 +322,9 @@ class VideoWriter:
         has_own_clock = source.format.name in WITH_OWN_CLOCK
         if self._info.skipped:  # the other tracks begin with the first clean picture, too
             self._start = begin
-        if has_own_clock and muxer not in WITH_OWN_CLOCK:
+        if muxer in WITHOUT_START:
+            self._shift = begin
+        elif has_own_clock and muxer not in WITH_OWN_CLOCK:
             self._shift = begin if self._info.skipped else find_start(source)
         elif not has_own_clock:
             self._shift = self._info.skipped or (
@@ -328,7 +337,8 @@ class VideoWriter:
         Raises:
             MediaError: The container cannot store the gap.
         """
-        info, usual = self._info, MovTimes({}, reorders=True)
+        # Players read B-frames of Smooth Streaming a frame too late.
+        info, usual = self._info, MovTimes({}, reorders=muxer != SMOOTH)
         if info.duration is None or info.duration < _LONG or info.container == "pictures":
             return usual
         scan = scan_packets(Path(info.path))
