@@ -173,6 +173,30 @@ def test_audio_that_only_a_later_recording_of_other_codecs_has_is_named(tmp_path
     assert read_marks(tmp_path / "out.mkv") == list(range(50))
 
 
+@pytest.mark.parametrize("result", ["mkv", "mp4", "ts"])
+@pytest.mark.parametrize("kept", ["mkv", "flv"])
+def test_audio_that_overlaps_in_a_remuxed_file_is_not_damaged(
+    tmp_path: Path, kept: str, result: str
+) -> None:
+    """Where recordings overlap, `ffmpeg -c copy` gives several packets the same time."""
+    parts = [
+        make_clip(tmp_path / f"{n}.ts", f"{H264} -c:a aac -output_ts_offset {n}", first=25 * n)
+        for n in range(2)
+    ]
+    joined = join(tmp_path / "joined.ts", *(part.read_bytes() for part in parts))
+    source, output = tmp_path / f"a.{kept}", tmp_path / f"out.{result}"
+    bare = ("-bsf:a", "aac_adtstoasc") if kept == "flv" else ()
+    run_program("ffmpeg", "-i", joined, "-c", "copy", *bare, source)
+    sound = probe(source).sound
+    assert np.diff(sound).min() == 0
+    notes = upscale(source, output)
+    assert [note for note in notes if "not increase" not in note] == []
+    after = probe(output).sound
+    assert len(after) == len(sound)
+    assert np.diff(after).min() > 0
+    assert abs(after[-1] - after[0] - (sound[-1] - sound[0])) < 0.002
+
+
 SMALL = {
     "behind": (5, 1, "the clock restarts at "),
     "overlap": (5, 6.7, "the clock restarts at "),
