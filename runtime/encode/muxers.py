@@ -19,6 +19,9 @@ WITHOUT_STAMPS = frozenset(("avi", "mxf"))
 WITHOUT_START = frozenset(("mxf",))
 """Those of them in which the tracks begin together. AVI has a header for the beginning of each."""
 
+WITHOUT_EMPTY = MOV_FAMILY | {"dvd", "f4v", "mpeg", "mxf", "svcd", "vcd", "vob"}
+"""Containers that carry no audio track without packets; FFmpeg refuses to write such a MXF."""
+
 SMOOTH = "ismv"
 """FFmpeg's name of Smooth Streaming (.ismv, .isma)."""
 

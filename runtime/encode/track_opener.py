@@ -14,12 +14,12 @@ from vsrc.runtime.decode.media_file import (
     path_of,
     select_copied_tracks,
 )
-from vsrc.runtime.decode.packet_scan import scan_packets
+from vsrc.runtime.decode.packet_scan import PacketScan, scan_packets
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
-from vsrc.runtime.encode.muxers import WITHOUT_STAMPS, WITHOUT_START
+from vsrc.runtime.encode.muxers import WITHOUT_EMPTY, WITHOUT_STAMPS, WITHOUT_START
 from vsrc.runtime.encode.muxing_trial import can_hold
 from vsrc.runtime.encode.subtitle_converter import open_converter
 from vsrc.runtime.encode.tags import copy_tags
@@ -95,6 +95,9 @@ class TrackOpener:
     def _open_audio(self, stream: Stream) -> TrackWriter | None:
         if self._audio == "drop":
             return None
+        if self._muxer in WITHOUT_EMPTY and self._is_empty(stream):
+            self.notes.append(describe_empty(_name(stream), self._muxer))
+            return None
         if not has_rate(stream):
             return self._open_unknown(stream)
         if self._source.format.name == "wtv" and _is_raw_aac(stream):
@@ -148,13 +151,23 @@ class TrackOpener:
         """Whether copied audio would be played at other times, as its gaps are not stored."""
         if self._muxer not in WITHOUT_STAMPS:
             return False
-        path = path_of(self._source)
-        scan = scan_packets(path) if path else None
+        scan = self._scan
         times = scan.audio.get(stream.index) if scan else None
         if scan is None or times is None:
             return False
         begin = scan.begin if self._muxer in WITHOUT_START else find_start(self._source)
         return max(abs(times.begin - begin), times.displaced) > _MOST_MOVED
+
+    def _is_empty(self, stream: Stream) -> bool:
+        """Whether it is known that a track has no packets in the whole file."""
+        if self._samples.get(stream.index) or self._scan is None:
+            return False
+        return not self._scan.is_extrapolated and stream.index not in self._scan.audio
+
+    @cached_property
+    def _scan(self) -> PacketScan | None:
+        path = path_of(self._source)
+        return scan_packets(path) if path else None
 
     def _copy(self, stream: Stream) -> TrackWriter:
         packets = self._samples.get(stream.index, ())
@@ -204,6 +217,11 @@ def _name(stream: Stream) -> str:
     codec = "webvtt" if is_webvtt(stream) else codec_name(stream)
     kind = "cover" if is_cover(stream) else f"{stream.type} track"
     return f"the {kind} {stream.index} ({codec})"
+
+
+def describe_empty(track: str, muxer: str) -> str:
+    """Say why a track without packets is not in the result."""
+    return f"{track} is left out: it is empty, and {muxer} carries no empty audio (.mkv does)"
 
 
 def _is_raw_aac(stream: Stream) -> bool:

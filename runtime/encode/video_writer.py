@@ -145,6 +145,7 @@ class VideoWriter:
             self._release(stop=self._end if self._is_excerpt else None)
             if self._tracks:
                 self._tracks.finish()
+                self._check_empty(self._tracks)
             self._output.close()
             if self._grid:
                 self._grid.write_start(self._pending.file)
@@ -157,6 +158,20 @@ class VideoWriter:
             self.notes += [note for note in self._frame_data.notes if note not in self.notes]
             if self._store is not None:
                 self._store.remove()
+
+    def _check_empty(self, tracks: TrackCopier) -> None:
+        """Raise if the muxer writes no file because a track of it is empty.
+
+        Raises:
+            MediaError: It does not.
+        """
+        empty = tracks.empty_tracks()
+        if empty and self._output.format.name in WITHOUT_START:
+            raise MediaError(
+                f"{self.path} cannot be written, because {len(empty)} of its audio tracks would be "
+                "empty: nothing of them is in this part; add --audio drop, or name the output .mkv"
+            )
+        self.notes += empty
 
     @property
     def kept(self) -> SegmentTotals:
