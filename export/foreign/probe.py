@@ -113,11 +113,7 @@ def _forms(original: OriginalGraph, told: Told) -> Iterator[ForeignForm]:
     for colour in colours:
         of_frame = 1 if colour == "y" else 3
         if len(shape) == 5:
-            window = shape[1] or told.window
-            if window is None:
-                raise ValueError(
-                    f"{original.name} takes any number of frames: set it with --window"
-                )
+            window = _window(original, told)
             if shape[2] in (None, of_frame) and told.window in (None, window):
                 yield ForeignForm("window", window, 1, colour, 1)
         elif len(shape) == 4:
@@ -130,6 +126,19 @@ def _forms(original: OriginalGraph, told: Told) -> Iterator[ForeignForm]:
                 f"{original.name} takes an input of {len(shape)} axes; expected (N, C, H, W), or "
                 "(N, T, C, H, W) for a window of frames"
             )
+
+
+def _window(original: OriginalGraph, told: Told) -> int:
+    """Frames that a graph takes on an axis of their own."""
+    window = original.shape[1] or told.window
+    if window is None:
+        raise ValueError(f"{original.name} takes any number of frames: set it with --window")
+    if window % 2 == 0:
+        raise MismatchError(
+            f"{original.name} takes a window of {window} frames; expected an odd number, whose "
+            "middle one is upscaled: export it again for one frame more or fewer"
+        )
+    return window
 
 
 def _no_form(original: OriginalGraph, told: Told) -> str:
