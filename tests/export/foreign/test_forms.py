@@ -210,8 +210,27 @@ def test_an_output_that_is_no_picture_is_passed_over(
     model.graph.output.insert(place, hidden)
     onnx.save(model, path)
     original = read_original(path)
+    normal = normalise(original)
+    assert [one.name for one in normal.model.graph.output] == [normal.output] == ["output"]
     assert original.output == "output"
     assert same_form(find_form(original, Told()), RGB)
+
+
+@pytest.mark.parametrize(("peak", "factor"), [(1, 255.0), (255, 1 / 255)])
+@pytest.mark.parametrize("is_told", [False, True])
+def test_an_output_in_another_range_is_named(
+    tmp_path: Path, peak: int, factor: float, *, is_told: bool
+) -> None:
+    """It was packed, and gave white pictures."""
+    path = write_foreign(tmp_path / "a.onnx", ForeignCase(replace(RGB, peak=peak)))
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "unscaled"
+    tensor = onnx.numpy_helper.from_array(np.array(factor, np.float32), "factor")
+    model.graph.initializer.append(tensor)
+    model.graph.node.append(onnx.helper.make_node("Mul", ["unscaled", "factor"], ["output"]))
+    onnx.save(model, path)
+    with pytest.raises(MismatchError, match="in another range than it takes"):
+        find_form(read_original(path), Told(peak=peak if is_told else None))
 
 
 def test_an_even_window_is_named(tmp_path: Path) -> None:
