@@ -37,7 +37,7 @@ def normalise(original: OriginalGraph, *, least_opset: int = LEAST_OPSET) -> Ori
     _name_constants(model)
     _skip_aliases(model)
     _to_single(model)
-    _clean(model)
+    _clean(model, original.output)
     return original_of(model, original.name)
 
 
@@ -117,7 +117,7 @@ def _widen(tensor: onnx.TensorProto) -> None:
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
 
-def _clean(model: onnx.ModelProto) -> None:
+def _clean(model: onnx.ModelProto, output: str) -> None:
     """Give each node a name of its own, and drop notes, inferred shapes and unread outputs."""
     graph = model.graph
     seen: set[str] = set()
@@ -129,7 +129,9 @@ def _clean(model: onnx.ModelProto) -> None:
         del node.metadata_props[:]
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
-    del graph.input[:], graph.value_info[:], graph.output[1:], model.metadata_props[:]
+    del graph.input[:], graph.value_info[:], model.metadata_props[:]
+    for other in [one for one in graph.output if one.name != output]:
+        graph.output.remove(other)
     graph.input.extend(inputs)
     model.ir_version = max(model.ir_version, _LEAST_IR)
     graph.ClearField("doc_string")

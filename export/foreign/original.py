@@ -30,7 +30,7 @@ class OriginalGraph:
         model: The graph, weights included.
         name: Name of its file.
         input: Name of the input.
-        output: Name of the first output.
+        output: Name of the output for pictures: the first one that has the channels of some.
         shape: Lengths of the input's axes; None for free ones.
         is_half: Whether frames are float16.
     """
@@ -123,6 +123,11 @@ def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
             "setting a constant, and export a network that carries a state for a window of frames"
         )
     tensor = inputs[0].type.tensor_type
+    if not tensor.HasField("shape"):
+        raise MismatchError(
+            f"{name} does not say the shape of its input {inputs[0].name}; expected (N, C, H, W), "
+            "or (N, T, C, H, W) for a window of frames: export it again with named axes"
+        )
     if tensor.elem_type not in _FLOATS:
         raise MismatchError(
             f"{name}: its input {inputs[0].name} is {_type_name(tensor.elem_type)}; expected float "
@@ -138,7 +143,7 @@ def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
             f"{name} takes {shape[0]} at once only (its first axis is fixed); expected any number, "
             "or 1: export it again with a free first axis"
         )
-    output = model.graph.output[0]
+    output = _output_for_pictures(model)
     elem_type = output.type.tensor_type.elem_type
     if elem_type not in (*_FLOATS, 0):  # 0: the file does not say it
         raise MismatchError(
@@ -146,6 +151,29 @@ def original_of(model: onnx.ModelProto, name: str) -> OriginalGraph:
             "expected float pictures: export it again without the conversion at its end"
         )
     return OriginalGraph(model, name, inputs[0].name, output.name, shape, tensor.elem_type == 10)
+
+
+def _output_for_pictures(model: onnx.ModelProto) -> onnx.ValueInfoProto:
+    """Return the first output that may be pictures; the very first if none may be."""
+    outputs: list[onnx.ValueInfoProto] = list(model.graph.output)
+    if len(outputs) == 1:
+        return outputs[0]
+    import onnx
+
+    inferred = onnx.shape_inference.infer_shapes(model).graph.output
+    fitting = [one for one, known in zip(outputs, inferred, strict=True) if _may_be_pictures(known)]
+    return (fitting or outputs)[0]
+
+
+def _may_be_pictures(value: onnx.ValueInfoProto) -> bool:
+    """Whether type and shape of an output are those of float pictures, as far as they are known."""
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in (*_FLOATS, 0):
+        return False
+    axes = tensor.shape.dim
+    if not axes:  # not known
+        return True
+    return len(axes) in (4, 5) and axes[-3].dim_value in (0, 1, 3)
 
 
 def opset_of_model(model: Any) -> int:  # noqa: ANN401  onnx is not imported here

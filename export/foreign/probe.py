@@ -26,6 +26,8 @@ _CLEAR_DB = 2.0
 _LIKE_DB = 15.0
 """Least PSNR to the enlarged input for an output to be a picture at all."""
 _EQUAL_DB = 50.0
+_OTHER_RANGES = (np.float32(255), 1 / np.float32(255))
+"""What an output is multiplied with whose white is not that of the input."""
 _LONGEST = 15
 """Most frames that are guessed from a number of channels."""
 
@@ -49,11 +51,19 @@ class Told:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A form, and how much its output looks like the enlarged input, dB."""
+    """A form, and how much its output looks like the enlarged input, dB.
+
+    Attributes:
+        form: The form.
+        psnr_db: PSNR to the enlarged input, dB.
+        picture: Output, white is 1.
+        rescaled_db: The same if white were 255 in the output only, or in the input only, dB.
+    """
 
     form: ForeignForm
     psnr_db: float
     picture: NDArray[np.float32]
+    rescaled_db: float = -np.inf
 
     @property
     def option(self) -> str:
@@ -113,11 +123,7 @@ def _forms(original: OriginalGraph, told: Told) -> Iterator[ForeignForm]:
     for colour in colours:
         of_frame = 1 if colour == "y" else 3
         if len(shape) == 5:
-            window = shape[1] or told.window
-            if window is None:
-                raise ValueError(
-                    f"{original.name} takes any number of frames: set it with --window"
-                )
+            window = _window(original, told)
             if shape[2] in (None, of_frame) and told.window in (None, window):
                 yield ForeignForm("window", window, 1, colour, 1)
         elif len(shape) == 4:
@@ -130,6 +136,19 @@ def _forms(original: OriginalGraph, told: Told) -> Iterator[ForeignForm]:
                 f"{original.name} takes an input of {len(shape)} axes; expected (N, C, H, W), or "
                 "(N, T, C, H, W) for a window of frames"
             )
+
+
+def _window(original: OriginalGraph, told: Told) -> int:
+    """Frames that a graph takes on an axis of their own."""
+    window = original.shape[1] or told.window
+    if window is None:
+        raise ValueError(f"{original.name} takes any number of frames: set it with --window")
+    if window % 2 == 0:
+        raise MismatchError(
+            f"{original.name} takes a window of {window} frames; expected an odd number, whose "
+            "middle one is upscaled: export it again for one frame more or fewer"
+        )
+    return window
 
 
 def _no_form(original: OriginalGraph, told: Told) -> str:
@@ -155,7 +174,8 @@ def _try(original: OriginalGraph, form: ForeignForm, told: Told) -> Candidate:
     centre = frames[0, form.window // 2]
     picture = np.ascontiguousarray(np.rint(np.moveaxis(centre, 0, -1) * 255).astype(np.uint8))
     large = np.moveaxis(upscale(picture, form.scale).astype(np.float32) / 255, -1, 0)
-    return Candidate(form, _psnr(sr[0], large), sr)
+    rescaled = max(_psnr(sr[0] * factor, large) for factor in _OTHER_RANGES)
+    return Candidate(form, _psnr(sr[0], large), sr, rescaled)
 
 
 def _with_output(
@@ -184,6 +204,7 @@ def _with_output(
 
 def _choose(original: OriginalGraph, candidates: list[Candidate]) -> Candidate:
     """Take the candidate whose picture is clearly the best, or any if all agree."""
+    _check_range(original, candidates)
     if len(candidates) == 1:
         return candidates[0]
     ranked = sorted(candidates, key=lambda candidate: -candidate.psnr_db)
@@ -196,6 +217,20 @@ def _choose(original: OriginalGraph, candidates: list[Candidate]) -> Candidate:
         return best
     listed = "; ".join(candidate.option for candidate in ranked)
     raise ValueError(f"{original.name}: its input format is ambiguous; add one of: {listed}")
+
+
+def _check_range(original: OriginalGraph, candidates: list[Candidate]) -> None:
+    """Raise if a graph gives pictures whose white is not that of its input.
+
+    Raises:
+        MismatchError: It does.
+    """
+    is_like = any(candidate.psnr_db >= _LIKE_DB for candidate in candidates)
+    if not is_like and any(candidate.rescaled_db >= _LIKE_DB for candidate in candidates):
+        raise MismatchError(
+            f"{original.name} gives pictures in another range than it takes (0..1 and 0..255); "
+            "expected the same one: multiply its output at its source, and export it again"
+        )
 
 
 def _psnr(left: NDArray[np.floating], right: NDArray[np.floating]) -> float:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.covers import is_cover
 from vsrc.runtime.decode.detection import is_animated_webp
@@ -15,6 +15,7 @@ from vsrc.runtime.decode.iso_boxes import end_of_fragments, lacks_index
 from vsrc.runtime.decode.playlists import check_playlist
 from vsrc.runtime.decode.probe import codec_name
 from vsrc.runtime.decode.sources import PIPE, describe_refused_url
+from vsrc.runtime.decode.transport.byte_source import ByteSource, FileBytes, KeptBytes
 from vsrc.runtime.decode.transport.program_parts import Part, find_parts
 from vsrc.runtime.errors import MediaError
 from vsrc.runtime.media_access import is_url, media_access, restored_url
@@ -126,7 +127,7 @@ def open_again(container: InputContainer) -> InputContainer:
     return _open_name(container.name)
 
 
-def path_of(container: InputContainer) -> Path | None:
+def path_of(container: Container) -> Path | None:
     """Return the path of the file that a container was opened from; None for pipes and URLs."""
     if container.file is not None:
         return None
@@ -136,10 +137,14 @@ def path_of(container: InputContainer) -> Path | None:
     return Path(name.removeprefix("file:")) if name.startswith("file:") else None
 
 
-def begin_of(container: Container) -> int:
-    """Return the place in its file at which a container begins, bytes; 0 if it is no part of it."""
-    match = _PART.fullmatch(container.name)
-    return int(match[1]) if match else 0
+def bytes_of(container: Container) -> ByteSource | None:
+    """Return what a container is read from; None for URLs."""
+    if match := _PART.fullmatch(container.name):
+        return FileBytes(Path(match[2]), int(match[1]))
+    if path := path_of(container):
+        return FileBytes(path)
+    kept = getattr(container.file, "file", None)
+    return kept if isinstance(kept, KeptBytes) else None
 
 
 def _open_name(name: str) -> InputContainer:
@@ -190,10 +195,14 @@ def _open_stdin() -> InputContainer:
             "stdin is closed, so no video can be read from it; name a file, or pipe one"
         )
     try:
-        return open_input(sys.stdin.buffer)
+        kept = KeptBytes(sys.stdin.buffer)
+        container = open_input(cast("IO[bytes]", kept))
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise MediaError(describe_unpiped(f"{reason}")) from error
+    if container.format.name not in WITH_PARTS:
+        kept.keep_nothing()
+    return container
 
 
 def describe_unpiped(reason: str) -> str:

@@ -2,7 +2,7 @@
 
 A clock that jumps proves no cut: pictures may run on while it is set. Nor does one that runs on
 prove that there is none. In the file of a transport stream, the counters and tables of its packets
-tell; of one from a pipe, FFmpeg marks what follows missing packets. A program stream counts
+tell, also in a pipe, whose last bytes are kept. A program stream counts
 nothing: there each jump of the clock of its packs is taken for a cut.
 
 What is left of a picture at the beginning of the second recording has no time stamp. FFmpeg joins
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from vsrc.runtime.decode.media_file import begin_of, path_of
+from vsrc.runtime.decode.media_file import bytes_of
 from vsrc.runtime.decode.mpeg_packets import without_other_picture
 from vsrc.runtime.decode.recordings import stream_with_codec
 from vsrc.runtime.decode.stamps.continuous_clock import ContinuousClock
@@ -49,7 +49,6 @@ class RecordingCuts:
         self._is_transport = container.format.name == "mpegts"
         self._clock = clock
         self._stream = stream
-        self._path = path_of(container)
         self._read = 0
         self._marked = -JOINT_PACKETS - 1
         self._place: int | None = None
@@ -102,10 +101,10 @@ class RecordingCuts:
         is_marked = self._read - self._marked <= JOINT_PACKETS
         if clock.is_joint and is_marked and self._is_transport:
             return True
-        if self._path is None or self._place is None or place is None:
+        source = bytes_of(stream.container)
+        if source is None or self._place is None or place is None:
             return clock.is_joint and not self._is_transport
-        begin = begin_of(stream.container)
-        between = self._path, begin + self._place, begin + place
+        between = source, self._place, place
         if clock.is_joint:
             return (is_interrupted if self._is_transport else restarts_clock)(*between)
         if not (is_marked and self._is_transport and begins_recording(*between)):

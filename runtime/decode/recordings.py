@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from vsrc.runtime.decode.media_file import (
@@ -78,23 +79,32 @@ def codec_tag(stream: Stream) -> str:
         return str(copy.codec_context.codec_tag)
 
 
-def later_codecs(container: InputContainer) -> dict[int, list[str]]:
-    """Return the codecs that tracks have in later recordings: stream index -> names."""
-    codecs: dict[int, list[str]] = {}
-    for later in _iter_later(container):
-        for index, stream in _same_tracks(later, container).items():
-            codecs.setdefault(stream.index, []).append(codec_name(later.streams[index]))
-    return codecs
+@dataclass(frozen=True)
+class LaterTracks:
+    """The tracks of the recordings after the first.
+
+    Attributes:
+        codecs: Stream index of a track of the first one -> other codecs that it has later.
+        added: Descriptions of the tracks that the first one lacks, such as `audio (aac)`.
+    """
+
+    codecs: Mapping[int, Sequence[str]]
+    added: Sequence[str]
 
 
-def find_added_tracks(container: InputContainer) -> list[str]:
-    """Describe the tracks of later recordings that the first one lacks, such as `audio (aac)`."""
+def find_later_tracks(container: InputContainer) -> LaterTracks:
+    """Open the recordings after the first, and return what tracks they have."""
+    codecs: dict[int, dict[str, None]] = {}
     added: dict[str, None] = {}
     for later in _iter_later(container):
         same = _same_tracks(later, container)
+        for index, stream in same.items():
+            name = codec_name(later.streams[index])
+            if name != codec_name(stream):
+                codecs.setdefault(stream.index, {})[name] = None
         tracks = (one for one in select_copied_tracks(later) if one.index not in same)
         added |= dict.fromkeys(f"{one.type} ({codec_name(one)})" for one in tracks)
-    return list(added)
+    return LaterTracks({index: list(names) for index, names in codecs.items()}, list(added))
 
 
 def _iter_later(container: InputContainer) -> Iterator[InputContainer]:

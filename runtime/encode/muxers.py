@@ -16,6 +16,15 @@ MOV_FAMILY = frozenset(("3g2", "3gp", "ipod", "mov", "mp4"))
 WITHOUT_STAMPS = frozenset(("avi", "mxf"))
 """Containers that store no time stamps: packets of a track are played one after the other."""
 
+WITHOUT_START = frozenset(("mxf",))
+"""Those of them in which the tracks begin together. AVI has a header for the beginning of each."""
+
+WITHOUT_EMPTY = MOV_FAMILY | {"dvd", "f4v", "mpeg", "mxf", "svcd", "vcd", "vob"}
+"""Containers that carry no audio track without packets; FFmpeg refuses to write such a MXF."""
+
+SMOOTH = "ismv"
+"""FFmpeg's name of Smooth Streaming (.ismv, .isma)."""
+
 _MANY_FILES = frozenset(
     ("dash", "hds", "hls", "segment", "smoothstreaming", "stream_segment,ssegment", "webm_chunk")
 )
@@ -72,6 +81,8 @@ def muxer_options(muxer: str, units: Sequence[Fraction]) -> dict[str, str]:
         return {"mpegts_copyts": "1"}
     if muxer == "avi":  # it would delay all tracks by the priming samples of AAC
         return {"avoid_negative_ts": "disabled"}
+    if muxer == SMOOTH:  # its fragments have no times: an edit list says when each track begins
+        return {"movflags": "delay_moov"}
     if muxer in ("matroska", "webm"):  # it would give each file random numbers as its name
         return {"fflags": "+bitexact"}
     if muxer not in MOV_FAMILY:

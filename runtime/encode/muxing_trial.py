@@ -129,7 +129,19 @@ def _is_same(track: _Track, stream: Stream, packets: Sequence[Packet[Stream]]) -
         return False
     if track.codec == "unknown" and codec_name(stream) != "unknown":
         return False  # private data
+    if stream.type == "subtitle" and _is_bitmap(track.codec) != _is_bitmap(codec_name(stream)):
+        return False  # program streams label all subtitles as those of a DVD
     return track.is_playable or stream.type != "audio" or not decode_audio(packets)
+
+
+def _is_bitmap(codec: str) -> bool:
+    """Whether subtitles of a codec are pictures."""
+    import av
+
+    try:
+        return av.Codec(codec, "r").bitmap_sub
+    except ValueError:
+        return False
 
 
 def _keeps_times(after: Sequence[Fraction], packets: Sequence[Packet[Stream]]) -> bool:
@@ -171,9 +183,12 @@ def accepts_header(muxer: str, add_streams: Callable[[OutputContainer], object])
 
 
 def can_hold_encoded(muxer: str, kind: str, fill: Fill) -> bool:
-    """Whether a container can hold an encoded track of a type, `audio` or `subtitle`."""
+    """Whether a container can hold an encoded track of a type, `audio` or `subtitle` (text)."""
     back = _mux(muxer, fill) or ()
-    return any(track.kind == kind and track.codec != "unknown" for track in back)
+    return any(
+        track.kind == kind and track.codec != "unknown" and not _is_bitmap(track.codec)
+        for track in back
+    )
 
 
 def find_lost_tags(muxer: str, tags: Mapping[str, str], options: Mapping[str, str]) -> list[str]:

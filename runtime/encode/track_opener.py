@@ -14,13 +14,12 @@ from vsrc.runtime.decode.media_file import (
     path_of,
     select_copied_tracks,
 )
-from vsrc.runtime.decode.packet_scan import scan_packets
+from vsrc.runtime.decode.packet_scan import PacketScan, scan_packets
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.recordings import later_codecs
 from vsrc.runtime.decode.track_samples import decode_audio
 from vsrc.runtime.encode.audio_encoder import EncodedTrack, choose_format
 from vsrc.runtime.encode.copied_track import CopiedTrack, add_copied_stream, is_webvtt
-from vsrc.runtime.encode.muxers import WITHOUT_STAMPS
+from vsrc.runtime.encode.muxers import WITHOUT_EMPTY, WITHOUT_STAMPS, WITHOUT_START
 from vsrc.runtime.encode.muxing_trial import can_hold
 from vsrc.runtime.encode.subtitle_converter import open_converter
 from vsrc.runtime.encode.tags import copy_tags
@@ -58,6 +57,8 @@ class TrackOpener:
         source: Container to copy from.
         target: Container to copy to.
         samples: Stream index -> some packets of it, as from `open_track_samples`.
+        later: Stream index -> other codecs that it has in later recordings, as from
+            `find_later_tracks`.
         audio: `copy`, `encode` or `drop`, as in `InferConfig`.
     """
 
@@ -66,9 +67,11 @@ class TrackOpener:
         source: InputContainer,
         target: OutputContainer,
         samples: Mapping[int, Sequence[Packet[Stream]]],
+        later: Mapping[int, Sequence[str]],
         audio: str,
     ) -> None:
         self.notes: list[str] = []
+        self._later = later
         self._source, self._target, self._samples, self._audio = source, target, samples, audio
         self._muxer = target.format.name
 
@@ -92,6 +95,9 @@ class TrackOpener:
     def _open_audio(self, stream: Stream) -> TrackWriter | None:
         if self._audio == "drop":
             return None
+        if self._muxer in WITHOUT_EMPTY and self._is_empty(stream):
+            self.notes.append(describe_empty(_name(stream), self._muxer))
+            return None
         if not has_rate(stream):
             return self._open_unknown(stream)
         if self._source.format.name == "wtv" and _is_raw_aac(stream):
@@ -102,7 +108,7 @@ class TrackOpener:
         is_asked = self._audio == "encode"
         can_hold_it = self._can_hold(stream)
         has_gaps = can_hold_it and self._would_move(stream)
-        later = self._other_codecs(stream)
+        later = self._later.get(stream.index, ())
         if can_hold_it and not is_asked and not has_gaps and not later:
             return self._copy(stream)
         chosen = choose_format(self._muxer, stream, self._samples.get(stream.index, ()))
@@ -136,31 +142,32 @@ class TrackOpener:
         """Say why audio is encoded that nobody asked to encode."""
         if has_gaps:
             return f" with silence in its gaps: {self._muxer} stores no times (.mkv does)"
-        later = self._other_codecs(stream)
+        later = self._later.get(stream.index, ())
         if later and self._can_hold(stream):
             return f": it is {codec_name(stream)} first and {' and '.join(later)} later"
         return f": {self._refusal(stream)}"
-
-    def _other_codecs(self, stream: Stream) -> list[str]:
-        """Codecs that a track has in later recordings only; see `later_codecs`."""
-        names = dict.fromkeys(self._later_codecs.get(stream.index, ()))
-        return [name for name in names if name != codec_name(stream)]
-
-    @cached_property
-    def _later_codecs(self) -> dict[int, list[str]]:
-        return later_codecs(self._source)
 
     def _would_move(self, stream: Stream) -> bool:
         """Whether copied audio would be played at other times, as its gaps are not stored."""
         if self._muxer not in WITHOUT_STAMPS:
             return False
-        path = path_of(self._source)
-        scan = scan_packets(path) if path else None
+        scan = self._scan
         times = scan.audio.get(stream.index) if scan else None
-        if times is None:
+        if scan is None or times is None:
             return False
-        late = times.begin - find_start(self._source)
-        return max(late, times.displaced) > _MOST_MOVED
+        begin = scan.begin if self._muxer in WITHOUT_START else find_start(self._source)
+        return max(abs(times.begin - begin), times.displaced) > _MOST_MOVED
+
+    def _is_empty(self, stream: Stream) -> bool:
+        """Whether it is known that a track has no packets in the whole file."""
+        if self._samples.get(stream.index) or self._scan is None:
+            return False
+        return not self._scan.is_extrapolated and stream.index not in self._scan.audio
+
+    @cached_property
+    def _scan(self) -> PacketScan | None:
+        path = path_of(self._source)
+        return scan_packets(path) if path else None
 
     def _copy(self, stream: Stream) -> TrackWriter:
         packets = self._samples.get(stream.index, ())
@@ -210,6 +217,11 @@ def _name(stream: Stream) -> str:
     codec = "webvtt" if is_webvtt(stream) else codec_name(stream)
     kind = "cover" if is_cover(stream) else f"{stream.type} track"
     return f"the {kind} {stream.index} ({codec})"
+
+
+def describe_empty(track: str, muxer: str) -> str:
+    """Say why a track without packets is not in the result."""
+    return f"{track} is left out: it is empty, and {muxer} carries no empty audio (.mkv does)"
 
 
 def _is_raw_aac(stream: Stream) -> bool:

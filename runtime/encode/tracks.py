@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from vsrc.runtime.decode.covers import attach_cover, is_cover
 from vsrc.runtime.decode.media_file import select_copied_tracks
 from vsrc.runtime.decode.probe import codec_name
-from vsrc.runtime.decode.recordings import find_added_tracks
+from vsrc.runtime.decode.recordings import find_later_tracks
 from vsrc.runtime.decode.track_samples import open_track_samples
+from vsrc.runtime.encode.muxers import WITHOUT_EMPTY
 from vsrc.runtime.encode.tags import is_chapter_track, is_timecode_track
-from vsrc.runtime.encode.track_opener import TrackOpener, TrackWriter
+from vsrc.runtime.encode.track_opener import TrackOpener, TrackWriter, describe_empty
 from vsrc.runtime.pyav_versions import time_base
 from vsrc.runtime.text.count_text import count_text
 
@@ -69,10 +70,12 @@ class TrackCopier:
         self._tracks: dict[int, TrackWriter] = {}
         self._names: dict[int, str] = {}
         self._refused: list[_Refusal] = []
+        self._written: set[int] = set()
         self._held: list[Packet[Stream]] = []
         is_matroska = target.format.name == "matroska"
+        later = find_later_tracks(source)
         with open_track_samples(source) as samples:
-            opener = TrackOpener(source, target, samples, audio)
+            opener = TrackOpener(source, target, samples, later.codecs, audio)
             for stream in select_copied_tracks(source):
                 if not (is_matroska and is_cover(stream) and attach_cover(source, stream, target)):
                     self._open(opener, stream)
@@ -81,7 +84,7 @@ class TrackCopier:
         self.notes += opener.notes
         self.notes += [
             f"{track} of a later recording is left out: the first one has no such track"
-            for track in find_added_tracks(source)
+            for track in later.added
             if audio != "drop" or not track.startswith("audio")
         ]
         if source.streams.attachments and not is_matroska:
@@ -119,6 +122,16 @@ class TrackCopier:
         for index, track in self._tracks.items():
             for packet in track.rest():
                 self._mux(packet, _Refusal(index, self._names[index], None))
+
+    def empty_tracks(self) -> list[str]:
+        """Report audio of which nothing is in this part of the source, where that loses it."""
+        muxer = self._target.format.name
+        silent = self._names.keys() - self._written - {one.index for one in self._refused}
+        return [
+            describe_empty(f"the audio track {index}", muxer)
+            for index in sorted(silent)
+            if self._names[index] == "audio" and muxer in WITHOUT_EMPTY
+        ]
 
     def losses(self, joints: Sequence[Fraction] = ()) -> list[str]:
         """Report packets that could not be copied because they are damaged.
@@ -167,6 +180,7 @@ class TrackCopier:
 
         try:
             self._target.mux(packet)
+            self._written.add(refusal.index)
         except (av.error.ArgumentError, av.error.InvalidDataError, av.error.PermissionError):
             # An invalid time stamp or no header; muxers return -1 (EPERM) where they have no code.
             self._refused.append(refusal)

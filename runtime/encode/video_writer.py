@@ -19,7 +19,14 @@ from vsrc.runtime.encode import avi
 from vsrc.runtime.encode.frame_data_encoder import FrameDataEncoder
 from vsrc.runtime.encode.kept_states import KeptStates, SegmentCounter
 from vsrc.runtime.encode.matroska_aspect import DisplaySize
-from vsrc.runtime.encode.muxers import MOV_FAMILY, WITHOUT_STAMPS, muxer_of, muxer_options
+from vsrc.runtime.encode.muxers import (
+    MOV_FAMILY,
+    SMOOTH,
+    WITHOUT_STAMPS,
+    WITHOUT_START,
+    muxer_of,
+    muxer_options,
+)
 from vsrc.runtime.encode.refusal import explain_refusal
 from vsrc.runtime.encode.segment_encoder import (
     SegmentedEncoder,
@@ -138,6 +145,7 @@ class VideoWriter:
             self._release(stop=self._end if self._is_excerpt else None)
             if self._tracks:
                 self._tracks.finish()
+                self._check_empty(self._tracks)
             self._output.close()
             if self._grid:
                 self._grid.write_start(self._pending.file)
@@ -150,6 +158,20 @@ class VideoWriter:
             self.notes += [note for note in self._frame_data.notes if note not in self.notes]
             if self._store is not None:
                 self._store.remove()
+
+    def _check_empty(self, tracks: TrackCopier) -> None:
+        """Raise if the muxer writes no file because a track of it is empty.
+
+        Raises:
+            MediaError: It does not.
+        """
+        empty = tracks.empty_tracks()
+        if empty and self._output.format.name in WITHOUT_START:
+            raise MediaError(
+                f"{self.path} cannot be written, because {len(empty)} of its audio tracks would be "
+                "empty: nothing of them is in this part; add --audio drop, or name the output .mkv"
+            )
+        self.notes += empty
 
     @property
     def kept(self) -> SegmentTotals:
@@ -315,7 +337,9 @@ class VideoWriter:
         has_own_clock = source.format.name in WITH_OWN_CLOCK
         if self._info.skipped:  # the other tracks begin with the first clean picture, too
             self._start = begin
-        if has_own_clock and muxer not in WITH_OWN_CLOCK:
+        if muxer in WITHOUT_START:
+            self._shift = begin
+        elif has_own_clock and muxer not in WITH_OWN_CLOCK:
             self._shift = begin if self._info.skipped else find_start(source)
         elif not has_own_clock:
             self._shift = self._info.skipped or (
@@ -328,7 +352,8 @@ class VideoWriter:
         Raises:
             MediaError: The container cannot store the gap.
         """
-        info, usual = self._info, MovTimes({}, reorders=True)
+        # Players read B-frames of Smooth Streaming a frame too late.
+        info, usual = self._info, MovTimes({}, reorders=muxer != SMOOTH)
         if info.duration is None or info.duration < _LONG or info.container == "pictures":
             return usual
         scan = scan_packets(Path(info.path))

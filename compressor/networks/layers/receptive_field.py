@@ -13,7 +13,8 @@ _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
 _SIDES = (48, 96, 160)
 """LR pixels; the next one is tried where the receptive field fills the frame."""
 _DRAWS = 3
-"""Random frames whose receptive fields are united: on each, ReLUs block other paths."""
+"""Random frames whose receptive fields are united: on each, ReLUs block other paths. One is enough
+where the field fills the frame already."""
 _SHARE = 0.999
 _LEAST_HALO, _LARGEST_HALO = 16, 64
 """Limits of a halo that is not exact, LR pixels."""
@@ -130,6 +131,7 @@ def _influence(network: nn.Module, *, window: int, scale: int, side: int, block:
     distance = torch.maximum(first - places, places - (first + block - 1)).clamp(min=0)
     apart = torch.maximum(distance[:, None], distance[None, :])
     by_distance = torch.zeros(int(apart.max()) + 1, dtype=torch.float64)
+    edge = int(torch.minimum(distance[0], distance[-1]))
     for draw in range(_DRAWS):
         generator = torch.Generator().manual_seed(draw)
         shape = (1, window, 3, side, side) if window > 1 else (1, 3, side, side)
@@ -140,8 +142,9 @@ def _influence(network: nn.Module, *, window: int, scale: int, side: int, block:
         except RuntimeError:  # what is written in place, as in RealPLKSR, has none
             energy = _change(network, frames, inside=inside, scale=scale)
         by_distance.index_add_(0, apart.flatten(), energy.flatten())
+        if by_distance[edge:].any():
+            break
     # Beyond the nearer edge only one side is seen: what is there counts as reached, at its end.
-    edge = int(torch.minimum(distance[0], distance[-1]))
     reached = by_distance[: edge + 1].clone()
     reached[-1] += by_distance[edge + 1 :].sum()
     return reached

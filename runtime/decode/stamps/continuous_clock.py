@@ -303,9 +303,7 @@ class ContinuousClock:
 
     def _record(self, packet: Packet[Stream], track: TrackTimes | None) -> None:
         state = after(packet, track)
-        is_sorted = state.is_video and self._has_gaps  # by display; decoding times are guesses
-        may_overlap = self._restarts or not (state.is_video or self._has_gaps)
-        if track is not None and may_overlap and state.last <= track.written and not is_sorted:
+        if track is not None and self._overlaps(state, track):
             # The end of one recording overlaps the beginning of the next in this track.
             unit = time_base(packet)
             dts = round(track.written / unit) + 1
@@ -315,6 +313,12 @@ class ContinuousClock:
                 packet.pts = max(packet.pts, dts) if state.is_video else dts
             state = replace(state, written=dts * unit)
         self._tracks[packet.stream.index] = state
+
+    def _overlaps(self, state: TrackTimes, track: TrackTimes) -> bool:
+        """Whether a packet comes no later than the one before, which muxers do not take."""
+        if state.is_video and (self._has_gaps or not self._restarts):
+            return False  # decoding times of containers with gaps are guesses
+        return state.last <= track.written
 
 
 def _jump(expected: Fraction, stamp: Fraction) -> Fraction:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrc.runtime.decode.transport.byte_source import ByteSource
 from vsrc.runtime.decode.transport.transport_packets import (
-    HEAD_BYTES,
     PacketRun,
     find_layout,
     find_packets,
@@ -35,19 +34,19 @@ _COMPARED_BYTES = 64
 """Last bytes of a packet: one that is sent twice has another clock reference, which comes first."""
 
 
-def is_interrupted(path: Path, start: int, stop: int) -> bool:
+def is_interrupted(source: ByteSource, start: int, stop: int) -> bool:
     """Whether packets are missing, or bytes that are no packets lie, between two places of a file.
 
     Args:
-        path: File with a transport stream.
+        source: A transport stream.
         start: Place of a packet before the interruption.
         stop: Place of a packet behind it.
     """
-    around = _read_around(path, start, stop)
+    around = _read_around(source, start, stop)
     return around is not None and (_is_out_of_step(around) or _misses_packets(around))
 
 
-def begins_recording(path: Path, start: int, stop: int) -> bool:
+def begins_recording(source: ByteSource, start: int, stop: int) -> bool:
     """Whether another recording begins between two places, where packets seem to be missing.
 
     It begins with its tables, and the next packet of the video begins a picture:
@@ -58,11 +57,11 @@ def begins_recording(path: Path, start: int, stop: int) -> bool:
     are among them, or packets of two tracks.
 
     Args:
-        path: File with a transport stream.
+        source: A transport stream.
         start: Place of the last packet of the video before it.
         stop: Place of the packet with which the next picture begins.
     """
-    around = _read_around(path, start, stop)
+    around = _read_around(source, start, stop)
     return around is not None and any(_is_beginning(around, at) for at in _tables(around))
 
 
@@ -92,15 +91,14 @@ class _Around:
                     yield place, identifier, packet
 
 
-def _read_around(path: Path, start: int, stop: int) -> _Around | None:
+def _read_around(source: ByteSource, start: int, stop: int) -> _Around | None:
+    layout = find_layout(source.head())
+    if layout is None:
+        return None
     start = max(start, stop - _MOST_BYTES)
-    begin = max(0, start - _AROUND_BYTES)
-    with path.open("rb") as file:
-        layout = find_layout(file.read(HEAD_BYTES))
-        if layout is None:
-            return None
-        file.seek(begin)
-        data = file.read(stop + _AROUND_BYTES - begin)
+    begin, data = source.read_range(max(0, start - _AROUND_BYTES), stop + _AROUND_BYTES)
+    if begin > start:  # it is a pipe, of which that is no longer at hand
+        return None
     runs, _ = find_packets(data, layout)
     return _Around(runs, layout.size, start - begin, stop - begin)
 

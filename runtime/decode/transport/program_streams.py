@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
+
+from vsrc.runtime.decode.transport.byte_source import ByteSource
 
 PACK = b"\0\0\1\xba"
 """Beginning of a program stream."""
@@ -102,18 +103,16 @@ class VideoKinds:
         self._kind, self.has_headers = kind, True
 
 
-def restarts_clock(path: Path, start: int, stop: int) -> bool:
+def restarts_clock(source: ByteSource, start: int, stop: int) -> bool:
     """Whether the clock of the packs steps back or far ahead between two places of a file.
 
     Args:
-        path: File with a program stream.
+        source: A program stream.
         start: Place of a packet before the step.
         stop: Place of a packet behind it.
     """
-    begin = max(0, start - _LONGEST_BYTES, stop - _MOST_BYTES)
-    with path.open("rb") as file:
-        file.seek(begin)
-        data = file.read(stop - begin + _LONGEST_PACK)
+    wanted = max(0, start - _LONGEST_BYTES, stop - _MOST_BYTES)
+    begin, data = source.read_range(wanted, stop + _LONGEST_PACK)
     packs = ((at, data[at + 4 : end]) for at, end in _iter_packets(data) if data[at + 3] == _PACK)
     clocks = [(at, clock) for at, pack in packs if (clock := _read_clock(pack)) is not None]
     return any(

@@ -197,6 +197,57 @@ def test_channels_at_the_end_are_refused(shape: tuple[int | str, ...], tmp_path:
         find_form(original_of(model, "g.onnx"), Told())
 
 
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("is_typed", [False, True])
+def test_an_output_that_is_no_picture_is_passed_over(
+    tmp_path: Path, place: int, *, is_typed: bool
+) -> None:
+    """Exporters add features or masks, before the picture or behind it."""
+    path = write_foreign(tmp_path / "a.onnx", ForeignCase(RGB))
+    model = onnx.load(path)
+    shape: tuple[str | int, ...] | None = ("n", 12, "h", "w") if is_typed else None
+    hidden = onnx.helper.make_tensor_value_info("b", onnx.TensorProto.FLOAT, shape)
+    model.graph.output.insert(place, hidden)
+    onnx.save(model, path)
+    original = read_original(path)
+    normal = normalise(original)
+    assert [one.name for one in normal.model.graph.output] == [normal.output] == ["output"]
+    assert original.output == "output"
+    assert same_form(find_form(original, Told()), RGB)
+
+
+@pytest.mark.parametrize(("peak", "factor"), [(1, 255.0), (255, 1 / 255)])
+@pytest.mark.parametrize("is_told", [False, True])
+def test_an_output_in_another_range_is_named(
+    tmp_path: Path, peak: int, factor: float, *, is_told: bool
+) -> None:
+    """It was packed, and gave white pictures."""
+    path = write_foreign(tmp_path / "a.onnx", ForeignCase(replace(RGB, peak=peak)))
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "unscaled"
+    tensor = onnx.numpy_helper.from_array(np.array(factor, np.float32), "factor")
+    model.graph.initializer.append(tensor)
+    model.graph.node.append(onnx.helper.make_node("Mul", ["unscaled", "factor"], ["output"]))
+    onnx.save(model, path)
+    with pytest.raises(MismatchError, match="in another range than it takes"):
+        find_form(read_original(path), Told(peak=peak if is_told else None))
+
+
+def test_an_even_window_is_named(tmp_path: Path) -> None:
+    case = ForeignCase(replace(RGB, axes="window", window=4))
+    with pytest.raises(MismatchError, match=r"a\.onnx takes a window of 4 frames"):
+        find_form(read_original(write_foreign(tmp_path / "a.onnx", case)), Told())
+
+
+def test_an_input_without_a_shape_is_named(tmp_path: Path) -> None:
+    path = write_foreign(tmp_path / "a.onnx", ForeignCase(RGB))
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    with pytest.raises(MismatchError, match="does not say the shape of its input input"):
+        read_original(path)
+
+
 def test_a_graph_with_a_state_is_refused(tmp_path: Path) -> None:
     path = write_foreign(tmp_path / "g.onnx", CASES["rgb"])
     model = onnx.load(path)

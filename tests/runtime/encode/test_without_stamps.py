@@ -153,6 +153,24 @@ def test_mxf_carries_the_audio_as_pcm(tmp_path: Path, codec: str) -> None:
     assert len(samples_of(output)) == pytest.approx(3 * RATE, abs=2000)
 
 
+@pytest.mark.parametrize("codec", ["pcm_s16le -ar 48000", "aac"])
+@pytest.mark.parametrize(("of", "late"), [("video", 0.2), ("audio", 0.2), ("video", 0)])
+def test_tracks_of_mxf_begin_with_the_first_picture(
+    tmp_path: Path, codec: str, of: str, late: float
+) -> None:
+    """Audio before it is cut off, and late audio begins with silence."""
+    source, output = tmp_path / "a.mkv", tmp_path / "out.mxf"
+    delays = [["-itsoffset", str(late)] if of == each else [] for each in ("video", "audio")]
+    run_program(
+        "ffmpeg", *delays[0], "-f", "lavfi", "-i", MARKS, *delays[1], "-f", "lavfi", "-i", TONE,
+        "-t", "3", *["-c:v", "mpeg4", "-bf", "0", "-q:v", "2", "-c:a"], *codec.split(), source,
+    )  # fmt: skip
+    upscale(source, output)
+    tone = 2.5 + late * {"video": -1, "audio": 1}[of]
+    assert tone_in(output) == pytest.approx(tone, abs=0.02)
+    assert read_marks(output) == list(range(len(probe(source).times)))
+
+
 def test_mxf_says_that_it_holds_no_gap(tmp_path: Path) -> None:
     words = "-vf setpts=N/25/TB+gte(N\\,30)*2/TB -c:v mjpeg -pix_fmt yuvj420p -an"
     source = make(tmp_path / "a.mkv", f"{words} -t 9")

@@ -77,7 +77,12 @@ AUDIO = [
 ]  # fmt: skip
 
 SUBTITLES = [
-    Case("-c:s srt", "s.mkv", "subrip", {"mp4": "mov_text", "webm": "webvtt", "ts": ""}),
+    Case(
+        "-c:s srt",
+        "s.mkv",
+        "subrip",
+        {"mp4": "mov_text", "webm": "webvtt", "ts": "", "mpg": "", "vob": ""},
+    ),
     Case("-c:s ass", "ass.mkv", "ass", {"mkv": "ass", "mp4": "mov_text", "mov": "mov_text"}),
     Case("-c:s webvtt", "w.mkv", "webvtt", {"mkv": "webvtt", "webm": "webvtt", "mp4": "mov_text"}),
     Case("-c:s mov_text", "s.mp4", "mov_text", {"mp4": "mov_text", "mkv": "subrip"}),

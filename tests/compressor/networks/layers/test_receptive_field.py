@@ -46,3 +46,22 @@ def test_the_chain_in_place_has_no_gradient() -> None:
     lr = torch.rand(1, 3, 16, 16, requires_grad=True)
     with pytest.raises(RuntimeError, match="inplace operation"):
         Chain(in_place=True)(lr).sum().backward()
+
+
+class Pooling(nn.Module):
+    """A network that sees the whole frame, and counts how often it is run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = 0
+
+    def forward(self, lr: Tensor) -> Tensor:
+        self.runs += 1
+        return lr * lr.mean((2, 3), keepdim=True)
+
+
+def test_a_field_that_fills_the_frame_is_seen_on_one_frame_of_each_size() -> None:
+    """Attention over 160x160 pixels takes minutes on a busy core."""
+    network = Pooling().eval()
+    assert not find_halo(network, window=1, scale=1).is_exact
+    assert network.runs == 3

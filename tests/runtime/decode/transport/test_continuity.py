@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.marked_clips import H264, make_clip
+from vsrc.runtime.decode.transport.byte_source import FileBytes
 from vsrc.runtime.decode.transport.continuity import begins_recording, is_interrupted
 
 SIZE = 188
@@ -23,7 +24,7 @@ def packets(tmp_path: Path) -> list[bytes]:
 def is_gap(tmp_path: Path, packets: list[bytes], *, at: int, around: int = 20) -> bool:
     path = tmp_path / "b.ts"
     path.write_bytes(b"".join(packets))
-    return is_interrupted(path, SIZE * (at - around), SIZE * (at + around))
+    return is_interrupted(FileBytes(path), SIZE * (at - around), SIZE * (at + around))
 
 
 def test_nothing_is_missing_in_a_whole_recording(tmp_path: Path, packets: list[bytes]) -> None:
@@ -90,7 +91,7 @@ def find_pictures(packets: list[bytes]) -> list[int]:
 def is_begin(tmp_path: Path, packets: list[bytes], start: int, stop: int) -> bool:
     path = tmp_path / "b.ts"
     path.write_bytes(b"".join(packets))
-    return begins_recording(path, SIZE * start, SIZE * stop)
+    return begins_recording(FileBytes(path), SIZE * start, SIZE * stop)
 
 
 @pytest.mark.parametrize("lost", [0, 1, 7])

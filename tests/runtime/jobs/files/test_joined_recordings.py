@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +101,35 @@ def test_a_recording_whose_clock_hardly_differs_is_not_damaged(
     assert abs(second - probe(parts[1]).offset) < FRAME
 
 
+class Pipe(io.BytesIO):
+    """A stream that cannot go back."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("skipped", [0, 0.32])
+@pytest.mark.parametrize("begin", [*NEAR.values(), 5])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_pipe_gives_what_a_file_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, begin: float, skipped: float
+) -> None:
+    """Also where the second recording begins in the middle of a group of pictures."""
+    words = f"{KINDS[name]} {NOISE if name.endswith('vob') else ''} -output_ts_offset"
+    parts = [
+        make_clip(tmp_path / f"{n}-{name}", f"{words} {offset}", seconds=2, first=50 * n)
+        for n, offset in enumerate((5, begin))
+    ]
+    unit = 188 if name.endswith("ts") else 2048
+    first, second = (part.read_bytes() for part in parts)
+    source = join(tmp_path / name, first, second[int(len(second) * skipped) // unit * unit :])
+    notes = upscale(source, tmp_path / "file.mkv")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Pipe(source.read_bytes())))
+    assert upscale(Path("-"), tmp_path / "pipe.mkv") == notes
+    assert probe(tmp_path / "pipe.mkv") == probe(tmp_path / "file.mkv")
+    assert read_marks(tmp_path / "pipe.mkv") == read_marks(tmp_path / "file.mkv")
+
+
 @pytest.mark.parametrize("seconds", [1, 2, 12])
 @pytest.mark.parametrize("delay", [0.2, 0.6])
 @pytest.mark.parametrize("suffix", ["ts", "vob"])
@@ -139,6 +171,30 @@ def test_audio_that_only_a_later_recording_of_other_codecs_has_is_named(tmp_path
     assert "the clock restarts at 1.0 s" in notes
     assert [note for note in notes if note.startswith("audio (aac) of a later recording")]
     assert read_marks(tmp_path / "out.mkv") == list(range(50))
+
+
+@pytest.mark.parametrize("result", ["mkv", "mp4", "ts"])
+@pytest.mark.parametrize("kept", ["mkv", "flv"])
+def test_audio_that_overlaps_in_a_remuxed_file_is_not_damaged(
+    tmp_path: Path, kept: str, result: str
+) -> None:
+    """Where recordings overlap, `ffmpeg -c copy` gives several packets the same time."""
+    parts = [
+        make_clip(tmp_path / f"{n}.ts", f"{H264} -c:a aac -output_ts_offset {n}", first=25 * n)
+        for n in range(2)
+    ]
+    joined = join(tmp_path / "joined.ts", *(part.read_bytes() for part in parts))
+    source, output = tmp_path / f"a.{kept}", tmp_path / f"out.{result}"
+    bare = ("-bsf:a", "aac_adtstoasc") if kept == "flv" else ()
+    run_program("ffmpeg", "-i", joined, "-c", "copy", *bare, source)
+    sound = probe(source).sound
+    assert np.diff(sound).min() == 0
+    notes = upscale(source, output)
+    assert [note for note in notes if "not increase" not in note] == []
+    after = probe(output).sound
+    assert len(after) == len(sound)
+    assert np.diff(after).min() > 0
+    assert abs(after[-1] - after[0] - (sound[-1] - sound[0])) < 0.002
 
 
 SMALL = {
