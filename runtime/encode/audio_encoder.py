@@ -122,8 +122,9 @@ def choose_format(
     if frame is None and (packets or not _opens(context)):
         return None
     rate = _RATE_IN.get(muxer) or (frame or context).sample_rate or _DEFAULT_RATE
-    sample_format = (frame or context).format
-    if sample_format is None:  # contrary to PyAV's stubs, for a damaged header
+    # None for a damaged header, contrary to PyAV's stubs.
+    sample_format = cast("Any", (frame or context).format)
+    if sample_format is None:
         return None
     is_deep = sample_format.bytes > 2 and _is_lossless(stream)
     for name in _layouts((frame or context).layout):
