@@ -205,6 +205,14 @@ def infer_command(
     with InferBar() as bar:
         result = _run_infer(config, bar, report, address)
     _show(result, bar, as_json=as_json, frames_on_stdout=str(config.output) == "-")
+    if config.shard is not None and not (result.files or result.pieces or result.failures):
+        from vsrc.runtime.jobs.unit import LEAST_PIECE
+
+        echo_line(
+            f"--shard {config.shard}: nothing to do, the other shards have all inputs; a video is "
+            f"split between shards from {2 * LEAST_PIECE} frames on",
+            err=True,
+        )
     if result.failures:
         total = len(result.files) + len(result.failures) + len(result.pieces)
         raise MediaError(f"{len(result.failures)} of {total} inputs could not be upscaled")

@@ -27,6 +27,7 @@ from vsrc.runtime.inspection.trials import TRIALS, run_trial
 from vsrc.runtime.installation import is_jetson_board, this_installation
 from vsrc.runtime.machine import Machine, board_model, this_machine
 from vsrc.runtime.memory import free_bytes
+from vsrc.runtime.report.template import PAGE_WRITERS
 
 EXTRAS = {
     "openvino": "To run on Intel devices, or in bf16",
@@ -34,7 +35,7 @@ EXTRAS = {
     "teachers": "To use teachers that spandrel loads (distill)",
     "export": "To export graphs (export)",
     "eval": "To measure quality (eval)",
-    "report": "To write pages (compare, demo)",
+    "report": f"To write pages ({', '.join(PAGE_WRITERS)})",
     "cluster": "To use several machines",
 }
 """Extras whose packages are listed one by one -> purpose."""

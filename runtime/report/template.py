@@ -28,6 +28,9 @@ class Badge:
     kind: Literal["good", "bad", "plain"] = "plain"
 
 
+PAGE_WRITERS = ("compare", "preview", "demo", "bench", "infer", "export", "selftest")
+"""Commands that write pages: all of their output, on request, or beside JSON."""
+
 PAGE_SUFFIXES = (".html", ".htm")
 
 

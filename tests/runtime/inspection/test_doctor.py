@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -82,6 +84,21 @@ def test_the_text_names_each_line_once() -> None:
     sure, _, unsure = text.partition("not checked (no answer)")
     assert line in sure
     assert "pip install jinja2" in unsure
+
+
+def test_the_extra_of_pages_names_every_command_that_writes_one() -> None:
+    context = click.Context(main)
+    helps = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    writers = {
+        name
+        for name, command in helps.items()
+        if command is not None
+        and re.search(r"\b(HTML|pages?)\b", command.get_help(click.Context(command)))
+    }
+    assert len(writers) > 4
+    text = doctor_text(found(GOOD_BASE, Finding("report", "jinja2", "ok", "3.1")))
+    (title,) = (line for line in text.splitlines() if "pages" in line)
+    assert {name for name in writers if name not in title} == set()
 
 
 def test_with_everything_there_no_line_is_named() -> None:

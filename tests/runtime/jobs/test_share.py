@@ -80,6 +80,7 @@ def test_machines_fill_one_folder_together(
     assert sorted(item["output"] for item in items) == ["a.mp4", "b.mp4", "c.mp4"]
     none = CliRunner().invoke(main, [*arguments, "--shard", "4/4"])
     assert (none.exit_code, none.stdout) == (0, "")
+    assert "--shard 4/4: nothing to do" in none.stderr
 
 
 def test_a_library_goes_on_behind_what_is_done(tmp_path: Path, clip: Path, enlarger: Make) -> None:

@@ -217,6 +217,19 @@ def test_nothing_sticks_out_and_charts_can_be_seen(
 
 
 @pytest.mark.browser
+def test_tables_fit_a_narrow_paper(browser: Browser, page_file: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.emulate_media(media="print")
+    page.goto(page_file.as_uri())
+    right = page.locator("table").evaluate_all(
+        "(tables) => Math.max(...tables.map((table) => table.getBoundingClientRect().right))"
+    )
+    context.close()
+    assert 0 < right <= 390
+
+
+@pytest.mark.browser
 def test_on_paper_there_is_no_dark_page(browser: Browser, page_file: Path) -> None:
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
