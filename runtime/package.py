@@ -12,6 +12,7 @@ hash of a file are checked before it is read and used.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -46,6 +47,15 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "weights.safetensors"
 CALIBRATION_FILE = "calibration.json"
+_CONTENTS = frozenset((
+    SPEC_FILE, WEIGHTS_FILE, CALIBRATION_FILE, "original.onnx", "README.md",
+    "graphs", "engines", "reports",
+))  # fmt: skip
+"""Names of what vsrc writes into a package, and of the text that those that ship have."""
+
+_UNFINISHED = re.compile(r"\.vsrc-|\..+\.(pending|replaced)\Z|\.DS_Store\Z")
+"""Names of what a killed command leaves in a package, and macOS in all folders."""
+
 _LONGEST_NAME_BYTES = 255
 MODEL_WAYS = (
     "a model is a package (a folder that vsrc distill or vsrc pack writes), the name of one that "
@@ -312,6 +322,18 @@ def check_replaceable(path: Path, *, overwrite: bool, inputs: Iterable[Path] = (
     check_outputs([output], inputs=inputs, overwrite=overwrite)
     if path.exists() and not (path / SPEC_FILE).is_file():
         raise OutputError(f"{path} exists and is not a vsrc package: it is not overwritten")
+    if path.exists() and (foreign := _list_foreign(path)):
+        more = f" and {len(foreign) - 1} more" if foreign[1:] else ""
+        raise OutputError(
+            f"{path} holds {foreign[0]}{more}, which vsrc did not write: it is not overwritten; "
+            "move what you keep out of it, or give -o another name"
+        )
+
+
+def _list_foreign(package: Path) -> list[str]:
+    """Names in a folder that are no part of a package, sorted."""
+    names = (entry.name for entry in package.iterdir())
+    return sorted(name for name in names if name not in _CONTENTS and not _UNFINISHED.match(name))
 
 
 @contextmanager

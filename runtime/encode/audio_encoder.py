@@ -122,11 +122,10 @@ def choose_format(
     if frame is None and (packets or not _opens(context)):
         return None
     rate = _RATE_IN.get(muxer) or (frame or context).sample_rate or _DEFAULT_RATE
-    # None for a damaged header, contrary to PyAV's stubs.
-    sample_format = cast("Any", (frame or context).format)
-    if sample_format is None:
+    sample_bytes = getattr((frame or context).format, "bytes", None)
+    if sample_bytes is None:  # a damaged header: FFmpeg knows no format
         return None
-    is_deep = sample_format.bytes > 2 and _is_lossless(stream)
+    is_deep = sample_bytes > 2 and _is_lossless(stream)
     for name in _layouts((frame or context).layout):
         for encoder in _encoders(muxer, stream):
             chosen = _format(encoder, rate, name, is_deep=is_deep)

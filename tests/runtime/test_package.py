@@ -182,6 +182,26 @@ def test_an_existing_package_needs_overwrite_and_a_foreign_folder_is_left_alone(
         pass
 
 
+@pytest.mark.parametrize("name", ["notes.txt", ".git", "group1-shard1of1.bin"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_folder_with_files_of_others_is_not_replaced_as_a_package(
+    package: Path, tmp_path: Path, name: str, is_link: bool
+) -> None:
+    (package / name).write_text("kept")
+    output = tmp_path / "link.vsrc" if is_link else package
+    if is_link:
+        output.symlink_to(package)
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    with pytest.raises(OutputError, match=name), new_folder(output, overwrite=True):
+        pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+    (package / name).unlink()
+    (package / ".model.json.1234.pending").write_text("of a killed command")
+    with new_folder(output, overwrite=True) as folder:
+        (folder / "new").write_text("new")
+    assert [path.name for path in package.iterdir()] == ["new"]
+
+
 @pytest.mark.parametrize(
     ("network", "permission"), [("edge-s", ""), ("mine:build", " --allow-code")]
 )

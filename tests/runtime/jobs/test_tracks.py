@@ -368,6 +368,38 @@ def test_a_damaged_header_of_a_track_costs_that_track_at_most(
     assert [stream["codec_type"] for stream in streams] == ["video"]
 
 
+DAMAGES = {
+    # Behind the name of the codec: the size of the header in Matroska.
+    "flac.mkv": ("-c:v libx264 -bf 0 -c:a flac", b"A_FLAC", {30: b"\xff"}),
+    # The type of the track, its scale, and the number of bytes behind the header.
+    "mp3.avi": (
+        "-c:v mpeg4 -c:a libmp3lame", b"auds", {2: bytes(4), 11: b"\x7f", 115: b"\x7f\xff"}
+    ),
+    "channels.avi": ("-c:v mpeg4 -c:a pcm_s16le", b"auds", {66: b"\xff\xff"}),
+    "bits.wmv": ("-c:v wmv2 -c:a wmav2", bytes.fromhex("a8fd00805f5c442b"), {60: b"\xff\xff"}),
+}  # fmt: skip
+"""Name of a source -> codecs, a mark before the header of the audio, bytes by their distance."""
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_header_of_audio_costs_no_picture(
+    tmp_path: Path, ffmpeg: Make, ffprobe: Make, enlarger: Make, name: str
+) -> None:
+    codecs, mark, changes = DAMAGES[name]
+    source, output = tmp_path / name, tmp_path / "out.mkv"
+    sources = "-f lavfi -i testsrc2=s=32x32:r=25:d=0.4 -f lavfi -i sine=d=0.4:r=48000"
+    ffmpeg(*sources.split(), *codecs.split(), source)
+    data = bytearray(source.read_bytes())
+    place = data.index(mark)
+    for distance, changed in changes.items():
+        data[place + distance : place + distance + len(changed)] = changed
+    source.write_bytes(data)
+    done = infer(InferConfig((source,), output, codec="ffv1"), session=enlarger(scale=1)).files[0]
+    assert done.frames == 10
+    streams = ffprobe(output, "-show_streams", "-count_packets")["streams"]
+    assert [one["nb_read_packets"] for one in streams if one["codec_type"] == "video"] == ["10"]
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "codec"),
     [
