@@ -197,7 +197,9 @@ def test_threat_model_names_tests_that_exist() -> None:
 
 def test_both_tables_of_objectives_have_a_row_for_each() -> None:
     text = (DOCS / "distillation.md").read_text(encoding="utf-8")
-    tables = re.findall(r"^\| objective \| (?:what|loss).*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    tables = re.findall(
+        r"^\| objective \| (?:what|loss).*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE
+    )
     names = [sorted(re.findall(r"^\| `([\w-]+)` \|", rows, re.MULTILINE)) for rows in tables]
     assert names == [sorted(OBJECTIVE_NAMES)] * 2
 
