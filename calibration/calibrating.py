@@ -46,6 +46,7 @@ from vsrc.runtime.installation import explain_missing, require
 from vsrc.runtime.package import CALIBRATION_FILE, Package, open_package
 from vsrc.runtime.processes.stop_signal import delay_stop_signal, note_stop_signal
 from vsrc.runtime.spec import GraphSpec
+from vsrc.runtime.text.count_text import count_text
 
 if TYPE_CHECKING:
     import onnx
@@ -261,7 +262,7 @@ def _calibration(
     notes = list(draw.notes)
     if draw.count < FEW_WINDOWS:
         notes.append(
-            f"only {draw.count} windows: ranges may be too narrow for real video; "
+            f"only {count_text(draw.count, 'window')}: ranges may be too narrow for real video; "
             f"use {FEW_WINDOWS} or more"
         )
     if silent_ones := [

@@ -23,8 +23,7 @@ def doctor_command(offline: bool, as_json: bool) -> None:
     from vsrc.runtime.inspection.doctor_text import doctor_text
 
     with StatusLine() as status:
-        status("testing the installation")
-        diagnosis = examine(offline=offline)
+        diagnosis = examine(offline=offline, progress=status)
     if as_json:
         echo_json(diagnosis)
     else:

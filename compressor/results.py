@@ -18,6 +18,7 @@ from vsrc.compressor.data.library import ClipLibrary
 from vsrc.compressor.objectives.table import describe_objective as describe_objective
 from vsrc.compressor.training.config import DistillConfig
 from vsrc.runtime.package import WEIGHTS_FILE, describe_file, new_folder, write_spec
+from vsrc.runtime.sample import typed_input
 from vsrc.runtime.schema import to_json
 from vsrc.runtime.spec import Degradation, FileSpec, ModelSpec, NetworkSpec, Provenance, Quality
 
@@ -47,7 +48,7 @@ class TrainedOn:
 def trained_on_clips(config: DistillConfig, built: Built, library: ClipLibrary) -> TrainedOn:
     """Describe the data of a run that crops clips and runs its teacher itself."""
     return TrainedOn(
-        folders=tuple(str(folder) for folder in config.data),
+        folders=tuple(map(typed_input, config.data)),
         sha256=library.sha256,
         frames=library.frames,
         teacher=None if built.teacher is None else config.teacher,
@@ -117,6 +118,7 @@ def write_weights(folder: Path, network: nn.Module) -> FileSpec:
 
 
 def _provenance(config: DistillConfig, data: TrainedOn, command: str) -> Provenance:
+    settings = to_json(config) | {"data": [typed_input(folder) for folder in config.data]}
     return Provenance(
         teacher=data.teacher,
         teacher_sha256=data.teacher_sha256,
@@ -126,7 +128,7 @@ def _provenance(config: DistillConfig, data: TrainedOn, command: str) -> Provena
         frames=data.frames,
         steps=config.steps,
         seed=config.seed,
-        recipe={key: str(value) for key, value in to_json(config).items()},
+        recipe={key: str(value) for key, value in settings.items()},
         command=command,
         versions=_versions(),
         licence=config.licence,

@@ -47,6 +47,7 @@ from vsrc.runtime.hashing import file_sha256
 from vsrc.runtime.output_guard import PlannedOutput, check_outputs, model_files
 from vsrc.runtime.pending_file import write_file
 from vsrc.runtime.picture.fast_resize import Planes
+from vsrc.runtime.sample import typed_input
 from vsrc.runtime.schema import to_json
 
 logger = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ def _manifest(
         run_frames=config.run_frames,
         candidates=config.candidates,
         seed=config.seed,
-        data=tuple(str(folder) for folder in config.data),
+        data=tuple(map(typed_input, config.data)),
         data_sha256=library.sha256,
         frames=library.frames,
         teachers=teachers,

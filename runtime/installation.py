@@ -39,7 +39,7 @@ from vsrc.runtime.machine import is_jetson
 
 TORCH_SOURCE = (
     "where there is no NVIDIA GPU, install torch first from PyTorch's wheel index for CPUs, which "
-    "its page 'Get started' names: the usual build brings several GB of CUDA"
+    "its page 'Get started' names: the default build includes several GB of CUDA"
 )
 """Note for each command that installs torch."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import pytest
 from support.optional import skip_without
 from support.places import PACKAGE, TESTS, find_in_checkout
 from vsrc.cli import main
+from vsrc.compressor.training.config import OBJECTIVE_NAMES
 from vsrc.runtime.sample import SAMPLE_CLIP
 
 README = find_in_checkout("README.md")
@@ -191,6 +193,28 @@ def test_threat_model_names_tests_that_exist() -> None:
             names.append(place)
     assert len(names) > 15
     assert [str(name) for name in names if not name.is_file()] == []
+
+
+def test_both_tables_of_objectives_have_a_row_for_each() -> None:
+    text = (DOCS / "distillation.md").read_text(encoding="utf-8")
+    tables = re.findall(
+        r"^\| objective \| (?:what|loss).*\n\|[-|]+\n((?:\|.*\n)+)", text, re.MULTILINE
+    )
+    names = [sorted(re.findall(r"^\| `([\w-]+)` \|", rows, re.MULTILINE)) for rows in tables]
+    assert names == [sorted(OBJECTIVE_NAMES)] * 2
+
+
+def test_the_table_of_losses_says_which_distance_to_hr_each_objective_has() -> None:
+    skip_without("torch")
+    from vsrc.compressor.objectives.table import OBJECTIVES
+
+    text = (DOCS / "distillation.md").read_text(encoding="utf-8")
+    losses = text[text.index("| objective | loss |") :]
+    for name, kind in OBJECTIVES.items():
+        is_charbonnier = "charbonnier(" in inspect.getsource(kind)
+        (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", losses, re.MULTILINE)
+        assert ("Charbonnier(SR, HR)" in row) == is_charbonnier, name
+        assert ("L1(SR, HR)" in row) == (not is_charbonnier), name
 
 
 def test_settings_page_is_made_from_the_code() -> None:

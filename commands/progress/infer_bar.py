@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vsrc.commands.progress.live_console import open_console
 from vsrc.commands.progress.progress_log import ProgressLog
+from vsrc.runtime.text.count_text import count_text
 from vsrc.runtime.text.quoting import printable
 from vsrc.runtime.text.time_text import format_span
 
@@ -72,7 +73,7 @@ class InferBar:
 
 
 def _format_count(done: int, total: int | None) -> str:
-    return f"{done} of {total} frames" if total else f"{done} frames"
+    return f"{done} of {total} frames" if total else count_text(done, "frame")
 
 
 def _format_pace(fps: float | None, eta_seconds: float | None) -> str:

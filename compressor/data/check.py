@@ -221,7 +221,8 @@ def _refusal(
     """
     side, patch = min(shape[1:]), needs.patch // needs.scale * needs.scale
     if longest < needs.clip_length:
-        return f"its longest shot has {longest} frames, fewer than clip_length={needs.clip_length}"
+        frames = count_text(longest, "frame")
+        return f"its longest shot has {frames}, fewer than clip_length={needs.clip_length}"
     if side < max(patch, needs.scale):
         return f"its smaller side has {side} pixels, fewer than patch={patch}"
     return _twin_refusal(source, needs, shape)

@@ -21,6 +21,7 @@ from vsrc.compressor.training.distillation_step import DistillationStep
 from vsrc.compressor.training.failures import is_memory_error, smaller_batch_advice
 from vsrc.runtime.errors import MismatchError, TrainingError, VsrcError, describe_error
 from vsrc.runtime.spec import NetworkSpec
+from vsrc.runtime.text.count_text import count_text
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _SHOWN = 3
@@ -199,7 +200,8 @@ def _size(config: DistillConfig, device: torch.device) -> tuple[int, int]:
 
 def _describe_size(config: DistillConfig, device: torch.device) -> str:
     batch, side = _size(config, device)
-    return f"batch {batch}, {config.clip_length} frames of {side}x{side} LR pixels"
+    frames = count_text(config.clip_length, "frame")
+    return f"batch {batch}, {frames} of {side}x{side} LR pixels"
 
 
 def _kind(value: object) -> str:

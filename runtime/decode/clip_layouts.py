@@ -41,6 +41,7 @@ from vsrc.runtime.decode.still_twins import (
     twins_of,
 )
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.sample import typed_input
 from vsrc.runtime.text.missing_path import describe_missing
 
 REDS4 = ("000", "011", "015", "020")
@@ -78,7 +79,7 @@ def find_clips(root: Path, *, scale: int | None = None) -> Layout:
         DataError: The folder does not exist, is an archive, or contains neither videos nor images.
     """
     if is_video_file(root):
-        return Layout("a video", root, (ClipSource(root.name, (root,)),))
+        return Layout("a video", root, (ClipSource(Path(typed_input(root)).name, (root,)),))
     if not root.is_dir():
         if root.exists() and (command := _unpacking(root)):
             raise DataError(f"{root} is an archive; unpack it first: {command}")

@@ -18,6 +18,7 @@ from vsrc.runtime.picture.colour import FULL, Colour
 from vsrc.runtime.picture.hdr import NO_HDR, HdrMetadata, hdr_metadata
 from vsrc.runtime.picture.orientation import Orientation, orientation_of
 from vsrc.runtime.pyav_versions import field_order, fraction, side_data, time_base
+from vsrc.runtime.text.count_text import count_text
 from vsrc.runtime.text.size_text import format_size
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class VideoInfo:
             parts.append(f"rotated by {self.rotation} degrees")
         parts += [str(track) for track in self.tracks]
         if self.chapters:
-            parts.append(f"{self.chapters} chapters")
+            parts.append(count_text(self.chapters, "chapter"))
         if self.gaps:
             parts.append(self.gaps)
         return ", ".join(parts)

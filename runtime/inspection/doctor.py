@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -75,12 +76,16 @@ class Diagnosis:
         return [finding for finding in self.findings if finding.group == group]
 
 
-def examine(*, offline: bool = False) -> Diagnosis:
+def examine(
+    *, offline: bool = False, progress: Callable[[str], None] = lambda _step: None
+) -> Diagnosis:
     """Run the diagnosis; takes some seconds, and longer for each command that is advised.
 
     Args:
         offline: Whether dry runs, which query the package index, are skipped.
+        progress: Called with the name of each step when it begins.
     """
+    progress("testing the installation")
     try:
         needed = dependencies()
     except metadata.PackageNotFoundError as error:
@@ -108,7 +113,7 @@ def examine(*, offline: bool = False) -> Diagnosis:
         free_bytes=free_bytes(),
         board=board,
         gpus=gpus,
-        findings=checked(remedies, offline=offline),
+        findings=checked(remedies, offline=offline, progress=progress),
     )
 
 
@@ -127,7 +132,12 @@ def check_base(diagnosis: Diagnosis) -> None:
         raise MissingDependencyError(what + how)
 
 
-def checked(remedies: list[Remedy], *, offline: bool = False) -> tuple[Finding, ...]:
+def checked(
+    remedies: list[Remedy],
+    *,
+    offline: bool = False,
+    progress: Callable[[str], None] = lambda _step: None,
+) -> tuple[Finding, ...]:
     """Return the findings, each with the command that fixes it unless its dry run failed."""
     commands = [remedy.command for remedy in remedies if remedy.command is not None]
     if offline:
@@ -135,6 +145,11 @@ def checked(remedies: list[Remedy], *, offline: bool = False) -> tuple[Finding, 
             command.text: DryRun("unknown", "no package index was queried") for command in commands
         }
     else:
+        if commands:
+            progress(
+                f"checking the suggested commands with pip, at most {_DRY_RUN_SECONDS:.0f} s "
+                "(--offline skips this)"
+            )
         tried = try_commands(commands, seconds=_DRY_RUN_SECONDS)
     return tuple(
         _with_fix(remedy.finding, remedy.command.text, tried[remedy.command.text])

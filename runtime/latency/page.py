@@ -263,7 +263,8 @@ def _facts(report: BenchReport) -> Iterator[tuple[str, str]]:
         yield "jitter", f"{number(report.jitter_ms)} ms from one frame to the next"
     if report.stream.lookahead_ms is not None:
         ahead = f"{number(report.stream.lookahead_ms)} ms, on any device"
-        yield "look-ahead", f"{ahead}: {subject.lookahead_frames} frames must come first"
+        frames = count_text(subject.lookahead_frames or 0, "frame")
+        yield "look-ahead", f"{ahead}: {frames} must come first"
     yield "model load", f"{number(startup.load_ms)} ms"
     yield "first inference", f"{number(startup.first_inference_ms)} ms"
     if report.stages.end_to_end_fps is not None:

@@ -39,6 +39,7 @@ from vsrc.runtime.report.before_after import (
 )
 from vsrc.runtime.report.template import check_page_name, check_pages
 from vsrc.runtime.sample import typed_input
+from vsrc.runtime.text.count_text import count_text
 
 Row = tuple[Pixels8, ...]
 """The same frame of every source."""
@@ -217,7 +218,7 @@ def _write_clips(
         title=f"Comparison of {sources[0].label} and {sources[1].label}",
         badge=comparison_badge(sources),
         machine=str(this_machine()),
-        summary=f"{gathered.count} frames from {config.start:g} s.",
+        summary=f"{count_text(gathered.count, 'frame')} from {config.start:g} s.",
         clips=[
             PageClip(source.label, file, source.detail)
             for source, file in zip(sources, files, strict=True)

@@ -93,6 +93,7 @@ def needs(**changes: object) -> TrainingNeeds:
         ((4, 32, 48), (4, 16, 24), needs(scale=2), ""),
         ((4, 32, 48), (3, 8, 12), needs(degradation="bi"), ""),  # the version is not used
         ((2, 32, 48), (2, 8, 12), NEEDS, "longest shot has 2 frames, fewer than clip_length=3"),
+        ((1, 32, 48), (1, 8, 12), NEEDS, "longest shot has 1 frame, fewer than clip_length=3"),
         ((4, 24, 48), (4, 6, 12), NEEDS, "smaller side has 24 pixels, fewer than patch=32"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from vsrc.runtime.decode.clip_layouts import find_clips
 from vsrc.runtime.decode.clip_source import Layout
 from vsrc.runtime.errors import DataError
+from vsrc.runtime.sample import SAMPLE_CLIP
 
 Touch = Callable[..., Path]
 
@@ -46,6 +47,10 @@ def test_folders_of_frames_are_read_in_natural_order(touch: Touch) -> None:
 def test_a_single_video_is_a_clip(touch: Touch) -> None:
     layout = find_clips(touch("a.mp4") / "a.mp4")
     assert (layout.kind, names(layout)) == ("a video", ["a.mp4"])
+
+
+def test_the_sample_clip_is_called_as_it_is_typed() -> None:
+    assert names(find_clips(SAMPLE_CLIP)) == ["sample"]
 
 
 def test_reds_has_bicubic_twins_and_holds_reds4_out(touch: Touch) -> None:

@@ -129,6 +129,20 @@ def test_only_what_a_dry_run_passed_is_advised(monkeypatch: pytest.MonkeyPatch) 
     assert (far.fix, far.unchecked) == ("far", "the package index gave no answer")
 
 
+def test_progress_says_when_the_package_index_is_queried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        doctor, "try_commands", lambda _commands, **_options: {"a": DryRun("possible")}
+    )
+    absent = Remedy(Finding("report", "jinja2", "absent"), Command("a"))
+    steps: list[str] = []
+    checked([absent], progress=steps.append)
+    assert [step for step in steps if "with pip" in step and "--offline" in step] == steps != []
+    steps.clear()
+    checked([absent], offline=True, progress=steps.append)
+    checked([], progress=steps.append)
+    assert steps == []
+
+
 @pytest.mark.parametrize(
     ("findings", "message"),
     [

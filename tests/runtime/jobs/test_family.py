@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.places import find_in_checkout
 from vsrc.runtime.decode.sources import find_sources
 from vsrc.runtime.jobs.config import InferConfig
 from vsrc.runtime.jobs.family import choose_family
@@ -62,6 +64,19 @@ def test_coarse_video_gets_the_student_for_it(write_noise: Make, codec: str) -> 
     fine, coarse = QUALITIES[codec]
     assert chosen(write_noise("fine.mkv", *ENCODERS[codec], fine)) == DEFAULT_STUDENT
     assert chosen(write_noise("coarse.mkv", *ENCODERS[codec], coarse)) == COMPRESSED_STUDENT
+
+
+@pytest.mark.parametrize(("share", "student"), [(0.8, COMPRESSED_STUDENT), (1.3, DEFAULT_STUDENT)])
+def test_the_guide_says_which_student_a_dvd_gets(
+    tmp_path: Path, ffmpeg: Make, share: float, student: str
+) -> None:
+    guide = find_in_checkout("docs/choosing.md").read_text()
+    (border,) = set(re.findall(r"DVD \(MPEG-2\) (?:below|from) about (\d+) Mbit/s", guide))
+    rate = f"{share * int(border)}M"
+    path = tmp_path / "dvd.vob"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=720x576:r=25", "-t", "1", "-c:v", "mpeg2video",
+           "-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", "1M", path)  # fmt: skip
+    assert chosen(path) == student
 
 
 def test_lossless_video_and_images_count_as_clean(write_noise: Make) -> None:

@@ -225,8 +225,13 @@ def test_tables_fit_a_narrow_paper(browser: Browser, page_file: Path) -> None:
     right = page.locator("table").evaluate_all(
         "(tables) => Math.max(...tables.map((table) => table.getBoundingClientRect().right))"
     )
+    heading, cell = (
+        page.locator(kind).first.evaluate("(e) => parseFloat(getComputedStyle(e).fontSize)")
+        for kind in ("thead th", "tbody td")
+    )
     context.close()
     assert 0 < right <= 390
+    assert heading <= cell
 
 
 @pytest.mark.browser
