@@ -52,7 +52,7 @@ def test_calibrate(clips: Path, tmp_path: Path, tiny_package: Path) -> None:
 
 def test_eval(clips: Path, tiny_package: Path) -> None:
     said = lines("eval", str(tiny_package), "--data", str(clips), "--metrics", "psnr")
-    for model in ("bicubic", "student.vsrc"):
+    for model in ("bicubic", "student"):
         assert f"{model}: 1 of 2 clips  a.mp4  frame 1" in said
         assert f"{model}: 2 of 2 clips  b.mp4  frame 1" in said
 
