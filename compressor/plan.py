@@ -70,7 +70,7 @@ class DistillPlan:
                 *(f"data       {line}" for line in self.data),
                 *(f"skipped    {clip.name}: {clip.reason}" for clip in self.skipped),
                 f"step       {images}, {self.step_seconds:.3g} s",
-                f"total      {hours} h {minutes:02d} min for {self.steps} steps",
+                f"total      {hours} h {minutes:02d} min for {count_text(self.steps, 'step')}",
                 f"memory     {self.peak_bytes / 1e9:.2f} GB peak",
             ]
         )

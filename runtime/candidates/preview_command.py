@@ -34,9 +34,10 @@ def format_infer_command(config: PreviewConfig, label: str, package: Path) -> st
 
 
 def format_ffmpeg_command(config: PreviewConfig, label: str, *, scale: int) -> str:
-    """Command of ffmpeg that upscales by Lanczos."""
-    words = ["ffmpeg", "-i", str(config.video)]
-    words += ["-vf", f"scale=iw*{scale}:ih*{scale}:flags=lanczos", "-c:a", "copy"]
+    """Command of ffmpeg that upscales by Lanczos, and deinterlaces first if the preview did."""
+    filters = ["bwdif=mode=send_frame:deint=interlaced"] if config.deinterlace else []
+    filters.append(f"scale=iw*{scale}:ih*{scale}:flags=lanczos")
+    words = ["ffmpeg", "-i", str(config.video), "-vf", ",".join(filters), "-c:a", "copy"]
     return shlex.join([*words, _output(config, label)])
 
 

@@ -160,7 +160,9 @@ def test_int8_that_loses_against_ground_truth_is_not_written(cases: Path, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "max_loss"), [("etds_s_x4", 0.075), ("fsrcnn_x4", ExportConfig.max_loss)])
+@pytest.mark.parametrize(
+    ("name", "max_loss"), [("etds_s_x4", 0.075), ("fsrcnn_x4", ExportConfig.max_loss)]
+)
 def test_layers_stay_in_float_until_little_is_lost(
     reference: Path, tmp_path: Path, name: str, max_loss: float
 ) -> None:
