@@ -291,6 +291,15 @@ def test_tutorial_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert names["student"].name == "student.vsrc"
 
 
+def test_no_heading_begins_with_a_number() -> None:
+    """Its anchor would, too, and no selector may: the scripts of the site's theme end there."""
+    cells = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    texts = {"tutorial.ipynb": "\n".join("".join(cell["source"]) for cell in cells)}
+    texts |= {page.name: page.read_text(encoding="utf-8") for page in DOCS.glob("*.md")}
+    found = {name: re.findall(r"^#+ (\d.*)$", text, re.MULTILINE) for name, text in texts.items()}
+    assert {name: headings for name, headings in found.items() if headings} == {}
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
 def test_links_of_the_site_stay_inside_of_it(page: Path) -> None:
     links = re.findall(r"\]\((\.\./[^)]*)\)", page.read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 MKDOCS = find_in_checkout("mkdocs.yml")
-PAGES = ("index", "api", "settings", "troubleshooting", "tutorial")
+PAGES = ("index", "api", "settings", "troubleshooting", "tutorial", "jetson")
 
 
 @pytest.fixture(scope="module")
