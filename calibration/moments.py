@@ -8,6 +8,7 @@ They tell which errors of weights cancel each other (`calibration/compensated_ro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,21 +81,22 @@ def measure_moments(
     readers = _readers(model)
     if not readers:
         return {}
-    tensors = {name: f"part_{at}" for at, name in enumerate({each.conv.input for each in readers})}
-    sums = {each.conv.key: np.zeros(()) for each in readers}
-    counts = dict.fromkeys(sums, 0)
+    names = dict.fromkeys(each.conv.input for each in readers)
+    tensors = {name: f"part_{at}" for at, name in enumerate(names)}
+    sums: dict[str, NDArray[np.float64]] = {}
+    counts: Counter[str] = Counter()
     session = open_model(_with_parts(model, tensors), threads=0)
     for fed in feeds:
         results = session.run(list(tensors.values()), dict(fed))
         parts = dict(zip(tensors, results, strict=True))
         for reader in readers:
-            patches = reader.patches(parts[reader.conv.input])
-            sums[reader.conv.key] = sums[reader.conv.key] + patches.T @ patches
-            counts[reader.conv.key] += len(patches)
+            key, patches = reader.conv.key, reader.patches(parts[reader.conv.input])
+            sums[key] = sums.get(key, 0.0) + (patches.T @ patches).astype(np.float64)
+            counts[key] += len(patches)
     return {
         key: total / counts[key]
         for key, total in sums.items()
-        if total.ndim and counts[key] >= _LEAST_PATCHES * len(total) and np.trace(total) > 0
+        if counts[key] >= _LEAST_PATCHES * len(total) and np.trace(total) > 0
     }
 
 

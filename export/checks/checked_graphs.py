@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vsrc.calibration.compensated_rounding import CompensatedRounding
-from vsrc.calibration.moments import measure_moments
 from vsrc.export.checks.agreement import (
     Agreement,
     ComparedGraph,
@@ -31,7 +29,7 @@ from vsrc.export.checks.quality_gate import (
 from vsrc.export.checks.unrounded import unround
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.foreign.wrapping import EDGES
-from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed, rounding_frames
+from vsrc.export.graphs.check_frames import Array, CheckedFrames, as_fed
 from vsrc.export.graphs.graph_name import graph_name, is_named_stacked
 from vsrc.export.graphs.kept_graphs import read_kept
 from vsrc.export.graphs.ranges import ranges_for
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     import onnx
 
     from vsrc.calibration.calibration_file import Calibration
+    from vsrc.calibration.compensated_rounding import CompensatedRounding
     from vsrc.export.graphs.quantise import Int8Target
 
 
@@ -130,7 +129,7 @@ def _draft_int8(
     progress: ExportProgress,
 ) -> Draft:
     progress(ExportStep("measuring what convolutions read"))
-    roundings = _find_roundings(source, config)
+    roundings = source.roundings
 
     def write(float_layers: tuple[str, ...]) -> Draft:
         wanted = replace(calibration, float_layers=float_layers)
@@ -178,15 +177,6 @@ def _in_precision(
         int8_with=config.int8_with,
         roundings=roundings,
     )
-
-
-def _find_roundings(source: TracedNetwork, config: ExportConfig) -> dict[str, CompensatedRounding]:
-    """How the weights of each convolution are rounded, by frames that no graph is compared on."""
-    whole, spec = source.traced[0], source.package.spec
-    windows = rounding_frames(spec.network, source.extent, degradation=spec.degradation)
-    fed = [as_fed(lr, graph_io=config.io, layout=source.layout) for lr in windows]
-    moments = measure_moments(whole.model, [feeds_of([whole], each)[0] for each in fed])
-    return {key: CompensatedRounding(each) for key, each in moments.items()}
 
 
 def _fed(source: TracedNetwork, config: ExportConfig, frames: CheckedFrames) -> Array:

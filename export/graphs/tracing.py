@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from vsrc.calibration.compensated_rounding import CompensatedRounding
+from vsrc.calibration.moments import measure_moments
 from vsrc.calibration.qdq import INT8_OPSET
 from vsrc.export.config import ExportConfig, ExportProgress, ExportStep
 from vsrc.export.foreign.extent import foreign_extent
@@ -15,15 +18,15 @@ from vsrc.export.foreign.original import read_original
 from vsrc.export.foreign.wrapping import wrap
 from vsrc.export.graphs.accepted_extent import accepted_extent
 from vsrc.export.graphs.answers import Reference, foreign_reference, torch_reference
-from vsrc.export.graphs.check_frames import CheckedFrames, check_frames
+from vsrc.export.graphs.check_frames import CheckedFrames, as_fed, check_frames, rounding_frames
 from vsrc.export.graphs.graph_plan import GraphPlan, plan_halves, plan_whole
 from vsrc.export.graphs.kept_graphs import graph_names, is_kept
 from vsrc.export.graphs.metadata import describe_graph
-from vsrc.export.graphs.typed_graphs import TypedGraph, opset_of
+from vsrc.export.graphs.typed_graphs import TypedGraph, feeds_of, opset_of
 from vsrc.export.shape_range import ShapeRange, shape_range_of
 from vsrc.runtime.errors import MismatchError, OutputError
 from vsrc.runtime.package import Package, open_package
-from vsrc.runtime.spec import GraphLayout, GraphRole, NetworkSpec, Precision
+from vsrc.runtime.spec import GraphIo, GraphLayout, GraphRole, NetworkSpec, Precision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +39,7 @@ class TracedNetwork:
     Attributes:
         package: Package of the network.
         reference: What the graphs are compared with.
+        graph_io: Type of inputs and outputs.
         layout: Axes of float frames.
         extent: Shapes that the graphs accept.
         traced: fp32 graphs: whole, then encode and fuse if there are any.
@@ -44,10 +48,20 @@ class TracedNetwork:
 
     package: Package
     reference: Reference
+    graph_io: GraphIo
     layout: GraphLayout
     extent: ShapeRange
     traced: tuple[TypedGraph, ...]
     frames: tuple[CheckedFrames, ...]
+
+    @cached_property
+    def roundings(self) -> dict[str, CompensatedRounding]:
+        """How the weights of each convolution are rounded, by frames that are not compared on."""
+        whole, spec = self.traced[0], self.package.spec
+        windows = rounding_frames(spec.network, self.extent, degradation=spec.degradation)
+        fed = [as_fed(lr, graph_io=self.graph_io, layout=self.layout) for lr in windows]
+        moments = measure_moments(whole.model, [feeds_of([whole], each)[0] for each in fed])
+        return {key: CompensatedRounding(each) for key, each in moments.items()}
 
 
 def trace(
@@ -78,7 +92,7 @@ def trace(
         traced.append(_trace_plan(plan, spec, config, extent))
     frames = check_frames(spec, extent, degradation=package.spec.degradation)
     reference = torch_reference(network, spec, graph_io=config.io, layout=layout)
-    return TracedNetwork(package, reference, layout, extent, tuple(traced), frames)
+    return TracedNetwork(package, reference, config.io, layout, extent, tuple(traced), frames)
 
 
 def trace_foreign(
@@ -107,7 +121,7 @@ def trace_foreign(
     frames = check_frames(spec, extent, degradation=package.spec.degradation)
     reference = foreign_reference(original, form, graph_io=config.io, layout=layout)
     traced = (TypedGraph(plan, model),)
-    return TracedNetwork(package, reference, layout, extent, traced, frames)
+    return TracedNetwork(package, reference, config.io, layout, extent, traced, frames)
 
 
 def check_new_graphs(

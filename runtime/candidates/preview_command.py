@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from vsrc.runtime.candidates.preview_config import PreviewConfig
+from vsrc.runtime.decode.frames.deinterlace import bwdif_options
 from vsrc.runtime.encode.targets import kept_suffix
 from vsrc.runtime.media_access import media_access
 from vsrc.runtime.sample import typed_input
@@ -35,7 +36,7 @@ def format_infer_command(config: PreviewConfig, label: str, package: Path) -> st
 
 def format_ffmpeg_command(config: PreviewConfig, label: str, *, scale: int) -> str:
     """Command of ffmpeg that upscales by Lanczos, and deinterlaces first if the preview did."""
-    filters = ["bwdif=mode=send_frame:deint=interlaced"] if config.deinterlace else []
+    filters = [f"bwdif={bwdif_options(is_unmarked=False)}"] if config.deinterlace else []
     filters.append(f"scale=iw*{scale}:ih*{scale}:flags=lanczos")
     words = ["ffmpeg", "-i", str(config.video), "-vf", ",".join(filters), "-c:a", "copy"]
     return shlex.join([*words, _output(config, label)])

@@ -113,10 +113,14 @@ def _shape(frame: av.VideoFrame) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
 
 
+def bwdif_options(*, is_unmarked: bool) -> str:
+    """Options of FFmpeg's bwdif; without a mark all frames are deinterlaced."""
+    return f"mode=send_frame:parity=auto:deint={'all' if is_unmarked else 'interlaced'}"
+
+
 def _bwdif(first: av.VideoFrame, *, is_unmarked: bool) -> Graph:
     import av.filter
 
-    which = "all" if is_unmarked else "interlaced"
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=first.width,
@@ -126,7 +130,7 @@ def _bwdif(first: av.VideoFrame, *, is_unmarked: bool) -> Graph:
     )
     graph.link_nodes(
         source,
-        graph.add("bwdif", f"mode=send_frame:parity=auto:deint={which}"),
+        graph.add("bwdif", bwdif_options(is_unmarked=is_unmarked)),
         graph.add("buffersink"),
     ).configure()
     return graph
